@@ -1,0 +1,72 @@
+"""Files that are complete or absent."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; when the block ends, sync it to disk and move it to ``path``.
+
+    If the block raises, the temporary file is removed and ``path`` is left as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with written_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON atomically, indented for people."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def content_id(*paths: Path) -> str:
+    """SHA-256 of the bytes of the files in the given order, first 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def publish_folder(source: Path, target: Path, last: str = "provenance.json") -> None:
+    """Make ``target`` hold the files of ``source`` by hard link, or copy across file systems; ``last`` comes last.
+
+    Args:
+        source: a complete folder that stays where it is.
+        target: a folder, made if absent; files of the same name are replaced one by one.
+        last: the file whose presence says that the folder is complete.
+    """
+    names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    for name in sorted(names, key=lambda name: str(name) == last):
+        destination = target / name
+        with written_atomically(destination) as temporary:
+            try:
+                os.link(source / name, temporary)
+            except OSError:
+                shutil.copyfile(source / name, temporary)

@@ -1,0 +1,23 @@
+"""Small tables as tab-separated text."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gensis.artifacts.files import write_text
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = "\t") -> None:
+    """Write a table with a header atomically. Values may hold anything but the delimiter's own quoting is CSV's."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path, delimiter: str = "\t") -> list[dict[str, str]]:
+    """Read a table with a header: one dictionary a row."""
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream, delimiter=delimiter))

@@ -1,0 +1,51 @@
+"""Images to bytes and back."""
+
+import io
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+JPEG, PNG = b"\xff\xd8", b"\x89PNG"
+
+
+def decode(encoded: bytes) -> np.ndarray:
+    """Decode one image.
+
+    Args:
+        encoded: a JPEG, a PNG, or any other file that Pillow reads.
+
+    Returns:
+        uint8 (height, width, 3), RGB. Transparent areas are laid over white.
+
+    Raises:
+        ValueError: the bytes are no image.
+    """
+    try:
+        if encoded.startswith(JPEG):
+            return imagecodecs.jpeg8_decode(encoded, outcolorspace="RGB")
+        if encoded.startswith(PNG):
+            image = imagecodecs.png_decode(encoded)
+            if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+                return image
+        return _decode_with_pillow(encoded)
+    except Exception as error:
+        raise ValueError(f"not an image: {error}") from error
+
+
+def _decode_with_pillow(encoded: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(encoded)) as image:
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            layer = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        return np.asarray(image.convert("RGB"))
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """Encode uint8 (height, width, 3) RGB as JPEG with full chroma, so that stains keep their colour edges."""
+    return imagecodecs.jpeg8_encode(np.ascontiguousarray(image), level=quality, subsampling="444")
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode uint8 (height, width, 3) RGB losslessly."""
+    return imagecodecs.png_encode(np.ascontiguousarray(image), level=1)

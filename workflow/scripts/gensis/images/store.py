@@ -1,0 +1,113 @@
+"""The image store: one HDF5 file a unit (a slide, or a shard of natural images or of a bank).
+
+`encoded` holds the images' bytes end to end, `offsets` where each begins. A file is complete or absent.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from gensis.artifacts.files import written_atomically
+from gensis.errors import UserError
+
+FORMAT = "gensis-images/1"
+_SPOOL_BYTES = 1 << 28  # kept in memory up to this size, then in a temporary file beside the target
+_BLOCK_BYTES = 1 << 24
+
+Columns = Mapping[str, np.ndarray]
+
+
+def write_store(
+    path: Path, encoded: Iterable[bytes], attributes: Mapping[str, Any], columns: Callable[[], Columns] = dict
+) -> tuple[int, str]:
+    """Write a store while the images are made: memory stays bounded, whatever their number.
+
+    Args:
+        path: the file to make.
+        encoded: the images, as JPEG or PNG bytes.
+        attributes: attributes of the file, beside `format` and `content`.
+        columns: called after the last image; name -> array whose first axis is the images'.
+
+    Returns:
+        Number of images, and the content id: SHA-256 of all bytes, offsets and columns, first 16 hexadecimal digits.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=path.parent) as spool, written_atomically(path) as temporary:
+        offsets = [0]
+        digest = hashlib.sha256()
+        for image in encoded:
+            spool.write(image)
+            digest.update(image)
+            offsets.append(offsets[-1] + len(image))
+        arrays = {"offsets": np.asarray(offsets, np.int64), **columns()}
+        with h5py.File(temporary, "w") as file:
+            _copy_contiguous(spool, file.create_dataset("encoded", (offsets[-1],), np.uint8))
+            for name, array in arrays.items():
+                digest.update(np.ascontiguousarray(array).astype(bytes if array.dtype.kind in "OU" else array.dtype))
+                file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
+            content = digest.hexdigest()[:16]
+            file.attrs.update({"format": FORMAT, "content": content, **attributes})
+    return len(offsets) - 1, content
+
+
+def _copy_contiguous(spool: IO[bytes], target: h5py.Dataset) -> None:
+    spool.seek(0)
+    position = 0
+    while block := spool.read(_BLOCK_BYTES):
+        target[position : position + len(block)] = np.frombuffer(block, np.uint8)
+        position += len(block)
+
+
+class Store:
+    """One unit's images, opened for reading. Open it in the process that reads it."""
+
+    def __init__(self, path: Path):
+        """Open a store.
+
+        Raises:
+            UserError: the file is missing, is no HDF5, or is no image store.
+        """
+        try:
+            self.file = h5py.File(path, "r")
+            if self.file.attrs["format"] != FORMAT:
+                raise KeyError
+        except (OSError, KeyError):
+            raise UserError(f"{path} is not an image store ({FORMAT}): delete it and run again") from None
+        self.offsets: np.ndarray = self.file["offsets"][:]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def content(self) -> str:
+        """Content id."""
+        return self.file.attrs["content"]
+
+    def read(self, start: int, stop: int) -> list[bytes]:
+        """The encoded images ``start`` to ``stop`` (exclusive), with one read of the disk."""
+        first = self.offsets[start]
+        block = self.file["encoded"][first : self.offsets[stop]].tobytes()
+        return [
+            block[a - first : b - first] for a, b in zip(self.offsets[start:stop], self.offsets[start + 1 : stop + 1])
+        ]
+
+    def column(self, name: str) -> np.ndarray:
+        """One column, strings decoded."""
+        data = self.file[name]
+        return data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,24 @@
+"""The autoencoder in whose latents the diffusion model may work."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gensis.settings.base import PositiveFloat, PositiveInt, Settings
+
+
+class AutoencoderTraining(Settings):
+    """Training of a small AutoencoderKL on the same images: no outside weights."""
+
+    image_px: PositiveInt | Literal["auto"] = "auto"
+    """Side of the images it learns from. `auto`: as the diffusion model's."""
+    channels: tuple[PositiveInt, ...] = (64, 128, 128)
+    """Channels a level; each level after the first halves the side, so three give f4 latents."""
+    latent_channels: PositiveInt = 4
+    layers_per_block: PositiveInt = 1
+    steps: PositiveInt = 20_000
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 1e-4
+    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-6
+    """Weight of the Kullback-Leibler term, as in latent diffusion (arXiv 2112.10752)."""

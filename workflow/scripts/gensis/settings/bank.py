@@ -1,0 +1,41 @@
+"""Banks of self-augmentations: new views of one image, and images between two."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from gensis.settings.base import Fraction, Name, PositiveInt, Settings
+
+
+class UniformAlphas(Settings):
+    """One interpolated image a source, its alpha drawn uniformly from a range."""
+
+    uniform: tuple[Fraction, Fraction]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "UniformAlphas":
+        if self.uniform[0] > self.uniform[1]:
+            raise ValueError(f"uniform {self.uniform} goes from high to low: put the lower end first")
+        return self
+
+
+class Bank(Settings):
+    """Images painted once, before retraining, from the embeddings of one encoder."""
+
+    encoder: Name = "dino"
+    """Encoder whose embeddings condition: `dino`, or a retrained one for a second round."""
+    variants: Annotated[int, Field(ge=0)] = 1
+    """Generative images a source."""
+    guidance: Annotated[float, Field(ge=0)] = 2.0
+    """Classifier-free guidance: 1 is plain conditioning, above 1 follows the embedding more closely."""
+    sampling_steps: PositiveInt = 50
+    alphas: tuple[Fraction, ...] | UniformAlphas = (0.5,)
+    """One interpolated image a source and alpha; alpha weights the source, 1 - alpha its partner."""
+    shards: PositiveInt = 1
+    """Files (and jobs) that the sources are divided into. Images do not depend on it."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "Bank":
+        if self.variants == 0 and self.alphas == ():
+            raise ValueError("variants 0 and no alphas make an empty bank: set one of the two")
+        return self

@@ -1,0 +1,68 @@
+"""What all settings share: strictness, and the canonical JSON that decides what reruns."""
+
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def checked_name(name: str) -> str:
+    """Return ``name`` if it can stand in a path and as a Snakemake wildcard, else raise ValueError."""
+    if not NAME_PATTERN.fullmatch(name):
+        raise ValueError(
+            f"'{name}' cannot be a name: use letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        )
+    return name
+
+
+def checked_path(path: str) -> str:
+    """Return ``path`` unless it holds braces, which Snakemake would take for wildcards."""
+    if "{" in path or "}" in path:
+        raise ValueError(f"path '{path}' holds a brace, which Snakemake reads as a wildcard: rename the file or folder")
+    return path
+
+
+Name = Annotated[str, AfterValidator(checked_name)]
+Path = Annotated[str, AfterValidator(checked_path)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+def added(neutral: Any, **constraints: Any) -> Any:
+    """A field that a later release adds, with the value at which nothing changes.
+
+    While the field equals ``neutral`` it stays out of the canonical JSON, so that an update of the pipeline
+    reruns nobody's training.
+    """
+    return Field(default=neutral, json_schema_extra={"neutral": neutral}, **constraints)
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values cannot change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+    @model_serializer(mode="wrap")
+    def _without_neutral_values(self, handler: Any) -> dict[str, Any]:
+        values = handler(self)
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and "neutral" in extra and values.get(name) == extra["neutral"]:
+                del values[name]
+        return values
+
+
+def canonical_json(settings: Settings, without: frozenset[str] = frozenset(), **beside: Any) -> str:
+    """The settings as JSON with sorted keys: equal strings mean equal settings.
+
+    Args:
+        settings: validated settings, defaults filled in.
+        without: top-level keys that do not change what the stage makes.
+        beside: plain values of other sections that the stage depends on, added at the top level.
+    """
+    values = {key: value for key, value in settings.model_dump(mode="json").items() if key not in without}
+    return json.dumps(values | beside, sort_keys=True, separators=(",", ":"))

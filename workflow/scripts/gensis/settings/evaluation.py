@@ -1,0 +1,29 @@
+"""How encoders are measured."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings
+
+
+class Evaluation(Settings):
+    """k-NN, linear probe and slide-level classification of frozen embeddings."""
+
+    datasets: tuple[Name, ...] = ()
+    """Data sets to measure on; those without labels are skipped, and the log says so."""
+    knn: tuple[PositiveInt, ...] = (5, 10, 20, 100, 200)
+    """Neighbours of the weighted k-NN; a k above the number of training images is dropped, and the log says so."""
+    knn_temperature: PositiveFloat = 0.07
+    linear: bool = True
+    """Logistic regression on standardised embeddings, its strength chosen on a part of train."""
+    slides: tuple[Literal["mean", "abmil"], ...] = ("mean", "abmil")
+    """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018)."""
+    abmil_epochs: PositiveInt = 50
+    abmil_learning_rate: PositiveFloat = 3e-4
+    abmil_seeds: PositiveInt = 3
+    """Initialisations whose probabilities are averaged."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Folds, by group, where a data set has no test split."""
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples (by group) for the intervals; 0 for none."""

@@ -1,0 +1,105 @@
+"""Pre-training of the encoder (DINO), and its repetition with a bank of self-augmentations (Gen-DINO)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from gensis.settings.base import Fraction, Name, PositiveFloat, PositiveInt, Settings
+
+Scale = tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]]
+
+
+class Views(Settings):
+    """Multi-crop views of an image (Caron et al. 2021, arXiv 2104.14294, appendix)."""
+
+    local_crops: Annotated[int, Field(ge=0)] = 8
+    """Small views an image, seen by the student only; two global ones are always there."""
+    local_px: PositiveInt | Literal["auto"] = "auto"
+    """Side of a local view. `auto`: 3/7 of image_px (96 of 224), rounded to the patch size."""
+    global_scale: Scale | Literal["auto"] = "auto"
+    """Area of a global crop as a fraction of the image. `auto`: (0.4, 1) with local crops, (0.14, 1) without."""
+    local_scale: Scale = (0.05, 0.4)
+    flip: Fraction = 0.5
+    """Probability of a horizontal flip."""
+    rotate: bool = False
+    """Rotate by a random multiple of 90 degrees: tissue has no upright direction."""
+    jitter: Fraction = 0.8
+    """Probability of colour jitter."""
+    brightness: Annotated[float, Field(ge=0)] = 0.4
+    contrast: Annotated[float, Field(ge=0)] = 0.4
+    saturation: Annotated[float, Field(ge=0)] = 0.2
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    grayscale: Fraction = 0.2
+    """Probability of turning grey."""
+    blur: tuple[Fraction, Fraction, Fraction] | Literal["auto"] = "auto"
+    """Probability of blur for first global, second global, local. `auto`: (1, 0.1, 0.5), none up to 32 px."""
+    solarize: Fraction = 0.2
+    """Probability of solarisation of the second global view."""
+
+
+class Pretraining(Settings):
+    """DINO: self-distillation without labels. The defaults are the original ViT-S/16 recipe."""
+
+    dataset: Name
+    """Data set whose train split is learnt from."""
+    backbone: str = "vit_small_patch16_224"
+    """Any timm model name (config/backbones.txt)."""
+    backbone_args: dict[str, Any] = {}
+    """Further arguments of the timm model, such as `patch_size: 4`."""
+    image_px: PositiveInt = 224
+    """Side of a global view."""
+    epochs: PositiveInt = 100
+    batch_size: Annotated[int, Field(ge=2)] = 512
+    """Images a step over all devices."""
+    views: Views = Views()
+    prototypes: PositiveInt | Literal["auto"] = "auto"
+    """Outputs K of the head. `auto` by images: 1024 up to 20,000; 65,536 above 500,000."""
+    head_hidden: PositiveInt = 2048
+    head_bottleneck: PositiveInt = 256
+    head_batch_norm: bool | Literal["auto"] = "auto"
+    """BatchNorm in the head. `auto`: for convnets, not for transformers."""
+    student_temperature: PositiveFloat = 0.1
+    teacher_temperature: PositiveFloat | Literal["auto"] = "auto"
+    """Final temperature. `auto`: 0.04, the original's; small sets collapse to uniform outputs above 0.04."""
+    teacher_temperature_start: PositiveFloat | Literal["auto"] = "auto"
+    """Temperature at the start of its linear warm-up. `auto`: as teacher_temperature."""
+    teacher_temperature_warmup: Fraction = 0.3
+    """Part of training over which the teacher's temperature warms up."""
+    centre_momentum: Fraction = 0.9
+    teacher_momentum: Fraction | Literal["auto"] = "auto"
+    """EMA momentum at the start, cosine to 1. `auto` by images: 0.99 up to 20,000, 0.996 from 1.3 million."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 0.0005
+    """At batch 256; scaled linearly with the batch size."""
+    minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    warmup: Fraction = 0.1
+    """Part of training over which the learning rate warms up linearly."""
+    weight_decay: tuple[float, float] = (0.04, 0.4)
+    """Start and end of the cosine schedule; biases and norms are exempt."""
+    clip_gradient: PositiveFloat | None = 3.0
+    """Largest norm of the gradient of one parameter tensor, as in the original. Empty: no clipping."""
+    freeze_last_layer: Fraction = 0.01
+    """Part of training over which the prototypes stay fixed (one epoch in a hundred)."""
+    drop_path: Fraction = 0.1
+    """Stochastic depth in the student."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward passes; losses are always float32."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Pretraining":
+        if isinstance(self.views.local_px, int) and self.views.local_px > self.image_px:
+            raise ValueError(f"views.local_px {self.views.local_px} is larger than image_px {self.image_px}")
+        return self
+
+
+class Retraining(Pretraining):
+    """Gen-DINO: pre-training again from scratch, with a bank. Every key of `pretraining` may be overridden here."""
+
+    bank: Name
+    """Name in `banks`."""
+    generative_probability: Fraction = 1.0
+    """Probability that one of an image's two global views comes from the bank; which one is drawn per image."""
+    generative_local_fraction: Fraction = 0.5
+    """Part of the local views cut from the synthetic image, where there is one."""
+    disentangle_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the task of telling an in-between image's two sources apart. At 0 it is not computed."""

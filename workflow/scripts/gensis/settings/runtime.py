@@ -1,0 +1,18 @@
+"""Numbers that change speed and memory, never results: nothing reruns when they change."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gensis.settings.base import PositiveFloat, PositiveInt, Settings
+
+
+class Runtime(Settings):
+    """How work is laid out on the machine."""
+
+    memory_gb: PositiveFloat = 8.0
+    """Decoded images are held in memory (on the card, if there is one) up to this size; beyond it they are streamed."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 300.0
+    """Time between two checkpoints of a training; 0 saves at every step."""
+    micro_batch: PositiveInt = 256
+    """Images a forward pass in embedding and painting."""

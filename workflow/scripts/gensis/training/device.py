@@ -1,0 +1,49 @@
+"""Which device the work runs on."""
+
+import logging
+import shutil
+import subprocess
+
+import torch
+
+from gensis.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def choose_device(gpus: int, threads: int) -> torch.device:
+    """The device for this process, with torch's CPU threads set.
+
+    Args:
+        gpus: cards wished for; 0 is CPU.
+        threads: CPU threads of the job.
+
+    Raises:
+        UserError: there is a card but torch cannot use it.
+    """
+    torch.set_num_threads(max(threads, 1))
+    if gpus == 0:
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if driver := _nvidia_driver():
+        raise UserError(
+            f"this machine has a card (driver {driver}) that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot "
+            "use: update the driver or install the matching torch, or run on CPU with --resources gpu=0"
+        )
+    log.info("no card here: running on %d CPU threads", torch.get_num_threads())
+    return torch.device("cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or the card's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _nvidia_driver() -> str | None:
+    """Version of the NVIDIA driver, if a card answers."""
+    if not (command := shutil.which("nvidia-smi")):
+        return None
+    query = [command, "--query-gpu=driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True)
+    return answer.stdout.split("\n")[0].strip() or None if answer.returncode == 0 else None
