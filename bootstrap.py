@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Set the pipeline up and run it, with nothing but Python.
+
+    python3 bootstrap.py demo     run config/demo.yaml from slides to report; further arguments go to snakemake
+    python3 bootstrap.py test     run the tests; further arguments go to pytest
+
+The first call makes .venv beside this file and installs envs/ into it; later calls install only what changed.
+With --here the current environment is used instead, and nothing is installed.
+"""
+
+# Kept to what Python 3.6 can read and run, so that an old Python gets as far as its one line.
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).absolute().parent
+ENVS = ROOT / "envs"
+VENV = ROOT / ".venv"
+VENV_PYTHON = str(VENV / "bin" / "python")
+LOG = VENV / "install.log"
+STAMP = VENV / "installed"  # holds the hash of what is installed, or UNFINISHED
+UNFINISHED = "unfinished"
+REPORT = ROOT / "results" / "demo" / "report.html"
+
+PYTHONS = ("3.13", "3.12", "3.11")
+NEEDED_BYTES = 10 * 10**9
+NEEDED_FILES = {"demo": ["requirements.txt"], "test": ["requirements.txt", "requirements-dev.txt"]}
+COMMANDS = {
+    # --configfile takes all words that follow it, so it must not come last.
+    "demo": ["snakemake", "--configfile", "config/demo.yaml", "--cores", "all"],
+    "test": ["pytest"],
+}
+
+
+def main(arguments):
+    """Run the command that ``arguments`` name and return its exit status. A mistake of the user's: one line, exit."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__.strip())
+        return 0
+    if not arguments or arguments[0] not in COMMANDS:
+        sys.exit("error: no such command: say `python3 bootstrap.py demo` or `python3 bootstrap.py test`")
+    if os.name == "nt":
+        sys.exit("error: Windows itself cannot run this: install WSL2 (`wsl --install`) and call this inside it")
+    command, here = arguments[0], "--here" in arguments
+    if here:
+        check_here(NEEDED_FILES[command])
+    else:
+        install()
+    python = sys.executable if here else VENV_PYTHON
+    status = run([python, "-m", *COMMANDS[command], *(word for word in arguments[1:] if word != "--here")])
+    if command == "demo" and status == 0 and REPORT.exists():
+        print(f"The report is {REPORT}")
+    return status
+
+
+def check_here(files):
+    """Exit with one line unless the running Python fits and has the packages that ``files`` of envs/ name."""
+    if not has(sys.executable, "sys"):
+        sys.exit(f"error: --here needs Python 3.11 to 3.13, this is {sys.version.split()[0]}: leave out --here")
+    from importlib.metadata import distributions
+
+    lines = [line for file in files for line in (ENVS / file).read_text().splitlines()]
+    needed = [line.split("==")[0] for line in lines if "==" in line]
+    missing = [name for name in needed if not list(distributions(name=name))]
+    if missing:
+        fix = f"`{sys.executable} -m pip install -r {ENVS / files[-1]}`, or leave out --here"
+        sys.exit(f"error: the current environment lacks {', '.join(missing)}: {fix}")
+
+
+def has(python, module):
+    """Whether ``python`` is one of PYTHONS and finds ``module``."""
+    question = "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], u.find_spec(sys.argv[1]))"
+    try:
+        answer = subprocess.check_output([python, "-c", question, module], stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    version, found = answer.decode().strip().split(None, 1)
+    return version in PYTHONS and found != "None"
+
+
+def find_python():
+    """Path of a Python that can make environments: the running one, else one on PATH. None found: one line, exit."""
+    candidates = [sys.executable, *(shutil.which("python" + version) for version in PYTHONS)]
+    fitting = [python for python in candidates if python and has(python, "sys")]
+    if not fitting:
+        sys.exit(f"error: this is Python {sys.version.split()[0]}, and PATH has no 3.11 to 3.13: install python3.12")
+    for python in fitting:
+        if has(python, "ensurepip"):
+            return python
+    sys.exit(f"error: {fitting[0]} has no module venv: `apt install python3-venv` on Debian and Ubuntu, then once more")
+
+
+def install():
+    """Make .venv hold what envs/ names; return at once if it does. Disk or network missing: one line, exit."""
+    os.environ.pop("PYTHONPATH", None)  # set by modules of clusters, and searched before .venv
+    files = [ENVS / name for name in (*NEEDED_FILES["test"], "constraints.txt")]
+    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    state = STAMP.read_text() if STAMP.exists() else ""
+    usable = state != UNFINISHED and has(VENV_PYTHON, "pip")
+    if usable and state == wanted:
+        return
+    python = VENV_PYTHON if usable else find_python()
+    if shutil.disk_usage(str(VENV if VENV.is_dir() else ROOT)).free < NEEDED_BYTES:
+        sys.exit(f"error: less than 10 GB free for {VENV}: clear some, or make .venv a link to a larger disk")
+    print(f"Installing into {VENV}: downloads about 6 GB, once (progress: {LOG})", flush=True)
+    if not usable and subprocess.call([python, "-m", "venv", "--clear", "--without-pip", str(VENV)]) != 0:
+        sys.exit(f"error: {python} could not make {VENV}, see above: repair that, or put another Python on PATH")
+    STAMP.write_text(UNFINISHED)  # a killed installation: the next call starts from an empty .venv
+    if not usable:
+        logged([VENV_PYTHON, "-m", "ensurepip"])
+    options = ["--no-input", "--progress-bar", "off", "-r", str(files[1]), "-c", str(files[2])]
+    logged([VENV_PYTHON, "-m", "pip", "install", *options])
+    STAMP.write_text(wanted)
+
+
+def logged(command):
+    """Run a step of the installation with its output in LOG. Failed: the end of the log and one line, exit."""
+    downloads = VENV / "downloads"  # /tmp is often too small for them
+    downloads.mkdir(exist_ok=True)
+    with LOG.open("ab") as log:
+        status = subprocess.call(command, stdout=log, stderr=log, env=dict(os.environ, TMPDIR=str(downloads)))
+    shutil.rmtree(str(downloads))
+    if status != 0:
+        print(*LOG.read_text(errors="replace").splitlines()[-15:], sep="\n", file=sys.stderr)
+        sys.exit(f"error: the installation failed (all of it: {LOG}): check network and disk, then call this again")
+
+
+def run(command):
+    """Run a command in the repository and return its exit status. Ctrl-C and SIGTERM are the command's to handle."""
+    path = os.path.dirname(command[0]) + os.pathsep + os.environ.get("PATH", os.defpath)
+    process = subprocess.Popen(command, cwd=str(ROOT), env=dict(os.environ, PATH=path))
+    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to the command too, which has to tidy up
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted: call it again to go on")
