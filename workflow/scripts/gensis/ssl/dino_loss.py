@@ -1,0 +1,45 @@
+"""The loss of DINO and its centre (Caron et al. 2021, arXiv 2104.14294, equations 1 to 4)."""
+
+import torch
+from torch.nn import functional as F
+
+
+def teacher_targets(logits: torch.Tensor, centre: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Centred and sharpened teacher outputs: softmax((logits - centre) / temperature), (..., K) float32."""
+    return F.softmax((logits.float() - centre) / temperature, dim=-1)
+
+
+def cross_entropy(targets: torch.Tensor, student_logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Mean cross-entropy of student (B, K) logits under (B, K) targets."""
+    return -(targets * F.log_softmax(student_logits.float() / temperature, dim=-1)).sum(-1).mean()
+
+
+def dino_loss(targets: torch.Tensor, student_logits: list[torch.Tensor], temperature: float) -> torch.Tensor:
+    """Cross-entropy over all pairs of a teacher's and a student's view, but for the same view.
+
+    Args:
+        targets: (T, B, K), the teacher's targets of the first T views.
+        student_logits: V tensors (B, K); the first T are of the teacher's views.
+        temperature: the student's.
+
+    Returns:
+        The mean over the T * V - T pairs and over the batch.
+    """
+    logarithms = [F.log_softmax(logits.float() / temperature, dim=-1) for logits in student_logits]
+    pairs = [
+        -(target * logarithm).sum(-1).mean()
+        for first, target in enumerate(targets)
+        for second, logarithm in enumerate(logarithms)
+        if first != second
+    ]
+    return torch.stack(pairs).mean()
+
+
+def updated_centre(centre: torch.Tensor, batch_mean: torch.Tensor, momentum: float) -> torch.Tensor:
+    """Running mean of the teacher's logits, (K,)."""
+    return centre * momentum + batch_mean * (1 - momentum)
+
+
+def entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """Mean entropy in nats of (..., K) distributions."""
+    return -(probabilities * probabilities.clamp(min=1e-12).log()).sum(-1).mean()

@@ -1,0 +1,37 @@
+"""The optimizer of pre-training, and clipping as the original does it."""
+
+import torch
+from torch import nn
+
+from gensis.settings.pretraining import Pretraining
+
+
+def make_optimizer(model: nn.Module, settings: Pretraining) -> torch.optim.Optimizer:
+    """AdamW or SGD; biases, norms and other vectors are exempt from weight decay (second group)."""
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    exempt = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=next(model.parameters()).is_cuda)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, learning_rate: float, weight_decay: float) -> None:
+    """Set this step's learning rate, and the weight decay of the first group."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.param_groups[0]["weight_decay"] = weight_decay
+
+
+@torch.no_grad()
+def clip_each(parameters: list[torch.Tensor], largest: float) -> torch.Tensor:
+    """Scale each parameter's gradient to a norm of at most ``largest``, without waiting for the device.
+
+    Returns:
+        The norm of the whole gradient before clipping, a scalar.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch.stack(torch._foreach_norm(gradients))
+    scales = (largest / (norms + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(gradients, list(scales.unbind()))
+    return norms.norm()

@@ -1,0 +1,13 @@
+"""The teacher: an exponential moving average of the student."""
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """teacher <- momentum * teacher + (1 - momentum) * student, parameters only.
+
+    The teacher runs in train mode and keeps BatchNorm statistics of its own, as in the original.
+    """
+    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)

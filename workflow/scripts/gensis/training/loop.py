@@ -1,0 +1,149 @@
+"""The loop of every training: steps, history, checkpoints, signals. What a step does is the task's business."""
+
+import csv
+import logging
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from gensis.artifacts.files import written_atomically
+from gensis.command import duration
+from gensis.errors import UserError
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.distributed import World
+
+log = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """Something that is trained step by step. All its randomness in a step comes from torch's global generators."""
+
+    total_steps: int
+    steps_per_row: int
+    """Steps that one row of the history averages over."""
+    images_per_step: int
+
+    def step(self, step: int) -> dict[str, torch.Tensor]:
+        """Do step number ``step`` (from 0) and return scalars for the history, without waiting for the device."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in training."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Seed of one step on one process: equal steps draw equal numbers, whatever came before."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def train(
+    task: Task, folder: CheckpointFolder, world: World, device: torch.device, seed: int, checkpoint_seconds: float
+) -> list[dict[str, float]]:
+    """Train to the end, from the last checkpoint if there is one.
+
+    SIGTERM and SIGUSR1 save a checkpoint and end the process with status 1; the same command goes on from there.
+
+    Returns:
+        The history: a row every ``task.steps_per_row`` steps, with means of what the steps returned.
+
+    Raises:
+        UserError: a loss that is not finite; the last checkpoint is kept.
+    """
+    state = folder.load(device)
+    step, history, sums = 0, [], {}
+    if state:
+        task.load_state_dict(state["task"])
+        step, history, sums = state["step"], state["history"], state["sums"]
+        log.info("going on from step %d of %d", step, task.total_steps)
+    stop = _Stop()
+    began, began_at = time.time(), step
+    saved = row_began = time.time()
+    while step < task.total_steps:
+        torch.manual_seed(step_seed(seed, step, world.rank))
+        for name, value in task.step(step).items():
+            sums[name] = sums.get(name, 0) + value.detach()
+        step += 1
+        if step % task.steps_per_row == 0 or step == task.total_steps:
+            steps = (step - 1) % task.steps_per_row + 1
+            row = _row(sums, step, steps, world)
+            row["images_per_second"] = steps * task.images_per_step / max(time.time() - row_began, 1e-9)
+            _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
+            history.append(row)
+            sums, row_began = {}, time.time()
+        if stop.wanted or (step < task.total_steps and time.time() - saved >= checkpoint_seconds):
+            if world.is_first:
+                folder.save({"task": task.state_dict(), "step": step, "history": history, "sums": sums})
+            saved = time.time()
+        if stop.wanted:
+            sys.exit(f"stopped by {stop.wanted} after step {step}: run the same command to go on")
+    return history
+
+
+def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make: Callable[[Path], None]) -> None:
+    """Publish a finished training, training it first if need be.
+
+    Args:
+        folder: the training's own folder.
+        world: only its first process touches files.
+        output: the folder to publish to.
+        make: trains, and writes the finished artifact into the folder that it is given.
+    """
+    if not world.is_first:
+        make(Path())
+        return
+    with folder:
+        if folder.published.exists():
+            log.info("trained before with the same settings, images and seed: published again")
+        else:
+            unfinished = folder.path / "unfinished"
+            unfinished.mkdir(exist_ok=True)
+            make(unfinished)
+            unfinished.rename(folder.published)
+        folder.publish(output)
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Write the history as CSV, one column a figure."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    with written_atomically(path) as temporary, open(temporary, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+
+
+class _Stop:
+    """Remembers a signal that asks for an end."""
+
+    def __init__(self) -> None:
+        self.wanted = ""
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.wanted = signal.Signals(number).name
+
+
+def _row(sums: dict[str, torch.Tensor], step: int, steps: int, world: World) -> dict[str, float]:
+    names = sorted(sums)
+    means = world.mean(torch.stack([torch.as_tensor(sums[name]).float() for name in names]) / steps).tolist()
+    row = {"step": step, **dict(zip(names, means))}
+    if not math.isfinite(row["loss"]):
+        raise UserError(
+            f"the loss is {row['loss']} at step {step}: lower learning_rate or use float32; the last checkpoint is kept"
+        )
+    return row
+
+
+def _log_row(row: dict[str, float], total_steps: int, seconds_per_step: float) -> None:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "step")
+    left = duration((total_steps - row["step"]) * seconds_per_step)
+    log.info("step %d of %d: %s; %s left", row["step"], total_steps, figures, left)

@@ -1,0 +1,80 @@
+"""Pre-train an encoder by DINO, or with --bank by Gen-DINO, and publish it in timm's hub layout."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+from gensis import command
+from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.provenance import provenance
+from gensis.images.index import Index, read_index
+from gensis.images.reading import open_images
+from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.settings.runtime import Runtime
+from gensis.ssl.backbone import save_encoder
+from gensis.ssl.bank_images import bank_contents, open_bank
+from gensis.ssl.pretrainer import Pretrainer
+from gensis.training.checkpoints import CheckpointFolder, fingerprint
+from gensis.training.device import choose_device, device_name
+from gensis.training.distributed import World, start_world
+from gensis.training.loop import train, train_and_publish, write_history
+
+log = logging.getLogger("pretrain_encoder")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Train, resume or only publish."""
+    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    settings = (Retraining if arguments.bank else Pretraining).model_validate(arguments.config)
+    index = read_index(arguments.train)
+    inputs = {"train": content_id(arguments.train)}
+    if arguments.bank:
+        inputs |= bank_contents(arguments.bank)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, world.size)
+    folder = CheckpointFolder(arguments.checkpoints, "encoder", key)
+
+    def make(target: Path) -> None:
+        pretrainer = build(arguments, settings, index, device, world)
+        history = train(pretrainer, folder, world, device, arguments.seed, arguments.runtime.checkpoint_seconds)
+        if world.is_first:
+            write_history(target / "history.csv", history)
+            save_encoder(
+                pretrainer.teacher.backbone,
+                target,
+                settings.backbone,
+                pretrainer.backbone_args,
+                settings.image_px,
+                pretrainer.mean,
+                pretrainer.std,
+            )
+            record = provenance(
+                "gensis-encoder/1", arguments.config, inputs, arguments.seed, device_name(device), arguments.started
+            )
+            record |= {"resolved": vars(pretrainer.resolved), "weights": content_id(target / "model.safetensors")}
+            write_json(target / "provenance.json", record)
+
+    train_and_publish(folder, world, arguments.output, make)
+
+
+def build(
+    arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
+) -> Pretrainer:
+    """The training at its first step."""
+    reading = (device, arguments.runtime.memory_gb, arguments.threads)
+    images = open_images(index, *reading)
+    generative = interpolated = None
+    if arguments.bank:
+        generative = open_bank(arguments.bank, "generative", len(index), *reading)
+        interpolated = open_bank(arguments.bank, "interpolated", len(index), *reading)
+    return Pretrainer(settings, images, device, world, arguments.seed, generative, interpolated)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--bank", type=Path, help="folder of the bank")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
+    command.run(main, parser.parse_args())
