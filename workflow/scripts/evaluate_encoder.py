@@ -1,0 +1,80 @@
+"""Measure the frozen embeddings of one encoder on one data set."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from gensis import command
+from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.provenance import provenance
+from gensis.artifacts.tables import read_table
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.labelled import label_images
+from gensis.evaluation.tasks import measure
+from gensis.images.embeddings import read_embeddings
+from gensis.settings.evaluation import Evaluation
+from gensis.training.device import choose_device, device_name
+from threadpoolctl import threadpool_limits
+
+FORMAT = "gensis-evaluation/1"
+log = logging.getLogger("evaluate_encoder")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one JSON a task, also for those that cannot be measured: these say why."""
+    settings = Evaluation.model_validate(arguments.config)
+    device = choose_device(arguments.gpus, arguments.threads)
+    embeddings = read_embeddings(arguments.embeddings)
+    units = read_table(arguments.units)
+    labelled = label_images(embeddings, units, read_table(arguments.labels), arguments.slides_are_units)
+    log_left_out(len(embeddings.unit) - len(labelled.unit), "images without a label")
+    if arguments.slides_are_units:
+        log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
+    inputs = {
+        "embeddings": content_id(*arguments.embeddings),
+        "units": content_id(arguments.units),
+        "labels": content_id(arguments.labels),
+    }
+    subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
+    for task in settings.tasks(arguments.slides_are_units):
+        try:
+            with threadpool_limits(arguments.threads):
+                result = measure(task, labelled, settings, arguments.seed, device)
+        except Unmeasurable as reason:
+            result = {"skipped": str(reason)}
+        log_result(task, result, settings)
+        origin = provenance(FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started)
+        values = {"format": FORMAT, **subject, "task": task, **result, "provenance": origin}
+        write_json(arguments.output / f"{task}.json", values)
+
+
+def log_left_out(number: int, what: str) -> None:
+    """Say how many are left out, if any."""
+    if number:
+        log.info("%d %s are left out", number, what)
+
+
+def log_result(task: str, result: dict, settings: Evaluation) -> None:
+    """One line a metric, or the reason why there is none."""
+    if "skipped" in result:
+        log.info("%s: skipped: %s", task, result["skipped"])
+        return
+    log.info("%s: %s, %d tested of %d groups", task, result["protocol"], result["n"], result["n_groups"])
+    names = {metric["metric"] for metric in result["metrics"]}
+    if task == "knn" and (dropped := [k for k in settings.knn if f"accuracy_k{k}" not in names]):
+        log.info("knn: fewer training images than k = %s, dropped", ", ".join(map(str, dropped)))
+    for metric in result["metrics"]:
+        interval = "" if metric["low"] is None else " [{low:.3f}, {high:.3f}]".format(**metric)
+        log.info("%s: %s %.3f%s, chance %.3f", task, metric["metric"], metric["value"], interval, metric["chance"])
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="all parts, in order")
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
+    parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
+    parser.add_argument("--encoder", required=True, help="name of the encoder")
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the JSON files")
+    command.run(main, parser.parse_args())

@@ -1,0 +1,57 @@
+"""Weighted k-nearest-neighbour classification (Wu et al. 2018; temperature and k of DINO, arXiv 2104.14294)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+_CHUNK_BYTES = 1 << 28
+
+
+def knn_probabilities(
+    train: np.ndarray,
+    labels: np.ndarray,
+    test: np.ndarray,
+    ks: Sequence[int],
+    classes: int,
+    temperature: float,
+    device: torch.device,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> dict[int, np.ndarray]:
+    """Share of each class in the votes of the k nearest training images, each weighing exp(cosine / temperature).
+
+    Args:
+        train: float32 (N, D).
+        labels: int (N,).
+        test: float32 (M, D).
+        ks: numbers of neighbours, none above N.
+        classes: number of classes K.
+        temperature: divides the cosine similarity.
+        device: where the similarities are computed.
+        chunk_bytes: bound on the similarities held at once; it does not change the result.
+
+    Returns:
+        k -> float32 (M, K), rows summing to one.
+    """
+    bank = normalize(torch.from_numpy(train).to(device)).T
+    bank_labels = torch.from_numpy(labels).to(device)
+    rows = max(1, chunk_bytes // (4 * len(train)))
+    chunks = []
+    for queries in torch.from_numpy(test).split(rows):
+        similarity, neighbour = (normalize(queries.to(device)) @ bank).topk(max(ks), dim=1)
+        # Relative to the nearest: the shares are the same, and the exponential cannot overflow.
+        weight = ((similarity - similarity[:, :1]) / temperature).exp()
+        chunks.append(_shares(weight, bank_labels[neighbour], sorted(set(ks)), classes))
+    return {k: torch.cat([chunk[k] for chunk in chunks]).cpu().numpy() for k in chunks[0]}
+
+
+def _shares(weight: torch.Tensor, label: torch.Tensor, ks: list[int], classes: int) -> dict[int, torch.Tensor]:
+    """Votes by class for each k: those for a larger k go on from those for the smaller one."""
+    votes = weight.new_zeros(len(weight), classes)
+    shares, done = {}, 0
+    for k in ks:
+        votes.scatter_add_(1, label[:, done:k], weight[:, done:k])
+        shares[k] = votes / votes.sum(dim=1, keepdim=True)
+        done = k
+    return shares

@@ -1,0 +1,129 @@
+"""Embeddings with what evaluation alone may know: labels, groups and splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gensis.errors import UserError
+from gensis.images.embeddings import Embeddings
+
+SPLITS = ("", "train", "test")
+Table = Sequence[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The images that have a label, in the order of the embeddings."""
+
+    features: np.ndarray
+    """float32 (N, D)."""
+    labels: np.ndarray
+    """int64 (N,): index into `classes`."""
+    groups: np.ndarray
+    """int64 (N,): images of one patient, case or slide share a number. It never lies on both sides of a split."""
+    splits: np.ndarray
+    """str (N,): ``train``, ``test`` or empty."""
+    unit: np.ndarray
+    """int32 (N,): index into `units`."""
+    classes: tuple[str, ...]
+    """Labels that occur, sorted."""
+    units: tuple[str, ...]
+    """All units, those without labelled images included."""
+
+
+def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are_units: bool) -> Labelled:
+    """Join embeddings with their labels; images without a label are left out.
+
+    Args:
+        embeddings: of all images.
+        units: rows of units.tsv: unit, images, and group and split or empty strings.
+        labels: rows of labels.tsv: unit, row (position in the unit; empty: the whole unit), label, group or empty.
+        slides_are_units: what an image belongs to that has no group: its unit (a slide), or itself alone.
+
+    Raises:
+        UserError: the three do not describe the same images, or an image is labelled twice.
+    """
+    _check_units(embeddings, units)
+    first = np.searchsorted(embeddings.unit, np.arange(len(embeddings.units) + 1))
+    number = {name: i for i, name in enumerate(embeddings.units)}
+    empty = {row["unit"] for row in units} - set(number)
+    images = len(embeddings.unit)
+    class_numbers, group_numbers = _Numbers(), _Numbers()
+    codes = np.full(images, -1)
+    # Named groups count downwards from -1, so that they never meet those that an image has by default.
+    groups = embeddings.unit.astype(np.int64) if slides_are_units else np.arange(images)
+    split_of_unit = np.full(len(number), "", dtype="<U5")
+    for row in units:
+        if row["unit"] in number:
+            i = number[row["unit"]]
+            split_of_unit[i] = row["split"]
+            if row["group"]:
+                groups[first[i] : first[i + 1]] = -1 - group_numbers[row["group"]]
+    for row in labels:
+        if row["label"] and row["unit"] not in empty:
+            span = _span(row, number, first)
+            if (codes[span] >= 0).any():
+                raise UserError(f"labels: {_described(row)} is labelled twice: keep one of the lines")
+            codes[span] = class_numbers[row["label"]]
+            if row["group"]:
+                groups[span] = -1 - group_numbers[row["group"]]
+    found = codes >= 0
+    names, labelled = np.unique(np.array([*class_numbers, ""])[codes[found]], return_inverse=True)
+    return Labelled(
+        embeddings.features[found],
+        labelled,
+        np.unique(groups[found], return_inverse=True)[1],
+        split_of_unit[embeddings.unit[found]],
+        embeddings.unit[found],
+        tuple(names.tolist()),
+        embeddings.units,
+    )
+
+
+class _Numbers(dict[str, int]):
+    """Numbers names from 0 in the order of their first use."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = len(self)
+        return self[name]
+
+
+def _check_units(embeddings: Embeddings, units: Table) -> None:
+    listed = {row["unit"]: int(row["images"]) for row in units}
+    counts = np.bincount(embeddings.unit, minlength=len(embeddings.units))
+    embedded: dict[str, int] = {}
+    for name, count in zip(embeddings.units, counts):
+        if name in embedded:
+            raise UserError(f"embeddings hold unit '{name}' twice: give each part once")
+        embedded[name] = int(count)
+    for name in listed | embedded:
+        if name not in listed:
+            raise UserError(f"units: '{name}' has embeddings but no line: make the embeddings again")
+        if listed[name] != embedded.get(name, 0):
+            raise UserError(
+                f"embeddings hold {embedded.get(name, 0)} images of unit '{name}' but the data set has {listed[name]}: "
+                "give all parts, or make the embeddings again"
+            )
+    for row in units:
+        if row["split"] not in SPLITS:
+            raise UserError(f"units: split '{row['split']}' of '{row['unit']}' is neither train nor test: correct it")
+
+
+def _span(row: dict[str, str], number: dict[str, int], first: np.ndarray) -> slice:
+    """Rows of the embeddings that one line of labels.tsv is about."""
+    if row["unit"] not in number:
+        raise UserError(f"labels: the data set has no unit '{row['unit']}': correct or remove the line")
+    i = number[row["unit"]]
+    start, stop = first[i], first[i + 1]
+    if not row["row"]:
+        return slice(start, stop)
+    if not row["row"].isdecimal() or int(row["row"]) >= stop - start:
+        raise UserError(
+            f"labels: {_described(row)} does not exist (the unit has {stop - start} images): correct the row"
+        )
+    return slice(start + int(row["row"]), start + int(row["row"]) + 1)
+
+
+def _described(row: dict[str, str]) -> str:
+    return f"row {row['row']} of unit '{row['unit']}'" if row["row"] else f"unit '{row['unit']}'"

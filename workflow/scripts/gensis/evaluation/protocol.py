@@ -1,0 +1,77 @@
+"""What is fitted on what, and tested on what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gensis.errors import UserError
+from gensis.evaluation.folds import Round, Unmeasurable, grouped_folds
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Rounds of fitting and testing; each item is tested at most once."""
+
+    name: str
+    rounds: tuple[Round, ...]
+    """(train, test) indices."""
+    transductive: bool
+    """There is no test split: the encoder has seen the tested images, unlabelled."""
+
+    @property
+    def train(self) -> np.ndarray:
+        """Indices of all items that are trained on in some round."""
+        return np.unique(np.concatenate([train for train, _ in self.rounds]))
+
+    @property
+    def test(self) -> np.ndarray:
+        """Indices of all tested items, in the order of the rounds."""
+        return np.concatenate([test for _, test in self.rounds])
+
+    @property
+    def fold(self) -> np.ndarray:
+        """Number of the round in which each item of `test` is tested."""
+        return np.repeat(np.arange(len(self.rounds)), [len(test) for _, test in self.rounds])
+
+
+def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int) -> Protocol:
+    """Train on train and test once on test; without a test split, cross-validate by group.
+
+    Args:
+        labels: int (N,).
+        groups: int (N,).
+        splits: str (N,).
+        folds: folds of a cross-validation, at most.
+
+    Raises:
+        Unmeasurable: no labels, too few classes or groups.
+        UserError: a group lies on both sides.
+    """
+    if not len(labels):
+        raise Unmeasurable("no labels")
+    if len(np.unique(labels)) < 2:
+        raise Unmeasurable("fewer than two classes")
+    train, test = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "test")
+    if not len(test):
+        rounds = grouped_folds(labels, groups, folds)
+        return Protocol(f"{len(rounds)}-fold cross-validation by group", tuple(rounds), transductive=True)
+    if np.intersect1d(groups[train], groups[test]).size:
+        raise UserError("labels: a group lies in both train and test: put all of it on one side")
+    for name, part in {"train": train, "test": test}.items():
+        if len(np.unique(labels[part])) < 2:
+            raise Unmeasurable(f"fewer than two classes among the labels of the {name} split")
+    return Protocol("train -> test", ((train, test),), transductive=False)
+
+
+def pooled(
+    protocol: Protocol, predict: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Predictions of all rounds, one after the other, for the items of ``protocol.test``.
+
+    Args:
+        protocol: the rounds.
+        predict: (train, test) indices -> name -> float (n_test, K) class probabilities.
+    """
+    parts = [predict(train, test) for train, test in protocol.rounds]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,48 @@
+"""Gather all evaluations of a run into one table."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gensis import command
+from gensis.artifacts.files import read_json
+from gensis.artifacts.tables import write_table
+
+COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one row a metric, then one for chance for each data set, seed, task and metric."""
+    evaluations = [read_json(path) for path in arguments.evaluations]
+    measured = [row for evaluation in evaluations for row in rows(evaluation)]
+    by_chance = {row[1:5]: row for evaluation in evaluations for row in chance_rows(evaluation)}
+    write_table(arguments.output, COLUMNS, [*measured, *by_chance.values()], delimiter=",")
+
+
+def rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
+    """The metrics of one evaluation; none if it was skipped."""
+    dataset, seed, task = (evaluation[key] for key in ("dataset", "seed", "task"))
+    for metric in evaluation.get("metrics", []):
+        numbers = (rounded(metric[key]) for key in ("value", "low", "high"))
+        yield (evaluation["encoder"], dataset, seed, task, metric["metric"], *numbers, metric["n"])
+
+
+def chance_rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
+    """What chance would give for the same metrics."""
+    metrics = [
+        metric | {"value": metric["chance"], "low": None, "high": None} for metric in evaluation.get("metrics", [])
+    ]
+    return rows(evaluation | {"encoder": "chance", "metrics": metrics})
+
+
+def rounded(value: float | None) -> float | str:
+    """Six decimals; empty for None."""
+    return "" if value is None else round(value, 6)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--evaluations", type=Path, nargs="*", required=True, help="the JSON files of evaluate_encoder")
+    parser.add_argument("--output", type=Path, required=True, help="summary.csv")
+    command.run(main, parser.parse_args())
