@@ -23,7 +23,11 @@ Columns = Mapping[str, np.ndarray]
 
 
 def write_store(
-    path: Path, encoded: Iterable[bytes], attributes: Mapping[str, Any], columns: Callable[[], Columns] = dict
+    path: Path,
+    encoded: Iterable[bytes],
+    attributes: Mapping[str, Any],
+    columns: Callable[[], Columns] = dict,
+    column_attributes: Mapping[str, Mapping[str, Any]] = {},
 ) -> tuple[int, str]:
     """Write a store while the images are made: memory stays bounded, whatever their number.
 
@@ -31,7 +35,9 @@ def write_store(
         path: the file to make.
         encoded: the images, as JPEG or PNG bytes.
         attributes: attributes of the file, beside `format` and `content`.
-        columns: called after the last image; name -> array whose first axis is the images'.
+        columns: called after the last image; name -> array whose first axis is the images'. Other arrays that belong
+            to the unit, such as a slide's thumbnail, are stored the same way.
+        column_attributes: name of a column -> attributes of its dataset.
 
     Returns:
         Number of images, and the content id: SHA-256 of all bytes, offsets and columns, first 16 hexadecimal digits.
@@ -51,6 +57,8 @@ def write_store(
             for name, array in arrays.items():
                 digest.update(np.ascontiguousarray(array).astype(bytes if array.dtype.kind in "OU" else array.dtype))
                 file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
+            for name, values in column_attributes.items():
+                file[name].attrs.update(values)
             content = digest.hexdigest()[:16]
             file.attrs.update({"format": FORMAT, "content": content, **attributes})
     return len(offsets) - 1, content

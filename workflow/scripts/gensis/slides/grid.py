@@ -1,0 +1,66 @@
+"""Geometry of the tile grid: numbers and arrays only."""
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+
+def tile_origins(
+    bounds_level0: tuple[int, int, int, int],
+    level_size: tuple[int, int],
+    downsample: float,
+    width: float,
+    height: float,
+) -> np.ndarray:
+    """Top-left corners of all tiles that fit, row by row.
+
+    Tiles begin on whole pixels of the level that is read: between two of them OpenSlide interpolates, which blurs.
+
+    Args:
+        bounds_level0: left, top, right and bottom of the area to cover, in level-0 px.
+        level_size: width and height of the level that is read, in its own px.
+        downsample: level-0 px per px of that level.
+        width: width of a tile in px of that level.
+        height: height of a tile in px of that level.
+
+    Returns:
+        int64 (N, 2): x and y in level-0 px. No tile leaves the bounds, no two share a pixel of the level.
+    """
+    left, top, right, bottom = bounds_level0
+    x = _axis(left, right, level_size[0], downsample, width)
+    y = _axis(top, bottom, level_size[1], downsample, height)
+    rows, columns = np.meshgrid(y, x, indexing="ij")
+    return np.stack([columns.ravel(), rows.ravel()], axis=1)
+
+
+def _axis(begin_level0: int, end_level0: int, level_px: int, downsample: float, size: float) -> np.ndarray:
+    stride = math.ceil(size)
+    end = min(level_px, math.floor(end_level0 / downsample))
+    starts = np.arange(math.ceil(begin_level0 / downsample), end - stride + 1, stride)
+    level0 = np.rint(starts * downsample).astype(np.int64)
+    return level0[(level0 >= begin_level0) & (level0 + size * downsample <= end_level0 + 1e-6)]
+
+
+def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, height: float) -> np.ndarray:
+    """Fraction of each rectangle's area in which a mask is set, exact also where edges cut through mask pixels.
+
+    Args:
+        mask: bool (H, W); outside nothing is set.
+        left: float (N,), in px of the mask.
+        top: float (N,).
+        width: of every rectangle, in px of the mask.
+        height: of every rectangle.
+
+    Returns:
+        float64 (N,), 0 to 1.
+    """
+    # The integral image is linear between its nodes along each axis, so linear interpolation of it is exact.
+    integral = np.pad(mask.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+
+    def upto(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return ndimage.map_coordinates(integral, [y, x], order=1, mode="nearest")
+
+    right, bottom = left + width, top + height
+    area = upto(right, bottom) - upto(left, bottom) - upto(right, top) + upto(left, top)
+    return np.clip(area / (width * height), 0, 1)

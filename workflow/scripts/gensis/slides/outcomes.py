@@ -1,0 +1,14 @@
+"""What can become of a slide. One bad slide never stops the others: it gets an outcome and a reason."""
+
+FORMAT = "gensis-outcome/1"
+OUTCOMES = ("ok", "partial", "no_tissue", "unreadable", "missing_mpp", "wrong_mpp", "too_coarse")
+
+
+class Unusable(Exception):
+    """A slide that gives no images."""
+
+    def __init__(self, outcome: str, reason: str):
+        """Take one of `OUTCOMES`, and a line that says what was found and how to repair it."""
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason

@@ -1,0 +1,93 @@
+"""Cut one slide into tiles: <unit>.h5 with the encoded tiles, <unit>.json with what became of the slide."""
+
+import argparse
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.provenance import provenance, to_attribute
+from gensis.command import parser, run
+from gensis.images.codec import encode_jpeg, encode_png
+from gensis.images.store import write_store
+from gensis.settings.datasets import Tiling
+from gensis.slides import fields
+from gensis.slides.outcomes import FORMAT, Unusable
+from gensis.slides.reader import Reader
+from gensis.slides.tiling import Layout, TileStream, lay_out
+
+HEAD_BYTES = 1 << 20
+
+log = logging.getLogger("tile_slide")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Tile the slide. One that gives no images leaves an empty store and its reason, and the job succeeds."""
+    tiling = Tiling.model_validate(arguments.config)
+    layout = stream = None
+    try:
+        with Reader(arguments.slide) as reader:
+            layout = lay_out(reader, tiling, arguments.unit, arguments.mpp, arguments.mask)
+        stream = tiles(arguments, tiling, layout)
+        images, content = store(arguments, tiling, layout, stream, stream.kept)
+        outcome, reason = stream.verdict()
+    except Unusable as unusable:
+        images, content = store(arguments, tiling, layout, (), ())
+        outcome, reason = unusable.outcome, unusable.reason
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "unit": arguments.unit,
+        "outcome": outcome,
+        "images": images,
+        "failed": stream.failed if stream else 0,
+        "reason": reason,
+        "content": content,
+        "seconds": round(time.time() - arguments.started, 2),
+    }
+    write_json(arguments.outcome, values)
+    log.info("%s: %s, %d tiles. %s", arguments.unit, outcome, images, reason)
+
+
+def tiles(arguments: argparse.Namespace, tiling: Tiling, layout: Layout) -> TileStream:
+    """The encoded tiles, with the settings' codec."""
+    encode = encode_png if tiling.encoding == "png" else partial(encode_jpeg, quality=tiling.jpeg_quality)
+    return TileStream(arguments.slide, layout, tiling, encode, arguments.threads)
+
+
+def store(
+    arguments: argparse.Namespace, tiling: Tiling, layout: Layout | None, encoded: Iterable[bytes], kept: Sequence[int]
+) -> tuple[int, str]:
+    """Write the store; `kept` may grow while `encoded` is consumed. Returns the number of images and the content id."""
+    inputs = {"slide": head_id(arguments.slide)} | ({"mask": content_id(arguments.mask)} if arguments.mask else {})
+    record = provenance("gensis-images/1", arguments.config, inputs, None, "cpu", arguments.started)
+    attributes = fields.file_attributes(tiling, layout) | {"provenance": to_attribute(record)}
+    return write_store(
+        arguments.store,
+        encoded,
+        attributes,
+        lambda: fields.columns(layout, kept),
+        fields.column_attributes(tiling, layout),
+    )
+
+
+def head_id(path: Path) -> str:
+    """SHA-256 of a slide's size and first MiB: enough to tell slides apart, without reading gigabytes twice."""
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return hashlib.sha256(f"{size}:".encode() + stream.read(HEAD_BYTES)).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    command = parser(__doc__)
+    command.add_argument("--slide", type=Path, required=True)
+    command.add_argument("--mpp", type=float, help="um/px at full resolution, overrides the file")
+    command.add_argument("--mask", type=Path, help="image of the whole slide; what is not black is tissue")
+    command.add_argument("--unit", required=True, help="the slide's name")
+    command.add_argument("--store", type=Path, required=True, help="<unit>.h5 to write")
+    command.add_argument("--outcome", type=Path, required=True, help="<unit>.json to write")
+    run(main, command.parse_args())
