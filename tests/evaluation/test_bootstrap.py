@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from gensis.evaluation.bootstrap import intervals
+from gensis.evaluation.metrics import METRICS, accuracy
+
+
+def measured(correct: np.ndarray, groups: np.ndarray, resamples: int = 1000) -> dict[str, tuple[float, float]]:
+    labels = np.zeros(len(correct), int)
+    probabilities = np.eye(2)[1 - correct]
+    return intervals(lambda weights: {"accuracy": accuracy(labels, probabilities, weights)}, groups, resamples)
+
+
+def test_interval_equals_a_plain_bootstrap_within_its_noise():
+    generator = np.random.default_rng(0)
+    correct = (generator.random(100) < 0.7).astype(int)
+    reference = [generator.choice(correct, 100).mean() for _ in range(4000)]
+
+    np.testing.assert_allclose(
+        measured(correct, np.arange(100), 4000)["accuracy"], np.percentile(reference, [2.5, 97.5]), atol=0.02
+    )
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        low, high = measured((generator.random(100) < 0.7).astype(int), np.arange(100), 300)["accuracy"]
+        covered += low <= 0.7 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_copies_within_a_group_are_no_news():
+    correct = (np.random.default_rng(2).random(40) < 0.6).astype(int)
+    groups = np.arange(40)
+
+    alone = measured(correct, groups)["accuracy"]
+    # So many copies that their resamples come in chunks.
+    copied = measured(np.repeat(correct, 1000), np.repeat(groups, 1000))["accuracy"]
+    ungrouped = measured(np.repeat(correct, 25), np.arange(1000))["accuracy"]
+
+    np.testing.assert_allclose(copied, alone, atol=1e-6)
+    assert ungrouped[1] - ungrouped[0] < 0.4 * (alone[1] - alone[0])
+
+
+def test_numbers_of_the_groups_do_not_matter():
+    correct = (np.random.default_rng(3).random(30) < 0.6).astype(int)
+    groups = np.repeat(np.arange(10), 3)
+    assert measured(correct, groups * 7 + 100) == measured(correct, groups)
+
+
+def test_resamples_in_which_a_metric_does_not_exist_are_left_out():
+    labels = np.array([0, 1, 1, 1])
+    probabilities = np.eye(2)[labels]
+    low, high = intervals(
+        lambda weights: {"auroc": METRICS["auroc"](labels, probabilities, weights)}, np.arange(4), 200
+    )["auroc"]
+    assert (low, high) == (1, 1)
+
+
+@pytest.mark.parametrize(("groups", "resamples"), [(np.zeros(5, int), 100), (np.arange(5), 0)])
+def test_one_group_or_no_resamples_give_no_interval(groups, resamples):
+    assert measured(np.array([0, 1, 1, 0, 1]), groups, resamples) == {}

@@ -1,0 +1,137 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensis.artifacts.files import write_json
+from gensis.artifacts.tables import write_table
+from gensis.images.embeddings import Embeddings, write_embeddings
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+CONFIG = {"knn": [1, 5, 500], "abmil_epochs": 3, "abmil_seeds": 1, "bootstrap": 50}
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPTS / f"{script}.py", *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Twelve slides of four tiles in two parts, one slide without tiles; the class is in the features."""
+    generator = np.random.default_rng(0)
+    for part in range(2):
+        units = tuple(f"s{part * 6 + i}" for i in range(6)) + (("none",) if part else ())
+        unit = np.repeat(np.arange(6), 4).astype(np.int32)
+        features = generator.normal(size=(24, 5)) + 20 * (unit % 2)[:, None] * np.eye(5)[0]
+        write_embeddings(tmp_path / f"part-000{part}.h5", Embeddings(features, unit, units, np.zeros((24, 2))), {})
+    rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4) for i in range(12)] + [("none", "", "", "no_tissue", 0)]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), rows)
+    labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)] + [("none", "", "A", "")]
+    write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    return tmp_path
+
+
+def evaluate(folder: Path, *more: object, config: dict = CONFIG) -> subprocess.CompletedProcess:
+    return run(
+        "evaluate_encoder", "--config", json.dumps(config), "--embeddings", *sorted(folder.glob("part-*.h5")),
+        "--units", folder / "units.tsv", "--labels", folder / "labels.tsv", "--encoder", "dino", "--dataset", "demo",
+        "--seed", 3, "--output", folder / "evaluation", "--threads", 1, *more,
+    )  # fmt: skip
+
+
+def test_slides_end_to_end_and_their_summary(slides):
+    done = evaluate(slides, "--slides-are-units")
+    assert done.returncode == 0, done.stderr
+    assert "1 slides without a label or images are left out" in done.stderr
+    assert "k = 500, dropped" in done.stderr
+    files = sorted(os.listdir(slides / "evaluation"))
+    assert files == ["knn.json", "linear.json", "slides-abmil.json", "slides-mean.json"]
+    mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
+    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics predictions provenance"
+    assert list(mean) == fields.split()
+    assert (mean["format"], mean["encoder"], mean["dataset"]) == ("gensis-evaluation/1", "dino", "demo")
+    assert (mean["seed"], mean["task"], mean["n"], mean["n_groups"]) == (3, "slides-mean", 12, 6)
+    assert mean["protocol"] == "5-fold cross-validation by group"
+    assert mean["transductive"] is True
+    assert list(mean["metrics"][0]) == ["metric", "value", "low", "high", "n", "chance"]
+    assert mean["metrics"][0] == {"metric": "accuracy", "value": 1, "low": 1, "high": 1, "n": 12, "chance": 0.5}
+    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels"}
+
+    evaluations = [slides / "evaluation" / name for name in files]
+    assert run("summarize", "--evaluations", *evaluations, "--output", slides / "summary.csv").returncode == 0
+    with open(slides / "summary.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n"]
+    assert len(rows) == 2 * (4 + 3 * 4)
+    area = next(row for row in rows if (row["encoder"], row["metric"]) == ("chance", "auroc"))
+    assert (area["dataset"], area["seed"], area["value"], area["low"], area["n"]) == ("demo", "3", "0.5", "", "48")
+
+
+def test_single_images_are_tested_on_the_test_split(tmp_path):
+    for part, split in enumerate(("train", "test")):
+        unit = np.zeros(30, np.int32)
+        features = np.random.default_rng(part).normal(size=(30, 4)) + 20 * np.eye(2, 4)[np.arange(30) % 2]
+        keys = np.array([f"{i}.png" for i in range(30)])
+        write_embeddings(tmp_path / f"part-000{part}.h5", Embeddings(features, unit, (f"{split}-0000",), keys), {})
+    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), sorted(units, reverse=True))
+    labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
+    write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
+
+    done = evaluate(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / "evaluation")) == ["knn.json", "linear.json"]
+    for task in ("knn", "linear"):
+        result = json.loads((tmp_path / "evaluation" / f"{task}.json").read_text())
+        assert (result["protocol"], result["transductive"]) == ("train -> test", False)
+        assert (result["n"], result["n_groups"], result["metrics"][0]["value"]) == (30, 30, 1)
+        assert "predictions" not in result
+
+
+def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slides):
+    write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), [])
+    done = evaluate(slides, "--slides-are-units")
+    assert done.returncode == 0, done.stderr
+    assert "knn: skipped: no labels" in done.stderr
+    files = sorted((slides / "evaluation").iterdir())
+    assert len(files) == 4
+    for path in files:
+        result = json.loads(path.read_text())
+        assert result["skipped"]
+        assert "metrics" not in result
+    assert run("summarize", "--evaluations", *files, "--output", slides / "summary.csv").returncode == 0
+    assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n\n"
+
+
+def test_inputs_that_do_not_fit_end_in_one_line(slides):
+    (slides / "part-0001.h5").unlink()
+    done = evaluate(slides, "--slides-are-units")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: embeddings hold 0 images of unit 's6'")
+    assert "Traceback" not in done.stderr
+
+
+def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp_path):
+    metric = {"metric": "accuracy", "value": 2 / 3, "low": None, "high": None, "n": 9, "chance": 0.5}
+    for encoder in ("dino", "gen-dino"):
+        subject = {"encoder": encoder, "dataset": "demo", "seed": 0, "task": "linear"}
+        write_json(tmp_path / f"{encoder}.json", {**subject, "metrics": [metric]})
+    output = tmp_path / "summary.csv"
+    run("summarize", "--evaluations", tmp_path / "dino.json", tmp_path / "gen-dino.json", "--output", output)
+    assert output.read_text().splitlines()[1:] == [
+        "dino,demo,0,linear,accuracy,0.666667,,,9",
+        "gen-dino,demo,0,linear,accuracy,0.666667,,,9",
+        "chance,demo,0,linear,accuracy,0.5,,,9",
+    ]
+
+
+@pytest.mark.parametrize("module", ["summarize", "gensis.evaluation.metrics", "gensis.evaluation.bootstrap"])
+def test_what_the_report_needs_does_not_import_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0

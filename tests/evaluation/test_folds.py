@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from gensis.errors import UserError
+from gensis.evaluation.folds import Unmeasurable, grouped_folds, holdouts
+from gensis.evaluation.protocol import plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+items = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=2, max_size=60)
+
+
+@given(items, st.integers(2, 6))
+def test_no_group_lies_on_both_sides_of_a_fold_and_each_item_is_tested_once(items, folds):
+    labels, groups = np.array(items).T
+    try:
+        rounds = grouped_folds(labels, groups, folds)
+    except Unmeasurable:
+        assert min(len(np.unique(groups[labels == k])) for k in np.unique(labels)) < 2
+        return
+    assert 2 <= len(rounds) <= folds
+    for train, test in rounds:
+        assert not set(groups[train]) & set(groups[test])
+        assert set(train) | set(test) == set(range(len(labels)))
+    assert sorted(np.concatenate([test for _, test in rounds])) == list(range(len(labels)))
+
+
+def test_fewer_folds_where_a_class_has_fewer_groups():
+    labels, groups = np.repeat([0, 0, 0, 1, 1, 1, 1], 2), np.repeat(np.arange(7), 2)
+    assert len(grouped_folds(labels, groups, 5)) == 3
+
+
+def test_folds_are_the_same_each_time():
+    labels, groups = np.arange(40) % 2, np.arange(40) // 2
+    for once, again in zip(grouped_folds(labels, groups, 5), grouped_folds(labels, groups, 5), strict=True):
+        np.testing.assert_array_equal(once[1], again[1])
+
+
+def test_every_class_is_in_every_fold_where_each_item_is_its_own_group():
+    labels = np.arange(50) % 5
+    for train, test in grouped_folds(labels, np.arange(50), 5):
+        assert set(labels[train]) == set(labels[test]) == set(range(5))
+
+
+def test_a_class_in_one_group_only_allows_no_folds_and_no_holdout():
+    labels, groups = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])
+    with pytest.raises(Unmeasurable, match="too few groups"):
+        grouped_folds(labels, groups, 5)
+    assert holdouts(labels, groups) == []
+
+
+def test_with_a_test_split_train_is_fitted_and_test_is_tested_once():
+    splits = np.array(["train", "test", "train", "test", "train"])
+    protocol = plan(np.array([0, 0, 1, 1, 0]), np.arange(5), splits, 5)
+    assert protocol.name == "train -> test"
+    assert not protocol.transductive
+    assert protocol.train.tolist() == [0, 2, 4]
+    assert protocol.test.tolist() == [1, 3]
+    assert protocol.fold.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_without_a_test_split_folds_are_used_and_called_transductive(split):
+    protocol = plan(np.arange(20) % 2, np.arange(20), np.full(20, split), 4)
+    assert protocol.name == "4-fold cross-validation by group"
+    assert protocol.transductive
+    assert sorted(protocol.test) == list(range(20))
+    assert np.bincount(protocol.fold).tolist() == [5, 5, 5, 5]
+
+
+def test_a_group_on_both_sides_of_the_split_is_refused():
+    with pytest.raises(UserError, match="both train and test"):
+        plan(np.array([0, 1, 0, 1]), np.array([0, 1, 1, 2]), np.array(["train", "train", "test", "test"]), 5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "splits", "reason"),
+    [
+        ([], [], "no labels"),
+        ([1, 1, 1], ["", "", ""], "fewer than two classes"),
+        ([0, 1, 0, 0], ["train", "train", "test", "test"], "test split"),
+        ([0, 0, 0, 1], ["train", "train", "test", "test"], "train split"),
+        ([0, 1], ["test", "test"], "train split"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(labels, splits, reason):
+    with pytest.raises(Unmeasurable, match=reason):
+        plan(np.array(labels, int), np.arange(len(labels)), np.array(splits, str), 5)

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from gensis.errors import UserError
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.labelled import Labelled, label_images
+from gensis.evaluation.slides import slides_of
+from gensis.images.embeddings import Embeddings
+
+
+def embeddings(**images: int) -> Embeddings:
+    """Unit -> number of images; the one feature of an image is its row."""
+    total = sum(images.values())
+    unit = np.repeat(np.arange(len(images)), list(images.values())).astype(np.int32)
+    features = np.arange(total, dtype=np.float32)[:, None]
+    return Embeddings(features, unit, tuple(images), np.zeros((total, 2), np.int64))
+
+
+def unit(name: str, images: int, group: str = "", split: str = "") -> dict[str, str]:
+    return {"unit": name, "group": group, "split": split, "outcome": "ok", "images": str(images)}
+
+
+def label(name: str, label: str, row: int | str = "", group: str = "") -> dict[str, str]:
+    return {"unit": name, "row": str(row), "label": label, "group": group}
+
+
+def named(data: Labelled) -> list[str]:
+    return [data.classes[code] for code in data.labels]
+
+
+def same_group(data: Labelled) -> list[list[int]]:
+    """Rows (their features) by group."""
+    return sorted(data.features[data.groups == group, 0].astype(int).tolist() for group in np.unique(data.groups))
+
+
+def test_label_of_a_slide_holds_for_all_its_images_and_the_slide_is_their_group():
+    data = label_images(
+        embeddings(a=2, b=0, c=3), [unit("a", 2), unit("b", 0), unit("c", 3)], [label("c", "x"), label("a", "y")], True
+    )
+    assert data.classes == ("x", "y")
+    assert named(data) == ["y", "y", "x", "x", "x"]
+    assert same_group(data) == [[0, 1], [2, 3, 4]]
+
+
+def test_label_of_a_row_holds_for_one_image_which_is_its_own_group():
+    data = label_images(
+        embeddings(a=2, b=2), [unit("a", 2), unit("b", 2)], [label("b", "x", 1), label("a", "y", 0)], False
+    )
+    assert data.features[:, 0].tolist() == [0, 3]
+    assert named(data) == ["y", "x"]
+    assert same_group(data) == [[0], [3]]
+
+
+def test_group_of_a_label_goes_before_that_of_its_unit_and_joins_units():
+    data = label_images(
+        embeddings(a=2, b=1, c=1),
+        [unit("a", 2, group="p"), unit("b", 1, group="p"), unit("c", 1, group="q")],
+        [label("a", "x", 0), label("a", "x", 1, group="q"), label("b", "x"), label("c", "x")],
+        False,
+    )
+    assert same_group(data) == [[0, 2], [1, 3]]
+
+
+def test_unlabelled_images_are_left_out_and_their_class_is_unknown():
+    data = label_images(
+        embeddings(a=1, b=1), [unit("a", 1), unit("b", 1), unit("c", 0)], [label("b", "x"), label("c", "z")], True
+    )
+    assert data.features[:, 0].tolist() == [1]
+    assert data.classes == ("x",)
+    assert len(label_images(embeddings(a=1), [unit("a", 1)], [], True).labels) == 0
+
+
+def test_split_is_that_of_the_unit():
+    data = label_images(
+        embeddings(a=2, b=1),
+        [unit("b", 1, split="test"), unit("a", 2, split="train")],
+        [label("a", "x"), label("b", "x")],
+        True,
+    )
+    assert data.splits.tolist() == ["train", "train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("units", "labels", "message"),
+    [
+        ([unit("a", 3), unit("b", 1)], [], "hold 2 images of unit 'a' but the data set has 3"),
+        ([unit("a", 2), unit("b", 1), unit("c", 1)], [], "hold 0 images of unit 'c' but the data set has 1"),
+        ([unit("a", 2)], [], "'b' has embeddings but no line"),
+        ([unit("a", 2), unit("b", 1, split="val")], [], "split 'val' of 'b'"),
+        ([unit("a", 2), unit("b", 1)], [label("d", "x")], "no unit 'd'"),
+        ([unit("a", 2), unit("b", 1)], [label("a", "x", 2)], "row 2 of unit 'a' does not exist"),
+        ([unit("a", 2), unit("b", 1)], [label("a", "x", "-1")], "row -1 of unit 'a' does not exist"),
+        ([unit("a", 2), unit("b", 1)], [label("a", "x", 1), label("a", "y")], "unit 'a' is labelled twice"),
+    ],
+)
+def test_inputs_that_do_not_fit_together_are_refused_in_one_line(units, labels, message):
+    with pytest.raises(UserError, match=message) as raised:
+        label_images(embeddings(a=2, b=1), units, labels, True)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_part_given_twice_is_refused():
+    once = embeddings(a=2)
+    twice = Embeddings(np.tile(once.features, (2, 1)), np.array([0, 0, 1, 1], np.int32), ("a", "a"), once.keys)
+    with pytest.raises(UserError, match="twice"):
+        label_images(twice, [unit("a", 2)], [], True)
+
+
+def test_slides_are_their_images_in_order_and_their_mean():
+    data = label_images(
+        embeddings(a=2, b=0, c=1, d=3),
+        [unit("a", 2, "p", "train"), unit("b", 0), unit("c", 1, "p", "train"), unit("d", 3, "q", "test")],
+        [label("a", "x"), label("b", "x"), label("d", "y")],
+        True,
+    )
+    slides = slides_of(data)
+    assert slides.names == ("a", "d")
+    assert [slides.bag(i)[:, 0].tolist() for i in range(2)] == [[0, 1], [3, 4, 5]]
+    assert slides.means()[:, 0].tolist() == [0.5, 4]
+    assert [slides.classes[code] for code in slides.labels] == ["x", "y"]
+    assert slides.splits.tolist() == ["train", "test"]
+
+
+def test_slides_whose_images_differ_in_label_are_not_measurable():
+    data = label_images(embeddings(a=2), [unit("a", 2)], [label("a", "x", 0), label("a", "y", 1)], True)
+    with pytest.raises(Unmeasurable, match="different labels"):
+        slides_of(data)

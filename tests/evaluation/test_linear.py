@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.linear import STRENGTHS, fit_linear, log_loss
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def images(seed: int, items: int = 600, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Features of unequal scale and offset, of which three tell the class."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(items) % 3
+    features = generator.normal(size=(items, 20)) + signal * np.eye(3, 20)[labels]
+    return (features * np.geomspace(0.01, 100, 20) + 5).astype(np.float32), labels
+
+
+def test_probe_is_within_a_fifth_of_a_point_of_a_plain_pipeline():
+    features, labels = images(0)
+    test, test_labels = images(1, 3000)
+    probe = fit_linear(features, labels, np.arange(600), 3)
+    plain = make_pipeline(StandardScaler(), LogisticRegression(C=probe.model.C, max_iter=5000))
+    plain.fit(features.astype(float), labels)
+
+    accuracy = (probe.probabilities(test).argmax(1) == test_labels).mean()
+
+    assert accuracy == pytest.approx(plain.score(test.astype(float), test_labels), abs=0.002)
+    np.testing.assert_allclose(probe.probabilities(test), plain.predict_proba(test.astype(float)), atol=0.01)
+
+
+def test_strength_suits_the_data():
+    noise, labels = images(2, signal=0)
+    informative, _ = images(2, signal=5)
+    groups = np.arange(len(labels))
+    assert fit_linear(noise, labels, groups, 3).model.C < fit_linear(informative, labels, groups, 3).model.C
+
+
+def test_strength_is_chosen_across_groups():
+    """Features that name the group tell the class only within it: grouped, they are as useless as noise."""
+    groups = np.repeat(np.arange(30), 20)
+    labels = np.random.default_rng(3).permutation(np.arange(30) % 3)[groups]
+    features = np.random.default_rng(4).normal(size=(30, 40))[groups].astype(np.float32)
+    across, within = (fit_linear(features, labels, part, 3).model.C for part in (groups, np.arange(600)))
+    assert (across, within) == (STRENGTHS[0], STRENGTHS[-1])
+
+
+def test_too_few_groups_to_choose_from_still_fit():
+    features, labels = images(5)
+    probe = fit_linear(features, labels, labels, 3)
+    assert probe.model.C == 1
+
+
+def test_a_class_that_train_lacks_gets_no_probability():
+    features, labels = images(6)
+    probabilities = fit_linear(features, labels + 1, np.arange(600), 5).probabilities(features)
+    assert probabilities.shape == (600, 5)
+    assert (probabilities[:, [0, 4]] == 0).all()
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_a_constant_feature_does_no_harm():
+    features, labels = images(7)
+    features[:, 0] = 3
+    assert np.isfinite(fit_linear(features, labels, np.arange(600), 3).probabilities(features)).all()
+
+
+def test_one_class_cannot_be_fitted():
+    features, labels = images(8)
+    with pytest.raises(Unmeasurable):
+        fit_linear(features, labels * 0, np.arange(600), 3)
+
+
+def test_log_loss_is_the_mean_surprise_and_finite():
+    assert log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])) == pytest.approx(
+        -(np.log(0.5) + np.log(0.75)) / 2
+    )
+    assert np.isfinite(log_loss(np.array([[1.0, 0.0]]), np.array([1])))

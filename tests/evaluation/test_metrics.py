@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from gensis.evaluation.metrics import METRICS, chance
+from sklearn import metrics as reference
+
+
+def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(classes, items, p=np.arange(1, classes + 1) / sum(range(classes + 1)))
+    # One decimal, so that there are ties.
+    probabilities = (generator.random((items, classes)) + 0.4 * np.eye(classes)[labels]).round(1)
+    return labels, probabilities
+
+
+def plain(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return METRICS[name](labels, probabilities, np.ones((len(labels), 1)))[0]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_metrics_equal_those_of_scikit_learn(classes):
+    labels, probabilities = classified(0, classes=classes)
+    predictions = probabilities.argmax(1)
+    areas = [reference.roc_auc_score(labels == k, probabilities[:, k]) for k in range(classes)]
+
+    assert plain("accuracy", labels, probabilities) == pytest.approx(reference.accuracy_score(labels, predictions))
+    assert plain("balanced_accuracy", labels, probabilities) == pytest.approx(
+        reference.balanced_accuracy_score(labels, predictions)
+    )
+    assert plain("macro_f1", labels, probabilities) == pytest.approx(
+        reference.f1_score(labels, predictions, average="macro")
+    )
+    assert plain("auroc", labels, probabilities) == pytest.approx(np.mean(areas))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_weight_counts_an_item_so_many_times(name):
+    labels, probabilities = classified(1)
+    weights = np.random.default_rng(2).integers(0, 4, (len(labels), 3))
+
+    expected = [plain(name, np.repeat(labels, w), np.repeat(probabilities, w, axis=0)) for w in weights.T]
+
+    np.testing.assert_allclose(METRICS[name](labels, probabilities, weights.astype(float)), expected)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_class_that_train_has_and_test_lacks_changes_no_metric(name):
+    labels, probabilities = classified(3)
+    wider = np.column_stack([probabilities, np.full(len(labels), -1.0)])
+    assert plain(name, labels, wider) == pytest.approx(plain(name, labels, probabilities))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_perfect_probabilities_score_one(name):
+    labels, _ = classified(4)
+    assert plain(name, labels, np.eye(4)[labels]) == 1
+
+
+def test_chance_is_what_the_commonest_class_of_train_gives():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
+    assert chance("accuracy", labels, majority=1) == pytest.approx(0.2)
+    assert chance("balanced_accuracy", labels, majority=1) == pytest.approx(1 / 3)
+    assert chance("auroc", labels, majority=1) == 0.5
+    assert chance("macro_f1", labels, majority=1) == pytest.approx(
+        reference.f1_score(labels, np.ones_like(labels), average="macro", zero_division=0)
+    )
+    assert chance("accuracy", labels, majority=5) == 0, "a class that test lacks"

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.labelled import Labelled
+from gensis.evaluation.tasks import measure
+from gensis.settings.evaluation import Evaluation
+
+SETTINGS = Evaluation(knn=(5, 20, 1000), abmil_epochs=20, abmil_learning_rate=3e-3, abmil_seeds=1, bootstrap=100)
+TASKS = SETTINGS.tasks(slides=True)
+
+
+def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labelled:
+    """Slides of three classes, each told by one feature; with a split, every third slide is tested."""
+    labels = np.random.default_rng(0).permutation(np.arange(slides) % 3)
+    slide = np.repeat(np.arange(slides), tiles)
+    noise = np.random.default_rng(1).normal(size=(len(slide), 8))
+    splits = np.where(np.arange(slides) % 3 == 0, "test", "train") if split else np.full(slides, "")
+    return Labelled(
+        (noise + signal * np.eye(3, 8)[labels][slide]).astype(np.float32),
+        labels[slide],
+        slide,
+        splits[slide],
+        slide.astype(np.int32),
+        ("x", "y", "z"),
+        tuple(f"slide{i}" for i in range(slides)),
+    )
+
+
+def metrics(task: str, data: Labelled, settings: Evaluation = SETTINGS) -> dict[str, dict]:
+    result = measure(task, data, settings, 0, torch.device("cpu"))
+    return {metric["metric"]: metric for metric in result["metrics"]}
+
+
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("task", TASKS)
+def test_an_informative_feature_gives_one_and_noise_gives_chance(task, split):
+    for metric in metrics(task, slides(30, split)).values():
+        assert (metric["value"], metric["low"], metric["high"]) == (1, 1, 1)
+    for name, metric in metrics(task, slides(0, split)).items():
+        if "accuracy" in name:
+            # Four standard errors of the 20 or 60 slides.
+            errors = 4 * (metric["chance"] * (1 - metric["chance"]) / (20 if split else 60)) ** 0.5
+            assert metric["value"] == pytest.approx(metric["chance"], abs=errors)
+
+
+def test_metrics_bear_the_names_of_the_summary_and_the_number_tested():
+    found = metrics("knn", slides(1, split=True))
+    assert list(found) == ["accuracy_k5", "balanced_accuracy_k5", "accuracy_k20", "balanced_accuracy_k20"]
+    assert {metric["n"] for metric in found.values()} == {120}
+    assert list(metrics("linear", slides(1, True))) == ["accuracy", "balanced_accuracy", "macro_f1", "auroc"]
+
+
+@pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
+def test_slide_tasks_list_every_tested_slide_once(task):
+    result = measure(task, slides(30, split=False), SETTINGS, 0, torch.device("cpu"))
+    assert sorted(row["slide"] for row in result["predictions"]) == sorted(f"slide{i}" for i in range(60))
+    assert {row["fold"] for row in result["predictions"]} == set(range(5))
+    assert result["n"] == result["n_groups"] == 60
+    for row in result["predictions"]:
+        assert result["classes"][np.argmax(row["probabilities"])] == row["label"]
+
+
+@pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
+def test_nothing_is_tuned_on_the_labels_of_test(task):
+    data = slides(1, split=True)
+    test = data.splits == "test"
+    relabelled = data.labels.copy()
+    relabelled[test] = (relabelled[test] + 1) % 3
+    other = Labelled(**{**vars(data), "labels": relabelled})
+    once, again = (measure(task, d, SETTINGS, 0, torch.device("cpu")) for d in (data, other))
+    assert [row["probabilities"] for row in again["predictions"]] == [
+        row["probabilities"] for row in once["predictions"]
+    ]
+    assert again["metrics"][0]["value"] != once["metrics"][0]["value"]
+
+
+def test_images_of_a_slide_never_vote_for_each_other():
+    """Features that name the slide make every image's nearest neighbours those of its own slide."""
+    data = slides(0, split=False)
+    own = np.random.default_rng(2).normal(size=(60, 64)).astype(np.float32)[data.unit]
+    named = Labelled(**{**vars(data), "features": own})
+    leaking = Labelled(**{**vars(named), "groups": np.arange(len(own))})
+    assert metrics("knn", named)["accuracy_k5"]["value"] < 0.6
+    assert metrics("knn", leaking)["accuracy_k5"]["value"] > 0.9
+
+
+def test_chance_is_measured_against_the_commonest_class_of_train():
+    data = slides(1, split=True)
+    train, test = data.labels[data.splits == "train"], data.labels[data.splits == "test"]
+    commonest = np.bincount(train).argmax()
+    assert metrics("linear", data)["accuracy"]["chance"] == pytest.approx((test == commonest).mean())
+
+
+def test_training_images_too_few_for_any_k_are_not_measurable():
+    with pytest.raises(Unmeasurable, match="fewer than the least k"):
+        metrics("knn", slides(1, split=True), Evaluation(knn=(1000,)))
+
+
+def test_tasks_are_those_switched_on():
+    assert Evaluation().tasks(slides=True) == ("knn", "linear", "slides-mean", "slides-abmil")
+    assert Evaluation().tasks(slides=False) == ("knn", "linear")
+    assert Evaluation(knn=(), linear=False, slides=("mean",)).tasks(slides=True) == ("slides-mean",)
