@@ -1,0 +1,29 @@
+"""Draw the slides that <folder>/slides.csv lists: the same ones on every machine."""
+
+import argparse
+import hashlib
+import logging
+
+from gensis.artifacts.tables import read_table
+from gensis.command import existing_folder, run
+from gensis.slides.drawing import draw_slide, write_pyramid
+
+WIDTH_PX, HEIGHT_PX, MPP = 832, 768, 0.5
+PENS = {"lymphoid-1a": "blue", "glandular-2b": "green"}
+
+log = logging.getLogger("draw_demo_slides")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Draw what the sheet lists; a label names the kind of tissue."""
+    for row in read_table(arguments.folder / "slides.csv", delimiter=","):
+        seed = int.from_bytes(hashlib.sha256(row["slide"].encode()).digest()[:8])
+        image = draw_slide(row["label"], WIDTH_PX, HEIGHT_PX, seed, PENS.get(row["slide"]))
+        write_pyramid(arguments.folder / row["path"], image, MPP)
+    log.info("drew the slides of %s", arguments.folder)
+
+
+if __name__ == "__main__":
+    command = argparse.ArgumentParser(description=__doc__)
+    command.add_argument("--folder", type=existing_folder, required=True, help="where slides.csv lies")
+    run(main, command.parse_args())
