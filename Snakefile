@@ -1,0 +1,99 @@
+# Gen-SIS: pre-train an encoder, learn to paint images back from its embeddings, make a bank of
+# self-augmentations once, and train the encoder again with it.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+# A config of the user's own stands alone; the demo's is only used where none is given.
+if not config:
+
+    configfile: "config/demo.yaml"
+
+
+# Local jobs queue for the card; jobs sent to a cluster do not.
+resource_scopes:
+    gpu="local",
+
+
+wildcard_constraints:
+    encoder=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    dataset=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    unit=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    bank=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    seed=r"\d+",
+    part=r"\d+",
+    shard=r"\d+",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/demo.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/encoders.smk"
+include: "workflow/rules/embeddings.smk"
+include: "workflow/rules/diffusion.smk"
+include: "workflow/rules/bank.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RUN}/report.html",
+
+
+rule images:
+    input:
+        expand(
+            f"{IMAGES}/{{dataset}}/{{table}}.tsv",
+            dataset=UNITS,
+            table=["train", "units", "outcomes"],
+        ),
+
+
+rule encoders:
+    input:
+        [
+            f"{encoder_folder(encoder, seed)}/provenance.json"
+            for encoder in ENCODERS
+            for seed in STUDY.seeds
+        ],
+
+
+rule embeddings:
+    input:
+        [
+            path
+            for encoder in (*ENCODERS, *BASELINES)
+            for dataset in UNITS
+            for seed in STUDY.seeds
+            for path in embedding_parts(encoder, dataset, seed)
+        ],
+
+
+rule diffusion:
+    input:
+        [
+            f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
+            for encoder in dict.fromkeys(bank.encoder for bank in STUDY.banks.values())
+            for seed in STUDY.seeds
+        ],
+
+
+rule bank:
+    input:
+        [
+            path
+            for bank in STUDY.banks
+            for seed in STUDY.seeds
+            for path in bank_shards(bank, seed)
+        ],
+
+
+rule evaluation:
+    input:
+        f"{RUN}/summary.csv",

@@ -1,0 +1,30 @@
+rule generate_bank:
+    input:
+        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        embeddings=train_embeddings,
+        diffusion=lambda wildcards: f"{RUN}/diffusion/{STUDY.banks[wildcards.bank].encoder}/seed{wildcards.seed}/provenance.json",
+    output:
+        generative=f"{RUN}/bank/{{bank}}/seed{{seed}}/generative-{{shard}}.h5",
+        interpolated=f"{RUN}/bank/{{bank}}/seed{{seed}}/interpolated-{{shard}}.h5",
+    log:
+        f"{RUN}/logs/generate_bank/{{bank}}-seed{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/generate_bank/{{bank}}-seed{{seed}}-{{shard}}.tsv"
+    wildcard_constraints:
+        bank=one_of(STUDY.banks),
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        config=stage("banks/{bank}"),
+        shards=lambda wildcards: STUDY.banks[wildcards.bank].shards,
+        diffusion=folder_of_input("diffusion"),
+        runtime=runtime,
+        script=script("generate_bank"),
+        python=python,
+    shell:
+        "{params.python} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --train {input.train:q} --embeddings {input.embeddings:q} --diffusion {params.diffusion:q}"
+        " --shard {wildcards.shard} --shards {params.shards}"
+        " --generative {output.generative:q} --interpolated {output.interpolated:q} > {log:q} 2>&1"

@@ -1,0 +1,234 @@
+# Paths, stage configs and helpers of all rules; no rules here.
+# Imports only the standard library, pydantic and PyYAML (through gensis.settings): planning must stay fast.
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
+
+from gensis.errors import UserError
+from gensis.settings import Study, load_study, stage_json
+from gensis.settings.datasets import SlidesDataset
+from gensis.settings.study import read_backbones
+from gensis.settings.units import Unit, Units, digest, list_units
+
+DEMO_FOLDER = os.path.join(workflow.basedir, "resources", "demo")
+
+
+def from_here(path: str) -> str:
+    """A path of the config: relative to the working directory, or else to this repository."""
+    beside = os.path.join(workflow.basedir, path)
+    return beside if not os.path.exists(path) and os.path.exists(beside) else path
+
+
+def relative(path: str) -> str:
+    """The path relative to the working directory where it lies inside, so that a moved clone reruns nothing."""
+    inside = os.path.relpath(path)
+    return path if inside.startswith("..") else inside
+
+
+def is_drawn(path: str) -> bool:
+    """Whether a rule draws this slide (the demo's)."""
+    return os.path.dirname(os.path.abspath(path)) == DEMO_FOLDER and path.endswith(
+        ".tiff"
+    )
+
+
+def read_config() -> tuple[Study, dict[str, Units]]:
+    """The validated study and the units of every data set that it uses. Ends with one line at a mistake."""
+    try:
+        study = load_study(
+            config, read_backbones(Path(workflow.basedir, "config", "backbones.txt"))
+        )
+        used = dict.fromkeys([study.pretraining.dataset, *study.evaluation.datasets])
+        return study, {
+            name: list_units(study.datasets[name], sheet(study, name), is_drawn)
+            for name in used
+        }
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def sheet(study: Study, dataset: str) -> Path | None:
+    """Where a data set's sheet lies; None if it has none."""
+    settings = study.datasets[dataset]
+    return (
+        Path(relative(from_here(settings.sheet)))
+        if hasattr(settings, "sheet")
+        else None
+    )
+
+
+STUDY, UNITS = read_config()
+RUN = f"results/{STUDY.run}"
+IMAGES = "results/images"
+TRAINED_ON = STUDY.pretraining.dataset
+ENCODERS = ("dino", *STUDY.retraining)
+BASELINES = ("random", "pixels")
+SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides"]
+NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
+
+
+def has_labels(dataset: str) -> bool:
+    """Whether a data set can be evaluated on; sheets say it beforehand, other sources when they are read."""
+    rows = UNITS[dataset].rows
+    return not rows or any(row.label for row in rows)
+
+
+EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
+for name in set(STUDY.evaluation.datasets) - set(EVALUATED):
+    print(
+        f"{name}: its sheet has no labels, so it is not evaluated on", file=sys.stderr
+    )
+
+
+def one_of(names: list[str]) -> str:
+    """Wildcard constraint: one of some names; matches nothing if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+# Params. Those that take `output` or `resources` are derived: Snakemake does not record them, so they never rerun
+# anything; the others are compared with the last run's.
+
+
+def stage(name: str) -> Callable[..., str]:
+    """The settings of a stage as canonical JSON; ``name`` may hold wildcards: `banks/{bank}`."""
+    return lambda wildcards: stage_json(STUDY, name.format(**wildcards))
+
+
+def script(name: str) -> Callable[..., str]:
+    """Path of a script, wherever this repository lies."""
+    return lambda wildcards, output: os.path.join(
+        workflow.basedir, "workflow", "scripts", f"{name}.py"
+    )
+
+
+def python(wildcards, output) -> str:
+    """The interpreter that runs Snakemake, or the one of the job's own environment."""
+    return (
+        "python" if workflow.deployment_settings.deployment_method else sys.executable
+    )
+
+
+def launcher(wildcards, output, resources) -> str:
+    """What starts a training: Python, or torchrun with a process for each card."""
+    one = python(wildcards, output)
+    cards = resources.get("gpu", 0)
+    return (
+        f"{one} -m torch.distributed.run --standalone --nproc-per-node={cards}"
+        if cards > 1
+        else one
+    )
+
+
+def runtime(wildcards, output) -> str:
+    """The section `runtime` as JSON."""
+    return STUDY.runtime.model_dump_json()
+
+
+def checkpoints(wildcards, output) -> str:
+    """Root of the checkpoints, which outlive jobs."""
+    return os.environ.get("GENSIS_CHECKPOINTS") or f"{RUN}/checkpoints"
+
+
+def folder(wildcards, output) -> str:
+    """The folder of the first output."""
+    return os.path.dirname(output[0])
+
+
+def folder_of_input(name: str) -> Callable[..., str]:
+    """The folder of a named input's first file."""
+
+    def provider(wildcards, input, output) -> str:
+        path = input.get(name)
+        return os.path.dirname(path if isinstance(path, str) else path[0])
+
+    return provider
+
+
+# Files.
+
+
+def stores(dataset: str, units: tuple[Unit, ...]) -> list[str]:
+    """Image stores of some units."""
+    return [f"{IMAGES}/{dataset}/{unit.name}.h5" for unit in units]
+
+
+def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
+    """Outcomes of some units."""
+    return [f"{IMAGES}/{dataset}/{unit.name}.json" for unit in units]
+
+
+def slide(wildcards) -> Unit:
+    """The unit of a slide job."""
+    return next(
+        unit for unit in UNITS[wildcards.dataset].units if unit.name == wildcards.unit
+    )
+
+
+def part_units(dataset: str) -> list[tuple[Unit, ...]]:
+    """The units of each embedding part; no part holds units of two splits."""
+    size = STUDY.embedding.units_per_part
+    return [
+        units[start : start + size]
+        for units in map(UNITS[dataset].of_split, ("train", "test"))
+        for start in range(0, len(units), size)
+    ]
+
+
+def embedding_parts(
+    encoder: str, dataset: str, seed: str, only_train: bool = False
+) -> list[str]:
+    """Embedding files of a data set, or of its train split."""
+    parts = part_units(dataset)
+    return [
+        f"{RUN}/embeddings/{encoder}/{dataset}/seed{seed}/part-{number:04d}.h5"
+        for number, units in enumerate(parts)
+        if not only_train or units[0].split == "train"
+    ]
+
+
+def train_embeddings(wildcards) -> list[str]:
+    """Embeddings of the training images by the encoder of a rule that names it, or of a bank's."""
+    encoder = (
+        wildcards.encoder
+        if "encoder" in wildcards.keys()
+        else STUDY.banks[wildcards.bank].encoder
+    )
+    return embedding_parts(encoder, TRAINED_ON, wildcards.seed, only_train=True)
+
+
+def encoder_folder(encoder: str, seed: str) -> str:
+    """Folder of a trained encoder."""
+    return f"{RUN}/encoders/{encoder}/seed{seed}"
+
+
+def bank_shards(bank: str, seed: str) -> list[str]:
+    """All files of a bank."""
+    return [
+        f"{RUN}/bank/{bank}/seed{seed}/{kind}-{shard:04d}.h5"
+        for kind in ("generative", "interpolated")
+        for shard in range(STUDY.banks[bank].shards)
+    ]
+
+
+def evaluation_tasks(dataset: str) -> list[str]:
+    """Tasks that an encoder is measured by on a data set."""
+    return [
+        "knn",
+        "linear",
+        *(["slides-mean", "slides-abmil"] if dataset in SLIDE_DATASETS else []),
+    ]
+
+
+def evaluations() -> list[str]:
+    """All evaluation files of the study."""
+    return [
+        f"{RUN}/evaluation/{encoder}/{dataset}/seed{seed}/{task}.json"
+        for encoder in (*ENCODERS, *BASELINES)
+        for dataset in EVALUATED
+        for seed in STUDY.seeds
+        for task in evaluation_tasks(dataset)
+    ]

@@ -1,0 +1,19 @@
+rule draw_demo_slides:
+    output:
+        [
+            relative(os.path.join(DEMO_FOLDER, unit.name + ".tiff"))
+            for name in SLIDE_DATASETS
+            for unit in UNITS[name].units
+            if is_drawn(unit.row.path)
+        ],
+    log:
+        f"{RUN}/logs/draw_demo_slides.log",
+    benchmark:
+        f"{RUN}/benchmarks/draw_demo_slides.tsv"
+    localrule: True
+    params:
+        script=script("draw_demo_slides"),
+        python=python,
+        folder=folder,
+    shell:
+        "{params.python} {params.script:q} --folder {params.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,66 @@
+rule pretrain_encoder:
+    input:
+        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+    output:
+        multiext(
+            f"{RUN}/encoders/dino/seed{{seed}}/",
+            "config.json",
+            "model.safetensors",
+            "history.csv",
+            "provenance.json",
+        ),
+    log:
+        f"{RUN}/logs/pretrain_encoder/dino-seed{{seed}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/pretrain_encoder/dino-seed{{seed}}.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        config=stage("encoders/dino"),
+        runtime=runtime,
+        checkpoints=checkpoints,
+        folder=folder,
+        script=script("pretrain_encoder"),
+        launcher=launcher,
+    shell:
+        "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --train {input.train:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule retrain_encoder:
+    input:
+        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        bank=lambda wildcards: bank_shards(
+            STUDY.retraining[wildcards.encoder].bank, wildcards.seed
+        ),
+    output:
+        multiext(
+            f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",
+            "config.json",
+            "model.safetensors",
+            "history.csv",
+            "provenance.json",
+        ),
+    log:
+        f"{RUN}/logs/retrain_encoder/{{encoder}}-seed{{seed}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/retrain_encoder/{{encoder}}-seed{{seed}}.tsv"
+    wildcard_constraints:
+        encoder=one_of(STUDY.retraining),
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        config=stage("encoders/{encoder}"),
+        runtime=runtime,
+        checkpoints=checkpoints,
+        folder=folder,
+        bank=folder_of_input("bank"),
+        script=script("pretrain_encoder"),
+        launcher=launcher,
+    shell:
+        "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} --bank {params.bank:q}"
+        " --train {input.train:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,70 @@
+rule evaluate_encoder:
+    input:
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+        labels=f"{IMAGES}/{{dataset}}/labels.tsv",
+        embeddings=lambda wildcards: embedding_parts(
+            wildcards.encoder, wildcards.dataset, wildcards.seed
+        ),
+    output:
+        multiext(
+            f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
+            "knn.json",
+            "linear.json",
+        ),
+    log:
+        f"{RUN}/logs/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(NATURAL_DATASETS),
+    threads: 4
+    resources:
+        gpu=1,
+    params:
+        config=stage("evaluation"),
+        kind="",
+        folder=folder,
+        script=script("evaluate_encoder"),
+        python=python,
+    shell:
+        "{params.python} {params.script:q} --config {params.config:q} {params.kind}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q}"
+        " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
+
+
+use rule evaluate_encoder as evaluate_encoder_on_slides with:
+    output:
+        multiext(
+            f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
+            "knn.json",
+            "linear.json",
+            "slides-mean.json",
+            "slides-abmil.json",
+        ),
+    wildcard_constraints:
+        dataset=one_of(SLIDE_DATASETS),
+    params:
+        config=stage("evaluation"),
+        kind="--slides-are-units",
+        folder=folder,
+        script=script("evaluate_encoder"),
+        python=python,
+
+
+rule summarize:
+    input:
+        evaluations(),
+    output:
+        report(
+            f"{RUN}/summary.csv", caption="../report/summary.rst", category="Results"
+        ),
+    log:
+        f"{RUN}/logs/summarize.log",
+    localrule: True
+    params:
+        script=script("summarize"),
+        python=python,
+    shell:
+        "{params.python} {params.script:q} --evaluations {input:q} --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,87 @@
+"""The units of a data set: its slides, or the shards of its natural images. Known before any image is read."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gensis.errors import UserError
+from gensis.settings.datasets import Dataset, FilesDataset, SlidesDataset, TorchvisionDataset
+from gensis.settings.sheet import Row, read_sheet
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One image store to be made."""
+
+    name: str
+    split: str
+    """``train`` or ``test``; all are ``train`` where the sheet has no split."""
+    row: Row | None = None
+    """The slide's line of the sheet; None for a shard."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """All units of a data set, in the sheet's order."""
+
+    units: tuple[Unit, ...]
+    has_test: bool
+    """Whether there is a test split; if not, evaluation is by folds."""
+    rows: tuple[Row, ...] = ()
+    """All lines of the sheet, for slides and files."""
+
+    def of_split(self, split: str) -> tuple[Unit, ...]:
+        """Units of one split."""
+        return tuple(unit for unit in self.units if unit.split == split)
+
+    @property
+    def ordered(self) -> tuple[Unit, ...]:
+        """Train units first, so that a new test unit touches no file that training reads."""
+        return self.of_split("train") + self.of_split("test")
+
+
+def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str], bool] = lambda path: False) -> Units:
+    """List a data set's units.
+
+    Args:
+        dataset: its settings.
+        sheet: where its sheet lies, if it has one.
+        will_exist: says of a missing path whether a rule makes it.
+
+    Raises:
+        UserError: a mistake in the sheet, a missing source, or an empty train split.
+    """
+    if isinstance(dataset, SlidesDataset):
+        rows = read_sheet(sheet, "slides", dataset.columns, will_exist)
+        units = tuple(Unit(row.name, row.split or "train", row) for row in rows)
+        return _checked(Units(units, any(row.split for row in rows), tuple(rows)), sheet)
+    if isinstance(dataset, FilesDataset):
+        rows = read_sheet(sheet, "files", dataset.columns, will_exist)
+        splits = sorted({row.split or "train" for row in rows}, reverse=True)
+        return _checked(Units(_shards(splits, dataset.shards), any(row.split for row in rows), tuple(rows)), sheet)
+    if isinstance(dataset, TorchvisionDataset):
+        return Units(_shards(["train", "test"], dataset.shards), True)
+    if not os.path.exists(dataset.path):
+        raise UserError(f"{dataset.path} does not exist: correct the data set's `path`")
+    for split in dataset.splits:
+        if split not in ("train", "test"):
+            raise UserError(f"split '{split}' of {dataset.path} is neither 'train' nor 'test': correct `splits`")
+    return _checked(Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits), dataset.path)
+
+
+def digest(values: Sequence[object]) -> str:
+    """16 hexadecimal digits that change with any of the values: a long list as one short parameter."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def _shards(splits: Sequence[str], shards: int) -> tuple[Unit, ...]:
+    return tuple(Unit(f"{split}-{number:04d}", split) for split in splits for number in range(shards))
+
+
+def _checked(units: Units, source: object) -> Units:
+    if not units.of_split("train"):
+        raise UserError(f"{source} has an empty train split: there is nothing to learn from")
+    return units

@@ -1,0 +1,65 @@
+"""Import one shard of natural images into the image store."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+from gensis import command
+from gensis.artifacts.files import write_json
+from gensis.artifacts.provenance import provenance, to_attribute
+from gensis.errors import UserError
+from gensis.images.importing import Imported
+from gensis.images.sources import open_source, selection
+from gensis.images.store import write_store
+from gensis.settings.datasets import Dataset
+from gensis.settings.sheet import read_sheet
+from pydantic import TypeAdapter
+
+log = logging.getLogger("import_images")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write `<unit>.h5` and `<unit>.json`."""
+    dataset = TypeAdapter(Dataset).validate_python(arguments.config)
+    split, _, shard = arguments.unit.rpartition("-")
+    rows = read_sheet(arguments.sheet, "files", dataset.columns) if arguments.sheet else ()
+    source = open_source(dataset, split, rows)
+    chosen = selection(len(source.keys), dataset.max_images.get(split))
+    bounds = [len(chosen) * number // dataset.shards for number in (int(shard), int(shard) + 1)]
+    imported = Imported()
+    record = provenance("gensis-images/1", arguments.config, {}, None, "cpu", arguments.started)
+    images, content = write_store(
+        arguments.store,
+        imported.images(source, chosen[slice(*bounds)], dataset),
+        {"unit": arguments.unit, "provenance": to_attribute(record)},
+        lambda: {"key": np.array(imported.keys, object)},
+    )
+    failed = len(imported.failed)
+    if failed > dataset.max_failed_fraction * (images + failed):
+        arguments.store.unlink()
+        raise UserError(
+            f"{failed} of {images + failed} images of {arguments.unit} do not decode, the first is {imported.failed[0]}: "
+            "mend them, or raise the data set's max_failed_fraction"
+        )
+    reason = f"do not decode: {', '.join(imported.failed[:10])}" if failed else ""
+    outcome = {
+        "format": "gensis-outcome/1",
+        "unit": arguments.unit,
+        "outcome": "partial" if failed else "ok",
+        "images": images,
+        "failed": failed,
+        "reason": reason,
+        "content": content,
+    }
+    write_json(arguments.outcome, outcome)
+    log.info("%d images, %d failed", images, failed)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--unit", required=True, help="SPLIT-NNNN")
+    parser.add_argument("--sheet", type=Path, help="for kind: files")
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--outcome", type=Path, required=True)
+    command.run(main, parser.parse_args())

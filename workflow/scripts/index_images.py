@@ -1,0 +1,33 @@
+"""Write one of a data set's tables: train.tsv, units.tsv, outcomes.tsv or labels.tsv."""
+
+import argparse
+from pathlib import Path
+
+from gensis import command
+from gensis.images import tables
+from gensis.settings.datasets import Dataset
+from gensis.settings.units import list_units
+from pydantic import TypeAdapter
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the table."""
+    dataset = TypeAdapter(Dataset).validate_python(arguments.config)
+    # The slides were found when they were tiled; by now they may lie in an archive.
+    units = list_units(dataset, arguments.sheet, will_exist=lambda path: True)
+    path = arguments.output
+    if path.stem == "train":
+        tables.write_train(path, units)
+    elif path.stem == "units":
+        tables.write_units(path, units)
+    elif path.stem == "outcomes":
+        tables.write_outcomes(path, units, getattr(dataset, "max_failed_slides", 1.0))
+    else:
+        tables.write_labels(path, dataset, units)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--sheet", type=Path, help="the data set's sheet, if it has one")
+    parser.add_argument("--output", type=Path, required=True, help="FOLDER/{train,units,outcomes,labels}.tsv")
+    command.run(main, parser.parse_args())
