@@ -12,6 +12,8 @@ rule generate_bank:
         f"{RUN}/benchmarks/generate_bank/{{bank}}-seed{{seed}}-{{shard}}.tsv"
     wildcard_constraints:
         bank=one_of(STUDY.banks),
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,

@@ -1,7 +1,7 @@
 rule draw_demo_slides:
     output:
         [
-            relative(os.path.join(DEMO_FOLDER, unit.name + ".tiff"))
+            relative(f"{DEMO_FOLDER}/{unit.name}.tiff")
             for name in SLIDE_DATASETS
             for unit in UNITS[name].units
             if is_drawn(unit.row.path)
@@ -11,6 +11,8 @@ rule draw_demo_slides:
     benchmark:
         f"{RUN}/benchmarks/draw_demo_slides.tsv"
     localrule: True
+    conda:
+        "../../envs/environment.yaml"
     params:
         script=script("draw_demo_slides"),
         python=python,

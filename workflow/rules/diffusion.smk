@@ -1,23 +1,3 @@
-def autoencoder_input(wildcards):
-    """The autoencoder that this study trains, if it does."""
-    trained = f"{RUN}/autoencoder/seed{wildcards.seed}/provenance.json"
-    return [trained] if STUDY.autoencoder_mode == "train" else []
-
-
-def autoencoder_folder(wildcards):
-    """Folder of the autoencoder, trained here or elsewhere; empty for pixels."""
-    mode = STUDY.autoencoder_mode
-    if mode == "none":
-        return ""
-    return f"{RUN}/autoencoder/seed{wildcards.seed}" if mode == "train" else mode
-
-
-def autoencoder_option(wildcards, output):
-    """Argument that names the autoencoder."""
-    path = autoencoder_folder(wildcards)
-    return ["--autoencoder", path] if path else []
-
-
 rule train_autoencoder:
     input:
         train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
@@ -33,6 +13,8 @@ rule train_autoencoder:
         f"{RUN}/logs/train_autoencoder/seed{{seed}}.log",
     benchmark:
         f"{RUN}/benchmarks/train_autoencoder/seed{{seed}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -66,6 +48,8 @@ rule train_diffusion:
         f"{RUN}/logs/train_diffusion/{{encoder}}-seed{{seed}}.log",
     benchmark:
         f"{RUN}/benchmarks/train_diffusion/{{encoder}}-seed{{seed}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,

@@ -13,6 +13,8 @@ rule pretrain_encoder:
         f"{RUN}/logs/pretrain_encoder/dino-seed{{seed}}.log",
     benchmark:
         f"{RUN}/benchmarks/pretrain_encoder/dino-seed{{seed}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -49,6 +51,8 @@ rule retrain_encoder:
         f"{RUN}/benchmarks/retrain_encoder/{{encoder}}-seed{{seed}}.tsv"
     wildcard_constraints:
         encoder=one_of(STUDY.retraining),
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,

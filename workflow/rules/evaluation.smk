@@ -17,6 +17,8 @@ rule evaluate_encoder:
         f"{RUN}/benchmarks/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.tsv"
     wildcard_constraints:
         dataset=one_of(NATURAL_DATASETS),
+    conda:
+        "../../envs/environment.yaml"
     threads: 4
     resources:
         gpu=1,
@@ -63,6 +65,8 @@ rule summarize:
     log:
         f"{RUN}/logs/summarize.log",
     localrule: True
+    conda:
+        "../../envs/environment.yaml"
     params:
         script=script("summarize"),
         python=python,

@@ -1,30 +1,11 @@
-def report_inputs(wildcards):
-    """Everything that the page shows."""
-    histories = [
-        f"{encoder_folder(encoder, seed)}/provenance.json"
-        for encoder in ENCODERS
-        for seed in STUDY.seeds
-    ]
-    banks = [
-        path
-        for bank in STUDY.banks
-        for seed in STUDY.seeds
-        for path in bank_shards(bank, seed)
-    ]
-    tables = [
-        f"{IMAGES}/{dataset}/{table}.tsv"
-        for dataset in UNITS
-        for table in ("units", "outcomes")
-    ]
-    return histories + banks + tables
-
-
 rule store_config:
     output:
         f"{RUN}/config.yaml",
     log:
         f"{RUN}/logs/store_config.log",
     localrule: True
+    conda:
+        "../../envs/environment.yaml"
     params:
         config=lambda wildcards: json.dumps(
             STUDY.model_dump(mode="json", exclude={"runtime"}), sort_keys=True
@@ -47,6 +28,8 @@ rule write_report:
     log:
         f"{RUN}/logs/write_report.log",
     localrule: True
+    conda:
+        "../../envs/environment.yaml"
     params:
         run=folder,
         images=IMAGES,

@@ -1,0 +1,149 @@
+# Functions that rules take inputs and params from, in the order of the stages; no rules here.
+
+
+def slide_size(wildcards):
+    """Bytes of a slide: a copy with a new date reruns nothing, other contents do. A drawn slide is known by its rule."""
+    path = slide(wildcards).row.path
+    return 0 if is_drawn(path) else os.path.getsize(path)
+
+
+def slide_inputs(wildcards):
+    """The slide and its mask."""
+    row = slide(wildcards).row
+    return {"slide": ancient(row.path), "mask": [ancient(row.mask)] if row.mask else []}
+
+
+def slide_options(wildcards):
+    """What the sheet says of this slide alone."""
+    row = slide(wildcards).row
+    options = (["--mpp", str(row.mpp)] if row.mpp else []) + (
+        ["--mask", row.mask] if row.mask else []
+    )
+    return options
+
+
+def indexed_units(wildcards):
+    """Units that a table lists."""
+    units = UNITS[wildcards.dataset]
+    return units.of_split("train") if wildcards.table == "train" else units.units
+
+
+def indexed_files(wildcards):
+    """Files that a table is read from; labels of natural images are found by the keys in the stores."""
+    if wildcards.table == "labels" and wildcards.dataset in SLIDE_DATASETS:
+        return []
+    files = stores if wildcards.table == "labels" else outcomes
+    return files(wildcards.dataset, indexed_units(wildcards))
+
+
+def indexed_sheet(wildcards):
+    """What a table takes from the sheet, as a digest: a corrected label changes the labels and nothing else."""
+    units = UNITS[wildcards.dataset]
+    if wildcards.table == "labels":
+        return digest(
+            [[row.name, row.label, row.group, row.split] for row in units.rows]
+        )
+    return digest(
+        [
+            [unit.name, unit.split, unit.row.group if unit.row else ""]
+            for unit in indexed_units(wildcards)
+        ]
+    )
+
+
+def sheet_of(wildcards):
+    """The data set's sheet; its date reruns nothing, since what matters in it is in the params."""
+    path = sheet(STUDY, wildcards.dataset)
+    return [ancient(str(path))] if path else []
+
+
+def sheet_option(wildcards, output):
+    """Argument that names the sheet."""
+    path = sheet(STUDY, wildcards.dataset)
+    return ["--sheet", str(path)] if path else []
+
+
+def dataset_json(wildcards, output):
+    """All settings of a data set, sheet included. Derived: what matters of them is tracked by the other params."""
+    return STUDY.datasets[wildcards.dataset].model_dump_json()
+
+
+def files_of_unit(wildcards):
+    """What a shard takes from the sheet, as a digest."""
+    return digest([[row.path, row.split] for row in UNITS[wildcards.dataset].rows])
+
+
+def embedding_inputs(wildcards):
+    """The image stores of a part and, unless it is a baseline, the encoder."""
+    units = part_units(wildcards.dataset)[int(wildcards.part)]
+    encoder = (
+        []
+        if wildcards.encoder in BASELINES
+        else [f"{encoder_folder(wildcards.encoder, wildcards.seed)}/provenance.json"]
+    )
+    return {"stores": stores(wildcards.dataset, units), "encoder": encoder}
+
+
+def embedded_units(wildcards):
+    """Names of a part's units."""
+    return [unit.name for unit in part_units(wildcards.dataset)[int(wildcards.part)]]
+
+
+def untrained_encoder(wildcards):
+    """Settings of the backbone that the random baseline starts from; nothing for other encoders."""
+    if wildcards.encoder != "random":
+        return ""
+    keys = {"dataset", "backbone", "backbone_args", "image_px"}
+    return json.dumps(
+        STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True
+    )
+
+
+def encoder_options(wildcards, output):
+    """Arguments that name the encoder."""
+    if wildcards.encoder == "pixels":
+        return ["--pixels"]
+    if wildcards.encoder == "random":
+        return ["--random", untrained_encoder(wildcards)]
+    return ["--encoder", encoder_folder(wildcards.encoder, wildcards.seed)]
+
+
+def autoencoder_input(wildcards):
+    """The autoencoder that this study trains, if it does."""
+    trained = f"{RUN}/autoencoder/seed{wildcards.seed}/provenance.json"
+    return [trained] if STUDY.autoencoder_mode == "train" else []
+
+
+def autoencoder_folder(wildcards):
+    """Folder of the autoencoder, trained here or elsewhere; empty for pixels."""
+    mode = STUDY.autoencoder_mode
+    if mode == "none":
+        return ""
+    return f"{RUN}/autoencoder/seed{wildcards.seed}" if mode == "train" else mode
+
+
+def autoencoder_option(wildcards, output):
+    """Argument that names the autoencoder."""
+    path = autoencoder_folder(wildcards)
+    return ["--autoencoder", path] if path else []
+
+
+def report_inputs(wildcards):
+    """Everything that the page shows."""
+    histories = [
+        f"{encoder_folder(encoder, seed)}/provenance.json"
+        for encoder in ENCODERS
+        for seed in STUDY.seeds
+    ]
+    banks = [
+        path
+        for bank in STUDY.banks
+        for seed in STUDY.seeds
+        for path in bank_shards(bank, seed)
+    ]
+    tables = [
+        f"{IMAGES}/{dataset}/{table}.tsv"
+        for dataset in UNITS
+        for table in ("units", "outcomes")
+    ]
+    return histories + banks + tables
