@@ -58,11 +58,7 @@ rule images:
 
 rule encoders:
     input:
-        [
-            f"{encoder_folder(encoder, seed)}/provenance.json"
-            for encoder in ENCODERS
-            for seed in STUDY.seeds
-        ],
+        [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds],
 
 
 rule embeddings:
@@ -87,12 +83,7 @@ rule diffusion:
 
 rule bank:
     input:
-        [
-            path
-            for bank in STUDY.banks
-            for seed in STUDY.seeds
-            for path in bank_shards(bank, seed)
-        ],
+        [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)],
 
 
 rule evaluation:

@@ -31,22 +31,15 @@ def relative(path: str) -> str:
 
 def is_drawn(path: str) -> bool:
     """Whether a rule draws this slide (the demo's)."""
-    return os.path.dirname(os.path.abspath(path)) == DEMO_FOLDER and path.endswith(
-        ".tiff"
-    )
+    return os.path.dirname(os.path.abspath(path)) == DEMO_FOLDER and path.endswith(".tiff")
 
 
 def read_config() -> tuple[Study, dict[str, Units]]:
     """The validated study and the units of every data set that it uses. Ends with one line at a mistake."""
     try:
-        study = load_study(
-            config, read_backbones(Path(workflow.basedir, "config", "backbones.txt"))
-        )
+        study = load_study(config, read_backbones(Path(workflow.basedir, "config", "backbones.txt")))
         used = dict.fromkeys([study.pretraining.dataset, *study.evaluation.datasets])
-        return study, {
-            name: list_units(study.datasets[name], sheet(study, name), is_drawn)
-            for name in used
-        }
+        return study, {name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in used}
     except UserError as error:
         sys.exit(f"error: {error}")
 
@@ -54,11 +47,7 @@ def read_config() -> tuple[Study, dict[str, Units]]:
 def sheet(study: Study, dataset: str) -> Path | None:
     """Where a data set's sheet lies; None if it has none."""
     settings = study.datasets[dataset]
-    return (
-        Path(relative(from_here(settings.sheet)))
-        if hasattr(settings, "sheet")
-        else None
-    )
+    return Path(relative(from_here(settings.sheet))) if hasattr(settings, "sheet") else None
 
 
 STUDY, UNITS = read_config()
@@ -68,6 +57,7 @@ TRAINED_ON = STUDY.pretraining.dataset
 ENCODERS = ("dino", *STUDY.retraining)
 BASELINES = ("random", "pixels")
 SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides"]
+SLIDES = {(name, unit.name): unit for name in SLIDE_DATASETS for unit in UNITS[name].units}
 NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
 
 
@@ -79,9 +69,7 @@ def has_labels(dataset: str) -> bool:
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
 for name in set(STUDY.evaluation.datasets) - set(EVALUATED):
-    print(
-        f"{name}: its sheet has no labels, so it is not evaluated on", file=sys.stderr
-    )
+    print(f"{name}: its sheet has no labels, so it is not evaluated on", file=sys.stderr)
 
 
 def one_of(names: list[str]) -> str:
@@ -100,27 +88,19 @@ def stage(name: str) -> Callable[..., str]:
 
 def script(name: str) -> Callable[..., str]:
     """Path of a script, wherever this repository lies."""
-    return lambda wildcards, output: os.path.join(
-        workflow.basedir, "workflow", "scripts", f"{name}.py"
-    )
+    return lambda wildcards, output: os.path.join(workflow.basedir, "workflow", "scripts", f"{name}.py")
 
 
 def python(wildcards, output) -> str:
     """The interpreter that runs Snakemake, or the one of the job's own environment."""
-    return (
-        "python" if workflow.deployment_settings.deployment_method else sys.executable
-    )
+    return "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
 def launcher(wildcards, output, resources) -> str:
     """What starts a training: Python, or torchrun with a process for each card."""
     one = python(wildcards, output)
     cards = resources.get("gpu", 0)
-    return (
-        f"{one} -m torch.distributed.run --standalone --nproc-per-node={cards}"
-        if cards > 1
-        else one
-    )
+    return f"{one} -m torch.distributed.run --standalone --nproc-per-node={cards}" if cards > 1 else one
 
 
 def runtime(wildcards, output) -> str:
@@ -163,9 +143,7 @@ def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
 
 def slide(wildcards) -> Unit:
     """The unit of a slide job."""
-    return next(
-        unit for unit in UNITS[wildcards.dataset].units if unit.name == wildcards.unit
-    )
+    return SLIDES[wildcards.dataset, wildcards.unit]
 
 
 def part_units(dataset: str) -> list[tuple[Unit, ...]]:
@@ -178,9 +156,7 @@ def part_units(dataset: str) -> list[tuple[Unit, ...]]:
     ]
 
 
-def embedding_parts(
-    encoder: str, dataset: str, seed: str, only_train: bool = False
-) -> list[str]:
+def embedding_parts(encoder: str, dataset: str, seed: str, only_train: bool = False) -> list[str]:
     """Embedding files of a data set, or of its train split."""
     parts = part_units(dataset)
     return [
@@ -192,11 +168,7 @@ def embedding_parts(
 
 def train_embeddings(wildcards) -> list[str]:
     """Embeddings of the training images by the encoder of a rule that names it, or of a bank's."""
-    encoder = (
-        wildcards.encoder
-        if "encoder" in wildcards.keys()
-        else STUDY.banks[wildcards.bank].encoder
-    )
+    encoder = wildcards.encoder if "encoder" in wildcards.keys() else STUDY.banks[wildcards.bank].encoder
     return embedding_parts(encoder, TRAINED_ON, wildcards.seed, only_train=True)
 
 

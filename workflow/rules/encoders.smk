@@ -34,9 +34,7 @@ rule pretrain_encoder:
 rule retrain_encoder:
     input:
         train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
-        bank=lambda wildcards: bank_shards(
-            STUDY.retraining[wildcards.encoder].bank, wildcards.seed
-        ),
+        bank=lambda wildcards: bank_shards(STUDY.retraining[wildcards.encoder].bank, wildcards.seed),
     output:
         multiext(
             f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",

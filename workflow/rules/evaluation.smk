@@ -2,9 +2,7 @@ rule evaluate_encoder:
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
-        embeddings=lambda wildcards: embedding_parts(
-            wildcards.encoder, wildcards.dataset, wildcards.seed
-        ),
+        embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
     output:
         multiext(
             f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
@@ -59,9 +57,7 @@ rule summarize:
     input:
         evaluations(),
     output:
-        report(
-            f"{RUN}/summary.csv", caption="../report/summary.rst", category="Results"
-        ),
+        report(f"{RUN}/summary.csv", caption="../report/summary.rst", category="Results"),
     log:
         f"{RUN}/logs/summarize.log",
     localrule: True

@@ -16,9 +16,7 @@ def slide_inputs(wildcards):
 def slide_options(wildcards):
     """What the sheet says of this slide alone."""
     row = slide(wildcards).row
-    options = (["--mpp", str(row.mpp)] if row.mpp else []) + (
-        ["--mask", row.mask] if row.mask else []
-    )
+    options = (["--mpp", str(row.mpp)] if row.mpp else []) + (["--mask", row.mask] if row.mask else [])
     return options
 
 
@@ -40,15 +38,8 @@ def indexed_sheet(wildcards):
     """What a table takes from the sheet, as a digest: a corrected label changes the labels and nothing else."""
     units = UNITS[wildcards.dataset]
     if wildcards.table == "labels":
-        return digest(
-            [[row.name, row.label, row.group, row.split] for row in units.rows]
-        )
-    return digest(
-        [
-            [unit.name, unit.split, unit.row.group if unit.row else ""]
-            for unit in indexed_units(wildcards)
-        ]
-    )
+        return digest([[row.name, row.label, row.group, row.split] for row in units.rows])
+    return digest([[unit.name, unit.split, unit.row.group if unit.row else ""] for unit in indexed_units(wildcards)])
 
 
 def sheet_of(wildcards):
@@ -94,9 +85,7 @@ def untrained_encoder(wildcards):
     if wildcards.encoder != "random":
         return ""
     keys = {"dataset", "backbone", "backbone_args", "image_px"}
-    return json.dumps(
-        STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True
-    )
+    return json.dumps(STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True)
 
 
 def encoder_options(wildcards, output):
@@ -130,20 +119,7 @@ def autoencoder_option(wildcards, output):
 
 def report_inputs(wildcards):
     """Everything that the page shows."""
-    histories = [
-        f"{encoder_folder(encoder, seed)}/provenance.json"
-        for encoder in ENCODERS
-        for seed in STUDY.seeds
-    ]
-    banks = [
-        path
-        for bank in STUDY.banks
-        for seed in STUDY.seeds
-        for path in bank_shards(bank, seed)
-    ]
-    tables = [
-        f"{IMAGES}/{dataset}/{table}.tsv"
-        for dataset in UNITS
-        for table in ("units", "outcomes")
-    ]
+    histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
+    banks = [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)]
+    tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
     return histories + banks + tables

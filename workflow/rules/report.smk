@@ -7,9 +7,7 @@ rule store_config:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=lambda wildcards: json.dumps(
-            STUDY.model_dump(mode="json", exclude={"runtime"}), sort_keys=True
-        ),
+        config=lambda wildcards: json.dumps(STUDY.model_dump(mode="json", exclude={"runtime"}), sort_keys=True),
         runtime=runtime,
         script=script("store_config"),
         python=python,

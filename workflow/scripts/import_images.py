@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
     if failed > dataset.max_failed_fraction * (images + failed):
         arguments.store.unlink()
         raise UserError(
-            f"{failed} of {images + failed} images of {arguments.unit} do not decode, the first is {imported.failed[0]}: "
+            f"{failed} of {images + failed} images of {arguments.unit} do not decode, first {imported.failed[0]}: "
             "mend them, or raise the data set's max_failed_fraction"
         )
     reason = f"do not decode: {', '.join(imported.failed[:10])}" if failed else ""

@@ -1,1 +1,1 @@
-"""What every artifact shares: written complete or not at all, with its provenance. docs/artifacts.md lists all fields."""
+"""What every artifact shares: complete or absent, with its provenance. docs/artifacts.md lists all fields."""

@@ -32,7 +32,7 @@ class ViewRecipe:
 def random_boxes(count: int, height: int, width: int, scale: tuple[float, float], device: torch.device) -> torch.Tensor:
     """Boxes of random area and aspect ratio, as torchvision's RandomResizedCrop draws them.
 
-    Where a draw does not fit into the image its sides are cut to the image, which torchvision does only after ten tries.
+    A draw that does not fit is cut to the image; torchvision tries ten times first.
 
     Returns:
         int64 (count, 4): top, left, height, width in pixels.

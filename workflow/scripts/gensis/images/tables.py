@@ -63,7 +63,7 @@ def write_outcomes(path: Path, units: Units, max_failed: float) -> None:
 
 
 def write_labels(path: Path, dataset: Dataset, units: Units) -> None:
-    """`labels.tsv`: an input of evaluation alone. A row number where single images have labels, empty for whole units."""
+    """`labels.tsv`: an input of evaluation alone. The row is a number for a single image, empty for a whole unit."""
     rows = natural_labels(path.parent, dataset, units) if isinstance(dataset, NaturalDataset) else slide_labels(units)
     write_table(path, ("unit", "row", "label", "group"), rows)
 

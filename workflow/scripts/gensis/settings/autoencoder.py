@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gensis.settings.base import PositiveFloat, PositiveInt, Settings
+from gensis.settings.diffusion import Channels
 
 
 class AutoencoderTraining(Settings):
@@ -12,8 +13,8 @@ class AutoencoderTraining(Settings):
 
     image_px: PositiveInt | Literal["auto"] = "auto"
     """Side of the images it learns from. `auto`: as the diffusion model's."""
-    channels: tuple[PositiveInt, ...] = (64, 128, 128)
-    """Channels a level; each level after the first halves the side, so three give f4 latents."""
+    channels: Annotated[Channels, Field(min_length=1)] = (64, 128, 128)
+    """Channels a level, multiples of 8; each level after the first halves the side, so three give f4 latents."""
     latent_channels: PositiveInt = 4
     layers_per_block: PositiveInt = 1
     steps: PositiveInt = 20_000

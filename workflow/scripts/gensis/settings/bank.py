@@ -1,6 +1,6 @@
 """Banks of self-augmentations: new views of one image, and images between two."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ class Bank(Settings):
     sampling_steps: PositiveInt = 50
     alphas: tuple[Fraction, ...] | UniformAlphas = (0.5,)
     """One interpolated image a source and alpha; alpha weights the source, 1 - alpha its partner."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the denoiser's and the autoencoder's passes; the sampler's own numbers are always float32."""
     shards: PositiveInt = 1
     """Files (and jobs) that the sources are divided into. Images do not depend on it."""
 

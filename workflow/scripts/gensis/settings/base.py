@@ -1,6 +1,7 @@
 """What all settings share: strictness, and the canonical JSON that decides what reruns."""
 
 import json
+import os
 import re
 from typing import Annotated, Any
 
@@ -19,7 +20,10 @@ def checked_name(name: str) -> str:
 
 
 def checked_path(path: str) -> str:
-    """Return ``path`` unless it holds braces, which Snakemake would take for wildcards."""
+    """Return ``path`` with `~` and `$VARIABLE` replaced; refuse braces, which Snakemake would take for wildcards."""
+    path = os.path.expanduser(os.path.expandvars(path))
+    if unset := re.search(r"\$\w+", path):
+        raise ValueError(f"path '{path}' names {unset[0]}, which is not set: set this environment variable")
     if "{" in path or "}" in path:
         raise ValueError(f"path '{path}' holds a brace, which Snakemake reads as a wildcard: rename the file or folder")
     return path

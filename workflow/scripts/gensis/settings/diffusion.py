@@ -6,14 +6,16 @@ from pydantic import Field
 
 from gensis.settings.base import Fraction, PositiveFloat, PositiveInt, Settings
 
+Channels = tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...]
+
 
 class Diffusion(Settings):
     """A UNet conditioned on the L2-normalised embedding of the image that it learns to paint."""
 
     image_px: PositiveInt | Literal["auto"] = "auto"
     """Side of the painted images. `auto`: as pretraining.image_px; below half of it is refused."""
-    channels: tuple[PositiveInt, ...] = (128, 256, 256)
-    """Channels of the UNet a level; each level after the first halves the side."""
+    channels: Annotated[Channels, Field(min_length=1)] = (128, 256, 256)
+    """Channels of the UNet a level, multiples of 8; each level after the first halves the side."""
     layers_per_block: PositiveInt = 2
     attention_levels: Annotated[int, Field(ge=0)] = 1
     """Self-attention in so many of the coarsest levels."""
@@ -28,3 +30,4 @@ class Diffusion(Settings):
     ema_decay: Fraction = 0.9995
     """Decay of the averaged weights, which are the ones saved; it warms up over the first steps."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward passes in training; losses and the average are always float32."""

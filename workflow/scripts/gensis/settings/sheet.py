@@ -19,7 +19,7 @@ class Row:
     name: str
     """The slide's name; for image files their path as the sheet writes it."""
     path: str
-    """Relative to the working directory where it lies inside it, so that a moved clone reruns nothing; else absolute."""
+    """Relative where it lies inside the working directory, so that a moved clone reruns nothing; else absolute."""
     label: str = ""
     group: str = ""
     split: str = ""

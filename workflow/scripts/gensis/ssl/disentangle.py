@@ -14,8 +14,8 @@ def disentangle_targets(
 ) -> torch.Tensor:
     """Targets for images interpolated between a source and its partner.
 
-    The teacher's LOGITS are mixed, before centring and softmax. The result is the normalised weighted geometric mean of
-    the two ordinary DINO targets, not the arithmetic mixture of mixup; with alpha = 1 it is the source's ordinary target.
+    The teacher's LOGITS are mixed, before centring and softmax. The result is the normalised weighted geometric mean
+    of the two ordinary DINO targets, not mixup's arithmetic mixture; with alpha = 1 it is the source's ordinary target.
 
     Args:
         source_logits: teacher logits (B, K) of a view of the source.

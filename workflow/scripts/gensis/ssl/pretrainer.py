@@ -210,8 +210,8 @@ class Pretrainer:
                 self.teacher.backbone.eval()(small)
         except (RuntimeError, AssertionError, ValueError) as error:
             raise UserError(
-                f"backbone {self.settings.backbone} does not take local views of {self.resolved.local_px} px ({error}): "
-                "set views.local_crops: 0 or another views.local_px"
+                f"backbone {self.settings.backbone} does not take local views of {self.resolved.local_px} px "
+                f"({error}): set views.local_crops: 0 or another views.local_px"
             ) from error
         finally:
             self.teacher.train()

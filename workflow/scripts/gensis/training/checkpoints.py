@@ -101,7 +101,8 @@ class CheckpointFolder:
         gone = owner["host"] == socket.gethostname() and not _is_running(owner["process"])
         if not gone and age < _STALE_SECONDS:
             raise UserError(
-                f"process {owner['process']} on {owner['host']} is training in {self.path}: wait for it, or stop it first"
+                f"process {owner['process']} on {owner['host']} is training in {self.path}: "
+                "wait for it, or stop it first"
             )
 
     def _beat(self) -> None:

@@ -28,8 +28,8 @@ def choose_device(gpus: int, threads: int) -> torch.device:
         return torch.device("cuda")
     if driver := _nvidia_driver():
         raise UserError(
-            f"this machine has a card (driver {driver}) that torch {torch.__version__} (CUDA {torch.version.cuda}) cannot "
-            "use: update the driver or install the matching torch, or run on CPU with --resources gpu=0"
+            f"this machine has a card (driver {driver}) that torch {torch.__version__} (CUDA {torch.version.cuda}) "
+            "cannot use: update the driver or install the matching torch, or run on CPU with --resources gpu=0"
         )
     log.info("no card here: running on %d CPU threads", torch.get_num_threads())
     return torch.device("cpu")
