@@ -60,6 +60,20 @@ def test_probabilities_depend_on_the_seeds_and_on_no_global_state():
     np.testing.assert_allclose(once.sum(1), 1)
 
 
+def test_training_stops_before_it_learns_noise_by_heart():
+    """Labels of noise bags cannot be foretold, so whoever is sure of them has overfitted."""
+    generator = np.random.default_rng(4)
+    train, test = (list(generator.normal(size=(40, 5, 16)).astype(np.float32)) for _ in range(2))
+    labels = np.arange(40) % 2
+    groups_too_few_to_stop_by = labels
+    stopped, overfitted = (
+        abmil_probabilities(train, labels, groups, test, 2, 40, 3e-3, [(0, 0)], CPU).max(1).mean()
+        for groups in (np.arange(40), groups_too_few_to_stop_by)
+    )
+    assert stopped < 0.7
+    assert overfitted > 0.9
+
+
 def test_bags_too_few_to_set_some_aside_still_train():
     train, labels = bags(3, 2)
     assert np.isfinite(classify(train, labels, train, epochs=2)).all()

@@ -47,7 +47,7 @@ def evaluate(folder: Path, *more: object, config: dict = CONFIG) -> subprocess.C
 def test_slides_end_to_end_and_their_summary(slides):
     done = evaluate(slides, "--slides-are-units")
     assert done.returncode == 0, done.stderr
-    assert "1 slides without a label or images are left out" in done.stderr
+    assert "left out: 1 slides without a label or images" in done.stderr
     assert "k = 500, dropped" in done.stderr
     files = sorted(os.listdir(slides / "evaluation"))
     assert files == ["knn.json", "linear.json", "slides-abmil.json", "slides-mean.json"]

@@ -105,6 +105,13 @@ def test_a_part_given_twice_is_refused():
         label_images(twice, [unit("a", 2)], [], True)
 
 
+def test_embeddings_that_are_not_finite_are_refused():
+    diverged = embeddings(a=2, b=1)
+    diverged.features[2] = np.nan
+    with pytest.raises(UserError, match="unit 'b' are not finite"):
+        label_images(diverged, [unit("a", 2), unit("b", 1)], [], True)
+
+
 def test_slides_are_their_images_in_order_and_their_mean():
     data = label_images(
         embeddings(a=2, b=0, c=1, d=3),

@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
 def log_left_out(number: int, what: str) -> None:
     """Say how many are left out, if any."""
     if number:
-        log.info("%d %s are left out", number, what)
+        log.info("left out: %d %s", number, what)
 
 
 def log_result(task: str, result: dict, settings: Evaluation) -> None:

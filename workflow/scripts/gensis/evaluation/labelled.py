@@ -42,9 +42,9 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
         slides_are_units: what an image belongs to that has no group: its unit (a slide), or itself alone.
 
     Raises:
-        UserError: the three do not describe the same images, or an image is labelled twice.
+        UserError: the three do not describe the same images, an image is labelled twice, or an embedding is not finite.
     """
-    _check_units(embeddings, units)
+    _check_inputs(embeddings, units)
     first = np.searchsorted(embeddings.unit, np.arange(len(embeddings.units) + 1))
     number = {name: i for i, name in enumerate(embeddings.units)}
     empty = {row["unit"] for row in units} - set(number)
@@ -89,7 +89,7 @@ class _Numbers(dict[str, int]):
         return self[name]
 
 
-def _check_units(embeddings: Embeddings, units: Table) -> None:
+def _check_inputs(embeddings: Embeddings, units: Table) -> None:
     listed = {row["unit"]: int(row["images"]) for row in units}
     counts = np.bincount(embeddings.unit, minlength=len(embeddings.units))
     embedded: dict[str, int] = {}
@@ -105,6 +105,12 @@ def _check_units(embeddings: Embeddings, units: Table) -> None:
                 f"embeddings hold {embedded.get(name, 0)} images of unit '{name}' but the data set has {listed[name]}: "
                 "give all parts, or make the embeddings again"
             )
+    finite = np.isfinite(embeddings.features).all(axis=1)
+    if not finite.all():
+        name = embeddings.units[embeddings.unit[np.argmin(finite)]]
+        raise UserError(
+            f"embeddings of unit '{name}' are not finite: the encoder diverged; train it again, more gently"
+        )
     for row in units:
         if row["split"] not in SPLITS:
             raise UserError(f"units: split '{row['split']}' of '{row['unit']}' is neither train nor test: correct it")
