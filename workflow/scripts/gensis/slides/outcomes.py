@@ -2,6 +2,7 @@
 
 FORMAT = "gensis-outcome/1"
 OUTCOMES = ("ok", "partial", "no_tissue", "unreadable", "missing_mpp", "wrong_mpp", "too_coarse")
+COPY_AGAIN = "copy the slide from its source again, or export it again"
 
 
 class Unusable(Exception):

@@ -13,15 +13,15 @@ import numpy as np
 
 from gensis.settings.datasets import Tiling
 from gensis.slides.grid import coverage, tile_origins
-from gensis.slides.outcomes import Unusable
+from gensis.slides.outcomes import COPY_AGAIN, Unusable
 from gensis.slides.reader import DamagedRegion, Reader, read_every_byte
 from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
 from gensis.slides.thumbnail import Thumbnail, read_thumbnail
 from gensis.slides.tissue import find_tissue, read_mask
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
+_ROUNDING = 1e-6
 _AHEAD = 4  # tiles a thread works ahead of the writer
-_COPY_AGAIN = "copy the slide from its source again, or export it again"
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,23 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
     plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
+    area_level0_um2 = resolution.mpp_x * resolution.mpp_y
+    thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
     size_level0 = (reader.width_level0, reader.height_level0)
-    pixel_area_level0_um2 = resolution.mpp_x * resolution.mpp_y
-    thumbnail = read_thumbnail(reader, tiling.tissue.mpp / pixel_area_level0_um2**0.5)
     scale = thumbnail.downsample
-    method, unread = "mask" if mask else tiling.tissue.method, np.zeros_like(thumbnail.unread)
+    method = "mask" if mask else tiling.tissue.method
+    unjudged = thumbnail.unread if method == "otsu" else np.zeros_like(thumbnail.unread)
     if mask:
-        tissue = read_mask(mask, size_level0, scale, thumbnail.unread.shape)
+        tissue = read_mask(mask, size_level0, scale, unjudged.shape)
     elif method == "none":
-        tissue = np.ones_like(thumbnail.unread)
+        tissue = np.ones_like(unjudged)
     else:
-        tissue = find_tissue(thumbnail.image, pixel_area_level0_um2 * scale**2, tiling.tissue.minimum_area_um2)
-        unread = thumbnail.unread
+        tissue = find_tissue(thumbnail.image, area_level0_um2 * scale**2, tiling.tissue.minimum_area_um2)
     coords = tile_origins(
         reader.bounds_level0, reader.level_sizes[plan.level], plan.downsample, plan.width, plan.height
     )
     rectangles = (*(coords / scale).T, *(side / scale for side in plan.size_level0))
-    fraction = np.where(coverage(unread, *rectangles) > 0, np.nan, coverage(tissue, *rectangles))
+    fraction = np.where(coverage(unjudged, *rectangles) > _ROUNDING, np.nan, coverage(tissue, *rectangles))
     chosen = np.flatnonzero(~(fraction < tiling.tissue.minimum_fraction))
     if tiling.tiles_per_slide:
         chosen = _choose(chosen, tiling.tiles_per_slide, unit)
@@ -123,13 +123,13 @@ class TileStream:
         if self.failed:
             read_every_byte(self.path)
         if self.failed > self.tiling.max_failed_fraction * tiles:
-            raise Unusable("unreadable", f"{self.failed} of {tiles} tiles cannot be read: {_COPY_AGAIN}")
+            raise Unusable("unreadable", f"{self.failed} of {tiles} tiles cannot be read: {COPY_AGAIN}")
 
     def verdict(self) -> tuple[str, str]:
         """Outcome and reason, once all tiles were given. A reason is empty where nothing is amiss."""
         tissue = self.tiling.tissue
         if self.failed:
-            return "partial", f"{self.failed} of {len(self.layout.coords)} tiles cannot be read: {_COPY_AGAIN}"
+            return "partial", f"{self.failed} of {len(self.layout.coords)} tiles cannot be read: {COPY_AGAIN}"
         if not self.kept:
             return "no_tissue", (
                 f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "

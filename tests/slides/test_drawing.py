@@ -1,0 +1,54 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensis.settings.datasets import Tiling
+from gensis.settings.sheet import read_sheet
+from gensis.slides.drawing import draw_slide
+from gensis.slides.reader import Reader
+from gensis.slides.tiling import lay_out
+from openslide import OpenSlide
+
+from tests.drawing import drawn_slide
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_seed_always_draws_the_same_slide_and_another_seed_another():
+    first, again, other = (draw_slide("glandular", 200, 160, seed, "green") for seed in (1, 1, 2))
+    assert first.shape == (160, 200, 3)
+    assert first.dtype == np.uint8
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_pyramid_is_what_openslide_reads(tmp_path):
+    slide = OpenSlide(drawn_slide(tmp_path / "slide.tiff", width_px=700, height_px=644))
+    assert slide.level_dimensions == ((700, 644), (350, 322), (175, 161))
+    assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
+    drawn = draw_slide("lymphoid", 700, 644, 0).astype(float)
+    for level, factor in ((0, 1), (1, 2), (2, 4)):
+        expected = drawn.reshape(644, 700, 3)[: 644 // factor * factor, : 700 // factor * factor]
+        expected = expected.reshape(644 // factor, factor, 700 // factor, factor, 3).mean((1, 3))
+        stored = np.asarray(slide.read_region((0, 0), level, slide.level_dimensions[level]).convert("RGB"))
+        assert np.abs(stored - expected).mean() < 8  # JPEG; a level shifted by one pixel differs by over 15
+
+
+def test_the_demo_has_two_kinds_of_tissue_in_cases_of_two_slides_and_at_most_300_tiles(tmp_path):
+    shutil.copy(ROOT / "resources" / "demo" / "slides.csv", tmp_path)
+    script = ROOT / "workflow" / "scripts" / "draw_demo_slides.py"
+    subprocess.run([sys.executable, script, "--folder", tmp_path], check=True)
+    rows = read_sheet(tmp_path / "slides.csv", "slides", {})
+    groups = {(row.label, row.group) for row in rows}
+    assert (len(rows), len(groups), len({group for _, group in groups})) == (12, 6, 6)
+    assert not any(row.split for row in rows)
+    tiles = []
+    for row in rows:
+        assert Path(row.path).stat().st_size < 1 << 20
+        with Reader(Path(row.path)) as reader:
+            tiles.append(len(lay_out(reader, Tiling(tile_px=64, mpp=1.0), row.name, row.mpp, None).coords))
+    assert min(tiles) >= 15
+    assert 200 <= sum(tiles) <= 300

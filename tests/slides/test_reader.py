@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensis.errors import UserError
+from gensis.slides.outcomes import Unusable
+from gensis.slides.reader import DamagedRegion, Reader, over_white
+from gensis.slides.tiling import in_order
+from PIL import Image
+
+from tests.drawing import drawn_slide
+from tests.slides.damage import zero_tiles
+
+
+def test_transparent_pixels_become_white_and_half_transparent_ones_lighter():
+    image = Image.fromarray(np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [100, 0, 0, 128]]], np.uint8))
+    white, black, mixed = np.asarray(over_white(image))[0].astype(int)
+    assert (white == 255).all()
+    assert (black == 0).all()
+    assert np.abs(mixed - (100 + 255 * 127) / 255 * np.array([1, 0, 0]) - [50, 127, 127]).max() < 52
+
+
+def test_one_damaged_region_does_not_spoil_the_reads_after_it(tmp_path):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
+    with Reader(slide) as reader:
+        expected = reader.read(0, 256, 0, 256, 256, (256, 256))
+    zero_tiles(slide, [0])
+    with Reader(slide) as reader:
+        for _ in range(2):
+            with pytest.raises(DamagedRegion, match="level 0"):
+                reader.read(0, 0, 0, 256, 256, (256, 256))
+            assert (reader.read(0, 256, 0, 256, 256, (256, 256)) == expected).all()
+
+
+def test_a_rectangle_of_broken_size_is_resampled_to_exactly_its_area(tmp_path):
+    slide = drawn_slide(tmp_path / "slide.tiff", "glandular", 256, 256)
+    with Reader(slide) as reader:
+        pixels = reader.read(0, 20, 30, 150.4, 99.6, (75, 50))
+        region = Image.fromarray(reader.read(0, 20, 30, 151, 100, (151, 100)))
+    expected = region.resize((75, 50), Image.Resampling.LANCZOS, box=(0, 0, 150.4, 99.6))
+    assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < 1
+
+
+def test_bounds_are_the_whole_slide_where_the_file_says_nothing(tmp_path):
+    with Reader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
+        assert reader.bounds_level0 == (0, 0, 300, 200)
+
+
+def test_bounds_of_the_file_are_kept_inside_the_slide(tmp_path):
+    with Reader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
+        names = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
+        reader.properties |= {f"openslide.{name}": value for name, value in zip(names, ("10", "20", "100", "900"))}
+        assert reader.bounds_level0 == (10, 20, 110, 200)
+
+
+def test_a_failing_disk_is_no_damaged_slide():
+    memory = Path("/proc/self/mem")
+    if not memory.exists():
+        pytest.skip("needs a file whose reading fails with an I/O error")
+    with pytest.raises(OSError, match="Input/output error"):
+        Reader(memory)
+
+
+def test_files_that_cannot_be_opened_are_told_apart(tmp_path):
+    (tmp_path / "text.svs").write_text("no slide")
+    with pytest.raises(Unusable, match="export it"):
+        Reader(tmp_path / "text.svs")
+    for path in (tmp_path / "absent.svs", tmp_path):
+        with pytest.raises(UserError, match="correct its path"):
+            Reader(path)
+
+
+def test_results_of_several_threads_keep_their_order():
+    assert list(in_order(lambda number: number**2, range(100), 7)) == [number**2 for number in range(100)]

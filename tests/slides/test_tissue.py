@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from gensis.errors import UserError
+from gensis.slides.drawing import draw_slide
+from gensis.slides.tissue import find_tissue, otsu_threshold, read_mask
+from PIL import Image
+from scipy import ndimage
+
+AREA_UM2 = 16.0  # thumbnails at 4 um/px
+
+
+def thumbnail(image, factor=8):
+    return np.asarray(Image.fromarray(image).reduce(factor))
+
+
+@pytest.mark.parametrize("kind", ["lymphoid", "glandular"])
+@pytest.mark.parametrize("pen", ["blue", "green"])
+@pytest.mark.parametrize("seed", range(3))
+def test_drawn_tissue_is_found_and_pen_and_glass_are_not(kind, pen, seed):
+    plain = thumbnail(draw_slide(kind, 512, 448, seed)).astype(int)
+    drawn = thumbnail(draw_slide(kind, 512, 448, seed, pen))
+    # Reference: the same slide without pen; tissue is what is darker than glass, lumina closed.
+    expected = ndimage.binary_fill_holes(plain.min(-1) < 225)
+    inked = np.abs(plain - drawn).max(-1) > 20
+    found = find_tissue(drawn, AREA_UM2, 2000)
+    assert inked.sum() > 50
+    assert not found[inked].any()
+    overlap = (found & expected).sum() / (found | expected).sum()
+    assert overlap > 0.85
+
+
+def test_glass_holds_no_tissue():
+    glass = np.random.default_rng(0).normal(242, 2, (60, 80, 3)).astype(np.uint8)
+    assert not find_tissue(glass, AREA_UM2, 2000).any()
+
+
+def test_a_slide_full_of_tissue_is_all_tissue():
+    centre = draw_slide("lymphoid", 1024, 1024, 1)[320:704, 320:704]
+    assert find_tissue(thumbnail(centre), AREA_UM2, 2000).mean() > 0.97
+
+
+@pytest.mark.parametrize("ink", [(200, 20, 25), (40, 80, 170), (30, 140, 90), (20, 20, 22)])
+def test_ink_of_every_colour_is_not_tissue(ink):
+    image = np.full((60, 60, 3), 242, np.uint8)
+    image[20:40, 10:50] = ink
+    assert not find_tissue(image, AREA_UM2, 500).any()
+
+
+@pytest.mark.parametrize("stain", [(205, 130, 175), (110, 70, 140), (230, 200, 222), (130, 85, 45)])
+def test_stained_tissue_of_every_shade_is_tissue(stain):
+    image = np.full((60, 60, 3), 242, np.uint8)
+    image[20:40, 10:50] = stain
+    assert find_tissue(image, AREA_UM2, 500)[21:39, 11:49].all()
+
+
+def test_small_islands_are_dropped_and_small_holes_filled():
+    image = np.full((60, 60, 3), 242, np.uint8)
+    image[10:50, 10:40] = image[5:9, 50:54] = (205, 130, 175)
+    image[28:31, 20:23] = 242
+    found = find_tissue(image, AREA_UM2, AREA_UM2 * 100)
+    assert found[29, 21]
+    assert not found[:, 45:].any()
+
+
+def test_otsu_threshold_is_the_split_with_the_largest_variance_between_classes():
+    values = np.random.default_rng(0).integers(0, 256, 500) // np.random.default_rng(1).integers(1, 9, 500)
+
+    def variance(threshold):
+        low, high = values[values <= threshold], values[values > threshold]
+        return len(low) * len(high) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else 0
+
+    assert variance(otsu_threshold(values)) == pytest.approx(max(variance(t) for t in range(255)))
+
+
+def test_a_users_mask_of_any_size_is_laid_over_the_slide(tmp_path):
+    mask = np.zeros((10, 20), np.uint8)
+    mask[:5, 10:] = 1
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    found = read_mask(tmp_path / "mask.png", (1600, 800), 16.0, (50, 100))
+    expected = np.zeros((50, 100), bool)
+    expected[:25, 50:] = True
+    assert (found == expected).all()
+
+
+def test_masks_that_do_not_fit_are_the_users_mistake(tmp_path):
+    Image.new("L", (10, 10)).save(tmp_path / "square.png")
+    (tmp_path / "text.png").write_text("no image")
+    for name, words in [("absent.png", "does not exist"), ("text.png", "not an image"), ("square.png", "10 x 10 px")]:
+        with pytest.raises(UserError, match=words):
+            read_mask(tmp_path / name, (1600, 800), 16.0, (50, 100))
