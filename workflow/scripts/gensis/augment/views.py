@@ -29,15 +29,41 @@ class ViewRecipe:
     solarize: float
 
 
-def random_boxes(count: int, height: int, width: int, scale: tuple[float, float], device: torch.device) -> torch.Tensor:
+@dataclass(frozen=True)
+class CropDraws:
+    """Random numbers of one crop an image; they do not depend on the images' size."""
+
+    box: torch.Tensor
+    """float32 (4, B) in [0, 1): area, aspect ratio, top, left."""
+    flip: torch.Tensor
+    """bool (B,)."""
+    turns: torch.Tensor
+    """int64 (B,): quarter turns."""
+
+
+def draw_crops(count: int, recipe: ViewRecipe, device: torch.device) -> CropDraws:
+    """Draw the crops of ``count`` images."""
+    return CropDraws(
+        torch.rand(4, count, device=device),
+        torch.rand(count, device=device) < recipe.flip,
+        torch.randint(4 if recipe.rotate else 1, (count,), device=device),
+    )
+
+
+def boxes(draws: torch.Tensor, height: int, width: int, scale: tuple[float, float]) -> torch.Tensor:
     """Boxes of random area and aspect ratio, as torchvision's RandomResizedCrop draws them.
 
     A draw that does not fit is cut to the image; torchvision tries ten times first.
 
+    Args:
+        draws: `CropDraws.box`.
+        height: of the images in pixels.
+        width: of the images in pixels.
+        scale: smallest and largest area as a fraction of the image.
+
     Returns:
-        int64 (count, 4): top, left, height, width in pixels.
+        int64 (B, 4): top, left, height, width in pixels.
     """
-    draws = torch.rand(4, count, device=device)
     area = height * width * (scale[0] + (scale[1] - scale[0]) * draws[0])
     low, high = math.log(ASPECT_RATIO[0]), math.log(ASPECT_RATIO[1])
     aspect = torch.exp(low + (high - low) * draws[1])
@@ -48,16 +74,13 @@ def random_boxes(count: int, height: int, width: int, scale: tuple[float, float]
     return torch.stack([top, left, box_height, box_width], 1).long()
 
 
-def crop(images: torch.Tensor, recipe: ViewRecipe) -> torch.Tensor:
-    """Random crops, flipped and turned: uint8 (B, 3, H, W) to float32 (B, 3, size_px, size_px) in [0, 1]."""
-    count, _, height, width = images.shape
-    boxes = random_boxes(count, height, width, recipe.scale, images.device)
-    flip = torch.rand(count, device=images.device) < recipe.flip
-    crops = crop_resize(images, boxes, flip, recipe.size_px) / 255
+def crop(images: torch.Tensor, draws: CropDraws, recipe: ViewRecipe) -> torch.Tensor:
+    """Drawn crops, flipped and turned: uint8 (B, 3, H, W) to float32 (B, 3, size_px, size_px) in [0, 1]."""
+    drawn = boxes(draws.box, *images.shape[2:], recipe.scale)
+    crops = crop_resize(images, drawn, draws.flip, recipe.size_px) / 255
     if recipe.rotate:
-        turns = torch.randint(4, (count,), device=images.device)
         turned = torch.stack([torch.rot90(crops, quarter, (2, 3)) for quarter in range(4)])
-        crops = turned[turns, torch.arange(count, device=images.device)]
+        crops = turned[draws.turns, torch.arange(len(crops), device=crops.device)]
     return crops
 
 
@@ -89,4 +112,4 @@ def distort(crops: torch.Tensor, recipe: ViewRecipe) -> torch.Tensor:
 
 def view(images: torch.Tensor, recipe: ViewRecipe) -> torch.Tensor:
     """One random view of each image: uint8 (B, 3, H, W) to float32 (B, 3, size_px, size_px) in [0, 1]."""
-    return distort(crop(images, recipe), recipe)
+    return distort(crop(images, draw_crops(len(images), recipe, images.device), recipe), recipe)

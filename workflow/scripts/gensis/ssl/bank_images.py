@@ -26,17 +26,18 @@ class SyntheticImages:
     alpha: torch.Tensor
     """float32 (M,), by position: weight of the source."""
 
-    def choose(self, sources: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def choose(self, sources: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw one image of each source.
 
         Args:
             sources: int64 (B,) rows on the CPU.
+            generator: of the CPU.
 
         Returns:
             Positions int64 (B,), and bool (B,): whether the source has any (where not, the position is 0).
         """
         count = self.first[sources + 1] - self.first[sources]
-        drawn = (torch.rand(len(sources)) * count).long()
+        drawn = (torch.rand(len(sources), generator=generator) * count).long()
         has = count > 0
         return self.order[(self.first[sources] + drawn).where(has, 0)].where(has, 0), has
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gensis.augment.views import ViewRecipe, crop, distort
+from gensis.augment.views import ViewRecipe, crop, distort, draw_crops, view
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ def real_views(real: torch.Tensor, recipes: tuple[ViewRecipe, ViewRecipe, ViewRe
     """All views from uint8 (B, 3, H, W) real images."""
     first, second, local = recipes
     return BatchViews(
-        [distort(crop(real, recipe), recipe) for recipe in (first, second)],
-        [distort(crop(real, local), local) for _ in range(local_crops)],
+        [view(real, recipe) for recipe in (first, second)],
+        [view(real, local) for _ in range(local_crops)],
         torch.zeros(len(real), dtype=torch.long, device=real.device),
     )
 
@@ -33,24 +33,26 @@ def mixed_views(
     real: torch.Tensor,
     synthetic: torch.Tensor,
     has_synthetic: torch.Tensor,
+    slot: torch.Tensor,
     recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],
     local_crops: int,
     local_fraction: float,
 ) -> BatchViews:
     """Views of pairs of one real and one synthetic image.
 
-    Which of the two global views is the synthetic one is drawn per image, so that blur and solarisation, which differ
-    between the two, do not mark it.
+    Crops and distortions are drawn as `real_views` draws them: a synthetic image equal to its source makes the same
+    views.
 
     Args:
         real: uint8 (B, 3, H, W).
         synthetic: uint8 (B, 3, h, w); the size may differ.
         has_synthetic: bool (B,); where False, all views are real.
+        slot: int64 (B,): which global view is the synthetic one. Drawn per image, blur and solarisation, which differ
+            between the two, do not mark it.
         recipes: first global, second global, local.
         local_crops: number of local views.
         local_fraction: part of them that is cut from the synthetic image.
     """
-    slot = torch.randint(2, (len(real),), device=real.device)
     global_views = [
         distort(_crop_either(real, synthetic, has_synthetic & (slot == number), recipe), recipe)
         for number, recipe in enumerate(recipes[:2])
@@ -70,4 +72,5 @@ def _crop_either(
     real: torch.Tensor, synthetic: torch.Tensor, use_synthetic: torch.Tensor, recipe: ViewRecipe
 ) -> torch.Tensor:
     # Both are cropped and one is chosen: shapes stay fixed, and nothing waits for the device.
-    return torch.where(use_synthetic.view(-1, 1, 1, 1), crop(synthetic, recipe), crop(real, recipe))
+    draws = draw_crops(len(real), recipe, real.device)
+    return torch.where(use_synthetic.view(-1, 1, 1, 1), crop(synthetic, draws, recipe), crop(real, draws, recipe))

@@ -90,7 +90,9 @@ class Pretrainer:
         rows = self.sampler.rows(step)
         rates = self._rates(step)
         temperature = rates["teacher_temperature"]
-        views = self._views(rows)
+        # What concerns the bank is drawn from a stream of its own: a bank of copies trains exactly as no bank does.
+        draws = torch.Generator().manual_seed(torch.initial_seed() ^ 1)
+        views = self._views(rows, draws)
         with self._autocast():
             with torch.no_grad():
                 teacher_logits = self.teacher(self._normalised(views.global_views)).float().unflatten(0, (2, -1))
@@ -100,7 +102,7 @@ class Pretrainer:
         loss = figures["dino"]
         if self.interpolated is not None:
             real_logits = teacher_logits[views.real_slot, torch.arange(len(rows), device=self.device)]
-            figures["disentangle"] = self._disentangle(rows, real_logits, temperature)
+            figures["disentangle"] = self._disentangle(rows, real_logits, temperature, draws)
             loss = loss + self.settings.disentangle_weight * figures["disentangle"]
         gradient_norm = self._update(loss, step, rates)
         batch_mean = self.world.mean(teacher_logits.mean((0, 1)))
@@ -154,23 +156,32 @@ class Pretrainer:
             ),
         }
 
-    def _views(self, rows: torch.Tensor) -> BatchViews:
+    def _views(self, rows: torch.Tensor, draws: torch.Generator) -> BatchViews:
         views, real = self.settings.views, self.images.batch(rows)
         if self.generative is None:
             return real_views(real, self.recipes, views.local_crops)
-        positions, has = self.generative.choose(rows)
-        has = has & (torch.rand(len(rows)) < self.settings.generative_probability)
-        synthetic = self.generative.images.batch(positions)
-        fraction = self.settings.generative_local_fraction
-        return mixed_views(real, synthetic, has.to(self.device), self.recipes, views.local_crops, fraction)
+        positions, has = self.generative.choose(rows, draws)
+        has = has & (torch.rand(len(rows), generator=draws) < self.settings.generative_probability)
+        slot = torch.randint(2, (len(rows),), generator=draws)
+        return mixed_views(
+            real,
+            self.generative.images.batch(positions),
+            has.to(self.device),
+            slot.to(self.device),
+            self.recipes,
+            views.local_crops,
+            self.settings.generative_local_fraction,
+        )
 
     def _student_logits(self, views: BatchViews) -> list[torch.Tensor]:
         sizes = [self._normalised(group) for group in (views.global_views, views.local_views) if group]
         return list(self.parallel_student(*sizes).chunk(2 + len(views.local_views)))
 
-    def _disentangle(self, rows: torch.Tensor, source_logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    def _disentangle(
+        self, rows: torch.Tensor, source_logits: torch.Tensor, temperature: float, draws: torch.Generator
+    ) -> torch.Tensor:
         """Loss of the disentanglement task; images without an interpolated one do not count."""
-        positions, has = self.interpolated.choose(rows)
+        positions, has = self.interpolated.choose(rows, draws)
         between = view(self.interpolated.images.batch(positions), self.recipes[0])
         partner = view(self.images.batch(self.interpolated.partner[positions].clamp(min=0)), self.recipes[0])
         with self._autocast():

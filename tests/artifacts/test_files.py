@@ -1,0 +1,54 @@
+import os
+
+import pytest
+from gensis.artifacts.files import content_id, publish_folder, write_json, written_atomically
+from gensis.artifacts.provenance import provenance
+from gensis.artifacts.tables import read_table, write_table
+
+
+def test_a_file_is_complete_or_as_it_was_before(tmp_path):
+    path = tmp_path / "folder" / "file"
+    with written_atomically(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), written_atomically(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_publishing_links_files_replaces_old_ones_and_writes_the_provenance_last(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "part").mkdir(parents=True)
+    for name in ("provenance.json", "zzz", "part/weights"):
+        (source / name).write_text(name)
+    target.mkdir()
+    (target / "zzz").write_text("old")
+    publish_folder(source, target)
+    assert (target / "zzz").read_text() == "zzz"
+    assert (target / "part/weights").samefile(source / "part/weights")
+    (target / "zzz").unlink()
+    assert (source / "zzz").exists()
+
+
+def test_the_content_id_is_of_the_bytes_in_order(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "b").write_bytes(b"2")
+    assert content_id(tmp_path / "a", tmp_path / "b") != content_id(tmp_path / "b", tmp_path / "a")
+
+
+def test_tables_keep_any_text(tmp_path):
+    write_table(tmp_path / "t.tsv", ("unit", "reason"), [("a", 'a "tab"\tand, a comma'), ("b", "")])
+    assert read_table(tmp_path / "t.tsv") == [
+        {"unit": "a", "reason": 'a "tab"\tand, a comma'},
+        {"unit": "b", "reason": ""},
+    ]
+
+
+def test_provenance_names_settings_inputs_versions_and_commit(tmp_path):
+    record = provenance("gensis-x/1", {"a": 1}, {"train": "id"}, 3, "cpu", 0.0)
+    assert record["settings"] == {"a": 1}
+    assert record["inputs"] == {"train": "id"}
+    assert record["packages"]["torch"]
+    assert {"gensis", "seed", "device", "seconds", "finished", "python", "commit"} <= set(record)
+    write_json(tmp_path / "p.json", record)

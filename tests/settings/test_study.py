@@ -1,0 +1,115 @@
+import copy
+import json
+
+import pytest
+from gensis.errors import UserError
+from gensis.settings import load_study, stage_json
+from gensis.settings.base import Settings, added, canonical_json
+
+STUDY = {
+    "run": "study",
+    "datasets": {"tiles": {"kind": "slides", "sheet": "slides.csv"}},
+    "pretraining": {"dataset": "tiles"},
+    "banks": {"default": {}},
+    "retraining": {"gen-dino": {"bank": "default"}},
+}
+
+
+def changed(path: str, value: object) -> dict:
+    values = copy.deepcopy(STUDY)
+    *folders, key = path.split("/")
+    section = values
+    for folder in folders:
+        section = section.setdefault(folder, {})
+    section[key] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("pretraining/epoch", 3, "unknown key pretraining.epoch"),
+        ("pretraining/epochs", -1, "pretraining.epochs = -1"),
+        ("pretraining/epochs", "many", "pretraining.epochs = many"),
+        ("datasets/tiles/tile_px", 0, "datasets.tiles.tile_px = 0"),
+        ("datasets/tiles/kind", "pictures", "`kind` must be one of slides"),
+        ("datasets/a b", {"kind": "slides", "sheet": "x.csv"}, "cannot be a name"),
+        ("run", "../elsewhere", "cannot be a name"),
+        ("pretraining/dataset", "absent", "'absent' is not one of tiles"),
+        ("pretraining/backbone", "vit_gigantic", "timm has no model 'vit_gigantic'"),
+        ("retraining/gen-dino/bank", "absent", "'absent' is not one of default"),
+        ("retraining/pixels", {"bank": "default"}, "reserved"),
+        ("banks/default/encoder", "gen-dino", "break the cycle"),
+        ("banks/default", {"variants": 0, "alphas": []}, "empty bank"),
+        ("diffusion/image_px", 96, "below half of pretraining.image_px 224"),
+        ("datasets/tiles/sheet", "$NOT_SET_ANYWHERE/a.csv", "NOT_SET_ANYWHERE, which is not set"),
+        ("datasets/tiles/sheet", "a{b}.csv", "brace"),
+        ("seeds", [], "seeds"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(path, value, said):
+    with pytest.raises(UserError) as error:
+        load_study(changed(path, value), frozenset({"vit_small_patch16_224"}))
+    message = str(error.value)
+    assert said in message
+    assert "\n" not in message
+
+
+def test_retraining_inherits_every_key_of_pretraining_and_may_override_it():
+    values = changed("pretraining/batch_size", 64)
+    values["retraining"]["gen-dino"]["epochs"] = 7
+    arm = load_study(values).retraining["gen-dino"]
+    assert (arm.batch_size, arm.epochs, arm.dataset) == (64, 7, "tiles")
+
+
+def test_stage_json_ignores_the_order_of_keys_and_the_spelling_of_numbers():
+    one = load_study({**STUDY, "diffusion": {"steps": 5, "learning_rate": 1}, "pretraining": {"dataset": "tiles"}})
+    two = load_study(
+        {**STUDY, "pretraining": {"dataset": "tiles"}, "diffusion": {"learning_rate": "1.0", "steps": 5.0}}
+    )
+    assert stage_json(one, "diffusion") == stage_json(two, "diffusion")
+
+
+def test_swapped_values_change_the_stage():
+    one = load_study(changed("diffusion", {"steps": 10, "batch_size": 20}))
+    two = load_study(changed("diffusion", {"steps": 20, "batch_size": 10}))
+    assert stage_json(one, "diffusion") != stage_json(two, "diffusion")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stages"),
+    [
+        ("banks/default/guidance", 3.0, {"banks/default"}),
+        ("banks/default/shards", 9, set()),
+        ("runtime", {"memory_gb": 1}, set()),
+        ("evaluation/knn", [3], {"evaluation"}),
+        ("datasets/tiles/sheet", "moved.csv", set()),
+        ("datasets/tiles/mpp", 1.0, {"datasets/tiles"}),
+        ("pretraining/epochs", 3, {"encoders/dino", "encoders/gen-dino"}),
+        ("retraining/gen-dino/disentangle_weight", 0, {"encoders/gen-dino"}),
+        ("embedding/units_per_part", 3, set()),
+    ],
+)
+def test_a_changed_key_changes_just_its_stages(path, value, stages):
+    names = ["datasets/tiles", "encoders/dino", "encoders/gen-dino", "embedding", "autoencoder", "diffusion"]
+    names += ["banks/default", "evaluation"]
+    before, after = load_study(STUDY), load_study(changed(path, value))
+    assert {name for name in names if stage_json(before, name) != stage_json(after, name)} == stages
+
+
+def test_a_field_added_later_stays_out_of_the_json_at_its_neutral_value():
+    class Before(Settings):
+        steps: int = 5
+
+    class After(Before):
+        extra: float = added(neutral=0.0)
+
+    assert canonical_json(After()) == canonical_json(Before())
+    assert json.loads(canonical_json(After(extra=1.0))) == {"steps": 5, "extra": 1.0}
+
+
+def test_the_autoencoder_is_trained_above_64_px_only():
+    small = changed("pretraining/image_px", 64)
+    assert load_study(small).autoencoder_mode == "none"
+    assert load_study(STUDY).autoencoder_mode == "train"
+    assert load_study({**STUDY, "autoencoder": "some/folder"}).autoencoder_mode == "some/folder"

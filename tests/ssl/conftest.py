@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+from gensis.images.codec import encode_png
+from gensis.images.index import read_index, write_index
+from gensis.images.reading import open_images
+from gensis.images.store import write_store
+from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.ssl.pretrainer import Pretrainer
+from gensis.training.distributed import World
+
+CPU = torch.device("cpu")
+TINY = {
+    "dataset": "d",
+    "backbone": "vit_tiny_patch16_224",
+    "backbone_args": {"patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2},
+    "image_px": 16,
+    "epochs": 2,
+    "batch_size": 8,
+    "prototypes": 16,
+    "head_hidden": 16,
+    "head_bottleneck": 8,
+    "learning_rate": 0.05,
+    "views": {"local_crops": 2, "local_px": 8},
+}
+
+
+@pytest.fixture
+def pictures():
+    """24 images of 16 px: uint8 (24, 16, 16, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture
+def images(tmp_path, pictures):
+    count, content = write_store(tmp_path / "train-0000.h5", map(encode_png, pictures), {})
+    write_index(tmp_path / "train.tsv", [("train-0000", count, content)])
+    return open_images(read_index(tmp_path / "train.tsv"), CPU, 1.0, 1)
+
+
+def write_bank(folder, pictures, sources, partners, alphas, kind):
+    columns = {
+        "source": np.asarray(sources, np.int64),
+        "partner": np.asarray(partners, np.int64),
+        "alpha": np.asarray(alphas, np.float32),
+    }
+    write_store(folder / f"{kind}-0000.h5", map(encode_png, pictures), {}, lambda: columns)
+
+
+@pytest.fixture
+def make_pretrainer(images):
+    def make(seed=0, generative=None, interpolated=None, **settings):
+        has_bank = generative is not None or interpolated is not None
+        model = Retraining(bank="b", **(TINY | settings)) if has_bank else Pretraining(**(TINY | settings))
+        return Pretrainer(model, images, CPU, World(), seed, generative, interpolated)
+
+    return make

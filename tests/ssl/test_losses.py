@@ -1,0 +1,73 @@
+import math
+
+import pytest
+import torch
+from gensis.ssl.dino_loss import cross_entropy, dino_loss, entropy, teacher_targets, updated_centre
+from gensis.ssl.disentangle import disentangle_targets
+from torch.nn import functional as F
+
+STUDENT, TEACHER = 0.1, 0.04
+
+
+@pytest.fixture
+def logits():
+    generator = torch.Generator().manual_seed(0)
+    return lambda *shape: torch.randn(*shape, generator=generator) / 5
+
+
+def reference_dino_loss(student, teacher, centre):
+    """The original's loop over pairs of crops (arXiv 2104.14294, algorithm 1)."""
+    total, pairs = 0.0, 0
+    for number, one in enumerate(teacher):
+        target = torch.softmax((one - centre) / TEACHER, dim=-1)
+        for other, crop in enumerate(student):
+            if number != other:
+                total += torch.sum(-target * torch.log_softmax(crop / STUDENT, dim=-1), dim=-1).mean()
+                pairs += 1
+    return total / pairs
+
+
+def test_the_dino_loss_equals_the_reference_over_all_pairs_but_the_same_crop(logits):
+    teacher, student, centre = logits(2, 4, 7), [logits(4, 7) for _ in range(5)], logits(7)
+    ours = dino_loss(teacher_targets(teacher, centre, TEACHER), student, STUDENT)
+    torch.testing.assert_close(ours, reference_dino_loss(student, teacher, centre))
+
+
+def test_the_loss_of_a_uniform_collapse_is_ln_k():
+    targets = torch.full((2, 3, 8), 1 / 8)
+    assert dino_loss(targets, [torch.zeros(3, 8)] * 4, STUDENT).item() == pytest.approx(math.log(8))
+    assert entropy(targets).item() == pytest.approx(math.log(8))
+
+
+def test_the_centre_is_a_running_mean():
+    torch.testing.assert_close(updated_centre(torch.ones(3), torch.full((3,), 3.0), 0.9), torch.full((3,), 1.2))
+
+
+def test_the_disentanglement_target_is_the_normalised_geometric_mean_of_the_two_dino_targets(logits):
+    first, second, centre = logits(4, 7), logits(4, 7), logits(7)
+    alpha = torch.tensor([0.0, 0.3, 0.5, 1.0])
+    one, two = (teacher_targets(each, centre, TEACHER).double() for each in (first, second))
+    product = one ** alpha.unsqueeze(1) * two ** (1 - alpha).unsqueeze(1)
+    geometric = product / product.sum(1, keepdim=True)
+    ours = disentangle_targets(first, second, alpha, centre, TEACHER)
+    torch.testing.assert_close(ours.double(), geometric, atol=1e-5, rtol=1e-4)
+    arithmetic = 0.5 * one[2] + 0.5 * two[2]
+    assert (ours[2].double() - arithmetic).abs().max() > 0.05
+
+
+def test_alpha_one_gives_the_ordinary_dino_target_of_the_source(logits):
+    first, second, centre = logits(4, 7), logits(4, 7), logits(7)
+    ours = disentangle_targets(first, second, torch.ones(4), centre, TEACHER)
+    torch.testing.assert_close(ours, teacher_targets(first, centre, TEACHER))
+
+
+def test_exchanging_the_sources_with_one_minus_alpha_changes_nothing(logits):
+    first, second, centre = logits(4, 7), logits(4, 7), logits(7)
+    alpha = torch.rand(4)
+    one = disentangle_targets(first, second, alpha, centre, TEACHER)
+    torch.testing.assert_close(one, disentangle_targets(second, first, 1 - alpha, centre, TEACHER))
+
+
+def test_cross_entropy_equals_torchs_with_soft_targets(logits):
+    targets, student = F.softmax(logits(4, 7), -1), logits(4, 7)
+    torch.testing.assert_close(cross_entropy(targets, student, STUDENT), F.cross_entropy(student / STUDENT, targets))

@@ -1,0 +1,95 @@
+import copy
+import math
+
+import pytest
+import torch
+from gensis.settings.pretraining import Pretraining
+from gensis.ssl.auto import resolve, view_recipes
+from gensis.ssl.head import DINOHead
+from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
+from gensis.ssl.sampler import Sampler
+from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
+from gensis.ssl.teacher import update_teacher
+from torch import nn
+
+
+def test_the_head_equals_a_weight_normed_layer_with_unit_gain():
+    torch.manual_seed(0)
+    head = DINOHead(6, prototypes=9, hidden=8, bottleneck=4, batch_norm=False)
+    last = nn.utils.parametrizations.weight_norm(nn.Linear(4, 9, bias=False))
+    last.parametrizations.weight.original0.data.fill_(1)
+    last.parametrizations.weight.original1.data.copy_(head.prototypes.data)
+    features = torch.randn(5, 6)
+    torch.testing.assert_close(head(features), last(nn.functional.normalize(head.mlp(features), dim=-1)))
+
+
+def test_the_teacher_is_an_exponential_moving_average_of_parameters_and_keeps_its_own_buffers():
+    student = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    teacher = copy.deepcopy(student)
+    before = [parameter.clone() for parameter in teacher.parameters()]
+    for parameter in student.parameters():
+        parameter.data.add_(1)
+    student[1].running_mean.fill_(7)
+    update_teacher(teacher, student, 0.9)
+    for old, new, other in zip(before, teacher.parameters(), student.parameters()):
+        torch.testing.assert_close(new.data, 0.9 * old + 0.1 * other.data)
+    assert teacher[1].running_mean.abs().max() == 0
+
+
+def test_schedules_meet_their_ends():
+    assert cosine(0.996, 1.0, 0, 100) == pytest.approx(0.996)
+    assert cosine(0.996, 1.0, 99, 100) == pytest.approx(1.0)
+    assert warmup_cosine(1.0, 0.0, 9, 100, 10) == pytest.approx(1.0)
+    assert warmup_cosine(1.0, 0.0, 4, 100, 10) == pytest.approx(0.5)
+    assert warmup_cosine(1.0, 0.1, 99, 100, 10) == pytest.approx(0.1)
+    assert warmup_cosine(1.0, 0.0, 0, 100, 0) == pytest.approx(1.0)
+    assert linear_warmup(0.02, 0.04, 5, 10) == pytest.approx(0.03)
+    assert linear_warmup(0.02, 0.04, 0, 0) == pytest.approx(0.04)
+
+
+def test_an_epoch_shows_each_image_once_and_the_processes_share_it():
+    one = Sampler(100, 20, seed=3)
+    seen = torch.cat([one.rows(step) for step in range(one.steps_per_epoch)])
+    assert sorted(seen.tolist()) == list(range(100))
+    shared = torch.cat([Sampler(100, 20, 3, rank, 2).rows(7) for rank in (0, 1)])
+    assert sorted(shared.tolist()) == sorted(one.rows(7).tolist())
+    assert one.rows(5).tolist() != one.rows(0).tolist()
+
+
+def test_a_batch_larger_than_the_data_shrinks_to_it():
+    sampler = Sampler(10, 64, seed=0)
+    assert (sampler.batch_size, sampler.steps_per_epoch) == (10, 1)
+
+
+def test_clipping_scales_each_parameter_by_itself_as_the_original_does():
+    parameters = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2))]
+    parameters[0].grad, parameters[1].grad = torch.tensor([3.0, 4.0, 0.0]), torch.tensor([0.3, 0.4])
+    norm = clip_each(parameters, 1.0)
+    torch.testing.assert_close(parameters[0].grad, torch.tensor([0.6, 0.8, 0.0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(parameters[1].grad, torch.tensor([0.3, 0.4]), atol=1e-5, rtol=0)
+    assert norm.item() == pytest.approx(math.hypot(5, 0.5))
+
+
+def test_biases_and_norms_are_exempt_from_weight_decay():
+    optimizer = make_optimizer(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), Pretraining(dataset="d"))
+    set_rates(optimizer, 0.1, 0.2)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0.0]
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 3]
+
+
+def test_at_imagenets_size_auto_is_the_original_recipe():
+    resolved = resolve(Pretraining(dataset="d"), 1_281_167, is_transformer=True, patch_px=16)
+    assert (resolved.prototypes, resolved.teacher_temperature, resolved.teacher_momentum) == (65_536, 0.04, 0.996)
+    assert (resolved.local_px, resolved.global_scale, resolved.blur) == (96, (0.4, 1.0), (1.0, 0.1, 0.5))
+    assert not resolved.head_batch_norm
+    first, second, local = view_recipes(Pretraining(dataset="d").views, 224, resolved)
+    assert (first.size_px, second.size_px, local.size_px) == (224, 224, 96)
+    assert (first.solarize, second.solarize, local.solarize) == (0.0, 0.2, 0.0)
+
+
+def test_what_is_given_is_not_resolved():
+    settings = Pretraining(dataset="d", prototypes=77, teacher_momentum=0.5, image_px=32, views={"local_px": 8})
+    resolved = resolve(settings, 5_000, is_transformer=False, patch_px=1)
+    assert (resolved.prototypes, resolved.teacher_momentum, resolved.local_px) == (77, 0.5, 8)
+    assert resolved.head_batch_norm
+    assert resolved.blur == (0.0, 0.0, 0.0)

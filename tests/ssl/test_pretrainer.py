@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+from gensis.augment.views import ViewRecipe
+from gensis.errors import UserError
+from gensis.ssl.bank_images import open_bank
+from gensis.ssl.bank_views import mixed_views
+from gensis.training.loop import step_seed
+
+from tests.ssl.conftest import CPU, write_bank
+
+
+def run(pretrainer, steps, first=0):
+    rows = []
+    for step in range(first, steps):
+        torch.manual_seed(step_seed(0, step))
+        rows.append({name: value.item() for name, value in pretrainer.step(step).items()})
+    return rows
+
+
+def weights(pretrainer):
+    return torch.cat([parameter.flatten() for parameter in pretrainer.teacher.parameters()])
+
+
+@pytest.fixture
+def copies(tmp_path, pictures):
+    """A bank whose synthetic images are the sources themselves."""
+    count = len(pictures)
+    write_bank(tmp_path, pictures, range(count), [-1] * count, [1.0] * count, "generative")
+    partners = np.roll(np.arange(count), 1)
+    write_bank(tmp_path, pictures, range(count), partners, [0.5] * count, "interpolated")
+    return {kind: open_bank(tmp_path, kind, count, CPU, 1.0, 1) for kind in ("generative", "interpolated")}
+
+
+def test_the_student_learns_and_neither_teacher_nor_centre_gets_a_gradient(make_pretrainer, copies):
+    pretrainer = make_pretrainer(**copies)
+    before = weights(pretrainer)
+    row = run(pretrainer, 1)[0]
+    assert all(parameter.grad is None for parameter in pretrainer.teacher.parameters())
+    assert not pretrainer.centre.requires_grad
+    assert not torch.equal(weights(pretrainer), before)
+    assert row["loss"] == pytest.approx(row["dino"] + row["disentangle"])
+
+
+def test_with_copies_as_bank_and_weight_zero_training_equals_plain_dino_step_for_step(make_pretrainer, copies):
+    plain, enhanced = make_pretrainer(), make_pretrainer(**copies, disentangle_weight=0.0)
+    assert run(plain, 4) == run(enhanced, 4)
+    assert torch.equal(weights(plain), weights(enhanced))
+
+
+def test_a_bank_of_other_images_does_change_training(make_pretrainer, tmp_path, pictures):
+    write_bank(tmp_path, 255 - pictures, range(24), [-1] * 24, [1.0] * 24, "generative")
+    generative = open_bank(tmp_path, "generative", 24, CPU, 1.0, 1)
+    assert run(make_pretrainer(), 1) != run(make_pretrainer(generative=generative, disentangle_weight=0.0), 1)
+
+
+def test_one_global_view_is_real_one_synthetic_where_the_slot_says():
+    real = torch.zeros(200, 3, 16, 16, dtype=torch.uint8)
+    synthetic = torch.full((200, 3, 20, 20), 255, dtype=torch.uint8)
+    plain = ViewRecipe(8, (0.5, 1.0), 0, False, 0, 0, 0, 0, 0, 0, 0, 0)
+    torch.manual_seed(0)
+    slot = torch.randint(2, (200,))
+    views = mixed_views(real, synthetic, torch.ones(200, dtype=torch.bool), slot, (plain,) * 3, 4, 0.5)
+    first, second = (view.mean((1, 2, 3)).round() for view in views.global_views)
+    assert torch.equal(first + second, torch.ones(200))
+    assert torch.equal(views.real_slot, first.long())  # slot 0 is synthetic (white) exactly where the real one is in 1
+    assert torch.equal(first == 1, slot == 0)
+    assert [view.mean().round().item() for view in views.local_views] == [1, 1, 0, 0]
+
+
+def test_the_disentanglement_task_is_not_computed_at_weight_zero(make_pretrainer, copies):
+    row = run(make_pretrainer(**copies, disentangle_weight=0.0), 1)[0]
+    assert "disentangle" not in row
+
+
+def test_a_bank_made_from_other_images_is_refused(tmp_path, pictures):
+    write_bank(tmp_path, pictures[:2], [0, 99], [-1, -1], [1, 1], "generative")
+    with pytest.raises(UserError, match="source 99 is not among 24"):
+        open_bank(tmp_path, "generative", 24, CPU, 1.0, 1)
+
+
+def test_a_source_without_synthetic_image_is_said_and_one_with_several_draws_among_its_own(tmp_path, pictures):
+    write_bank(tmp_path, pictures[:4], [2, 0, 2, 2], [-1] * 4, [1.0] * 4, "generative")
+    bank = open_bank(tmp_path, "generative", 24, CPU, 1.0, 1)
+    positions, has = bank.choose(torch.tensor([0, 1, 2] * 50), torch.Generator().manual_seed(0))
+    assert has.tolist() == [True, False, True] * 50
+    assert set(positions.view(50, 3)[:, 0].tolist()) == {1}
+    assert set(positions.view(50, 3)[:, 2].tolist()) == {0, 2, 3}
+
+
+def test_going_on_from_a_saved_state_gives_the_same_weights_bit_for_bit(make_pretrainer, copies):
+    whole = make_pretrainer(**copies)
+    run(whole, 4)
+    first = make_pretrainer(**copies)
+    run(first, 2)
+    second = make_pretrainer(**copies)
+    second.load_state_dict(first.state_dict())
+    run(second, 4, first=2)
+    assert torch.equal(weights(whole), weights(second))
+
+
+def test_the_prototypes_stay_fixed_while_the_last_layer_is_frozen(make_pretrainer):
+    pretrainer = make_pretrainer(freeze_last_layer=0.5)
+    before = pretrainer.student.head.prototypes.clone()
+    run(pretrainer, 2)
+    assert torch.equal(pretrainer.student.head.prototypes, before)
+    run(pretrainer, 4, first=3)
+    assert not torch.equal(pretrainer.student.head.prototypes, before)
+
+
+def test_seeds_decide_everything(make_pretrainer):
+    assert run(make_pretrainer(seed=1), 2) == run(make_pretrainer(seed=1), 2)
+    assert run(make_pretrainer(seed=1), 2) != run(make_pretrainer(seed=2), 2)
+
+
+def test_a_backbone_that_refuses_small_views_is_said_before_the_first_step(make_pretrainer):
+    with pytest.raises(UserError, match="does not take local views of 6 px"):
+        make_pretrainer(views={"local_crops": 2, "local_px": 6})

@@ -1,0 +1,156 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from gensis.errors import UserError
+from gensis.training.checkpoints import CheckpointFolder, fingerprint
+from gensis.training.distributed import World
+from gensis.training.loop import step_seed, train, train_and_publish, write_history
+
+CPU = torch.device("cpu")
+
+
+class Walk:
+    """A task whose weight is a random walk: any step done twice, or left out, shows."""
+
+    total_steps = 10
+    steps_per_row = 4
+    images_per_step = 1
+
+    def __init__(self, stop_at=None, loss=1.0):
+        self.weight = torch.zeros(1)
+        self.stop_at, self.loss = stop_at, loss
+
+    def step(self, step):
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+        self.weight = self.weight + torch.rand(1) * (step + 1)
+        return {"loss": self.weight.sum() * self.loss}
+
+    def state_dict(self):
+        return {"weight": self.weight}
+
+    def load_state_dict(self, state):
+        self.weight = state["weight"]
+
+
+def without_rate(history):
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in history]
+
+
+def test_a_training_killed_anywhere_and_resumed_equals_one_that_was_not(tmp_path):
+    whole = Walk()
+    undisturbed = train(whole, CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+    for stop_at in range(1, 10):
+        folder = CheckpointFolder(tmp_path, "t", f"b{stop_at}")
+        with folder, pytest.raises(KeyboardInterrupt):
+            train(Walk(stop_at), folder, World(), CPU, 0, 0.0)
+        resumed = Walk()
+        with folder:
+            history = train(resumed, folder, World(), CPU, 0, 0.0)
+        assert torch.equal(resumed.weight, whole.weight)
+        assert without_rate(history) == without_rate(undisturbed)
+
+
+def test_the_history_has_a_row_every_so_many_steps_and_one_for_the_rest(tmp_path):
+    history = train(Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+    assert [row["step"] for row in history] == [4, 8, 10]
+    write_history(tmp_path / "history.csv", history)
+    assert (tmp_path / "history.csv").read_text().splitlines()[0] == "step,loss,images_per_second"
+
+
+def test_a_step_draws_the_same_whatever_came_before_and_processes_draw_apart():
+    assert step_seed(0, 5) == step_seed(0, 5)
+    assert len({step_seed(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)}) == 27
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    with folder, pytest.raises(UserError, match="the loss is nan at step 4"):
+        train(Walk(loss=float("nan")), folder, World(), CPU, 0, 0.0)
+    assert folder.load(CPU)["step"] == 3
+
+
+def test_the_fingerprint_changes_with_all_that_decides_the_result():
+    base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU, 1]
+    changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda")), (4, 2)]
+    others = [fingerprint(*[value if at == place else old for at, old in enumerate(base)]) for place, value in changes]
+    assert len({fingerprint(*base), *others}) == 6
+    assert fingerprint({"b": 2, "a": 1}, *base[1:]) == fingerprint(*base)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    one, other = CheckpointFolder(tmp_path, "t", "a"), CheckpointFolder(tmp_path, "t", "b")
+    other.path.mkdir(parents=True)
+    one.path.mkdir(parents=True)
+    one.save({"step": 1})
+    (one.path / "checkpoint.pt").rename(other.path / "checkpoint.pt")
+    with pytest.raises(UserError, match="belongs to another training"):
+        other.load(CPU)
+
+
+def test_two_trainers_do_not_share_a_folder(tmp_path):
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    with folder, pytest.raises(UserError, match=rf"process {os.getpid()} on"), CheckpointFolder(tmp_path, "t", "a"):
+        pass
+    with folder:
+        pass  # released
+
+
+def test_the_lock_of_a_killed_trainer_is_taken_over_and_that_of_a_living_one_elsewhere_is_not(tmp_path):
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    folder.path.mkdir(parents=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    lock = folder.path / "lock.json"
+    lock.write_text(json.dumps({"host": socket.gethostname(), "process": dead.pid}))
+    with folder:
+        pass
+    lock.write_text(json.dumps({"host": "elsewhere", "process": 1}))
+    with pytest.raises(UserError, match="on elsewhere is training"), CheckpointFolder(tmp_path, "t", "a"):
+        pass
+    silent = time.time() - 3600
+    os.utime(lock, (silent, silent))
+    with CheckpointFolder(tmp_path, "t", "a"):
+        pass
+
+
+def test_a_finished_training_is_published_again_without_training(tmp_path):
+    made = []
+
+    def make(target):
+        made.append(target)
+        (target / "weights").write_text("w")
+        (target / "provenance.json").write_text("{}")
+
+    for output in ("one", "two"):
+        train_and_publish(CheckpointFolder(tmp_path, "t", "a"), World(), tmp_path / output, make)
+        assert (tmp_path / output / "weights").read_text() == "w"
+    assert len(made) == 1
+    (tmp_path / "one" / "weights").unlink()  # as Snakemake does before a rerun
+    train_and_publish(CheckpointFolder(tmp_path, "t", "a"), World(), tmp_path / "one", make)
+    assert (tmp_path / "one" / "weights").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_a_checkpoint_and_ends_with_status_1(tmp_path, number):
+    class Signalled(Walk):
+        def step(self, step):
+            if step == 2:
+                os.kill(os.getpid(), number)
+            return super().step(step)
+
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    before = signal.getsignal(number)
+    try:
+        with folder, pytest.raises(SystemExit, match="after step 3: run the same command to go on"):
+            train(Signalled(), folder, World(), CPU, 0, 1e9)
+    finally:
+        signal.signal(number, before)
+    assert folder.load(CPU)["step"] == 3
