@@ -3,11 +3,11 @@ import pytest
 import torch
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
-from gensis.evaluation.tasks import measure
+from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
 from gensis.settings.evaluation import Evaluation
 
 SETTINGS = Evaluation(knn=(5, 20, 1000), abmil_epochs=20, abmil_learning_rate=3e-3, abmil_seeds=1, bootstrap=100)
-TASKS = SETTINGS.tasks(slides=True)
+TASKS = IMAGE_TASKS + SLIDE_TASKS
 
 
 def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labelled:
@@ -97,7 +97,7 @@ def test_training_images_too_few_for_any_k_are_not_measurable():
         metrics("knn", slides(1, split=True), Evaluation(knn=(1000,)))
 
 
-def test_tasks_are_those_switched_on():
-    assert Evaluation().tasks(slides=True) == ("knn", "linear", "slides-mean", "slides-abmil")
-    assert Evaluation().tasks(slides=False) == ("knn", "linear")
-    assert Evaluation(knn=(), linear=False, slides=("mean",)).tasks(slides=True) == ("slides-mean",)
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_switched_off_says_so(task):
+    with pytest.raises(Unmeasurable, match="switched off"):
+        metrics(task, slides(1, split=True), Evaluation(knn=(), linear=False, slides=()))

@@ -10,7 +10,7 @@ from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import read_table
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import label_images
-from gensis.evaluation.tasks import measure
+from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
 from gensis.images.embeddings import read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
         "labels": content_id(arguments.labels),
     }
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
-    for task in settings.tasks(arguments.slides_are_units):
+    for task in IMAGE_TASKS + SLIDE_TASKS * arguments.slides_are_units:
         try:
             with threadpool_limits(arguments.threads):
                 result = measure(task, labelled, settings, arguments.seed, device)

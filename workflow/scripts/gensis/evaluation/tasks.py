@@ -16,6 +16,9 @@ from gensis.evaluation.protocol import Protocol, plan, pooled
 from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
 
+IMAGE_TASKS = ("knn", "linear")
+SLIDE_TASKS = ("slides-mean", "slides-abmil")
+
 Predictions = dict[str, np.ndarray]
 """Suffix of a metric's name (``_k20``, or empty) -> float (n, K) class probabilities of the tested items."""
 
@@ -24,7 +27,7 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
     """Fit and test one task.
 
     Args:
-        task: ``knn``, ``linear``, ``slides-mean`` or ``slides-abmil``.
+        task: one of IMAGE_TASKS or SLIDE_TASKS.
         labelled: labelled images.
         settings: the stage's settings.
         seed: of the initialisations of `slides-abmil`.
@@ -34,8 +37,10 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
         The fields of evaluation/<...>/<task>.json that hold results (docs/artifacts.md).
 
     Raises:
-        Unmeasurable: the data do not allow it; the message is the reason.
+        Unmeasurable: the data do not allow it, or it is switched off; the message is the reason.
     """
+    if task not in _switched_on(settings):
+        raise Unmeasurable("switched off in the config")
     items = slides_of(labelled) if task.startswith("slides-") else labelled
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
     match task:
@@ -47,8 +52,6 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
             predictions = _linear(items.means(), items, protocol)
         case "slides-abmil":
             predictions = _abmil(items, protocol, settings, seed, device)
-        case _:
-            raise ValueError(f"no task '{task}'")
     names = ("accuracy", "balanced_accuracy") if task == "knn" else tuple(METRICS)
     test = protocol.test
     result = {
@@ -60,6 +63,11 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
         "metrics": _metrics(names, predictions, items, protocol, settings.bootstrap),
     }
     return result | ({"predictions": _by_slide(items, protocol, predictions[""])} if isinstance(items, Slides) else {})
+
+
+def _switched_on(settings: Evaluation) -> set[str]:
+    image_tasks = {"knn": bool(settings.knn), "linear": settings.linear}
+    return {task for task, on in image_tasks.items() if on} | {f"slides-{name}" for name in settings.slides}
 
 
 def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device) -> Predictions:

@@ -27,12 +27,3 @@ class Evaluation(Settings):
     """Folds, by group, where a data set has no test split."""
     bootstrap: Annotated[int, Field(ge=0)] = 1000
     """Resamples (by group) for the intervals; 0 for none."""
-
-    def tasks(self, slides: bool) -> tuple[str, ...]:
-        """Names of the files that evaluation leaves, without `.json`.
-
-        Args:
-            slides: the data set is one of slides.
-        """
-        of_images = ("knn",) * bool(self.knn) + ("linear",) * self.linear
-        return of_images + tuple(f"slides-{name}" for name in self.slides) * slides
