@@ -1,0 +1,59 @@
+"""Training curves."""
+
+import math
+import re
+
+import pytest
+from gensis.figures.chart import Axis, Line, line_chart
+from gensis.figures.curves import curves
+from gensis.figures.run import Run
+
+NAN = float("nan")
+
+
+def polylines(svg: str) -> list[list[tuple[float, float]]]:
+    found = re.findall(r'<polyline class="[^"]*" points="([^"]*)"', svg.split('<ul class="legend">')[0])
+    return [[tuple(map(float, point.split(","))) for point in points.split()] for points in found]
+
+
+def test_higher_values_lie_higher_and_later_steps_further_right() -> None:
+    ((first, second),) = polylines(line_chart([Line("a", [10, 20], [1.0, 2.0], 0)], "step", "loss"))
+    assert first[0] < second[0]
+    assert first[1] > second[1]
+
+
+def test_curves_share_their_axes() -> None:
+    short, long = polylines(line_chart([Line("a", [0, 10], [0, 1], 0), Line("b", [0, 20], [0, 2], 1)], "x", "y"))
+    assert short[0] == long[0]
+    assert short[1][0] - short[0][0] == pytest.approx((long[1][0] - long[0][0]) / 2, abs=0.1)
+
+
+def test_values_that_are_not_finite_are_left_out() -> None:
+    (points,) = polylines(line_chart([Line("a", [1, 2, 3, 4], [1.0, NAN, math.inf, 2.0], 0)], "step", "loss"))
+    assert len(points) == 2
+    assert line_chart([Line("a", [1], [NAN], 0)], "step", "loss") == ""
+
+
+def test_one_point_and_equal_values_can_be_drawn() -> None:
+    assert "<circle" in line_chart([Line("a", [5], [1.0], 0)], "step", "loss")
+    assert "nan" not in line_chart([Line("a", [5, 6], [1.0, 1.0], 0)], "step", "loss")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 100, [0, 20, 40, 60, 80, 100]), (0.31, 0.49, [0.35, 0.4, 0.45]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],
+)
+def test_ticks_are_round_and_within_the_axis(low: float, high: float, expected: list[float]) -> None:
+    assert Axis(low, high, 0, 100).ticks() == pytest.approx(expected)
+
+
+def test_entropy_is_shown_beside_that_of_a_uniform_output(run: Run) -> None:
+    assert "ln K, K = 1,024" in curves(run)
+
+
+def test_axes_are_named_and_every_encoder_is_in_the_legend(run: Run) -> None:
+    html = curves(run)
+    for name in ("step", "cross-entropy (nats)", "teacher entropy (nats)", "loss"):
+        assert re.search(rf'<text class="name"[^>]*>{re.escape(name)}</text>', html)
+    for encoder in ("dino", "gen-dino"):
+        assert f"</svg>{encoder}</li>" in html

@@ -1,0 +1,95 @@
+"""The page as a whole."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gensis.errors import UserError
+from gensis.figures.page import PAPER, page
+from gensis.figures.run import Run
+
+from tests.figures import tiny
+
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/write_report.py"
+HEADINGS = ["Answer", "All encoders", "What was run", "Slides and their tiles", "The bank", "Training", "Configuration"]
+
+
+def headings(html: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", html)
+
+
+def test_sections_come_in_order(run: Run) -> None:
+    found = headings(page(run))
+    assert len(found) == len(HEADINGS)
+    assert all(heading.startswith(wanted) for heading, wanted in zip(found, HEADINGS))
+
+
+def test_page_loads_nothing_from_anywhere(run: Run) -> None:
+    html = page(run)
+    assert re.findall(r"https?://[^\"' <]*", html) == [PAPER]
+    assert f'<a href="{PAPER}">' in html
+    sources = re.findall(r"(?:src|href|xlink:href)=[\"']?([^\"' >]*)", html)
+    assert all(source.startswith("data:") for source in sources if source != PAPER)
+    assert not re.search(r"<(script|link|iframe|object|embed)\b|@import|url\(", html)
+
+
+def test_page_of_a_run_is_the_same_each_time(results: Path) -> None:
+    first, second = (page(Run(results / "tiny", results / "images"), threads) for threads in (1, 4))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["tiny/evaluation", "tiny/encoders", "tiny/diffusion", "tiny/bank", "images/tissue/train.tsv", "images"],
+)
+def test_page_is_made_without(results: Path, missing: str) -> None:
+    path = results / missing
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "Answer" in headings(page(Run(results / "tiny", results / "images")))
+
+
+def test_page_needs_no_more_than_config_and_summary(results: Path) -> None:
+    for name in ("evaluation", "encoders", "diffusion", "bank"):
+        shutil.rmtree(results / "tiny" / name)
+    shutil.rmtree(results / "images")
+    assert headings(page(Run(results / "tiny", results / "images"))) == [
+        "Answer",
+        "All encoders",
+        "What was run",
+        "Configuration and versions",
+    ]
+
+
+def test_empty_summary_is_said(results: Path) -> None:
+    tiny.write_scores(results / "tiny", {}, seeds=())
+    assert "Nothing was measured" in page(Run(results / "tiny", results / "images"))
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "config.yaml"])
+def test_unfinished_run_is_refused_in_one_line(results: Path, name: str) -> None:
+    (results / "tiny" / name).unlink()
+    with pytest.raises(UserError, match=rf"{name} does not exist: give the folder of a finished run"):
+        Run(results / "tiny", results / "images")
+
+
+def test_text_from_files_is_escaped(results: Path) -> None:
+    tiny.write_scores(results / "tiny", {"dino": 0.5, "<script>alert(1)</script>": 0.6})
+    html = page(Run(results / "tiny", results / "images"))
+    assert "<script>" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "tissue is 0.0% &lt;of&gt; the slide &amp; covers no tile" in html
+
+
+def test_script_writes_the_page_without_importing_torch(results: Path) -> None:
+    output = results / "tiny/report.html"
+    arguments = ["--run-folder", results / "tiny", "--images-folder", results / "images", "--output", output]
+    check = (
+        "import runpy, sys; sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
+    )
+    environment = {"PYTHONPATH": str(SCRIPT.parent)}
+    subprocess.run([sys.executable, "-c", check, SCRIPT, *arguments, "--threads", "1"], check=True, env=environment)
+    assert output.read_text(encoding="utf-8").startswith("<!doctype html>")

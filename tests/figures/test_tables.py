@@ -1,0 +1,43 @@
+"""The figures as tables."""
+
+import re
+from pathlib import Path
+
+import pytest
+from gensis.figures.run import Run
+from gensis.figures.scores import Column, Score, Scores
+from gensis.figures.tables import all_encoders, all_figures
+
+from tests.figures import tiny
+
+
+def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:
+    rows = re.findall(r'<th scope="row">(.*?)</th>', all_encoders(run.scores))
+    assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance"]
+
+
+def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
+    def label(*ks: int) -> str:
+        lines = [Score("dino", "d", 0, "knn", f"balanced_accuracy_k{k}", 0.5, 0, 1, 9) for k in ks]
+        return Scores(lines, []).columns("d")[0].metric
+
+    assert label(5, 10, 100) == "balanced_accuracy_k10"
+    assert label(5, 20, 100) == "balanced_accuracy_k20"
+    assert label(100, 50) == "balanced_accuracy_k50"
+
+
+def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
+    tiny.write_scores(results / "tiny", seeds=(0, 2))
+    run = Run(results / "tiny", results / "images")
+    mean = run.scores.mean("dino", "tissue", Column("knn", "balanced_accuracy_k5", ""))
+    assert mean.value == pytest.approx(0.611)
+    assert (mean.low, mean.high) == pytest.approx((0.51, 0.71))
+    assert mean.deviation == pytest.approx(0.002 / 2**0.5)
+    assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run.scores)
+
+
+def test_every_line_of_the_summary_can_be_unfolded(run: Run) -> None:
+    html = all_figures(run.scores)
+    lines = (run.folder / "summary.csv").read_text().splitlines()[1:]
+    assert html.startswith("<details>")
+    assert html.count("<tr>") == len(lines) + 1

@@ -1,0 +1,160 @@
+"""A small finished run, written with the writers of the pipeline. Images are flat colours, so that they can be told."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import yaml
+from gensis.artifacts.files import write_json
+from gensis.artifacts.tables import write_table
+from gensis.images.codec import encode_png
+from gensis.images.index import write_index
+from gensis.images.store import write_store
+from gensis.settings import load_study
+from PIL import Image
+
+SLIDE_SIDE_LEVEL0, TILE_LEVEL0, DOWNSAMPLE = 4096, 512, 32.0
+COORDS_LEVEL0 = {"slide-a": [(0, 0), (512, 0), (2048, 1024)], "slide-b": [(1024, 3072), (3584, 3584)]}
+OUTCOMES = {
+    "slide-a": ("ok", ""),
+    "slide-b": ("partial", "1 of 3 tiles cannot be read"),
+    "blank": ("no_tissue", "tissue is 0.0% <of> the slide & covers no tile"),
+}
+TRAIN_ROWS = 5
+CONFIG = {
+    "run": "tiny",
+    "datasets": {"tissue": {"kind": "slides", "sheet": "slides.csv"}},
+    "pretraining": {"dataset": "tissue", "image_px": 16},
+    "diffusion": {"channels": [8, 8]},
+    "banks": {"default": {"variants": 2, "alphas": [0.25, 0.75]}},
+    "retraining": {"gen-dino": {"bank": "default"}, "plain-bank": {"bank": "default"}},
+    "evaluation": {"datasets": ["tissue"]},
+}
+VALUES = {"dino": 0.61, "gen-dino": 0.64, "plain-bank": 0.6, "random": 0.45, "pixels": 0.4}
+
+
+def source_colour(row: int) -> tuple[int, int, int]:
+    return (200, 10 * row, 0)
+
+
+def generative_colour(source: int, variant: int) -> tuple[int, int, int]:
+    return (0, 200, 10 * source + variant)
+
+
+def interpolated_colour(source: int, alpha: float) -> tuple[int, int, int]:
+    return (10 * source, int(100 * alpha), 200)
+
+
+def flat(colour: tuple[int, int, int], side_px: int = 16) -> bytes:
+    return encode_png(np.full((side_px, side_px, 3), colour, np.uint8))
+
+
+def write_images(folder: Path) -> None:
+    """The data set `tissue`: two slides with tiles, one without."""
+    rows, train = [], []
+    for unit, (outcome, reason) in OUTCOMES.items():
+        coords = COORDS_LEVEL0.get(unit, [])
+        first = sum(images for _, images, _ in train)
+        images, content = write_slide(
+            folder / f"{unit}.h5", coords, [flat(source_colour(first + i)) for i in range(len(coords))]
+        )
+        rows.append((unit, outcome, images, 0, reason))
+        train.append((unit, images, content))
+    write_index(folder / "train.tsv", train)
+    write_table(folder / "outcomes.tsv", ("unit", "outcome", "images", "failed", "reason"), rows)
+
+
+def write_slide(
+    path: Path, coords_level0: list[tuple[int, int]], tiles: list[bytes], thumbnail: Image.Image | None = None
+) -> tuple[int, str]:
+    """A slide, white unless a thumbnail is given."""
+    side_px = int(SLIDE_SIDE_LEVEL0 / DOWNSAMPLE)
+    stream = io.BytesIO()
+    (thumbnail or Image.new("RGB", (side_px, side_px), "white")).save(stream, format="JPEG")
+    columns = {
+        "coords": np.array(coords_level0, np.int64).reshape(-1, 2),
+        "thumbnail": np.frombuffer(stream.getvalue(), np.uint8),
+    }
+    attributes = {"coords": {"patch_size_level0": TILE_LEVEL0}, "thumbnail": {"downsample": DOWNSAMPLE}}
+    return write_store(path, tiles, {}, lambda: columns, attributes)
+
+
+def write_bank(folder: Path) -> None:
+    """Two variants and two alphas of each source; the partner of row i is row i + 1."""
+    made = [
+        (source, -1, 1.0, flat(generative_colour(source, variant)))
+        for source in range(TRAIN_ROWS)
+        for variant in range(2)
+    ]
+    write_shard(folder / "generative-0000.h5", made)
+    between = [
+        (source, (source + 1) % TRAIN_ROWS, alpha, flat(interpolated_colour(source, alpha)))
+        for source in range(TRAIN_ROWS)
+        for alpha in (0.25, 0.75)
+    ]
+    # Two shards, so that positions in a shard differ from positions in the bank.
+    write_shard(folder / "interpolated-0000.h5", between[:4])
+    write_shard(folder / "interpolated-0001.h5", between[4:])
+
+
+def write_shard(path: Path, images: list[tuple[int, int, float, bytes]]) -> None:
+    source, partner, alpha, encoded = zip(*images)
+    columns = {
+        "source": np.array(source, np.int64),
+        "partner": np.array(partner, np.int64),
+        "alpha": np.array(alpha, np.float32),
+    }
+    write_store(path, encoded, {}, lambda: columns)
+
+
+def write_training(folder: Path, columns: tuple[str, ...], rows: list[tuple[float, ...]], **provenance: object) -> None:
+    write_table(folder / "history.csv", ("step", *columns), rows, delimiter=",")
+    record = {
+        "seconds": 120.5,
+        "device": "cpu",
+        "seed": 0,
+        "packages": {"torch": "2.0"},
+        "commit": "abc123",
+        "finished": "2026-01-02T03:04:05+00:00",
+    }
+    write_json(folder / "provenance.json", record | provenance)
+
+
+def write_trainings(run: Path) -> None:
+    columns = ("loss", "dino", "teacher_entropy", "teacher_batch_entropy")
+    plain = [(10, 5.1, 5.1, 3.0, 5.5), (20, 4.2, 4.2, 2.0, 5.4)]
+    resolved = {"prototypes": 1024}
+    write_training(run / "encoders/dino/seed0", columns, plain, resolved=resolved)
+    # The last figure is absent, as in a history whose columns changed on the way.
+    mixed = [(10, 10.2, 5.1, 3.0, 5.5, 5.1), (20, 8.4, 4.2, 2.0, 5.4, "")]
+    write_training(run / "encoders/gen-dino/seed0", (*columns, "disentangle"), mixed, resolved=resolved)
+    write_training(run / "diffusion/dino/seed0", ("loss",), [(10, 1.1), (20, 0.9)])
+
+
+def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int, ...] = (0,)) -> None:
+    """Summary and evaluations: seed k scores k / 1000 more."""
+    metrics = {"knn": ["accuracy_k5", "balanced_accuracy_k5"], "slides-abmil": ["balanced_accuracy", "auroc"]}
+    rows = []
+    for encoder, value in values.items():
+        for seed in seeds:
+            for task, names in metrics.items():
+                figures = [(value + seed / 1000, value - 0.1, value + 0.1, name) for name in names]
+                rows += [(encoder, "tissue", seed, task, name, *numbers, 5) for *numbers, name in figures]
+                evaluation = {"protocol": "5-fold cross-validation by group", "transductive": True, "n": 5}
+                write_json(run / f"evaluation/{encoder}/tissue/seed{seed}/{task}.json", evaluation)
+            skipped = {"skipped": "fewer than two classes"}
+            write_json(run / f"evaluation/{encoder}/tissue/seed{seed}/linear.json", skipped)
+    rows += [
+        ("chance", "tissue", seed, task, name, 0.333333, "", "", 5)
+        for seed in seeds
+        for task, names in metrics.items()
+        for name in names
+    ]
+    columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n")
+    write_table(run / "summary.csv", columns, rows, delimiter=",")
+
+
+def write_config(run: Path, **changes: object) -> None:
+    study = load_study(CONFIG | changes)
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))

@@ -1,0 +1,125 @@
+"""A line chart as inline SVG. Colours come from the page's style, so that they follow its light and dark."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gensis.figures.choice import evenly
+from gensis.figures.markup import text
+
+WIDTH, HEIGHT = 440, 260
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 40
+MAX_POINTS = 300
+COLOURS = 6
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve; points whose y is not finite are left out."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: int
+    dashed: bool = False
+
+    def points(self) -> list[tuple[float, float]]:
+        """At most MAX_POINTS finite points."""
+        finite = [(x, y) for x, y in zip(self.x, self.y) if math.isfinite(x) and math.isfinite(y)]
+        return [finite[i] for i in evenly(len(finite), MAX_POINTS)]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Maps values to px along one axis."""
+
+    low: float
+    high: float
+    start_px: float
+    end_px: float
+
+    def px(self, value: float) -> float:
+        """Where a value lies."""
+        return self.start_px + (value - self.low) / (self.high - self.low) * (self.end_px - self.start_px)
+
+    def ticks(self, wanted: int = 5) -> list[float]:
+        """Round values within the axis: steps of 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / wanted
+        power = 10 ** math.floor(math.log10(rough))
+        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
+
+
+def line_chart(lines: Sequence[Line], x_label: str, y_label: str, levels: dict[str, float] = {}) -> str:
+    """Draw curves over common axes, with their legend.
+
+    Args:
+        lines: the curves; those of one label share an entry of the legend, those without a label have none.
+        x_label: name and unit of the axis, which begins at 0; so is ``y_label``, whose axis fits the curves.
+        levels: label -> y of a dotted horizontal line.
+
+    Returns:
+        Markup; empty if no curve has a point.
+    """
+    points = [point for line in lines for point in line.points()]
+    if not points:
+        return ""
+    x = Axis(*_range([0.0, *(x for x, _ in points)], 0.0), LEFT, WIDTH - RIGHT)
+    y = Axis(*_range([*(y for _, y in points), *levels.values()], 0.05), HEIGHT - BOTTOM, TOP)
+    drawn = [*_axes(x, y, x_label, y_label), *(_level(x, y, *level) for level in levels.items())]
+    drawn += [_curve(line, x, y) for line in lines]
+    chart = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(y_label)}">{"".join(drawn)}</svg>'
+    return chart + _legend(lines)
+
+
+def _range(values: list[float], margin: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if low == high:
+        return low - 0.5, high + 0.5
+    return low - margin * (high - low), high + margin * (high - low)
+
+
+def _axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[str]:
+    bottom, middle = HEIGHT - BOTTOM, (TOP + HEIGHT - BOTTOM) / 2
+    parts = [f'<path class="axis" d="M{LEFT} {bottom}H{WIDTH - RIGHT}"/>']
+    for value in y.ticks():
+        parts.append(f'<path class="grid" d="M{LEFT} {y.px(value):.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y.px(value) + 4:.1f}" text-anchor="end">{value:,.6g}</text>')
+    for value in x.ticks():
+        anchor = "end" if x.px(value) > WIDTH - RIGHT - 12 else "middle"
+        parts.append(f'<text x="{x.px(value):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{value:,.10g}</text>')
+    parts.append(
+        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">'
+        f"{text(x_label)}</text>"
+    )
+    parts.append(
+        f'<text class="name" transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">{text(y_label)}</text>'
+    )
+    return parts
+
+
+def _level(x: Axis, y: Axis, label: str, value: float) -> str:
+    return (
+        f'<path class="level" d="M{LEFT} {y.px(value):.1f}H{WIDTH - RIGHT}"/>'
+        f'<text x="{WIDTH - RIGHT - 2}" y="{y.px(value) + 13:.1f}" text-anchor="end">{text(label)}</text>'
+    )
+
+
+def _curve(line: Line, x: Axis, y: Axis) -> str:
+    points = line.points()
+    colour = f"line{line.colour % COLOURS}"
+    if len(points) == 1:
+        return f'<circle class="{colour}" cx="{x.px(points[0][0]):.1f}" cy="{y.px(points[0][1]):.1f}" r="3"/>'
+    path = " ".join(f"{x.px(a):.1f},{y.px(b):.1f}" for a, b in points)
+    return f'<polyline class="{colour}{" dashed" if line.dashed else ""}" points="{path}"/>'
+
+
+def _legend(lines: Sequence[Line]) -> str:
+    entries = {line.label: line for line in lines if line.label and line.points()}
+    items = "".join(
+        f'<li><svg viewBox="0 0 22 8" aria-hidden="true"><polyline class="line{line.colour % COLOURS}'
+        f'{" dashed" if line.dashed else ""}" points="0,4 22,4"/></svg>{text(label)}</li>'
+        for label, line in entries.items()
+    )
+    return f'<ul class="legend">{items}</ul>' if items else ""

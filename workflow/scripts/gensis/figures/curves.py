@@ -1,0 +1,72 @@
+"""Training curves."""
+
+import math
+
+from gensis.figures.chart import Line, line_chart
+from gensis.figures.markup import figure
+from gensis.figures.run import Run, Training
+
+STEP = "step"
+
+
+def curves(run: Run) -> str:
+    """Losses and entropies of the encoders, loss of the diffusion model and of the autoencoder."""
+    trainings = {
+        stage: [training for training in run.trainings if training.stage == stage]
+        for stage in ("encoder", "diffusion", "autoencoder")
+    }
+    colours = {name: number for number, name in enumerate(run.encoders)}
+    figures = [
+        _losses(trainings["encoder"], colours),
+        _entropies(trainings["encoder"], colours),
+        _loss(
+            trainings["diffusion"],
+            colours,
+            "Loss of the diffusion model, by the encoder that conditions it. It need not fall far: most of it is noise "
+            "that cannot be predicted.",
+        ),
+        _loss(trainings["autoencoder"], colours, "Loss of the autoencoder."),
+    ]
+    found = "".join(filter(None, figures))
+    return f'<div class="charts">{found}</div>' if found else ""
+
+
+def _lines(trainings: list[Training], colours: dict[str, int], column: str, dashed: bool = False) -> list[Line]:
+    """A line a training that has the column; seeds of one encoder look alike. Dashed ones stay out of the legend."""
+    return [
+        Line("" if dashed else t.name, t.history[STEP], t.history[column], colours.get(t.name, 0), dashed)
+        for t in trainings
+        if column in t.history
+    ]
+
+
+def _losses(encoders: list[Training], colours: dict[str, int]) -> str:
+    lines = _lines(encoders, colours, "dino") + _lines(encoders, colours, "disentangle", dashed=True)
+    return _figure(
+        line_chart(lines, STEP, "cross-entropy (nats)", _uniform(encoders)),
+        "Loss of the encoders: the DINO term; dashed, the disentanglement term where there is one. Teachers differ, so "
+        "a lower loss is not a better encoder. At ln K (K prototypes) nothing is learnt.",
+    )
+
+
+def _entropies(encoders: list[Training], colours: dict[str, int]) -> str:
+    lines = _lines(encoders, colours, "teacher_entropy") + _lines(encoders, colours, "teacher_batch_entropy", True)
+    return _figure(
+        line_chart(lines, STEP, "teacher entropy (nats)", _uniform(encoders)),
+        "Entropy of the teacher's target for an image; dashed, of the mean target of a batch. The first at ln K means "
+        "that the encoder has collapsed to uniform outputs; the second near 0, to one output for all images.",
+    )
+
+
+def _loss(trainings: list[Training], colours: dict[str, int], caption: str) -> str:
+    return _figure(line_chart(_lines(trainings, colours, "loss"), STEP, "loss"), caption)
+
+
+def _figure(chart: str, caption: str) -> str:
+    return figure(chart, caption) if chart else ""
+
+
+def _uniform(encoders: list[Training]) -> dict[str, float]:
+    """Entropy of a uniform output over K prototypes, by label."""
+    counts = {t.provenance.get("resolved", {}).get("prototypes") for t in encoders} - {None}
+    return {f"ln K, K = {count:,}": math.log(count) for count in sorted(counts)}

@@ -1,0 +1,40 @@
+"""What is needed to do it again: configuration, versions, commit."""
+
+from typing import Any
+
+from gensis.figures.markup import details, paragraph, table, text
+from gensis.figures.run import Run
+
+
+def origins(run: Run) -> str:
+    """The configuration as it was resolved, and what ran it."""
+    records = [training.provenance for training in run.trainings]
+    records += [record for bank in run.banks for record in bank.provenance()]
+    rows = [
+        ["commit", _found(records, "commit")],
+        ["gensis", _found(records, "gensis")],
+        ["Python", _found(records, "python")],
+        *(
+            [name, _joined(record["packages"].get(name) for record in records if "packages" in record)]
+            for name in dict.fromkeys(name for record in records for name in record.get("packages", {}))
+        ),
+        ["device", _found(records, "device")],
+        ["first and last finished", _span([record["finished"] for record in records if record.get("finished")])],
+    ]
+    found = [[text(name), text(value)] for name, value in rows if value]
+    versions = table(["made with", ""], found) if found else paragraph("No provenance was found.", "note")
+    config = f'<pre class="scroll">{text(run.config_text)}</pre>'
+    return details("The configuration, every default filled in", config) + versions
+
+
+def _found(records: list[dict[str, Any]], key: str) -> str:
+    return _joined(record.get(key) for record in records)
+
+
+def _joined(values: Any) -> str:
+    """The different values, in order: more than one says that the run was made in several goes."""
+    return ", ".join(dict.fromkeys(str(value) for value in values if value))
+
+
+def _span(times: list[str]) -> str:
+    return " to ".join(dict.fromkeys((min(times), max(times)))) if times else ""

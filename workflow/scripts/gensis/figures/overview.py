@@ -1,0 +1,88 @@
+"""What was run: the chain with its counts, the data sets, the trainings."""
+
+from gensis.command import duration
+from gensis.figures.markup import ABSENT, count, figure, paragraph, table, text
+from gensis.figures.run import Run, Training
+
+
+def overview(run: Run) -> str:
+    """The chain, then a table of data sets and one of trainings."""
+    return "\n".join([_chain(run), _datasets(run), _trainings(run.trainings)])
+
+
+def _chain(run: Run) -> str:
+    retrained = [t for t in run.trainings if t.stage == "encoder" and t.name != "dino"]
+    stages = [
+        ("images", _images(run)),
+        ("DINO encoder", _steps(run, "encoder", "dino")),
+        ("autoencoder", _steps(run, "autoencoder")),
+        ("diffusion model", _steps(run, "diffusion")),
+        ("bank", _bank(run)),
+        ("DINO again, with the bank", list(dict.fromkeys(f"{t.name}: {count(t.steps, 'step')}" for t in retrained))),
+        ("evaluation", [", ".join(dict.fromkeys(score.task for score in run.scores.all))]),
+    ]
+    boxes = "".join(
+        f"<li><b>{text(name)}</b>{''.join(f'<span>{text(line)}</span>' for line in lines)}</li>"
+        for name, lines in stages
+        if any(lines)
+    )
+    seeds = len(run.study.seeds)
+    said = f"Everything after the images exists once for each of {seeds} seeds." if seeds > 1 else "One seed."
+    return f'<ol class="chain">{boxes}</ol>' + paragraph(said, "note")
+
+
+def _images(run: Run) -> list[str]:
+    dataset = run.dataset(run.study.pretraining.dataset)
+    if dataset is None:
+        return []
+    train = f"{count(len(dataset.train), 'image')} in train" if dataset.train else ""
+    return [dataset.name, train] if train else [dataset.name]
+
+
+def _steps(run: Run, stage: str, name: str | None = None) -> list[str]:
+    found = [t for t in run.trainings if t.stage == stage and name in (None, t.name)]
+    return list(dict.fromkeys(count(t.steps, "step") for t in found))
+
+
+def _bank(run: Run) -> list[str]:
+    lines = []
+    for name in dict.fromkeys(bank.name for bank in run.banks):
+        bank = next(bank for bank in run.banks if bank.name == name)
+        lines.append(f"{name}: {bank.count('generative'):,} generative, {bank.count('interpolated'):,} interpolated")
+    return lines
+
+
+def _datasets(run: Run) -> str:
+    if not run.datasets:
+        return paragraph(f"No data set of the run lies in {text(run.images_folder)}.", "note")
+    rows = [
+        [
+            text(dataset.name),
+            text(dataset.kind),
+            f"{len(dataset.units):,}",
+            f"{dataset.images:,}",
+            f"{len(dataset.train):,}" if dataset.train else ABSENT,
+            ", ".join(f"{number:,} {text(outcome)}" for outcome, number in dataset.outcomes.most_common()),
+        ]
+        for dataset in run.datasets
+    ]
+    header = ["data set", "kind", "units", "images", "in train", "outcomes of units"]
+    return figure(table(header, rows), "Data sets. A unit is a slide, or a shard of single images.")
+
+
+def _trainings(trainings: list[Training]) -> str:
+    if not trainings:
+        return ""
+    rows = [
+        [
+            text(f"{t.stage} {t.name}".strip()),
+            str(t.seed),
+            f"{t.steps:,}" if t.steps else ABSENT,
+            f"{t.history['loss'][-1]:.4g}" if t.history.get("loss") else ABSENT,
+            duration(t.provenance["seconds"]) if "seconds" in t.provenance else ABSENT,
+            text(t.provenance["device"]) if "device" in t.provenance else ABSENT,
+        ]
+        for t in trainings
+    ]
+    header = ["training", "seed", "steps", "last loss", "time", "device"]
+    return figure(table(header, rows, "numbers"), "Trainings. Time: of the last job, if one was resumed.")

@@ -1,0 +1,51 @@
+"""The page of a run, put together."""
+
+from gensis.figures.answer import answer
+from gensis.figures.bank_grid import bank_grid
+from gensis.figures.curves import curves
+from gensis.figures.markup import section, text
+from gensis.figures.origins import origins
+from gensis.figures.overview import overview
+from gensis.figures.run import Run
+from gensis.figures.slides import slides
+from gensis.figures.style import CSS
+from gensis.figures.tables import all_encoders, all_figures
+
+PAPER = "https://arxiv.org/abs/2412.01672"
+
+
+def page(run: Run, threads: int = 1) -> str:
+    """One HTML document that loads nothing: style, pictures and charts lie within.
+
+    Args:
+        run: a finished run; of its parts only config and summary must be there.
+        threads: that draw slides.
+    """
+    title = f"Gen-SIS: {run.study.run}"
+    sections = [
+        section("Answer", answer(run)),
+        section("All encoders", all_encoders(run.scores), all_figures(run.scores)),
+        section("What was run", overview(run)),
+        section("Slides and their tiles", slides(run, threads)),
+        section("The bank: sources and what was painted of them", bank_grid(run)),
+        section("Training", curves(run)),
+        section("Configuration and versions", origins(run)),
+    ]
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{text(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<header>
+<h1>{text(title)}</h1>
+<p>Does an encoder learn more from its own images with images of its own making? The method:
+<a href="{PAPER}">arXiv 2412.01672</a>.</p>
+</header>
+{"".join(sections)}
+</body>
+</html>
+"""

@@ -1,0 +1,230 @@
+"""A read-only view of what a finished run left. What the config does not name (any more) is not looked at."""
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gensis.artifacts.files import read_json
+from gensis.artifacts.tables import read_table
+from gensis.errors import UserError
+from gensis.figures.scores import Score, Scores
+from gensis.images.index import Index, read_index
+from gensis.images.store import Store
+from gensis.settings import Study, load_study
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training."""
+
+    stage: str
+    """``encoder``, ``diffusion`` or ``autoencoder``."""
+    name: str
+    """Of the encoder that was trained, or that conditions; empty for the autoencoder."""
+    seed: int
+    history: dict[str, list[float]]
+    """Column -> a value a row, NaN where there is none."""
+    provenance: dict[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return int(self.history["step"][-1]) if self.history.get("step") else 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How one task was measured."""
+
+    encoder: str
+    dataset: str
+    task: str
+    protocol: str
+    transductive: bool
+    skipped: str
+    """Why it was not measured; empty if it was."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The folder of a data set."""
+
+    name: str
+    kind: str
+    folder: Path
+
+    @cached_property
+    def units(self) -> list[dict[str, str]]:
+        """Rows of outcomes.tsv: unit, outcome, images, failed, reason."""
+        path = self.folder / "outcomes.tsv"
+        return read_table(path) if path.exists() else []
+
+    @cached_property
+    def train(self) -> Index | None:
+        """The index of the train split."""
+        path = self.folder / "train.tsv"
+        return read_index(path) if path.exists() else None
+
+    @property
+    def images(self) -> int:
+        """Images of all units."""
+        return sum(int(unit["images"]) for unit in self.units)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Outcome -> units."""
+        return Counter(unit["outcome"] for unit in self.units)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The folder of a bank."""
+
+    name: str
+    seed: int
+    folder: Path
+
+    def shards(self, kind: str) -> list[Path]:
+        """Stores of the `generative` or the `interpolated` images, in order."""
+        return sorted(self.folder.glob(f"{kind}-*.h5"))
+
+    def count(self, kind: str) -> int:
+        """Number of images of a kind."""
+        total = 0
+        for path in self.shards(kind):
+            with Store(path) as store:
+                total += len(store)
+        return total
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """One record a shard, where it carries one."""
+        records = []
+        for path in [*self.shards("generative"), *self.shards("interpolated")]:
+            with Store(path) as store:
+                records.append(json.loads(store.file.attrs.get("provenance", "{}")))
+        return [record for record in records if record]
+
+
+class Run:
+    """Everything below `results/<run>/`, and the images that it used."""
+
+    def __init__(self, folder: Path, images_folder: Path):
+        """Open a run.
+
+        Raises:
+            UserError: it has no config.yaml or summary.csv, or these cannot be read.
+        """
+        self.folder, self.images_folder = Path(folder), Path(images_folder)
+        self.config_text = _required(self.folder / "config.yaml")
+        self.study: Study = load_study(yaml.safe_load(self.config_text))
+        self.scores = Scores(_read_scores(_required(self.folder / "summary.csv")), list(self.study.retraining))
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The trained encoders."""
+        return ("dino", *self.study.retraining)
+
+    @cached_property
+    def datasets(self) -> list[Dataset]:
+        """Data sets that the run trains or is measured on, if their folder is there."""
+        used = dict.fromkeys((self.study.pretraining.dataset, *self.study.evaluation.datasets))
+        found = [Dataset(name, self.study.datasets[name].kind, self.images_folder / name) for name in used]
+        return [dataset for dataset in found if dataset.folder.is_dir()]
+
+    def dataset(self, name: str) -> Dataset | None:
+        """A data set by name, if its folder is there."""
+        return next((dataset for dataset in self.datasets if dataset.name == name), None)
+
+    @cached_property
+    def trainings(self) -> list[Training]:
+        """All trainings, in the order of the flow."""
+        painters = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
+        return [
+            *self._trainings("encoder", "encoders/dino", "dino"),
+            *self._trainings("autoencoder", "autoencoder", ""),
+            *(found for name in painters for found in self._trainings("diffusion", f"diffusion/{name}", name)),
+            *(
+                found
+                for name in self.study.retraining
+                for found in self._trainings("encoder", f"encoders/{name}", name)
+            ),
+        ]
+
+    @cached_property
+    def banks(self) -> list[Bank]:
+        """Banks whose folder is there."""
+        named = [
+            Bank(name, seed, self.folder / "bank" / name / f"seed{seed}")
+            for name in self.study.banks
+            for seed in self.study.seeds
+        ]
+        return [bank for bank in named if bank.folder.is_dir()]
+
+    @cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """All measurements, those that were skipped too."""
+        paths = sorted((self.folder / "evaluation").glob("*/*/seed*/*.json"))
+        return [_read_evaluation(path) for path in paths]
+
+    def _trainings(self, stage: str, where: str, name: str) -> Iterator[Training]:
+        for seed in self.study.seeds:
+            folder = self.folder / where / f"seed{seed}"
+            if (folder / "provenance.json").exists():
+                history = _read_history(folder / "history.csv")
+                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"))
+
+
+def _required(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: give the folder of a finished run") from None
+
+
+def _read_scores(summary: str) -> list[Score]:
+    return [
+        Score(
+            encoder=row["encoder"],
+            dataset=row["dataset"],
+            seed=int(row["seed"]),
+            task=row["task"],
+            metric=row["metric"],
+            value=_number(row["value"]),
+            low=_number(row["low"]),
+            high=_number(row["high"]),
+            n=int(row["n"]),
+        )
+        for row in csv.DictReader(summary.splitlines())
+    ]
+
+
+def _read_history(path: Path) -> dict[str, list[float]]:
+    if not path.exists():
+        return {}
+    rows = read_table(path, delimiter=",")
+    return {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+
+
+def _read_evaluation(path: Path) -> Evaluation:
+    values = read_json(path)
+    return Evaluation(
+        encoder=path.parts[-4],
+        dataset=path.parts[-3],
+        task=path.stem,
+        protocol=values.get("protocol", ""),
+        transductive=values.get("transductive", False),
+        skipped=values.get("skipped", ""),
+    )
+
+
+def _number(cell: str) -> float:
+    """A cell as a number; NaN if it is empty."""
+    return float(cell) if cell else math.nan

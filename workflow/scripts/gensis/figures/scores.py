@@ -1,0 +1,133 @@
+"""The figures of summary.csv: by column of the tables, averaged over seeds."""
+
+import math
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+LARGEST_K = 20
+_KNN = "balanced_accuracy_k"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of summary.csv; NaN where a number is absent."""
+
+    encoder: str
+    dataset: str
+    seed: int
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of one task, and how people call it."""
+
+    task: str
+    metric: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A metric over all seeds; NaN where there is nothing to average."""
+
+    value: float
+    low: float
+    high: float
+    """Ends of the 95 % intervals that come from resampling the tested groups, each averaged over seeds."""
+    deviation: float
+    """Standard deviation over seeds."""
+    seeds: int
+    n: int
+    """Items tested with one seed."""
+
+
+class Scores:
+    """All scores of a run."""
+
+    def __init__(self, scores: list[Score], retrained: list[str]):
+        """Take the lines of summary.csv, and the names of retrained encoders in the config's order."""
+        self.all = scores
+        self.retrained = retrained
+
+    @property
+    def datasets(self) -> list[str]:
+        """Data sets that were measured on."""
+        return list(dict.fromkeys(score.dataset for score in self.all))
+
+    @property
+    def encoders(self) -> list[str]:
+        """dino, gen-*, others, random, pixels, chance: those that were measured."""
+        found = dict.fromkeys(score.encoder for score in self.all)
+        last = ("random", "pixels", "chance")
+        known = dict.fromkeys((*self.retrained, *found))
+        ours = [name for name in known if name.startswith("gen-")]
+        others = [name for name in known if name not in ("dino", *ours, *last)]
+        return [name for name in ("dino", *ours, *others, *last) if name in found]
+
+    @property
+    def subject(self) -> str | None:
+        """The retrained encoder that the answer is about: gen-dino, or else the first."""
+        found = [name for name in self.retrained if name in self.encoders]
+        return "gen-dino" if "gen-dino" in found else next(iter(found), None)
+
+    def columns(self, dataset: str) -> list[Column]:
+        """The columns of the table of all encoders that have a value."""
+        measured = {(score.task, score.metric) for score in self.all if score.dataset == dataset}
+        k = _choose_k([metric for task, metric in measured if task == "knn"])
+        wanted = [
+            Column("knn", f"{_KNN}{k}", f"k-NN, k = {k}, balanced accuracy"),
+            Column("linear", "balanced_accuracy", "linear, balanced accuracy"),
+            Column("slides-mean", "balanced_accuracy", "slides by mean, balanced accuracy"),
+            Column("slides-mean", "auroc", "slides by mean, AUROC"),
+            Column("slides-abmil", "balanced_accuracy", "slides by attention, balanced accuracy"),
+            Column("slides-abmil", "auroc", "slides by attention, AUROC"),
+        ]
+        return [column for column in wanted if (column.task, column.metric) in measured]
+
+    def main_columns(self, dataset: str) -> list[Column]:
+        """What the answer speaks of: one metric of slides and one of single images, those of the two that exist."""
+        by_task = {column.task: column for column in reversed(self.columns(dataset))}
+        of_slides = by_task.get("slides-abmil") or by_task.get("slides-mean")
+        of_images = by_task.get("knn") or by_task.get("linear")
+        return [column for column in (of_slides, of_images) if column]
+
+    def by_seed(self, encoder: str, dataset: str, column: Column) -> dict[int, Score]:
+        """Seed -> score, where there is a value."""
+        where = (encoder, dataset, column.task, column.metric)
+        return {
+            score.seed: score
+            for score in self.all
+            if (score.encoder, score.dataset, score.task, score.metric) == where and not math.isnan(score.value)
+        }
+
+    def mean(self, encoder: str, dataset: str, column: Column) -> Mean | None:
+        """The mean over seeds; None if there is no value."""
+        scores = list(self.by_seed(encoder, dataset, column).values())
+        if not scores:
+            return None
+        values = [score.value for score in scores]
+        return Mean(
+            value=fmean(values),
+            low=_mean_of_present([score.low for score in scores]),
+            high=_mean_of_present([score.high for score in scores]),
+            deviation=stdev(values) if len(values) > 1 else math.nan,
+            seeds=len(values),
+            n=max(score.n for score in scores),
+        )
+
+
+def _choose_k(metrics: list[str]) -> int:
+    """The largest k up to LARGEST_K, or else the smallest there is; 0 if there is none."""
+    ks = sorted(int(metric.removeprefix(_KNN)) for metric in metrics if metric.startswith(_KNN))
+    return max((k for k in ks if k <= LARGEST_K), default=ks[0] if ks else 0)
+
+
+def _mean_of_present(values: list[float]) -> float:
+    present = [value for value in values if not math.isnan(value)]
+    return fmean(present) if present else math.nan

@@ -1,0 +1,118 @@
+"""The page's style."""
+
+CSS = """
+:root {
+  color-scheme: light dark;
+  --paper: #ffffff; --ink: #1c2326; --quiet: #5b686d; --rule: #dde3e5; --shade: #f4f7f7; --accent: #00796b;
+  --line0: #66757b; --line1: #00796b; --line2: #c8551b; --line3: #2f62b5; --line4: #8a4fa3; --line5: #b08800;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #14191b; --ink: #e4eaec; --quiet: #9aa8ad; --rule: #2d373b; --shade: #1c2326; --accent: #4fc3b0;
+    --line0: #9aa8ad; --line1: #4fc3b0; --line2: #f0905c; --line3: #7fa8ea; --line4: #c191d6; --line5: #dcb84a;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
+  overflow-wrap: anywhere; -webkit-text-size-adjust: 100%;
+}
+header { border-bottom: 3px solid var(--accent); margin-bottom: 1.5rem; padding-bottom: .75rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
+header p { margin: .3rem 0 0; color: var(--quiet); }
+h2 { font-size: 1.25rem; margin: 3rem 0 1rem; padding-bottom: .3rem; border-bottom: 1px solid var(--rule); }
+h3 { font-size: 1rem; margin: 2rem 0 .5rem; }
+p { margin: 0 0 .75rem; max-width: 44rem; }
+a { color: var(--accent); }
+small { color: var(--quiet); font-size: .8em; }
+.accent { color: var(--accent); }
+.note, figcaption { color: var(--quiet); font-size: .875rem; line-height: 1.45; }
+figure { margin: 0 0 1.5rem; }
+figcaption { margin-top: .5rem; max-width: 48rem; }
+figcaption b { color: var(--ink); font-weight: 600; }
+img, svg { display: block; max-width: 100%; height: auto; }
+.crisp { image-rendering: pixelated; }
+.scroll { overflow-x: auto; max-width: 100%; }
+
+.answer {
+  display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 20rem); gap: 1rem 2.5rem; margin-bottom: 2rem;
+}
+.answer p { font-size: 1.06rem; }
+.answer p.note { font-size: .875rem; }
+@media (max-width: 720px) { .answer { grid-template-columns: minmax(0, 1fr); } }
+.strips dl {
+  display: grid; grid-template-columns: fit-content(45%) minmax(0, 1fr); gap: 0 .75rem; align-items: center;
+  margin: 0; font-size: .85rem;
+}
+.strips dt { line-height: 1.2; padding: .15rem 0; }
+.strips dd { margin: 0; display: flex; align-items: center; gap: .6rem; }
+.strips svg { flex: 1; min-width: 0; }
+.strips circle { fill: var(--accent); }
+.strips .interval { stroke: var(--accent); stroke-width: 2; opacity: .55; }
+.strips .chance { stroke: var(--quiet); stroke-dasharray: 3 2; }
+.number { font-variant-numeric: tabular-nums; }
+
+table {
+  border-collapse: collapse; width: 100%; font-size: .875rem; line-height: 1.35; font-variant-numeric: tabular-nums;
+}
+th, td { padding: .45rem .75rem .45rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
+thead th { color: var(--quiet); font-weight: 500; font-size: .8rem; vertical-align: bottom; min-width: 4.5rem; }
+tbody th { font-weight: 600; white-space: nowrap; }
+td { white-space: nowrap; }
+td small { display: block; }
+.reasons td:last-child { min-width: 16rem; white-space: normal; }
+details { margin: 1rem 0; }
+summary { cursor: pointer; color: var(--accent); font-size: .9rem; }
+pre {
+  background: var(--shade); padding: 1rem; font: .8rem/1.5 ui-monospace, Menlo, Consolas, monospace;
+  overflow-wrap: normal;
+}
+
+.chain {
+  list-style: none; counter-reset: stage; display: grid; gap: .75rem; padding: 0; margin: 0 0 .75rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(8rem, 45%), 1fr));
+}
+.chain li {
+  counter-increment: stage; background: var(--shade); border-top: 2px solid var(--accent); padding: .6rem .75rem;
+  font-size: .875rem; line-height: 1.35;
+}
+.chain b::before { content: counter(stage) " "; color: var(--accent); }
+.chain span { display: block; color: var(--quiet); margin-top: .15rem; }
+
+.gallery {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(14rem, 100%), 1fr)); gap: 1rem; align-items: start;
+}
+@media (max-width: 720px) { .gallery { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+.gallery figure { margin: 0; }
+.gallery img { width: 100%; border: 1px solid var(--rule); }
+.gallery figcaption { font-size: .8rem; margin-top: .3rem; }
+
+.bank .strip { display: flex; gap: .5rem; margin-bottom: .6rem; }
+.bank .strip figure { flex: 1 0 3.8rem; max-width: 8.5rem; margin: 0; }
+.bank .strip img { width: 100%; }
+.bank .strip figcaption { font-size: .7rem; margin-top: .15rem; white-space: nowrap; }
+
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
+.charts > figure { min-width: 0; margin: 0 0 1rem; }
+.charts text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
+.charts .axis { stroke: var(--quiet); }
+.charts .grid { stroke: var(--rule); }
+.charts .level { stroke: var(--quiet); stroke-dasharray: 2 3; }
+polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+.dashed { stroke-dasharray: 5 3; }
+.line0 { stroke: var(--line0); } .line1 { stroke: var(--line1); } .line2 { stroke: var(--line2); }
+.line3 { stroke: var(--line3); } .line4 { stroke: var(--line4); } .line5 { stroke: var(--line5); }
+.legend {
+  list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .3rem 0; font-size: .8rem;
+}
+.legend li { display: flex; align-items: center; gap: .4rem; }
+.legend svg { width: 22px; flex: none; }
+
+@media print {
+  body { max-width: none; padding: 0; font-size: 11pt; }
+  figure, .answer, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  .scroll { overflow: visible; }
+}
+"""

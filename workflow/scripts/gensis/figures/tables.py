@@ -1,0 +1,69 @@
+"""The figures of all encoders as tables."""
+
+import math
+
+from gensis.figures.markup import ABSENT, details, figure, paragraph, table, text
+from gensis.figures.scores import Mean, Scores
+
+
+def all_encoders(scores: Scores) -> str:
+    """A table a data set: the metrics that matter, averaged over seeds."""
+    several = any(mean.deviation == mean.deviation for mean in _means(scores))
+    caption = "Below each value: 95 % interval from resampling the tested groups" + (
+        ", averaged over seeds, and ± standard deviation over seeds. " if several else ". "
+    )
+    caption += "Chance: the commonest class of train for every item; 1 / classes for balanced accuracy, 0.5 for AUROC."
+    tables = [figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption}") for dataset in scores.datasets]
+    return "\n".join(tables) or paragraph("summary.csv is empty: nothing was measured.", "note")
+
+
+def _means(scores: Scores) -> list[Mean]:
+    found = (
+        scores.mean(encoder, dataset, column)
+        for dataset in scores.datasets
+        for column in scores.columns(dataset)
+        for encoder in scores.encoders
+    )
+    return [mean for mean in found if mean]
+
+
+def _table(scores: Scores, dataset: str) -> str:
+    columns = scores.columns(dataset)
+    rows = [
+        [text(encoder), *(_cell(scores.mean(encoder, dataset, column)) for column in columns)]
+        for encoder in scores.encoders
+    ]
+    return table(["encoder", *(column.label for column in columns)], rows, "numbers")
+
+
+def _cell(mean: Mean | None) -> str:
+    if mean is None:
+        return ABSENT
+    below = [] if math.isnan(mean.low + mean.high) else [f"{mean.low:.3f} to {mean.high:.3f}"]
+    if not math.isnan(mean.deviation):
+        below.append(f"± {mean.deviation:.3f}")
+    return f"{mean.value:.3f}" + "".join(f"<small>{line}</small>" for line in below)
+
+
+def all_figures(scores: Scores) -> str:
+    """Every line of summary.csv, folded away."""
+    if not scores.all:
+        return ""
+    rows = [
+        [
+            text(score.encoder),
+            text(score.dataset),
+            str(score.seed),
+            text(score.task),
+            text(score.metric),
+            *(_number(value) for value in (score.value, score.low, score.high)),
+            f"{score.n:,}",
+        ]
+        for score in scores.all
+    ]
+    header = ["encoder", "data set", "seed", "task", "metric", "value", "low", "high", "n"]
+    return details(f"All {len(rows)} figures", table(header, rows, "numbers"))
+
+
+def _number(value: float) -> str:
+    return ABSENT if math.isnan(value) else f"{value:.4f}"
