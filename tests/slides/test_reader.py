@@ -6,6 +6,7 @@ from gensis.errors import UserError
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion, Reader, over_white
 from gensis.slides.tiling import in_order
+from openslide import OpenSlideError
 from PIL import Image
 
 from tests.drawing import drawn_slide
@@ -30,6 +31,17 @@ def test_one_damaged_region_does_not_spoil_the_reads_after_it(tmp_path):
             with pytest.raises(DamagedRegion, match="level 0"):
                 reader.read(0, 0, 0, 256, 256, (256, 256))
             assert (reader.read(0, 256, 0, 256, 256, (256, 256)) == expected).all()
+
+
+def test_a_spoiled_handle_is_replaced(tmp_path):
+    slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
+    with Reader(slide) as reader:
+        expected = reader.read(0, 256, 0, 256, 256, (256, 256))
+        with pytest.raises(OpenSlideError):
+            reader._slide.read_region((0, 0), 0, (9, 9))
+        with pytest.raises(OpenSlideError):  # OpenSlide repeats the error where pixels are whole, too
+            reader._slide.read_region((256, 0), 0, (9, 9))
+        assert (reader.read(0, 256, 0, 256, 256, (256, 256)) == expected).all()
 
 
 def test_a_rectangle_of_broken_size_is_resampled_to_exactly_its_area(tmp_path):

@@ -108,7 +108,7 @@ def plan_reading(
     deviations = [max(abs(x - 1), abs(y - 1)) for x, y in ratios]
     closest = min(range(len(ratios)), key=deviations.__getitem__)
     if deviations[closest] <= tolerance + 1e-9:
-        return ReadPlan(closest, downsamples[closest], tile_px, tile_px)
+        return ReadPlan(closest, downsamples[closest], float(tile_px), float(tile_px))
     finer = [level for level, ratio in enumerate(ratios) if max(ratio) <= 1]
     if not finer:
         finest = max(resolution.mpp_x, resolution.mpp_y)
