@@ -27,9 +27,7 @@ def features_of(index: Index, embeddings: Embeddings) -> np.ndarray:
         i = number.get(unit)
         found = 0 if i is None else first[i + 1] - first[i]
         if found != count:
-            raise UserError(
-                f"the embeddings hold {found} of the {count} images of {unit}: they are of other images; embed these first"
-            )
+            raise UserError(f"the embeddings hold {found} of the {count} images of {unit}: embed the images again")
         parts.append(embeddings.features[first[i] : first[i + 1]])
     return np.concatenate(parts)
 

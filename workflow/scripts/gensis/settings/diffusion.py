@@ -20,7 +20,7 @@ class Diffusion(Settings):
     attention_levels: Annotated[int, Field(ge=0)] = 1
     """Self-attention in so many of the coarsest levels."""
     objective: Literal["flow", "epsilon"] = "flow"
-    """`flow`: rectified flow with logit-normal times. `epsilon`: noise prediction with the schedule of latent diffusion."""
+    """`flow`: rectified flow with logit-normal times. `epsilon`: noise prediction, with latent diffusion's schedule."""
     conditioning_dropout: Fraction = 0.1
     """Probability that an embedding is replaced by zeros in training, for guidance."""
     steps: PositiveInt = 100_000

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+from gensis.diffusion.average import update_average, warmed_decay
+from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.diffusion.trainer import DiffusionTrainer, drop
+from gensis.settings.diffusion import Diffusion
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.distributed import World
+from gensis.training.loop import train
+
+from tests.diffusion.tiny import CPU, UNET, open_pixels, write_dataset
+
+WIDTH = 12
+
+
+def make_trainer(train_tsv, embeddings, **settings) -> DiffusionTrainer:
+    return DiffusionTrainer(Diffusion(**(UNET | settings)), open_pixels(train_tsv, 16), embeddings, CPU, World(), 0)
+
+
+@pytest.fixture(scope="module")
+def train_tsv(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("images"), 8, 16)
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    return torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize(("objective", "steps"), [("flow", 250), ("epsilon", 350)])
+def test_images_are_painted_back_from_their_own_embeddings(train_tsv, embeddings, tmp_path, objective, steps):
+    settings = {"channels": (16, 32), "steps": steps, "batch_size": 32, "ema_decay": 0.98, "objective": objective}
+    trainer = make_trainer(train_tsv, embeddings, **settings)
+    with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
+        history = train(trainer, folder, World(), CPU, 0, 1000)
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
+    noise = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    painted = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
+    images = trainer.inputs.images.batch(torch.arange(8)).float()
+    error = (painted - images).square().mean().sqrt()
+    error_of_others = torch.stack([(painted.roll(by, 0) - images).square().mean() for by in range(1, 8)]).mean().sqrt()
+    assert error < 0.6 * error_of_others
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_that_was_stopped_and_resumed_ends_in_the_same_weights(train_tsv, embeddings, tmp_path, precision):
+    class Killed(Exception):
+        pass
+
+    class KilledTrainer(DiffusionTrainer):
+        def step(self, step):
+            if step == 4:
+                raise Killed
+            return super().step(step)
+
+    def arguments():
+        settings = Diffusion(**UNET, steps=7, batch_size=4, precision=precision)
+        return settings, open_pixels(train_tsv, 16), embeddings, CPU, World(), 0
+
+    straight, killed, resumed = (
+        DiffusionTrainer(*arguments()),
+        KilledTrainer(*arguments()),
+        DiffusionTrainer(*arguments()),
+    )
+    with CheckpointFolder(tmp_path, "diffusion", "straight") as folder:
+        train(straight, folder, World(), CPU, 0, 1000)
+    with pytest.raises(Killed), CheckpointFolder(tmp_path, "diffusion", "resumed") as folder:
+        train(killed, folder, World(), CPU, 0, 0)
+    with CheckpointFolder(tmp_path, "diffusion", "resumed") as folder:
+        train(resumed, folder, World(), CPU, 0, 0)
+    for model in ("denoiser", "average"):
+        weights = getattr(straight, model).state_dict()
+        assert all(weights[name].equal(weight) for name, weight in getattr(resumed, model).state_dict().items())
+
+
+def test_dropped_conditions_are_zeros_and_the_others_untouched():
+    torch.manual_seed(0)
+    conditions = torch.randn(5000, 3)
+    dropped = drop(conditions, 0.1)
+    gone = dropped.eq(0).all(1)
+    assert abs(gone.float().mean() - 0.1) < 0.02
+    assert dropped[~gone].equal(conditions[~gone])
+    assert drop(conditions, 0.0).equal(conditions)
+    assert drop(conditions, 1.0).eq(0).all()
+
+
+def test_average_follows_the_weights_with_a_decay_that_warms_up():
+    model, average = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    expected = 0.75 * average.weight.detach() + 0.25 * model.weight.detach()
+    update_average(average, model, 0.75)
+    torch.testing.assert_close(average.weight.detach(), expected)
+    decays = [warmed_decay(0.9, step) for step in range(200)]
+    assert decays[0] == pytest.approx(0.1)
+    assert np.all(np.diff(decays) >= 0)
+    assert decays[-1] == 0.9

@@ -1,0 +1,144 @@
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from gensis.diffusion import pipeline as pipeline_module
+from gensis.diffusion.denoiser import create_denoiser
+from gensis.diffusion.objective import make_scheduler
+from gensis.diffusion.pipeline import GenSISPipeline, to_conditions
+from gensis.settings.diffusion import Diffusion
+
+from tests.diffusion.tiny import UNET
+
+WIDTH = 6
+
+
+def make_pipeline(objective="flow", vae=None) -> GenSISPipeline:
+    torch.manual_seed(0)
+    shape = (3, 16, 16) if vae is None else (2, 8, 8)
+    denoiser = create_denoiser(Diffusion(**UNET), shape, WIDTH)
+    # Outputs of a fresh UNet are small; larger ones make differences visible in 8 bits.
+    denoiser.conv_out.weight.data *= 10
+    return GenSISPipeline(denoiser, make_scheduler(objective, vae is None), vae)
+
+
+def small_vae() -> AutoencoderKL:
+    torch.manual_seed(1)
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    return AutoencoderKL(
+        **blocks, block_out_channels=(8, 8), latent_channels=2, norm_num_groups=2, scaling_factor=0.5, shift_factor=0.1
+    )
+
+
+@pytest.fixture
+def embeddings():
+    return torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def noise():
+    return torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+
+
+def test_conditions_have_unit_mean_square_and_null_is_zero(embeddings):
+    conditions = to_conditions(embeddings * 37)
+    torch.testing.assert_close(conditions.square().mean(1), torch.ones(4))
+    torch.testing.assert_close(conditions, to_conditions(embeddings))
+    assert to_conditions(torch.zeros(2, WIDTH)).eq(0).all()
+
+
+def test_guidance_one_is_the_conditional_prediction_and_others_lead_away_from_the_null(embeddings, noise):
+    pipeline = make_pipeline()
+    conditions, time = to_conditions(embeddings), torch.tensor(400.0)
+    with torch.no_grad():
+        conditional = pipeline.denoiser(noise, time, None, class_labels=conditions).sample
+        null = pipeline.denoiser(noise, time, None, class_labels=torch.zeros(4, WIDTH)).sample
+        assert not torch.allclose(conditional, null, atol=1e-3)
+        torch.testing.assert_close(pipeline.predict(noise, time, conditions, 1), conditional)
+        guided = pipeline.predict(noise, time, conditions, 2.5)
+        torch.testing.assert_close(guided, null + 2.5 * (conditional - null), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(pipeline.predict(noise, time, conditions, 0), null, atol=1e-6, rtol=1e-4)
+
+
+def test_alpha_one_paints_the_source_and_zero_its_partner(embeddings, noise):
+    pipeline = make_pipeline()
+    partners = embeddings.flip(0)
+    source, partner = (
+        pipeline(embeddings, noise=noise, num_inference_steps=4),
+        pipeline(partners, noise=noise, num_inference_steps=4),
+    )
+    assert (source != partner).any()
+    for alpha, expected in ((1.0, source), (0.0, partner), (torch.ones(4), source)):
+        painted = pipeline(embeddings, partners, alpha, noise=noise, num_inference_steps=4)
+        assert (painted.int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("objective", ["flow", "epsilon"])
+def test_paints_uint8_of_the_denoisers_size_again_and_again(objective, embeddings, noise):
+    pipeline = make_pipeline(objective)
+    images = pipeline(embeddings, noise=noise, num_inference_steps=3)
+    assert images.dtype == torch.uint8
+    assert images.shape == (4, 3, 16, 16)
+    assert pipeline.image_px == 16
+    assert images.equal(pipeline(embeddings, noise=noise, num_inference_steps=3))
+    pictures = pipeline(embeddings, noise=noise, num_inference_steps=3, output_type="pil")
+    assert np.array_equal(np.stack(pictures), images.permute(0, 2, 3, 1).numpy())
+
+
+def test_a_generator_decides_the_noise(embeddings):
+    pipeline = make_pipeline()
+    first, again, other = (
+        pipeline(embeddings, num_inference_steps=2, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
+    )
+    assert first.equal(again)
+    assert not first.equal(other)
+
+
+def test_latents_are_unscaled_before_decoding(embeddings):
+    vae = small_vae()
+    pipeline = make_pipeline(vae=vae)
+    latents = torch.randn(4, 2, 8, 8)
+    with torch.no_grad():
+        expected = vae.decode(latents / 0.5 + 0.1).sample
+        torch.testing.assert_close(pipeline._decode(latents), expected)
+    assert pipeline(embeddings, num_inference_steps=2).shape == (4, 3, 16, 16)
+    assert pipeline.image_px == 16
+
+
+@pytest.mark.parametrize("objective", ["flow", "epsilon"])
+@pytest.mark.parametrize("in_latents", [False, True])
+def test_saved_folder_loads_both_ways_with_equal_pixels_and_by_components(tmp_path, embeddings, objective, in_latents):
+    pipeline = make_pipeline(objective, small_vae() if in_latents else None)
+    folder = tmp_path / "saved"
+    pipeline.save_pretrained(folder)
+    shutil.copyfile(pipeline_module.__file__, folder / "pipeline.py")
+    noise = torch.randn(4, *pipeline.noise_shape)
+    expected = pipeline(embeddings, noise=noise, num_inference_steps=3)
+
+    ours = GenSISPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
+    assert ours(embeddings, noise=noise, num_inference_steps=3).equal(expected)
+    assert UNet2DConditionModel.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False).config.in_channels
+    scheduler_class = FlowMatchEulerDiscreteScheduler if objective == "flow" else DDIMScheduler
+    assert scheduler_class.from_pretrained(folder / "scheduler").config == pipeline.scheduler.config
+    if in_latents:
+        assert AutoencoderKL.from_pretrained(folder / "vae", low_cpu_mem_usage=False).config.scaling_factor == 0.5
+
+    if objective == "flow":  # a process of its own, as gensis must not be needed
+        torch.save((embeddings, noise), tmp_path / "given.pt")
+        code = f"""
+import torch
+from diffusers import DiffusionPipeline
+torch.set_num_threads({torch.get_num_threads()})
+pipeline = DiffusionPipeline.from_pretrained({str(folder)!r}, custom_pipeline={str(folder)!r}, trust_remote_code=True)
+embeddings, noise = torch.load({str(tmp_path / "given.pt")!r})
+torch.save(pipeline(embeddings, noise=noise, num_inference_steps=3), {str(tmp_path / "painted.pt")!r})
+"""
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment |= {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
+        assert torch.load(tmp_path / "painted.pt").equal(expected)

@@ -1,0 +1,112 @@
+"""Paint one shard of a bank: new views of its sources, and images between them and others."""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from gensis import command
+from gensis.artifacts.files import content_id, read_json
+from gensis.artifacts.provenance import provenance, to_attribute
+from gensis.bank.paint import Paint, encode_batches, paint_plan
+from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
+from gensis.diffusion.loading import load_pipeline
+from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.images.codec import PNG, encode_jpeg, encode_png
+from gensis.images.embeddings import read_embeddings
+from gensis.images.index import Index, read_index
+from gensis.images.matching import features_id, features_of
+from gensis.images.store import Store, write_store
+from gensis.settings.bank import Bank
+from gensis.settings.runtime import Runtime
+from gensis.training.device import choose_device, device_name
+
+LARGEST_LOSSLESS_PX = 64
+JPEG_QUALITY = 95
+SECONDS_BETWEEN_REPORTS = 10
+FORMAT = "gensis-bank/1"
+
+log = logging.getLogger("generate_bank")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Paint the shard's generative images, then its interpolated ones."""
+    device = choose_device(arguments.gpus, arguments.threads)
+    settings = Bank.model_validate(arguments.config)
+    index = read_index(arguments.train)
+    features = features_of(index, read_embeddings(arguments.embeddings))
+    pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
+    inputs = {
+        "train": content_id(arguments.train),
+        "embeddings": features_id(features),
+        "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
+    }
+    record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started)
+    attributes = {
+        "bank_seed": arguments.seed,
+        "guidance": settings.guidance,
+        "sampling_steps": settings.sampling_steps,
+        "image_px": pipeline.image_px,
+        "provenance": to_attribute(record),
+    }
+    sources = shard_sources(len(index), arguments.shard, arguments.shards)
+    plans = {
+        "generative": plan_generative(sources, settings.variants, arguments.seed),
+        "interpolated": plan_interpolated(sources, len(index), settings.alphas, arguments.seed),
+    }
+    # Of the whole bank rather than of the shard: images must not depend on the number of shards.
+    batch_size = min(arguments.runtime.micro_batch, len(index))
+    encode = choose_encoder(index, pipeline.image_px)
+    for kind, plan in plans.items():
+        batches = paint_plan(
+            plan, torch.from_numpy(features), pipeline.noise_shape, painter(pipeline, settings), batch_size
+        )
+        encoded = encode_batches(reported(batches, kind, len(plan)), encode, arguments.threads)
+        write_store(getattr(arguments, kind), encoded, {"kind": kind, **attributes}, plan.columns)
+
+
+def painter(pipeline: GenSISPipeline, settings: Bank) -> Paint:
+    """The diffusion model as the bank calls it."""
+
+    def paint(
+        embeddings: torch.Tensor, partners: torch.Tensor | None, alpha: torch.Tensor | None, noise: torch.Tensor
+    ) -> torch.Tensor:
+        with torch.autocast(pipeline.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            return pipeline(embeddings, partners, alpha, settings.guidance, settings.sampling_steps, noise)
+
+    return paint
+
+
+def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]:
+    """PNG for small images and where the sources are PNG, else JPEG."""
+    with Store(index.paths()[0]) as store:
+        lossless = image_px <= LARGEST_LOSSLESS_PX or store.read(0, 1)[0].startswith(PNG)
+    return encode_png if lossless else partial(encode_jpeg, quality=JPEG_QUALITY)
+
+
+def reported(batches: Iterable[np.ndarray], kind: str, total: int) -> Iterator[np.ndarray]:
+    """The batches, while the log says from time to time how far they are."""
+    done, began, reported_at = 0, time.time(), 0.0
+    for batch in batches:
+        done += len(batch)
+        if done == total or time.time() - reported_at > SECONDS_BETWEEN_REPORTS:
+            command.progress(log, done, total, began, f"{kind} images")
+            reported_at = time.time()
+        yield batch
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
+    parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
+    parser.add_argument("--shard", type=int, default=0, help="number of this shard, from 0")
+    parser.add_argument("--shards", type=int, default=1, help="number of shards")
+    parser.add_argument("--generative", type=Path, required=True, help="store of new views to write")
+    parser.add_argument("--interpolated", type=Path, required=True, help="store of images between two to write")
+    command.run(main, parser.parse_args())

@@ -1,0 +1,90 @@
+"""Which images to paint, and from what. Each is a function of (bank seed, source, kind, variant) alone."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from gensis.errors import UserError
+from gensis.settings.bank import UniformAlphas
+
+GENERATIVE, INTERPOLATED = "generative", "interpolated"
+_STREAMS = {GENERATIVE: 0, INTERPOLATED: 1}
+_SEEDS = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Images to paint, by source and then by variant. The fields are the bank's columns."""
+
+    source: np.ndarray
+    """int64 (M,): row of the train split."""
+    partner: np.ndarray
+    """int64 (M,): row of the other image; -1 in a generative plan."""
+    alpha: np.ndarray
+    """float32 (M,): weight of the source; 1 in a generative plan."""
+    variant: np.ndarray
+    """int32 (M,): number of the image among its source's."""
+    seed: np.ndarray
+    """int64 (M,): seed of the noise that it starts from."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def shard_sources(images: int, shard: int, shards: int) -> range:
+    """Rows of the sources in shard ``shard`` of ``shards``."""
+    return range(shard * images // shards, (shard + 1) * images // shards)
+
+
+def plan_generative(sources: range, variants: int, bank_seed: int) -> Plan:
+    """New views of single images: ``variants`` a source."""
+    rows = []
+    for source in sources:
+        for variant in range(variants):
+            draw = _draw(bank_seed, source, GENERATIVE, variant)
+            rows.append((source, -1, 1.0, variant, draw.integers(_SEEDS)))
+    return _plan(rows)
+
+
+def plan_interpolated(sources: range, images: int, alphas: tuple[float, ...] | UniformAlphas, bank_seed: int) -> Plan:
+    """Images between a source and another random image, drawn anew for every image.
+
+    Args:
+        sources: rows to start from.
+        images: of the whole train split, where partners are drawn.
+        alphas: weights of the source, one image each; or a range to draw one from.
+        bank_seed: of the bank.
+
+    Raises:
+        UserError: there is no other image.
+    """
+    count = 1 if isinstance(alphas, UniformAlphas) else len(alphas)
+    if count and images < 2:
+        raise UserError("an image between two needs two: the train split holds one; set the bank's alphas: []")
+    rows = []
+    for source in sources:
+        for variant in range(count):
+            draw = _draw(bank_seed, source, INTERPOLATED, variant)
+            partner = draw.integers(images - 1)
+            alpha = draw.uniform(*alphas.uniform) if isinstance(alphas, UniformAlphas) else alphas[variant]
+            rows.append((source, partner + (partner >= source), alpha, variant, draw.integers(_SEEDS)))
+    return _plan(rows)
+
+
+def _draw(bank_seed: int, source: int, kind: str, variant: int) -> np.random.Generator:
+    return np.random.default_rng([bank_seed, source, _STREAMS[kind], variant])
+
+
+def _plan(rows: list[tuple[int, int, float, int, int]]) -> Plan:
+    source, partner, alpha, variant, seed = zip(*rows) if rows else [()] * 5
+    return Plan(
+        np.array(source, np.int64),
+        np.array(partner, np.int64),
+        np.array(alpha, np.float32),
+        np.array(variant, np.int32),
+        np.array(seed, np.int64),
+    )

@@ -1,0 +1,15 @@
+"""The exponential moving average of the weights, which is what gets saved."""
+
+import torch
+from torch import nn
+
+
+def warmed_decay(decay: float, step: int) -> float:
+    """Decay at a step: at first the average follows the weights closely, so that it forgets their random start."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * model."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)

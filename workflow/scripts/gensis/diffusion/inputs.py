@@ -1,0 +1,112 @@
+"""What the denoiser and the autoencoder learn from: pixels in [-1, 1], or the latents of a frozen autoencoder."""
+
+import math
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL
+
+from gensis.augment.resample import resize
+from gensis.errors import UserError
+from gensis.images.reading import Images
+
+_BLOCK = 64
+
+
+class Inputs(Protocol):
+    """Equal-sized inputs, by row."""
+
+    shape: tuple[int, int, int]
+    """(channels, side, side)."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """float32 (n, *shape) on the device, for int64 (n,) rows on the CPU."""
+
+
+class Pixels:
+    """Images resized to squares, in [-1, 1]."""
+
+    def __init__(self, images: Images, image_px: int):
+        self.images = images
+        self.image_px = image_px
+        self.shape = (3, image_px, image_px)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Inputs."""
+        return resize(self.images.batch(rows), self.image_px) / 127.5 - 1
+
+
+class Latents:
+    """Latents computed as they are needed."""
+
+    def __init__(self, pixels: Pixels, vae: AutoencoderKL):
+        self.pixels = pixels
+        self.vae = vae
+        self.shape = tuple(self.batch(torch.tensor([0])).shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Inputs."""
+        return encode(self.vae, self.pixels.batch(rows))
+
+
+class HeldLatents:
+    """Latents computed once and held on the device."""
+
+    def __init__(self, latents: Latents):
+        self.shape = latents.shape
+        blocks = torch.arange(len(latents)).split(_BLOCK)
+        self.tensor = torch.cat([latents.batch(rows) for rows in blocks])
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Inputs."""
+        return self.tensor[rows.to(self.tensor.device)]
+
+
+def latents_of(pixels: Pixels, vae: AutoencoderKL, memory_gb: float) -> Latents | HeldLatents:
+    """The latents of all images, held on the device if they take up to ``memory_gb``."""
+    latents = Latents(pixels, vae)
+    size_gb = 4 * len(latents) * math.prod(latents.shape) / 1e9
+    return HeldLatents(latents) if size_gb <= memory_gb else latents
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
+    """Latents of pixels (B, 3, H, W) in [-1, 1]: the mode of the posterior, shifted and scaled to unit variance."""
+    latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode().float()
+    return (latents - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
+
+
+def checked_px(image_px: int | str) -> int:
+    """The side in pixels, which a study has resolved.
+
+    Raises:
+        UserError: it is still ``auto``.
+    """
+    if image_px == "auto":
+        raise UserError("image_px is 'auto', which only a study resolves: give a number in --config")
+    return image_px
+
+
+def check_halvings(inputs: Inputs, halvings: int) -> None:
+    """Refuse inputs that the denoiser's levels cannot halve without a rest.
+
+    Raises:
+        UserError: as said.
+    """
+    side = inputs.shape[1]
+    if side % 2**halvings:
+        raise UserError(
+            f"the diffusion model's inputs have a side of {side}, which cannot be halved {halvings} times: "
+            "choose another diffusion.image_px, or fewer diffusion.channels"
+        )

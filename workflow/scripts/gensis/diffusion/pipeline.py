@@ -1,0 +1,157 @@
+"""The diffusion model as one diffusers pipeline: embeddings in, images out.
+
+A copy of this file lies in every saved model, where `DiffusionPipeline.from_pretrained(DIR, custom_pipeline=DIR,
+trust_remote_code=True)` finds it; therefore it imports nothing of gensis.
+"""
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch.nn.functional import normalize
+
+_NEARLY_PARALLEL = 1e-4
+
+
+def slerp(first: torch.Tensor, second: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """Spherical interpolation (Shoemake 1985); ``alpha`` weights the FIRST.
+
+    Args:
+        first: float (B, D) unit vectors, the result at alpha 1.
+        second: float (B, D) unit vectors, the result at alpha 0.
+        alpha: float (B,) in [0, 1].
+
+    Returns:
+        float (B, D) unit vectors on the shorter great circle; between opposite vectors, on one of the many.
+    """
+    cosine = (first * second).sum(1, keepdim=True)
+    across = second - cosine * first
+    sine = across.norm(dim=1, keepdim=True)
+    # Of (anti)parallel vectors `across` is rounding error: any direction at right angles to the first will do.
+    axis = torch.zeros_like(first).scatter_(1, first.abs().argmin(1, keepdim=True), 1.0)
+    other = axis - (axis * first).sum(1, keepdim=True) * first
+    direction = normalize(torch.where(sine < _NEARLY_PARALLEL, other, across), dim=1)
+    angle = torch.atan2(sine, cosine) * (1 - alpha).unsqueeze(1)
+    return angle.cos() * first + angle.sin() * direction
+
+
+def to_conditions(embeddings: torch.Tensor) -> torch.Tensor:
+    """Float (B, D) embeddings to what the denoiser sees: L2-normalised, times sqrt(D), so of unit mean square.
+
+    Zeros stay zeros: the null condition.
+    """
+    return normalize(embeddings.float(), dim=1) * embeddings.shape[1] ** 0.5
+
+
+class GenSISPipeline(DiffusionPipeline):
+    """Paints images from embeddings, or between the embeddings of two images.
+
+    Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding; `scheduler`; and `vae`, an
+    AutoencoderKL, if the denoiser works in latents.
+    """
+
+    _optional_components = ["vae"]
+
+    def __init__(
+        self, denoiser: UNet2DConditionModel, scheduler: SchedulerMixin, vae: AutoencoderKL | None = None
+    ) -> None:
+        super().__init__()
+        self.register_modules(denoiser=denoiser, scheduler=scheduler, vae=vae)
+
+    @property
+    def embedding_width(self) -> int:
+        """D: values of an embedding."""
+        return self.denoiser.config.projection_class_embeddings_input_dim
+
+    @property
+    def noise_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the noise that one image starts from."""
+        side = self.denoiser.config.sample_size
+        return self.denoiser.config.in_channels, side, side
+
+    @property
+    def image_px(self) -> int:
+        """Side of the painted images in pixels."""
+        halvings = len(self.vae.config.block_out_channels) - 1 if self.vae is not None else 0
+        return self.denoiser.config.sample_size * 2**halvings
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        embeddings: torch.Tensor,
+        partner_embeddings: torch.Tensor | None = None,
+        alpha: torch.Tensor | float | None = None,
+        guidance: float = 2.0,
+        num_inference_steps: int = 50,
+        noise: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
+        output_type: str = "uint8",
+    ) -> torch.Tensor | list[Image.Image]:
+        """Paint one image from each embedding.
+
+        Args:
+            embeddings: float (B, D), as the encoder gives them: they are normalised here.
+            partner_embeddings: float (B, D): paint between the two by SLERP instead.
+            alpha: weight of `embeddings` against their partners, in [0, 1]: float or (B,).
+            guidance: 1 is the plain conditional prediction; above 1 leads away from the unconditional one.
+            num_inference_steps: steps of the sampler.
+            noise: float (B, *noise_shape) of unit variance; drawn from `generator` if absent.
+            generator: source of the noise; torch's global one if absent.
+            output_type: ``uint8`` for a tensor (B, 3, H, W) on the device, ``pil`` for a list of images.
+        """
+        device = self.denoiser.device
+        embeddings = normalize(embeddings.to(device, torch.float32), dim=1)
+        if partner_embeddings is not None:
+            partners = normalize(partner_embeddings.to(device, torch.float32), dim=1)
+            alpha = torch.as_tensor(alpha, dtype=torch.float32, device=device).expand(len(embeddings))
+            embeddings = slerp(embeddings, partners, alpha)
+        if noise is None:
+            noise = randn_tensor((len(embeddings), *self.noise_shape), generator, device)
+        sample = noise.to(device, torch.float32)
+        conditions = to_conditions(embeddings)
+        for timestep in self._timesteps(num_inference_steps):
+            prediction = self.predict(sample, timestep, conditions, guidance)
+            sample = self.scheduler.step(prediction, timestep, sample).prev_sample
+        pixels = self._decode(sample).float().clamp(-1, 1)
+        images = ((pixels + 1) * 127.5).round().to(torch.uint8)
+        if output_type == "uint8":
+            return images
+        return [Image.fromarray(image) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+
+    def predict(
+        self, sample: torch.Tensor, timestep: torch.Tensor, conditions: torch.Tensor, guidance: float
+    ) -> torch.Tensor:
+        """The denoiser's output with classifier-free guidance (Ho and Salimans 2022), float32 as ``sample``.
+
+        Args:
+            sample: float32 (B, C, h, w), noisy.
+            timestep: scalar.
+            conditions: float (B, D), see `to_conditions`.
+            guidance: see `__call__`; 1 costs one forward pass an image, other values two in one batch.
+        """
+        inputs = sample.to(self.denoiser.dtype)
+        conditions = conditions.to(self.denoiser.dtype)
+        if guidance == 1:
+            return self.denoiser(inputs, timestep, None, class_labels=conditions).sample.float()
+        both = torch.cat([conditions, torch.zeros_like(conditions)])
+        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, None, class_labels=both).sample.float()
+        conditional, unconditional = output.chunk(2)
+        return unconditional + guidance * (conditional - unconditional)
+
+    def _timesteps(self, steps: int) -> torch.Tensor:
+        """Prepare the scheduler. Its numbers stay on the CPU, so that no step waits for the device."""
+        if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
+            # Equal steps that end at 0; the default spends its last one on the thousandth before 0.
+            self.scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
+        else:
+            self.scheduler.set_timesteps(steps)
+        return self.scheduler.timesteps
+
+    def _decode(self, sample: torch.Tensor) -> torch.Tensor:
+        """Pixels (B, 3, H, W) in [-1, 1] from what was denoised."""
+        if self.vae is None:
+            return sample
+        latents = sample / self.vae.config.scaling_factor + (self.vae.config.shift_factor or 0)
+        return self.vae.decode(latents.to(self.vae.dtype)).sample

@@ -1,0 +1,90 @@
+"""Training the diffusion model: one step, and all that it changes."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from gensis.diffusion.average import update_average, warmed_decay
+from gensis.diffusion.denoiser import create_denoiser
+from gensis.diffusion.descent import Descent
+from gensis.diffusion.inputs import Inputs, Pixels
+from gensis.diffusion.objective import add_noise, make_scheduler
+from gensis.diffusion.pipeline import to_conditions
+from gensis.settings.diffusion import Diffusion
+from gensis.training.distributed import World
+
+HISTORY_ROWS = 100
+
+
+class DiffusionTrainer:
+    """The denoiser, its average and the optimizer. A `training.loop.Task`."""
+
+    def __init__(
+        self,
+        settings: Diffusion,
+        inputs: Inputs,
+        embeddings: torch.Tensor,
+        device: torch.device,
+        world: World,
+        seed: int,
+    ):
+        """Build everything at its initial value, which depends on ``seed`` alone.
+
+        Args:
+            settings: of the stage.
+            inputs: pixels or latents of the train split.
+            embeddings: float32 (N, D) on the CPU, one an input.
+            device: where to train.
+            world: this process among all.
+            seed: of initialisation.
+        """
+        torch.manual_seed(seed)
+        self.settings, self.inputs, self.embeddings, self.device = settings, inputs, embeddings, device
+        self.scheduler = make_scheduler(settings.objective, in_pixels=isinstance(inputs, Pixels))
+        self.denoiser = create_denoiser(settings, inputs.shape, embeddings.shape[1]).to(device)
+        self.average = copy.deepcopy(self.denoiser).requires_grad_(False)
+        self.parallel_denoiser = world.parallel(self.denoiser)
+        self.descent = Descent(self.denoiser, settings.learning_rate, settings.warmup_steps)
+        self.total_steps = settings.steps
+        self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
+        self.batch_size = max(settings.batch_size // world.size, 1)
+        self.images_per_step = self.batch_size * world.size
+
+    def step(self, step: int) -> dict[str, torch.Tensor]:
+        """One step of training; scalars for the history."""
+        # With replacement: any batch size fits any number of images, and resuming needs no state.
+        rows = torch.randint(len(self.inputs), (self.batch_size,))
+        conditions = to_conditions(self.embeddings[rows].to(self.device))
+        conditions = drop(conditions, self.settings.conditioning_dropout)
+        noised = add_noise(self.inputs.batch(rows), self.scheduler)
+        with self._autocast():
+            output = self.parallel_denoiser(noised.noisy, noised.timesteps, None, class_labels=conditions).sample
+        loss = nn.functional.mse_loss(output.float(), noised.target)
+        figures = self.descent.step(loss, step)
+        update_average(self.average, self.denoiser, warmed_decay(self.settings.ema_decay, step))
+        return {"loss": loss, **figures}
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Task."""
+        return {
+            "denoiser": self.denoiser.state_dict(),
+            "average": self.average.state_dict(),
+            "descent": self.descent.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See Task."""
+        self.denoiser.load_state_dict(state["denoiser"])
+        self.average.load_state_dict(state["average"])
+        self.descent.load_state_dict(state["descent"])
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+
+
+def drop(conditions: torch.Tensor, probability: float) -> torch.Tensor:
+    """Conditions (B, D) of which each is replaced by zeros, the null condition, with some probability."""
+    kept = torch.rand(len(conditions), 1, device=conditions.device) >= probability
+    return conditions * kept

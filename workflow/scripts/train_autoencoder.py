@@ -1,0 +1,58 @@
+"""Train an AutoencoderKL on the images of a train split, and publish it in diffusers' layout."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from gensis import command
+from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.provenance import provenance
+from gensis.diffusion.autoencoder import FORMAT, scale_latents
+from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
+from gensis.diffusion.inputs import Pixels, checked_px
+from gensis.images.index import read_index
+from gensis.images.reading import open_images
+from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.runtime import Runtime
+from gensis.training.checkpoints import CheckpointFolder, fingerprint
+from gensis.training.device import choose_device, device_name
+from gensis.training.distributed import start_world
+from gensis.training.loop import train, train_and_publish, write_history
+
+log = logging.getLogger("train_autoencoder")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Train, resume or only publish."""
+    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    settings = AutoencoderTraining.model_validate(arguments.config)
+    image_px = checked_px(settings.image_px)
+    inputs = {"train": content_id(arguments.train)}
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, world.size)
+    folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key)
+
+    def make(target: Path) -> None:
+        images = open_images(read_index(arguments.train), device, arguments.runtime.memory_gb, arguments.threads)
+        pixels = Pixels(images, image_px)
+        trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed)
+        history = train(trainer, folder, world, device, arguments.seed, arguments.runtime.checkpoint_seconds)
+        if world.is_first:
+            write_history(target / "history.csv", history)
+            scale_latents(trainer.vae, pixels)
+            trainer.vae.save_pretrained(target)
+            record = provenance(
+                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started
+            )
+            weights = content_id(target / "diffusion_pytorch_model.safetensors")
+            write_json(target / "provenance.json", record | {"weights": weights})
+
+    train_and_publish(folder, world, arguments.output, make)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the autoencoder")
+    command.run(main, parser.parse_args())

@@ -1,0 +1,87 @@
+"""Train a diffusion model that paints images from their embeddings, and publish it as a diffusers pipeline."""
+
+import argparse
+import logging
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from gensis import command
+from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.provenance import provenance
+from gensis.diffusion import pipeline
+from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
+from gensis.diffusion.inputs import Inputs, Pixels, check_halvings, checked_px, latents_of
+from gensis.diffusion.trainer import DiffusionTrainer
+from gensis.images.embeddings import read_embeddings
+from gensis.images.index import Index, read_index
+from gensis.images.matching import features_id, features_of
+from gensis.images.reading import open_images
+from gensis.settings.diffusion import Diffusion
+from gensis.settings.runtime import Runtime
+from gensis.training.checkpoints import CheckpointFolder, fingerprint
+from gensis.training.device import choose_device, device_name
+from gensis.training.distributed import start_world
+from gensis.training.loop import train, train_and_publish, write_history
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+log = logging.getLogger("train_diffusion")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Train, resume or only publish."""
+    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    settings = Diffusion.model_validate(arguments.config)
+    index = read_index(arguments.train)
+    features = features_of(index, read_embeddings(arguments.embeddings))
+    vae = load_autoencoder(arguments.autoencoder, device) if arguments.autoencoder else None
+    inputs = {"train": content_id(arguments.train), "embeddings": features_id(features)}
+    if vae:
+        inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, world.size)
+    folder = CheckpointFolder(arguments.checkpoints, "diffusion", key)
+
+    def make(target: Path) -> None:
+        learnt_from = open_inputs(arguments, settings, index, vae, device)
+        trainer = DiffusionTrainer(settings, learnt_from, torch.from_numpy(features), device, world, arguments.seed)
+        history = train(trainer, folder, world, device, arguments.seed, arguments.runtime.checkpoint_seconds)
+        if world.is_first:
+            write_history(target / "history.csv", history)
+            pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae).save_pretrained(target)
+            shutil.copyfile(pipeline.__file__, target / "pipeline.py")
+            record = provenance(
+                "gensis-diffusion/1", arguments.config, inputs, arguments.seed, device_name(device), arguments.started
+            )
+            record |= {
+                "embedding_width": features.shape[1],
+                "image_px": settings.image_px,
+                "outside_weights": vae is not None and not is_our_own(arguments.autoencoder),
+                "weights": content_id(target / "denoiser" / WEIGHTS),
+            }
+            write_json(target / "provenance.json", record)
+
+    train_and_publish(folder, world, arguments.output, make)
+
+
+def open_inputs(
+    arguments: argparse.Namespace, settings: Diffusion, index: Index, vae: AutoencoderKL | None, device: torch.device
+) -> Inputs:
+    """What the denoiser learns from: pixels, or latents if there is an autoencoder."""
+    images = open_images(index, device, arguments.runtime.memory_gb, arguments.threads)
+    pixels = Pixels(images, checked_px(settings.image_px))
+    inputs = latents_of(pixels, vae, arguments.runtime.memory_gb) if vae else pixels
+    check_halvings(inputs, len(settings.channels) - 1)
+    return inputs
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
+    parser.add_argument("--autoencoder", type=Path, help="folder of an AutoencoderKL, to work in its latents")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the diffusion model")
+    command.run(main, parser.parse_args())
