@@ -34,6 +34,7 @@ def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
     assert (mean.low, mean.high) == pytest.approx((0.51, 0.71))
     assert mean.deviation == pytest.approx(0.002 / 2**0.5)
     assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run.scores)
+    assert "<td>0.333</td>" in all_encoders(run.scores)  # chance has no spread
 
 
 def test_every_line_of_the_summary_can_be_unfolded(run: Run) -> None:

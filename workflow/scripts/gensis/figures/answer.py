@@ -71,7 +71,8 @@ def claim(scores: Scores, subject: str, dataset: str, column: Column) -> str:
     verdict = "evidence of a difference" if p < 0.05 else "not evidence of a difference"
     return (
         f"{observed} on average, higher with {higher} of {len(shared)} seeds "
-        f"(two-sided sign test over seeds, p = {p:.3f}): {verdict} on these images."
+        f"(two-sided sign test over seeds, p = {p:.3f}, not corrected for several comparisons): "
+        f"{verdict} on these images."
     )
 
 
@@ -87,7 +88,7 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     sentences = [f"Protocol: {names}."] if names else []
     # Without a test split all images of the data set are trained on; another data set is unseen nonetheless.
     if any(e.transductive for e in found) and dataset == run.study.pretraining.dataset:
-        sentences.append("Transductive: the encoders saw the test images, unlabelled, in pre-training.")
+        sentences.append("Transductive: the trained encoders saw the test images, unlabelled, in pre-training.")
     return " ".join(sentences)
 
 

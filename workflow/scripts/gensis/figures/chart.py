@@ -8,7 +8,7 @@ from gensis.figures.choice import evenly
 from gensis.figures.markup import text
 
 WIDTH, HEIGHT = 440, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 18, 40
 MAX_POINTS = 300
 COLOURS = 6
 
@@ -102,7 +102,7 @@ def _axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[str]:
 def _level(x: Axis, y: Axis, label: str, value: float) -> str:
     return (
         f'<path class="level" d="M{LEFT} {y.px(value):.1f}H{WIDTH - RIGHT}"/>'
-        f'<text x="{WIDTH - RIGHT - 2}" y="{y.px(value) + 13:.1f}" text-anchor="end">{text(label)}</text>'
+        f'<text x="{WIDTH - RIGHT - 2}" y="{y.px(value) - 4:.1f}" text-anchor="end">{text(label)}</text>'
     )
 
 

@@ -99,7 +99,7 @@ pre {
 .charts .axis { stroke: var(--quiet); }
 .charts .grid { stroke: var(--rule); }
 .charts .level { stroke: var(--quiet); stroke-dasharray: 2 3; }
-polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+polyline { fill: none; stroke-width: 1.5; opacity: .85; stroke-linejoin: round; }
 .dashed { stroke-dasharray: 5 3; }
 .line0 { stroke: var(--line0); } .line1 { stroke: var(--line1); } .line2 { stroke: var(--line2); }
 .line3 { stroke: var(--line3); } .line4 { stroke: var(--line4); } .line5 { stroke: var(--line5); }

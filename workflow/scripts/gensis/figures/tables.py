@@ -8,7 +8,7 @@ from gensis.figures.scores import Mean, Scores
 
 def all_encoders(scores: Scores) -> str:
     """A table a data set: the metrics that matter, averaged over seeds."""
-    several = any(mean.deviation == mean.deviation for mean in _means(scores))
+    several = any(mean.deviation > 0 for mean in _means(scores))
     caption = "Below each value: 95 % interval from resampling the tested groups" + (
         ", averaged over seeds, and ± standard deviation over seeds. " if several else ". "
     )
@@ -40,7 +40,7 @@ def _cell(mean: Mean | None) -> str:
     if mean is None:
         return ABSENT
     below = [] if math.isnan(mean.low + mean.high) else [f"{mean.low:.3f} to {mean.high:.3f}"]
-    if not math.isnan(mean.deviation):
+    if mean.deviation > 0:  # neither a single seed (NaN) nor what no seed changes, such as chance
         below.append(f"± {mean.deviation:.3f}")
     return f"{mean.value:.3f}" + "".join(f"<small>{line}</small>" for line in below)
 
