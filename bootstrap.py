@@ -107,7 +107,7 @@ def install():
     python = VENV_PYTHON if usable else find_python()
     if shutil.disk_usage(str(VENV if VENV.is_dir() else ROOT)).free < NEEDED_BYTES:
         sys.exit(f"error: less than 10 GB free for {VENV}: clear some, or make .venv a link to a larger disk")
-    print(f"Installing into {VENV}: downloads about 6 GB, once (progress: {LOG})", flush=True)
+    print(f"Installing into {VENV}: about 3 GB to download and 6 GB on disk, once (log: {LOG})", flush=True)
     if not usable and subprocess.call([python, "-m", "venv", "--clear", "--without-pip", str(VENV)]) != 0:
         sys.exit(f"error: {python} could not make {VENV}, see above: repair that, or put another Python on PATH")
     STAMP.write_text(UNFINISHED)  # a killed installation: the next call starts from an empty .venv

@@ -1,0 +1,81 @@
+"""All ways to install the pipeline give the same versions, and no file ties it to one package host."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+ENVS = ROOT / "envs"
+FILES = sorted(path.name for path in ENVS.iterdir())
+
+
+def pins(name: str) -> dict[str, str]:
+    """Versions in a requirements file by package; fails at a line that is neither a pin, a comment nor an include."""
+    result = {}
+    for line in (ENVS / name).read_text().splitlines():
+        if line and not line.startswith(("#", "-r ")):
+            package, version = re.fullmatch(r'([\w.-]+)==([\w.]+)(?:; sys_platform == "linux")?', line).groups()
+            result[package] = version
+    return result
+
+
+DIRECT = pins("requirements.txt") | pins("requirements-dev.txt")
+ALL = pins("constraints.txt")
+
+
+@pytest.mark.parametrize("package", DIRECT)
+def test_the_pinned_version_is_the_installed_one(package):
+    assert importlib.metadata.version(package).split("+")[0] == DIRECT[package]
+
+
+def test_constraints_hold_every_direct_pin():
+    assert DIRECT.items() <= ALL.items()
+
+
+def test_constraints_hold_all_that_the_direct_dependencies_pull_in():
+    pulled_in, waiting = set(), list(DIRECT)
+    while waiting:
+        package = waiting.pop()
+        pulled_in.add(normal(package))
+        waiting += [name for name in needs(package) if normal(name) not in pulled_in]
+    assert pulled_in <= {normal(package) for package in ALL}
+
+
+def needs(package: str) -> list[str]:
+    """Names of installed packages that a package requires here, whatever the extra."""
+    requirements = importlib.metadata.requires(package) or []
+    names = [re.match(r"[\w.-]+", text).group() for text in requirements if "extra ==" not in text]
+    installed = {normal(found.name) for found in importlib.metadata.distributions()}
+    return [name for name in names if normal(name) in installed]
+
+
+def normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def test_pyproject_reads_its_dependencies_from_the_requirements():
+    assert 'dependencies = { file = "envs/requirements.txt" }' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_conda_states_no_versions_but_those_of_the_requirements():
+    python, pip, from_pip = yaml.safe_load((ENVS / "environment.yaml").read_text())["dependencies"]
+    supported = re.search(r'requires-python = "(.*)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert python == f"python {supported}"
+    assert pip == "pip"
+    assert from_pip == {"pip": ["-r requirements-dev.txt", "-c constraints.txt"]}
+
+
+def test_the_container_states_no_versions_but_those_of_the_requirements():
+    recipe = (ENVS / "Containerfile").read_text()
+    assert re.findall("pip install.*", recipe) == [
+        "pip install --no-cache-dir -r /envs/requirements.txt -c /envs/constraints.txt"
+    ]
+    assert "==" not in recipe
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_package_host_is_named(name):
+    assert not re.search(r"://|index-url|find-links|trusted-host", (ENVS / name).read_text())

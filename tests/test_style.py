@@ -1,0 +1,31 @@
+"""The repository passes its own style checks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def check(*command: str) -> None:
+    """Run a checker on the repository; fails with what it says."""
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def test_python_passes_ruff():
+    check("ruff", "check", "--no-cache", ".")
+
+
+def test_python_is_formatted():
+    check("ruff", "format", "--check", "--no-cache", ".")
+
+
+def test_rules_are_formatted():
+    check("snakefmt", "--check", "Snakefile", "workflow/rules")
+
+
+def test_rules_pass_snakemakes_linter():
+    check(sys.executable, "-m", "snakemake", "--lint", "--configfile", "config/demo.yaml")
