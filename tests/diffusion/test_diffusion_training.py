@@ -28,20 +28,24 @@ def embeddings():
     return torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.mark.parametrize(("objective", "steps"), [("flow", 250), ("epsilon", 350)])
-def test_images_are_painted_back_from_their_own_embeddings(train_tsv, embeddings, tmp_path, objective, steps):
-    settings = {"channels": (16, 32), "steps": steps, "batch_size": 32, "ema_decay": 0.98, "objective": objective}
-    trainer = make_trainer(train_tsv, embeddings, **settings)
+@pytest.mark.parametrize(
+    ("objective", "steps", "sampling_steps", "share"), [("flow", 200, 5, 0.3), ("epsilon", 300, 25, 0.65)]
+)
+def test_images_are_painted_back_from_their_own_embeddings(
+    train_tsv, embeddings, tmp_path, objective, steps, sampling_steps, share
+):
+    settings = {"channels": (16, 32), "steps": steps, "batch_size": 32, "ema_decay": 0.98, "learning_rate": 4e-3}
+    trainer = make_trainer(train_tsv, embeddings, objective=objective, **settings)
     with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
         history = train(trainer, folder, World(), CPU, 0, 1000)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
     noise = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    painted = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
+    painted = pipeline(embeddings, guidance=1, num_inference_steps=sampling_steps, noise=noise).float()
     images = trainer.inputs.images.batch(torch.arange(8)).float()
     error = (painted - images).square().mean().sqrt()
     error_of_others = torch.stack([(painted.roll(by, 0) - images).square().mean() for by in range(1, 8)]).mean().sqrt()
-    assert error < 0.6 * error_of_others
+    assert error < share * error_of_others
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

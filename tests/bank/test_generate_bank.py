@@ -1,0 +1,141 @@
+"""The three scripts one after the other, as the workflow runs them: autoencoder, diffusion in its latents, bank."""
+
+import json
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from diffusers import AutoencoderKL
+from gensis.artifacts.files import read_json
+from gensis.artifacts.tables import read_table
+from gensis.images.codec import PNG, decode
+from gensis.images.store import Store
+from gensis.ssl.bank_images import open_bank
+
+from tests.diffusion.tiny import CPU, UNET, run_script, write_dataset, write_features
+
+IMAGES, PX, WIDTH = 10, 16, 6
+AUTOENCODER = {"image_px": PX, "channels": [8, 8], "latent_channels": 2, "steps": 3, "batch_size": 4}
+DIFFUSION = {"image_px": PX, **UNET, "steps": 3, "batch_size": 4}
+BANK = {"encoder": "dino", "variants": 2, "guidance": 1.5, "sampling_steps": 2, "alphas": {"uniform": [0.3, 0.7]}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    train = write_dataset(folder / "images", IMAGES, PX, units=2)
+    features = write_features(folder / "part-0000.h5", train, WIDTH)
+    training = ("--train", train, "--checkpoints", folder / "checkpoints", "--runtime", "{}", "--seed", 0, "--gpus", 0)
+    run_script("train_autoencoder", *training, "--config", json.dumps(AUTOENCODER), "--output", folder / "autoencoder")
+    diffusion = (
+        *("--config", json.dumps(DIFFUSION), "--embeddings", features, "--autoencoder", folder / "autoencoder"),
+        *("--output", folder / "diffusion"),
+    )
+    run_script("train_diffusion", *training, *diffusion)
+    given = SimpleNamespace(folder=folder, train=train, features=features, training=training, diffusion=diffusion)
+    for shards in (1, 3):
+        for shard in range(shards):
+            paint(given, BANK, shard, shards, folder / f"bank-{shards}")
+    return given
+
+
+def paint(made, config, shard, shards, bank, *more, status=0):
+    return run_script(
+        "generate_bank",
+        *("--config", json.dumps(config), "--train", made.train, "--embeddings", made.features, "--seed", 9),
+        *("--diffusion", made.folder / "diffusion", "--shard", shard, "--shards", shards),
+        *("--generative", bank / f"generative-{shard:04d}.h5"),
+        *("--interpolated", bank / f"interpolated-{shard:04d}.h5", *more),
+        status=status,
+    )
+
+
+def images_of(bank, kind):
+    images = []
+    for path in sorted(bank.glob(f"{kind}-*.h5")):
+        with Store(path) as store:
+            images += store.read(0, len(store))
+    return images
+
+
+def test_autoencoder_folder_is_complete(made):
+    folder = made.folder / "autoencoder"
+    assert AutoencoderKL.from_pretrained(folder, low_cpu_mem_usage=False).config.scaling_factor != 1
+    assert read_json(folder / "provenance.json")["format"] == "gensis-autoencoder/1"
+    assert float(read_table(folder / "history.csv", ",")[-1]["loss"]) > 0
+
+
+def test_diffusion_folder_is_complete(made):
+    folder = made.folder / "diffusion"
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "model_index.json",
+        "pipeline.py",
+        "history.csv",
+        "provenance.json",
+        "scheduler/scheduler_config.json",
+        *(
+            f"{part}/{name}"
+            for part in ("denoiser", "vae")
+            for name in ("config.json", "diffusion_pytorch_model.safetensors")
+        ),
+    }
+    record = read_json(folder / "provenance.json")
+    assert record["format"] == "gensis-diffusion/1"
+    assert (record["embedding_width"], record["image_px"], record["outside_weights"]) == (WIDTH, PX, False)
+    assert set(record["inputs"]) == {"train", "embeddings", "autoencoder"}
+
+
+def test_a_finished_training_is_published_again(made):
+    log = run_script("train_diffusion", *made.training, *made.diffusion[:-1], made.folder / "again")
+    assert "published again" in log
+    first, again = (read_json(made.folder / name / "provenance.json") for name in ("diffusion", "again"))
+    assert first == again
+
+
+@pytest.mark.parametrize("kind", ["generative", "interpolated"])
+def test_number_of_shards_changes_no_byte_of_an_image(made, kind):
+    whole = images_of(made.folder / "bank-1", kind)
+    assert len(whole) == IMAGES * (2 if kind == "generative" else 1)
+    assert whole == images_of(made.folder / "bank-3", kind)
+    assert all(image.startswith(PNG) and decode(image).shape == (PX, PX, 3) for image in whole)
+
+
+def test_store_says_what_it_holds(made):
+    with h5py.File(made.folder / "bank-1" / "interpolated-0000.h5") as file:
+        assert file.attrs["kind"] == "interpolated"
+        assert (file.attrs["bank_seed"], file.attrs["guidance"], file.attrs["sampling_steps"]) == (9, 1.5, 2)
+        assert file.attrs["image_px"] == PX
+        record = json.loads(file.attrs["provenance"])
+        assert record["format"] == "gensis-bank/1"
+        assert record["inputs"]["diffusion"] == read_json(made.folder / "diffusion" / "provenance.json")["weights"]
+        assert {"source", "partner", "alpha", "variant", "seed"} < set(file)
+        assert np.all((file["alpha"][:] >= 0.3) & (file["alpha"][:] <= 0.7))
+
+
+def test_retraining_finds_each_sources_images(made):
+    bank = open_bank(made.folder / "bank-3", "generative", IMAGES, CPU, 1.0, 1)
+    assert bank.first.diff().tolist() == [2] * IMAGES
+    assert bank.images.shape == (3, PX, PX)
+
+
+def test_kinds_that_the_settings_leave_empty_give_empty_stores(made, tmp_path):
+    paint(made, BANK | {"variants": 0}, 0, 1, tmp_path)
+    with Store(tmp_path / "generative-0000.h5") as store:
+        assert len(store) == 0
+        assert store.column("seed").dtype == np.int64
+    assert open_bank(tmp_path, "generative", IMAGES, CPU, 1.0, 1) is None
+    assert len(open_bank(tmp_path, "interpolated", IMAGES, CPU, 1.0, 1).images) == IMAGES
+
+
+def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tmp_path):
+    other = write_dataset(tmp_path / "other", 4, PX)
+    log = paint(
+        made, BANK, 0, 1, tmp_path, "--embeddings", write_features(tmp_path / "other.h5", other, WIDTH), status=1
+    )
+    assert log.splitlines()[-1].startswith("error: the embeddings hold 4 of the 5 images of train-0000")
+    wide = write_features(tmp_path / "wide.h5", made.train, WIDTH + 1)
+    log = paint(made, BANK, 0, 1, tmp_path, "--embeddings", wide, status=1)
+    assert "paints from embeddings of 6 values, not 7" in log.splitlines()[-1]
+    assert not list(tmp_path.glob("*-0000.h5"))

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
+from gensis.errors import UserError
+from gensis.settings.bank import UniformAlphas
+
+
+def joined(plans):
+    return {name: np.concatenate([plan.columns()[name] for plan in plans]) for name in plans[0].columns()}
+
+
+@pytest.mark.parametrize(("images", "shards"), [(10, 1), (10, 3), (3, 5), (1, 1)])
+def test_shards_divide_the_sources_in_order(images, shards):
+    parts = [shard_sources(images, shard, shards) for shard in range(shards)]
+    assert [row for part in parts for row in part] == list(range(images))
+
+
+@pytest.mark.parametrize("shards", [2, 3, 20])
+def test_number_of_shards_changes_no_image(shards):
+    parts = [shard_sources(13, shard, shards) for shard in range(shards)]
+    alphas = UniformAlphas(uniform=(0.2, 0.8))
+    for make in (lambda part: plan_generative(part, 2, 7), lambda part: plan_interpolated(part, 13, alphas, 7)):
+        whole, divided = make(range(13)).columns(), joined([make(part) for part in parts])
+        for name, column in whole.items():
+            assert column.dtype == divided[name].dtype
+            assert np.array_equal(column, divided[name])
+
+
+def test_columns_are_of_the_documented_types_in_order_of_source_and_variant():
+    plan = plan_generative(range(4, 6), 3, 0)
+    assert {name: column.dtype.str for name, column in plan.columns().items()} == {
+        "source": "<i8",
+        "partner": "<i8",
+        "alpha": "<f4",
+        "variant": "<i4",
+        "seed": "<i8",
+    }
+    assert plan.source.tolist() == [4, 4, 4, 5, 5, 5]
+    assert plan.variant.tolist() == [0, 1, 2, 0, 1, 2]
+    assert (plan.partner == -1).all()
+    assert (plan.alpha == 1).all()
+
+
+def test_a_partner_is_any_other_image_and_never_the_source():
+    plan = plan_interpolated(range(4), 4, (0.5,) * 900, 0)
+    assert (plan.partner != plan.source).all()
+    for source in range(4):
+        counts = np.bincount(plan.partner[plan.source == source], minlength=4)
+        others = np.delete(counts, source)
+        assert counts[source] == 0
+        assert others.min() > 230  # 300 expected, standard deviation 14
+
+
+def test_fixed_alphas_give_one_image_each():
+    plan = plan_interpolated(range(2), 9, (0.3, 0.7), 0)
+    assert np.allclose(plan.alpha, [0.3, 0.7, 0.3, 0.7])
+    assert plan.variant.tolist() == [0, 1, 0, 1]
+
+
+def test_uniform_alphas_fill_their_range():
+    alpha = plan_interpolated(range(2000), 2000, UniformAlphas(uniform=(0.3, 0.7)), 0).alpha
+    assert len(alpha) == 2000
+    assert 0.3 <= alpha.min() < 0.302
+    assert 0.698 < alpha.max() <= np.float32(0.7)
+    assert abs(alpha.mean() - 0.5) < 0.01
+
+
+def test_every_image_has_noise_of_its_own_that_the_bank_seed_decides():
+    generative, interpolated = plan_generative(range(500), 2, 3), plan_interpolated(range(500), 500, (0.5, 0.5), 3)
+    seeds = np.concatenate([generative.seed, interpolated.seed])
+    assert len(np.unique(seeds)) == 2000
+    assert (seeds >= 0).all()
+    assert not np.intersect1d(generative.seed, plan_generative(range(500), 2, 4).seed).size
+
+
+def test_more_variants_leave_the_first_as_they_were():
+    few, many = plan_generative(range(5), 1, 0), plan_generative(range(5), 3, 0)
+    assert np.array_equal(few.seed, many.seed[many.variant == 0])
+
+
+def test_what_the_settings_leave_empty_is_an_empty_plan():
+    for plan in (
+        plan_generative(range(5), 0, 0),
+        plan_interpolated(range(5), 5, (), 0),
+        plan_generative(range(0), 2, 0),
+    ):
+        assert len(plan) == 0
+        assert plan.seed.dtype == np.int64
+    assert len(plan_interpolated(range(1), 1, (), 0)) == 0
+
+
+def test_one_image_alone_has_no_partner():
+    with pytest.raises(UserError, match="needs two"):
+        plan_interpolated(range(1), 1, (0.5,), 0)

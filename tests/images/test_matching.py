@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensis.errors import UserError
+from gensis.images.embeddings import Embeddings
+from gensis.images.index import Index
+from gensis.images.matching import features_id, features_of
+
+FEATURES = np.arange(14, dtype=np.float32).reshape(7, 2)
+EMBEDDINGS = Embeddings(
+    FEATURES, np.array([0, 0, 2, 2, 2, 3, 3], np.int32), ("a", "empty", "b", "test"), np.array(list("abcdefg"), object)
+)
+
+
+def index(*units: tuple[str, int]) -> Index:
+    first_rows = np.cumsum([0] + [count for _, count in units])
+    return Index(Path(), tuple(unit for unit, _ in units), first_rows, ("",) * len(units))
+
+
+def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list():
+    assert np.array_equal(features_of(index(("a", 2), ("b", 3)), EMBEDDINGS), FEATURES[:5])
+    assert np.array_equal(features_of(index(("b", 3), ("a", 2)), EMBEDDINGS), FEATURES[[2, 3, 4, 0, 1]])
+
+
+@pytest.mark.parametrize("unit", [("a", 3), ("empty", 1), ("unknown", 2)])
+def test_a_unit_with_other_images_is_refused(unit):
+    with pytest.raises(UserError, match=f"images of {unit[0]}"):
+        features_of(index(unit), EMBEDDINGS)
+
+
+def test_content_id_depends_on_values_alone():
+    assert features_id(FEATURES) == features_id(FEATURES.copy())
+    assert features_id(FEATURES) == features_id(np.asfortranarray(FEATURES))
+    assert features_id(FEATURES) != features_id(FEATURES + 1)
