@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from gensis.bank.paint import encode_batches, paint_plan
+from gensis.bank.paint import encode_batches, even_batch_size, paint_plan
 from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
@@ -50,6 +50,13 @@ def test_batch_size_changes_at_most_a_grey_level_of_few_values(pipeline):
     one, other = painted(pipeline, plan, 22).astype(int), painted(pipeline, plan, 3).astype(int)
     assert np.abs(one - other).max() <= 1
     assert (one != other).mean() <= 0.001
+
+
+@pytest.mark.parametrize(
+    ("images", "largest", "size"), [(260, 256, 130), (256, 256, 256), (10, 256, 10), (1, 8, 1), (9, 4, 3)]
+)
+def test_batches_are_even(images, largest, size):
+    assert even_batch_size(images, largest) == size
 
 
 def test_an_image_comes_from_its_own_embeddings_alpha_and_noise(pipeline):

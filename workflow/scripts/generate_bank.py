@@ -12,7 +12,7 @@ import torch
 from gensis import command
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.provenance import provenance, to_attribute
-from gensis.bank.paint import Paint, encode_batches, paint_plan
+from gensis.bank.paint import Paint, encode_batches, even_batch_size, paint_plan
 from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
 from gensis.diffusion.loading import load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline
@@ -58,8 +58,8 @@ def main(arguments: argparse.Namespace) -> None:
         "generative": plan_generative(sources, settings.variants, arguments.seed),
         "interpolated": plan_interpolated(sources, len(index), settings.alphas, arguments.seed),
     }
-    # Of the whole bank rather than of the shard: images must not depend on the number of shards.
-    batch_size = min(arguments.runtime.micro_batch, len(index))
+    # From the number of all sources rather than the shard's: images must not depend on the number of shards.
+    batch_size = even_batch_size(len(index), arguments.runtime.micro_batch)
     encode = choose_encoder(index, pipeline.image_px)
     for kind, plan in plans.items():
         batches = paint_plan(

@@ -12,6 +12,12 @@ Paint = Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.
 """(embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, C, h, w)) -> uint8 (B, 3, H, W)."""
 
 
+def even_batch_size(images: int, largest: int) -> int:
+    """Images a batch, at most ``largest``, such that ``images`` fill their batches with the fewest left empty."""
+    batches = -(-images // largest)
+    return -(-images // batches)
+
+
 def paint_plan(
     plan: Plan, embeddings: torch.Tensor, noise_shape: tuple[int, int, int], paint: Paint, batch_size: int
 ) -> Iterator[np.ndarray]:
