@@ -89,3 +89,7 @@ rule bank:
 rule evaluation:
     input:
         f"{RUN}/summary.csv",
+
+
+onsuccess:
+    print(ending(), file=sys.stderr)

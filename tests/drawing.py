@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from gensis.slides.drawing import Kind, Pen, draw_slide, write_pyramid
 
 

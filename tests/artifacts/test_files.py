@@ -1,6 +1,7 @@
 import os
 
 import pytest
+
 from gensis.artifacts.files import content_id, publish_folder, write_json, written_atomically
 from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import read_table, write_table

@@ -2,11 +2,12 @@ import colorsys
 
 import pytest
 import torch
+from torchvision.transforms.v2 import RandomResizedCrop
+from torchvision.transforms.v2 import functional as reference
+
 from gensis.augment.colour import adjust_contrast, colour_matrices, gaussian_blur, recolour, solarize
 from gensis.augment.resample import crop_resize, resize
 from gensis.augment.views import ViewRecipe, boxes, view
-from torchvision.transforms.v2 import RandomResizedCrop
-from torchvision.transforms.v2 import functional as reference
 
 RECIPE = ViewRecipe(
     size_px=16,

@@ -7,13 +7,13 @@ import h5py
 import numpy as np
 import pytest
 from diffusers import AutoencoderKL
+from tests.diffusion.tiny import CPU, UNET, run_script, write_dataset, write_features
+
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.images.codec import PNG, decode
 from gensis.images.store import Store
 from gensis.ssl.bank_images import open_bank
-
-from tests.diffusion.tiny import CPU, UNET, run_script, write_dataset, write_features
 
 IMAGES, PX, WIDTH = 10, 16, 6
 AUTOENCODER = {"image_px": PX, "channels": [8, 8], "latent_channels": 2, "steps": 3, "batch_size": 4}

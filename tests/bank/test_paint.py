@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from tests.diffusion.tiny import UNET
+
 from gensis.bank.paint import encode_batches, even_batch_size, paint_plan
 from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.settings.diffusion import Diffusion
-
-from tests.diffusion.tiny import UNET
 
 IMAGES = 11
 EMBEDDINGS = torch.randn(IMAGES, 6, generator=torch.Generator().manual_seed(0))

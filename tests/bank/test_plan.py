@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
 from gensis.errors import UserError
 from gensis.settings.bank import UniformAlphas

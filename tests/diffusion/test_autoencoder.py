@@ -1,6 +1,8 @@
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from tests.diffusion.tiny import CPU, open_pixels, write_dataset
+
 from gensis.artifacts.files import write_json
 from gensis.diffusion.autoencoder import create_autoencoder, is_our_own, load_autoencoder, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
@@ -10,8 +12,6 @@ from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
 from gensis.training.loop import train
-
-from tests.diffusion.tiny import CPU, open_pixels, write_dataset
 
 TINY = {"channels": (8, 16), "latent_channels": 3, "batch_size": 16, "learning_rate": 3e-3, "warmup_steps": 5}
 

@@ -1,9 +1,10 @@
 import pytest
 import torch
 from diffusers.models.unets.unet_2d_blocks import AttnDownBlock2D, AttnUpBlock2D
+from pydantic import ValidationError
+
 from gensis.diffusion.denoiser import create_denoiser, norm_groups
 from gensis.settings.diffusion import Diffusion
-from pydantic import ValidationError
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 5])

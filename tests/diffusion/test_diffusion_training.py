@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from tests.diffusion.tiny import CPU, UNET, open_pixels, write_dataset
+
 from gensis.diffusion.average import update_average, warmed_decay
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.diffusion.trainer import DiffusionTrainer, drop
@@ -8,8 +10,6 @@ from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
 from gensis.training.loop import train
-
-from tests.diffusion.tiny import CPU, UNET, open_pixels, write_dataset
 
 WIDTH = 12
 

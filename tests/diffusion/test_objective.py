@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from gensis.diffusion.objective import add_noise, make_scheduler
 
 

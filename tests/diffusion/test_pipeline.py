@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from tests.diffusion.tiny import UNET
+
 from gensis.diffusion import pipeline as pipeline_module
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline, to_conditions
 from gensis.settings.diffusion import Diffusion
-
-from tests.diffusion.tiny import UNET
 
 WIDTH = 6
 

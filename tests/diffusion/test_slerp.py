@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
-from gensis.diffusion.pipeline import slerp
 from torch.nn.functional import normalize
+
+from gensis.diffusion.pipeline import slerp
 
 
 def unit_vectors(count: int, width: int, seed: int) -> torch.Tensor:

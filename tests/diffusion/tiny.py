@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from gensis.diffusion.inputs import Pixels
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import Embeddings, write_embeddings

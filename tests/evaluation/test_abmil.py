@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+
 from gensis.evaluation.abmil import GatedAttention, abmil_probabilities
 
 CPU = torch.device("cpu")

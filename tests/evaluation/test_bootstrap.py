@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.metrics import METRICS, accuracy
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.images.embeddings import Embeddings, write_embeddings

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gensis.errors import UserError
 from gensis.evaluation.folds import Unmeasurable, grouped_folds, holdouts
 from gensis.evaluation.protocol import plan
-from hypothesis import given
-from hypothesis import strategies as st
 
 items = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=2, max_size=60)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from gensis.evaluation.knn import knn_probabilities
 
 CPU = torch.device("cpu")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from gensis.errors import UserError
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.linear import STRENGTHS, fit_linear, log_loss
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.linear import STRENGTHS, fit_linear, log_loss
 
 
 def images(seed: int, items: int = 600, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

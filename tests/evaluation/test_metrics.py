@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from gensis.evaluation.metrics import METRICS, chance
 from sklearn import metrics as reference
+
+from gensis.evaluation.metrics import METRICS, chance
 
 
 def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:

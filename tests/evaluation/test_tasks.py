@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure

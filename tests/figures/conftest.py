@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from gensis.figures.run import Run
-
 from tests.figures import tiny
+
+from gensis.figures.run import Run
 
 
 @pytest.fixture

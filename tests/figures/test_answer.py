@@ -4,13 +4,13 @@ import csv
 from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
+from tests.figures import tiny
+
 from gensis.artifacts.tables import write_table
 from gensis.figures.answer import answer, claim, sign_test
 from gensis.figures.run import Run
 from gensis.figures.scores import Column, Score, Scores
-from scipy.stats import binomtest
-
-from tests.figures import tiny
 
 COLUMN = Column("knn", "balanced_accuracy_k20", "k-NN")
 NAN = float("nan")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from tests.figures import tiny
+
 from gensis.figures.bank_grid import ALPHA, bank_grid
 from gensis.figures.run import Run
-from PIL import Image
-
-from tests.figures import tiny
 
 CELL = re.compile(r'<figure><img src="data:image/png;base64,([^"]*)"[^>]*><figcaption>(.*?)</figcaption></figure>')
 

@@ -4,6 +4,7 @@ import math
 import re
 
 import pytest
+
 from gensis.figures.chart import Axis, Line, line_chart
 from gensis.figures.curves import curves
 from gensis.figures.run import Run

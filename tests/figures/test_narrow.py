@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from gensis.figures.page import page
 from gensis.figures.run import Run
 

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.figures import tiny
+
 from gensis.errors import UserError
 from gensis.figures.page import PAPER, page
 from gensis.figures.run import Run
-
-from tests.figures import tiny
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/write_report.py"
 HEADINGS = ["Answer", "All encoders", "What was run", "Slides and their tiles", "The bank", "Training", "Configuration"]

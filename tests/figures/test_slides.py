@@ -4,11 +4,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
+from tests.figures import tiny
+
 from gensis.figures.run import Run
 from gensis.figures.slides import FILL, LONGEST_SIDE_PX, MAX_DRAWN, OUTLINE, SlideView, draw_tiles, read_slide, slides
-from PIL import Image
-
-from tests.figures import tiny
 
 
 def over_white(colour: tuple[int, int, int, int]) -> np.ndarray:

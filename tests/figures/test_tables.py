@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.figures import tiny
+
 from gensis.figures.run import Run
 from gensis.figures.scores import Column, Score, Scores
 from gensis.figures.tables import all_encoders, all_figures
-
-from tests.figures import tiny
 
 
 def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from PIL import Image
+
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.images.codec import encode_png
 from gensis.images.index import write_index
 from gensis.images.store import write_store
 from gensis.settings import load_study
-from PIL import Image
 
 SLIDE_SIDE_LEVEL0, TILE_LEVEL0, DOWNSAMPLE = 4096, 512, 32.0
 COORDS_LEVEL0 = {"slide-a": [(0, 0), (512, 0), (2048, 1024)], "slide-b": [(1024, 3072), (3584, 3584)]}

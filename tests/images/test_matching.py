@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
 from gensis.images.index import Index

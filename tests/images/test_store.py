@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from gensis.errors import UserError
 from gensis.images.codec import decode, encode_jpeg, encode_png
 from gensis.images.embeddings import Embeddings, read_embeddings, write_embeddings

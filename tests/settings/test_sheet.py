@@ -1,4 +1,5 @@
 import pytest
+
 from gensis.errors import UserError
 from gensis.settings.datasets import FilesDataset, SlidesDataset
 from gensis.settings.sheet import read_sheet

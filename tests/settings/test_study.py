@@ -2,6 +2,7 @@ import copy
 import json
 
 import pytest
+
 from gensis.errors import UserError
 from gensis.settings import load_study, stage_json
 from gensis.settings.base import Settings, added, canonical_json

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openslide import OpenSlide
+from tests.drawing import drawn_slide
+
 from gensis.settings.datasets import Tiling
 from gensis.settings.sheet import read_sheet
 from gensis.slides.drawing import draw_slide
 from gensis.slides.reader import Reader
 from gensis.slides.tiling import lay_out
-from openslide import OpenSlide
-
-from tests.drawing import drawn_slide
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from gensis.slides.grid import coverage, tile_origins
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from gensis.slides.grid import coverage, tile_origins
 
 sides = st.integers(1, 3000)
 downsamples = st.floats(1, 9) | st.sampled_from([1.0, 2.0, 4.0, 2.0005])

@@ -2,15 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openslide import OpenSlideError
+from PIL import Image
+from tests.drawing import drawn_slide
+from tests.slides.damage import zero_tiles
+
 from gensis.errors import UserError
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion, Reader, over_white
 from gensis.slides.tiling import in_order
-from openslide import OpenSlideError
-from PIL import Image
-
-from tests.drawing import drawn_slide
-from tests.slides.damage import zero_tiles
 
 
 def test_transparent_pixels_become_white_and_half_transparent_ones_lighter():

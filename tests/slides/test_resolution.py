@@ -1,4 +1,5 @@
 import pytest
+
 from gensis.slides.outcomes import Unusable
 from gensis.slides.resolution import Resolution, plan_reading, slide_resolution
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from gensis.images.codec import decode
-from gensis.images.store import Store
 from openslide import OpenSlide
 from PIL import Image
-
 from tests.drawing import drawn_slide, glass_slide
 from tests.slides.damage import zero_tiles
+
+from gensis.images.codec import decode
+from gensis.images.store import Store
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "workflow" / "scripts" / "tile_slide.py"

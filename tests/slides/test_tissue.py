@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from PIL import Image
+from scipy import ndimage
+
 from gensis.errors import UserError
 from gensis.slides.drawing import draw_slide
 from gensis.slides.tissue import find_tissue, otsu_threshold, read_mask
-from PIL import Image
-from scipy import ndimage
 
 AREA_UM2 = 16.0  # thumbnails at 4 um/px
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import open_images

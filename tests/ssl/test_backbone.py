@@ -3,6 +3,7 @@ import json
 import pytest
 import timm
 import torch
+
 from gensis.errors import UserError
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
 

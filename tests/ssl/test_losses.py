@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
+
 from gensis.ssl.dino_loss import cross_entropy, dino_loss, entropy, teacher_targets, updated_centre
 from gensis.ssl.disentangle import disentangle_targets
-from torch.nn import functional as F
 
 STUDENT, TEACHER = 0.1, 0.04
 

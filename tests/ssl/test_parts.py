@@ -3,6 +3,8 @@ import math
 
 import pytest
 import torch
+from torch import nn
+
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.head import DINOHead
@@ -10,7 +12,6 @@ from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.sampler import Sampler
 from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
 from gensis.ssl.teacher import update_teacher
-from torch import nn
 
 
 def test_the_head_equals_a_weight_normed_layer_with_unit_gain():

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from tests.ssl.conftest import CPU, write_bank
+
 from gensis.augment.views import ViewRecipe
 from gensis.errors import UserError
 from gensis.ssl.bank_images import open_bank
 from gensis.ssl.bank_views import mixed_views
 from gensis.training.loop import step_seed
-
-from tests.ssl.conftest import CPU, write_bank
 
 
 def run(pretrainer, steps, first=0):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+
 from gensis.errors import UserError
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
 from gensis.training.distributed import World

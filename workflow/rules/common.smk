@@ -3,11 +3,13 @@
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 
+from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.datasets import SlidesDataset
@@ -86,19 +88,29 @@ def stage(name: str) -> Callable[..., str]:
     return lambda wildcards: stage_json(STUDY, name.format(**wildcards))
 
 
-def script(name: str) -> Callable[..., str]:
+def script_of(name: str) -> str:
     """Path of a script, wherever this repository lies."""
-    return lambda wildcards, output: os.path.join(workflow.basedir, "workflow", "scripts", f"{name}.py")
+    return os.path.join(workflow.basedir, "workflow", "scripts", f"{name}.py")
+
+
+def script(name: str) -> Callable[..., str]:
+    """Path of a script as a derived param."""
+    return lambda wildcards, output: script_of(name)
+
+
+def interpreter() -> str:
+    """The Python that runs Snakemake, or the one of the job's own environment."""
+    return "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
 def python(wildcards, output) -> str:
-    """The interpreter that runs Snakemake, or the one of the job's own environment."""
-    return "python" if workflow.deployment_settings.deployment_method else sys.executable
+    """The interpreter as a derived param."""
+    return interpreter()
 
 
 def launcher(wildcards, output, resources) -> str:
     """What starts a training: Python, or torchrun with a process for each card."""
-    one = python(wildcards, output)
+    one = interpreter()
     cards = resources.get("gpu", 0)
     return f"{one} -m torch.distributed.run --standalone --nproc-per-node={cards}" if cards > 1 else one
 
@@ -121,7 +133,7 @@ def folder(wildcards, output) -> str:
 def folder_of_input(name: str) -> Callable[..., str]:
     """The folder of a named input's first file."""
 
-    def provider(wildcards, input, output) -> str:
+    def provider(wildcards, input) -> str:
         path = input.get(name)
         return os.path.dirname(path if isinstance(path, str) else path[0])
 

@@ -123,3 +123,17 @@ def report_inputs(wildcards):
     banks = [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)]
     tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
     return histories + banks + tables
+
+
+def ending() -> str:
+    """What a user wants to know when a run is over: slides that gave nothing, and where the page is."""
+    lines = []
+    for dataset in UNITS:
+        table = Path(IMAGES, dataset, "outcomes.tsv")
+        rows = read_table(table) if table.exists() else []
+        empty = [row for row in rows if row["images"] == "0"]
+        if empty:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(row["outcome"] for row in empty).items())
+            lines.append(f"{dataset}: {len(empty)} of {len(rows)} slides gave no images ({kinds}); why: {table}")
+    page = Path(RUN, "report.html")
+    return "\n".join([*lines, f"The report is {page.resolve()}"] if page.exists() else lines)

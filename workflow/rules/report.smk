@@ -36,3 +36,37 @@ rule write_report:
     shell:
         "{params.python} {params.script:q} --run-folder {params.run:q} --images-folder {params.images:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule verify:
+    input:
+        page=f"{RUN}/report.html",
+    log:
+        f"{RUN}/logs/verify.log",
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        run=folder_of_input("page"),
+        images=IMAGES,
+        script=script_of("verify_run"),
+        python=interpreter(),
+    shell:
+        "{params.python} {params.script:q} --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
+
+
+rule plan:
+    log:
+        f"{RUN}/logs/plan.log",
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        config=json.dumps(
+            STUDY.model_dump(mode="json", exclude={"retraining"}) | {"retraining": config.get("retraining", {})}
+        ),
+        images=IMAGES,
+        script=script_of("plan_run"),
+        python=interpreter(),
+    shell:
+        "{params.python} {params.script:q} --config {params.config:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import provenance, to_attribute
@@ -19,8 +22,6 @@ from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import Encoder, create_backbone, load_encoder
 from gensis.training.device import choose_device, device_name
-from torch import nn
-from torch.nn import functional as F
 
 log = logging.getLogger("embed_images")
 PIXELS_PX = 16

@@ -4,6 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance
@@ -14,7 +16,6 @@ from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
 from gensis.images.embeddings import read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
-from threadpoolctl import threadpool_limits
 
 FORMAT = "gensis-evaluation/1"
 log = logging.getLogger("evaluate_encoder")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from gensis import command
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.provenance import provenance, to_attribute

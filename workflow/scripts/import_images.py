@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
+
 from gensis import command
 from gensis.artifacts.files import write_json
 from gensis.artifacts.provenance import provenance, to_attribute
@@ -14,7 +16,6 @@ from gensis.images.sources import open_source, selection
 from gensis.images.store import write_store
 from gensis.settings.datasets import Dataset
 from gensis.settings.sheet import read_sheet
-from pydantic import TypeAdapter
 
 log = logging.getLogger("import_images")
 

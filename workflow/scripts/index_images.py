@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from gensis import command
 from gensis.images import tables
 from gensis.settings.datasets import Dataset
 from gensis.settings.units import list_units
-from pydantic import TypeAdapter
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import torch
+
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
+
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance

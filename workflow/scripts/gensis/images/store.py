@@ -52,16 +52,24 @@ def write_store(
             digest.update(image)
             offsets.append(offsets[-1] + len(image))
         arrays = {"offsets": np.asarray(offsets, np.int64), **columns()}
+        content = _content(digest, arrays)
         with h5py.File(temporary, "w") as file:
             _copy_contiguous(spool, file.create_dataset("encoded", (offsets[-1],), np.uint8))
             for name, array in arrays.items():
-                digest.update(np.ascontiguousarray(array).astype(bytes if array.dtype.kind in "OU" else array.dtype))
                 file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
             for name, values in column_attributes.items():
                 file[name].attrs.update(values)
-            content = digest.hexdigest()[:16]
             file.attrs.update({"format": FORMAT, "content": content, **attributes})
     return len(offsets) - 1, content
+
+
+def _content(digest: "hashlib._Hash", arrays: Columns) -> str:
+    """Content id from the digest of the images' bytes and all columns, in the order of their names."""
+    for name in sorted(arrays):
+        array = arrays[name]
+        text = array.dtype.kind in "OU"
+        digest.update("\0".join(array).encode() if text else np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]
 
 
 def _copy_contiguous(spool: IO[bytes], target: h5py.Dataset) -> None:
@@ -109,6 +117,13 @@ class Store:
         """One column, strings decoded."""
         data = self.file[name]
         return data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+
+    def computed_content(self) -> str:
+        """The content id as the file's bytes give it: equal to `content` unless the file is damaged."""
+        digest, data = hashlib.sha256(), self.file["encoded"]
+        for start in range(0, len(data), _BLOCK_BYTES):
+            digest.update(data[start : start + _BLOCK_BYTES])
+        return _content(digest, {name: self.column(name) for name in self.file if name != "encoded"})
 
     def close(self) -> None:
         """Close the file."""

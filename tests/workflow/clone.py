@@ -1,0 +1,67 @@
+"""A copy of the repository in which tests run the real workflow."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "resources")
+ON_CPU = ("--cores", "2", "--resources", "gpu=0")
+
+# The smallest chain that is still the whole method.
+TINY = {
+    "run": "tiny",
+    "pretraining": {
+        "backbone": "vit_tiny_patch16_224",
+        "backbone_args": {"patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2},
+        "image_px": 16,
+        "epochs": 2,
+        "batch_size": 16,
+        "prototypes": 32,
+        "head_hidden": 32,
+        "head_bottleneck": 16,
+        "views": {"local_crops": 2, "local_px": 8},
+    },
+    "diffusion": {"channels": [8, 16], "layers_per_block": 1, "attention_levels": 0, "steps": 20, "batch_size": 16},
+    "banks": {"default": {"sampling_steps": 2}},
+    "retraining": {"gen-dino": {"bank": "default"}},
+    "evaluation": {"knn": [3], "abmil_epochs": 2, "abmil_seeds": 1, "bootstrap": 50, "folds": 2},
+}
+
+
+def copy_repository(target: Path) -> Path:
+    """Copy what a clone holds."""
+    for part in PARTS:
+        source = ROOT / part
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        ignored = {"ignore": shutil.ignore_patterns("__pycache__", "*.tiff")} if source.is_dir() else {}
+        target.mkdir(parents=True, exist_ok=True)
+        copy(source, target / part, **ignored)
+    return target
+
+
+def write_config(path: Path, values: dict) -> Path:
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def snakemake(clone: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in the clone on the CPU; standard error is in `stdout` too."""
+    command = [sys.executable, "-m", "snakemake", *ON_CPU, *arguments, "--configfile", str(config)]
+    return subprocess.run(command, cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def planned(clone: Path, config: Path, *arguments: str) -> dict[str, int]:
+    """Rules that a dry run would execute, and how often; `all` is left out."""
+    result = snakemake(clone, config, "-n", *arguments)
+    assert result.returncode == 0, result.stdout
+    table = re.search(r"job +count\n-+  -+\n(.*?)\n\n", result.stdout, re.DOTALL)
+    if table is None:
+        assert "Nothing to be done" in result.stdout, result.stdout
+        return {}
+    rows = (line.split() for line in table[1].splitlines())
+    return {name: int(count) for name, count in rows if name not in ("total", "all")}

@@ -1,0 +1,45 @@
+"""The whole chain on a small cut of real slides and of real images; skipped where the data folder is absent."""
+
+import csv
+
+import pytest
+from tests.workflow.clone import TINY, copy_repository, snakemake, write_config
+
+
+def summary(folder, values):
+    result = snakemake(copy_repository(folder / "clone"), write_config(folder / "study.yaml", values))
+    assert result.returncode == 0, result.stdout[-5000:]
+    with open(folder / "clone/results/tiny/summary.csv") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.slow
+def test_lymphoma_slides_to_slide_level_results(data, tmp_path):
+    lines = (data / "histology/lymphoma/slides.csv").read_text().splitlines()
+    chosen = [line for kind in ("CLL", "FL", "MCL") for line in [row for row in lines if row.startswith(kind)][:3]]
+    sheet = tmp_path / "slides.csv"
+    rows = [line.replace(",", f",{data}/histology/lymphoma/", 1) for line in chosen]
+    sheet.write_text("\n".join([lines[0], *rows]) + "\n")
+    dataset = {"kind": "slides", "sheet": str(sheet), "columns": {"group": "case"}, "tile_px": 224, "mpp": 0.5}
+    values = TINY | {
+        "datasets": {"lymphoma": dataset | {"tiles_per_slide": 8}},
+        "pretraining": TINY["pretraining"] | {"dataset": "lymphoma"},
+        "evaluation": TINY["evaluation"] | {"datasets": ["lymphoma"]},
+    }
+    rows = summary(tmp_path, values)
+    assert {row["task"] for row in rows} == {"knn", "linear", "slides-mean", "slides-abmil"}
+    assert {row["n"] for row in rows if row["task"] == "slides-mean"} == {"9"}
+
+
+@pytest.mark.slow
+def test_cifar10_images_to_a_summary(data, tmp_path):
+    path = data / "natural/cifar10/cifar10_jpeg.h5"
+    dataset = {"kind": "hdf5", "path": str(path), "max_images": {"train": 200, "test": 100}}
+    values = TINY | {
+        "datasets": {"cifar10": dataset},
+        "pretraining": TINY["pretraining"] | {"dataset": "cifar10"},
+        "evaluation": TINY["evaluation"] | {"datasets": ["cifar10"]},
+    }
+    rows = summary(tmp_path, values)
+    assert {row["task"] for row in rows} == {"knn", "linear"}
+    assert {row["n"] for row in rows} == {"100"}

@@ -1,0 +1,143 @@
+"""What a dry run on a finished run says would be made again, and what not."""
+
+import os
+import shutil
+
+import pytest
+from tests.drawing import drawn_slide
+from tests.workflow.clone import planned, write_config
+
+AFTER_THE_BANK = {
+    "retrain_encoder": 1,
+    "embed_images": 2,
+    "evaluate_encoder_on_slides": 1,
+    "summarize": 1,
+    "store_config": 1,
+    "write_report": 1,
+}
+
+
+@pytest.fixture
+def study(finished, tmp_path):
+    """Plan the finished study with some sections changed."""
+
+    def plan(**sections):
+        values = finished.values
+        for name, change in sections.items():
+            values[name] = change(values[name]) if callable(change) else change
+        return planned(finished.clone, write_config(tmp_path / "changed.yaml", values))
+
+    return plan
+
+
+def test_run_twice_there_is_nothing_to_do(study):
+    assert study() == {}
+
+
+def test_another_guidance_makes_that_bank_and_what_follows(study):
+    assert study(banks={"default": {"sampling_steps": 2, "guidance": 3.0}}) == {"generate_bank": 1, **AFTER_THE_BANK}
+
+
+def test_two_values_of_one_stage_swapped_make_that_stage(study):
+    def swap(values):
+        return values | {"steps": values["batch_size"], "batch_size": values["steps"]}
+
+    assert study(diffusion=swap) == {"train_diffusion": 1, "generate_bank": 1, **AFTER_THE_BANK}
+
+
+def test_a_changed_weight_of_the_task_retrains_alone(study):
+    assert study(retraining={"gen-dino": {"bank": "default", "disentangle_weight": 0.5}}) == AFTER_THE_BANK
+
+
+def test_another_arm_makes_only_what_it_needs(study):
+    arms = {"gen-dino": {"bank": "default"}, "gen-dino-no-disentangle": {"bank": "default", "disentangle_weight": 0}}
+    assert study(retraining=arms) == AFTER_THE_BANK
+
+
+def test_keys_reordered_make_nothing(finished, tmp_path):
+    def backwards(values):
+        return {key: backwards(values[key]) for key in reversed(values)} if isinstance(values, dict) else values
+
+    assert planned(finished.clone, write_config(tmp_path / "backwards.yaml", backwards(finished.values))) == {}
+
+
+def test_runtime_makes_nothing(study):
+    assert study(runtime={"memory_gb": 1, "micro_batch": 3, "checkpoint_seconds": 1}) == {}
+
+
+def test_a_touched_script_a_touched_slide_and_a_touched_sheet_make_nothing(finished):
+    touched = [
+        finished.clone / "workflow/scripts/pretrain_encoder.py",
+        finished.clone / "workflow/scripts/gensis/ssl/pretrainer.py",
+        finished.slides / "lymphoid-1.tiff",
+        finished.slides / "slides.csv",
+    ]
+    for path in touched:
+        os.utime(path)
+    assert planned(finished.clone, finished.config) == {}
+
+
+def test_a_moved_clone_makes_nothing(finished):
+    moved = finished.clone.with_name("moved")
+    finished.clone.rename(moved)
+    try:
+        assert planned(moved, finished.config) == {}
+    finally:
+        moved.rename(finished.clone)
+
+
+def add_slide(finished, name, line):
+    drawn_slide(finished.slides / f"{name}.tiff", "lymphoid", 320, 320, seed=99)
+    with open(finished.slides / "slides.csv", "a") as stream:
+        stream.write(line + "\n")
+
+
+def test_a_training_slide_added_is_tiled_and_then_everything(restored):
+    add_slide(restored, "new", "new,new.tiff,lymphoid,p9,train")
+    jobs = planned(restored.clone, restored.config)
+    assert jobs["tile_slide"] == 1
+    assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
+
+
+def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
+    add_slide(restored, "new", "new,new.tiff,lymphoid,p9,test")
+    assert planned(restored.clone, restored.config) == {
+        "tile_slide": 1,
+        "index_images": 3,
+        "embed_images": 4,
+        "evaluate_encoder_on_slides": 4,
+        "summarize": 1,
+        "write_report": 1,
+    }
+
+
+def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
+    sheet = restored.slides / "slides.csv"
+    sheet.write_text(sheet.read_text().replace("lymphoid-3.tiff,lymphoid", "lymphoid-3.tiff,glandular"))
+    assert planned(restored.clone, restored.config) == {
+        "index_images": 1,
+        "evaluate_encoder_on_slides": 4,
+        "summarize": 1,
+        "write_report": 1,
+    }
+
+
+def test_a_slide_of_another_size_is_tiled_again(restored):
+    slide = restored.slides / "lymphoid-3.tiff"
+    backup = shutil.copy2(slide, restored.slides / "slide-backup")
+    try:
+        with open(slide, "ab") as stream:
+            stream.write(b"more")
+        assert planned(restored.clone, restored.config)["tile_slide"] == 1
+    finally:
+        os.replace(backup, slide)
+
+
+def test_a_repaired_mpp_tiles_that_slide_again(restored):
+    sheet = restored.slides / "slides.csv"
+    lines = sheet.read_text().splitlines()
+    lines = [
+        f"{line},{'mpp' if number == 0 else 0.6 if 'lymphoid-3' in line else ''}" for number, line in enumerate(lines)
+    ]
+    sheet.write_text("\n".join(lines) + "\n")
+    assert planned(restored.clone, restored.config)["tile_slide"] == 1

@@ -1,0 +1,135 @@
+import csv
+import re
+
+import h5py
+import pytest
+import timm
+import torch
+from tests.workflow.clone import snakemake, write_config
+
+from gensis.artifacts.files import read_json
+from gensis.artifacts.tables import read_table
+from gensis.diffusion.pipeline import GenSISPipeline
+
+
+def test_the_default_profile_is_found_and_effective(finished):
+    assert "Using workflow specific profile profiles/default" in finished.log
+
+
+def test_every_encoder_is_measured_beside_chance(finished):
+    with open(finished.clone / "results/tiny/summary.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n"]
+    assert {row["encoder"] for row in rows} == {"dino", "gen-dino", "random", "pixels", "chance"}
+    assert {row["task"] for row in rows} == {"knn", "linear", "slides-mean", "slides-abmil"}
+    assert all(0 <= float(row["value"]) <= 1 for row in rows)
+
+
+def test_bad_slides_get_their_row_and_the_rest_goes_on(finished):
+    rows = {row["unit"]: row for row in read_table(finished.clone / "results/images/tissue/outcomes.tsv")}
+    assert rows["glass"]["outcome"] == "no_tissue"
+    assert rows["broken"]["outcome"] == "unreadable"
+    assert rows["broken"]["reason"]
+    assert [rows[name]["outcome"] for name in ("lymphoid-1", "glandular-3")] == ["ok", "ok"]
+    assert "2 of 8 slides gave no images" in finished.log
+
+
+def test_labels_groups_and_splits_reach_nothing_but_the_tables_of_evaluation(finished):
+    folder = finished.clone / "results/images/tissue"
+    labels = {"lymphoid", "glandular"}
+    with h5py.File(folder / "lymphoid-1.h5") as file:
+        assert not any(word in str(dict(file.attrs)) for word in ("label", "p1"))
+    for name in ("train.tsv", "units.tsv", "outcomes.tsv"):
+        values = [set(row.values()) for row in read_table(folder / name)]
+        assert not any(labels & each for each in values)
+    assert {row["unit"] for row in read_table(folder / "train.tsv")} == {
+        "lymphoid-1", "lymphoid-2", "glandular-1", "glandular-2",
+    }  # fmt: skip
+
+
+def test_the_encoder_loads_through_timm_and_the_painter_through_diffusers(finished):
+    run = finished.clone / "results/tiny"
+    model = timm.create_model(f"local-dir:{run}/encoders/gen-dino/seed0", pretrained=True, num_classes=0)
+    width = model(torch.zeros(1, 3, 16, 16)).shape[1]
+    pipeline = GenSISPipeline.from_pretrained(run / "diffusion/dino/seed0")
+    images = pipeline(torch.randn(2, width), num_inference_steps=2)
+    assert images.shape == (2, 3, 16, 16)
+
+
+def test_the_bank_holds_a_view_and_an_in_between_image_of_every_training_image(finished):
+    images = sum(int(row["images"]) for row in read_table(finished.clone / "results/images/tissue/train.tsv"))
+    bank = finished.clone / "results/tiny/bank/default/seed0"
+    with h5py.File(bank / "generative-0000.h5") as one, h5py.File(bank / "interpolated-0000.h5") as two:
+        assert one["source"][:].tolist() == two["source"][:].tolist() == list(range(images))
+        assert (two["partner"][:] != two["source"][:]).all()
+        assert (two["alpha"][:] == 0.5).all()
+
+
+def test_the_disentanglement_task_was_trained_in_gen_dino_alone(finished):
+    encoders = finished.clone / "results/tiny/encoders"
+    assert "disentangle" in (encoders / "gen-dino/seed0/history.csv").read_text()
+    assert "disentangle" not in (encoders / "dino/seed0/history.csv").read_text()
+
+
+def test_the_page_shows_all_sections(finished):
+    page = (finished.clone / "results/tiny/report.html").read_text()
+    for word in ("gen-dino", "random", "pixels", "chance", "lymphoid-1", "broken", "data:image"):
+        assert word in page
+    assert not re.search(r'(src|href)="https?://(?!arxiv)', page)
+
+
+def test_verify_passes_a_whole_run_and_names_what_is_damaged(finished):
+    assert snakemake(finished.clone, finished.config, "verify").returncode == 0
+    path = finished.clone / "results/images/tissue/lymphoid-1.h5"
+    before = path.read_bytes()
+    try:
+        with h5py.File(path, "r+") as file:
+            file["encoded"][100] ^= 255
+        result = snakemake(finished.clone, finished.config, "verify", "--rerun-triggers", "params")
+    finally:
+        path.write_bytes(before)
+    assert result.returncode != 0
+    assert "lymphoid-1.h5: damaged" in result.stdout
+
+
+@pytest.mark.parametrize("target", ["images", "encoders", "embeddings", "diffusion", "bank", "evaluation"])
+def test_a_target_names_that_much(finished, target):
+    assert "Nothing to be done" in snakemake(finished.clone, finished.config, "-n", target).stdout
+
+
+def test_the_plan_says_what_a_run_will_make(finished):
+    text = snakemake(finished.clone, finished.config, "plan").stdout
+    assert re.search(r"bank default: 2 image\(s\) a source.*: \d+ images", text)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pretraning": {}}, "unknown key pretraning"),
+        ({"seeds": "all"}, "seeds = all"),
+        ({"run": "a/b"}, "cannot be a name"),
+        ({"pretraining": {"dataset": "tissue", "backbone": "vit_gigantic"}}, "timm has no model 'vit_gigantic'"),
+        ({"datasets": {"tissue": {"kind": "slides", "sheet": "absent.csv"}}}, "sheet absent.csv does not exist"),
+    ],
+    ids=["unknown-key", "wrong-type", "name", "backbone", "sheet"],
+)
+def test_a_mistake_ends_with_one_line_and_no_traceback(finished, tmp_path, change, said):
+    result = snakemake(finished.clone, write_config(tmp_path / "bad.yaml", finished.values | change), "-n")
+    assert result.returncode != 0
+    errors = [line for line in result.stdout.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert said in errors[0]
+    assert "Traceback" not in result.stdout
+
+
+def test_the_resolved_config_is_stored(finished):
+    text = (finished.clone / "results/tiny/config.yaml").read_text()
+    assert "conditioning_dropout: 0.1" in text
+
+
+def test_provenance_tells_settings_inputs_and_versions(finished):
+    record = read_json(finished.clone / "results/tiny/encoders/gen-dino/seed0/provenance.json")
+    assert record["format"] == "gensis-encoder/1"
+    assert {"train", "generative-0000", "interpolated-0000"} == set(record["inputs"])
+    assert record["settings"]["bank"] == "default"

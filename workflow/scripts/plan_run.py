@@ -1,0 +1,72 @@
+"""Say what a study will make, before it is made: images, steps, passes and painted images of every stage."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from gensis import command
+from gensis.artifacts.files import read_json
+from gensis.images.index import read_index
+from gensis.settings.bank import Bank, UniformAlphas
+from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.settings.study import Study, load_study
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print the plan."""
+    study = load_study(arguments.config)
+    seeds = len(study.seeds)
+    lines = [f"study {study.run}: {seeds} seed(s); figures are for one"]
+    for name in dict.fromkeys([study.pretraining.dataset, *study.evaluation.datasets]):
+        lines.append(f"  images of {name}: {images_so_far(arguments.images_folder / name)}")
+    index = arguments.images_folder / study.pretraining.dataset / "train.tsv"
+    images = len(read_index(index)) if index.exists() else None
+    if images is None:
+        lines.append("  training images are counted when they are tiled or imported: run the target `images` first")
+    for name in ("dino", *study.retraining):
+        lines.append(f"  encoder {name}: {training(study.training_settings(name), images)}")
+    if study.banks:
+        lines.append(f"  diffusion: {painter(study, images)}")
+    for name, bank in study.banks.items():
+        lines.append(f"  bank {name}: {painting(bank, images)}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def images_so_far(folder: Path) -> str:
+    """Units done and their images."""
+    outcomes = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    total = sum(outcome["images"] for outcome in outcomes)
+    return f"{len(outcomes)} units done, {total:,} images, {sum(not outcome['images'] for outcome in outcomes)} without"
+
+
+def training(settings: Pretraining, images: int | None) -> str:
+    """Steps and passes of a pre-training."""
+    views = 2 + settings.views.local_crops
+    extra = " + 1 interpolated" if isinstance(settings, Retraining) and settings.disentangle_weight else ""
+    text = f"{settings.epochs} epochs of batches of {settings.batch_size}, {views} views an image{extra}"
+    if images is None:
+        return text
+    batch = min(settings.batch_size, images)
+    return f"{text}: {settings.epochs * (images // batch):,} steps"
+
+
+def painter(study: Study, images: int | None) -> str:
+    """Steps of the diffusion model, and how often it sees each image."""
+    seen = study.diffusion.steps * study.diffusion.batch_size
+    where = "pixels" if study.autoencoder_mode == "none" else "latents"
+    text = f"{study.diffusion.steps:,} steps at {study.diffusion_px} px in {where}, {seen:,} images seen"
+    return text if images is None else f"{text}, {seen / images:,.0f} times each"
+
+
+def painting(bank: Bank, images: int | None) -> str:
+    """Images of a bank, and forward passes for them."""
+    each = bank.variants + (1 if isinstance(bank.alphas, UniformAlphas) else len(bank.alphas))
+    passes = bank.sampling_steps * (1 if bank.guidance == 1 else 2)
+    text = f"{each} image(s) a source, {passes} forward passes each, {bank.shards} job(s)"
+    return text if images is None else f"{text}: {each * images:,} images, {each * images * passes:,} passes"
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--images-folder", type=Path, required=True)
+    command.run(main, parser.parse_args())
