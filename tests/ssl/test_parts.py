@@ -9,9 +9,9 @@ from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.head import DINOHead
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
-from gensis.ssl.sampler import Sampler
 from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
 from gensis.ssl.teacher import update_teacher
+from gensis.training.sampler import Sampler
 
 
 def test_the_head_equals_a_weight_normed_layer_with_unit_gain():

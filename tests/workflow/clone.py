@@ -51,7 +51,8 @@ def write_config(path: Path, values: dict) -> Path:
 
 def snakemake(clone: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake in the clone on the CPU; standard error is in `stdout` too."""
-    command = [sys.executable, "-m", "snakemake", *ON_CPU, *arguments, "--configfile", str(config)]
+    # Targets come first: --resources and --configfile take all words that follow them.
+    command = [sys.executable, "-m", "snakemake", *arguments, *ON_CPU, "--configfile", str(config)]
     return subprocess.run(command, cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

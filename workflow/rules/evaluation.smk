@@ -22,12 +22,12 @@ rule evaluate_encoder:
         gpu=1,
     params:
         config=stage("evaluation"),
-        kind="",
+        options=evaluation_options,
         folder=folder,
         script=script("evaluate_encoder"),
         python=python,
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} {params.kind}"
+        "{params.python} {params.script:q} --config {params.config:q} {params.options}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q}"
         " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
@@ -47,7 +47,7 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         dataset=one_of(SLIDE_DATASETS),
     params:
         config=stage("evaluation"),
-        kind="--slides-are-units",
+        options=evaluation_options,
         folder=folder,
         script=script("evaluate_encoder"),
         python=python,

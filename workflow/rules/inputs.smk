@@ -125,6 +125,13 @@ def report_inputs(wildcards):
     return histories + banks + tables
 
 
+def evaluation_options(wildcards):
+    """What an encoder's measurement must know: whether units are slides, and whether it learnt from these images."""
+    slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
+    seen = "--seen" if wildcards.dataset == TRAINED_ON and wildcards.encoder in ENCODERS else ""
+    return f"{slides} {seen}".strip()
+
+
 def ending() -> str:
     """What a user wants to know when a run is over: slides that gave nothing, and where the page is."""
     lines = []

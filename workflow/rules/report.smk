@@ -35,7 +35,7 @@ rule write_report:
         python=python,
     shell:
         "{params.python} {params.script:q} --run-folder {params.run:q} --images-folder {params.images:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule verify:

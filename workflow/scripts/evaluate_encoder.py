@@ -41,6 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
         try:
             with threadpool_limits(arguments.threads):
                 result = measure(task, labelled, settings, arguments.seed, device)
+            result["transductive"] &= arguments.seen
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
         log_result(task, result, settings)
@@ -77,5 +78,6 @@ if __name__ == "__main__":
     parser.add_argument("--encoder", required=True, help="name of the encoder")
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
+    parser.add_argument("--seen", action="store_true", help="the encoder learnt from this data set's train images")
     parser.add_argument("--output", type=Path, required=True, help="folder of the JSON files")
     command.run(main, parser.parse_args())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,14 +47,18 @@ def main(arguments: argparse.Namespace) -> None:
         "embeddings": features_id(features),
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
     }
-    record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started)
-    attributes = {
-        "bank_seed": arguments.seed,
-        "guidance": settings.guidance,
-        "sampling_steps": settings.sampling_steps,
-        "image_px": pipeline.image_px,
-        "provenance": to_attribute(record),
-    }
+
+    def attributes(kind: str) -> dict[str, Any]:
+        record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started)
+        return {
+            "kind": kind,
+            "bank_seed": arguments.seed,
+            "guidance": settings.guidance,
+            "sampling_steps": settings.sampling_steps,
+            "image_px": pipeline.image_px,
+            "provenance": to_attribute(record),
+        }
+
     sources = shard_sources(len(index), arguments.shard, arguments.shards)
     plans = {
         "generative": plan_generative(sources, settings.variants, arguments.seed),
@@ -67,7 +72,7 @@ def main(arguments: argparse.Namespace) -> None:
             plan, torch.from_numpy(features), pipeline.noise_shape, painter(pipeline, settings), batch_size
         )
         encoded = encode_batches(reported(batches, kind, len(plan)), encode, arguments.threads)
-        write_store(getattr(arguments, kind), encoded, {"kind": kind, **attributes}, plan.columns)
+        write_store(getattr(arguments, kind), encoded, partial(attributes, kind), plan.columns)
 
 
 def painter(pipeline: GenSISPipeline, settings: Bank) -> Paint:

@@ -29,11 +29,15 @@ def main(arguments: argparse.Namespace) -> None:
     chosen = selection(len(source.keys), dataset.max_images.get(split))
     bounds = [len(chosen) * number // dataset.shards for number in (int(shard), int(shard) + 1)]
     imported = Imported()
-    record = provenance("gensis-images/1", arguments.config, {}, None, "cpu", arguments.started)
+
+    def attributes() -> dict[str, str]:
+        record = provenance("gensis-images/1", arguments.config, {}, None, "cpu", arguments.started)
+        return {"unit": arguments.unit, "provenance": to_attribute(record)}
+
     images, content = write_store(
         arguments.store,
         imported.images(source, chosen[slice(*bounds)], dataset),
-        {"unit": arguments.unit, "provenance": to_attribute(record)},
+        attributes,
         lambda: {"key": np.array(imported.keys, object)},
     )
     failed = len(imported.failed)

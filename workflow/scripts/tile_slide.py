@@ -64,8 +64,11 @@ def store(
 ) -> tuple[int, str]:
     """Write the store; `kept` may grow while `encoded` is consumed. Returns the number of images and the content id."""
     inputs = {"slide": head_id(arguments.slide)} | ({"mask": content_id(arguments.mask)} if arguments.mask else {})
-    record = provenance("gensis-images/1", arguments.config, inputs, None, "cpu", arguments.started)
-    attributes = fields.file_attributes(tiling, layout) | {"provenance": to_attribute(record)}
+
+    def attributes() -> dict[str, Any]:
+        record = provenance("gensis-images/1", arguments.config, inputs, None, "cpu", arguments.started)
+        return fields.file_attributes(tiling, layout) | {"provenance": to_attribute(record)}
+
     return write_store(
         arguments.store,
         encoded,

@@ -25,7 +25,7 @@ Columns = Mapping[str, np.ndarray]
 def write_store(
     path: Path,
     encoded: Iterable[bytes],
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
     columns: Callable[[], Columns] = dict,
     column_attributes: Mapping[str, Mapping[str, Any]] = {},
 ) -> tuple[int, str]:
@@ -34,7 +34,7 @@ def write_store(
     Args:
         path: the file to make.
         encoded: the images, as JPEG or PNG bytes.
-        attributes: attributes of the file, beside `format` and `content`.
+        attributes: attributes of the file, beside `format` and `content`; a function is called after the last image.
         columns: called after the last image; name -> array whose first axis is the images'. Other arrays that belong
             to the unit, such as a slide's thumbnail, are stored the same way.
         column_attributes: name of a column -> attributes of its dataset.
@@ -59,7 +59,8 @@ def write_store(
                 file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
             for name, values in column_attributes.items():
                 file[name].attrs.update(values)
-            file.attrs.update({"format": FORMAT, "content": content, **attributes})
+            others = attributes() if callable(attributes) else attributes
+            file.attrs.update({"format": FORMAT, "content": content, **others})
     return len(offsets) - 1, content
 
 

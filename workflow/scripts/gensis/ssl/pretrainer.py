@@ -17,10 +17,10 @@ from gensis.ssl.dino_loss import cross_entropy, dino_loss, entropy, teacher_targ
 from gensis.ssl.disentangle import disentangle_targets
 from gensis.ssl.head import DINOHead
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
-from gensis.ssl.sampler import Sampler
 from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
 from gensis.ssl.teacher import update_teacher
 from gensis.training.distributed import World
+from gensis.training.sampler import Sampler
 
 
 class Projector(nn.Module):
