@@ -39,12 +39,14 @@ def resolve(settings: Pretraining, images: int, is_transformer: bool, patch_px: 
         return automatic if value == "auto" else value
 
     views = settings.views
-    temperature = given(settings.teacher_temperature, 0.04)
+    # A sharper teacher keeps small sets from the uniform collapse (facebookresearch/dino issue 43; lightly-train).
+    temperature = given(settings.teacher_temperature, _between(0.02, 0.04, images))
     resolved = Resolved(
         prototypes=given(settings.prototypes, _prototypes(images)),
         teacher_temperature=temperature,
         teacher_temperature_start=given(settings.teacher_temperature_start, temperature),
-        teacher_momentum=given(settings.teacher_momentum, _momentum(images)),
+        # The horizon of the average grows with the run.
+        teacher_momentum=given(settings.teacher_momentum, _between(0.99, 0.996, images)),
         # A convnet without it learnt 1.6 points less on 10,000 images; transformers follow the original.
         head_batch_norm=given(settings.head_batch_norm, not is_transformer),
         local_px=given(views.local_px, _local_px(settings.image_px, patch_px)),
@@ -62,10 +64,10 @@ def _prototypes(images: int) -> int:
     return next((count for bound, count in bounds.items() if images <= bound), 65_536)
 
 
-def _momentum(images: int) -> float:
-    """0.99 up to 20,000 images, 0.996 from ImageNet on, linear in log(images): the horizon grows with the run."""
+def _between(small: float, large: float, images: int) -> float:
+    """``small`` up to 20,000 images, ``large`` (the original's) from ImageNet on, linear in log(images) between."""
     part = math.log(max(images, 20_000) / 20_000) / math.log(IMAGENET / 20_000)
-    return round(0.99 + 0.006 * min(part, 1.0), 5)
+    return round(small + (large - small) * min(part, 1.0), 5)
 
 
 def _local_px(image_px: int, patch_px: int) -> int:
