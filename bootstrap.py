@@ -133,8 +133,8 @@ def logged(command):
 def run(command):
     """Run a command in the repository and return its exit status. Ctrl-C and SIGTERM are the command's to handle."""
     path = os.path.dirname(command[0]) + os.pathsep + os.environ.get("PATH", os.defpath)
-    process = subprocess.Popen(command, cwd=str(ROOT), env=dict(os.environ, PATH=path))
     signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to the command too, which has to tidy up
+    process = subprocess.Popen(command, cwd=str(ROOT), env=dict(os.environ, PATH=path))
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     status = process.wait()
     return status if status >= 0 else 128 - status

@@ -136,8 +136,8 @@ def test_the_exit_status_is_that_of_the_command(copy):
 def test_an_interrupt_is_left_to_the_command(copy):
     (copy / "pytest.py").write_text(
         "import signal\n"
-        "print('ready', flush=True)\n"
-        "try:\n    signal.pause()\nexcept KeyboardInterrupt:\n    print('tidied up')\n    raise SystemExit(7)\n"
+        "try:\n    print('ready', flush=True)\n    signal.pause()\n"
+        "except KeyboardInterrupt:\n    print('tidied up')\n    raise SystemExit(7)\n"
     )
     command = [sys.executable, str(copy / "bootstrap.py"), "test", "--here"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)

@@ -67,7 +67,8 @@ def store(
 
     def attributes() -> dict[str, Any]:
         record = provenance("gensis-images/1", arguments.config, inputs, None, "cpu", arguments.started)
-        return fields.file_attributes(tiling, layout) | {"provenance": to_attribute(record)}
+        own = {"unit": arguments.unit, "provenance": to_attribute(record)}
+        return fields.file_attributes(tiling, layout) | own
 
     return write_store(
         arguments.store,
