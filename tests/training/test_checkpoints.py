@@ -150,7 +150,7 @@ def test_a_signal_saves_a_checkpoint_and_ends_with_status_1(tmp_path, number):
     folder = CheckpointFolder(tmp_path, "t", "a")
     before = signal.getsignal(number)
     try:
-        with folder, pytest.raises(SystemExit, match="after step 3: run the same command to go on"):
+        with folder, pytest.raises(SystemExit, match="stopped by a signal after step 3: run the same command to go on"):
             train(Signalled(), folder, World(), CPU, 0, 1e9)
     finally:
         signal.signal(number, before)

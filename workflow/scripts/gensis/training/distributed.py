@@ -31,6 +31,13 @@ class World:
             tensor /= self.size
         return tensor
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.size == 1:
+            return flag
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
+
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:

@@ -74,17 +74,18 @@ def train(
         step += 1
         if step % task.steps_per_row == 0 or step == task.total_steps:
             steps = (step - 1) % task.steps_per_row + 1
-            row = _row(sums, step, steps, world)
+            row = _row(sums, step, steps, world, device)
             row["images_per_second"] = steps * task.images_per_step / max(time.time() - row_began, 1e-9)
             _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
             history.append(row)
             sums, row_began = {}, time.time()
-        if stop.wanted or (step < task.total_steps and time.time() - saved >= checkpoint_seconds):
+        stopping = stop.asked(step, world)
+        if stopping or (step < task.total_steps and time.time() - saved >= checkpoint_seconds):
             if world.is_first:
                 folder.save({"task": task.state_dict(), "step": step, "history": history, "sums": sums})
             saved = time.time()
-        if stop.wanted:
-            sys.exit(f"stopped by {stop.wanted} after step {step}: run the same command to go on")
+        if stopping:
+            sys.exit(f"stopped by a signal after step {step}: run the same command to go on")
     return history
 
 
@@ -97,8 +98,11 @@ def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make
         output: the folder to publish to.
         make: trains, and writes the finished artifact into the folder that it is given.
     """
+    trained = folder.published.exists()
+    world.barrier()  # all have looked before the first one changes anything
     if not world.is_first:
-        make(Path())
+        if not trained:
+            make(Path())
         return
     with folder:
         if folder.published.exists():
@@ -124,17 +128,21 @@ class _Stop:
     """Remembers a signal that asks for an end."""
 
     def __init__(self) -> None:
-        self.wanted = ""
+        self._wanted = False
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._note)
 
+    def asked(self, step: int, world: World) -> bool:
+        """Whether to end after this step: the same answer in all processes, which agree every ten steps."""
+        return (world.size == 1 or step % 10 == 0) and world.any(self._wanted)
+
     def _note(self, number: int, frame: object) -> None:
-        self.wanted = signal.Signals(number).name
+        self._wanted = True
 
 
-def _row(sums: dict[str, torch.Tensor], step: int, steps: int, world: World) -> dict[str, float]:
+def _row(sums: dict[str, torch.Tensor], step: int, steps: int, world: World, device: torch.device) -> dict[str, float]:
     names = sorted(sums)
-    means = world.mean(torch.stack([torch.as_tensor(sums[name]).float() for name in names]) / steps).tolist()
+    means = world.mean(torch.stack([sums[name].to(device).float() for name in names]) / steps).tolist()
     row = {"step": step, **dict(zip(names, means))}
     if not math.isfinite(row["loss"]):
         raise UserError(

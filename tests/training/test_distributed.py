@@ -1,0 +1,36 @@
+"""Two processes that torchrun starts train as one (gloo, CPU)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from gensis.images.codec import encode_png
+from gensis.images.index import write_index
+from gensis.images.store import write_store
+from tests.ssl.conftest import TINY, write_bank
+
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/pretrain_encoder.py"
+
+
+def test_two_processes_train_with_a_bank_and_publish_one_encoder(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
+    count, content = write_store(tmp_path / "train-0000.h5", map(encode_png, pictures), {})
+    write_index(tmp_path / "train.tsv", [("train-0000", count, content)])
+    write_bank(tmp_path / "bank", pictures, range(count), [-1] * count, [1.0] * count, "generative")
+    partners = np.roll(np.arange(count), 1)
+    write_bank(tmp_path / "bank", pictures, range(count), partners, [0.5] * count, "interpolated")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launcher, str(SCRIPT), "--config", json.dumps(TINY | {"bank": "b"}), "--threads", "1"]
+    command += ["--train", str(tmp_path / "train.tsv"), "--bank", str(tmp_path / "bank")]
+    command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output"]
+    first = subprocess.run([*command, str(tmp_path / "one")], capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr[-3000:]
+    again = subprocess.run([*command, str(tmp_path / "two")], capture_output=True, text=True)
+    assert "published again" in again.stderr
+    weights = load_file(tmp_path / "two/model.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
