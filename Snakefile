@@ -8,7 +8,7 @@ min_version("9.20")
 # A config of the user's own stands alone; the demo's is only used where none is given.
 if not config:
 
-    configfile: "config/demo.yaml"
+    configfile: os.path.join(workflow.basedir, "config", "demo.yaml")
 
 
 # Local jobs queue for the card; jobs sent to a cluster do not.

@@ -32,14 +32,18 @@ def test_lymphoma_slides_to_slide_level_results(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_images_to_a_summary(data, tmp_path):
+def test_cifar10_images_to_a_summary_painting_in_latents_and_in_shards(data, tmp_path):
     path = data / "natural/cifar10/cifar10_jpeg.h5"
-    dataset = {"kind": "hdf5", "path": str(path), "max_images": {"train": 200, "test": 100}}
+    dataset = {"kind": "hdf5", "path": str(path), "max_images": {"train": 200, "test": 100}, "shards": 2}
     values = TINY | {
         "datasets": {"cifar10": dataset},
         "pretraining": TINY["pretraining"] | {"dataset": "cifar10"},
+        "autoencoder": "train",
+        "autoencoder_training": {"channels": [8, 16], "steps": 20, "batch_size": 16},
+        "banks": {"default": {"sampling_steps": 2, "shards": 2}},
         "evaluation": TINY["evaluation"] | {"datasets": ["cifar10"]},
     }
     rows = summary(tmp_path, values)
     assert {row["task"] for row in rows} == {"knn", "linear"}
     assert {row["n"] for row in rows} == {"100"}
+    assert (tmp_path / "clone/results/tiny/diffusion/dino/seed0/vae/config.json").exists()
