@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from tests.ssl.conftest import TINY, write_bank
 
 from gensis.images.codec import encode_png
 from gensis.images.index import write_index
 from gensis.images.store import write_store
-from tests.ssl.conftest import TINY, write_bank
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/pretrain_encoder.py"
 
