@@ -46,7 +46,7 @@ def evaluate(folder: Path, *more: object, config: dict = CONFIG) -> subprocess.C
 
 
 def test_slides_end_to_end_and_their_summary(slides):
-    done = evaluate(slides, "--slides-are-units")
+    done = evaluate(slides, "--slides-are-units", "--seen")
     assert done.returncode == 0, done.stderr
     assert "left out: 1 slides without a label or images" in done.stderr
     assert "k = 500, dropped" in done.stderr

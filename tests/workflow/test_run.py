@@ -83,13 +83,18 @@ def test_verify_passes_a_whole_run_and_names_what_is_damaged(finished):
     assert snakemake(finished.clone, finished.config, "verify").returncode == 0
     path = finished.clone / "results/images/tissue/lymphoid-1.h5"
     before, times = path.read_bytes(), path.stat()
+
+    def keep_times():  # a bad disk changes no dates
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
     try:
         with h5py.File(path, "r+") as file:
             file["encoded"][100] ^= 255
-        result = snakemake(finished.clone, finished.config, "verify", "--rerun-triggers", "params")
+        keep_times()
+        result = snakemake(finished.clone, finished.config, "verify")
     finally:
         path.write_bytes(before)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        keep_times()
     assert result.returncode != 0
     assert "lymphoid-1.h5: damaged" in result.stdout
 
