@@ -66,13 +66,13 @@ def test_a_missing_sheet_and_one_that_is_no_text_are_said(folder):
         read_sheet(folder / "sheet.csv", "slides", {})
 
 
-def test_units_are_all_train_without_a_split_and_train_comes_first_with_one(folder):
+def test_units_are_all_train_without_a_split(folder):
     dataset = SlidesDataset(kind="slides", sheet="x")
     plain = list_units(dataset, write(folder, "slide,path\none,a.tiff\ntwo,b.tiff\n"))
     assert [unit.split for unit in plain.units] == ["train", "train"]
     assert not plain.has_test
     split = list_units(dataset, write(folder, "slide,path,split\none,a.tiff,test\ntwo,b.tiff,train\n"))
-    assert [unit.name for unit in split.ordered] == ["two", "one"]
+    assert [unit.name for unit in split.of_split("train")] == ["two"]
     assert split.has_test
 
 

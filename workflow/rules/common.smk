@@ -12,7 +12,6 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
-from gensis.settings.datasets import SlidesDataset
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
 

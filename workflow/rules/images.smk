@@ -37,7 +37,7 @@ rule import_images:
         "../../envs/environment.yaml"
     params:
         config=stage("datasets/{dataset}"),
-        files=files_of_unit,
+        files=listed_files,
         sheet=sheet_option,
         script=script("import_images"),
         python=python,

@@ -59,8 +59,8 @@ def dataset_json(wildcards, output):
     return STUDY.datasets[wildcards.dataset].model_dump_json()
 
 
-def files_of_unit(wildcards):
-    """What a shard takes from the sheet, as a digest."""
+def listed_files(wildcards):
+    """Which files a sheet lists in which split, as a digest; nothing for other sources."""
     return digest([[row.path, row.split] for row in UNITS[wildcards.dataset].rows])
 
 

@@ -37,11 +37,6 @@ class Units:
         """Units of one split."""
         return tuple(unit for unit in self.units if unit.split == split)
 
-    @property
-    def ordered(self) -> tuple[Unit, ...]:
-        """Train units first, so that a new test unit touches no file that training reads."""
-        return self.of_split("train") + self.of_split("test")
-
 
 def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str], bool] = lambda path: False) -> Units:
     """List a data set's units.
