@@ -1,6 +1,5 @@
 """The repository passes its own style checks."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def check(*command: str) -> None:
+def check(module: str, *arguments: str) -> None:
     """Run a checker on the repository; fails with what it says."""
-    path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
@@ -28,4 +27,4 @@ def test_rules_are_formatted():
 
 
 def test_rules_pass_snakemakes_linter():
-    check(sys.executable, "-m", "snakemake", "--lint", "--configfile", "config/demo.yaml")
+    check("snakemake", "--lint", "--configfile", "config/demo.yaml")
