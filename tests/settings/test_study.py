@@ -46,6 +46,14 @@ def changed(path: str, value: object) -> dict:
         ("datasets/tiles/sheet", "$NOT_SET_ANYWHERE/a.csv", "NOT_SET_ANYWHERE, which is not set"),
         ("datasets/tiles/sheet", "a{b}.csv", "brace"),
         ("seeds", [], "seeds"),
+        ("seeds", [0, "x"], "seeds.1 = x"),
+        ("datasets/slides", {"kind": "slides", "sheet": "x.csv", "mpp": 0}, "datasets.slides.mpp = 0"),
+        ("pretraining/prototypes", "few", "pretraining.prototypes = few"),
+        ("retraining/gen-dino/generative_probability", 2, "retraining.gen-dino.generative_probability = 2"),
+        ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),
+        ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
+        ("banks/default", None, "banks.default must hold keys"),
+        ("retraining", {"gen-dino": "default"}, "retraining.gen-dino must hold keys"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(path, value, said):

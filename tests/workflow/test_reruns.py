@@ -122,6 +122,17 @@ def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
     }
 
 
+def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
+    sheet = restored.slides / "slides.csv"
+    sheet.write_text(sheet.read_text().replace("glandular,p4", "glandular,p3"))
+    assert planned(restored.clone, restored.config) == {
+        "index_images": 2,
+        "evaluate_encoder_on_slides": 4,
+        "summarize": 1,
+        "write_report": 1,
+    }
+
+
 def test_a_slide_of_another_size_is_tiled_again(restored):
     slide = restored.slides / "lymphoid-3.tiff"
     backup = shutil.copy2(slide, restored.slides / "slide-backup")

@@ -16,8 +16,7 @@ def slide_inputs(wildcards):
 def slide_options(wildcards):
     """What the sheet says of this slide alone."""
     row = slide(wildcards).row
-    options = (["--mpp", str(row.mpp)] if row.mpp else []) + (["--mask", row.mask] if row.mask else [])
-    return options
+    return (["--mpp", str(row.mpp)] if row.mpp else []) + (["--mask", row.mask] if row.mask else [])
 
 
 def indexed_units(wildcards):
@@ -35,11 +34,14 @@ def indexed_files(wildcards):
 
 
 def indexed_sheet(wildcards):
-    """What a table takes from the sheet, as a digest: a corrected label changes the labels and nothing else."""
+    """What a table takes from the sheet, as a digest: a corrected label or group changes no table that trains."""
     units = UNITS[wildcards.dataset]
     if wildcards.table == "labels":
         return digest([[row.name, row.label, row.group, row.split] for row in units.rows])
-    return digest([[unit.name, unit.split, unit.row.group if unit.row else ""] for unit in indexed_units(wildcards)])
+    groups = wildcards.table == "units"
+    return digest(
+        [[unit.name, unit.split, unit.row.group if groups and unit.row else ""] for unit in indexed_units(wildcards)]
+    )
 
 
 def sheet_of(wildcards):

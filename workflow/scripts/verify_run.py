@@ -28,6 +28,8 @@ def main(arguments: argparse.Namespace) -> None:
         problems += check_images(images / name)
     for folder in sorted(run.glob("encoders/*/seed*")):
         problems += check_weights(folder, "model.safetensors")
+    for folder in sorted(run.glob("autoencoder/seed*")):
+        problems += check_weights(folder, "diffusion_pytorch_model.safetensors")
     for folder in sorted(run.glob("diffusion/*/seed*")):
         problems += check_weights(folder, "denoiser/diffusion_pytorch_model.safetensors")
     for path in sorted(run.glob("embeddings/*/*/seed*/part-*.h5")):

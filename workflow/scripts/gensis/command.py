@@ -42,16 +42,17 @@ def existing_folder(path: str) -> Path:
     return folder
 
 
-def progress(log: logging.Logger, done: int, total: int, since: float, unit: str, already: int = 0) -> None:
+def progress(log: logging.Logger, done: int, total: int, since: float, unit: str) -> None:
     """Log how far the work is, its rate and the time left.
 
     Args:
-        done: finished units, `already` of which were there before `since`.
-        since: ``time.time()`` when this process began.
+        done: finished units.
+        total: all units.
+        since: ``time.time()`` when the first one began.
         unit: what is counted, in the plural.
     """
     seconds = max(time.time() - since, 1e-9)
-    rate = (done - already) / seconds
+    rate = done / seconds
     left = (total - done) / rate if rate else float("inf")
     log.info("%d of %d %s, %.1f/s, %s left", done, total, unit, rate, duration(left))
 

@@ -1,6 +1,5 @@
 """A whole study: all sections of one configuration file, and how they fit together."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,7 +128,7 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
-        raise UserError(_first_mistake(error)) from None
+        raise UserError(_first_mistake(error, values)) from None
     if backbones is not None:
         for section, training in {"pretraining": study.pretraining, **study.retraining}.items():
             if training.backbone not in backbones:
@@ -140,21 +139,33 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
     return study
 
 
-def _first_mistake(error: ValidationError) -> str:
+def _first_mistake(error: ValidationError, values: Any) -> str:
     mistake = error.errors()[0]
-    # pydantic names the tried member of a union in the location; users know only the keys of their file.
-    keys = [str(part) for part in mistake["loc"] if part not in KINDS and not re.search(r"[\[-]", str(part))]
-    where = ".".join(keys)
+    where = _place(mistake["loc"], values, missing=mistake["type"] == "missing")
     if mistake["type"] == "extra_forbidden":
         return f"config: unknown key {where}: correct or remove it (config/schema.json lists all keys)"
     if mistake["type"] == "missing":
         return f"config: {where} is missing: add it (config/schema.json describes it)"
     if mistake["type"].startswith("union_tag"):
         return f"config: {where}: `kind` must be one of {', '.join(KINDS)}"
+    if mistake["type"] in ("model_type", "dict_type"):
+        return f"config: {where} must hold keys: write {{}} to take every default"
     message = mistake["msg"].removeprefix("Value error, ")
     if not where:
         return f"config: {message}"
     return f"config: {where} = {str(mistake['input'])[:60]}: {message[0].lower()}{message[1:]}"
+
+
+def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
+    """The keys of the user's file on the way to a mistake; pydantic also names the members of unions that it tried."""
+    keys = []
+    for part in location:
+        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+            keys.append(str(part))
+            values = values[part]
+    if missing:
+        keys.append(str(location[-1]))
+    return ".".join(keys)
 
 
 def stage_json(study: Study, stage: str) -> str:
