@@ -1,0 +1,123 @@
+"""What may be wrong with the pixels of a slide: pen, blood, fat, white and black on its thumbnail, focus of a tile."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from gensis.slides.tissue import find_ink
+
+FRACTIONS = ("pen_fraction", "blood_fraction", "fat_fraction", "white_fraction", "black_fraction")
+"""Names of the maps of `find_artifacts`, which are those of a tile's scores."""
+
+_BAND_ROWS = 256  # the image is gone through in bands of rows, so that memory does not grow with it
+_WHITE_DARKEST, _WHITE_LARGEST_CHROMA = 205, 16
+_BLACK_BRIGHTEST, _BLACK_LARGEST_CHROMA = 85, 40
+_BLOOD_GREEN_DENSITY, _BLOOD_RED_TO_GREEN, _BLOOD_BLUE_TO_GREEN = 0.30, 0.33, 0.70
+_FAT_AREA_UM2 = (300.0, 31_000.0)
+_FAT_ENCLOSED = 0.8
+# Optical density of each of 256 grey levels against white (Ruifrok and Johnston 2001).
+_DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
+
+
+def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> dict[str, np.ndarray]:
+    """Maps of what a tile may be rejected for; a pixel may be in several of them.
+
+    Pen: `gensis.slides.tissue.find_ink`.
+
+    Blood-like: dense red-orange without haematoxylin. Haemoglobin takes blue light (Soret band, 415 nm) as it takes
+    green and lets red pass, where eosin takes mostly green and haematoxylin takes red too (their optical densities:
+    Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001).
+
+    Fat-like: white droplets of 300 to 31,000 um2, a diameter of 20 to 200 um as white adipocytes
+    have, with tissue around them. Lumina of glands and vessels of this size are among them, since a thumbnail cannot
+    tell them from adipocytes; droplets whose membranes it does not resolve run together and are missed.
+
+    White: bright and without colour, as glass, lumina and fat are.
+
+    Black: dark and without colour: dirt, edges of coverslips and bubbles, black ink, unscanned black, very dense folds.
+
+    Args:
+        image: uint8 (H, W, 3), RGB thumbnail.
+        tissue: bool (H, W), what `gensis.slides.tissue.find_tissue` found.
+        pixel_area_um2: area of one of its pixels.
+
+    Returns:
+        bool (H, W) for each of `FRACTIONS`.
+    """
+    shape = image.shape[:2]
+    blood, white, black = (np.empty(shape, bool) for _ in range(3))
+    for rows in _bands(shape[0]):
+        blood[rows] = _is_blood(image[rows])
+        white[rows], black[rows] = _is_white_and_black(image[rows])
+    fat = _find_fat(white, tissue, pixel_area_um2)
+    return dict(zip(FRACTIONS, (find_ink(image), blood, fat, white, black), strict=True))
+
+
+def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
+    """Sharpness: variance of the Laplacian of luma (Pech-Pacheco et al., ICPR 2000), at one resolution for all slides.
+
+    Args:
+        tile: uint8 (S, S, 3), RGB.
+        mpp: its resolution in um/px.
+        focus_mpp: resolution at which focus is judged: the tile is reduced by the nearest whole factor.
+
+    Returns:
+        Variance of the 4-neighbour Laplacian of luma (0 to 255). NaN: less than 3 px remain of a side.
+    """
+    factor = max(1, round(focus_mpp / mpp))
+    grey = _reduced(np.asarray(Image.fromarray(tile).convert("L"), np.float32), factor)
+    if min(grey.shape) < 3:
+        return math.nan
+    laplacian = grey[1:-1, 1:-1] * np.float32(-4)
+    for neighbour in (grey[:-2, 1:-1], grey[2:, 1:-1], grey[1:-1, :-2], grey[1:-1, 2:]):
+        laplacian += neighbour
+    values = laplacian.ravel()
+    return float(values.dot(values) / values.size - values.mean() ** 2)
+
+
+def _reduced(grey: np.ndarray, factor: int) -> np.ndarray:
+    """Mean of each whole block of factor x factor px; not rounded, since rounding would look like focus."""
+    if factor == 1:
+        return grey
+    height, width = (side // factor * factor for side in grey.shape)
+    rows = sum(grey[first:height:factor] for first in range(factor))
+    return sum(rows[:, first:width:factor] for first in range(factor)) / np.float32(factor * factor)
+
+
+def _bands(height: int) -> Iterator[slice]:
+    return (slice(top, min(top + _BAND_ROWS, height)) for top in range(0, height, _BAND_ROWS))
+
+
+def _is_blood(image: np.ndarray) -> np.ndarray:
+    red, green, blue = (_DENSITY[image[..., channel]] for channel in range(3))
+    orange = blue > _BLOOD_BLUE_TO_GREEN * green
+    return (green > _BLOOD_GREEN_DENSITY) & (red < _BLOOD_RED_TO_GREEN * green) & orange
+
+
+def _is_white_and_black(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    brightest, darkest = image.max(-1), image.min(-1)
+    chroma = brightest - darkest
+    white = (darkest >= _WHITE_DARKEST) & (chroma <= _WHITE_LARGEST_CHROMA)
+    return white, (brightest <= _BLACK_BRIGHTEST) & (chroma <= _BLACK_LARGEST_CHROMA)
+
+
+def _find_fat(white: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> np.ndarray:
+    """White islands of an adipocyte's size whose border lies in tissue."""
+    labels, count = ndimage.label(white)
+    areas, border, enclosed = (np.zeros(count + 1, np.int64) for _ in range(3))
+    height = len(white)
+    for rows in _bands(height):
+        areas += np.bincount(labels[rows].ravel(), minlength=count + 1)
+        reach = slice(max(rows.start - 1, 0), min(rows.stop + 1, height))
+        inside = slice(rows.start - reach.start, rows.stop - reach.start)
+        around = ndimage.grey_dilation(labels[reach], footprint=np.ones((3, 3)))[inside]
+        around[white[rows]] = 0
+        border += np.bincount(around.ravel(), minlength=count + 1)
+        enclosed += np.bincount(around[tissue[rows]], minlength=count + 1)
+    smallest, largest = (area / pixel_area_um2 for area in _FAT_AREA_UM2)
+    fat = (areas >= smallest) & (areas <= largest) & (enclosed >= _FAT_ENCLOSED * border)
+    fat[0] = False
+    return fat[labels]
