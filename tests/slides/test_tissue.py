@@ -3,9 +3,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from gensis.errors import UserError
 from gensis.slides.drawing import draw_slide
-from gensis.slides.tissue import find_tissue, otsu_threshold, read_mask
+from gensis.slides.tissue import find_tissue, otsu_threshold
 
 AREA_UM2 = 16.0  # thumbnails at 4 um/px
 
@@ -71,21 +70,3 @@ def test_otsu_threshold_is_the_split_with_the_largest_variance_between_classes()
         return len(low) * len(high) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else 0
 
     assert variance(otsu_threshold(values)) == pytest.approx(max(variance(t) for t in range(255)))
-
-
-def test_a_users_mask_of_any_size_is_laid_over_the_slide(tmp_path):
-    mask = np.zeros((10, 20), np.uint8)
-    mask[:5, 10:] = 1
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    found = read_mask(tmp_path / "mask.png", (1600, 800), 16.0, (50, 100))
-    expected = np.zeros((50, 100), bool)
-    expected[:25, 50:] = True
-    assert (found == expected).all()
-
-
-def test_masks_that_do_not_fit_are_the_users_mistake(tmp_path):
-    Image.new("L", (10, 10)).save(tmp_path / "square.png")
-    (tmp_path / "text.png").write_text("no image")
-    for name, words in [("absent.png", "does not exist"), ("text.png", "not an image"), ("square.png", "10 x 10 px")]:
-        with pytest.raises(UserError, match=words):
-            read_mask(tmp_path / name, (1600, 800), 16.0, (50, 100))

@@ -1,13 +1,18 @@
 """Data sets: whole-slide images cut into tiles, and natural images from four kinds of source."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gensis.settings.base import Fraction, Path, PositiveFloat, PositiveInt, Settings
 
-SLIDE_COLUMNS = ("slide", "path", "label", "group", "split", "mpp", "mask")
+SLIDE_COLUMNS = ("slide", "path", "label", "group", "split", "mpp", "mask", "annotations")
 FILE_COLUMNS = ("path", "label", "group", "split")
+Score = Literal[
+    "tissue_fraction", "pen_fraction", "blood_fraction", "fat_fraction", "white_fraction", "black_fraction", "focus"
+]
+SCORES: tuple[str, ...] = get_args(Score)
+"""What is measured of every tile; columns of a slide's store."""
 
 
 class Tissue(Settings):
@@ -42,14 +47,35 @@ class Tiling(Settings):
     """More failed tiles than this and the slide is `unreadable`; fewer and it is `partial`."""
 
 
+class Quality(Settings):
+    """Which tiles of a store are used, by the scores measured when it was cut. A change reads no slide again."""
+
+    minimum: dict[Score, Annotated[float, Field(ge=0)]] = {}
+    """Least value of a score: `{focus: 5}`."""
+    maximum: dict[Score, Annotated[float, Field(ge=0)]] = {}
+    """Largest value of a score: `{pen_fraction: 0.1}`."""
+
+    @model_validator(mode="after")
+    def _fractions_are_no_percentages(self) -> "Quality":
+        for name, value in [*self.minimum.items(), *self.maximum.items()]:
+            if name.endswith("_fraction") and value > 1:
+                raise ValueError(f"{name} {value:g} lies above 1: write a fraction, 0.1 for 10 %")
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self.minimum or self.maximum)
+
+
 class SlidesDataset(Tiling):
     """Whole-slide images, cut into tiles."""
 
     kind: Literal["slides"]
     sheet: Path
-    """CSV with the columns slide, path [, label, group, split, mpp, mask]; paths relative to the sheet."""
+    """CSV with the columns slide, path [, label, group, split, mpp, mask, annotations]; paths relative to the sheet."""
     columns: dict[str, str] = {}
     """What the sheet calls a column, where it is not called so: `group: case`."""
+    quality: Quality = Quality()
+    """Tiles that fail it stay in the store, but nothing is learnt from them or measured on them."""
     max_failed_slides: Fraction = 0.5
     """More slides than this fraction without images and the run stops."""
 

@@ -25,6 +25,9 @@ class Row:
     split: str = ""
     mpp: float | None = None
     mask: str = ""
+    """Of tissue: an image of the whole slide, or GeoJSON."""
+    annotations: str = ""
+    """GeoJSON whose classes label tiles."""
 
 
 def read_sheet(
@@ -81,7 +84,9 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row
     try:
         name = checked_name(line["slide"]) if kind == "slides" else line["path"]
         path = _placed(sheet, checked_path(line["path"]))
-        mask = _placed(sheet, checked_path(line["mask"])) if line.get("mask") else ""
+        mask, annotations = (
+            _placed(sheet, checked_path(line[column])) if line.get(column) else "" for column in ("mask", "annotations")
+        )
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     mpp = None
@@ -92,7 +97,7 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row
             raise UserError(f"{where}: mpp '{line['mpp']}' is not a number: write um/px, such as 0.5") from None
         if not 0.05 <= mpp <= 20:
             raise UserError(f"{where}: mpp {mpp} lies outside 0.05 to 20 um/px: correct it or leave it empty")
-    return Row(name, path, line["label"], line["group"], line["split"], mpp, mask)
+    return Row(name, path, line["label"], line["group"], line["split"], mpp, mask, annotations)
 
 
 def _placed(sheet: Path, path: str) -> str:
@@ -107,7 +112,7 @@ def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool])
         raise UserError(f"sheet {sheet} lists '{name}' {count} times: give each line a name of its own")
     split_of: dict[str, str] = {}
     for row in rows:
-        for path in filter(None, (row.path, row.mask)):
+        for path in filter(None, (row.path, row.mask, row.annotations)):
             if not os.path.exists(path) and not will_exist(path):
                 raise UserError(
                     f"sheet {sheet}: {path} of '{row.name}' does not exist: correct the path or remove the line"

@@ -17,8 +17,8 @@ from gensis.settings.evaluation import Evaluation
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
-# What the tiles of a slide do not depend on: where the sheet lies, and when a run gives up.
-ABOUT_THE_SHEET = frozenset({"kind", "sheet", "columns", "max_failed_slides"})
+# What the tiles of a slide do not depend on: where the sheet lies, which tiles are used, and when a run gives up.
+ABOUT_THE_SHEET = frozenset({"kind", "sheet", "columns", "quality", "max_failed_slides"})
 RESERVED = ("dino", "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64

@@ -13,11 +13,12 @@ import numpy as np
 
 from gensis.settings.datasets import Tiling
 from gensis.slides.grid import coverage, tile_origins
+from gensis.slides.mask import read_mask
 from gensis.slides.outcomes import COPY_AGAIN, Unusable
 from gensis.slides.reader import DamagedRegion, Reader, read_every_byte
 from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
 from gensis.slides.thumbnail import Thumbnail, read_thumbnail
-from gensis.slides.tissue import find_tissue, read_mask
+from gensis.slides.tissue import find_tissue
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 _ROUNDING = 1e-6

@@ -1,12 +1,7 @@
 """Where tissue is on a thumbnail."""
 
-from pathlib import Path
-
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
-
-from gensis.errors import UserError
 
 # Otsu's threshold always splits, so on bare glass it would find noise, and on a slide full of tissue only nuclei:
 # it is held between the saturation of noisy glass and that of the palest stroma (of 255).
@@ -17,7 +12,6 @@ _RED_INK_SATURATION = 165
 _RED_INK_GREEN_TO_BLUE = 0.15
 _BLACK_INK_BRIGHTNESS = 45
 _INK_MARGIN_PX = 2
-_LARGEST_ASPECT_DIFFERENCE = 0.02
 
 
 def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float) -> np.ndarray:
@@ -83,38 +77,3 @@ def _without_small_islands(mask: np.ndarray, minimum_px: float) -> np.ndarray:
     keep = sizes >= minimum_px
     keep[0] = False
     return keep[labels]
-
-
-def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
-    """Read a user's mask of the whole slide, at whatever resolution, as one of a thumbnail's shape.
-
-    Args:
-        path: an image file; what is not black is tissue.
-        size_level0: width and height of the slide in level-0 px.
-        downsample: level-0 px per px of the thumbnail.
-        shape: height and width of the thumbnail.
-
-    Returns:
-        bool `shape`.
-
-    Raises:
-        UserError: the file is missing, is no image, or has not the slide's proportions.
-    """
-    try:
-        with Image.open(path) as image:
-            mask = np.asarray(image.convert("L")) > 0
-    except FileNotFoundError:
-        raise UserError(f"mask {path} does not exist: correct the sheet's column mask") from None
-    except UnidentifiedImageError:
-        raise UserError(f"mask {path} is not an image: write it as PNG") from None
-    height, width = mask.shape
-    aspect = (width / height) / (size_level0[0] / size_level0[1])
-    if abs(aspect - 1) > _LARGEST_ASPECT_DIFFERENCE:
-        raise UserError(
-            f"mask {path} has {width} x {height} px and the slide {size_level0[0]} x {size_level0[1]}: "
-            "export the mask over the whole slide"
-        )
-    x, y = ((np.arange(n) + 0.5) * downsample for n in (shape[1], shape[0]))
-    columns = np.minimum(x * width / size_level0[0], width - 1).astype(int)
-    rows = np.minimum(y * height / size_level0[1], height - 1).astype(int)
-    return mask[np.ix_(rows, columns)]
