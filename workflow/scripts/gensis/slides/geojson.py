@@ -40,7 +40,8 @@ def read_polygons(path: Path) -> list[Annotation]:
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not JSON: {_EXPORT_AGAIN}") from None
     found = [
-        Annotation(_class_name(feature), tuple(_polygons(path, feature["geometry"]))) for feature in _features(values)
+        Annotation(_class_name(feature), tuple(_polygons(path, feature.get("geometry"))))
+        for feature in _features(values)
     ]
     if not found:
         raise UserError(f"{path} holds no polygons: draw some, or leave the sheet's cell empty")
@@ -135,6 +136,10 @@ def _polygons(path: Path, geometry: Any) -> Iterator[Polygon]:
             polygon = tuple(np.array([point[:2] for point in ring], np.float64) for ring in rings)
         except (TypeError, ValueError):
             polygon = ()
-        if not polygon or not all(ring.ndim == 2 and len(ring) > 2 and np.isfinite(ring).all() for ring in polygon):
+        if not polygon or not all(map(_is_ring, polygon)):
             raise UserError(f"{path} holds a {kind} that is not lists of three or more points: {_EXPORT_AGAIN}")
         yield polygon
+
+
+def _is_ring(points: np.ndarray) -> bool:
+    return points.ndim == 2 and points.shape[1] == 2 and len(points) > 2 and bool(np.isfinite(points).all())
