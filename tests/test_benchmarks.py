@@ -1,0 +1,37 @@
+"""The benchmarks run and print what their README says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.drawing import drawn_slide
+
+ROOT = Path(__file__).parents[1]
+
+
+def output(script: str, *arguments: str | Path) -> list[str]:
+    """Lines that a benchmark prints."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_all_subjects_cut_the_same_tiles_and_peers_that_are_absent_are_left_out(tmp_path):
+    slides = [drawn_slide(tmp_path / f"{seed}.tiff", seed=seed) for seed in range(2)]
+    lines = output("tiling.py", "--slides", *slides, "--tile-px", "64", "--repeats", "2")
+    subjects = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [subject["subject"] for subject in subjects] == ["gensis", "openslide", "openslide-pil"]
+    assert len({subject["n"] for subject in subjects}) == 1
+    assert subjects[0]["n"] > 8
+    for subject in subjects:
+        assert len(subject["rates"]) == 2
+        assert subject["unit"] == "tiles/s"
+        assert subject["rate"] > 0
+    ratios = [line.split() for line in lines if line.startswith("ratio ")]
+    assert [ratio[:3] for ratio in ratios] == [
+        ["ratio", "jpeg", f"gensis/{peer}"] for peer in ("openslide", "openslide-pil")
+    ]
+    assert all(float(ratio[3]) > 0 for ratio in ratios)
