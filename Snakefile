@@ -33,6 +33,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/images.smk"
+include: "workflow/rules/pictures.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/embeddings.smk"
 include: "workflow/rules/diffusion.smk"
@@ -45,15 +46,22 @@ rule all:
     default_target: True
     input:
         f"{RUN}/report.html",
+        slide_pictures(),
 
 
 rule images:
     input:
+        slide_pictures(),
         expand(
             f"{IMAGES}/{{dataset}}/{{table}}.tsv",
             dataset=UNITS,
             table=["train", "units", "outcomes"],
         ),
+
+
+rule geojson:
+    input:
+        [f"{IMAGES}/{dataset}/geojson" for dataset in SLIDE_DATASETS],
 
 
 rule encoders:

@@ -1,4 +1,4 @@
-"""Slides with their tiles drawn over."""
+"""The report's slides."""
 
 from pathlib import Path
 
@@ -8,32 +8,7 @@ from PIL import Image
 from tests.figures import tiny
 
 from gensis.figures.run import Run
-from gensis.figures.slides import FILL, LONGEST_SIDE_PX, MAX_DRAWN, OUTLINE, SlideView, draw_tiles, read_slide, slides
-
-
-def over_white(colour: tuple[int, int, int, int]) -> np.ndarray:
-    opacity = colour[3] / 255
-    return np.array(colour[:3]) * opacity + 255 * (1 - opacity)
-
-
-def test_tiles_are_drawn_where_their_coords_say(results: Path) -> None:
-    drawn = np.asarray(draw_tiles(read_slide(results / "images/tissue/slide-a.h5"))).astype(float)
-    px_per_level0 = LONGEST_SIDE_PX / tiny.SLIDE_SIDE_LEVEL0
-    side_px = tiny.TILE_LEVEL0 * px_per_level0
-    expected = np.broadcast_to([255.0, 255, 255], drawn.shape).copy()
-    for x, y in tiny.COORDS_LEVEL0["slide-a"]:
-        left, top = round(x * px_per_level0), round(y * px_per_level0)
-        right, bottom = left + round(side_px), top + round(side_px)
-        expected[top:bottom, left:right] = over_white(OUTLINE)
-        expected[top + 1 : bottom - 1, left + 1 : right - 1] = over_white(FILL)
-    np.testing.assert_allclose(drawn, expected, atol=2)
-
-
-def test_tiles_smaller_than_a_pixel_still_tint_the_slide() -> None:
-    view = SlideView(Image.new("RGB", (100, 50), "white"), 1000.0, np.array([[50_000, 25_000]]), tile_level0=100.0)
-    drawn = np.asarray(draw_tiles(view)).astype(int)
-    tinted = np.argwhere((drawn != 255).any(axis=2))
-    assert tinted.tolist() == [[LONGEST_SIDE_PX // 4, LONGEST_SIDE_PX // 2]]
+from gensis.figures.slides import MAX_DRAWN, slides
 
 
 def test_slides_without_tiles_are_listed_with_their_reason(run: Run) -> None:
@@ -42,6 +17,19 @@ def test_slides_without_tiles_are_listed_with_their_reason(run: Run) -> None:
     assert "<td>no_tissue</td>" in html
     assert "slide-a</b><br>ok, 3 tiles" in html
     assert "slide-b</b><br>partial, 2 tiles" in html
+
+
+def test_the_legend_names_what_became_of_the_tiles_that_are_drawn(results: Path) -> None:
+    path = results / "images/tissue/slide-a.h5"
+    tiny.write_slide(path, [(0, 0)], [tiny.flat((0, 0, 0))], rejected={(512, 0): "pen"}, focus=[1.0])
+    quality = {"datasets": {"tissue": tiny.CONFIG["datasets"]["tissue"] | {"quality": {"minimum": {"focus": 2}}}}}
+    tiny.write_config(results / "tiny", **quality)
+    html = slides(Run(results / "tiny", results / "images"), threads=1)
+    legend = html.split('<ul class="legend">')[1].split("</ul>")[0]
+    assert [word for word in ("kept", "low quality", "pen", "not chosen", "little tissue") if word in legend] == [
+        "low quality",
+        "pen",
+    ]
 
 
 def test_a_store_without_a_thumbnail_is_said(results: Path, run: Run) -> None:

@@ -15,6 +15,7 @@ from gensis.images.store import write_store
 from gensis.settings import load_study
 
 SLIDE_SIDE_LEVEL0, TILE_LEVEL0, DOWNSAMPLE = 4096, 512, 32.0
+REASONS = ["little_tissue", "pen", "not_chosen", "unreadable"]
 COORDS_LEVEL0 = {"slide-a": [(0, 0), (512, 0), (2048, 1024)], "slide-b": [(1024, 3072), (3584, 3584)]}
 OUTCOMES = {
     "slide-a": ("ok", ""),
@@ -66,18 +67,51 @@ def write_images(folder: Path) -> None:
 
 
 def write_slide(
-    path: Path, coords_level0: list[tuple[int, int]], tiles: list[bytes], thumbnail: Image.Image | None = None
+    path: Path,
+    coords_level0: list[tuple[int, int]],
+    tiles: list[bytes],
+    thumbnail: Image.Image | None = None,
+    rejected: dict[tuple[int, int], str] = {},
+    tissue: np.ndarray | None = None,
+    focus: list[float] | None = None,
 ) -> tuple[int, str]:
-    """A slide, white unless a thumbnail is given."""
+    """A slide, white unless a thumbnail is given; `rejected` says why tiles were left out."""
     side_px = int(SLIDE_SIDE_LEVEL0 / DOWNSAMPLE)
-    stream = io.BytesIO()
-    (thumbnail or Image.new("RGB", (side_px, side_px), "white")).save(stream, format="JPEG")
+    thumbnail = thumbnail or Image.new("RGB", (side_px, side_px), "white")
+    mask = np.zeros(thumbnail.size[::-1], bool) if tissue is None else tissue
+    scores = np.linspace(0, 1, len(coords_level0), dtype=np.float32)
     columns = {
         "coords": np.array(coords_level0, np.int64).reshape(-1, 2),
-        "thumbnail": np.frombuffer(stream.getvalue(), np.uint8),
+        "tissue_fraction": scores,
+        "focus": scores if focus is None else np.array(focus, np.float32),
+        "rejected_coords": np.array(list(rejected), np.int64).reshape(-1, 2),
+        "rejected_reason": np.array([REASONS.index(reason) for reason in rejected.values()], np.uint8),
+        "rejected_tissue_fraction": np.full(len(rejected), 0.25, np.float32),
+        "thumbnail": _encoded(thumbnail, "JPEG"),
+        "tissue_mask": _encoded(Image.fromarray(mask.astype(np.uint8) * 255), "PNG"),
     }
-    attributes = {"coords": {"patch_size_level0": TILE_LEVEL0}, "thumbnail": {"downsample": DOWNSAMPLE}}
-    return write_store(path, tiles, {}, lambda: columns, attributes)
+    of_columns = {
+        "coords": {"patch_size": 256, "patch_size_level0": TILE_LEVEL0},
+        "rejected_reason": {"reasons": REASONS},
+        "thumbnail": {"downsample": DOWNSAMPLE},
+        "tissue_mask": {"downsample": DOWNSAMPLE},
+    }
+    sides = {"tile_width_level0": float(TILE_LEVEL0), "tile_height_level0": float(TILE_LEVEL0)}
+    size = {"width_level0": SLIDE_SIDE_LEVEL0, "height_level0": SLIDE_SIDE_LEVEL0}
+    mpp = {"mpp_x": 0.25, "mpp_y": 0.25, "mpp_source": "openslide", "target_mpp": 0.5}
+    return write_store(path, tiles, sides | size | mpp, lambda: columns, of_columns)
+
+
+def write_slide_without_thumbnail(path: Path) -> tuple[int, str]:
+    """What a slide leaves that could not be laid out."""
+    columns = {"coords": np.zeros((0, 2), np.int64), "thumbnail": np.zeros(0, np.uint8)}
+    return write_store(path, [], {}, lambda: columns, {"coords": {"patch_size": 256}})
+
+
+def _encoded(image: Image.Image, format: str) -> np.ndarray:
+    stream = io.BytesIO()
+    image.save(stream, format=format)
+    return np.frombuffer(stream.getvalue(), np.uint8)
 
 
 def write_bank(folder: Path) -> None:

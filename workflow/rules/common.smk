@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
+from gensis.settings.base import canonical_json
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
 
@@ -150,6 +151,11 @@ def stores(dataset: str, units: tuple[Unit, ...]) -> list[str]:
 def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
     """Outcomes of some units."""
     return [f"{IMAGES}/{dataset}/{unit.name}.json" for unit in units]
+
+
+def slide_pictures() -> list[str]:
+    """A picture of each slide and one of all, of each data set of slides."""
+    return [f"{IMAGES}/{dataset}/{name}" for dataset in SLIDE_DATASETS for name in ("pictures", "slides.jpg")]
 
 
 def slide(wildcards) -> Unit:

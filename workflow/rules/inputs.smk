@@ -119,6 +119,11 @@ def autoencoder_option(wildcards, output):
     return ["--autoencoder", path] if path else []
 
 
+def quality(wildcards):
+    """Thresholds on the scores of a data set's tiles, as JSON."""
+    return canonical_json(STUDY.datasets[wildcards.dataset].quality)
+
+
 def report_inputs(wildcards):
     """Everything that the page shows."""
     histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]

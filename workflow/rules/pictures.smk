@@ -1,0 +1,44 @@
+rule draw_slides:
+    input:
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+    output:
+        pictures=directory(f"{IMAGES}/{{dataset}}/pictures"),
+        sheet=report(
+            f"{IMAGES}/{{dataset}}/slides.jpg",
+            caption="../report/slides.rst",
+            category="Slides",
+        ),
+    log:
+        f"{IMAGES}/{{dataset}}/logs/draw_slides.log",
+    wildcard_constraints:
+        dataset=one_of(SLIDE_DATASETS),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    params:
+        quality=quality,
+        script=script("draw_slides"),
+        python=python,
+    shell:
+        "{params.python} {params.script:q} --config {params.quality:q} --threads {threads} --units {input.units:q}"
+        " --pictures {output.pictures:q} --sheet {output.sheet:q} > {log:q} 2>&1"
+
+
+rule export_geojson:
+    input:
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+    output:
+        directory(f"{IMAGES}/{{dataset}}/geojson"),
+    log:
+        f"{IMAGES}/{{dataset}}/logs/export_geojson.log",
+    wildcard_constraints:
+        dataset=one_of(SLIDE_DATASETS),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        quality=quality,
+        script=script("export_geojson"),
+        python=python,
+    shell:
+        "{params.python} {params.script:q} --config {params.quality:q} --units {input.units:q}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,47 @@
+"""Write the grid of each slide of a data set, with its scores, as <unit>.geojson for QuPath."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from gensis import command
+from gensis.artifacts.files import written_atomically
+from gensis.artifacts.tables import read_table
+from gensis.figures.grid_geojson import feature_collection
+from gensis.figures.slide_view import read_grid, read_scores
+from gensis.images.store import Store
+from gensis.settings.datasets import Quality
+
+SECONDS_A_LINE = 20
+
+log = logging.getLogger("export_geojson")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write a file a slide."""
+    folder: Path = arguments.units.parent
+    quality = Quality.model_validate(arguments.config)
+    began = said = time.time()
+    units = [row["unit"] for row in read_table(arguments.units)]
+    for done, unit in enumerate(units, start=1):
+        export(folder / f"{unit}.h5", quality, arguments.output / f"{unit}.geojson")
+        if time.time() - said > SECONDS_A_LINE:
+            said = time.time()
+            command.progress(log, done, len(units), began, "slides")
+    log.info("%d slides exported in %s", len(units), command.duration(time.time() - began))
+
+
+def export(store_path: Path, quality: Quality, path: Path) -> None:
+    """Write the grid of one slide."""
+    with Store(store_path) as store:
+        grid, scores = read_grid(store, quality), read_scores(store.file)
+    with written_atomically(path) as temporary, open(temporary, "w", encoding="ascii") as stream:
+        stream.writelines(f"{line}\n" for line in feature_collection(grid, scores))
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv, beside the slides' stores")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    command.run(main, parser.parse_args())

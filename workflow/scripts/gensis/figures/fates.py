@@ -1,0 +1,36 @@
+"""What became of a tile, and the colour that says so in every picture and export.
+
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour blindness.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fate:
+    """One thing that may become of a tile, and how it is painted."""
+
+    said: str
+    """In a legend."""
+    colour: tuple[int, int, int]
+    fill: float
+    """Opacity of its area within an outline: what is kept stays visible, what is lost stands out, glass stays quiet."""
+    line: float
+    """Opacity of its outline."""
+
+    @property
+    def solid(self) -> float:
+        """Opacity of its area where tiles are too small for outlines: what an outlined tile of some px looks like."""
+        return (self.fill + self.line) / 3
+
+
+FATES = {
+    "kept": Fate("kept", (0, 158, 115), 0.12, 0.95),
+    "low_quality": Fate("low quality", (240, 228, 66), 0.50, 1.0),
+    "pen": Fate("pen", (213, 94, 0), 0.50, 1.0),
+    "not_chosen": Fate("not chosen", (86, 180, 233), 0.40, 0.9),
+    "unreadable": Fate("unreadable", (0, 0, 0), 0.60, 1.0),
+    "little_tissue": Fate("little tissue", (120, 120, 120), 0.08, 0.22),
+}
+NAMES = tuple(FATES)
+KEPT, LOW_QUALITY = NAMES.index("kept"), NAMES.index("low_quality")

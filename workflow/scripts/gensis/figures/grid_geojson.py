@@ -1,0 +1,50 @@
+"""The grid of a slide with its scores as GeoJSON for QuPath (0.4 and later): a tile object a tile.
+
+QuPath reads `objectType`, `classification` and the numbers in `measurements` from a feature's properties, and takes
+coordinates as px of the whole slide at full resolution. Tile objects take part in its measurement tables and maps.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gensis.figures.fates import FATES, NAMES
+from gensis.figures.slide_view import Grid
+
+_DIGITS = 6  # significant digits of a score: float32 has seven
+
+
+def feature_collection(grid: Grid, scores: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """The lines of the document.
+
+    Args:
+        grid: the tiles.
+        scores: name -> float32 (T,); NaN is left out.
+    """
+    yield '{"type": "FeatureCollection", "features": ['
+    classes = [{"name": name, "color": list(FATES[name].colour)} for name in NAMES]
+    columns = {name: values.tolist() for name, values in scores.items()}
+    last = len(grid.fates) - 1
+    for tile, ((x, y), fate) in enumerate(zip(grid.coords_level0.tolist(), grid.fates.tolist())):
+        feature = {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [_ring(x, y, grid.width_level0, grid.height_level0)]},
+            "properties": {
+                "objectType": "tile",
+                "classification": classes[fate],
+                "measurements": {
+                    name: float(f"{values[tile]:.{_DIGITS}g}")
+                    for name, values in columns.items()
+                    if not math.isnan(values[tile])
+                },
+            },
+        }
+        yield json.dumps(feature) + ("," if tile < last else "")
+    yield "]}"
+
+
+def _ring(x: int, y: int, width: float, height: float) -> list[tuple[float, float]]:
+    right, bottom = x + width, y + height
+    return [(x, y), (right, y), (right, bottom), (x, bottom), (x, y)]

@@ -1,0 +1,103 @@
+"""What a slide's store says of the slide: its thumbnail, its tissue, and what became of each tile of the grid."""
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from gensis.figures.fates import KEPT, LOW_QUALITY, NAMES
+from gensis.images.quality import chosen_rows
+from gensis.images.store import Store
+from gensis.settings.datasets import SCORES, Quality
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All tiles of a slide, those that were left out too."""
+
+    coords_level0: np.ndarray
+    """int64 (T, 2): x and y of the tiles' top-left corners."""
+    fates: np.ndarray
+    """uint8 (T,): positions in `gensis.figures.fates.NAMES`."""
+    width_level0: float
+    height_level0: float
+    """Sides of a tile in level-0 px."""
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Name of a fate -> tiles that it met, for fates that occur."""
+        numbers = np.bincount(self.fates, minlength=len(NAMES)).tolist()
+        return {name: number for name, number in zip(NAMES, numbers) if number}
+
+
+@dataclass(frozen=True)
+class SlideView:
+    """A slide that was laid out."""
+
+    thumbnail: Image.Image
+    """RGB."""
+    tissue: Image.Image | None
+    """Mode L, of the thumbnail's size: 255 is tissue. None in stores without a mask."""
+    downsample: float
+    """Level-0 px per px of the thumbnail."""
+    grid: Grid
+    attributes: dict[str, Any]
+    """Attributes of the store, and `patch_size`."""
+
+    @property
+    def tissue_part(self) -> float:
+        """Part of the slide that is tissue."""
+        return float(np.asarray(self.tissue).mean() / 255) if self.tissue else float("nan")
+
+
+def read_slide(path: Path, quality: Quality = Quality()) -> SlideView | None:
+    """Read a slide's store.
+
+    Args:
+        path: the store.
+        quality: the data set's thresholds, which say which of the store's tiles are used.
+
+    Returns:
+        None where the slide could not be laid out, so that there is no thumbnail.
+    """
+    with Store(path) as store:
+        file = store.file
+        if "thumbnail" not in file or not len(file["thumbnail"]):
+            return None
+        thumbnail = Image.open(io.BytesIO(file["thumbnail"][:].tobytes())).convert("RGB")
+        has_mask = "tissue_mask" in file and len(file["tissue_mask"])
+        tissue = Image.open(io.BytesIO(file["tissue_mask"][:].tobytes())).convert("L") if has_mask else None
+        downsample = float(file["thumbnail"].attrs["downsample"])
+        attributes = {"patch_size": file["coords"].attrs["patch_size"], **file.attrs}
+        return SlideView(thumbnail, tissue, downsample, read_grid(store, quality), attributes)
+
+
+def read_grid(store: Store, quality: Quality = Quality()) -> Grid:
+    """The grid of a slide's store: first the tiles in it, then those that were left out."""
+    file = store.file
+    coords = file["coords"][:]
+    fates = np.where(chosen_rows(store, quality), KEPT, LOW_QUALITY).astype(np.uint8)
+    if "rejected_coords" in file:
+        reason = file["rejected_reason"]
+        of_reason = np.array([NAMES.index(name) for name in reason.attrs["reasons"]], np.uint8)
+        coords = np.concatenate([coords, file["rejected_coords"][:]])
+        fates = np.concatenate([fates, of_reason[reason[:]]])
+    size_level0 = (float(file.attrs.get(name, 0)) for name in ("tile_width_level0", "tile_height_level0"))
+    return Grid(coords, fates, *size_level0)
+
+
+def read_scores(file: h5py.File) -> dict[str, np.ndarray]:
+    """Scores of all tiles of the grid, in its order: name -> float32 (T,), NaN where a tile was not measured."""
+    rejected = len(file["rejected_coords"]) if "rejected_coords" in file else 0
+    not_measured = np.full(rejected, np.nan, np.float32)
+    scores = {}
+    for name in SCORES:
+        if name in file:
+            of_rejected = file[f"rejected_{name}"][:] if f"rejected_{name}" in file else not_measured
+            scores[name] = np.concatenate([file[name][:], of_rejected])
+    return scores
