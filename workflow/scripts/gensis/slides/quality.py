@@ -1,18 +1,17 @@
 """What may be wrong with the pixels of a slide: pen, blood, fat, white and black on its thumbnail, focus of a tile."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from gensis.slides.tissue import find_ink
+from gensis.slides.bands import bands, count_values
+from gensis.slides.ink import find_ink
 
 FRACTIONS = ("pen_fraction", "blood_fraction", "fat_fraction", "white_fraction", "black_fraction")
 """Names of the maps of `find_artifacts`, which are those of a tile's scores."""
 
-_BAND_ROWS = 256  # the image is gone through in bands of rows, so that memory does not grow with it
 _WHITE_DARKEST, _WHITE_LARGEST_CHROMA = 205, 16
 _BLACK_BRIGHTEST, _BLACK_LARGEST_CHROMA = 85, 40
 _BLOOD_GREEN_DENSITY, _BLOOD_RED_TO_GREEN, _BLOOD_BLUE_TO_GREEN = 0.30, 0.33, 0.70
@@ -25,7 +24,7 @@ _DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> dict[str, np.ndarray]:
     """Maps of what a tile may be rejected for; a pixel may be in several of them.
 
-    Pen: `gensis.slides.tissue.find_ink`.
+    Pen: `gensis.slides.ink.find_ink`.
 
     Blood-like: dense red-orange without haematoxylin. Haemoglobin takes blue light (Soret band, 415 nm) as it takes
     green and lets red pass, where eosin takes mostly green and haematoxylin takes red too (their optical densities:
@@ -49,7 +48,7 @@ def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float)
     """
     shape = image.shape[:2]
     blood, white, black = (np.empty(shape, bool) for _ in range(3))
-    for rows in _bands(shape[0]):
+    for rows in bands(shape[0]):
         blood[rows] = _is_blood(image[rows])
         white[rows], black[rows] = _is_white_and_black(image[rows])
     fat = _find_fat(white, tissue, pixel_area_um2)
@@ -87,10 +86,6 @@ def _reduced(grey: np.ndarray, factor: int) -> np.ndarray:
     return sum(rows[:, first:width:factor] for first in range(factor)) / np.float32(factor * factor)
 
 
-def _bands(height: int) -> Iterator[slice]:
-    return (slice(top, min(top + _BAND_ROWS, height)) for top in range(0, height, _BAND_ROWS))
-
-
 def _is_blood(image: np.ndarray) -> np.ndarray:
     red, green, blue = (_DENSITY[image[..., channel]] for channel in range(3))
     orange = blue > _BLOOD_BLUE_TO_GREEN * green
@@ -98,7 +93,9 @@ def _is_blood(image: np.ndarray) -> np.ndarray:
 
 
 def _is_white_and_black(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    brightest, darkest = image.max(-1), image.min(-1)
+    red, green, blue = np.moveaxis(image, -1, 0)
+    brightest = np.maximum(np.maximum(red, green), blue)
+    darkest = np.minimum(np.minimum(red, green), blue)
     chroma = brightest - darkest
     white = (darkest >= _WHITE_DARKEST) & (chroma <= _WHITE_LARGEST_CHROMA)
     return white, (brightest <= _BLACK_BRIGHTEST) & (chroma <= _BLACK_LARGEST_CHROMA)
@@ -107,10 +104,10 @@ def _is_white_and_black(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _find_fat(white: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> np.ndarray:
     """White islands of an adipocyte's size whose border lies in tissue."""
     labels, count = ndimage.label(white)
-    areas, border, enclosed = (np.zeros(count + 1, np.int64) for _ in range(3))
+    areas = count_values(labels, count + 1)
+    border, enclosed = np.zeros_like(areas), np.zeros_like(areas)
     height = len(white)
-    for rows in _bands(height):
-        areas += np.bincount(labels[rows].ravel(), minlength=count + 1)
+    for rows in bands(height):
         reach = slice(max(rows.start - 1, 0), min(rows.stop + 1, height))
         inside = slice(rows.start - reach.start, rows.stop - reach.start)
         around = ndimage.grey_dilation(labels[reach], footprint=np.ones((3, 3)))[inside]

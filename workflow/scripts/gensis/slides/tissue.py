@@ -3,77 +3,81 @@
 import numpy as np
 from scipy import ndimage
 
+from gensis.slides.appearance import REACH_PX, Appearance, look_at
+from gensis.slides.bands import bands, count_values, map_bands
+from gensis.slides.ink import inked_and_halo, spread_ink
+
 # Otsu's threshold always splits, so on bare glass it would find noise, and on a slide full of tissue only nuclei:
 # it is held between the saturation of noisy glass and that of the palest stroma (of 255).
 _SATURATION_RANGE = (8, 20)
-# Stained tissue, brown DAB and blood are never greener than red; blue and green ink are.
-_INK_GREEN_ABOVE_RED = 15
-_RED_INK_SATURATION = 165
-_RED_INK_GREEN_TO_BLUE = 0.15
-_BLACK_INK_BRIGHTNESS = 45
-_INK_MARGIN_PX = 2
+# Optical density of tissue that has hardly a colour.
+_GREY_DENSITY = 0.12
+# An edge between flat greys looks textured so far; patches that are no wider are edges, lines and dirt.
+_NARROWEST_GREY_PX = 2 * REACH_PX + 1
 
 
 def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float) -> np.ndarray:
-    """Tell tissue from glass and ink by colour.
+    """Tell tissue from glass and ink.
+
+    Tissue is what is more saturated than glass (Otsu's threshold), or dark and with texture, and is not ink.
 
     Args:
-        image: uint8 (H, W, 3), RGB thumbnail.
+        image: uint8 (H, W, 3), RGB thumbnail; made for 8 to 16 um/px.
         pixel_area_um2: area of one of its pixels.
-        minimum_area_um2: smaller islands are dropped, smaller holes filled.
+        minimum_area_um2: smaller islands are dropped, smaller holes filled unless there is ink in them.
 
     Returns:
         bool (H, W).
     """
-    smooth = ndimage.gaussian_filter(image.astype(np.float32), (1, 1, 0))
-    saturation = _saturation(smooth)
-    ink = find_ink(smooth)
-    threshold = np.clip(otsu_threshold(saturation[~ink]), *_SATURATION_RANGE)
+    saturation, grey, inked, halo = map_bands(_first_look, image, REACH_PX)
+    ink = spread_ink(inked, halo)
+    del inked, halo
+    tissue = (saturation > _threshold(saturation, ink)) & ~ink
+    grey = (grey | tissue) & ~ink
+    tissue |= _opened(grey, _NARROWEST_GREY_PX)
     minimum_px = minimum_area_um2 / pixel_area_um2
-    tissue = (saturation > threshold) & ~ink
     tissue = ~_without_small_islands(~tissue, minimum_px) & ~ink
     return _without_small_islands(tissue, minimum_px)
 
 
-def find_ink(image: np.ndarray) -> np.ndarray:
-    """Pixels coloured by a marker pen (blue, green, red or black), with the halo around them.
+def _first_look(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Saturation (uint8), dark and textured, ink and its possible halo (bool), each (H, W)."""
+    pixels: Appearance = look_at(image)
+    grey = (pixels.least_density > _GREY_DENSITY) & pixels.textured
+    return pixels.saturation, grey, *inked_and_halo(pixels)
+
+
+def _threshold(saturation: np.ndarray, ink: np.ndarray) -> float:
+    """Saturation above which a pixel is tissue."""
+    counts = np.zeros(256, np.int64)
+    for rows in bands(len(saturation)):
+        counts += np.bincount(saturation[rows][~ink[rows]], minlength=256)
+    return float(np.clip(otsu_threshold(counts), *_SATURATION_RANGE))
+
+
+def otsu_threshold(counts: np.ndarray) -> int:
+    """Otsu's threshold (1979): the split with the largest variance between the classes.
 
     Args:
-        image: float32 (H, W, 3), RGB of 0 to 255, smoothed.
+        counts: int (256,), how often each value occurs.
 
     Returns:
-        bool (H, W).
+        The largest value of the lower class.
     """
-    red, green, blue = np.moveaxis(image, -1, 0)
-    saturation = _saturation(image)
-    cold = green - red > _INK_GREEN_ABOVE_RED
-    # Red ink has hardly more blue than green, nor less: eosin keeps more blue, brown DAB more green.
-    pure_red = np.abs(green - blue) < _RED_INK_GREEN_TO_BLUE * (red - np.minimum(green, blue))
-    halo = pure_red & (saturation > _SATURATION_RANGE[0])
-    scarlet = ndimage.binary_propagation(halo & (saturation > _RED_INK_SATURATION), mask=halo)
-    black = image.max(-1) < _BLACK_INK_BRIGHTNESS
-    return ndimage.binary_dilation(cold | scarlet | black, iterations=_INK_MARGIN_PX)
-
-
-def _saturation(image: np.ndarray) -> np.ndarray:
-    """Saturation of the HSV model, 0 to 255."""
-    brightness = image.max(-1)
-    return 255 * (brightness - image.min(-1)) / np.maximum(brightness, 1)
-
-
-def otsu_threshold(values: np.ndarray) -> float:
-    """Otsu's threshold (1979) of values from 0 to 255: the split with the largest variance between the classes."""
-    counts = np.bincount(values.astype(np.uint8).ravel(), minlength=256).astype(np.float64)
-    below, total = counts.cumsum(), counts.sum()
-    sum_below, sum_all = (counts * np.arange(256)).cumsum(), (counts * np.arange(256)).sum()
+    below, total = counts.cumsum(dtype=np.float64), float(counts.sum())
+    weighted = (counts * np.arange(256.0)).cumsum()
     product = below * (total - below)
-    between = (sum_all * below - total * sum_below) ** 2 / np.where(product > 0, product, np.inf)
-    return float(between.argmax())
+    between = (weighted[-1] * below - total * weighted) ** 2 / np.where(product > 0, product, np.inf)
+    return int(between.argmax())
+
+
+def _opened(mask: np.ndarray, side_px: int) -> np.ndarray:
+    """The parts of a mask in which a square of `side_px` fits."""
+    return ndimage.maximum_filter(ndimage.minimum_filter(mask, side_px), side_px)
 
 
 def _without_small_islands(mask: np.ndarray, minimum_px: float) -> np.ndarray:
-    labels, _ = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel())
-    keep = sizes >= minimum_px
+    labels, count = ndimage.label(mask)
+    keep = count_values(labels, count + 1) >= minimum_px
     keep[0] = False
     return keep[labels]
