@@ -1,4 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
+from ctypes import ArgumentError
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from tests.drawing import drawn_slide
 from tests.slides.damage import zero_tiles
 
 from gensis.errors import UserError
+from gensis.slides.opening import open_slide
+from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.outcomes import Unusable
-from gensis.slides.reader import DamagedRegion, Reader, over_white
+from gensis.slides.reader import DamagedRegion, over_white, resample
 from gensis.slides.tiling import in_order
 
 
@@ -21,45 +26,63 @@ def test_transparent_pixels_become_white_and_half_transparent_ones_lighter():
     assert np.abs(mixed - (100 + 255 * 127) / 255 * np.array([1, 0, 0]) - [50, 127, 127]).max() < 52
 
 
-def test_one_damaged_region_does_not_spoil_the_reads_after_it(tmp_path):
+@pytest.mark.parametrize("kind", ["openslide", "tiff"])
+def test_one_damaged_region_does_not_spoil_the_reads_after_it(tmp_path, kind):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
-    with Reader(slide) as reader:
-        expected = reader.read(0, 256, 0, 256, 256, (256, 256))
+    with open_slide(slide, kind) as reader:
+        expected = reader.region(0, 256, 0, 256, 256)
     zero_tiles(slide, [0])
-    with Reader(slide) as reader:
+    with open_slide(slide, kind) as reader:
         for _ in range(2):
             with pytest.raises(DamagedRegion, match="level 0"):
-                reader.read(0, 0, 0, 256, 256, (256, 256))
-            assert (reader.read(0, 256, 0, 256, 256, (256, 256)) == expected).all()
+                reader.region(0, 0, 0, 256, 256)
+            assert (reader.region(0, 256, 0, 256, 256) == expected).all()
 
 
 def test_a_spoiled_handle_is_replaced(tmp_path):
     slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
-    with Reader(slide) as reader:
-        expected = reader.read(0, 256, 0, 256, 256, (256, 256))
+    with OpenSlideReader(slide) as reader:
+        expected = reader.region(0, 256, 0, 256, 256)
         with pytest.raises(OpenSlideError):
-            reader._slide.read_region((0, 0), 0, (9, 9))
+            reader._handle().read_region((0, 0), 0, (9, 9))
         with pytest.raises(OpenSlideError):  # OpenSlide repeats the error where pixels are whole, too
-            reader._slide.read_region((256, 0), 0, (9, 9))
-        assert (reader.read(0, 256, 0, 256, 256, (256, 256)) == expected).all()
+            reader._handle().read_region((256, 0), 0, (9, 9))
+        assert (reader.region(0, 256, 0, 256, 256) == expected).all()
+
+
+def test_threads_have_handles_of_their_own_and_all_are_closed(tmp_path):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
+    with OpenSlideReader(slide) as reader, ThreadPoolExecutor(3) as pool:
+        together = Barrier(3)
+
+        def read(_):
+            together.wait()
+            return reader.region(0, 0, 0, 20, 20), reader._handle()
+
+        regions, handles = zip(*pool.map(read, range(3)))
+        assert len(set(handles)) == 3
+        assert all((region == regions[0]).all() for region in regions)
+    for handle in handles:
+        with pytest.raises(ArgumentError):  # what ctypes says of a closed handle
+            handle.read_region((0, 0), 0, (1, 1))
 
 
 def test_a_rectangle_of_broken_size_is_resampled_to_exactly_its_area(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", "glandular", 256, 256)
-    with Reader(slide) as reader:
-        pixels = reader.read(0, 20, 30, 150.4, 99.6, (75, 50))
-        region = Image.fromarray(reader.read(0, 20, 30, 151, 100, (151, 100)))
-    expected = region.resize((75, 50), Image.Resampling.LANCZOS, box=(0, 0, 150.4, 99.6))
+    with open_slide(slide) as reader:
+        region = reader.region(0, 20, 30, 151, 100)
+    pixels = resample(region, (0, 0, 150.4, 99.6), (75, 50))
+    expected = Image.fromarray(region).resize((75, 50), Image.Resampling.LANCZOS, box=(0, 0, 150.4, 99.6))
     assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < 1
 
 
 def test_bounds_are_the_whole_slide_where_the_file_says_nothing(tmp_path):
-    with Reader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
+    with OpenSlideReader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
         assert reader.bounds_level0 == (0, 0, 300, 200)
 
 
 def test_bounds_of_the_file_are_kept_inside_the_slide(tmp_path):
-    with Reader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
+    with OpenSlideReader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
         names = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
         reader.properties |= {f"openslide.{name}": value for name, value in zip(names, ("10", "20", "100", "900"))}
         assert reader.bounds_level0 == (10, 20, 110, 200)
@@ -70,16 +93,16 @@ def test_a_failing_disk_is_no_damaged_slide():
     if not memory.exists():
         pytest.skip("needs a file whose reading fails with an I/O error")
     with pytest.raises(OSError, match="Input/output error"):
-        Reader(memory)
+        open_slide(memory)
 
 
 def test_files_that_cannot_be_opened_are_told_apart(tmp_path):
     (tmp_path / "text.svs").write_text("no slide")
     with pytest.raises(Unusable, match="export it"):
-        Reader(tmp_path / "text.svs")
+        open_slide(tmp_path / "text.svs")
     for path in (tmp_path / "absent.svs", tmp_path):
         with pytest.raises(UserError, match="correct its path"):
-            Reader(path)
+            open_slide(path)
 
 
 def test_results_of_several_threads_keep_their_order():

@@ -145,7 +145,7 @@ def make_text(path):
     ("make", "outcome", "words"),
     [
         (make_empty, "unreadable", "empty"),
-        (make_text, "unreadable", "OpenSlide does not open it"),
+        (make_text, "unreadable", "[Uu]nsupported"),
         (glass_slide, "no_tissue", "mask"),
         (lambda path: glass_slide(path, 100, 100), "no_tissue", "64 px tile"),
         (lambda path: drawn_slide(path, mpp=None), "missing_mpp", "column mpp"),

@@ -5,10 +5,12 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance, to_attribute
@@ -17,9 +19,10 @@ from gensis.images.codec import encode_jpeg, encode_png
 from gensis.images.store import write_store
 from gensis.settings.datasets import Tiling
 from gensis.slides import fields
+from gensis.slides.layout import Layout, lay_out
+from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import FORMAT, Unusable
-from gensis.slides.reader import Reader
-from gensis.slides.tiling import Layout, TileStream, lay_out
+from gensis.slides.tiling import TileStream
 
 HEAD_BYTES = 1 << 20
 
@@ -31,13 +34,13 @@ def main(arguments: argparse.Namespace) -> None:
     tiling = Tiling.model_validate(arguments.config)
     layout = stream = None
     try:
-        with Reader(arguments.slide) as reader:
+        with open_slide(arguments.slide, tiling.reader) as reader:
             layout = lay_out(reader, tiling, arguments.unit, arguments.mpp, arguments.mask)
-        stream = tiles(arguments, tiling, layout)
-        images, content = store(arguments, tiling, layout, stream, stream.kept)
+            stream = TileStream(reader, layout, tiling, codec(tiling), arguments.threads)
+            images, content = store(arguments, tiling, layout, stream)
         outcome, reason = stream.verdict()
     except Unusable as unusable:
-        images, content = store(arguments, tiling, layout, (), ())
+        images, content = store(arguments, tiling, layout, None)
         outcome, reason = unusable.outcome, unusable.reason
     values: dict[str, Any] = {
         "format": FORMAT,
@@ -53,16 +56,15 @@ def main(arguments: argparse.Namespace) -> None:
     log.info("%s: %s, %d tiles. %s", arguments.unit, outcome, images, reason)
 
 
-def tiles(arguments: argparse.Namespace, tiling: Tiling, layout: Layout) -> TileStream:
-    """The encoded tiles, with the settings' codec."""
-    encode = encode_png if tiling.encoding == "png" else partial(encode_jpeg, quality=tiling.jpeg_quality)
-    return TileStream(arguments.slide, layout, tiling, encode, arguments.threads)
+def codec(tiling: Tiling) -> Callable[[np.ndarray], bytes]:
+    """The settings' codec."""
+    return encode_png if tiling.encoding == "png" else partial(encode_jpeg, quality=tiling.jpeg_quality)
 
 
 def store(
-    arguments: argparse.Namespace, tiling: Tiling, layout: Layout | None, encoded: Iterable[bytes], kept: Sequence[int]
+    arguments: argparse.Namespace, tiling: Tiling, layout: Layout | None, stream: TileStream | None
 ) -> tuple[int, str]:
-    """Write the store; `kept` may grow while `encoded` is consumed. Returns the number of images and the content id."""
+    """Write the store, empty if there is no stream of tiles. Returns the number of images and the content id."""
     inputs = {"slide": head_id(arguments.slide)} | ({"mask": content_id(arguments.mask)} if arguments.mask else {})
 
     def attributes() -> dict[str, Any]:
@@ -70,13 +72,10 @@ def store(
         own = {"unit": arguments.unit, "provenance": to_attribute(record)}
         return fields.file_attributes(tiling, layout) | own
 
-    return write_store(
-        arguments.store,
-        encoded,
-        attributes,
-        lambda: fields.columns(layout, kept),
-        fields.column_attributes(tiling, layout),
-    )
+    def columns() -> dict[str, np.ndarray]:
+        return fields.columns(layout, stream.given, stream.focus) if stream else fields.columns(layout, (), ())
+
+    return write_store(arguments.store, stream or (), attributes, columns, fields.column_attributes(tiling, layout))
 
 
 def head_id(path: Path) -> str:
@@ -90,7 +89,7 @@ if __name__ == "__main__":
     command = parser(__doc__)
     command.add_argument("--slide", type=Path, required=True)
     command.add_argument("--mpp", type=float, help="um/px at full resolution, overrides the file")
-    command.add_argument("--mask", type=Path, help="image of the whole slide; what is not black is tissue")
+    command.add_argument("--mask", type=Path, help="what is tissue: an image of the whole slide, or GeoJSON")
     command.add_argument("--unit", required=True, help="the slide's name")
     command.add_argument("--store", type=Path, required=True, help="<unit>.h5 to write")
     command.add_argument("--outcome", type=Path, required=True, help="<unit>.json to write")

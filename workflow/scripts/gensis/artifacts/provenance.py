@@ -21,6 +21,7 @@ PACKAGES = (
     "numpy",
     "h5py",
     "imagecodecs",
+    "simplejpeg",
     "openslide-python",
     "scikit-learn",
 )

@@ -40,8 +40,12 @@ class Tiling(Settings):
     tissue: Tissue = Tissue()
     tiles_per_slide: PositiveInt | None = None
     """Keep at most so many tiles of a slide, chosen at random with a fixed seed. Empty: all."""
-    encoding: Literal["jpeg", "png"] = "jpeg"
-    """Codec of the stored tiles."""
+    reader: Literal["auto", "openslide", "tiff", "picture"] = "auto"
+    """What reads the slides. `auto`: the fastest that gives the right pixels; the store names it."""
+    focus_mpp: PositiveFloat = 1.0
+    """Resolution in um/px at which the focus of a tile is judged."""
+    encoding: Literal["jpeg", "png", "native"] = "jpeg"
+    """Codec of the stored tiles. `native`: the scanner's own JPEG tiles where the grid meets them, else `jpeg`."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
     max_failed_fraction: Fraction = 0.1
     """More failed tiles than this and the slide is `unreadable`; fewer and it is `partial`."""

@@ -7,20 +7,27 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gensis.settings.datasets import Tiling
-from gensis.slides.tiling import Layout
+from gensis.settings.datasets import SCORES, Tiling
+from gensis.slides.layout import KEPT, REASONS, UNREADABLE, Layout
 
 _THUMBNAIL_QUALITY = 85
+_FRACTIONS = tuple(name for name in SCORES if name != "focus")
 
 
 def file_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, Any]:
     """Attributes of the file; those of the slide are left out where it could not be laid out."""
-    asked = {"target_mpp": tiling.mpp, "tissue_parameters": tiling.tissue.model_dump_json()}
+    asked = {
+        "target_mpp": tiling.mpp,
+        "focus_mpp": tiling.focus_mpp,
+        "tissue_parameters": tiling.tissue.model_dump_json(),
+    }
     if layout is None:
         return asked
     width_level0, height_level0 = layout.size_level0
     tile_width_level0, tile_height_level0 = layout.plan.size_level0
     return asked | {
+        "reader": layout.reader,
+        "encoding": layout.encoding,
         "mpp_x": layout.resolution.mpp_x,
         "mpp_y": layout.resolution.mpp_y,
         "mpp_source": layout.resolution.source,
@@ -35,31 +42,49 @@ def file_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, Any]:
     }
 
 
-def columns(layout: Layout | None, kept: Sequence[int]) -> dict[str, np.ndarray]:
-    """Columns with a row a tile, and the slide's thumbnail and tissue mask as the bytes of a JPEG and a PNG."""
-    if layout is None:
-        empty = np.zeros(0, np.uint8)
-        return {
-            "coords": np.zeros((0, 2), np.int64),
-            "tissue_fraction": np.zeros(0, np.float32),
-            "thumbnail": empty,
-            "tissue_mask": empty,
-        }
-    rows = np.asarray(kept, np.int64)
+def columns(layout: Layout | None, given: Sequence[int], focus: Sequence[float]) -> dict[str, np.ndarray]:
+    """Columns with a row a tile; the grid's other tiles; thumbnail and tissue mask as the bytes of a JPEG and a PNG.
+
+    Args:
+        layout: None where the slide could not be laid out.
+        given: positions in the layout of the tiles that are stored.
+        focus: of these tiles.
+    """
+    empty = np.zeros(0, np.uint8)
+    coords, fractions = np.zeros((0, 2), np.int64), dict.fromkeys(_FRACTIONS, np.zeros(0, np.float32))
+    fate, thumbnail, tissue = empty, empty, empty
+    if layout is not None:
+        coords, fractions, fate = layout.coords, layout.fractions, _final_fate(layout, given)
+        thumbnail = _encoded(layout.thumbnail.image, format="JPEG", quality=_THUMBNAIL_QUALITY)
+        tissue = _encoded(layout.tissue.astype(np.uint8) * 255, format="PNG")
+    kept, rejected = np.asarray(given, np.int64), np.flatnonzero(fate != KEPT)
     return {
-        "coords": layout.coords[rows],
-        "tissue_fraction": layout.tissue_fraction[rows],
-        "thumbnail": _encoded(layout.thumbnail.image, format="JPEG", quality=_THUMBNAIL_QUALITY),
-        "tissue_mask": _encoded(layout.tissue.astype(np.uint8) * 255, format="PNG"),
+        "coords": coords[kept],
+        **{name: fractions[name][kept] for name in _FRACTIONS},
+        "focus": np.asarray(focus, np.float32),
+        "rejected_coords": coords[rejected],
+        "rejected_reason": fate[rejected],
+        **{f"rejected_{name}": fractions[name][rejected] for name in _FRACTIONS},
+        "thumbnail": thumbnail,
+        "tissue_mask": tissue,
     }
+
+
+def _final_fate(layout: Layout, given: Sequence[int]) -> np.ndarray:
+    """Fate of each tile of the grid, now that those that can be read are known."""
+    fate = layout.fate.copy()
+    fate[fate == KEPT] = UNREADABLE
+    fate[np.asarray(given, np.int64)] = KEPT
+    return fate
 
 
 def column_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, dict[str, Any]]:
     """Attributes of the columns. Those of `coords` have the names that CLAM's and TRIDENT's users read."""
+    reasons = {"rejected_reason": {"reasons": list(REASONS)}}
     if layout is None:
-        return {"coords": {"patch_size": tiling.tile_px}}
+        return {"coords": {"patch_size": tiling.tile_px}} | reasons
     downsample = {"downsample": layout.thumbnail.downsample}
-    return {
+    return reasons | {
         "coords": {
             "patch_size": tiling.tile_px,
             "patch_size_level0": round(layout.plan.size_level0[0]),

@@ -1,107 +1,139 @@
-"""Pixels of a slide, read with OpenSlide."""
+"""Pixels of a slide, whatever its file: what all readers share. `opening.py` chooses one."""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from openslide import OpenSlide, OpenSlideError
 from PIL import Image
 
 from gensis.errors import UserError
-from gensis.slides.outcomes import Unusable
 
 _BLOCK_BYTES = 1 << 24
+
+
+class Unsupported(Exception):
+    """A file that a reader does not read; the message says why."""
 
 
 class DamagedRegion(Exception):
     """Pixels that cannot be read."""
 
 
-class Reader:
-    """One slide, opened for reading. Each thread opens its own, since an error spoils a handle for all its users."""
+class Reader(ABC):
+    """One slide, opened for reading. Several threads may use it at once; it is never carried into another process."""
 
-    def __init__(self, path: Path):
-        """Open a slide.
+    kind: str
+    """`openslide`, `tiff` or `picture`."""
+    path: Path
+    properties: Mapping[str, str]
+    """Metadata under OpenSlide's names."""
+    level_sizes: tuple[tuple[int, int], ...]
+    """Width and height of each level in its own px; level 0 is the finest."""
+    downsamples: tuple[float, ...]
+    """Level-0 px per px of each level."""
 
-        Raises:
-            Unusable: OpenSlide does not open it, although the disk gives all its bytes.
-            UserError: there is no such file.
-            OSError: the disk fails, which may pass.
-        """
-        self.path = Path(path)
-        self._slide = self._open()
-        self.properties = dict(self._slide.properties)
-        self.width_level0, self.height_level0 = self._slide.dimensions
-        self.level_sizes: tuple[tuple[int, int], ...] = self._slide.level_dimensions
-        self.downsamples: tuple[float, ...] = self._slide.level_downsamples
+    @property
+    def size_level0(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.level_sizes[0]
 
     @property
     def bounds_level0(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the scanned area in level-0 px: the whole slide, unless its file says less."""
+        width, height = self.size_level0
         left = int(self.properties.get("openslide.bounds-x", 0))
         top = int(self.properties.get("openslide.bounds-y", 0))
-        right = left + int(self.properties.get("openslide.bounds-width", self.width_level0 - left))
-        bottom = top + int(self.properties.get("openslide.bounds-height", self.height_level0 - top))
-        return max(left, 0), max(top, 0), min(right, self.width_level0), min(bottom, self.height_level0)
+        right = left + int(self.properties.get("openslide.bounds-width", width - left))
+        bottom = top + int(self.properties.get("openslide.bounds-height", height - top))
+        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
 
-    def read(
-        self, level: int, x_level0: int, y_level0: int, width: float, height: float, size_px: tuple[int, int]
-    ) -> np.ndarray:
-        """Read a rectangle of one level, resampled with antialiasing where it is not of the wanted size already.
+    @abstractmethod
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """Read a rectangle of one level.
 
         Args:
             level: level of the pyramid.
-            x_level0: left edge in level-0 px.
-            y_level0: top edge in level-0 px.
-            width: width in px of `level`, not necessarily whole.
-            height: height in px of `level`.
-            size_px: wanted width and height.
+            x: left edge in px of that level.
+            y: top edge.
+            width: in px of that level.
+            height: in px of that level.
 
         Returns:
-            uint8 (size_px[1], size_px[0], 3), RGB. Areas that were not scanned are white.
+            uint8 (height, width, 3), RGB. What lies outside or was not scanned is white.
 
         Raises:
-            DamagedRegion: the pixels cannot be read, not even with a fresh handle.
+            DamagedRegion: the pixels cannot be read.
         """
-        image = self._read_region((x_level0, y_level0), level, (math.ceil(width), math.ceil(height)))
-        if (width, height) != size_px:
-            image = image.resize(size_px, Image.Resampling.LANCZOS, box=(0, 0, width, height), reducing_gap=3)
-        return np.asarray(image)
 
-    def _read_region(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
-        try:
-            return over_white(self._slide.read_region(location, level, size))
-        except OpenSlideError:
-            self._reopen()  # an OpenSlide handle repeats its first error for ever
-        try:
-            return over_white(self._slide.read_region(location, level, size))
-        except OpenSlideError as error:
-            self._reopen()
-            raise DamagedRegion(f"level {level} at {location}: {error}") from error
+    def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
+        """Read a rectangle as `region` does, but smaller by a factor of at most `scale` where the codec makes it fast.
 
-    def _open(self) -> OpenSlide:
-        try:
-            return OpenSlide(self.path)
-        except OpenSlideError as error:
-            read_every_byte(self.path)
-            reason = "the file is empty" if self.path.stat().st_size == 0 else f"OpenSlide does not open it ({error})"
-            raise Unusable(
-                "unreadable", f"{reason}: copy it again, or export it as a tiled pyramidal TIFF with JPEG compression"
-            ) from error
+        Returns:
+            uint8 (height / factor, width / factor, 3), rounded up, and the factor.
+        """
+        return self.region(level, x, y, width, height), 1
 
-    def _reopen(self) -> None:
-        self.close()
-        self._slide = self._open()
+    def has_jpeg_tiles(self, level: int, size_px: int) -> bool:
+        """Whether a level is made of colour JPEG tiles of this size, without gaps, that `jpeg_tile` gives."""
+        return False
 
+    def jpeg_tile(self, level: int, x: int, y: int) -> bytes:
+        """The whole tile whose top-left corner lies at (x, y) in px of the level, as the scanner encoded it.
+
+        Returns:
+            A JPEG file that decodes to the same pixels.
+
+        Raises:
+            DamagedRegion: its bytes are not there.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
-        self._slide.close()
 
     def __enter__(self) -> "Reader":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def cut(pixels: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
+    """A rectangle of uint8 (H, W, 3), white where it reaches beyond: uint8 (height, width, 3)."""
+    result = np.full((height, width, 3), 255, np.uint8)
+    paste(result, pixels, -x, -y)
+    return result
+
+
+def paste(target: np.ndarray, pixels: np.ndarray, x: int, y: int) -> None:
+    """Copy `pixels` into `target` so that their top-left corner lies at (x, y), which may be outside."""
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + pixels.shape[1], target.shape[1]), min(y + pixels.shape[0], target.shape[0])
+    if left < right and top < bottom:
+        target[top:bottom, left:right] = pixels[top - y : bottom - y, left - x : right - x]
+
+
+def resample(pixels: np.ndarray, box: tuple[float, float, float, float], size_px: tuple[int, int]) -> np.ndarray:
+    """Resample a rectangle with antialiasing (Lanczos); pixels that have the wanted size already stay as they are.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        box: left, top, right and bottom in px of `pixels`, not necessarily whole.
+        size_px: wanted width and height.
+
+    Returns:
+        uint8 (size_px[1], size_px[0], 3).
+    """
+    left, top, right, bottom = box
+    if (right - left, bottom - top) == size_px and left == int(left) and top == int(top):
+        return pixels[int(top) : int(bottom), int(left) : int(right)]
+    x, y = int(left), int(top)
+    part = Image.fromarray(np.ascontiguousarray(pixels[y : math.ceil(bottom), x : math.ceil(right)]))
+    inner = (left - x, top - y, right - x, bottom - y)
+    return np.asarray(part.resize(size_px, Image.Resampling.LANCZOS, box=inner, reducing_gap=3))
 
 
 def over_white(image: Image.Image) -> Image.Image:

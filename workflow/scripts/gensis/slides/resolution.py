@@ -84,6 +84,11 @@ class ReadPlan:
     height: float
 
     @property
+    def stride(self) -> tuple[int, int]:
+        """Whole px of the level from a tile to the next, in x and y."""
+        return math.ceil(self.width), math.ceil(self.height)
+
+    @property
     def size_level0(self) -> tuple[float, float]:
         """Width and height of a tile in level-0 px."""
         return self.width * self.downsample, self.height * self.downsample

@@ -1,107 +1,58 @@
-"""Cut a slide into tiles: lay them out on a thumbnail, then read and encode them."""
+"""Cut a slide into tiles: read, score and encode what its layout keeps."""
 
-import hashlib
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from gensis.settings.datasets import Tiling
-from gensis.slides.grid import coverage, tile_origins
-from gensis.slides.mask import read_mask
+from gensis.slides.layout import Layout
 from gensis.slides.outcomes import COPY_AGAIN, Unusable
-from gensis.slides.reader import DamagedRegion, Reader, read_every_byte
-from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
-from gensis.slides.thumbnail import Thumbnail, read_thumbnail
-from gensis.slides.tissue import find_tissue
+from gensis.slides.quality import focus
+from gensis.slides.reader import DamagedRegion, Reader, read_every_byte, resample
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
-_ROUNDING = 1e-6
-_AHEAD = 4  # tiles a thread works ahead of the writer
+_RUN_BYTES = 1 << 22  # pixels that a thread reads at once
+_AHEAD = 4  # runs a thread works ahead of the writer
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the tiles of a slide lie."""
+class Tile:
+    """One tile of a slide."""
 
-    resolution: Resolution
-    plan: ReadPlan
-    size_level0: tuple[int, int]
-    """Width and height of the slide in px."""
-    thumbnail: Thumbnail
-    tissue: np.ndarray
-    """bool (H, W), a pixel a pixel of the thumbnail."""
-    tissue_method: str
-    """`otsu`, `none`, or `mask` where the user gave one."""
-    coords: np.ndarray
-    """int64 (N, 2): x and y of each tile's top-left corner in level-0 px, row by row."""
-    tissue_fraction: np.ndarray
-    """float32 (N,). NaN: the tile could not be judged, since that part of the slide cannot be read."""
-
-
-def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
-    """Find the tissue of a slide and the tiles on it.
-
-    Args:
-        reader: the slide.
-        tiling: settings.
-        unit: the slide's name; it seeds the choice of `tiles_per_slide`.
-        sheet_mpp: um/px as the sheet states it.
-        mask: image file that says what is tissue, in place of `tiling.tissue.method`.
-
-    Raises:
-        Unusable: the slide's resolution is missing, wrong or too coarse, or nothing of it can be read.
-        UserError: the mask is missing or does not fit.
-    """
-    resolution = slide_resolution(reader.properties, sheet_mpp)
-    plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
-    area_level0_um2 = resolution.mpp_x * resolution.mpp_y
-    thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
-    size_level0 = (reader.width_level0, reader.height_level0)
-    scale = thumbnail.downsample
-    method = "mask" if mask else tiling.tissue.method
-    unjudged = thumbnail.unread if method == "otsu" else np.zeros_like(thumbnail.unread)
-    if mask:
-        tissue = read_mask(mask, size_level0, scale, unjudged.shape)
-    elif method == "none":
-        tissue = np.ones_like(unjudged)
-    else:
-        tissue = find_tissue(thumbnail.image, area_level0_um2 * scale**2, tiling.tissue.minimum_area_um2)
-    coords = tile_origins(
-        reader.bounds_level0, reader.level_sizes[plan.level], plan.downsample, plan.width, plan.height
-    )
-    rectangles = (*(coords / scale).T, *(side / scale for side in plan.size_level0))
-    fraction = np.where(coverage(unjudged, *rectangles) > _ROUNDING, np.nan, coverage(tissue, *rectangles))
-    chosen = np.flatnonzero(~(fraction < tiling.tissue.minimum_fraction))
-    if tiling.tiles_per_slide:
-        chosen = _choose(chosen, tiling.tiles_per_slide, unit)
-    return Layout(
-        resolution, plan, size_level0, thumbnail, tissue, method, coords[chosen], fraction[chosen].astype(np.float32)
-    )
-
-
-def _choose(indices: np.ndarray, count: int, unit: str) -> np.ndarray:
-    """At most `count` of the indices, in order; always the same ones for a unit."""
-    seed = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8])
-    return np.sort(np.random.default_rng(seed).permutation(indices)[:count])
+    encoded: bytes
+    focus: float
 
 
 class TileStream:
-    """The encoded tiles of a layout, in its order, read by several threads while they are consumed."""
+    """The encoded tiles that a layout keeps, in its order, read by several threads while they are consumed."""
 
-    def __init__(self, path: Path, layout: Layout, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int):
-        """Prepare a stream; `encode` takes uint8 (tile_px, tile_px, 3)."""
-        self.path, self.layout, self.tiling, self.encode, self.threads = path, layout, tiling, encode, threads
-        self.kept: list[int] = []
+    def __init__(
+        self, reader: Reader, layout: Layout, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int
+    ):
+        """Prepare a stream.
+
+        Args:
+            reader: the slide.
+            layout: which tiles.
+            tiling: settings.
+            encode: makes bytes of uint8 (tile_px, tile_px, 3), unless the slide's own are kept.
+            threads: that read, score and encode.
+        """
+        self.reader, self.layout, self.tiling, self.encode, self.threads = reader, layout, tiling, encode, threads
+        plan = layout.plan
+        self._stride = plan.stride
+        self._corners = np.rint(layout.coords / plan.downsample).astype(np.int64)
+        self._mpp = layout.resolution.mpp_x * plan.size_level0[0] / tiling.tile_px
+        self.given: list[int] = []
         """Positions in the layout of the tiles given so far."""
-        self.failed = 0
-        self._of_thread = threading.local()
-        self._readers: list[Reader] = []
+        self.focus: list[float] = []
+        """Focus of these tiles."""
+        self.unreadable: list[int] = []
+        """Positions of tiles that were to be kept and cannot be read."""
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the tiles that can be read.
@@ -110,28 +61,35 @@ class TileStream:
             Unusable: `unreadable`, where more tiles fail than the settings allow.
             OSError: tiles fail because the disk does, which may pass.
         """
-        tiles = len(self.layout.coords)
-        try:
-            for position, encoded in enumerate(in_order(self._encoded_tile, range(tiles), self.threads)):
-                if encoded is None:
-                    self.failed += 1
+        runs = self._runs()
+        for run, tiles in zip(runs, in_order(self._read_run, runs, self.threads)):
+            for position, tile in zip(run, tiles):
+                if tile is None:
+                    self.unreadable.append(position)
                 else:
-                    self.kept.append(position)
-                    yield encoded
-        finally:
-            for reader in self._readers:
-                reader.close()
+                    self.given.append(position)
+                    self.focus.append(tile.focus)
+                    yield tile.encoded
         if self.failed:
-            read_every_byte(self.path)
-        if self.failed > self.tiling.max_failed_fraction * tiles:
-            raise Unusable("unreadable", f"{self.failed} of {tiles} tiles cannot be read: {COPY_AGAIN}")
+            read_every_byte(self.reader.path)
+        if self.failed > self.tiling.max_failed_fraction * self._wanted:
+            raise Unusable("unreadable", f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}")
+
+    @property
+    def failed(self) -> int:
+        """Number of tiles that cannot be read, on the thumbnail or now."""
+        return self.layout.failed + len(self.unreadable)
+
+    @property
+    def _wanted(self) -> int:
+        return self.layout.failed + len(self.layout.kept)
 
     def verdict(self) -> tuple[str, str]:
         """Outcome and reason, once all tiles were given. A reason is empty where nothing is amiss."""
         tissue = self.tiling.tissue
         if self.failed:
-            return "partial", f"{self.failed} of {len(self.layout.coords)} tiles cannot be read: {COPY_AGAIN}"
-        if not self.kept:
+            return "partial", f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}"
+        if not self.given:
             return "no_tissue", (
                 f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "
                 f"of no {self.tiling.tile_px} px tile: if there is tissue, draw it in a file for the sheet's "
@@ -139,21 +97,35 @@ class TileStream:
             )
         return "ok", ""
 
-    def _encoded_tile(self, position: int) -> bytes | None:
-        if np.isnan(self.layout.tissue_fraction[position]):
-            return None
-        plan, tile_px = self.layout.plan, self.tiling.tile_px
-        x, y = self.layout.coords[position].tolist()
-        try:
-            return self.encode(self._reader().read(plan.level, x, y, plan.width, plan.height, (tile_px, tile_px)))
-        except DamagedRegion:
-            return None
+    def _runs(self) -> list[list[int]]:
+        """Neighbours in a row, which are read together."""
+        longest = max(1, _RUN_BYTES // (3 * self._stride[0] * self._stride[1]))
+        runs: list[list[int]] = []
+        for position in self.layout.kept.tolist():
+            if runs and len(runs[-1]) < longest:
+                dx, dy = self._corners[position] - self._corners[runs[-1][-1]]
+                if dy == 0 and dx == self._stride[0]:
+                    runs[-1].append(position)
+                    continue
+            runs.append([position])
+        return runs
 
-    def _reader(self) -> Reader:
-        if not hasattr(self._of_thread, "reader"):
-            self._of_thread.reader = Reader(self.path)
-            self._readers.append(self._of_thread.reader)
-        return self._of_thread.reader
+    def _read_run(self, run: list[int]) -> list[Tile | None]:
+        width, height = self._stride
+        x, y = self._corners[run[0]].tolist()
+        try:
+            pixels = self.reader.region(self.layout.plan.level, x, y, width * len(run), height)
+            return [self._tile(at, pixels[:, n * width : (n + 1) * width]) for n, at in enumerate(run)]
+        except DamagedRegion:  # of one tile or more
+            return [None] if len(run) == 1 else [tile for at in run for tile in self._read_run([at])]
+
+    def _tile(self, position: int, region: np.ndarray) -> Tile:
+        plan, side = self.layout.plan, self.tiling.tile_px
+        pixels = resample(region, (0, 0, plan.width, plan.height), (side, side))
+        x, y = self._corners[position].tolist()
+        native = self.layout.encoding == "native"
+        encoded = self.reader.jpeg_tile(plan.level, x, y) if native else self.encode(pixels)
+        return Tile(encoded, focus(pixels, self._mpp, self.tiling.focus_mpp))
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

@@ -1,0 +1,247 @@
+import os
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from openslide import OpenSlide
+from PIL import Image
+from tests.drawing import drawn_slide
+from tests.slides.damage import zero_tiles
+
+from gensis.slides.drawing import draw_slide
+from gensis.slides.jpeg import complete, decode_strictly
+from gensis.slides.opening import open_slide
+from gensis.slides.outcomes import Unusable
+from gensis.slides.reader import DamagedRegion, Unsupported
+from gensis.slides.tiff_reader import TiffReader
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("GENSIS_DATA", ROOT / ".." / "shared" / "data")) / "histology"
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no real slides here: set GENSIS_DATA to their folder")
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return draw_slide("glandular", 300, 200, 1)
+
+
+def written(path, image, **options):
+    tifffile.imwrite(path, image, photometric="rgb", **{"tile": (64, 64), "metadata": None, **options})
+    return path
+
+
+def openslide_pixels(path, level, x, y, width, height):
+    with OpenSlide(path) as slide:
+        ratio = slide.level_downsamples[level]
+        assert ratio == int(ratio)
+        region = slide.read_region((x * int(ratio), y * int(ratio)), level, (width, height))
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", region.size, "white"), region).convert("RGB"))
+
+
+@pytest.mark.parametrize("rectangle", [(0, 0, 512, 448), (37, 201, 300, 100), (250, 250, 12, 12), (-20, 400, 90, 80)])
+def test_pixels_are_those_of_openslide(tmp_path, rectangle):
+    slide = drawn_slide(tmp_path / "slide.tiff")
+    with open_slide(slide) as reader:
+        assert reader.kind == "tiff"
+        for level in (0, 1):
+            assert (reader.region(level, *rectangle) == openslide_pixels(slide, level, *rectangle)).all()
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["cmu-1-small-region.svs", "tcga-cr-7395-01a-01-ts1.svs"])
+def test_pixels_of_real_slides_are_those_of_openslide(name):
+    with open_slide(DATA / "aperio" / name) as reader:
+        assert reader.kind == "tiff"
+        for rectangle in ((501, 700, 900, 600), (2000, 2700, 400, 400)):
+            expected = openslide_pixels(DATA / "aperio" / name, 0, *rectangle)
+            assert (reader.region(0, *rectangle) == expected).all()
+
+
+@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"tile": None, "rowsperstrip": 48}, {"tile": None}])
+@pytest.mark.parametrize("compression", [None, "deflate", "lzw", "jpeg2000", "webp"])
+def test_tiffs_that_openslide_refuses_are_read(tmp_path, picture, layout, compression):
+    lossless = {"compressionargs": {"lossless": True}} if compression == "webp" else {}
+    path = written(tmp_path / "slide.tiff", picture, **layout, compression=compression, **lossless)
+    with TiffReader(path) as reader:
+        assert reader.level_sizes == ((300, 200),)
+        for x, y in ((0, 0), (201, 130)):
+            assert (reader.region(0, x, y, 60, 70) == picture[y : y + 70, x : x + 60]).all()
+
+
+def test_levels_in_sub_images_are_found(tmp_path, picture):
+    path = tmp_path / "slide.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        options = {"photometric": "rgb", "tile": (64, 64)}
+        metadata = {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm"}
+        tiff.write(picture, subifds=2, metadata=metadata, **options)
+        tiff.write(picture[::2, ::2], subfiletype=1, **options)
+        tiff.write(picture[::4, ::4], subfiletype=1, **options)
+    with open_slide(path) as reader:
+        assert reader.level_sizes == ((300, 200), (150, 100), (75, 50))
+        assert reader.downsamples == (1, 2, 4)
+        assert (reader.region(2, 0, 0, 75, 50) == picture[::4, ::4]).all()
+        assert "PhysicalSizeX" in reader.properties["tiff.ImageDescription"]
+
+
+def test_grey_and_transparent_pixels_become_colours_over_white(tmp_path):
+    grey = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
+    tifffile.imwrite(tmp_path / "grey.tiff", grey, tile=(16, 16), metadata=None)
+    with TiffReader(tmp_path / "grey.tiff") as reader:
+        assert (reader.region(0, 0, 0, 64, 64) == grey[..., None]).all()
+    colours = np.zeros((64, 64, 4), np.uint8)
+    colours[:32, :, 3] = 255
+    written(tmp_path / "rgba.tiff", colours, extrasamples=["unassalpha"])
+    with TiffReader(tmp_path / "rgba.tiff") as reader:
+        pixels = reader.region(0, 0, 0, 64, 64)
+    assert (pixels[:32] == 0).all()
+    assert (pixels[32:] == 255).all()
+
+
+def test_tiles_that_a_file_leaves_out_are_white(tmp_path, picture):
+    path = tmp_path / "slide.tiff"
+    tiles = [picture[:64, :64], None, None, picture[64:128, 64:128]]
+    encoded = (b"" if tile is None else imagecodecs.zlib_encode(tile.tobytes()) for tile in tiles)
+    tifffile.imwrite(
+        path, encoded, shape=(128, 128, 3), dtype=np.uint8, tile=(64, 64), photometric="rgb", compression="deflate"
+    )
+    with open_slide(path) as reader:
+        assert reader.kind == "tiff"
+        pixels = reader.region(0, 0, 0, 128, 128)
+    assert (pixels[:64, :64] == picture[:64, :64]).all()
+    assert (pixels[:64, 64:] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "words"),
+    [
+        (np.zeros((64, 64, 3), np.uint16), {}, "16 bits"),
+        (np.zeros((3, 64, 64), np.uint8), {"planarconfig": "separate"}, "separate planes"),
+    ],
+)
+def test_what_is_no_picture_in_colour_is_refused_with_a_reason(tmp_path, image, options, words):
+    with pytest.raises(Unsupported, match=words):
+        TiffReader(written(tmp_path / "slide.tiff", image, **options))
+
+
+def test_channels_in_pages_of_their_own_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "slide.ome.tif", np.zeros((3, 64, 64), np.uint8), metadata={"axes": "CYX"})
+    with pytest.raises(Unusable, match="3 images in one"):
+        open_slide(tmp_path / "slide.ome.tif")
+
+
+def test_a_strip_too_large_to_be_held_is_refused(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "slide.tiff") as tiff:
+        options = {"dtype": np.uint8, "compression": "deflate", "rowsperstrip": 20_000, "photometric": "rgb"}
+        tiff.write(iter([b"no pixels"]), shape=(20_000, 20_000, 3), metadata=None, **options)
+    with pytest.raises(Unsupported, match="20000 x 20000 px, which is too large"):
+        TiffReader(tmp_path / "slide.tiff")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_drafts_show_the_same_smaller(tmp_path, picture, compression):
+    path = written(tmp_path / "slide.tiff", picture, compression=compression)
+    with TiffReader(path) as reader:
+        draft, factor = reader.draft(0, 64, 64, 200, 100, 8.1)
+        assert factor == 4
+        full = reader.region(0, 64, 64, 200, 100)
+    expected = np.asarray(Image.fromarray(full).reduce(4), int)
+    assert draft.shape == expected.shape
+    assert np.abs(draft.astype(int) - expected).mean() < (4 if compression == "jpeg" else 12)  # wavelets are sharper
+    assert np.abs(draft.mean((0, 1)) - expected.mean((0, 1))).max() < 2
+
+
+def test_damage_that_libjpeg_paints_over_is_found(tmp_path):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
+    with tifffile.TiffFile(slide) as tiff:
+        page = tiff.pages[0]
+        begin, count = page.dataoffsets[0], page.databytecounts[0]
+    with open(slide, "r+b") as stream:
+        stream.seek(begin + count // 2)
+        stream.write(bytes(40))
+    with TiffReader(slide) as reader:
+        with pytest.raises(DamagedRegion, match="tile 0 of level 0"):
+            reader.region(0, 0, 0, 100, 100)
+        reader.region(0, 256, 0, 256, 256)
+
+
+def test_a_file_cut_short_loses_the_tiles_beyond(tmp_path, picture):
+    path = written(tmp_path / "slide.tiff", picture, compression="deflate")
+    with tifffile.TiffFile(path) as tiff:
+        last = tiff.pages[0].dataoffsets[-1]
+    with TiffReader(path) as reader:
+        os.truncate(path, last + 10)
+        assert (reader.region(0, 0, 0, 64, 64) == picture[:64, :64]).all()
+        with pytest.raises(DamagedRegion, match="cut short"):
+            reader.region(0, 290, 190, 10, 10)
+
+
+@pytest.mark.parametrize("photometric", ["rgb", "ycbcr"])
+def test_completed_tiles_decode_to_the_pixels_of_the_tile(tmp_path, picture, photometric):
+    path = tmp_path / "slide.tiff"
+    if photometric == "ycbcr":
+        written(path, picture, compression="jpeg", compressionargs={"level": 80})
+    else:  # Aperio's way: RGB is encoded as it is, and only the tag says so
+        tiles = [picture[y : y + 64, x : x + 64] for y in (0, 64) for x in (0, 64)]
+        encoded = (
+            imagecodecs.jpeg8_encode(np.ascontiguousarray(t), colorspace="RGB", outcolorspace="RGB") for t in tiles
+        )
+        options = {"shape": (128, 128, 3), "dtype": np.uint8, "tile": (64, 64), "compression": 7, "metadata": None}
+        tifffile.imwrite(path, encoded, photometric="rgb", **options)
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        data = path.read_bytes()[page.dataoffsets[0] :][: page.databytecounts[0]]
+        expected = page.decode(data, 0, jpegtables=page.jpegtables)[0][0]
+        tile = complete(data, page.jpegtables, page.photometric == tifffile.PHOTOMETRIC.RGB)
+    assert (decode_strictly(tile) == expected).all()
+    assert (imagecodecs.jpeg8_decode(tile, outcolorspace="RGB") == expected).all()
+    assert np.abs(expected.astype(int) - picture[:64, :64]).mean() < 12
+
+
+def test_a_forced_reader_is_taken_and_its_refusal_is_the_slides_outcome(tmp_path, picture):
+    with open_slide(drawn_slide(tmp_path / "slide.tiff"), "openslide") as reader:
+        assert reader.kind == "openslide"
+    path = written(tmp_path / "webp.tiff", picture, compression="webp")
+    with pytest.raises(Unusable, match="50001"):
+        open_slide(path, "openslide")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_pictures_are_slides_of_one_level(tmp_path, picture, suffix):
+    Image.fromarray(picture).save(tmp_path / f"slide.{suffix}", quality=95)
+    with open_slide(tmp_path / f"slide.{suffix}") as reader:
+        assert (reader.kind, reader.level_sizes) == ("picture", ((300, 200),))
+        pixels = reader.region(0, 250, 150, 80, 60)
+    assert np.abs(pixels[:50, :50].astype(int) - picture[150:, 250:]).mean() < (1 if suffix == "png" else 8)
+    assert (pixels[50:] == 255).all()
+    assert (pixels[:, 50:] == 255).all()
+
+
+def test_a_picture_cut_short_is_unreadable(tmp_path, picture):
+    for suffix in ("png", "jpg"):
+        path = tmp_path / f"slide.{suffix}"
+        Image.fromarray(picture).save(path)
+        os.truncate(path, path.stat().st_size // 2)
+        with pytest.raises(Unusable, match="no whole picture"):
+            open_slide(path)
+
+
+def test_aperio_slides_that_openslide_mends_are_left_to_it(tmp_path, picture):
+    slide = written(
+        tmp_path / "slide.svs", picture, compression="jpeg", description="Aperio Image Library v1|MPP = 0.5"
+    )
+    with open_slide(slide) as reader:
+        assert (reader.properties["openslide.vendor"], reader.kind) == ("aperio", "tiff")
+    with tifffile.TiffFile(slide, mode="r+") as tiff:
+        page = tiff.pages[0]
+        page.tags["TileByteCounts"].overwrite([0, *page.databytecounts[1:]])
+    with open_slide(slide) as reader:
+        assert reader.kind == "openslide"
+
+
+def test_zeroed_tiles_are_no_white_tiles(tmp_path):
+    slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
+    with TiffReader(slide) as reader, pytest.raises(DamagedRegion):
+        reader.region(0, 0, 0, 10, 10)

@@ -1,0 +1,49 @@
+"""JPEG tiles as TIFFs hold them: without their tables, and with the colour space in a tag of the file."""
+
+import numpy as np
+import simplejpeg
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # ends with the transform: 0 is RGB, 1 is YCbCr
+_MARKERS_OF_COLOUR = (b"\xff\xe0", b"\xff\xee")
+
+
+def complete(tile: bytes, tables: bytes | None, is_rgb: bool) -> bytes:
+    """Make a JPEG file of a tile without decoding it: its tables are merged in, its colour space is stated.
+
+    Args:
+        tile: the tile's bytes in the TIFF.
+        tables: value of the tag JPEGTables, if there is one.
+        is_rgb: whether the tag PhotometricInterpretation says RGB; a marker in the tile itself has the last word.
+    """
+    colour = b"" if _states_colour(tile) else _APP14 + (b"\0" if is_rgb else b"\1")
+    return _START + colour + (tables or b"")[len(_START) : -len(_END)] + tile[len(_START) :]
+
+
+def _states_colour(tile: bytes) -> bool:
+    """Whether an APP0 (JFIF) or APP14 (Adobe) marker stands before the image's data."""
+    at = len(_START)
+    while tile[at : at + 1] == b"\xff" and tile[at : at + 2] != b"\xff\xda":
+        if tile[at : at + 2] in _MARKERS_OF_COLOUR:
+            return True
+        at += 2 + int.from_bytes(tile[at + 2 : at + 4])
+    return False
+
+
+def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
+    """Decode a JPEG that must be whole: libjpeg paints over most damage and only warns, which is an error here.
+
+    Args:
+        encoded: the file.
+        reduction: 1, 2, 4 or 8: decode at that fraction of the size, which is faster.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        ValueError: it is damaged, or no JPEG.
+    """
+    if reduction == 1:
+        return simplejpeg.decode_jpeg(encoded, strict=True)
+    height, width = (-(-side // reduction) for side in simplejpeg.decode_jpeg_header(encoded)[:2])
+    return simplejpeg.decode_jpeg(encoded, min_height=height, min_width=width, min_factor=reduction, strict=True)

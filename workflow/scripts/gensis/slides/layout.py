@@ -1,0 +1,126 @@
+"""Where the tiles of a slide lie, judged on its thumbnail before their pixels are read."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gensis.settings.datasets import Tiling
+from gensis.slides.grid import coverage, tile_origins
+from gensis.slides.mask import read_mask
+from gensis.slides.quality import find_artifacts
+from gensis.slides.reader import Reader
+from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
+from gensis.slides.thumbnail import Thumbnail, read_thumbnail
+from gensis.slides.tissue import find_tissue
+
+REASONS = ("little_tissue", "pen", "not_chosen", "unreadable")
+LITTLE_TISSUE, PEN, NOT_CHOSEN, UNREADABLE = range(len(REASONS))
+KEPT = 255
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All tiles of a slide's grid, and which of them are to be kept."""
+
+    reader: str
+    """Kind of reader that opened the slide."""
+    encoding: str
+    """Codec of the tiles: as the settings ask, but `jpeg` where the slide has no tiles of its own on the grid."""
+    resolution: Resolution
+    plan: ReadPlan
+    size_level0: tuple[int, int]
+    """Width and height of the slide in px."""
+    thumbnail: Thumbnail
+    tissue: np.ndarray
+    """bool (H, W), a pixel a pixel of the thumbnail."""
+    tissue_method: str
+    """`otsu`, `none`, or `mask` where the user gave one."""
+    coords: np.ndarray
+    """int64 (N, 2): x and y of each tile's top-left corner in level-0 px, row by row."""
+    fractions: dict[str, np.ndarray]
+    """Score: float32 (N,), the part of each tile that is tissue, pen, ..."""
+    fate: np.ndarray
+    """uint8 (N,): KEPT, or an index into REASONS."""
+
+    @property
+    def kept(self) -> np.ndarray:
+        """int64: positions of the tiles to keep."""
+        return np.flatnonzero(self.fate == KEPT)
+
+    @property
+    def failed(self) -> int:
+        """Number of tiles that could not be judged, since that part of the slide cannot be read."""
+        return int((self.fate == UNREADABLE).sum())
+
+
+def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
+    """Find the tissue of a slide and the tiles on it.
+
+    Args:
+        reader: the slide.
+        tiling: settings.
+        unit: the slide's name; it seeds the choice of `tiles_per_slide`.
+        sheet_mpp: um/px as the sheet states it.
+        mask: file that says what is tissue, in place of `tiling.tissue.method`.
+
+    Raises:
+        Unusable: the slide's resolution is missing, wrong or too coarse, or nothing of it can be read.
+        UserError: the mask is missing or does not fit.
+    """
+    resolution = slide_resolution(reader.properties, sheet_mpp)
+    plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
+    area_level0_um2 = resolution.mpp_x * resolution.mpp_y
+    thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
+    pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
+    method = "mask" if mask else tiling.tissue.method
+    if mask:
+        tissue = read_mask(mask, reader.size_level0, thumbnail.downsample, thumbnail.unread.shape)
+    elif method == "none":
+        tissue = np.ones_like(thumbnail.unread)
+    else:
+        tissue = find_tissue(thumbnail.image, pixel_area_um2, tiling.tissue.minimum_area_um2)
+    level_size = reader.level_sizes[plan.level]
+    coords = tile_origins(reader.bounds_level0, level_size, plan.downsample, plan.width, plan.height)
+    maps = {"tissue_fraction": tissue} | find_artifacts(thumbnail.image, tissue, pixel_area_um2)
+    corners, size = coords / thumbnail.downsample, [side / thumbnail.downsample for side in plan.size_level0]
+    fractions = {name: coverage(each, *corners.T, *size).astype(np.float32) for name, each in maps.items()}
+    fate = _judge(fractions, tiling.tissue.minimum_fraction)
+    if method == "otsu":
+        fate[coverage(thumbnail.unread, *corners.T, *size) > _ROUNDING] = UNREADABLE
+    if tiling.tiles_per_slide:
+        _choose(fate, tiling.tiles_per_slide, unit)
+    return Layout(
+        reader=reader.kind,
+        encoding=_encoding(reader, tiling, plan),
+        resolution=resolution,
+        plan=plan,
+        size_level0=reader.size_level0,
+        thumbnail=thumbnail,
+        tissue=tissue,
+        tissue_method=method,
+        coords=coords,
+        fractions=fractions,
+        fate=fate,
+    )
+
+
+def _encoding(reader: Reader, tiling: Tiling, plan: ReadPlan) -> str:
+    side = tiling.tile_px
+    is_native = (plan.width, plan.height) == (side, side) and reader.has_jpeg_tiles(plan.level, side)
+    return "jpeg" if tiling.encoding == "native" and not is_native else tiling.encoding
+
+
+def _judge(fractions: dict[str, np.ndarray], minimum: float) -> np.ndarray:
+    """Fate by tissue: `pen` where the tile would be kept if the ink on it were tissue."""
+    tissue, pen = fractions["tissue_fraction"], fractions["pen_fraction"]
+    inked = (pen > 0) & (tissue + pen >= minimum)
+    return np.where(tissue >= minimum, KEPT, np.where(inked, PEN, LITTLE_TISSUE)).astype(np.uint8)
+
+
+def _choose(fate: np.ndarray, count: int, unit: str) -> None:
+    """Leave at most `count` tiles to be kept, always the same ones for a unit."""
+    seed = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8])
+    fate[np.random.default_rng(seed).permutation(np.flatnonzero(fate == KEPT))[count:]] = NOT_CHOSEN

@@ -1,0 +1,56 @@
+"""Results that are made once, however many threads want them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+
+import numpy as np
+
+
+class Once:
+    """A function whose latest results are kept. What two threads want at once is made by the first of them."""
+
+    def __init__(self, function: Callable[..., np.ndarray | None], capacity_bytes: int):
+        """Keep results of `function`, which may raise, up to a size; the least recently used are forgotten first."""
+        self._function = function
+        self._capacity_bytes = capacity_bytes
+        self._lock = threading.Lock()
+        self._results: OrderedDict[Hashable, Future[np.ndarray | None]] = OrderedDict()
+        self._bytes = 0
+
+    def __call__(self, *key: Hashable) -> np.ndarray | None:
+        """The result for these arguments, or the exception that making it raised."""
+        with self._lock:
+            future = self._results.get(key)
+            if future is not None:
+                self._results.move_to_end(key)
+            else:
+                mine = self._results[key] = Future()
+        if future is None:
+            future = mine
+            self._make(key, mine)
+        return future.result()
+
+    def _make(self, key: tuple[Hashable, ...], future: "Future[np.ndarray | None]") -> None:
+        try:
+            result = self._function(*key)
+        except BaseException as error:
+            future.set_exception(error)
+            return
+        future.set_result(result)
+        with self._lock:
+            self._bytes += _size(result)
+            while self._bytes > self._capacity_bytes and len(self._results) > 1:
+                self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        key, future = self._results.popitem(last=False)
+        if not future.done():  # another thread is at it: it counts as new
+            self._results[key] = future
+        elif future.exception() is None:
+            self._bytes -= _size(future.result())
+
+
+def _size(result: np.ndarray | None) -> int:
+    return 0 if result is None else result.nbytes

@@ -1,0 +1,63 @@
+"""Slides that OpenSlide reads."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+from openslide import OpenSlide, OpenSlideCache, OpenSlideError
+
+from gensis.slides.reader import DamagedRegion, Reader, over_white
+
+_CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles across a large slide
+
+
+class OpenSlideReader(Reader):
+    """A slide read with OpenSlide, with a handle a thread, since an error spoils a handle for all its users."""
+
+    kind = "openslide"
+
+    def __init__(self, path: Path):
+        """Open a slide.
+
+        Raises:
+            OpenSlideError: OpenSlide does not open it.
+        """
+        self.path = Path(path)
+        self._cache = OpenSlideCache(_CACHE_BYTES)
+        self._of_thread = threading.local()
+        self._handles: list[OpenSlide] = []
+        handle = self._handle()
+        self.properties = dict(handle.properties)
+        self.vendor = self.properties.get("openslide.vendor", "")
+        self.level_sizes = handle.level_dimensions
+        self.downsamples = handle.level_downsamples
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """See Reader. An error is believed when a fresh handle repeats it."""
+        location = tuple(round(at * self.downsamples[level]) for at in (x, y))
+        for last_try in (False, True):
+            try:
+                return np.asarray(over_white(self._handle().read_region(location, level, (width, height))))
+            except OpenSlideError as error:
+                self._drop_handle()  # it would repeat its first error for ever
+                if last_try:
+                    raise DamagedRegion(f"level {level} at {location}: {error}") from error
+        raise AssertionError("unreachable")
+
+    def _handle(self) -> OpenSlide:
+        if not hasattr(self._of_thread, "handle"):
+            self._of_thread.handle = OpenSlide(self.path)
+            self._of_thread.handle.set_cache(self._cache)
+            self._handles.append(self._of_thread.handle)
+        return self._of_thread.handle
+
+    def _drop_handle(self) -> None:
+        if hasattr(self._of_thread, "handle"):
+            self._handles.remove(self._of_thread.handle)
+            self._of_thread.handle.close()
+            del self._of_thread.handle
+
+    def close(self) -> None:
+        """Close all handles."""
+        for handle in self._handles:
+            handle.close()

@@ -1,0 +1,45 @@
+"""Ordinary picture files as slides of one level."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gensis.slides.jpeg import decode_strictly
+from gensis.slides.reader import Reader, Unsupported, cut, over_white
+
+
+class PictureReader(Reader):
+    """A PNG or JPEG, decoded once and held. Its dots per inch say how it prints, so it has no resolution of its own."""
+
+    kind = "picture"
+
+    def __init__(self, path: Path):
+        """Decode the picture.
+
+        Raises:
+            Unsupported: it is none, is damaged, or is too large to be held.
+        """
+        self.path = Path(path)
+        try:
+            self._pixels = _decode(self.path)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise Unsupported(f"it is no whole picture ({error})") from error
+        self.properties = {}
+        self.level_sizes = (self._pixels.shape[1::-1],)
+        self.downsamples = (1.0,)
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """See Reader."""
+        return cut(self._pixels, x, y, width, height)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _decode(path: Path) -> np.ndarray:
+    with Image.open(path) as image:  # refuses what has more than about 179 million px
+        if image.format == "JPEG" and image.mode == "RGB":
+            return decode_strictly(path.read_bytes())
+        transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        return np.asarray(over_white(image.convert("RGBA")) if transparent else image.convert("RGB"))

@@ -1,0 +1,102 @@
+"""One level of a TIFF's pyramid: where its tiles lie in the file, and how they are decoded."""
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TIFF, TiffPage
+
+from gensis.slides.jpeg import complete, decode_strictly
+from gensis.slides.reader import Unsupported, over_white
+
+_LARGEST_TILE_BYTES = 1 << 29
+_JPEG_2000 = (COMPRESSION.JPEG2000, COMPRESSION.APERIO_JP2000_RGB)
+_CHANNELS = {PHOTOMETRIC.RGB: (3, 4), PHOTOMETRIC.YCBCR: (3,), PHOTOMETRIC.MINISBLACK: (1,)}
+
+
+class TiffLevel:
+    """One level of the pyramid: a page of the file, in tiles or in strips, which are tiles of the page's width."""
+
+    def __init__(self, page: TiffPage):
+        _check(page)
+        self.page = page
+        self.size = (page.imagewidth, page.imagelength)
+        self.tile_size = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+        self.columns, self.rows = (-(-side // tile) for side, tile in zip(self.size, self.tile_size))
+        if len(page.dataoffsets) != self.columns * self.rows or len(page.databytecounts) != len(page.dataoffsets):
+            raise Unsupported(
+                f"it lists {len(page.dataoffsets)} tiles where {self.columns} x {self.rows} make the image"
+            )
+        self.is_colour_jpeg = page.compression == COMPRESSION.JPEG and page.samplesperpixel == 3
+        is_colour_jpeg_2000 = page.compression in _JPEG_2000 and page.samplesperpixel == 3
+        self.holds_smaller_versions = self.is_colour_jpeg or is_colour_jpeg_2000
+
+    def index(self, row: int, column: int) -> int:
+        """Number of a tile in the file."""
+        return row * self.columns + column
+
+    def tiles(self, x: int, y: int, width: int, height: int) -> Iterator[tuple[int, int]]:
+        """Row and column of the tiles that a rectangle touches."""
+        tile_width, tile_height = self.tile_size
+        for row in range(max(y // tile_height, 0), min(-(-(y + height) // tile_height), self.rows)):
+            for column in range(max(x // tile_width, 0), min(-(-(x + width) // tile_width), self.columns)):
+                yield row, column
+
+    def decode(self, stored: bytes, index: int, reduction: int) -> np.ndarray:
+        """Pixels of a tile from its bytes: uint8 (H, W, 3), smaller by `reduction` where the codec allows it."""
+        if self.is_colour_jpeg:
+            pixels = decode_strictly(self.jpeg(stored), reduction)
+        elif reduction > 1:
+            pixels = _decode_smaller(stored, reduction)
+        else:
+            decoded, _, _ = self.page.decode(stored, index, jpegtables=self.page.jpegtables)
+            pixels = _in_colour(decoded[0])
+        return self._inside(pixels, index, reduction)
+
+    def jpeg(self, stored: bytes) -> bytes:
+        """A JPEG file of a tile's bytes."""
+        return complete(stored, self.page.jpegtables, self.page.photometric == PHOTOMETRIC.RGB)
+
+    def _inside(self, pixels: np.ndarray, index: int, reduction: int) -> np.ndarray:
+        """Without the padding of tiles at the right and lower edge of the level."""
+        row, column = divmod(index, self.columns)
+        width, height = (
+            -(-min(tile, side - at * tile) // reduction)
+            for tile, side, at in zip(self.tile_size, self.size, (column, row))
+        )
+        if pixels.shape[0] < height or pixels.shape[1] < width:
+            raise ValueError(f"{pixels.shape[1]} x {pixels.shape[0]} px instead of {width} x {height}")
+        return pixels[:height, :width]
+
+
+def _in_colour(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 1), (H, W, 3) or (H, W, 4) as RGB over white."""
+    if pixels.shape[2] == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return np.asarray(over_white(Image.fromarray(pixels, "RGBA"))) if pixels.shape[2] == 4 else pixels
+
+
+def _decode_smaller(stored: bytes, reduction: int) -> np.ndarray:
+    """Decode JPEG 2000 at a fraction of its size, by leaving out the finest wavelets."""
+    with Image.open(io.BytesIO(stored)) as image:
+        image.reduce = reduction.bit_length() - 1
+        return np.asarray(image.convert("RGB"))
+
+
+def _check(page: TiffPage) -> None:
+    """Refuse what is no image in colour or grey with 8 bits a channel, and tiles too large to be held."""
+    if page.compression not in TIFF.DECOMPRESSORS:
+        raise Unsupported(f"nobody decodes its compression {page.compression}")
+    if page.samplesperpixel not in _CHANNELS.get(page.photometric, ()):
+        colours = PHOTOMETRIC(page.photometric).name
+        raise Unsupported(f"its pixels are {colours} with {page.samplesperpixel} channels, not RGB")
+    if page.dtype != np.uint8 or page.bitspersample != 8:
+        raise Unsupported(f"it has {page.bitspersample} bits a channel, not 8")
+    if page.planarconfig != PLANARCONFIG.CONTIG or page.imagedepth != 1:
+        raise Unsupported("its colours lie in separate planes")
+    if not page.is_tiled and not page.rowsperstrip:
+        raise Unsupported("it has neither tiles nor strips")
+    height, width = page.chunks[:2]
+    if height * width * page.samplesperpixel > _LARGEST_TILE_BYTES:
+        raise Unsupported(f"it is one piece of {width} x {height} px, which is too large to be held")

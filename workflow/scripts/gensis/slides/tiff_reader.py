@@ -1,0 +1,114 @@
+"""Slides in TIFF files, whose tiles are decoded whole: several times faster than OpenSlide, and more codecs."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tifffile
+
+from gensis.slides.once import Once
+from gensis.slides.reader import DamagedRegion, Reader, Unsupported, paste
+from gensis.slides.tiff_level import TiffLevel
+from gensis.slides.tiff_pages import find_pages, read_properties
+
+if TYPE_CHECKING:
+    from gensis.slides.openslide_reader import OpenSlideReader
+
+_CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles across a large slide
+
+
+class TiffReader(Reader):
+    """A TIFF whose tiles (or strips) tifffile finds and imagecodecs decodes, each once for all threads."""
+
+    kind = "tiff"
+
+    def __init__(self, path: Path, slide: "OpenSlideReader | None" = None):
+        """Open a TIFF.
+
+        Args:
+            path: the file.
+            slide: the same, opened with OpenSlide, whose levels are then the ones to find, and whose metadata is taken.
+
+        Raises:
+            Unsupported: tifffile does not read it, or not as OpenSlide does.
+        """
+        self.path = Path(path)
+        try:
+            self._file = tifffile.TiffFile(self.path)
+            pages = find_pages(self._file, slide)
+            self._levels = [TiffLevel(page) for page in pages]
+            self.properties = slide.properties if slide else read_properties(pages[0])
+        except Unsupported:
+            self.close()
+            raise
+        except Exception as error:  # a damaged header raises whatever its bytes lead to
+            self.close()
+            raise Unsupported(f"tifffile does not read it ({type(error).__name__}: {error})") from error
+        self.level_sizes = tuple(level.size for level in self._levels)
+        width, height = self.level_sizes[0]
+        self.downsamples = tuple((width / w + height / h) / 2 for w, h in self.level_sizes)
+        self._descriptor = self._file.filehandle.fileno()
+        self._decoded = Once(self._decode, _CACHE_BYTES)
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """See Reader."""
+        result = np.full((height, width, 3), 255, np.uint8)
+        tile_width, tile_height = self._levels[level].tile_size
+        for row, column in self._levels[level].tiles(x, y, width, height):
+            pixels = self._decoded(level, row, column)
+            if pixels is not None:
+                paste(result, pixels, column * tile_width - x, row * tile_height - y)
+        return result
+
+    def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
+        """See Reader. JPEG and JPEG 2000 hold smaller versions of an image inside."""
+        ours = self._levels[level]
+        tile_width, tile_height = ours.tile_size
+        # At most half of what is wanted: the rest is resampled with a better filter than the codec's.
+        factors = [n for n in (8, 4, 2) if 2 * n <= scale and not (x % n or y % n or tile_width % n or tile_height % n)]
+        if not factors or not ours.holds_smaller_versions:
+            return super().draft(level, x, y, width, height, scale)
+        factor = factors[0]
+        result = np.full((-(-height // factor), -(-width // factor), 3), 255, np.uint8)
+        for row, column in ours.tiles(x, y, width, height):
+            pixels = self._decode(level, row, column, factor)
+            if pixels is not None:
+                paste(result, pixels, (column * tile_width - x) // factor, (row * tile_height - y) // factor)
+        return result, factor
+
+    def has_jpeg_tiles(self, level: int, size_px: int) -> bool:
+        """See Reader."""
+        ours = self._levels[level]
+        return ours.is_colour_jpeg and ours.tile_size == (size_px, size_px) and all(ours.page.databytecounts)
+
+    def jpeg_tile(self, level: int, x: int, y: int) -> bytes:
+        """See Reader."""
+        ours = self._levels[level]
+        tile_width, tile_height = ours.tile_size
+        return ours.jpeg(self._stored(ours, ours.index(y // tile_height, x // tile_width)))
+
+    def _decode(self, level: int, row: int, column: int, reduction: int = 1) -> np.ndarray | None:
+        """A tile as uint8 (H, W, 3), smaller by `reduction`; None where the file leaves it out."""
+        ours = self._levels[level]
+        index = ours.index(row, column)
+        stored = self._stored(ours, index)
+        if not stored:
+            return None
+        try:
+            return ours.decode(stored, index, reduction)
+        except Exception as error:  # codecs raise many kinds
+            where = f"tile {index} of level {level} ({column}, {row})"
+            raise DamagedRegion(f"{where} does not decode: {error}") from error
+
+    def _stored(self, level: TiffLevel, index: int) -> bytes:
+        offset, count = level.page.dataoffsets[index], level.page.databytecounts[index]
+        stored = os.pread(self._descriptor, count, offset)  # no position that threads would share
+        if len(stored) < count:
+            raise DamagedRegion(f"tile {index} ends after {len(stored)} of {count} bytes: the file is cut short")
+        return stored
+
+    def close(self) -> None:
+        """Close the file."""
+        if hasattr(self, "_file"):
+            self._file.close()
