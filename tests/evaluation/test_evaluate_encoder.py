@@ -13,6 +13,7 @@ from gensis.artifacts.tables import write_table
 from gensis.images.embeddings import Embeddings, write_embeddings
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+IMAGE_TASKS, SLIDE_TASKS = ["knn", "linear"], ["slides-mean", "slides-abmil"]
 CONFIG = {"knn": [1, 5, 500], "abmil_epochs": 3, "abmil_seeds": 1, "bootstrap": 50}
 
 
@@ -37,16 +38,17 @@ def slides(tmp_path):
     return tmp_path
 
 
-def evaluate(folder: Path, *more: object, config: dict = CONFIG) -> subprocess.CompletedProcess:
+def evaluate(folder: Path, tasks: list[str], *more: object) -> subprocess.CompletedProcess:
     return run(
-        "evaluate_encoder", "--config", json.dumps(config), "--embeddings", *sorted(folder.glob("part-*.h5")),
+        "evaluate_encoder", "--config", json.dumps(CONFIG), "--tasks", *tasks,
+        "--embeddings", *sorted(folder.glob("part-*.h5")),
         "--units", folder / "units.tsv", "--labels", folder / "labels.tsv", "--encoder", "dino", "--dataset", "demo",
         "--seed", 3, "--output", folder / "evaluation", "--threads", 1, *more,
     )  # fmt: skip
 
 
 def test_slides_end_to_end_and_their_summary(slides):
-    done = evaluate(slides, "--slides-are-units", "--seen")
+    done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units", "--seen")
     assert done.returncode == 0, done.stderr
     assert "left out: 1 slides without a label or images" in done.stderr
     assert "k = 500, dropped" in done.stderr
@@ -84,7 +86,7 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
 
-    done = evaluate(tmp_path)
+    done = evaluate(tmp_path, IMAGE_TASKS)
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "evaluation")) == ["knn.json", "linear.json"]
     for task in ("knn", "linear"):
@@ -94,9 +96,33 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
         assert "predictions" not in result
 
 
+def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):
+    labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)]
+    labels += [(f"s{i}", row, "tumour" if i % 2 else "stroma", "") for i in range(8) for row in (0, 3)]
+    write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    done = evaluate(slides, ["knn", "slides-mean"], "--slides-are-units")
+    assert done.returncode == 0, done.stderr
+    knn, mean = (json.loads((slides / "evaluation" / f"{task}.json").read_text()) for task in ("knn", "slides-mean"))
+    assert (knn["classes"], knn["n"], knn["n_groups"]) == (["stroma", "tumour"], 16, 4)
+    assert (mean["classes"], mean["n"], mean["n_groups"]) == (["A", "B"], 12, 6)
+
+
+def test_images_that_are_not_chosen_are_not_measured(slides):
+    columns = ("unit", "group", "split", "outcome", "images", "rows")
+    rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4, "") for i in range(10)]
+    rows += [("s10", "case5", "", "ok", 3, "0,2-3"), ("s11", "case5", "", "low_quality", 0, "none")]
+    write_table(slides / "units.tsv", columns, [*rows, ("none", "", "", "no_tissue", 0, "")])
+    done = evaluate(slides, ["knn", "slides-mean"], "--slides-are-units")
+    assert done.returncode == 0, done.stderr
+    knn, mean = (json.loads((slides / "evaluation" / f"{task}.json").read_text()) for task in ("knn", "slides-mean"))
+    assert (knn["n"], mean["n"]) == (43, 11)
+    assert "images without a label" not in done.stderr
+    assert "left out: 2 slides without a label or images" in done.stderr
+
+
 def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slides):
     write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), [])
-    done = evaluate(slides, "--slides-are-units")
+    done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units")
     assert done.returncode == 0, done.stderr
     assert "knn: skipped: no labels" in done.stderr
     files = sorted((slides / "evaluation").iterdir())
@@ -111,7 +137,7 @@ def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slide
 
 def test_inputs_that_do_not_fit_end_in_one_line(slides):
     (slides / "part-0001.h5").unlink()
-    done = evaluate(slides, "--slides-are-units")
+    done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: embeddings hold 0 images of unit 's6'")
     assert "Traceback" not in done.stderr

@@ -3,7 +3,7 @@ import pytest
 
 from gensis.errors import UserError
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.labelled import Labelled, label_images
+from gensis.evaluation.labelled import Labelled, label_images, lines_about
 from gensis.evaluation.slides import slides_of
 from gensis.images.embeddings import Embeddings
 
@@ -16,8 +16,8 @@ def embeddings(**images: int) -> Embeddings:
     return Embeddings(features, unit, tuple(images), np.zeros((total, 2), np.int64))
 
 
-def unit(name: str, images: int, group: str = "", split: str = "") -> dict[str, str]:
-    return {"unit": name, "group": group, "split": split, "outcome": "ok", "images": str(images)}
+def unit(name: str, images: int, group: str = "", split: str = "", **rows: str) -> dict[str, str]:
+    return {"unit": name, "group": group, "split": split, "outcome": "ok", "images": str(images), **rows}
 
 
 def label(name: str, label: str, row: int | str = "", group: str = "") -> dict[str, str]:
@@ -80,12 +80,35 @@ def test_split_is_that_of_the_unit():
     assert data.splits.tolist() == ["train", "train", "test"]
 
 
+def test_images_that_are_not_chosen_are_left_out_and_labels_count_positions_in_the_store():
+    units = [unit("a", 2, rows="0,3"), unit("b", 0, rows="none"), unit("c", 2, rows="")]
+    stored = embeddings(a=4, b=3, c=2)
+    assert label_images(stored, units, [label(name, "x") for name in "abc"], True).features[:, 0].tolist() == [
+        0,
+        3,
+        7,
+        8,
+    ]
+    lines = [label("a", "x", 1), label("a", "y", 3), label("b", "x", 0), label("c", "z", 1)]
+    data = label_images(stored, units, lines, True)
+    assert data.features[:, 0].tolist() == [3, 8]
+    assert data.classes == ("y", "z")
+
+
+def test_image_tasks_go_by_lines_of_images_where_there_are_any_and_slide_tasks_by_those_of_slides():
+    slide, tile = label("a", "x"), label("a", "y", 0)
+    assert lines_about("knn", [slide, tile]) == lines_about("linear", [tile]) == [tile]
+    assert lines_about("knn", [slide]) == lines_about("slides-mean", [slide, tile]) == [slide]
+    assert lines_about("slides-abmil", [tile]) == []
+
+
 @pytest.mark.parametrize(
     ("units", "labels", "message"),
     [
         ([unit("a", 3), unit("b", 1)], [], "hold 2 images of unit 'a' but the data set has 3"),
         ([unit("a", 2), unit("b", 1), unit("c", 1)], [], "hold 0 images of unit 'c' but the data set has 1"),
         ([unit("a", 2)], [], "'b' has embeddings but no line"),
+        ([unit("a", 2, rows="0,2"), unit("b", 1)], [], "hold 2 images of unit 'a' but the data set has 3"),
         ([unit("a", 2), unit("b", 1, split="val")], [], "split 'val' of 'b'"),
         ([unit("a", 2), unit("b", 1)], [label("d", "x")], "no unit 'd'"),
         ([unit("a", 2), unit("b", 1)], [label("a", "x", 2)], "row 2 of unit 'a' does not exist"),

@@ -24,6 +24,14 @@ def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list():
     assert np.array_equal(features_of(index(("b", 3), ("a", 2)), EMBEDDINGS), FEATURES[[2, 3, 4, 0, 1]])
 
 
+def test_features_of_the_images_that_are_chosen_of_each_store():
+    chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), np.array([0, 2, 1]))
+    assert np.array_equal(features_of(chosen, EMBEDDINGS), FEATURES[[2, 4, 1]])
+    beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), np.array([2]))
+    with pytest.raises(UserError, match="2 of the 3 images of a"):
+        features_of(beyond, EMBEDDINGS)
+
+
 @pytest.mark.parametrize("unit", [("a", 3), ("empty", 1), ("unknown", 2)])
 def test_a_unit_with_other_images_is_refused(unit):
     with pytest.raises(UserError, match=f"images of {unit[0]}"):

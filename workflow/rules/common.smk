@@ -61,12 +61,14 @@ BASELINES = ("random", "pixels")
 SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides"]
 SLIDES = {(name, unit.name): unit for name in SLIDE_DATASETS for unit in UNITS[name].units}
 NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
+# Whole slides are only compared where they have labels: annotations label tiles.
+LABELLED_SLIDES = [name for name in SLIDE_DATASETS if any(unit.row.label for unit in UNITS[name].units)]
 
 
 def has_labels(dataset: str) -> bool:
     """Whether a data set can be evaluated on; sheets say it beforehand, other sources when they are read."""
     rows = UNITS[dataset].rows
-    return not rows or any(row.label for row in rows)
+    return not rows or any(row.label or row.annotations for row in rows)
 
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
@@ -208,7 +210,7 @@ def evaluation_tasks(dataset: str) -> list[str]:
     return [
         "knn",
         "linear",
-        *(["slides-mean", "slides-abmil"] if dataset in SLIDE_DATASETS else []),
+        *(["slides-mean", "slides-abmil"] if dataset in LABELLED_SLIDES else []),
     ]
 
 

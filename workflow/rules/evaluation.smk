@@ -14,7 +14,7 @@ rule evaluate_encoder:
     benchmark:
         f"{RUN}/benchmarks/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.tsv"
     wildcard_constraints:
-        dataset=one_of(NATURAL_DATASETS),
+        dataset=one_of([name for name in UNITS if name not in LABELLED_SLIDES]),
     conda:
         "../../envs/environment.yaml"
     threads: 4
@@ -23,13 +23,14 @@ rule evaluate_encoder:
     params:
         config=stage("evaluation"),
         options=evaluation_options,
+        tasks=tasks_of_output,
         folder=folder,
         script=script("evaluate_encoder"),
         python=python,
     shell:
         "{params.python} {params.script:q} --config {params.config:q} {params.options}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
-        " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q}"
+        " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q} --tasks {params.tasks}"
         " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 
@@ -44,10 +45,11 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
             "slides-abmil.json",
         ),
     wildcard_constraints:
-        dataset=one_of(SLIDE_DATASETS),
+        dataset=one_of(LABELLED_SLIDES),
     params:
         config=stage("evaluation"),
         options=evaluation_options,
+        tasks=tasks_of_output,
         folder=folder,
         script=script("evaluate_encoder"),
         python=python,

@@ -26,22 +26,44 @@ def indexed_units(wildcards):
 
 
 def indexed_files(wildcards):
-    """Files that a table is read from; labels of natural images are found by the keys in the stores."""
-    if wildcards.table == "labels" and wildcards.dataset in SLIDE_DATASETS:
-        return []
-    files = stores if wildcards.table == "labels" else outcomes
-    return files(wildcards.dataset, indexed_units(wildcards))
+    """Files that a table is read from: outcomes, and scores where thresholds choose among the images."""
+    dataset = wildcards.dataset
+    if wildcards.table == "labels":
+        return labelled_files(dataset)
+    units = indexed_units(wildcards)
+    return outcomes(dataset, units) + (stores(dataset, units) if thresholds(dataset) else [])
+
+
+def labelled_files(dataset):
+    """Files that labels are read from: stores, for an image's key or a tile's place, and annotations."""
+    if dataset not in SLIDE_DATASETS:
+        return stores(dataset, UNITS[dataset].units)
+    annotated = [unit for unit in UNITS[dataset].units if unit.row.annotations]
+    return stores(dataset, annotated) + [unit.row.annotations for unit in annotated]
+
+
+def thresholds(dataset):
+    """What chooses among a data set's images, as JSON; empty where all are used."""
+    chosen_by = STUDY.datasets[dataset].quality if dataset in SLIDE_DATASETS else None
+    return canonical_json(chosen_by) if chosen_by else ""
 
 
 def indexed_sheet(wildcards):
-    """What a table takes from the sheet, as a digest: a corrected label or group changes no table that trains."""
+    """What a table takes from sheet and thresholds, as a digest: a corrected label changes no table that trains."""
     units = UNITS[wildcards.dataset]
     if wildcards.table == "labels":
-        return digest([[row.name, row.label, row.group, row.split] for row in units.rows])
+        return digest([[row.name, row.label, row.group, row.split] for row in units.rows] + annotated_with(units.rows))
     groups = wildcards.table == "units"
-    return digest(
-        [[unit.name, unit.split, unit.row.group if groups and unit.row else ""] for unit in indexed_units(wildcards)]
-    )
+    listed = [
+        [unit.name, unit.split, unit.row.group if groups and unit.row else ""] for unit in indexed_units(wildcards)
+    ]
+    chosen_by = thresholds(wildcards.dataset)
+    return digest([*listed, chosen_by] if chosen_by else listed)
+
+
+def annotated_with(rows):
+    """The annotations of each slide that has some."""
+    return [[row.name, row.annotations] for row in rows if row.annotations]
 
 
 def sheet_of(wildcards):
@@ -137,6 +159,11 @@ def evaluation_options(wildcards):
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
     seen = "--seen" if wildcards.dataset == TRAINED_ON and wildcards.encoder in ENCODERS else ""
     return f"{slides} {seen}".strip()
+
+
+def tasks_of_output(wildcards, output):
+    """Names of the tasks whose files a rule makes."""
+    return [Path(path).stem for path in output]
 
 
 def ending() -> str:

@@ -11,7 +11,7 @@ from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import read_table
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.labelled import label_images
+from gensis.evaluation.labelled import label_images, lines_about
 from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
 from gensis.images.embeddings import read_embeddings
 from gensis.settings.evaluation import Evaluation
@@ -26,18 +26,22 @@ def main(arguments: argparse.Namespace) -> None:
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings = read_embeddings(arguments.embeddings)
-    units = read_table(arguments.units)
-    labelled = label_images(embeddings, units, read_table(arguments.labels), arguments.slides_are_units)
-    log_left_out(len(embeddings.unit) - len(labelled.unit), "images without a label")
-    if arguments.slides_are_units:
-        log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
+    units, labels = read_table(arguments.units), read_table(arguments.labels)
+    images = sum(int(unit["images"]) for unit in units)
     inputs = {
         "embeddings": content_id(*arguments.embeddings),
         "units": content_id(arguments.units),
         "labels": content_id(arguments.labels),
     }
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
-    for task in IMAGE_TASKS + SLIDE_TASKS * arguments.slides_are_units:
+    labelled = lines = None
+    for task in arguments.tasks:
+        if (about := lines_about(task, labels)) != lines:
+            lines = about
+            labelled = label_images(embeddings, units, lines, arguments.slides_are_units)
+            log_left_out(images - len(labelled.unit), "images without a label")
+            if arguments.slides_are_units:
+                log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
         try:
             with threadpool_limits(arguments.threads):
                 result = measure(task, labelled, settings, arguments.seed, device)
@@ -77,6 +81,7 @@ if __name__ == "__main__":
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
     parser.add_argument("--encoder", required=True, help="name of the encoder")
     parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--tasks", nargs="+", choices=IMAGE_TASKS + SLIDE_TASKS, required=True)
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
     parser.add_argument("--seen", action="store_true", help="the encoder learnt from this data set's train images")
     parser.add_argument("--output", type=Path, required=True, help="folder of the JSON files")

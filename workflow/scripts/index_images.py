@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from gensis import command
 from gensis.images import tables
-from gensis.settings.datasets import Dataset
+from gensis.settings.datasets import Dataset, Quality
 from gensis.settings.units import list_units
 
 
@@ -17,12 +17,13 @@ def main(arguments: argparse.Namespace) -> None:
     # The slides were found when they were tiled; by now they may lie in an archive.
     units = list_units(dataset, arguments.sheet, will_exist=lambda path: True)
     path = arguments.output
+    quality = getattr(dataset, "quality", Quality())
     if path.stem == "train":
-        tables.write_train(path, units)
+        tables.write_train(path, units, quality)
     elif path.stem == "units":
-        tables.write_units(path, units)
+        tables.write_units(path, units, quality)
     elif path.stem == "outcomes":
-        tables.write_outcomes(path, units, getattr(dataset, "max_failed_slides", 1.0))
+        tables.write_outcomes(path, units, getattr(dataset, "max_failed_slides", 1.0), quality)
     else:
         tables.write_labels(path, dataset, units)
 

@@ -14,6 +14,7 @@ from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.images.embeddings import read_embeddings
 from gensis.images.index import read_index
+from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
 
 log = logging.getLogger("verify_run")
@@ -47,18 +48,21 @@ def main(arguments: argparse.Namespace) -> None:
 
 def check_images(folder: Path) -> Iterator[str]:
     """Stores against their outcomes and the index."""
-    index = read_index(folder / "train.tsv")
-    indexed = dict(zip(index.units, index.contents))
+    indexed = {row["unit"]: row for row in read_table(folder / "train.tsv")}
     for unit in read_table(folder / "units.tsv"):
         path = folder / f"{unit['unit']}.h5"
         outcome = read_json(path.with_suffix(".json"))
+        in_train = indexed.get(unit["unit"], unit | {"content": outcome["content"]})
         with Store(path) as store:
             if store.computed_content() != store.content:
                 yield f"{path}: damaged, its bytes are not those that were written"
-            if store.content != outcome["content"] or store.content != indexed.get(unit["unit"], store.content):
+            if not store.content == outcome["content"] == in_train["content"]:
                 yield f"{path}: not the store that {folder} indexes"
-            if len(store) != int(unit["images"]):
-                yield f"{path}: {len(store)} images, {unit['images']} in units.tsv"
+            rows = parse_rows(unit.get("rows", ALL), len(store))
+            if len(rows) != int(unit["images"]) or rows.max(initial=-1) >= len(store):
+                yield f"{path}: {len(store)} images, of which {len(rows)} are chosen, {unit['images']} in units.tsv"
+        if any(unit.get(column, ALL) != in_train.get(column, ALL) for column in ("images", "rows")):
+            yield f"{path}: train.tsv and units.tsv choose different images of it"
 
 
 def check_weights(folder: Path, name: str) -> Iterator[str]:

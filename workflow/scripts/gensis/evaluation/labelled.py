@@ -7,6 +7,7 @@ import numpy as np
 
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
+from gensis.images.rows import ALL, parse_rows
 
 SPLITS = ("", "train", "test")
 Table = Sequence[dict[str, str]]
@@ -32,19 +33,27 @@ class Labelled:
     """All units, those without labelled images included."""
 
 
+def lines_about(task: str, labels: Table) -> Table:
+    """The lines of labels.tsv that a task goes by: for slides, those of whole slides; for images, their own if any."""
+    whole = [row for row in labels if not row["row"]]
+    own = [row for row in labels if row["row"]]
+    return whole if task.startswith("slides-") else own or whole
+
+
 def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are_units: bool) -> Labelled:
-    """Join embeddings with their labels; images without a label are left out.
+    """Join embeddings with their labels; images without a label, and those not chosen, are left out.
 
     Args:
-        embeddings: of all images.
-        units: rows of units.tsv: unit, images, and group and split or empty strings.
+        embeddings: of all images in the stores.
+        units: rows of units.tsv: unit, images, and group and split or empty strings; `rows` where not all are chosen.
         labels: rows of labels.tsv: unit, row (position in the unit; empty: the whole unit), label, group or empty.
         slides_are_units: what an image belongs to that has no group: its unit (a slide), or itself alone.
 
     Raises:
         UserError: the three do not describe the same images, an image is labelled twice, or an embedding is not finite.
     """
-    _check_inputs(embeddings, units)
+    chosen = _chosen(embeddings, units)
+    _check_values(embeddings, units)
     first = np.searchsorted(embeddings.unit, np.arange(len(embeddings.units) + 1))
     number = {name: i for i, name in enumerate(embeddings.units)}
     empty = {row["unit"] for row in units} - set(number)
@@ -68,7 +77,7 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
             codes[span] = class_numbers[row["label"]]
             if row["group"]:
                 groups[span] = -1 - group_numbers[row["group"]]
-    found = codes >= 0
+    found = (codes >= 0) & chosen
     names, labelled = np.unique(np.array([*class_numbers, ""])[codes[found]], return_inverse=True)
     return Labelled(
         embeddings.features[found],
@@ -89,22 +98,37 @@ class _Numbers(dict[str, int]):
         return self[name]
 
 
-def _check_inputs(embeddings: Embeddings, units: Table) -> None:
-    listed = {row["unit"]: int(row["images"]) for row in units}
+def _chosen(embeddings: Embeddings, units: Table) -> np.ndarray:
+    """Images that units.tsv counts: bool (N,).
+
+    Raises:
+        UserError: the embeddings are not those of the units.
+    """
     counts = np.bincount(embeddings.unit, minlength=len(embeddings.units))
-    embedded: dict[str, int] = {}
-    for name, count in zip(embeddings.units, counts):
-        if name in embedded:
-            raise UserError(f"embeddings hold unit '{name}' twice: give each part once")
-        embedded[name] = int(count)
+    first = dict(zip(embeddings.units, np.cumsum(counts) - counts))
+    embedded = dict(zip(embeddings.units, counts.tolist()))
+    if len(embedded) < len(embeddings.units):
+        name = next(name for name in embeddings.units if embeddings.units.count(name) > 1)
+        raise UserError(f"embeddings hold unit '{name}' twice: give each part once")
+    listed = {row["unit"]: row for row in units}
+    chosen = np.zeros(len(embeddings.unit), bool)
     for name in listed | embedded:
         if name not in listed:
             raise UserError(f"units: '{name}' has embeddings but no line: make the embeddings again")
-        if listed[name] != embedded.get(name, 0):
+        found, images, text = embedded.get(name, 0), int(listed[name]["images"]), listed[name].get("rows", ALL)
+        rows = parse_rows(text, images)
+        needed = images if text == ALL else int(rows.max(initial=-1)) + 1
+        if found < needed or (text == ALL and found > needed):
             raise UserError(
-                f"embeddings hold {embedded.get(name, 0)} images of unit '{name}' but the data set has {listed[name]}: "
+                f"embeddings hold {found} images of unit '{name}' but the data set has {needed}: "
                 "give all parts, or make the embeddings again"
             )
+        if len(rows):
+            chosen[first[name] + rows] = True
+    return chosen
+
+
+def _check_values(embeddings: Embeddings, units: Table) -> None:
     finite = np.isfinite(embeddings.features).all(axis=1)
     if not finite.all():
         name = embeddings.units[embeddings.unit[np.argmin(finite)]]

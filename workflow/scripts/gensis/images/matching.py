@@ -14,21 +14,24 @@ def features_of(index: Index, embeddings: Embeddings) -> np.ndarray:
 
     Args:
         index: of the train split.
-        embeddings: of these and perhaps of other units, in any order of units.
+        embeddings: of all images of these and perhaps of other stores, in any order of units.
 
     Raises:
         UserError: a unit has no embeddings, or not as many as images.
     """
     first = np.searchsorted(embeddings.unit, np.arange(len(embeddings.units) + 1))
     number = {name: i for i, name in enumerate(embeddings.units)}
-    counts = np.diff(index.first_rows)
     parts = []
-    for unit, count in zip(index.units, counts):
+    for unit, begin, end in zip(index.units, index.first_rows[:-1], index.first_rows[1:]):
         i = number.get(unit)
-        found = 0 if i is None else first[i + 1] - first[i]
-        if found != count:
-            raise UserError(f"the embeddings hold {found} of the {count} images of {unit}: embed the images again")
-        parts.append(embeddings.features[first[i] : first[i + 1]])
+        features = embeddings.features[first[i] : first[i + 1]] if i is not None else embeddings.features[:0]
+        _, positions = index.locate(np.arange(begin, end))
+        needed = positions[-1] + 1
+        if len(features) != needed if index.positions is None else len(features) < needed:
+            raise UserError(
+                f"the embeddings hold {len(features)} of the {needed} images of {unit}: embed the images again"
+            )
+        parts.append(features[positions])
     return np.concatenate(parts)
 
 

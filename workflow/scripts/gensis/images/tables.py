@@ -2,25 +2,31 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
 from gensis.images.index import write_index
+from gensis.images.quality import chosen_rows, describe
+from gensis.images.rows import ALL, format_rows
 from gensis.images.sources import open_source
 from gensis.images.store import Store
-from gensis.settings.datasets import Dataset, NaturalDataset
-from gensis.settings.units import Units
+from gensis.settings.datasets import Dataset, NaturalDataset, Quality
+from gensis.settings.units import Unit, Units
+from gensis.slides.geojson import read_polygons
+from gensis.slides.tile_labels import tile_labels
 
 log = logging.getLogger(__name__)
 
 
-def write_train(path: Path, units: Units) -> None:
+def write_train(path: Path, units: Units, quality: Quality = Quality()) -> None:
     """`train.tsv`: the only index that pre-training, diffusion and bank read."""
-    outcomes = [read_json(path.parent / f"{unit.name}.json") for unit in units.of_split("train")]
-    write_index(path, [(outcome["unit"], outcome["images"], outcome["content"]) for outcome in outcomes])
+    outcomes = _outcomes(path.parent, units.of_split("train"), quality)
+    listed = [(outcome["unit"], outcome["images"], outcome["content"]) for outcome in outcomes]
+    write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
     if not any(outcome["images"] for outcome in outcomes):
         path.unlink()
         kinds = Counter(outcome["outcome"] for outcome in outcomes)
@@ -30,24 +36,24 @@ def write_train(path: Path, units: Units) -> None:
         )
 
 
-def write_units(path: Path, units: Units) -> None:
+def write_units(path: Path, units: Units, quality: Quality = Quality()) -> None:
     """`units.tsv`: all units with group, split, outcome and images. The split is empty where the sheet has none."""
-    rows = []
-    for unit in units.units:
-        outcome = read_json(path.parent / f"{unit.name}.json")
+    lines = []
+    for unit, outcome in zip(units.units, _outcomes(path.parent, units.units, quality)):
         group = unit.row.group if unit.row else ""
         split = unit.split if units.has_test else ""
-        rows.append((unit.name, group, split, outcome["outcome"], outcome["images"]))
-    write_table(path, ("unit", "group", "split", "outcome", "images"), rows)
+        lines.append((unit.name, group, split, outcome["outcome"], outcome["images"], outcome["rows"]))
+    columns = ("unit", "group", "split", "outcome", "images", *(["rows"] if any(line[-1] for line in lines) else []))
+    write_table(path, columns, [line[: len(columns)] for line in lines])
 
 
-def write_outcomes(path: Path, units: Units, max_failed: float) -> None:
+def write_outcomes(path: Path, units: Units, max_failed: float, quality: Quality = Quality()) -> None:
     """`outcomes.tsv`: how each unit ended and why.
 
     Raises:
         UserError: more than the fraction ``max_failed`` of the units has no images.
     """
-    outcomes = [read_json(path.parent / f"{unit.name}.json") for unit in units.units]
+    outcomes = _outcomes(path.parent, units.units, quality)
     columns = ("unit", "outcome", "images", "failed", "reason")
     write_table(path, columns, [[outcome[column] for column in columns] for outcome in outcomes])
     empty = [outcome for outcome in outcomes if not outcome["images"]]
@@ -62,17 +68,52 @@ def write_outcomes(path: Path, units: Units, max_failed: float) -> None:
         )
 
 
+def _outcomes(folder: Path, units: Sequence[Unit], quality: Quality) -> list[dict[str, Any]]:
+    """What became of each unit, as its JSON says, after the thresholds; `rows` tells which of its images are used."""
+    return [_after(quality, folder, read_json(folder / f"{unit.name}.json") | {"rows": ALL}) for unit in units]
+
+
+def _after(quality: Quality, folder: Path, outcome: dict[str, Any]) -> dict[str, Any]:
+    if not quality or not outcome["images"]:
+        return outcome
+    with Store(folder / f"{outcome['unit']}.h5") as store:
+        chosen = chosen_rows(store, quality)
+        used = {"images": int(chosen.sum()), "rows": format_rows(chosen)}
+        if chosen.any():
+            return outcome | used
+        reason = f"no tile passes all of `quality` ({describe(store, quality)}): loosen it"
+        return outcome | used | {"outcome": "low_quality", "reason": reason}
+
+
 def write_labels(path: Path, dataset: Dataset, units: Units) -> None:
     """`labels.tsv`: an input of evaluation alone. The row is a number for a single image, empty for a whole unit."""
-    rows = natural_labels(path.parent, dataset, units) if isinstance(dataset, NaturalDataset) else slide_labels(units)
-    write_table(path, ("unit", "row", "label", "group"), rows)
+    natural = isinstance(dataset, NaturalDataset)
+    lines = natural_labels(path.parent, dataset, units) if natural else slide_labels(path.parent, units)
+    write_table(path, ("unit", "row", "label", "group"), lines)
 
 
-def slide_labels(units: Units) -> Iterator[tuple[str, str, str, str]]:
-    """One line a labelled slide."""
+def slide_labels(folder: Path, units: Units) -> Iterator[tuple[str, int | str, str, str]]:
+    """One line a labelled slide, and one a tile that lies in an annotation."""
     for unit in units.units:
         if unit.row.label:
             yield unit.name, "", unit.row.label, unit.row.group
+        if unit.row.annotations:
+            labels = annotated_tiles(folder / f"{unit.name}.h5", Path(unit.row.annotations))
+            yield from ((unit.name, row, label, unit.row.group) for row, label in enumerate(labels) if label)
+
+
+def annotated_tiles(store: Path, path: Path) -> list[str]:
+    """Label of each tile of a store, empty where it has none."""
+    annotations = read_polygons(path)
+    if not any(annotation.class_name for annotation in annotations):
+        raise UserError(f"{path}: no annotation has a class: give them classes in QuPath and export again")
+    with Store(store) as tiles:
+        if not len(tiles):
+            return []
+        size = (float(tiles.file.attrs[f"tile_{side}_level0"]) for side in ("width", "height"))
+        labels = tile_labels(annotations, tiles.column("coords"), *size)
+    log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile lies in an annotation")
+    return labels.tolist()
 
 
 def natural_labels(folder: Path, dataset: NaturalDataset, units: Units) -> Iterator[tuple[str, int, str, str]]:

@@ -1,7 +1,8 @@
 """What can become of a slide. One bad slide never stops the others: it gets an outcome and a reason."""
 
 FORMAT = "gensis-outcome/1"
-OUTCOMES = ("ok", "partial", "no_tissue", "unreadable", "missing_mpp", "wrong_mpp", "too_coarse")
+# `low_quality` is given when images are indexed: there are tiles, and none passes the thresholds.
+OUTCOMES = ("ok", "partial", "no_tissue", "unreadable", "missing_mpp", "wrong_mpp", "too_coarse", "low_quality")
 COPY_AGAIN = "copy the slide from its source again, or export it again"
 
 
