@@ -1,9 +1,13 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 
+from gensis.slides import bands
 from gensis.slides.drawing import draw_slide
+from gensis.slides.ink import find_ink
 from gensis.slides.tissue import find_tissue, otsu_threshold
 
 AREA_UM2 = 16.0  # thumbnails at 4 um/px
@@ -32,6 +36,33 @@ def test_drawn_tissue_is_found_and_pen_and_glass_are_not(kind, pen, seed):
 def test_glass_holds_no_tissue():
     glass = np.random.default_rng(0).normal(242, 2, (60, 80, 3)).astype(np.uint8)
     assert not find_tissue(glass, AREA_UM2, 2000).any()
+
+
+def test_noise_of_jpeg_on_glass_is_no_tissue():
+    glass = np.random.default_rng(0).normal(236, 4, (160, 200, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(glass).save(file, "JPEG", quality=30)
+    assert not find_tissue(np.asarray(Image.open(file)), AREA_UM2, 2000).any()
+
+
+def test_tissue_almost_without_colour_is_tissue_and_flat_grey_is_not():
+    image = np.full((120, 240, 3), 242, np.uint8)
+    grey = np.random.default_rng(0).normal(150, 15, (80, 80, 1)) + np.array((2, 0, 1))
+    image[20:100, 20:100] = grey
+    image[20:100, 140:220] = 150
+    image[60] = 60  # the edge of a coverslip
+    found = find_tissue(image, AREA_UM2, 2000)
+    assert found[24:96, 24:96].all()
+    assert not found[:, 110:].any()
+
+
+def test_tall_images_are_seen_as_if_whole(monkeypatch):
+    plain = thumbnail(draw_slide("lymphoid", 512, 1024, 0, "blue"), 4)
+    at_once = find_tissue(plain, AREA_UM2, 2000), find_ink(plain)
+    monkeypatch.setattr(bands, "_BAND_ROWS", 17)
+    in_parts = find_tissue(plain, AREA_UM2, 2000), find_ink(plain)
+    assert all(mask.any() for mask in at_once)
+    np.testing.assert_array_equal(in_parts, at_once)
 
 
 def test_a_slide_full_of_tissue_is_all_tissue():
@@ -69,4 +100,6 @@ def test_otsu_threshold_is_the_split_with_the_largest_variance_between_classes()
         low, high = values[values <= threshold], values[values > threshold]
         return len(low) * len(high) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else 0
 
-    assert variance(otsu_threshold(np.bincount(values, minlength=256))) == pytest.approx(max(variance(t) for t in range(255)))
+    assert variance(otsu_threshold(np.bincount(values, minlength=256))) == pytest.approx(
+        max(variance(t) for t in range(255))
+    )

@@ -13,10 +13,12 @@ FRACTIONS = ("pen_fraction", "blood_fraction", "fat_fraction", "white_fraction",
 """Names of the maps of `find_artifacts`, which are those of a tile's scores."""
 
 _WHITE_DARKEST, _WHITE_LARGEST_CHROMA = 205, 16
-_BLACK_BRIGHTEST, _BLACK_LARGEST_CHROMA = 85, 40
-_BLOOD_GREEN_DENSITY, _BLOOD_RED_TO_GREEN, _BLOOD_BLUE_TO_GREEN = 0.30, 0.33, 0.70
+_BLACK_BRIGHTEST, _BLACK_LARGEST_CHROMA = 60, 30
+_BLOOD_GREEN_DENSITY, _BLOOD_RED_TO_GREEN, _BLOOD_BLUE_TO_GREEN = 0.30, 0.40, 0.75
 _FAT_AREA_UM2 = (300.0, 31_000.0)
 _FAT_ENCLOSED = 0.8
+# 4 pi area / border^2, counted in pixels: round droplets have 0.44 and more, clefts three times as long as wide less.
+_FAT_ROUNDNESS = 0.4
 # Optical density of each of 256 grey levels against white (Ruifrok and Johnston 2001).
 _DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 
@@ -28,15 +30,16 @@ def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float)
 
     Blood-like: dense red-orange without haematoxylin. Haemoglobin takes blue light (Soret band, 415 nm) as it takes
     green and lets red pass, where eosin takes mostly green and haematoxylin takes red too (their optical densities:
-    Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001).
+    Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001). Not where there is pen, since red ink does the same.
 
-    Fat-like: white droplets of 300 to 31,000 um2, a diameter of 20 to 200 um as white adipocytes
-    have, with tissue around them. Lumina of glands and vessels of this size are among them, since a thumbnail cannot
-    tell them from adipocytes; droplets whose membranes it does not resolve run together and are missed.
+    Fat-like: roundish white droplets of 300 to 31,000 um2, a diameter of 20 to 200 um, with tissue around them. White
+    adipocytes have 30 to 50 um, and more than 120 um where they are full (BioNumbers 107466). Lumina of glands and
+    vessels of this shape and size are among them, since a thumbnail cannot tell them from adipocytes; droplets whose
+    membranes it does not resolve run together and are missed.
 
     White: bright and without colour, as glass, lumina and fat are.
 
-    Black: dark and without colour: dirt, edges of coverslips and bubbles, black ink, unscanned black, very dense folds.
+    Black: dark and without colour: dirt, bubbles' edges, black ink, unscanned black, very dense folds.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
@@ -52,7 +55,8 @@ def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float)
         blood[rows] = _is_blood(image[rows])
         white[rows], black[rows] = _is_white_and_black(image[rows])
     fat = _find_fat(white, tissue, pixel_area_um2)
-    return dict(zip(FRACTIONS, (find_ink(image), blood, fat, white, black), strict=True))
+    pen = find_ink(image)
+    return dict(zip(FRACTIONS, (pen, blood & ~pen, fat, white, black), strict=True))
 
 
 def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
@@ -102,7 +106,7 @@ def _is_white_and_black(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _find_fat(white: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> np.ndarray:
-    """White islands of an adipocyte's size whose border lies in tissue."""
+    """White islands of an adipocyte's size and shape whose border lies in tissue."""
     labels, count = ndimage.label(white)
     areas = count_values(labels, count + 1)
     border, enclosed = np.zeros_like(areas), np.zeros_like(areas)
@@ -115,6 +119,8 @@ def _find_fat(white: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> n
         border += np.bincount(around.ravel(), minlength=count + 1)
         enclosed += np.bincount(around[tissue[rows]], minlength=count + 1)
     smallest, largest = (area / pixel_area_um2 for area in _FAT_AREA_UM2)
-    fat = (areas >= smallest) & (areas <= largest) & (enclosed >= _FAT_ENCLOSED * border)
+    of_adipocyte_size = (areas >= smallest) & (areas <= largest)
+    roundish = 4 * np.pi * areas >= _FAT_ROUNDNESS * border.astype(np.float64) ** 2
+    fat = of_adipocyte_size & roundish & (enclosed >= _FAT_ENCLOSED * border)
     fat[0] = False
     return fat[labels]
