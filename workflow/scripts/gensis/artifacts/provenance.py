@@ -78,6 +78,7 @@ def to_attribute(record: dict[str, Any]) -> str:
     return json.dumps(record, sort_keys=True)
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

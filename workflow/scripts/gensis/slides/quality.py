@@ -71,7 +71,7 @@ def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
         Variance of the 4-neighbour Laplacian of luma (0 to 255). NaN: less than 3 px remain of a side.
     """
     factor = max(1, round(focus_mpp / mpp))
-    grey = _reduced(np.asarray(Image.fromarray(tile).convert("L"), np.float32), factor)
+    grey = _reduced(np.asarray(Image.fromarray(tile).convert("L")), factor)
     if min(grey.shape) < 3:
         return math.nan
     laplacian = grey[1:-1, 1:-1] * np.float32(-4)
@@ -83,11 +83,15 @@ def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
 
 def _reduced(grey: np.ndarray, factor: int) -> np.ndarray:
     """Mean of each whole block of factor x factor px; not rounded, since rounding would look like focus."""
-    if factor == 1:
-        return grey
     height, width = (side // factor * factor for side in grey.shape)
-    rows = sum(grey[first:height:factor] for first in range(factor))
-    return sum(rows[:, first:width:factor] for first in range(factor)) / np.float32(factor * factor)
+    total = np.min_scalar_type(255 * factor * factor)
+    rows = grey[0:height:factor].astype(total)
+    for first in range(1, factor):
+        rows += grey[first:height:factor]
+    blocks = rows[:, 0:width:factor].copy()
+    for first in range(1, factor):
+        blocks += rows[:, first:width:factor]
+    return blocks.astype(np.float32) / np.float32(factor * factor)
 
 
 def _is_blood(image: np.ndarray) -> np.ndarray:

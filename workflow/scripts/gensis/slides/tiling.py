@@ -121,7 +121,7 @@ class TileStream:
 
     def _tile(self, position: int, region: np.ndarray) -> Tile:
         plan, side = self.layout.plan, self.tiling.tile_px
-        pixels = resample(region, (0, 0, plan.width, plan.height), (side, side))
+        pixels = np.ascontiguousarray(resample(region, (0, 0, plan.width, plan.height), (side, side)))
         x, y = self._corners[position].tolist()
         native = self.layout.encoding == "native"
         encoded = self.reader.jpeg_tile(plan.level, x, y) if native else self.encode(pixels)
