@@ -71,6 +71,14 @@ def test_fat_is_white_of_an_adipocytes_size_and_shape_enclosed_in_tissue():
     np.testing.assert_array_equal(fat, droplet)
 
 
+def test_red_ink_is_not_blood():
+    image = np.full((60, 60, 3), GLASS, np.uint8)
+    image[20:40, 20:40] = (200, 20, 25)
+    maps = find_artifacts(image, np.zeros((60, 60), bool), AREA_UM2)
+    assert maps["pen_fraction"][20:40, 20:40].all()
+    assert not maps["blood_fraction"].any()
+
+
 def test_bands_give_what_the_whole_image_gives():
     image = np.random.default_rng(0).integers(0, 255, (700, 9), np.uint8)
 
