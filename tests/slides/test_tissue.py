@@ -1,7 +1,10 @@
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy import ndimage
 
@@ -10,6 +13,8 @@ from gensis.slides.drawing import draw_slide
 from gensis.slides.ink import find_ink
 from gensis.slides.tissue import find_tissue, otsu_threshold
 
+ROOT = Path(__file__).parents[2]
+LYMPHOMA = Path(os.environ.get("GENSIS_DATA", ROOT / ".." / "shared" / "data")) / "histology" / "lymphoma"
 AREA_UM2 = 16.0  # thumbnails at 4 um/px
 
 
@@ -54,6 +59,15 @@ def test_tissue_almost_without_colour_is_tissue_and_flat_grey_is_not():
     found = find_tissue(image, AREA_UM2, 2000)
     assert found[24:96, 24:96].all()
     assert not found[:, 110:].any()
+
+
+@pytest.mark.skipif(not LYMPHOMA.is_dir(), reason="no real slides here: set GENSIS_DATA to their folder")
+@pytest.mark.parametrize("slide", ["MCL_sj-04-6010-R3", "MCL_sj-04-3077-R2", "CLL_sj-03-852-R2"])
+def test_grey_pale_and_bloody_tissue_of_real_slides_is_found(slide):
+    picture = Image.fromarray(tifffile.imread(LYMPHOMA / f"{slide}.tiff", series=0, level=3))
+    found = find_tissue(np.asarray(picture.reduce(2)), 64.0, 16_000)
+    six_fields = 6 * 840**2 / (3560 * 2460)  # the rest is blank glass
+    assert found.mean() == pytest.approx(six_fields, abs=0.02)
 
 
 def test_tall_images_are_seen_as_if_whole(monkeypatch):
