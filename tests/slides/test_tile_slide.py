@@ -4,11 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import tile_slide
 from openslide import OpenSlide
 from PIL import Image
 from tests.drawing import drawn_slide, glass_slide
@@ -25,15 +27,22 @@ SMALL = {"tile_px": 64, "mpp": 1.0, "tissue": {"mpp": 4.0, "minimum_area_um2": 2
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no real slides here: set GENSIS_DATA to their folder")
 
 
+def command_line(folder, slide, config, arguments):
+    names = ["--config", json.dumps(config), "--slide", slide, "--unit", "unit", "--threads", "2"]
+    return [*map(str, [*names, "--store", folder / "unit.h5", "--outcome", folder / "unit.json", *arguments])]
+
+
 def run_script(folder, slide, config=SMALL, *arguments):
-    command = [sys.executable, SCRIPT, "--config", json.dumps(config), "--slide", slide, "--unit", "unit", *arguments]
-    command += ["--store", folder / "unit.h5", "--outcome", folder / "unit.json", "--threads", "2"]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    """Run the script in a process of its own."""
+    command = [sys.executable, SCRIPT, *command_line(folder, slide, config, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def tile(folder, slide, config=SMALL, *arguments):
-    done = run_script(folder, slide, config, *arguments)
-    assert done.returncode == 0, done.stderr
+    """Run the script's main function in this process; returns the outcome and the open store."""
+    parsed = tile_slide.argument_parser().parse_args(command_line(folder, slide, config, arguments))
+    parsed.started = time.time()
+    tile_slide.main(parsed)
     return json.loads((folder / "unit.json").read_text()), h5py.File(folder / "unit.h5")
 
 
@@ -99,10 +108,12 @@ def test_thumbnail_and_mask_are_pictures_of_the_whole_slide(tmp_path, slide):
         assert (mask[y : y + 16, x : x + 16] > 0).mean() == pytest.approx(fraction)
 
 
-def test_the_same_slide_gives_the_same_store_whatever_the_threads(tmp_path, slide):
+def test_the_same_slide_gives_the_same_store_whatever_the_threads_and_the_process(tmp_path, slide):
     first, _ = tile(tmp_path, slide)
-    second, _ = tile(tmp_path, slide, SMALL, "--threads", "1")
-    assert first["content"] == second["content"]
+    for threads in ("1", "5"):
+        done = run_script(tmp_path, slide, SMALL, "--threads", threads)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "unit.json").read_text())["content"] == first["content"]
 
 
 def test_tiles_per_slide_keeps_a_fixed_choice_in_order(tmp_path, slide):

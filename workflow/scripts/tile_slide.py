@@ -85,12 +85,17 @@ def head_id(path: Path) -> str:
         return hashlib.sha256(f"{size}:".encode() + stream.read(HEAD_BYTES)).hexdigest()[:16]
 
 
+def argument_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    result = parser(__doc__)
+    result.add_argument("--slide", type=Path, required=True)
+    result.add_argument("--mpp", type=float, help="um/px at full resolution, overrides the file")
+    result.add_argument("--mask", type=Path, help="what is tissue: an image of the whole slide, or GeoJSON")
+    result.add_argument("--unit", required=True, help="the slide's name")
+    result.add_argument("--store", type=Path, required=True, help="<unit>.h5 to write")
+    result.add_argument("--outcome", type=Path, required=True, help="<unit>.json to write")
+    return result
+
+
 if __name__ == "__main__":
-    command = parser(__doc__)
-    command.add_argument("--slide", type=Path, required=True)
-    command.add_argument("--mpp", type=float, help="um/px at full resolution, overrides the file")
-    command.add_argument("--mask", type=Path, help="what is tissue: an image of the whole slide, or GeoJSON")
-    command.add_argument("--unit", required=True, help="the slide's name")
-    command.add_argument("--store", type=Path, required=True, help="<unit>.h5 to write")
-    command.add_argument("--outcome", type=Path, required=True, help="<unit>.json to write")
-    run(main, command.parse_args())
+    run(main, argument_parser().parse_args())
