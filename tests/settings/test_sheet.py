@@ -32,10 +32,20 @@ def test_paths_inside_the_working_directory_stay_relative_so_that_it_can_be_move
     assert read_sheet(write(folder, "slide,path\none,a.tiff\n"), "slides", {})[0].path == "a.tiff"
 
 
+def test_masks_and_annotations_are_paths_relative_to_the_sheet(folder):
+    for name in ("mask.png", "drawn.geojson"):
+        (folder / name).touch()
+    text = "slide,path,mask,annotations\none,a.tiff,mask.png,drawn.geojson\ntwo,b.tiff,,\n"
+    first, second = read_sheet(write(folder, text), "slides", {})
+    assert (first.mask, first.annotations) == (str(folder / "mask.png"), str(folder / "drawn.geojson"))
+    assert (second.mask, second.annotations) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("slide,path\none,missing.tiff\n", "missing.tiff of 'one' does not exist"),
+        ("slide,path,annotations\none,a.tiff,none.geojson\n", "none.geojson of 'one' does not exist"),
         ("slide,file\none,a.tiff\n", "no column 'path'"),
         ("slide,path\none,a.tiff\none,b.tiff\n", "lists 'one' 2 times"),
         ("slide,path\no/ne,a.tiff\n", "'o/ne' cannot be a name"),

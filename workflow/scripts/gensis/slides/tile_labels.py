@@ -7,8 +7,8 @@ from gensis.slides.grid import coverage
 from gensis.slides.mask import IGNORED_CLASSES
 
 LEAST_FRACTION = 0.5
-_CELLS = 16  # of the raster along a tile: a tile's fraction is right to about 1/64, and whole cells are exact
-_BAND_TILES = 32  # rows of tiles rasterised at once, so that memory does not grow with the slide's height
+_CELLS = 32  # of the raster along a tile: a straight edge lies right to 1/64 of its side
+_BAND_TILES = 8  # rows of tiles rasterised at once, so that memory does not grow with the slide's height
 _ROUNDING = 1e-6
 
 
@@ -41,12 +41,21 @@ def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, 
     """Part of each tile that lies in any of some annotations: float64 (N,)."""
     cell = min(width, height) / _CELLS
     fractions = np.zeros(len(coords))
+    top, bottom = np.array([_extent(each) for each in annotations]).T
     bands = (coords[:, 1] - coords[:, 1].min()) // int(np.ceil(_BAND_TILES * height))
     for band in np.unique(bands):
         here = bands == band
         origin = coords[here].min(0)
-        size = (coords[here].max(0) - origin + (width, height)) / cell
-        raster = rasterise(annotations, cell, tuple(np.ceil(size[::-1] - _ROUNDING).astype(int)), origin)
+        end = coords[here].max(0) + (width, height)
+        shape = np.ceil((end - origin)[::-1] / cell - _ROUNDING).astype(int)
+        near = np.flatnonzero((top < end[1]) & (bottom > origin[1]))
+        raster = rasterise([annotations[i] for i in near], cell, tuple(shape), origin)
         left, top = ((coords[here] - origin) / cell).T
         fractions[here] = coverage(raster, left, top, width / cell, height / cell)
     return fractions
+
+
+def _extent(annotation: Annotation) -> tuple[float, float]:
+    """Least and largest y."""
+    y = np.concatenate([polygon[0][:, 1] for polygon in annotation.polygons])
+    return y.min(), y.max()

@@ -1,0 +1,166 @@
+"""Thresholds on the scores of tiles, from the settings to the images that are learnt from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gensis.artifacts.files import write_json
+from gensis.artifacts.tables import read_table
+from gensis.errors import UserError
+from gensis.images import tables
+from gensis.images.codec import encode_png
+from gensis.images.index import read_index
+from gensis.images.quality import chosen_rows
+from gensis.images.reading import open_images
+from gensis.images.store import Store, write_store
+from gensis.settings.datasets import Quality, SlidesDataset
+from gensis.settings.units import Units, list_units
+
+SHEET = "slide,path,label,group,annotations\na,a.tiff,,p1,a.geojson\nb,b.tiff,CLL,p2,\nblurred,c.tiff,FL,p3,\n"
+FOCUS = {"a": [9, 1, 7, 8, 2], "b": [5, 5], "blurred": [1, 2, 3]}
+PEN = {"a": [0, 0, 0.1, 0.5, 0], "b": [0, 0], "blurred": [0, 0, 0]}
+
+
+def picture(unit: str, row: int) -> np.ndarray:
+    return np.full((4, 4, 3), 10 * list(FOCUS).index(unit) + row, np.uint8)
+
+
+def square(class_name: str, left: float, right: float) -> dict:
+    ring = [[left, 0], [right, 0], [right, 100], [left, 100]]
+    return {
+        "type": "Feature",
+        "properties": {"classification": {"name": class_name}},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three slides of tiles of 100 level-0 px in one row, with their stores, outcomes and sheet."""
+    for unit, focus in FOCUS.items():
+        columns = {
+            "focus": np.array(focus, np.float32),
+            "pen_fraction": np.array(PEN[unit], np.float32),
+            "coords": np.stack([100 * np.arange(len(focus)), np.zeros(len(focus))], axis=1).astype(np.int64),
+        }
+        images = [encode_png(picture(unit, row)) for row in range(len(focus))]
+        attributes = {"unit": unit, "tile_width_level0": 100.0, "tile_height_level0": 100.0}
+        count, content = write_store(tmp_path / f"{unit}.h5", images, attributes, lambda columns=columns: columns)
+        outcome = {"unit": unit, "outcome": "ok", "images": count, "failed": 0, "reason": "", "content": content}
+        write_json(tmp_path / f"{unit}.json", outcome)
+    for name in ("a.tiff", "b.tiff", "c.tiff"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.geojson").write_text(json.dumps([square("Tumor", -10, 260), square("Stroma", 260, 400)]))
+    (tmp_path / "sheet.csv").write_text(SHEET)
+    return tmp_path
+
+
+def units_of(folder: Path) -> Units:
+    sheet = folder / "sheet.csv"
+    return list_units(SlidesDataset(kind="slides", sheet=str(sheet)), sheet)
+
+
+def column(path: Path, name: str) -> list[str]:
+    return [row[name] for row in read_table(path)]
+
+
+@pytest.mark.parametrize(
+    ("quality", "chosen"),
+    [
+        (Quality(), [1, 1, 1, 1, 1]),
+        (Quality(minimum={"focus": 7}), [1, 0, 1, 1, 0]),
+        (Quality(minimum={"focus": 7}, maximum={"pen_fraction": 0.1}), [1, 0, 1, 0, 0]),
+        (Quality(minimum={"focus": 2}, maximum={"focus": 8}), [0, 0, 1, 1, 1]),
+    ],
+)
+def test_a_tile_is_chosen_if_it_meets_every_threshold_the_value_itself_included(folder, quality, chosen):
+    with Store(folder / "a.h5") as store:
+        assert chosen_rows(store, quality).tolist() == [bool(each) for each in chosen]
+
+
+def test_a_score_that_is_not_a_number_passes_no_threshold(tmp_path):
+    columns = {"focus": np.array([np.nan, 3], np.float32)}
+    write_store(tmp_path / "a.h5", [b"x", b"y"], {}, lambda: columns)
+    with Store(tmp_path / "a.h5") as store:
+        assert chosen_rows(store, Quality(maximum={"focus": 5})).tolist() == [False, True]
+        assert chosen_rows(store, Quality(minimum={"focus": 0})).tolist() == [False, True]
+
+
+def test_a_store_without_the_score_is_said_in_one_line(folder):
+    with Store(folder / "a.h5") as store, pytest.raises(UserError, match="holds no score fat_fraction: delete it"):
+        chosen_rows(store, Quality(maximum={"fat_fraction": 0.5}))
+
+
+def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder):
+    quality = Quality(minimum={"focus": 5}, maximum={"pen_fraction": 0.1})
+    tables.write_train(folder / "train.tsv", units_of(folder), quality)
+    tables.write_units(folder / "units.tsv", units_of(folder), quality)
+    tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, quality)
+    train = read_table(folder / "train.tsv")
+    assert [(row["unit"], row["images"], row["first_row"], row["rows"]) for row in train] == [
+        ("a", "2", "0", "0,2"),
+        ("b", "2", "2", ""),
+    ]
+    assert column(folder / "units.tsv", "rows") == ["0,2", "", "none"]
+    assert column(folder / "units.tsv", "images") == column(folder / "outcomes.tsv", "images") == ["2", "2", "0"]
+    assert column(folder / "units.tsv", "outcome") == ["ok", "ok", "low_quality"]
+    assert column(folder / "outcomes.tsv", "outcome") == ["ok", "ok", "low_quality"]
+    reason = column(folder / "outcomes.tsv", "reason")[2]
+    assert "of 3 tiles, focus >= 5 holds for 0, pen_fraction <= 0.1 holds for 3" in reason
+
+
+@pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])
+def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(folder, memory_gb):
+    tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}))
+    index = read_index(folder / "train.tsv")
+    images = open_images(index, torch.device("cpu"), memory_gb, 1)
+    expected = [("a", 0), ("a", 2), ("a", 3), ("b", 0), ("b", 1)]
+    assert len(index) == len(images) == len(expected)
+    found = images.batch(torch.tensor([4, 0, 2, 1, 3])).numpy()[:, 0, 0, 0]
+    assert found.tolist() == [picture(*expected[row])[0, 0, 0] for row in (4, 0, 2, 1, 3)]
+
+
+def test_thresholds_that_all_images_meet_leave_the_tables_as_they_were(folder):
+    for name, write in {"train.tsv": tables.write_train, "units.tsv": tables.write_units}.items():
+        write(folder / name, units_of(folder))
+        before = (folder / name).read_bytes()
+        write(folder / name, units_of(folder), Quality(minimum={"focus": 1}))
+        assert (folder / name).read_bytes() == before
+        write(folder / name, units_of(folder), Quality(minimum={"focus": 2}))
+        assert (folder / name).read_bytes() != before
+
+
+def test_a_train_split_without_a_chosen_image_ends_with_the_reason(folder):
+    with pytest.raises(UserError, match=r"3 low_quality.*focus >= 99 holds for 0"):
+        tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 99}))
+    assert not (folder / "train.tsv").exists()
+
+
+def test_a_tile_has_the_class_that_it_lies_in_and_a_slide_its_own_label_beside(folder):
+    dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"), quality={"minimum": {"focus": 9}})
+    tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
+    assert [tuple(row.values()) for row in read_table(folder / "labels.tsv")] == [
+        ("a", "0", "Tumor", "p1"),
+        ("a", "1", "Tumor", "p1"),
+        ("a", "2", "Tumor", "p1"),
+        ("a", "3", "Stroma", "p1"),
+        ("b", "", "CLL", "p2"),
+        ("blurred", "", "FL", "p3"),
+    ]
+
+
+def test_annotations_without_any_class_are_the_users_mistake(folder):
+    (folder / "a.geojson").write_text(json.dumps([square("", 0, 100)]))
+    dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
+    with pytest.raises(UserError, match=r"a\.geojson: no annotation has a class"):
+        tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
+
+
+def test_an_annotated_slide_without_tiles_has_no_lines(folder):
+    write_store(folder / "a.h5", [], {}, lambda: {"coords": np.zeros((0, 2), np.int64)})
+    dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
+    tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
+    assert column(folder / "labels.tsv", "unit") == ["b", "blurred"]
