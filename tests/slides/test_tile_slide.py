@@ -10,12 +10,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import tile_slide
 from openslide import OpenSlide
 from PIL import Image
 from tests.drawing import drawn_slide, glass_slide
 from tests.slides.damage import zero_tiles
 
+import tile_slide
 from gensis.images.codec import decode
 from gensis.images.store import Store
 
