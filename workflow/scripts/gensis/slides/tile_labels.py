@@ -41,14 +41,14 @@ def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, 
     """Part of each tile that lies in any of some annotations: float64 (N,)."""
     cell = min(width, height) / _CELLS
     fractions = np.zeros(len(coords))
-    top, bottom = np.array([_extent(each) for each in annotations]).T
+    highest, lowest = np.array([_extent(each) for each in annotations]).T
     bands = (coords[:, 1] - coords[:, 1].min()) // int(np.ceil(_BAND_TILES * height))
     for band in np.unique(bands):
         here = bands == band
         origin = coords[here].min(0)
-        end = coords[here].max(0) + (width, height)
+        end = np.add(coords[here].max(0), (width, height))
         shape = np.ceil((end - origin)[::-1] / cell - _ROUNDING).astype(int)
-        near = np.flatnonzero((top < end[1]) & (bottom > origin[1]))
+        near = np.flatnonzero((highest < end[1]) & (lowest > origin[1]))
         raster = rasterise([annotations[i] for i in near], cell, tuple(shape), origin)
         left, top = ((coords[here] - origin) / cell).T
         fractions[here] = coverage(raster, left, top, width / cell, height / cell)
