@@ -36,13 +36,13 @@ def test_ink_out_of_focus_is_found_with_its_halo(colours):
     image = blurred_patch(colours)
     assert find_ink(image)[18:62, 18:82].all()
     assert not find_ink(image)[:6].any()
-    assert not find_tissue(image, AREA_UM2, 1000.0).any()
+    assert not find_tissue(image, AREA_UM2, 1000.0)[0].any()
 
 
 def test_black_ink_is_found_and_its_grey_halo_is_no_tissue():
     image = blurred_patch([(20, 20, 22)])
     assert find_ink(image)[23:57, 23:77].all()
-    assert not find_tissue(image, AREA_UM2, 1000.0).any()
+    assert not find_tissue(image, AREA_UM2, 1000.0)[0].any()
 
 
 @pytest.mark.parametrize("colour", [(110, 60, 130), (80, 45, 95), (190, 50, 60), (205, 130, 175), (130, 85, 45)])
@@ -85,7 +85,7 @@ def judged():
         pen, no_pen, tissue, no_tissue = (
             pixels_inside(drawn.get(area, []), picture.size, drawn["factor"]) for area in areas
         )
-        maps = {"pen": find_ink(image), "tissue": find_tissue(image, AREA_UM2, MINIMUM_UM2)}
+        maps = {"pen": find_ink(image), "tissue": find_tissue(image, AREA_UM2, MINIMUM_UM2)[0]}
         counts = {
             kind: np.array([(map_ & yes).sum(), (map_ & no).sum(), (~map_ & yes).sum()])
             for kind, map_, yes, no in (

@@ -4,6 +4,7 @@ from PIL import Image
 from scipy import ndimage
 
 from gensis.slides.bands import map_bands
+from gensis.slides.ink import find_ink
 from gensis.slides.quality import FRACTIONS, find_artifacts, focus
 
 AREA_UM2 = 64.0  # thumbnails at 8 um/px
@@ -43,7 +44,7 @@ def tissue_with_everything():
 @pytest.mark.parametrize("name", FRACTIONS)
 def test_each_map_shows_its_own_thing_and_little_else(tissue_with_everything, name):
     image, tissue, where = tissue_with_everything
-    maps = find_artifacts(image, tissue, AREA_UM2)
+    maps = find_artifacts(image, tissue, find_ink(image), AREA_UM2)
     assert tuple(maps) == FRACTIONS
     expected = where[name]
     if name == "pen_fraction":  # black counts as ink as well, and ink has a margin
@@ -67,14 +68,14 @@ def test_fat_is_white_of_an_adipocytes_size_and_shape_enclosed_in_tissue():
     for hole in (droplet, lake, cleft, dot, on_glass):
         image[hole] = GLASS
     tissue[145:176, 135:166] = False
-    fat = find_artifacts(image, tissue, AREA_UM2)["fat_fraction"]
+    fat = find_artifacts(image, tissue, find_ink(image), AREA_UM2)["fat_fraction"]
     np.testing.assert_array_equal(fat, droplet)
 
 
 def test_red_ink_is_not_blood():
     image = np.full((60, 60, 3), GLASS, np.uint8)
     image[20:40, 20:40] = (200, 20, 25)
-    maps = find_artifacts(image, np.zeros((60, 60), bool), AREA_UM2)
+    maps = find_artifacts(image, np.zeros((60, 60), bool), find_ink(image), AREA_UM2)
     assert maps["pen_fraction"][20:40, 20:40].all()
     assert not maps["blood_fraction"].any()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gensis.settings.datasets import Tiling
 from gensis.slides.grid import coverage, tile_origins
+from gensis.slides.ink import find_ink
 from gensis.slides.mask import read_mask
 from gensis.slides.quality import find_artifacts
 from gensis.slides.reader import Reader
@@ -76,20 +77,18 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
     method = "mask" if mask else tiling.tissue.method
-    if mask:
-        tissue = read_mask(mask, reader.size_level0, thumbnail.downsample, thumbnail.unread.shape)
-    elif method == "none":
-        tissue = np.ones_like(thumbnail.unread)
+    if method == "otsu":
+        tissue, pen = find_tissue(thumbnail.image, pixel_area_um2, tiling.tissue.minimum_area_um2)
     else:
-        tissue = find_tissue(thumbnail.image, pixel_area_um2, tiling.tissue.minimum_area_um2)
+        tissue, pen = _given_tissue(mask, reader, thumbnail), find_ink(thumbnail.image)
     level_size = reader.level_sizes[plan.level]
     coords = tile_origins(reader.bounds_level0, level_size, plan.downsample, plan.width, plan.height)
-    maps = {"tissue_fraction": tissue} | find_artifacts(thumbnail.image, tissue, pixel_area_um2)
-    corners, size = coords / thumbnail.downsample, [side / thumbnail.downsample for side in plan.size_level0]
-    fractions = {name: coverage(each, *corners.T, *size).astype(np.float32) for name, each in maps.items()}
+    rectangles = (*(coords / thumbnail.downsample).T, *(side / thumbnail.downsample for side in plan.size_level0))
+    maps = {"tissue_fraction": tissue} | find_artifacts(thumbnail.image, tissue, pen, pixel_area_um2)
+    fractions = {name: coverage(each, *rectangles).astype(np.float32) for name, each in maps.items()}
     fate = _judge(fractions, tiling.tissue.minimum_fraction)
     if method == "otsu":
-        fate[coverage(thumbnail.unread, *corners.T, *size) > _ROUNDING] = UNREADABLE
+        fate[coverage(thumbnail.unread, *rectangles) > _ROUNDING] = UNREADABLE
     if tiling.tiles_per_slide:
         _choose(fate, tiling.tiles_per_slide, unit)
     return Layout(
@@ -105,6 +104,13 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
         fractions=fractions,
         fate=fate,
     )
+
+
+def _given_tissue(mask: Path | None, reader: Reader, thumbnail: Thumbnail) -> np.ndarray:
+    """The user's mask; without one, everything."""
+    if mask is None:
+        return np.ones_like(thumbnail.unread)
+    return read_mask(mask, reader.size_level0, thumbnail.downsample, thumbnail.unread.shape)
 
 
 def _encoding(reader: Reader, tiling: Tiling, plan: ReadPlan) -> str:

@@ -7,7 +7,6 @@ from PIL import Image
 from scipy import ndimage
 
 from gensis.slides.bands import bands, count_values
-from gensis.slides.ink import find_ink
 
 FRACTIONS = ("pen_fraction", "blood_fraction", "fat_fraction", "white_fraction", "black_fraction")
 """Names of the maps of `find_artifacts`, which are those of a tile's scores."""
@@ -23,10 +22,10 @@ _FAT_ROUNDNESS = 0.4
 _DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 
 
-def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> dict[str, np.ndarray]:
+def find_artifacts(
+    image: np.ndarray, tissue: np.ndarray, pen: np.ndarray, pixel_area_um2: float
+) -> dict[str, np.ndarray]:
     """Maps of what a tile may be rejected for; a pixel may be in several of them.
-
-    Pen: `gensis.slides.ink.find_ink`.
 
     Blood-like: dense red-orange without haematoxylin. Haemoglobin takes blue light (Soret band, 415 nm) as it takes
     green and lets red pass, where eosin takes mostly green and haematoxylin takes red too (their optical densities:
@@ -44,6 +43,7 @@ def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float)
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
         tissue: bool (H, W), what `gensis.slides.tissue.find_tissue` found.
+        pen: bool (H, W), what `gensis.slides.ink.find_ink` found.
         pixel_area_um2: area of one of its pixels.
 
     Returns:
@@ -55,7 +55,6 @@ def find_artifacts(image: np.ndarray, tissue: np.ndarray, pixel_area_um2: float)
         blood[rows] = _is_blood(image[rows])
         white[rows], black[rows] = _is_white_and_black(image[rows])
     fat = _find_fat(white, tissue, pixel_area_um2)
-    pen = find_ink(image)
     return dict(zip(FRACTIONS, (pen, blood & ~pen, fat, white, black), strict=True))
 
 

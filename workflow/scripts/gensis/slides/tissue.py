@@ -16,7 +16,7 @@ _GREY_DENSITY = 0.12
 _NARROWEST_GREY_PX = 2 * REACH_PX + 1
 
 
-def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float) -> np.ndarray:
+def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float) -> tuple[np.ndarray, np.ndarray]:
     """Tell tissue from glass and ink.
 
     Tissue is what is more saturated than glass (Otsu's threshold), or dark and with texture, and is not ink.
@@ -27,7 +27,7 @@ def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: floa
         minimum_area_um2: smaller islands are dropped, smaller holes filled unless there is ink in them.
 
     Returns:
-        bool (H, W).
+        Tissue, bool (H, W), and ink, bool (H, W), as `gensis.slides.ink.find_ink` finds it.
     """
     saturation, grey, inked, halo = map_bands(_first_look, image, REACH_PX)
     ink = spread_ink(inked, halo)
@@ -37,7 +37,7 @@ def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: floa
     tissue |= _opened(grey, _NARROWEST_GREY_PX)
     minimum_px = minimum_area_um2 / pixel_area_um2
     tissue = ~_without_small_islands(~tissue, minimum_px) & ~ink
-    return _without_small_islands(tissue, minimum_px)
+    return _without_small_islands(tissue, minimum_px), ink
 
 
 def _first_look(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
