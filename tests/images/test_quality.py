@@ -18,6 +18,7 @@ from gensis.images.reading import open_images
 from gensis.images.store import Store, write_store
 from gensis.settings.datasets import Quality, SlidesDataset
 from gensis.settings.units import Units, list_units
+from verify_run import check_images
 
 SHEET = "slide,path,label,group,annotations\na,a.tiff,,p1,a.geojson\nb,b.tiff,CLL,p2,\nblurred,c.tiff,FL,p3,\n"
 FOCUS = {"a": [9, 1, 7, 8, 2], "b": [5, 5], "blurred": [1, 2, 3]}
@@ -110,6 +111,21 @@ def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder
     assert column(folder / "outcomes.tsv", "outcome") == ["ok", "ok", "low_quality"]
     reason = column(folder / "outcomes.tsv", "reason")[2]
     assert "of 3 tiles, focus >= 5 holds for 0, pen_fraction <= 0.1 holds for 3" in reason
+
+
+def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
+    quality = Quality(minimum={"focus": 5})
+    tables.write_train(folder / "train.tsv", units_of(folder), quality)
+    tables.write_units(folder / "units.tsv", units_of(folder), quality)
+    assert list(check_images(folder)) == []
+    text = (folder / "units.tsv").read_text()
+    for rows, said in [
+        ("0,2-4", "5 images, of which 4 are chosen, 3 in units.tsv"),
+        ("0,2,9", "5 images, of which 3 are chosen"),
+        ("0-2", "train.tsv and units.tsv choose different images"),
+    ]:
+        (folder / "units.tsv").write_text(text.replace("\t0,2-3", f"\t{rows}"))
+        assert said in next(check_images(folder))
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])

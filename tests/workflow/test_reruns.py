@@ -54,6 +54,17 @@ def test_another_arm_makes_only_what_it_needs(study):
     assert study(retraining=arms) == AFTER_THE_BANK
 
 
+def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_for_it(study):
+    def stricter(datasets):
+        return {"tissue": datasets["tissue"] | {"quality": {"minimum": {"focus": 5}, "maximum": {"pen_fraction": 0.1}}}}
+
+    jobs = study(datasets=stricter)
+    assert "tile_slide" not in jobs
+    assert jobs["index_images"] == 3
+    assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
+    assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
+
+
 def test_keys_reordered_make_nothing(finished, tmp_path):
     def backwards(values):
         return {key: backwards(values[key]) for key in reversed(values)} if isinstance(values, dict) else values
@@ -104,6 +115,7 @@ def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
     assert planned(restored.clone, restored.config) == {
         "tile_slide": 1,
         "index_images": 3,
+        "draw_slides": 1,
         "embed_images": 4,
         "evaluate_encoder_on_slides": 4,
         "summarize": 1,
@@ -127,10 +139,38 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
     sheet.write_text(sheet.read_text().replace("glandular,p4", "glandular,p3"))
     assert planned(restored.clone, restored.config) == {
         "index_images": 2,
+        "draw_slides": 1,
         "evaluate_encoder_on_slides": 4,
         "summarize": 1,
         "write_report": 1,
     }
+
+
+def test_a_threshold_on_a_score_draws_the_slides_again_and_cuts_none(study):
+    def only_sharp(datasets):
+        return {"tissue": datasets["tissue"] | {"quality": {"minimum": {"focus": 1.0}}}}
+
+    jobs = study(datasets=only_sharp)
+    assert jobs["draw_slides"] == 1
+    assert "tile_slide" not in jobs
+
+
+def test_annotations_make_labels_evaluation_and_report_alone(restored):
+    drawn = restored.slides / "drawn.geojson"
+    drawn.write_text('{"type": "Polygon", "coordinates": [[[0, 0], [99, 0], [99, 99]]]}')
+    sheet = restored.slides / "slides.csv"
+    header, *lines = sheet.read_text().splitlines()
+    cells = ["drawn.geojson" if line.startswith("lymphoid-1,") else "" for line in lines]
+    sheet.write_text("\n".join([f"{header},annotations", *map(",".join, zip(lines, cells))]) + "\n")
+    try:
+        assert planned(restored.clone, restored.config) == {
+            "index_images": 1,
+            "evaluate_encoder_on_slides": 4,
+            "summarize": 1,
+            "write_report": 1,
+        }
+    finally:
+        drawn.unlink()
 
 
 def test_a_slide_of_another_size_is_tiled_again(restored):
