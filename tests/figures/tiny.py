@@ -104,8 +104,18 @@ def write_slide(
 
 def write_slide_without_thumbnail(path: Path) -> tuple[int, str]:
     """What a slide leaves that could not be laid out."""
-    columns = {"coords": np.zeros((0, 2), np.int64), "thumbnail": np.zeros(0, np.uint8)}
-    return write_store(path, [], {}, lambda: columns, {"coords": {"patch_size": 256}})
+    columns = {
+        "coords": np.zeros((0, 2), np.int64),
+        "tissue_fraction": np.zeros(0, np.float32),
+        "focus": np.zeros(0, np.float32),
+        "rejected_coords": np.zeros((0, 2), np.int64),
+        "rejected_reason": np.zeros(0, np.uint8),
+        "rejected_tissue_fraction": np.zeros(0, np.float32),
+        "thumbnail": np.zeros(0, np.uint8),
+        "tissue_mask": np.zeros(0, np.uint8),
+    }
+    of_columns = {"coords": {"patch_size": 256}, "rejected_reason": {"reasons": REASONS}}
+    return write_store(path, [], {}, lambda: columns, of_columns)
 
 
 def _encoded(image: Image.Image, format: str) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Files that other projects' formats define, and working files.
 NOT_OURS = re.compile(
-    r"/(logs|benchmarks|checkpoints)/|model\.safetensors$|/(denoiser|scheduler)/|model_index\.json$|pipeline\.py$"
+    r"/(logs|benchmarks|checkpoints|denoiser|scheduler)/"
+    r"|(model\.safetensors|model_index\.json|pipeline\.py|\.snakemake_timestamp)$"
 )
 
 
@@ -38,6 +39,8 @@ def fields(path: Path) -> set[str]:
     if path.suffix == ".h5":
         with h5py.File(path) as file:
             return set(file) | set(file.attrs)
+    if path.suffix == ".geojson":
+        return set(json.loads(path.read_text()))
     if path.suffix == ".json":
         names = set(json.loads(path.read_text()))
         return names - common_provenance() if path.name == "provenance.json" else names

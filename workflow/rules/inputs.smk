@@ -143,7 +143,7 @@ def autoencoder_option(wildcards, output):
 
 def quality(wildcards):
     """Thresholds on the scores of a data set's tiles, as JSON."""
-    return canonical_json(STUDY.datasets[wildcards.dataset].quality)
+    return thresholds(wildcards.dataset) or "{}"
 
 
 def report_inputs(wildcards):

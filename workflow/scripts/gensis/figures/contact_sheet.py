@@ -18,7 +18,7 @@ _AREA_PX = 24e6
 _SMALLEST_PX, _LARGEST_PX = 160, 360
 _HEIGHT_PART = 0.75  # of a cell's width
 _GAP_PX, _MARGIN_PX = 16, 32
-_TITLE_PX, _TEXT_PX = 34, 22
+_TITLE_PX, _TEXT_PX, _SMALLEST_TEXT_PX = 34, 22, 13
 
 
 def shown(slides: Sequence[Became]) -> list[int]:
@@ -49,7 +49,7 @@ def contact_sheet(
         counts: name of a fate -> tiles of all slides that met it.
     """
     width, height = cell_size(len(pictures))
-    text_px = round(width / 14)
+    text_px = max(round(width / 14), _SMALLEST_TEXT_PX)
     step = (width + _GAP_PX, height + 2 * line_height(text_px) + _GAP_PX)
     columns = max(min(len(pictures), round(math.sqrt(len(pictures) * 1.4 * step[1] / step[0]))), 1)
     columns = max(columns, -(-_LARGEST_PX * 3 // step[0]))

@@ -30,7 +30,7 @@ FATES = {
     "pen": Fate("pen", (213, 94, 0), 0.50, 1.0),
     "not_chosen": Fate("not chosen", (86, 180, 233), 0.40, 0.9),
     "unreadable": Fate("unreadable", (0, 0, 0), 0.60, 1.0),
-    "little_tissue": Fate("little tissue", (120, 120, 120), 0.08, 0.22),
+    "little_tissue": Fate("little tissue", (64, 64, 64), 0.06, 0.18),
 }
 NAMES = tuple(FATES)
 KEPT, LOW_QUALITY = NAMES.index("kept"), NAMES.index("low_quality")

@@ -26,9 +26,8 @@ def paint(view: SlideView, box: tuple[int, int]) -> Image.Image:
     slide = view.thumbnail.resize((width, height), Image.Resampling.BICUBIC)
     px_per_level0 = scale / view.downsample
     line_px = outline_px(view.grid, px_per_level0)
-    cells = paint_cells(view.grid, px_per_level0, (height, width), line_px)
-    colours, opacity = _palette(outlined=line_px > 0)
-    painted = Image.composite(Image.fromarray(colours[cells]), slide, Image.fromarray(opacity[cells]))
+    cells = Image.fromarray(paint_cells(view.grid, px_per_level0, (height, width), line_px))
+    painted = Image.composite(_colours(cells), slide, _opacity(cells, outlined=line_px > 0))
     if view.tissue:
         line = _outline(view.tissue.resize((width, height), Image.Resampling.BOX))
         painted.paste(TISSUE_LINE, (0, 0), Image.fromarray(line))
@@ -69,14 +68,21 @@ def paint_cells(grid: Grid, px_per_level0: float, shape: tuple[int, int], line_p
     return cells
 
 
-def _palette(outlined: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Colour, uint8 (256, 3), and opacity, uint8 (256,), of each value of the cells."""
-    colours, opacity = np.zeros((256, 3), np.uint8), np.zeros(256, np.uint8)
+def _colours(cells: Image.Image) -> Image.Image:
+    """The cells' colours, RGB."""
+    palette = [value for fate in FATES.values() for value in fate.colour * 2]
+    indexed = cells.copy()
+    indexed.putpalette(palette)
+    return indexed.convert("RGB")
+
+
+def _opacity(cells: Image.Image, outlined: bool) -> Image.Image:
+    """The cells' opacity, mode L: 0 where there is no tile."""
+    table = [0] * 256
     for position, fate in enumerate(FATES.values()):
-        colours[2 * position : 2 * position + 2] = fate.colour
-        opacity[2 * position] = round((fate.fill if outlined else fate.solid) * 255)
-        opacity[2 * position + 1] = round(fate.line * 255)
-    return colours, opacity
+        area = fate.fill if outlined else fate.solid
+        table[2 * position : 2 * position + 2] = round(area * 255), round(fate.line * 255)
+    return cells.point(table)
 
 
 def _outline(tissue: Image.Image) -> np.ndarray:

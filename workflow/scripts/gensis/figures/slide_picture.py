@@ -10,6 +10,7 @@ from gensis.figures.lettering import INK, QUIET, WARNING, blank, font, legend, l
 from gensis.figures.markup import count
 from gensis.figures.slide_paint import TISSUE_LINE, paint, scale_to_fit
 from gensis.figures.slide_view import SlideView
+from gensis.settings.datasets import Quality
 
 LONG_SIDE_PX = 1600
 MARGIN_PX = 24
@@ -85,8 +86,14 @@ def _facts(view: SlideView) -> str:
     return (
         f"{mpp} um/px from {of['mpp_source']} · {width:,} x {height:,} px, "
         f"{width * mpp_x / 1000:.3g} x {height * mpp_y / 1000:.3g} mm · "
-        f"tiles of {of['patch_size']} px at {of['target_mpp']:.4g} um/px"
+        f"tiles of {of['patch_size']} px at {of['target_mpp']:.4g} um/px" + _thresholds(view.quality)
     )
+
+
+def _thresholds(quality: Quality) -> str:
+    least = [f"{score} >= {value:g}" for score, value in quality.minimum.items()]
+    most = [f"{score} <= {value:g}" for score, value in quality.maximum.items()]
+    return f" · quality: {', '.join(least + most)}" if quality else ""
 
 
 def _scale_bar(brush: ImageDraw.ImageDraw, um_per_px: float, picture_width: int, page_width: int) -> float:

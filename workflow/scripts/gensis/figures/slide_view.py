@@ -48,11 +48,13 @@ class SlideView:
     grid: Grid
     attributes: dict[str, Any]
     """Attributes of the store, and `patch_size`."""
+    quality: Quality
+    """The thresholds that the grid was judged by."""
 
     @property
     def tissue_part(self) -> float:
         """Part of the slide that is tissue."""
-        return float(np.asarray(self.tissue).mean() / 255) if self.tissue else float("nan")
+        return np.count_nonzero(self.tissue) / (self.tissue.width * self.tissue.height) if self.tissue else float("nan")
 
 
 def read_slide(path: Path, quality: Quality = Quality()) -> SlideView | None:
@@ -74,7 +76,7 @@ def read_slide(path: Path, quality: Quality = Quality()) -> SlideView | None:
         tissue = Image.open(io.BytesIO(file["tissue_mask"][:].tobytes())).convert("L") if has_mask else None
         downsample = float(file["thumbnail"].attrs["downsample"])
         attributes = {"patch_size": file["coords"].attrs["patch_size"], **file.attrs}
-        return SlideView(thumbnail, tissue, downsample, read_grid(store, quality), attributes)
+        return SlideView(thumbnail, tissue, downsample, read_grid(store, quality), attributes, quality)
 
 
 def read_grid(store: Store, quality: Quality = Quality()) -> Grid:

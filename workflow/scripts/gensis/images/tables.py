@@ -37,13 +37,26 @@ def write_train(path: Path, units: Units, quality: Quality = Quality()) -> None:
 
 
 def write_units(path: Path, units: Units, quality: Quality = Quality()) -> None:
-    """`units.tsv`: all units with group, split, outcome and images. The split is empty where the sheet has none."""
+    """`units.tsv`: all units with group, split, outcome, images and content id.
+
+    The split is empty where the sheet has none. By the content id, what is read from the stores is made again where a
+    slide was cut anew into as many tiles as before.
+    """
     lines = []
     for unit, outcome in zip(units.units, _outcomes(path.parent, units.units, quality)):
         group = unit.row.group if unit.row else ""
         split = unit.split if units.has_test else ""
-        lines.append((unit.name, group, split, outcome["outcome"], outcome["images"], outcome["rows"]))
-    columns = ("unit", "group", "split", "outcome", "images", *(["rows"] if any(line[-1] for line in lines) else []))
+        known = (outcome[name] for name in ("outcome", "images", "content", "rows"))
+        lines.append((unit.name, group, split, *known))
+    columns = (
+        "unit",
+        "group",
+        "split",
+        "outcome",
+        "images",
+        "content",
+        *(["rows"] if any(line[-1] for line in lines) else []),
+    )
     write_table(path, columns, [line[: len(columns)] for line in lines])
 
 
