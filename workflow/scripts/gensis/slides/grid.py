@@ -56,10 +56,13 @@ def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, 
         float64 (N,), 0 to 1.
     """
     # The integral image is linear between its nodes along each axis, so linear interpolation of it is exact.
-    integral = np.pad(mask.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
+    inner = integral[1:, 1:]
+    np.cumsum(mask, axis=0, out=inner)
+    np.cumsum(inner, axis=1, out=inner)
 
     def upto(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return ndimage.map_coordinates(integral, [y, x], order=1, mode="nearest")
+        return ndimage.map_coordinates(integral, [y, x], np.float64, order=1, mode="nearest")
 
     right, bottom = left + width, top + height
     area = upto(right, bottom) - upto(left, bottom) - upto(right, top) + upto(left, top)
