@@ -55,6 +55,8 @@ def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, 
     Returns:
         float64 (N,), 0 to 1.
     """
+    if not mask.any():  # as most slides have no pen
+        return np.zeros(len(left))
     # The integral image is linear between its nodes along each axis, so linear interpolation of it is exact.
     integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
     inner = integral[1:, 1:]
