@@ -30,7 +30,7 @@ CASES: dict[str, tuple[str, int, int, float | None]] = {
 }
 TARGET_MPP = 0.5
 OWN = ("gensis", "openslide", "openslide-pil")
-PEERS = ("hs2p", "tiatoolbox")
+PEERS = ("hs2p", "hs2p-tifffile", "tiatoolbox")
 PROCESSES = 2
 _THREADS_OF = ("OMP", "OPENBLAS", "MKL", "NUMBA", "OPENCV_FOR")
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in _THREADS_OF} | {"VIPS_CONCURRENCY": "1"}
@@ -116,7 +116,7 @@ class Subject:
         )
 
     def tile(self) -> dict[str, float]:
-        """Tile all slides once: `tiles`, `seconds` of the slower process, `peak_mb` of the larger one."""
+        """Tile all slides once: `tiles` and `cpu_seconds` in all, `seconds` and `peak_mb` of the worse process."""
         outputs = [self.folder / f"{number}" for number in range(PROCESSES)]
         answers = self._answers([{"folder": str(output)} for output in outputs])
         for output in outputs:
@@ -124,6 +124,7 @@ class Subject:
         return {
             "tiles": sum(answer["tiles"] for answer in answers),
             "seconds": max(answer["seconds"] for answer in answers),
+            "cpu_seconds": sum(answer["cpu_seconds"] for answer in answers),
             "peak_mb": max(answer["peak_mb"] for answer in answers),
         }
 
@@ -173,6 +174,7 @@ def report(case: str, rounds: list[dict[str, dict[str, float]]]) -> None:
             "rate": round(statistics.median(values), 1),
             "unit": "tiles/s",
             "rates": [round(value, 1) for value in values],
+            "cpu_ms_per_tile": round(statistics.median(one[name]["cpu_seconds"] for one in rounds) / tiles * 1000, 3),
             "tiles_to_gensis": round(tiles / rounds[0]["gensis"]["tiles"], 3),
             "peak_mb": round(max(one[name]["peak_mb"] for one in rounds)),
         }

@@ -35,3 +35,13 @@ def test_all_subjects_cut_the_same_tiles_and_peers_that_are_absent_are_left_out(
         ["ratio", "jpeg", f"gensis/{peer}"] for peer in ("openslide", "openslide-pil")
     ]
     assert all(float(ratio[3]) > 0 for ratio in ratios)
+
+
+def test_memory_is_measured_on_sparse_slides_of_which_one_has_twice_the_tissue():
+    lines = output("memory.py", "--side-px", "4096", "--islands", "1", "--threads", "1")
+    slides = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [slide["islands"] for slide in slides] == [1, 2]
+    assert all(slide["outcome"] == "ok" and slide["peak_mb"] > 50 for slide in slides)
+    assert slides[1]["n"] == 2 * slides[0]["n"] > 0
+    ratios = [line.split()[2] for line in lines if line.startswith("ratio memory ")]
+    assert ratios == [f"twice-the-tissue/{measured}" for measured in ("n", "seconds", "cpu_seconds")]

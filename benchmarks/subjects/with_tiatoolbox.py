@@ -1,0 +1,41 @@
+"""tiatoolbox: its sliding window over its own tissue mask, JPEG by Pillow, all tiles of a slide in one file."""
+
+from pathlib import Path
+
+import cv2
+import torch
+from PIL import Image
+from tiatoolbox.tools.patchextraction import SlidingWindowPatchExtractor
+from tiatoolbox.wsicore.wsireader import OpenSlideWSIReader
+from worker import JPEG_QUALITY, Slide, serve
+
+
+def tile(slides: list[Slide], folder: Path) -> int:
+    """Write the tiles that are at least half tissue, as ours are."""
+    tiles = 0
+    for number, slide in enumerate(slides):
+        # Not WSIReader.open: it takes plain TIFF pyramids for pictures, reads them whole and finds no tissue.
+        # It wants a magnification for its thumbnail: 20x is 0.5 um/px.
+        reader = OpenSlideWSIReader(slide.path, mpp=(slide.mpp, slide.mpp), power=10 / slide.mpp)
+        patches = SlidingWindowPatchExtractor(
+            reader,
+            patch_size=slide.tile_px,
+            stride=slide.tile_px,
+            resolution=slide.target_mpp,
+            units="mpp",
+            input_mask="otsu",
+            min_mask_ratio=0.5,
+            within_bound=True,
+        )
+        with open(folder / f"{number}.jpegs", "wb") as stream:
+            for patch in patches:
+                Image.fromarray(patch).save(stream, "JPEG", quality=JPEG_QUALITY)
+                tiles += 1
+    return tiles
+
+
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
+if __name__ == "__main__":
+    serve(tile)
