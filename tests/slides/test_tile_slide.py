@@ -85,7 +85,7 @@ def test_the_store_says_where_its_tiles_come_from(tmp_path, slide):
     assert file["coords"].dtype == np.int64
     assert file["tissue_fraction"].dtype == np.float32
     assert (file["tissue_fraction"][:] >= 0.5).all()
-    expected = {"target_mpp": 1.0, "mpp_x": 0.5, "mpp_y": 0.5, "mpp_source": "openslide", "read_level": 1}
+    expected = {"target_mpp": 1.0, "mpp_x": 0.5, "mpp_y": 0.5, "mpp_source": "tiff", "read_level": 1}
     expected |= {"width_level0": 512, "height_level0": 448, "tissue_method": "otsu", "content": outcome["content"]}
     assert expected.items() <= dict(file.attrs).items()
     record = json.loads(file.attrs["provenance"])

@@ -1,19 +1,57 @@
 """The resolution of a slide, and the level of its pyramid to read."""
 
 import math
+import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gensis.slides.outcomes import Unusable
 
 SMALLEST_MPP, LARGEST_MPP = 0.05, 20.0
-_UM_PER_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
-_REPAIR = "add the column mpp (um/px at full resolution) to the sheet"
+SOURCES = {
+    "sheet": "the sheet's column mpp",
+    "ome-xml": "its OME-XML",
+    "openslide": "its vendor's metadata, through OpenSlide",
+    "comment": "its description",
+    "tiff": "its TIFF resolution tags",
+}
+_REPAIR = "state the true um/px at full resolution in the sheet's column mpp"
+_UM_PER_TIFF_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
+# Symbols of UnitsLength in the OME schema; micro is written with either of two characters, or with u.
+_UM_PER_OME_UNIT = {
+    "m": 1e6,
+    "dm": 1e5,
+    "cm": 1e4,
+    "mm": 1e3,
+    "\u00b5m": 1.0,
+    "\u03bcm": 1.0,
+    "um": 1.0,
+    "nm": 1e-3,
+    "pm": 1e-6,
+    "\u00c5": 1e-4,
+    "in": 25_400.0,
+}
+# ImageJ states px per unit in the TIFF tags and names the unit in the description, not in the tags.
+_UM_PER_IMAGEJ_UNIT = {
+    "micron": 1.0,
+    "microns": 1.0,
+    "um": 1.0,
+    "\u00b5m": 1.0,
+    r"\u00B5m": 1.0,  # as ImageJ escapes it
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "inch": 25_400.0,
+}
+# Aperio's field, which others copy, and Ventana's attribute of iScan; both um/px of both axes.
+_MPP_IN_COMMENT = re.compile(r"(?:^|[|;\s])MPP\s*=\s*([^\s|;]+)")
+_SCAN_RES_IN_COMMENT = re.compile(r"""\bScanRes\s*=\s*["']([^"']+)["']""")
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """Size of a level-0 pixel in um, and where it was read: `sheet`, `openslide` or `tiff`."""
+    """Size of a level-0 pixel in um, and where it was read: one of `SOURCES`."""
 
     mpp_x: float
     mpp_y: float
@@ -21,52 +59,129 @@ class Resolution:
 
 
 def slide_resolution(properties: Mapping[str, str], sheet_mpp: float | None = None) -> Resolution:
-    """Resolution of a slide from the first that has one: the sheet, OpenSlide's own property, the tags of a TIFF.
+    """Resolution of a slide from the most specific source that states one.
+
+    In this order: the sheet, OME-XML, OpenSlide's property, the vendor's line in the description, TIFF tags. A value
+    that no microscope has is refused even where a less specific source has a plausible one: two sources that disagree
+    are for the user to judge. TIFF tags come last because programs fill them with 72 dpi. Where a source states one
+    axis only, pixels are square.
 
     Args:
-        properties: OpenSlide's properties of the slide.
+        properties: metadata under OpenSlide's names.
         sheet_mpp: um/px as the sheet states it; it overrides the file.
 
     Raises:
         Unusable: `missing_mpp`, or `wrong_mpp` where no microscope has such a resolution.
     """
-    found = _from_sheet(sheet_mpp) or _from_openslide(properties) or _from_tiff_tags(properties)
+    found = (
+        _from_sheet(sheet_mpp)
+        or _from_ome_xml(properties)
+        or _from_openslide(properties)
+        or _from_comment(properties)
+        or _from_tiff_tags(properties)
+    )
     if found is None:
         raise Unusable("missing_mpp", f"the file does not state its resolution: {_REPAIR}")
     if not all(SMALLEST_MPP <= mpp <= LARGEST_MPP for mpp in (found.mpp_x, found.mpp_y)):
         raise Unusable(
             "wrong_mpp",
-            f"{found.mpp_x:.5g} x {found.mpp_y:.5g} um/px (read from {found.source}) lies outside "
+            f"{found.mpp_x:.5g} x {found.mpp_y:.5g} um/px (read from {SOURCES[found.source]}) lies outside "
             f"{SMALLEST_MPP} to {LARGEST_MPP:.0f}: {_REPAIR}",
         )
     return found
+
+
+def _resolution(mpp_x: float | None, mpp_y: float | None, source: str) -> Resolution | None:
+    """One axis stands for both where the other is not stated."""
+    if mpp_x is None and mpp_y is None:
+        return None
+    return Resolution(mpp_x or mpp_y, mpp_y or mpp_x, source)
 
 
 def _from_sheet(mpp: float | None) -> Resolution | None:
     return None if mpp is None else Resolution(mpp, mpp, "sheet")
 
 
-def _from_openslide(properties: Mapping[str, str]) -> Resolution | None:
-    mpp_x = _number(properties.get("openslide.mpp-x"))
-    mpp_y = _number(properties.get("openslide.mpp-y"))
-    if mpp_x is None and mpp_y is None:
+def _from_ome_xml(properties: Mapping[str, str]) -> Resolution | None:
+    """PhysicalSizeX and PhysicalSizeY of the first image, which is the slide; label and macro follow it."""
+    for text in _descriptions(properties):
+        pixels = _ome_pixels(text)
+        if pixels is not None:
+            return _resolution(_ome_um(pixels, "X"), _ome_um(pixels, "Y"), "ome-xml")
+    return None
+
+
+def _ome_pixels(text: str) -> ElementTree.Element | None:
+    """The first `Pixels` element of OME-XML; None for any other text."""
+    # A DOCTYPE can define entities that expand to gigabytes, and no OME-XML has one.
+    if "OME" not in text or "<!DOCTYPE" in text:
         return None
-    return Resolution(mpp_x or mpp_y, mpp_y or mpp_x, "openslide")
+    try:
+        root = ElementTree.fromstring(text.strip(" \r\n\t\0\ufeff"))
+    except (ElementTree.ParseError, ValueError):
+        return None
+    return root.find("{*}Image/{*}Pixels") if root.tag.rpartition("}")[2] == "OME" else None
+
+
+def _ome_um(pixels: ElementTree.Element, axis: str) -> float | None:
+    """Size of a pixel in um; None if it is not stated, or in a unit that is no length, such as `pixel`."""
+    size = _number(pixels.get(f"PhysicalSize{axis}"))
+    um_per_unit = _UM_PER_OME_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "um"))
+    return None if size is None or um_per_unit is None else size * um_per_unit
+
+
+def _from_openslide(properties: Mapping[str, str]) -> Resolution | None:
+    if _is_generic_tiff(properties):
+        return None
+    mpp_x, mpp_y = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+    return _resolution(mpp_x, mpp_y, "openslide")
+
+
+def _is_generic_tiff(properties: Mapping[str, str]) -> bool:
+    """Whether OpenSlide knows of no vendor: its mpp then is nothing but the TIFF tags."""
+    return properties.get("openslide.vendor") == "generic-tiff"
+
+
+def _from_comment(properties: Mapping[str, str]) -> Resolution | None:
+    candidates = [properties.get("aperio.MPP"), properties.get("ventana.ScanRes")]
+    for text in _descriptions(properties):
+        candidates += [
+            match[1] for pattern in (_MPP_IN_COMMENT, _SCAN_RES_IN_COMMENT) if (match := pattern.search(text))
+        ]
+    mpp = next((value for value in map(_number, candidates) if value is not None), None)
+    return Resolution(mpp, mpp, "comment") if mpp is not None else _from_imagej(properties)
+
+
+def _from_imagej(properties: Mapping[str, str]) -> Resolution | None:
+    for text in _descriptions(properties):
+        unit = re.search(r"^unit=(\S+)", text, re.MULTILINE) if text.startswith("ImageJ=") else None
+        if unit and unit[1] in _UM_PER_IMAGEJ_UNIT:
+            return _resolution(*_um_per_px(properties, _UM_PER_IMAGEJ_UNIT[unit[1]]), "comment")
+    return None
+
+
+def _descriptions(properties: Mapping[str, str]) -> list[str]:
+    """Free text of the file, each once."""
+    texts = (properties.get(key, "") for key in ("tiff.ImageDescription", "openslide.comment"))
+    return list(dict.fromkeys(text for text in texts if text))
 
 
 def _from_tiff_tags(properties: Mapping[str, str]) -> Resolution | None:
-    um_per_unit = _UM_PER_UNIT.get(properties.get("tiff.ResolutionUnit", ""))
-    px_per_unit_x = _number(properties.get("tiff.XResolution"))
-    px_per_unit_y = _number(properties.get("tiff.YResolution")) or px_per_unit_x
-    if um_per_unit is None or px_per_unit_x is None:
-        return None
-    return Resolution(um_per_unit / px_per_unit_x, um_per_unit / px_per_unit_y, "tiff")
+    um_per_unit = _UM_PER_TIFF_UNIT.get(properties.get("tiff.ResolutionUnit", ""))
+    return None if um_per_unit is None else _resolution(*_um_per_px(properties, um_per_unit), "tiff")
+
+
+def _um_per_px(properties: Mapping[str, str], um_per_unit: float) -> tuple[float | None, float | None]:
+    """Both axes of the TIFF tags, which count px per unit."""
+    px_per_unit = [_number(properties.get(f"tiff.{axis}Resolution")) for axis in "XY"]
+    mpp_x, mpp_y = (None if count is None else um_per_unit / count for count in px_per_unit)
+    return mpp_x, mpp_y
 
 
 def _number(text: str | None) -> float | None:
-    """A positive number, or None for anything else that vendors write."""
+    """A positive number, or None for anything else that vendors write. Some write a decimal comma."""
     try:
-        value = float(text or "")
+        value = float((text or "").replace(",", "."))
     except ValueError:
         return None
     return value if 0 < value < math.inf else None
