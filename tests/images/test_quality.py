@@ -143,6 +143,7 @@ def test_thresholds_that_all_images_meet_leave_the_tables_as_they_were(folder):
     for name, write in {"train.tsv": tables.write_train, "units.tsv": tables.write_units}.items():
         write(folder / name, units_of(folder))
         before = (folder / name).read_bytes()
+        assert b"rows" not in before
         write(folder / name, units_of(folder), Quality(minimum={"focus": 1}))
         assert (folder / name).read_bytes() == before
         write(folder / name, units_of(folder), Quality(minimum={"focus": 2}))
