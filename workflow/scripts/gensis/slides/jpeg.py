@@ -30,6 +30,16 @@ def _states_colour(tile: bytes) -> bool:
     return False
 
 
+def jpeg_size(encoded: bytes) -> tuple[int, int]:
+    """Width and height as a JPEG's header says.
+
+    Raises:
+        ValueError: there is no such header.
+    """
+    height, width = simplejpeg.decode_jpeg_header(encoded)[:2]
+    return width, height
+
+
 def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
     """Decode a JPEG that must be whole: libjpeg paints over most damage and only warns, which is an error here.
 
@@ -45,5 +55,5 @@ def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
     """
     if reduction == 1:
         return simplejpeg.decode_jpeg(encoded, strict=True)
-    height, width = (-(-side // reduction) for side in simplejpeg.decode_jpeg_header(encoded)[:2])
+    width, height = (-(-side // reduction) for side in jpeg_size(encoded))
     return simplejpeg.decode_jpeg(encoded, min_height=height, min_width=width, min_factor=reduction, strict=True)

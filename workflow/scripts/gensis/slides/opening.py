@@ -8,6 +8,7 @@ from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.outcomes import Unusable
 from gensis.slides.picture_reader import PictureReader
 from gensis.slides.reader import Reader, Unsupported, read_every_byte
+from gensis.slides.tiff_pages import check_claims
 from gensis.slides.tiff_reader import TiffReader
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -43,7 +44,7 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
 def _by_kind(path: Path, kind: str) -> Reader:
     if kind == "tiff":
         return TiffReader(path)
-    return PictureReader(path) if kind == "picture" else OpenSlideReader(path)
+    return PictureReader(path) if kind == "picture" else _checked(OpenSlideReader(path))
 
 
 def _by_content(path: Path, head: bytes) -> Reader:
@@ -59,8 +60,14 @@ def _by_content(path: Path, head: bytes) -> Reader:
         except Unsupported as error:
             raise Unsupported(f"neither OpenSlide ({refusal}) nor tifffile opens it ({error})") from error
     if slide.vendor not in _PLAIN_VENDORS:
-        return slide
+        return _checked(slide)
     try:
         return TiffReader(path, slide)
     except Unsupported:
-        return slide
+        return _checked(slide)
+
+
+def _checked(slide: OpenSlideReader) -> OpenSlideReader:
+    """A slide that OpenSlide alone reads, unless it would end the process for lack of memory."""
+    check_claims(slide.path)
+    return slide

@@ -1,13 +1,15 @@
 """Slides that OpenSlide reads."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 
-from gensis.slides.reader import DamagedRegion, Reader, over_white
+from gensis.slides.reader import DamagedRegion, Reader, Unsupported, over_white
 
+_LARGEST_TILE_PX = 1 << 27
 _CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles across a large slide
 
 
@@ -21,6 +23,7 @@ class OpenSlideReader(Reader):
 
         Raises:
             OpenSlideError: OpenSlide does not open it.
+            Unsupported: it would end the process for lack of memory.
         """
         self.path = Path(path)
         self._cache = OpenSlideCache(_CACHE_BYTES)
@@ -28,6 +31,7 @@ class OpenSlideReader(Reader):
         self._handles: list[OpenSlide] = []
         handle = self._handle()
         self.properties = dict(handle.properties)
+        _check_tiles(self.properties)
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
         self.downsamples = handle.level_downsamples
@@ -61,3 +65,12 @@ class OpenSlideReader(Reader):
         """Close all handles."""
         for handle in self._handles:
             handle.close()
+
+
+def _check_tiles(properties: Mapping[str, str]) -> None:
+    """Refuse tiles too large to be held: OpenSlide ends the process where there is no memory for one."""
+    for level in range(int(properties.get("openslide.level-count", 0))):
+        tile = f"openslide.level[{level}].tile"
+        width, height = (int(properties.get(f"{tile}-{side}", 0)) for side in ("width", "height"))
+        if width * height > _LARGEST_TILE_PX:
+            raise Unsupported(f"its tiles have {width} x {height} px, too large to be held")

@@ -7,11 +7,13 @@ import numpy as np
 from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TIFF, TiffPage
 
-from gensis.slides.jpeg import complete, decode_strictly
+from gensis.slides.jpeg import complete, decode_strictly, jpeg_size
 from gensis.slides.reader import Unsupported, over_white
 
 _LARGEST_TILE_BYTES = 1 << 29
+_METADATA_BYTES = 1 << 18  # such as a colour profile
 _JPEG_2000 = (COMPRESSION.JPEG2000, COMPRESSION.APERIO_JP2000_RGB)
+_WITH_SIZES = (*_JPEG_2000, COMPRESSION.JPEG, COMPRESSION.WEBP, COMPRESSION.PNG)
 _CHANNELS = {PHOTOMETRIC.RGB: (3, 4), PHOTOMETRIC.YCBCR: (3,), PHOTOMETRIC.MINISBLACK: (1,)}
 
 
@@ -28,6 +30,9 @@ class TiffLevel:
             raise Unsupported(
                 f"it lists {len(page.dataoffsets)} tiles where {self.columns} x {self.rows} make the image"
             )
+        raw_bytes = page.chunks[0] * page.chunks[1] * page.samplesperpixel
+        self.largest_stored_bytes = 2 * raw_bytes + _METADATA_BYTES
+        """More than any codec makes of a tile."""
         self.is_colour_jpeg = page.compression == COMPRESSION.JPEG and page.samplesperpixel == 3
         is_colour_jpeg_2000 = page.compression in _JPEG_2000 and page.samplesperpixel == 3
         self.holds_smaller_versions = self.is_colour_jpeg or is_colour_jpeg_2000
@@ -46,17 +51,27 @@ class TiffLevel:
     def decode(self, stored: bytes, index: int, reduction: int) -> np.ndarray:
         """Pixels of a tile from its bytes: uint8 (H, W, 3), smaller by `reduction` where the codec allows it."""
         if self.is_colour_jpeg:
-            pixels = decode_strictly(self.jpeg(stored), reduction)
-        elif reduction > 1:
-            pixels = _decode_smaller(stored, reduction)
+            stored = self.jpeg(stored)
+            self._check_claim(jpeg_size(stored))
+            pixels = decode_strictly(stored, reduction)
         else:
-            decoded, _, _ = self.page.decode(stored, index, jpegtables=self.page.jpegtables)
-            pixels = _in_colour(decoded[0])
+            if self.page.compression in _WITH_SIZES:
+                self._check_claim(_size(stored))
+            pixels = _decode_smaller(stored, reduction) if reduction > 1 else self._decode_whole(stored, index)
         return self._inside(pixels, index, reduction)
+
+    def _decode_whole(self, stored: bytes, index: int) -> np.ndarray:
+        decoded, _, _ = self.page.decode(stored, index, jpegtables=self.page.jpegtables)
+        return _in_colour(decoded[0])
 
     def jpeg(self, stored: bytes) -> bytes:
         """A JPEG file of a tile's bytes."""
         return complete(stored, self.page.jpegtables, self.page.photometric == PHOTOMETRIC.RGB)
+
+    def _check_claim(self, size: tuple[int, int]) -> None:
+        """Refuse an image that claims to be much larger than its tile, and would be given memory for that."""
+        if any(claimed > 2 * side for claimed, side in zip(size, self.tile_size)):
+            raise ValueError(f"it claims to be {size[0]} x {size[1]} px")
 
     def _inside(self, pixels: np.ndarray, index: int, reduction: int) -> np.ndarray:
         """Without the padding of tiles at the right and lower edge of the level."""
@@ -75,6 +90,12 @@ def _in_colour(pixels: np.ndarray) -> np.ndarray:
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
     return np.asarray(over_white(Image.fromarray(pixels, "RGBA"))) if pixels.shape[2] == 4 else pixels
+
+
+def _size(stored: bytes) -> tuple[int, int]:
+    """Width and height as the header of an encoded image says."""
+    with Image.open(io.BytesIO(stored), formats=("JPEG", "JPEG2000", "WEBP", "PNG")) as image:
+        return image.size
 
 
 def _decode_smaller(stored: bytes, reduction: int) -> np.ndarray:

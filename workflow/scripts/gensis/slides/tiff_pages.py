@@ -1,5 +1,6 @@
 """Which pages of a TIFF are the levels of a slide, and what its tags say."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tifffile import COMPRESSION, TiffFile, TiffPage
@@ -23,6 +24,7 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
     Raises:
         Unsupported: they are not pages that can be read as they are.
     """
+    _check_chain(file)
     sizes = slide.level_sizes if slide else ()
     named = [_page_of_size(file, size) for size in sizes]
     pages = _pages_of_largest_series(file) if not named or named[0].subifds else named
@@ -31,6 +33,35 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
     if any(page.parent is not file for page in pages):
         raise Unsupported("its levels lie in several files")
     return pages
+
+
+def check_claims(path: Path) -> None:
+    """Refuse a TIFF whose tiles claim more bytes than the file has. What tifffile does not open is not judged.
+
+    Raises:
+        Unsupported: there is such a tile.
+    """
+    try:
+        with TiffFile(path) as file:
+            _check_chain(file)
+            largest = max((count for page in file.pages for count in page.databytecounts), default=0)
+            size_bytes = file.filehandle.size
+    except Unsupported:
+        raise
+    except Exception:  # no TIFF, or a damaged header, which raises whatever its bytes lead to
+        return
+    if largest > size_bytes:
+        raise Unsupported(f"one of its tiles claims {largest} bytes, and the file has {size_bytes}")
+
+
+def _check_chain(file: TiffFile) -> None:
+    """Refuse a file whose pages lead back to an earlier one, which tifffile would follow for ever."""
+    file.pages.cache = True  # what is read here is read once
+    seen: set[int] = set()
+    for page in file.pages:
+        if page.offset in seen:
+            raise Unsupported(f"its page at byte {page.offset} follows itself")
+        seen.add(page.offset)
 
 
 def _page_of_size(file: TiffFile, size: tuple[int, int]) -> TiffPage:

@@ -49,6 +49,7 @@ class TiffReader(Reader):
         width, height = self.level_sizes[0]
         self.downsamples = tuple((width / w + height / h) / 2 for w, h in self.level_sizes)
         self._descriptor = self._file.filehandle.fileno()
+        self._size_bytes = self._file.filehandle.size
         self._decoded = Once(self._decode, _CACHE_BYTES)
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
@@ -103,6 +104,8 @@ class TiffReader(Reader):
 
     def _stored(self, level: TiffLevel, index: int) -> bytes:
         offset, count = level.page.dataoffsets[index], level.page.databytecounts[index]
+        if offset + count > self._size_bytes or count > level.largest_stored_bytes:
+            raise DamagedRegion(f"tile {index} is said to be {count} bytes from byte {offset} on, which cannot be")
         stored = os.pread(self._descriptor, count, offset)  # no position that threads would share
         if len(stored) < count:
             raise DamagedRegion(f"tile {index} ends after {len(stored)} of {count} bytes: the file is cut short")
