@@ -5,6 +5,8 @@ import math
 import numpy as np
 from scipy import ndimage
 
+_ROUNDING = 1e-6
+
 
 def tile_origins(
     bounds_level0: tuple[int, int, int, int],
@@ -16,30 +18,44 @@ def tile_origins(
     """Top-left corners of all tiles that fit, row by row.
 
     Tiles begin on whole pixels of the level that is read: between two of them OpenSlide interpolates, which blurs.
+    `round(origin / downsample)` gives that pixel back.
 
     Args:
         bounds_level0: left, top, right and bottom of the area to cover, in level-0 px.
         level_size: width and height of the level that is read, in its own px.
-        downsample: level-0 px per px of that level.
+        downsample: level-0 px per px of that level, at least 1.
         width: width of a tile in px of that level.
         height: height of a tile in px of that level.
 
     Returns:
-        int64 (N, 2): x and y in level-0 px. No tile leaves the bounds, no two share a pixel of the level.
+        int64 (N, 2): x and y in level-0 px. No tile leaves the level, nor the bounds by more than rounding to whole
+        level-0 px brings about; no two share a pixel of the level.
     """
     left, top, right, bottom = bounds_level0
-    x = _axis(left, right, level_size[0], downsample, width)
-    y = _axis(top, bottom, level_size[1], downsample, height)
+    x = _axis(left, right, level_size[0], downsample, _slack_px(*level_size), width)
+    y = _axis(top, bottom, level_size[1], downsample, _slack_px(*reversed(level_size)), height)
     rows, columns = np.meshgrid(y, x, indexing="ij")
     return np.stack([columns.ravel(), rows.ravel()], axis=1)
 
 
-def _axis(begin_level0: int, end_level0: int, level_px: int, downsample: float, size: float) -> np.ndarray:
+def _slack_px(along_px: int, across_px: int) -> float:
+    """How far, in px of a level, the slide's end and the level's may lie apart along an axis.
+
+    A level is a whole number of px, up to one more or less than the slide divided by the level's factor, and the
+    downsample is the mean of both axes' quotients: each axis is half an own px and half a px of the other off.
+    """
+    return (1 + along_px / across_px) / 2
+
+
+def _axis(
+    begin_level0: int, end_level0: int, level_px: int, downsample: float, slack_px: float, size: float
+) -> np.ndarray:
+    begin, end = begin_level0 / downsample, end_level0 / downsample
+    # Where the bounds end with the slide, the level's own last pixel counts: else its last tile could be lost.
+    stop = level_px if end >= level_px - slack_px - _ROUNDING else math.floor(end + _ROUNDING)
     stride = math.ceil(size)
-    end = min(level_px, math.floor(end_level0 / downsample))
-    starts = np.arange(math.ceil(begin_level0 / downsample), end - stride + 1, stride)
-    level0 = np.rint(starts * downsample).astype(np.int64)
-    return level0[(level0 >= begin_level0) & (level0 + size * downsample <= end_level0 + 1e-6)]
+    starts = np.arange(math.ceil(begin - _ROUNDING), stop - stride + 1, stride)
+    return np.rint(starts * downsample).astype(np.int64)
 
 
 def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, height: float) -> np.ndarray:
