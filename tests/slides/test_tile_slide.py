@@ -206,10 +206,13 @@ def test_tiles_that_the_thumbnail_cannot_show_fail_and_the_others_stay(tmp_path)
     assert [coords for coords in after if coords in far] == far
 
 
-def test_a_slide_whose_thumbnail_cannot_be_read_is_unreadable(tmp_path):
-    slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=768, height_px=768), [0], level=2)
+def test_a_slide_of_which_no_level_can_be_read_is_unreadable(tmp_path):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=768, height_px=768)
+    for level, count in enumerate((9, 4, 1)):
+        zero_tiles(slide, range(count), level)
     found, _ = tile(tmp_path, slide)
     assert found["outcome"] == "unreadable"
+    assert "no pixel of it can be read" in found["reason"]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,6 @@ def _by_content(path: Path, head: bytes) -> Reader:
 
 
 def _checked(slide: OpenSlideReader) -> OpenSlideReader:
-    """A slide that OpenSlide alone reads, unless it would end the process for lack of memory."""
+    """A slide that OpenSlide alone reads, unless its header would have OpenSlide take memory or time without end."""
     check_claims(slide.path)
     return slide

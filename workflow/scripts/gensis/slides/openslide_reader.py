@@ -9,6 +9,7 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 
 from gensis.slides.reader import DamagedRegion, Reader, Unsupported, over_white
 
+_USUAL_TILE_PX = 256
 _LARGEST_TILE_PX = 1 << 27
 _CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles across a large slide
 
@@ -31,7 +32,7 @@ class OpenSlideReader(Reader):
         self._handles: list[OpenSlide] = []
         handle = self._handle()
         self.properties = dict(handle.properties)
-        _check_tiles(self.properties)
+        self.tile_sizes = tuple(_tile_size(self.properties, level) for level in range(handle.level_count))
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
         self.downsamples = handle.level_downsamples
@@ -67,10 +68,10 @@ class OpenSlideReader(Reader):
             handle.close()
 
 
-def _check_tiles(properties: Mapping[str, str]) -> None:
-    """Refuse tiles too large to be held: OpenSlide ends the process where there is no memory for one."""
-    for level in range(int(properties.get("openslide.level-count", 0))):
-        tile = f"openslide.level[{level}].tile"
-        width, height = (int(properties.get(f"{tile}-{side}", 0)) for side in ("width", "height"))
-        if width * height > _LARGEST_TILE_PX:
-            raise Unsupported(f"its tiles have {width} x {height} px, too large to be held")
+def _tile_size(properties: Mapping[str, str], level: int) -> tuple[int, int]:
+    """Width and height of a level's tiles; too large ones are refused, since OpenSlide ends the process for them."""
+    tile = f"openslide.level[{level}].tile"
+    width, height = (int(properties.get(f"{tile}-{side}", _USUAL_TILE_PX)) for side in ("width", "height"))
+    if width * height > _LARGEST_TILE_PX:
+        raise Unsupported(f"its tiles have {width} x {height} px, too large to be held")
+    return width, height

@@ -26,7 +26,7 @@ class PictureReader(Reader):
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise Unsupported(f"it is no whole picture ({error})") from error
         self.properties = {}
-        self.level_sizes = (self._pixels.shape[1::-1],)
+        self.level_sizes = self.tile_sizes = (self._pixels.shape[1::-1],)
         self.downsamples = (1.0,)
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:

@@ -33,6 +33,8 @@ class Reader(ABC):
     """Width and height of each level in its own px; level 0 is the finest."""
     downsamples: tuple[float, ...]
     """Level-0 px per px of each level."""
+    tile_sizes: tuple[tuple[int, int], ...]
+    """Width and height in px of what each level is made of in the file: damage spoils one of these, or several."""
 
     @property
     def size_level0(self) -> tuple[int, int]:

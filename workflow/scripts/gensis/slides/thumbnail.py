@@ -2,18 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+from scipy import ndimage
 
 from gensis.slides.outcomes import COPY_AGAIN, Unusable
 from gensis.slides.reader import DamagedRegion, Reader, resample
 
-# Side of the blocks that are read, in px of the level: large ones fit in memory where a slide has no pyramid, and where
-# one cannot be read it is divided down to small ones, to lose no more than the damage.
-_LARGE_BLOCK_PX, _SMALL_BLOCK_PX = 2048, 128
+_BLOCK_PX = 2048  # side of the blocks that are read, in px of the level: they fit in memory where there is no pyramid
+_MOST_FAILURES = 2000  # then what fails is not looked at more closely: it would take hours where nothing can be read
 _GREY = 128
 _TOLERANCE = 1.05  # a level that is hardly coarser is taken, since halving a slide rarely gives whole pixels
 _LARGEST_PX = 100_000_000  # 80 x 80 mm at 8 um/px
+_LONGEST_PX = 65_500  # of a JPEG
 _ALIGNMENT_PX = 8  # of what codecs decode at reduced size
 
 
@@ -30,14 +32,14 @@ class Thumbnail:
 
 
 def read_thumbnail(reader: Reader, downsample: float) -> Thumbnail:
-    """Read all of a slide at `downsample` level-0 px per px, block by block.
+    """Read all of a slide at `downsample` level-0 px per px, block by block, from the next finer level of its pyramid.
 
     Raises:
         Unusable: `unreadable`, where not one block can be read.
     """
     downsample = max(downsample, 1.0)
     width, height = (math.ceil(side / downsample) for side in reader.size_level0)
-    if width * height > _LARGEST_PX:
+    if width * height > _LARGEST_PX or max(width, height) > _LONGEST_PX:
         raise Unusable(
             "unreadable",
             f"its thumbnail would have {width} x {height} px: correct the slide's mpp, or raise tissue.mpp",
@@ -45,29 +47,81 @@ def read_thumbnail(reader: Reader, downsample: float) -> Thumbnail:
     image = np.full((height, width, 3), _GREY, np.uint8)
     thumbnail = Thumbnail(image, np.ones((height, width), bool), downsample)
     level = max(n for n, of_level in enumerate(reader.downsamples) if of_level <= downsample * _TOLERANCE)
-    block_px = max(1, int(_LARGE_BLOCK_PX * reader.downsamples[level] / downsample))
+    filling = _Filling(thumbnail, reader)
+    block_px = max(1, int(_BLOCK_PX * reader.downsamples[level] / downsample))
     for top in range(0, height, block_px):
         for left in range(0, width, block_px):
-            _fill(thumbnail, reader, level, (left, top, min(block_px, width - left), min(block_px, height - top)))
+            filling.fill(level, (left, top, min(block_px, width - left), min(block_px, height - top)))
     if thumbnail.unread.all():
         raise Unusable("unreadable", f"no pixel of it can be read ({_first_error(reader)}): {COPY_AGAIN}")
+    if thumbnail.unread.any():
+        _mend_edges(thumbnail)
     return thumbnail
 
 
-def _fill(thumbnail: Thumbnail, reader: Reader, level: int, block: tuple[int, int, int, int]) -> None:
-    """Read one block (left, top, width, height) into the thumbnail, its quarters where the whole cannot be read."""
-    left, top, width, height = block
-    here = np.s_[top : top + height, left : left + width]
-    scale = thumbnail.downsample / reader.downsamples[level]
-    try:
-        pixels = _read(reader, level, (left * scale, top * scale, width * scale, height * scale), (width, height))
-        thumbnail.image[here], thumbnail.unread[here] = pixels, False
-    except DamagedRegion:
-        if min(width, height) < 2 or max(width, height) * scale <= _SMALL_BLOCK_PX:
-            return
-        for x, part_width in ((left, width // 2), (left + width // 2, width - width // 2)):
-            for y, part_height in ((top, height // 2), (top + height // 2, height - height // 2)):
-                _fill(thumbnail, reader, level, (x, y, part_width, part_height))
+class _Filling:
+    """Fills a thumbnail block by block."""
+
+    def __init__(self, thumbnail: Thumbnail, reader: Reader):
+        self._thumbnail, self._reader = thumbnail, reader
+        self._failures = 0
+
+    def fill(self, level: int, block: tuple[int, int, int, int]) -> None:
+        """Read one block (left, top, width, height in px of the thumbnail) from a level.
+
+        What cannot be read is divided along the file's tiles, to lose no more than the damage, and then read from the
+        finer levels.
+        """
+        left, top, width, height = block
+        here = np.s_[top : top + height, left : left + width]
+        scale = self._thumbnail.downsample / self._reader.downsamples[level]
+        rectangle = (left * scale, top * scale, width * scale, height * scale)
+        try:
+            pixels = _read(self._reader, level, rectangle, (width, height))
+            self._thumbnail.image[here], self._thumbnail.unread[here] = pixels, False
+        except DamagedRegion:
+            self._failures += 1
+            if self._failures > _MOST_FAILURES:
+                return
+            tile_width, tile_height = self._reader.tile_sizes[level]
+            columns = _divided(left, width, tile_width / scale)
+            rows = _divided(top, height, tile_height / scale)
+            if len(columns) + len(rows) > 2:
+                for x, part_width in columns:
+                    for y, part_height in rows:
+                        self.fill(level, (x, y, part_width, part_height))
+            elif level > 0:
+                self.fill(level - 1, block)
+
+
+def _divided(start: int, length: int, tile: float) -> list[tuple[int, int]]:
+    """Start and length of the two parts of a stretch of pixels, or of the whole where it lies in one tile or pixel.
+
+    Args:
+        start: of the stretch in px.
+        length: in px.
+        tile: length of a tile in px, not necessarily whole.
+    """
+    first, last = math.floor(start / tile), math.ceil((start + length) / tile)
+    edges = [at for n in range(first, last + 1) for at in (math.floor(n * tile), math.ceil(n * tile))]
+    inner = [at for at in edges if start < at < start + length]
+    if not inner:
+        return [(start, length)]
+    middle = min(inner, key=lambda at: abs(at - start - length / 2))
+    return [(start, middle - start), (middle, start + length - middle)]
+
+
+def _mend_edges(thumbnail: Thumbnail) -> None:
+    """Give unread pixels beside read ones their colour, in place: damage hits a part of them at most.
+
+    Whether the tiles there can be read is then found by reading them.
+    """
+    read = np.pad(~thumbnail.unread, 1)
+    rows, columns = np.nonzero(thumbnail.unread & ndimage.maximum_filter(read, 3)[1:-1, 1:-1])
+    for dy, dx in product((-1, 0, 1), repeat=2):
+        there = read[rows + dy + 1, columns + dx + 1]
+        y, x = rows[there], columns[there]
+        thumbnail.image[y, x], thumbnail.unread[y, x] = thumbnail.image[y + dy, x + dx], False
 
 
 def _read(

@@ -109,6 +109,9 @@ def _check(page: TiffPage) -> None:
     """Refuse what is no image in colour or grey with 8 bits a channel, and tiles too large to be held."""
     if page.compression not in TIFF.DECOMPRESSORS:
         raise Unsupported(f"nobody decodes its compression {page.compression}")
+    numbers = (page.imagewidth, page.imagelength, *page.chunks, *page.dataoffsets[:1], *page.databytecounts[:1])
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise Unsupported(f"its sizes and places are no whole numbers: {numbers}")
     if page.samplesperpixel not in _CHANNELS.get(page.photometric, ()):
         colours = PHOTOMETRIC(page.photometric).name
         raise Unsupported(f"its pixels are {colours} with {page.samplesperpixel} channels, not RGB")

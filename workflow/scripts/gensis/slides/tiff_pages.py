@@ -36,22 +36,33 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
 
 
 def check_claims(path: Path) -> None:
-    """Refuse a TIFF whose tiles claim more bytes than the file has. What tifffile does not open is not judged.
+    """Refuse a TIFF that claims more tiles than it lists, or tiles of more bytes than it has.
+
+    What tifffile does not open is not judged.
 
     Raises:
-        Unsupported: there is such a tile.
+        Unsupported: it claims so.
     """
     try:
         with TiffFile(path) as file:
             _check_chain(file)
-            largest = max((count for page in file.pages for count in page.databytecounts), default=0)
-            size_bytes = file.filehandle.size
+            for page in file.pages:
+                _check_tiles(page, file.filehandle.size)
     except Unsupported:
         raise
     except Exception:  # no TIFF, or a damaged header, which raises whatever its bytes lead to
         return
+
+
+def _check_tiles(page: TiffPage, size_bytes: int) -> None:
+    largest = max(page.databytecounts, default=0)
     if largest > size_bytes:
         raise Unsupported(f"one of its tiles claims {largest} bytes, and the file has {size_bytes}")
+    offsets = page.tags.get("TileOffsets")
+    if offsets is not None:
+        columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+        if offsets.count < columns * rows:
+            raise Unsupported(f"it lists {offsets.count} tiles where {columns} x {rows} make the image")
 
 
 def _check_chain(file: TiffFile) -> None:

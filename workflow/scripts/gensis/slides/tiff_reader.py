@@ -46,6 +46,7 @@ class TiffReader(Reader):
             self.close()
             raise Unsupported(f"tifffile does not read it ({type(error).__name__}: {error})") from error
         self.level_sizes = tuple(level.size for level in self._levels)
+        self.tile_sizes = tuple(level.tile_size for level in self._levels)
         width, height = self.level_sizes[0]
         self.downsamples = tuple((width / w + height / h) / 2 for w, h in self.level_sizes)
         self._descriptor = self._file.filehandle.fileno()
