@@ -60,7 +60,7 @@ def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_
 
     jobs = study(datasets=stricter)
     assert "tile_slide" not in jobs
-    assert jobs["index_images"] == 3
+    assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
     assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
     assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
 
@@ -144,15 +144,6 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
         "summarize": 1,
         "write_report": 1,
     }
-
-
-def test_a_threshold_on_a_score_draws_the_slides_again_and_cuts_none(study):
-    def only_sharp(datasets):
-        return {"tissue": datasets["tissue"] | {"quality": {"minimum": {"focus": 1.0}}}}
-
-    jobs = study(datasets=only_sharp)
-    assert jobs["draw_slides"] == 1
-    assert "tile_slide" not in jobs
 
 
 def test_annotations_make_labels_evaluation_and_report_alone(restored):

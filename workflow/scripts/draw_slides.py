@@ -56,6 +56,8 @@ def main(arguments: argparse.Namespace) -> None:
 def became(folder: Path, row: dict[str, str]) -> Became:
     """What became of a slide, from its row of units.tsv and its own file."""
     reason = read_json(folder / f"{row['unit']}.json")["reason"]
+    if row["outcome"] == "low_quality":
+        reason = "no tile passes the data set's `quality`: its tiles are yellow"
     return Became(row["unit"], row["outcome"], int(row["images"]), reason)
 
 

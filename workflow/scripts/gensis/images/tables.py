@@ -10,7 +10,7 @@ from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
 from gensis.images.index import write_index
-from gensis.images.quality import chosen_rows, describe
+from gensis.images.thresholds import chosen_rows, describe
 from gensis.images.rows import ALL, format_rows
 from gensis.images.sources import open_source
 from gensis.images.store import Store

@@ -13,7 +13,7 @@ from gensis.errors import UserError
 from gensis.images import tables
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index
-from gensis.images.quality import chosen_rows
+from gensis.images.thresholds import chosen_rows
 from gensis.images.reading import open_images
 from gensis.images.store import Store, write_store
 from gensis.settings.datasets import Quality, SlidesDataset
