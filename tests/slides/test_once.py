@@ -1,3 +1,5 @@
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
 
@@ -56,3 +58,19 @@ def test_a_failure_is_told_to_all_who_ask():
 
 def test_a_result_may_be_nothing():
     assert Once(lambda: None, 10)() is None
+
+
+def test_a_failure_that_is_kept_keeps_nothing_else_alive():
+    def fail():
+        raise ValueError("no")
+
+    def ask():
+        region = np.zeros(10)
+        with pytest.raises(ValueError, match="no"):
+            once()
+        return weakref.ref(region)
+
+    once = Once(fail, 100)
+    asked = [ask() for _ in range(3)]
+    gc.collect()
+    assert [region() for region in asked] == [None] * 3

@@ -1,15 +1,24 @@
 """What every script does around its work: arguments, log, errors, threads."""
 
 import argparse
+import errno
 import json
 import logging
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from gensis.errors import UserError
+
+_ADVICE = {
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free space there, or raise the quota or limit",
+    (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENXIO): "the disk fails: see to it",
+    (errno.EROFS, errno.EACCES, errno.EPERM): "allow this user to read and write there",
+}
 
 
 def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse.ArgumentParser:
@@ -25,13 +34,38 @@ def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
-    """Run a script's main function. A UserError ends it with one line `error: ...` and status 1."""
+    """Run a script's main function.
+
+    Errors that the user can mend, and those of the machine, end it with one line `error: ...` and status 1; all others
+    are bugs and keep their traceback. SIGTERM ends it as an exception would, so that temporary files go.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     arguments.started = time.time()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         main(arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except (OSError, RuntimeError) as error:
+        message = _failure_of_machine(error)
+        if message is None:
+            raise
+        sys.exit(f"error: {message}")
+
+
+def _failure_of_machine(error: Exception) -> str | None:
+    """What to say of an error that is the machine's: which file, what happened, what to do. None for other errors."""
+    text = str(error)
+    code, path = getattr(error, "errno", None), getattr(error, "filename", None)
+    if path is None and (within := re.search(r"errno = (\d+)", text)):  # as HDF5 tells it, in RuntimeErrors too
+        code = int(within[1])
+        named = re.search(r"filename = '([^']*)'", text)
+        path = named[1] if named else None
+    advice = next((advice for codes, advice in _ADVICE.items() if code in codes), None)
+    if advice is None:
+        return None
+    where = path or next(iter(getattr(error, "__notes__", ())), "a file")
+    return f"{where}: {os.strerror(code)}: {advice}, and run again: finished jobs are kept"
 
 
 def existing_folder(path: str) -> Path:

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from copy import copy
 
 import numpy as np
 
@@ -28,21 +29,24 @@ class Once:
             else:
                 mine = self._results[key] = Future()
         if future is None:
-            future = mine
-            self._make(key, mine)
+            return self._make(key, mine)
+        error = future.exception()
+        if error is not None:
+            raise copy(error)
         return future.result()
 
-    def _make(self, key: tuple[Hashable, ...], future: "Future[np.ndarray | None]") -> None:
+    def _make(self, key: tuple[Hashable, ...], future: "Future[np.ndarray | None]") -> np.ndarray | None:
         try:
             result = self._function(*key)
         except BaseException as error:
-            future.set_exception(error)
-            return
+            future.set_exception(copy(error))  # one that was raised keeps alive all that its callers hold
+            raise
         future.set_result(result)
         with self._lock:
             self._bytes += _size(result)
             while self._bytes > self._capacity_bytes and len(self._results) > 1:
                 self._forget_oldest()
+        return result
 
     def _forget_oldest(self) -> None:
         key, future = self._results.popitem(last=False)

@@ -105,7 +105,7 @@ class TiffReader(Reader):
 
     def _stored(self, level: TiffLevel, index: int) -> bytes:
         offset, count = level.page.dataoffsets[index], level.page.databytecounts[index]
-        if offset + count > self._size_bytes or count > level.largest_stored_bytes:
+        if min(offset, count) < 0 or offset + count > self._size_bytes or count > level.largest_stored_bytes:
             raise DamagedRegion(f"tile {index} is said to be {count} bytes from byte {offset} on, which cannot be")
         stored = os.pread(self._descriptor, count, offset)  # no position that threads would share
         if len(stored) < count:
