@@ -22,6 +22,7 @@ from gensis.slides import fields
 from gensis.slides.layout import Layout, lay_out
 from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import FORMAT, Unusable
+from gensis.slides.reader import ABSENT, absent
 from gensis.slides.tiling import TileStream
 
 HEAD_BYTES = 1 << 20
@@ -80,9 +81,12 @@ def store(
 
 def head_id(path: Path) -> str:
     """SHA-256 of a slide's size and first MiB: enough to tell slides apart, without reading gigabytes twice."""
-    with open(path, "rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        return hashlib.sha256(f"{size}:".encode() + stream.read(HEAD_BYTES)).hexdigest()[:16]
+    try:
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            return hashlib.sha256(f"{size}:".encode() + stream.read(HEAD_BYTES)).hexdigest()[:16]
+    except ABSENT as error:  # it was there when it was opened
+        raise absent(path, error) from None
 
 
 def argument_parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from PIL import Image
 from gensis.errors import UserError
 
 _BLOCK_BYTES = 1 << 24
+ABSENT = (FileNotFoundError, IsADirectoryError, PermissionError)
 
 
 class Unsupported(Exception):
@@ -156,5 +157,10 @@ def read_every_byte(path: Path) -> None:
         with open(path, "rb") as stream:
             while stream.read(_BLOCK_BYTES):
                 pass
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise UserError(f"slide {path} cannot be opened ({error.strerror}): correct its path in the sheet") from None
+    except ABSENT as error:
+        raise absent(path, error) from None
+
+
+def absent(path: Path, error: OSError) -> UserError:
+    """What the user is told of a slide that is not there, or no longer."""
+    return UserError(f"slide {path} cannot be opened ({error.strerror}): correct its path in the sheet")
