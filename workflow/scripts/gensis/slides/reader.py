@@ -11,7 +11,7 @@ from PIL import Image
 from gensis.errors import UserError
 
 _BLOCK_BYTES = 1 << 24
-ABSENT = (FileNotFoundError, IsADirectoryError, PermissionError)
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 class Unsupported(Exception):

@@ -1,0 +1,300 @@
+"""Slides that are damaged, are no slides, or change while they are read."""
+
+import json
+import os
+import shutil
+import threading
+from functools import cache
+from pathlib import Path
+
+import imagecodecs  # noqa: F401  # tifffile's codecs
+import pytest
+import tifffile
+from PIL import Image
+from tests.drawing import drawn_slide
+from tests.slides.damage import hit, middle_of_data, overwrite, touches, zero_tiles
+from tests.slides.test_tile_slide import DATA, SMALL, needs_data, run_script, tile
+
+from gensis.errors import UserError
+from gensis.images.store import Store
+from gensis.settings.datasets import Tiling
+from gensis.slides.drawing import draw_slide
+from gensis.slides.layout import lay_out
+from gensis.slides.opening import open_slide
+from gensis.slides.reader import DamagedRegion
+from gensis.slides.tiling import TileStream
+
+GARBAGE_BYTES = 40_000
+TILE_PX = 96  # no divisor of the 128 px of the file's tiles
+ALL_LEVEL_0 = SMALL | {"tile_px": TILE_PX, "mpp": 0.5, "encoding": "png", "max_failed_fraction": 0.95}
+CODECS = {
+    "jpeg": {"compression": "jpeg", "compressionargs": {"level": 95}},
+    "jpeg2000": {"compression": "jpeg2000"},
+    "aperio": {"compression": 33005, "description": "Aperio Image Library|MPP = 0.5"},
+    "deflate": {"compression": "deflate"},
+    "webp": {"compression": "webp"},
+    "strips": {"compression": "deflate", "tile": None, "rowsperstrip": 24},
+}
+
+
+@cache
+def picture():
+    return draw_slide("lymphoid", 900, 760, 0)
+
+
+def written(path, codec, levels):
+    options = {"photometric": "rgb", "metadata": None, "tile": (128, 128), **CODECS[codec]}
+    with tifffile.TiffWriter(path) as tiff:
+        for n in range(levels):
+            resolution = {"resolution": (20_000 / 2**n,) * 2, "resolutionunit": "CENTIMETER"}
+            tiff.write(picture()[:: 2**n, :: 2**n], subfiletype=int(n > 0), **resolution, **options)
+    return path
+
+
+def tiled(folder, slide, config, *arguments):
+    """The outcome, and the bytes of each stored tile by its corner."""
+    outcome, file = tile(folder, slide, config, *arguments)
+    with Store(folder / "unit.h5") as store:
+        assert store.computed_content() == outcome["content"]
+        images = store.read(0, len(store))
+    assert outcome["images"] == len(images)
+    return outcome, dict(zip(map(tuple, file["coords"][:].tolist()), images))
+
+
+def assert_only_hit_tiles_are_lost(before, outcome, after, damaged, tile_level0=TILE_PX):
+    """Tiles that lie on no damaged tile of the file are there, bit by bit, and the others are counted."""
+    whole = {
+        (x, y): image
+        for (x, y), image in before.items()
+        if not touches((x, y, x + tile_level0, y + tile_level0), damaged)
+    }
+    assert 0 < len(whole) < len(before)
+    assert {corner: after.get(corner) for corner in whole} == whole
+    lost = len(before) - len(after)
+    assert (outcome["outcome"], outcome["failed"]) == (("partial", lost) if lost else ("ok", 0))
+
+
+@pytest.mark.parametrize(
+    ("codec", "reader", "filling", "notices"),
+    [
+        ("jpeg", "tiff", "zeros", True),
+        ("jpeg", "tiff", "ones", True),
+        ("jpeg", "tiff", "random", True),
+        ("jpeg", "openslide", "random", True),
+        ("jpeg2000", "tiff", "ones", True),
+        ("aperio", "openslide", "random", False),
+        ("deflate", "tiff", "random", True),
+        ("webp", "tiff", "random", False),
+        ("strips", "tiff", "zeros", True),
+    ],
+)
+def test_garbage_loses_no_more_than_the_tiles_that_it_hits(tmp_path, codec, reader, filling, notices):
+    slide = written(tmp_path / "slide.tiff", codec, levels=3)
+    config = ALL_LEVEL_0 | {"reader": reader}
+    _, before = tiled(tmp_path, slide, config)
+    begin = middle_of_data(slide, GARBAGE_BYTES)
+    damaged = hit(slide, begin, GARBAGE_BYTES)
+    outcome, after = tiled(tmp_path, overwrite(slide, begin, GARBAGE_BYTES, filling), config)
+    assert_only_hit_tiles_are_lost(before, outcome, after, damaged)
+    assert outcome["failed"] > 0 or not notices  # JPEG 2000 and WebP have no check sums
+
+
+@pytest.mark.parametrize(("tile_side", "reader"), [(128, "tiff"), (240, "tiff"), (240, "openslide")])
+def test_garbage_in_a_slide_without_a_pyramid_loses_no_more(tmp_path, tile_side, reader):
+    # The thumbnail is then made of the damaged tiles, too, and here its pixels do not end where they end.
+    slide = tmp_path / "slide.tiff"
+    options = {"photometric": "rgb", "metadata": None, "compression": "jpeg", "tile": (tile_side, tile_side)}
+    tifffile.imwrite(slide, picture(), resolution=(20_300, 20_300), resolutionunit="CENTIMETER", **options)
+    config = ALL_LEVEL_0 | {"reader": reader, "tissue": {"method": "otsu", "mpp": 5.7, "minimum_area_um2": 2000}}
+    _, before = tiled(tmp_path, slide, config)
+    begin = middle_of_data(slide, 6000)
+    damaged = hit(slide, begin, 6000)
+    outcome, after = tiled(tmp_path, overwrite(slide, begin, 6000, "ones"), config)
+    whole = {at for at in before if not touches((*at, at[0] + TILE_PX, at[1] + TILE_PX), damaged)}
+    assert len(whole) > 5
+    assert {at: after.get(at) for at in whole} == {at: before[at] for at in whole}
+    assert outcome["failed"] >= len(before) - len(after) > 0
+
+
+@pytest.mark.parametrize("reader", ["tiff", "openslide"])
+def test_garbage_at_low_resolution_loses_nothing(tmp_path, reader):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=768, height_px=768)
+    config = ALL_LEVEL_0 | {"reader": reader}
+    _, before = tiled(tmp_path, slide, config)
+    outcome, after = tiled(tmp_path, zero_tiles(zero_tiles(slide, [0], level=2), [3], level=1), config)
+    assert (outcome["outcome"], outcome["failed"]) == ("ok", 0)
+    assert len(before.keys() - after.keys()) <= 1  # tissue ends a little elsewhere where finer pixels show it
+    assert all(after[corner] == before[corner] for corner in before.keys() & after.keys())
+
+
+def test_more_damage_than_is_allowed_makes_a_slide_unreadable(tmp_path):
+    slide = written(tmp_path / "slide.tiff", "jpeg", levels=3)
+    _, before = tiled(tmp_path, slide, ALL_LEVEL_0)
+    begin = middle_of_data(slide, GARBAGE_BYTES)
+    outcome, _ = tiled(tmp_path, overwrite(slide, begin, GARBAGE_BYTES, "random"), ALL_LEVEL_0)
+    config = ALL_LEVEL_0 | {"max_failed_fraction": 0.01}
+    found, after = tiled(tmp_path, slide, config)
+    assert (found["outcome"], found["failed"], after) == ("unreadable", outcome["failed"], {})
+    assert f"{outcome['failed']} of {len(before)} tiles cannot be read" in found["reason"]
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("path", "reader", "notices"),
+    [
+        ("aperio/cmu-1-small-region.svs", "tiff", True),
+        ("aperio/cmu-1-small-region.svs", "openslide", True),
+        ("aperio/tcga-cr-7395-01a-01-ts1.svs", "tiff", False),
+        ("lymphoma/CLL_sj-03-2810.tiff", "tiff", True),
+    ],
+)
+def test_garbage_in_a_real_slide_loses_no_more_than_the_tiles_that_it_hits(tmp_path, path, reader, notices):
+    slide = shutil.copy(DATA / path, tmp_path)
+    config = {"tile_px": 224, "mpp": 0.5, "reader": reader, "max_failed_fraction": 0.95}
+    _, before = tiled(tmp_path, slide, config, "--mpp", "0.5")
+    begin = middle_of_data(slide, GARBAGE_BYTES)
+    damaged = hit(slide, begin, GARBAGE_BYTES)
+    outcome, after = tiled(tmp_path, overwrite(slide, begin, GARBAGE_BYTES, "random"), config, "--mpp", "0.5")
+    assert_only_hit_tiles_are_lost(before, outcome, after, damaged, 224)
+    assert outcome["failed"] > 0 or not notices
+
+
+@pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("kind", ["jpeg", "deflate", "strips", "png", "jpg"])
+def test_a_file_cut_short_gives_what_is_whole_or_a_reason(tmp_path, kind, part):
+    slide = tmp_path / f"slide.{kind}"
+    if kind in CODECS:
+        written(slide, kind, levels=2)
+    else:
+        Image.fromarray(picture()).save(slide)
+    config = ALL_LEVEL_0 | {"max_failed_fraction": 0.5}
+    _, before = tiled(tmp_path, slide, config, "--mpp", "0.5")
+    os.truncate(slide, int(slide.stat().st_size * part))
+    outcome, after = tiled(tmp_path, slide, config, "--mpp", "0.5")
+    assert after.items() <= before.items()
+    if after:
+        assert outcome["failed"] == len(before) - len(after)
+        assert outcome["outcome"] == ("partial" if outcome["failed"] else "ok")
+    else:
+        assert outcome["outcome"] == "unreadable"
+        assert outcome["reason"]
+
+
+def artifacts(folder):
+    """What lies in the folder beside the slide, hidden files included."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(("slide", "mask")))
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "below a file", "forbidden"])
+def test_what_cannot_be_opened_is_the_users_mistake_and_leaves_nothing(tmp_path, kind):
+    slide = tmp_path / "slide.svs"
+    if kind == "folder":
+        slide.mkdir()
+    elif kind == "dangling link":
+        slide.symlink_to(tmp_path / "slide-elsewhere.svs")
+    elif kind == "below a file":
+        (tmp_path / "slides").write_text("no folder")
+        slide = tmp_path / "slides" / "slide.svs"
+    else:
+        slide.write_bytes(b"II*\0")
+        slide.chmod(0)
+        if os.access(slide, os.R_OK):
+            pytest.skip("this user may read everything")
+    with pytest.raises(UserError, match=r"slide\.svs cannot be opened .*: correct its path in the sheet"):
+        tile(tmp_path, slide)
+    assert artifacts(tmp_path) == []
+
+
+EVERYWHERE = json.dumps({"type": "Polygon", "coordinates": [[[0, 0], [5000, 0], [5000, 5000], [0, 5000], [0, 0]]]})
+
+
+def mask_that(folder, action):
+    """A mask of everything; `action` is called when it is read, which is after the slide was opened."""
+    pipe = folder / "mask.geojson"
+    os.mkfifo(pipe)
+
+    def serve():
+        with open(pipe, "w") as stream:  # opens when a reader does
+            action()
+            (folder / "mask-for-later").write_text(EVERYWHERE)
+            os.replace(folder / "mask-for-later", pipe)
+            stream.write(EVERYWHERE)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return pipe
+
+
+def test_a_slide_that_vanishes_while_it_is_read_fails_the_job_and_leaves_nothing(tmp_path):
+    slide = written(tmp_path / "slide.tiff", "jpeg", levels=3)
+    mask = mask_that(tmp_path, slide.unlink)
+    with pytest.raises(UserError, match=r"slide\.tiff cannot be opened \(No such file or directory\)"):
+        tile(tmp_path, slide, ALL_LEVEL_0, "--mask", mask)
+    assert artifacts(tmp_path) == []
+
+
+def test_tiles_of_a_slide_that_vanishes_are_whole_or_the_stream_of_them_fails(tmp_path):
+    original = written(tmp_path / "original.tiff", "jpeg", levels=3)
+    for kind in ("tiff", "openslide"):
+        slide = shutil.copy(original, tmp_path / f"{kind}.tiff")
+        tiling = Tiling.model_validate(ALL_LEVEL_0 | {"reader": kind})
+        with open_slide(slide, kind) as reader:
+            layout = lay_out(reader, tiling, "unit", None, None)
+            os.remove(slide)
+            stream = TileStream(reader, layout, tiling, lambda pixels: pixels.tobytes(), 2)
+            if kind == "tiff":  # holds the file open
+                assert len(list(stream)) == len(layout.kept)
+            else:  # opens it again in each thread
+                with pytest.raises(UserError, match="cannot be opened"):
+                    list(stream)
+
+
+@pytest.mark.parametrize("reader", ["tiff", "openslide"])
+def test_a_slide_that_is_cut_short_while_it_is_read_loses_the_tiles_beyond(tmp_path, reader):
+    slide = written(tmp_path / "slide.tiff", "jpeg", levels=3)
+    config = ALL_LEVEL_0 | {"reader": reader}
+    (tmp_path / "mask-all.geojson").write_text(EVERYWHERE)
+    _, before = tiled(tmp_path, slide, config, "--mask", tmp_path / "mask-all.geojson")
+    end = middle_of_data(slide, 0)
+    beyond = hit(slide, end, 1 << 40)
+    mask = mask_that(tmp_path, lambda: os.truncate(slide, end))
+    outcome, after = tiled(tmp_path, slide, config, "--mask", mask)
+    if reader == "tiff":
+        assert_only_hit_tiles_are_lost(before, outcome, after, beyond)
+        assert outcome["failed"] > 0
+    else:  # other threads cannot open what is left
+        assert (outcome["outcome"], outcome["failed"], after) == ("unreadable", len(before), {})
+
+
+def test_a_disk_that_fails_while_tiles_are_read_fails_the_job(tmp_path):
+    memory = Path("/proc/self/mem")
+    if not memory.exists():
+        pytest.skip("needs a file whose reading fails with an I/O error")
+    slide = written(tmp_path / "slide.tiff", "jpeg", levels=3)
+    with open_slide(slide, "tiff") as reader, open(memory, "rb") as failing:
+        os.dup2(failing.fileno(), reader._file.filehandle.fileno())
+        with pytest.raises(OSError, match="Input/output error"):
+            reader.region(0, 0, 0, 100, 100)
+
+
+def test_a_disk_that_fails_is_told_in_one_line_and_leaves_nothing(tmp_path):
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("needs a file whose reading fails with an I/O error")
+    done = run_script(tmp_path, "/proc/self/mem")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Input/output error: the disk fails" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert artifacts(tmp_path) == []
+
+
+@pytest.mark.parametrize("claimed", [b"\xff\x00\xff\x00", b"\x20\x00\x20\x00"])
+def test_a_tile_that_claims_to_be_huge_is_damaged_before_it_gets_memory(tmp_path, claimed):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
+    with tifffile.TiffFile(slide) as tiff:
+        first = tiff.pages[0].dataoffsets[0]
+    frame = slide.read_bytes().index(b"\xff\xc0", first)
+    with open(slide, "r+b") as stream:
+        stream.seek(frame + 5)
+        stream.write(claimed)
+    with open_slide(slide, "tiff") as reader, pytest.raises(DamagedRegion, match="claims to be"):
+        reader.region(0, 0, 0, 9, 9)
