@@ -1,5 +1,6 @@
 # Paths, stage configs and helpers of all rules; no rules here.
 # Imports only the standard library, pydantic and PyYAML (through gensis.settings): planning must stay fast.
+import functools
 import json
 import os
 import sys
@@ -165,6 +166,7 @@ def slide(wildcards) -> Unit:
     return SLIDES[wildcards.dataset, wildcards.unit]
 
 
+@functools.cache  # asked for by every job of embed_images
 def part_units(dataset: str) -> list[tuple[Unit, ...]]:
     """The units of each embedding part; no part holds units of two splits."""
     size = STUDY.embedding.units_per_part
