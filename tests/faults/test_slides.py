@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import struct
 import threading
 from functools import cache
 from pathlib import Path
 
 import imagecodecs  # noqa: F401  # tifffile's codecs
+import numpy as np
 import pytest
 import tifffile
 from PIL import Image
@@ -21,6 +23,7 @@ from gensis.settings.datasets import Tiling
 from gensis.slides.drawing import draw_slide
 from gensis.slides.layout import lay_out
 from gensis.slides.opening import open_slide
+from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion
 from gensis.slides.tiling import TileStream
 
@@ -282,7 +285,7 @@ def test_a_disk_that_fails_is_told_in_one_line_and_leaves_nothing(tmp_path):
     done = run_script(tmp_path, "/proc/self/mem")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "Input/output error: the disk fails" in done.stderr
+    assert "Input/output error: the disk or the way to it fails" in done.stderr
     assert "Traceback" not in done.stderr
     assert artifacts(tmp_path) == []
 
@@ -298,3 +301,55 @@ def test_a_tile_that_claims_to_be_huge_is_damaged_before_it_gets_memory(tmp_path
         stream.write(claimed)
     with open_slide(slide, "tiff") as reader, pytest.raises(DamagedRegion, match="claims to be"):
         reader.region(0, 0, 0, 9, 9)
+
+
+def test_tiles_that_claim_more_bytes_than_there_are_fail_and_the_others_stay(tmp_path):
+    slide = written(tmp_path / "slide.tiff", "jpeg", levels=1)
+    with tifffile.TiffFile(slide, mode="r+b") as tiff:
+        counts = tiff.pages[0].tags["TileByteCounts"]
+        counts.overwrite([2**32 - 1, *counts.value[1:]], erase=False)
+    with open_slide(slide, "tiff") as reader:
+        with pytest.raises(DamagedRegion, match="which cannot be"):
+            reader.region(0, 0, 0, 256, 9)
+        assert reader.region(0, 256, 0, 9, 9).min() < 255
+    with pytest.raises(Unusable, match="a tile claims 4294967295 bytes"):  # for which OpenSlide would take memory
+        open_slide(slide, "openslide")
+
+
+@pytest.mark.parametrize("kind", ["auto", "tiff", "openslide"])
+def test_pages_that_follow_each_other_in_a_circle_are_refused(tmp_path, kind):
+    slide = written(tmp_path / "slide.tiff", "deflate", levels=2)
+    with tifffile.TiffFile(slide) as tiff:
+        first, last = tiff.pages[0].offset, tiff.pages[1].offset
+        entries = len(tiff.pages[1].tags)
+    with open(slide, "r+b") as stream:
+        stream.seek(last + 2 + 12 * entries)
+        stream.write(first.to_bytes(4, "little"))
+    with pytest.raises(Unusable, match="follows itself|Unsupported"):
+        open_slide(slide, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [("ImageWidth", 2**24, "20 tiles|lists"), ("TileWidth", 2**31 - 16, "too large to be held|lists")],
+)
+@pytest.mark.parametrize("kind", ["auto", "openslide"])
+def test_sizes_that_the_file_cannot_hold_are_refused(tmp_path, name, value, reason, kind):
+    slide = written(tmp_path / "slide.tiff", "jpeg", levels=1)
+    with tifffile.TiffFile(slide) as tiff:
+        place = tiff.pages[0].tags[name].offset
+    overwritten = struct.pack("<HHII", tifffile.TIFF.TAGS[name], tifffile.DATATYPE.LONG, 1, value)
+    with open(slide, "r+b") as stream:
+        stream.seek(place)
+        stream.write(overwritten)
+    with pytest.raises(Unusable, match=reason):
+        open_slide(slide, kind)
+
+
+def test_a_slide_too_long_for_its_thumbnail_is_unreadable(tmp_path):
+    Image.fromarray(np.zeros((4, 70_000, 3), np.uint8)).save(tmp_path / "slide.png")
+    outcome, _ = tile(tmp_path, tmp_path / "slide.png", SMALL, "--mpp", "4")
+    assert outcome["outcome"] == "too_coarse"
+    outcome, _ = tile(tmp_path, tmp_path / "slide.png", SMALL | {"mpp": 4}, "--mpp", "4")
+    assert outcome["outcome"] == "unreadable"
+    assert "its thumbnail would have 70000 x 4 px" in outcome["reason"]

@@ -16,7 +16,13 @@ from gensis.errors import UserError
 
 _ADVICE = {
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free space there, or raise the quota or limit",
-    (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENXIO): "the disk fails: see to it",
+    (
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+        errno.ENXIO,
+    ): "the disk or the way to it fails: mend it",
     (errno.EROFS, errno.EACCES, errno.EPERM): "allow this user to read and write there",
 }
 
@@ -64,8 +70,9 @@ def _failure_of_machine(error: Exception) -> str | None:
     advice = next((advice for codes, advice in _ADVICE.items() if code in codes), None)
     if advice is None:
         return None
-    where = path or next(iter(getattr(error, "__notes__", ())), "a file")
-    return f"{where}: {os.strerror(code)}: {advice}, and run again: finished jobs are kept"
+    if path is None or str(path).endswith(".tmp"):  # the artifact's own name tells more
+        path = next(iter(getattr(error, "__notes__", ())), path or "a file")
+    return f"{path}: {os.strerror(code)}: {advice}, and run again: finished jobs are kept"
 
 
 def existing_folder(path: str) -> Path:

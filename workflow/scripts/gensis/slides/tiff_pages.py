@@ -55,10 +55,9 @@ def check_claims(path: Path) -> None:
 
 
 def _check_tiles(page: TiffPage, size_bytes: int) -> None:
-    largest = max(page.databytecounts, default=0)
-    if largest > size_bytes:
-        raise Unsupported(f"one of its tiles claims {largest} bytes, and the file has {size_bytes}")
-    offsets = page.tags.get("TileOffsets")
+    counts, offsets = (page.tags.get(name) for name in ("TileByteCounts", "TileOffsets"))
+    if counts is not None and max(page.databytecounts, default=0) > size_bytes:
+        raise Unsupported(f"a tile claims {max(page.databytecounts)} bytes, and the file has {size_bytes}")
     if offsets is not None:
         columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
         if offsets.count < columns * rows:

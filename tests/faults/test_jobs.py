@@ -1,0 +1,145 @@
+"""Jobs whose machine fails: a full disk, a failing disk, an end from outside."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+from tests.drawing import drawn_slide
+from tests.slides.test_tile_slide import ROOT, SCRIPT, SMALL, command_line
+
+SCRIPTS = ROOT / "workflow" / "scripts"
+PNG_TILES = SMALL | {"mpp": 0.5, "encoding": "png"}
+
+
+def job(code, *arguments, **options):
+    """Start a script whose main function has this code."""
+    script = f"import sys, argparse; from pathlib import Path; from gensis.command import run\n{code}\n"
+    command = [sys.executable, "-c", script + "run(main, argparse.Namespace())", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=SCRIPTS, **pipes, **options)
+
+
+def last_words(process):
+    """Exit status and last line of the log, which holds no traceback."""
+    _, log = process.communicate()
+    assert "Traceback" not in log, log
+    return process.returncode, log.splitlines()[-1] if log else ""
+
+
+def limited_to(size_bytes):
+    """What a process does first so that no file of its grows larger."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder with room for 400 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10_000, 200_000])
+def test_a_file_that_may_not_grow_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, kept_bytes):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=1024, height_px=768)
+    folder = tmp_path / "images"
+    command = [sys.executable, SCRIPT, *command_line(folder, slide, PNG_TILES, ())]
+    done = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=limited_to(kept_bytes))
+    status, line = last_words(done)
+    assert status == 1
+    assert line.startswith(f"error: while writing {folder / 'unit.h5'}: File too large: free space there")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, small_disk):
+    slide = drawn_slide(tmp_path / "slide.tiff", width_px=1024, height_px=768)
+    command = [sys.executable, SCRIPT, *command_line(small_disk, slide, PNG_TILES, ())]
+    status, line = last_words(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    assert status == 1
+    advice = "free space there, or raise the quota or limit, and run again: finished jobs are kept"
+    assert line == f"error: while writing {small_disk / 'unit.h5'}: No space left on device: {advice}"
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("Path('/dev/full').write_bytes(b'0')", "error: a file: No space left on device: free space there"),
+        ("open('/proc/self/mem', 'rb').read(9)", "error: a file: Input/output error: the disk or the way to it fails"),
+        (
+            "raise RuntimeError(\"Can't decrement id ref count (errno = 122, error message = 'Disk quota exceeded')\")",
+            "error: a file: Disk quota exceeded: free space there, or raise the quota",
+        ),
+        (
+            "raise PermissionError(13, 'no', '/results/x.h5')",
+            "error: /results/x.h5: Permission denied: allow this user to read and write there",
+        ),
+    ],
+)
+def test_errors_of_the_machine_end_a_job_in_one_line(code, line):
+    status, last = last_words(job(f"def main(arguments): {code}"))
+    assert status == 1
+    assert last.startswith(line)
+    assert last.endswith("and run again: finished jobs are kept")
+
+
+@pytest.mark.parametrize(
+    "code", ["open('absent')", "raise RuntimeError('a bug')", "raise OSError('broken data stream')", "{}['key']"]
+)
+def test_other_errors_are_bugs_and_keep_their_traceback(code):
+    process = job(f"def main(arguments): {code}")
+    _, log = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" in log
+
+
+WRITES = """
+from gensis.artifacts.files import written_atomically
+import signal
+def main(arguments):
+    with written_atomically(Path(sys.argv[1])) as temporary:
+        temporary.write_text("a part")
+        print("writing", flush=True)
+        while True:
+            signal.pause()
+"""
+
+
+def test_a_job_that_is_told_to_end_leaves_nothing(tmp_path):
+    process = job(WRITES, tmp_path / "unit.h5")
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGTERM)
+    assert last_words(process) == (128 + signal.SIGTERM, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_is_killed_leaves_no_artifact_and_the_next_one_makes_it(tmp_path):
+    process = job(WRITES, tmp_path / "unit.h5")
+    assert process.stdout.readline() == "writing\n"
+    process.kill()
+    process.communicate()
+    assert all(path.name.startswith(".") for path in tmp_path.iterdir())
+    slide = drawn_slide(tmp_path / "slide.tiff")
+    assert subprocess.run([sys.executable, SCRIPT, *command_line(tmp_path, slide, SMALL, ())]).returncode == 0
+    assert json.loads((tmp_path / "unit.json").read_text())["outcome"] == "ok"
+
+
+def test_a_slide_that_is_told_to_end_while_it_is_read_leaves_nothing(tmp_path):
+    slide, mask = drawn_slide(tmp_path / "slide.tiff"), tmp_path / "mask.geojson"
+    os.mkfifo(mask)
+    folder = tmp_path / "images"
+    command = [sys.executable, SCRIPT, *command_line(folder, slide, SMALL, ("--mask", mask))]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with open(mask, "w"):  # opens when the job reads the mask
+        process.send_signal(signal.SIGTERM)
+        status, _ = last_words(process)
+    assert status == 128 + signal.SIGTERM
+    assert not folder.exists() or list(folder.iterdir()) == []
