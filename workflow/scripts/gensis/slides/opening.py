@@ -38,7 +38,8 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         return _by_content(path, head) if kind == "auto" else _by_kind(path, kind)
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
-        raise Unusable("unreadable", f"{error}: {_CONVERT}") from error
+        who = "OpenSlide does not open it: " if isinstance(error, OpenSlideError) else ""
+        raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
 
 
 def _by_kind(path: Path, kind: str) -> Reader:
@@ -62,9 +63,11 @@ def _by_content(path: Path, head: bytes) -> Reader:
     if slide.vendor not in _PLAIN_VENDORS:
         return _checked(slide)
     try:
-        return TiffReader(path, slide)
+        reader = TiffReader(path, slide)
     except Unsupported:
         return _checked(slide)
+    slide.close()
+    return reader
 
 
 def _checked(slide: OpenSlideReader) -> OpenSlideReader:
