@@ -8,7 +8,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def grids(paths: Sequence[Path], mpp: float | None, tile_px: int, folder: Path) 
                 coords=store["coords"][:].tolist(),
             )
     return [known[path] for path in paths]
+
+
+@contextmanager
+def on_core(number: int) -> Iterator[None]:
+    """Processes started meanwhile stay on one core, whatever threads they have."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[number % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 class Ended(Exception):
