@@ -34,6 +34,7 @@ CODECS = {
     "jpeg": {"compression": "jpeg", "compressionargs": {"level": 95}},
     "jpeg2000": {"compression": "jpeg2000"},
     "aperio": {"compression": 33005, "description": "Aperio Image Library|MPP = 0.5"},
+    "aperio YCbCr": {"compression": 33003},
     "deflate": {"compression": "deflate"},
     "webp": {"compression": "webp"},
     "strips": {"compression": "deflate", "tile": None, "rowsperstrip": 24},
@@ -290,14 +291,19 @@ def test_a_disk_that_fails_is_told_in_one_line_and_leaves_nothing(tmp_path):
     assert artifacts(tmp_path) == []
 
 
-@pytest.mark.parametrize("claimed", [b"\xff\x00\xff\x00", b"\x20\x00\x20\x00"])
-def test_a_tile_that_claims_to_be_huge_is_damaged_before_it_gets_memory(tmp_path, claimed):
-    slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
-    with tifffile.TiffFile(slide) as tiff:
-        first = tiff.pages[0].dataoffsets[0]
-    frame = slide.read_bytes().index(b"\xff\xc0", first)
+@pytest.mark.parametrize(
+    ("codec", "header", "claimed"),
+    [
+        ("jpeg", b"\xff\xc0\x00\x11\x08", b"\x20\x00\x20\x00"),
+        ("jpeg2000", b"\xff\x51\x00\x2f\x00\x00", b"\x00\x00\x20\x00\x00\x00\x00\x80"),
+        ("aperio YCbCr", b"\xff\x51\x00\x2f\x00\x00", b"\x00\x00\x20\x00\x00\x00\x00\x80"),
+    ],
+    ids=("jpeg", "jpeg2000", "aperio"),
+)
+def test_a_tile_that_claims_to_be_huge_is_damaged_before_it_gets_memory(tmp_path, codec, header, claimed):
+    slide = written(tmp_path / "slide.tiff", codec, levels=1)
     with open(slide, "r+b") as stream:
-        stream.seek(frame + 5)
+        stream.seek(slide.read_bytes().index(header) + len(header))  # the first tile's
         stream.write(claimed)
     with open_slide(slide, "tiff") as reader, pytest.raises(DamagedRegion, match="claims to be"):
         reader.region(0, 0, 0, 9, 9)
