@@ -359,3 +359,14 @@ def test_a_slide_too_long_for_its_thumbnail_is_unreadable(tmp_path):
     outcome, _ = tile(tmp_path, tmp_path / "slide.png", SMALL | {"mpp": 4}, "--mpp", "4")
     assert outcome["outcome"] == "unreadable"
     assert "its thumbnail would have 70000 x 4 px" in outcome["reason"]
+
+
+def test_a_garbled_name_in_a_description_spoils_no_slide(tmp_path):
+    slide = tmp_path / "slide.svs"
+    description = "Aperio Image Library v1|MPP = 0.5|Names = 1"
+    with tifffile.TiffWriter(slide) as tiff:
+        tiff.write(picture(), tile=(128, 128), compression="jpeg", description=description, metadata=None)
+    slide.write_bytes(slide.read_bytes().replace(b"Names", b"\xff\xfe\xfdes"))
+    for kind in ("auto", "openslide"):
+        with open_slide(slide, kind) as reader:
+            assert reader.properties["openslide.mpp-x"] == "0.5"

@@ -31,7 +31,8 @@ class OpenSlideReader(Reader):
         self._of_thread = threading.local()
         self._handles: list[OpenSlide] = []
         handle = self._handle()
-        self.properties = dict(handle.properties)
+        found = {name: handle.properties.get(name) for name in handle.properties}
+        self.properties = {name: value for name, value in found.items() if value is not None}  # its name may be garbled
         self.tile_sizes = tuple(_tile_size(self.properties, level) for level in range(handle.level_count))
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
