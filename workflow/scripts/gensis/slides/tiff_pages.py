@@ -55,13 +55,15 @@ def check_claims(path: Path) -> None:
 
 
 def _check_tiles(page: TiffPage, size_bytes: int) -> None:
-    counts, offsets = (page.tags.get(name) for name in ("TileByteCounts", "TileOffsets"))
-    if counts is not None and max(page.databytecounts, default=0) > size_bytes:
+    if not page.is_tiled:
+        return
+    columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+    for tile, strip in (("TileOffsets", "StripOffsets"), ("TileByteCounts", "StripByteCounts")):
+        tag = page.tags.get(tile) or page.tags.get(strip)  # some write the one for the other
+        if tag is None or tag.count < columns * rows:
+            raise Unsupported(f"its {tile} do not list the {columns} x {rows} tiles that make the image")
+    if max(page.databytecounts) > size_bytes:
         raise Unsupported(f"a tile claims {max(page.databytecounts)} bytes, and the file has {size_bytes}")
-    if offsets is not None:
-        columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
-        if offsets.count < columns * rows:
-            raise Unsupported(f"it lists {offsets.count} tiles where {columns} x {rows} make the image")
 
 
 def _check_chain(file: TiffFile) -> None:
