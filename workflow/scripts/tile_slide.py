@@ -25,7 +25,7 @@ from gensis.slides.outcomes import FORMAT, Unusable
 from gensis.slides.reader import ABSENT, absent
 from gensis.slides.tiling import TileStream
 
-HEAD_BYTES = 1 << 20
+HEAD_BYTES = 1 << 16
 
 log = logging.getLogger("tile_slide")
 
@@ -80,7 +80,7 @@ def store(
 
 
 def head_id(path: Path) -> str:
-    """SHA-256 of a slide's size and first MiB: enough to tell slides apart, without reading gigabytes twice."""
+    """SHA-256 of a slide's size and first 64 KiB: enough to tell slides apart, without reading gigabytes twice."""
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size

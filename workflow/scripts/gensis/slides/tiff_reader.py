@@ -15,6 +15,7 @@ from gensis.slides.tiff_pages import find_pages, read_properties
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
 
+_DRAFT_TOLERANCE = 1.05  # levels are rarely exact halves
 _CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles across a large slide
 
 
@@ -67,8 +68,8 @@ class TiffReader(Reader):
         """See Reader. JPEG and JPEG 2000 hold smaller versions of an image inside."""
         ours = self._levels[level]
         tile_width, tile_height = ours.tile_size
-        # At most half of what is wanted: the rest is resampled with a better filter than the codec's.
-        factors = [n for n in (8, 4, 2) if 2 * n <= scale and not (x % n or y % n or tile_width % n or tile_height % n)]
+        fits = [n for n in (8, 4, 2) if not (x % n or y % n or tile_width % n or tile_height % n)]
+        factors = [n for n in fits if n <= scale * _DRAFT_TOLERANCE]
         if not factors or not ours.holds_smaller_versions:
             return super().draft(level, x, y, width, height, scale)
         factor = factors[0]
