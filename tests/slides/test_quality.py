@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import ndimage
 
 from gensis.slides.bands import map_bands

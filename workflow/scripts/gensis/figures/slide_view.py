@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from gensis.figures.fates import KEPT, LOW_QUALITY, NAMES
-from gensis.images.thresholds import chosen_rows
 from gensis.images.store import Store
+from gensis.images.thresholds import chosen_rows
 from gensis.settings.datasets import SCORES, Quality
 
 

@@ -10,10 +10,10 @@ from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
 from gensis.images.index import write_index
-from gensis.images.thresholds import chosen_rows, describe
 from gensis.images.rows import ALL, format_rows
 from gensis.images.sources import open_source
 from gensis.images.store import Store
+from gensis.images.thresholds import chosen_rows, describe
 from gensis.settings.datasets import Dataset, NaturalDataset, Quality
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
