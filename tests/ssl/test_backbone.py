@@ -1,17 +1,28 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 import timm
 import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+import gensis
 from gensis.errors import UserError
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
 
 TINY_VIT = ("vit_tiny_patch16_224", {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2})
 TINY_RESNET = ("resnet10t", {})
+TINY_CIFAR_RESNET = ("resnet18_cifar", {"channels": (8, 8, 16, 16)})
+README = Path(__file__).parents[2] / "README.md"
 
 
-@pytest.mark.parametrize(("name", "arguments"), [TINY_VIT, TINY_RESNET], ids=["transformer", "convnet"])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [TINY_VIT, TINY_RESNET, TINY_CIFAR_RESNET],
+    ids=["transformer", "convnet", "small-stem"],
+)
 def test_a_saved_encoder_loads_through_timm_with_its_own_weights_and_preprocessing(tmp_path, name, arguments):
     torch.manual_seed(0)
     backbone, made_with = create_backbone(name, 32, arguments, drop_path=0.1)
@@ -37,6 +48,32 @@ def test_the_encoder_preprocesses_by_itself(tmp_path):
     assert load_encoder(tmp_path)(torch.zeros(1, 3, 50, 40, dtype=torch.uint8)).shape == (1, 24)
 
 
+def test_the_lines_of_the_readme_embed_pictures_and_load_the_encoder_through_timm(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    name, arguments = TINY_CIFAR_RESNET
+    backbone, made_with = create_backbone(name, 16, arguments)
+    save_encoder(
+        backbone.eval(),
+        tmp_path / "results/demo/encoders/gen-dino/seed0",
+        name,
+        made_with,
+        16,
+        (0.5, 0.5, 0.5),
+        (0.25, 0.25, 0.25),
+    )
+    Image.linear_gradient("L").resize((16, 16)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 20), "navy").save(tmp_path / "b.png")
+    monkeypatch.chdir(tmp_path)
+    programs = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    embed, through_timm = {}, {}
+    exec(programs[0], embed)
+    exec(programs[1], through_timm)
+    pixels = pil_to_tensor(Image.open("a.png").convert("RGB"))[None] / 255
+    expected = through_timm["encoder"].eval()((pixels - 0.5) / 0.25)[0]
+    torch.testing.assert_close(embed["embeddings"][0], expected)
+    assert embed["embeddings"][1].shape == (16,)
+
+
 def test_what_timm_does_not_have_or_take_is_one_line(tmp_path):
     with pytest.raises(UserError, match="timm has no model 'vit_gigantic'"):
         create_backbone("vit_gigantic", 32, {})
@@ -44,3 +81,6 @@ def test_what_timm_does_not_have_or_take_is_one_line(tmp_path):
         create_backbone("resnet10t", 32, {"no_such_argument": 1})
     with pytest.raises(UserError, match="holds no encoder"):
         load_encoder(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(UserError, match=r"holds no encoder \(config.json"):
+        gensis.load_encoder(str(tmp_path))

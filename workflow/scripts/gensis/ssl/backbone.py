@@ -123,7 +123,7 @@ def load_encoder(folder: Path) -> Encoder:
     Raises:
         UserError: the folder holds none.
     """
-    if not (Path(folder) / "model.safetensors").exists():
+    if not all((folder / name).exists() for name in ("config.json", "model.safetensors")):
         raise UserError(f"{folder} holds no encoder (config.json, model.safetensors): make it first")
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
     config = backbone.pretrained_cfg
