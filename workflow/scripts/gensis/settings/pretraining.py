@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from gensis.settings.base import Fraction, Name, PositiveFloat, PositiveInt, Settings
+from gensis.settings.base import Fraction, Name, PositiveFloat, PositiveInt, Settings, added
+from gensis.settings.presets import with_paper_recipe
 
 Scale = tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]]
 
@@ -42,8 +43,10 @@ class Pretraining(Settings):
 
     dataset: Name
     """Data set whose train split is learnt from."""
+    preset: Literal["paper"] | None = added(neutral=None)
+    """`paper`: the original recipe of ViT-S/16 on ImageNet, nothing left to the data; keys beside it override it."""
     backbone: str = "vit_small_patch16_224"
-    """Any timm model name (config/backbones.txt)."""
+    """Any timm model name, or `resnet18_cifar` and its like for images of about 32 px (config/backbones.txt)."""
     backbone_args: dict[str, Any] = {}
     """Further arguments of the timm model, such as `patch_size: 4`."""
     image_px: PositiveInt = 224
@@ -84,6 +87,11 @@ class Pretraining(Settings):
     """Stochastic depth in the student."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the forward passes; losses are always float32."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        return with_paper_recipe(values) if isinstance(values, dict) and values.get("preset") == "paper" else values
 
     @model_validator(mode="after")
     def _fits(self) -> "Pretraining":

@@ -1,0 +1,114 @@
+import copy
+import json
+
+import pytest
+
+from gensis.errors import UserError
+from gensis.settings import load_study, stage_json
+from gensis.settings.pretraining import Pretraining
+
+# Defaults of the authors' program (main_dino.py) and, of views, of its augmentations. Epochs as parts of 100.
+PUBLISHED = {
+    "backbone": "vit_small_patch16_224",
+    "backbone_args": {},
+    "image_px": 224,
+    "epochs": 100,
+    "batch_size": 64 * 8,
+    "prototypes": 65536,
+    "head_hidden": 2048,
+    "head_bottleneck": 256,
+    "head_batch_norm": False,
+    "student_temperature": 0.1,
+    "teacher_temperature": 0.04,
+    "teacher_temperature_start": 0.04,
+    "teacher_temperature_warmup": 0,
+    "centre_momentum": 0.9,
+    "teacher_momentum": 0.996,
+    "optimizer": "adamw",
+    "learning_rate": 0.0005,
+    "minimum_learning_rate": 1e-6,
+    "warmup": 10 / 100,
+    "weight_decay": [0.04, 0.4],
+    "clip_gradient": 3.0,
+    "freeze_last_layer": 1 / 100,
+    "drop_path": 0.1,
+    "precision": "bfloat16",
+}
+PUBLISHED_VIEWS = {
+    "local_crops": 8,
+    "local_px": 96,
+    "global_scale": [0.4, 1.0],
+    "local_scale": [0.05, 0.4],
+    "flip": 0.5,
+    "rotate": False,
+    "jitter": 0.8,
+    "brightness": 0.4,
+    "contrast": 0.4,
+    "saturation": 0.2,
+    "hue": 0.1,
+    "grayscale": 0.2,
+    "blur": [1.0, 0.1, 0.5],
+    "solarize": 0.2,
+}
+STUDY = {
+    "run": "study",
+    "datasets": {"tiles": {"kind": "slides", "sheet": "slides.csv"}},
+    "pretraining": {"dataset": "tiles", "preset": "paper"},
+    "banks": {"default": {}},
+    "retraining": {"gen-dino": {"bank": "default"}},
+}
+
+
+def resolved(**values: object) -> dict:
+    return json.loads(Pretraining(dataset="tiles", preset="paper", **values).model_dump_json())
+
+
+def test_the_paper_preset_is_the_published_recipe_value_by_value():
+    values = resolved()
+    assert values.pop("views") == PUBLISHED_VIEWS
+    assert values == PUBLISHED | {"dataset": "tiles", "preset": "paper"}
+
+
+def test_what_the_user_states_beside_the_preset_counts():
+    values = resolved(batch_size=64, teacher_temperature="auto", views={"rotate": True, "local_crops": 2})
+    assert values.pop("views") == PUBLISHED_VIEWS | {"rotate": True, "local_crops": 2}
+    expected = PUBLISHED | {"batch_size": 64, "teacher_temperature": "auto"}
+    assert values == expected | {"dataset": "tiles", "preset": "paper"}
+
+
+@pytest.mark.parametrize(("epochs", "warmup", "frozen"), [(300, 10 / 300, 1 / 300), (4, 1.0, 1 / 4)])
+def test_the_presets_epochs_stay_epochs_in_trainings_of_other_lengths(epochs, warmup, frozen):
+    values = resolved(epochs=epochs)
+    assert (values["warmup"], values["freeze_last_layer"]) == (warmup, frozen)
+    assert resolved(epochs=epochs, warmup=0.5)["warmup"] == 0.5
+
+
+def test_retraining_inherits_the_preset_and_a_resolved_study_means_the_same():
+    study = load_study(STUDY)
+    again = load_study(study.model_dump(mode="json"))
+    for encoder in ("encoders/dino", "encoders/gen-dino"):
+        trained = json.loads(stage_json(study, encoder))
+        assert trained["prototypes"] == 65536
+        assert stage_json(again, encoder) == stage_json(study, encoder)
+
+
+def test_an_arm_of_another_length_keeps_the_presets_epochs():
+    values = copy.deepcopy(STUDY)
+    values["retraining"]["gen-dino"]["epochs"] = 50
+    assert load_study(values).retraining["gen-dino"].warmup == 10 / 50
+
+
+def test_a_mistake_beside_the_preset_is_one_line_that_names_the_key():
+    for key, value, said in [
+        ("preset", "article", "pretraining.preset = article"),
+        ("epochs", "many", "pretraining.epochs = many"),
+        ("epochs", 0, "pretraining.epochs = 0"),
+        ("views", {"blurr": 1}, "pretraining.views.blurr"),
+    ]:
+        values = STUDY | {"pretraining": STUDY["pretraining"] | {key: value}}
+        with pytest.raises(UserError, match=said):
+            load_study(values)
+
+
+def test_studies_without_a_preset_keep_their_json():
+    assert "preset" not in json.loads(Pretraining(dataset="tiles").model_dump_json())
