@@ -6,11 +6,13 @@ import h5py
 import imagecodecs
 import numpy as np
 import pytest
+import simplejpeg
 import tifffile
 from tests.drawing import drawn_slide
 from tests.slides.test_tile_slide import DATA, images_of, needs_data, tile
 
 from gensis.images.store import Store
+from gensis.slides.drawing import draw_slide
 
 NATIVE = {"tile_px": 256, "mpp": 0.5, "encoding": "native", "tissue": {"mpp": 4.0, "minimum_area_um2": 2000}}
 
@@ -80,3 +82,18 @@ def test_a_damaged_tile_is_left_out_although_it_need_not_be_decoded(tmp_path, sl
     assert (found["outcome"], found["failed"]) == ("partial", 1)
     assert [256, 256] not in file["coords"][:].tolist()
     assert json.loads(file.attrs["provenance"])["settings"]["encoding"] == "native"
+
+
+@pytest.mark.parametrize(
+    ("subsampling", "mpp", "expected"), [((2, 2), 0.5, "420"), ((1, 1), 0.5, "444"), ((2, 2), 1.0, "444")]
+)
+def test_tiles_hold_as_much_colour_as_the_slide_and_all_of_it_where_they_are_resampled(
+    tmp_path, subsampling, mpp, expected
+):
+    path = tmp_path / "slide.tiff"
+    options = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "subsampling": subsampling}
+    image = draw_slide("lymphoid", 1100, 1100, 0)
+    tifffile.imwrite(path, image, resolution=(20_000, 20_000), resolutionunit="CENTIMETER", metadata=None, **options)
+    tile(tmp_path, path, NATIVE | {"encoding": "jpeg", "mpp": mpp})
+    with Store(tmp_path / "unit.h5") as store:
+        assert simplejpeg.decode_jpeg_header(store.read(0, 1)[0])[3] == expected

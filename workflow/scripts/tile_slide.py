@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
     try:
         with open_slide(arguments.slide, tiling.reader) as reader:
             layout = lay_out(reader, tiling, arguments.unit, arguments.mpp, arguments.mask)
-            stream = TileStream(reader, layout, tiling, codec(tiling), arguments.threads)
+            stream = TileStream(reader, layout, tiling, codec(tiling, layout), arguments.threads)
             images, content = store(arguments, tiling, layout, stream)
         outcome, reason = stream.verdict()
     except Unusable as unusable:
@@ -57,9 +57,11 @@ def main(arguments: argparse.Namespace) -> None:
     log.info("%s: %s, %d tiles. %s", arguments.unit, outcome, images, reason)
 
 
-def codec(tiling: Tiling) -> Callable[[np.ndarray], bytes]:
-    """The settings' codec."""
-    return encode_png if tiling.encoding == "png" else partial(encode_jpeg, quality=tiling.jpeg_quality)
+def codec(tiling: Tiling, layout: Layout) -> Callable[[np.ndarray], bytes]:
+    """The settings' codec. JPEG keeps as much of the colour as the slide has."""
+    if tiling.encoding == "png":
+        return encode_png
+    return partial(encode_jpeg, quality=tiling.jpeg_quality, subsampling=layout.chroma)
 
 
 def store(

@@ -41,9 +41,9 @@ def _decode_with_pillow(encoded: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as JPEG with full chroma, so that stains keep their colour edges."""
-    return imagecodecs.jpeg8_encode(np.ascontiguousarray(image), level=quality, subsampling="444")
+def encode_jpeg(image: np.ndarray, quality: int, subsampling: str = "444") -> bytes:
+    """Encode uint8 (height, width, 3) RGB as JPEG, by default with colour at full resolution."""
+    return imagecodecs.jpeg8_encode(np.ascontiguousarray(image), level=quality, subsampling=subsampling)
 
 
 def encode_png(image: np.ndarray) -> bytes:

@@ -30,6 +30,8 @@ class Layout:
     """Kind of reader that opened the slide."""
     encoding: str
     """Codec of the tiles: as the settings ask, but `jpeg` where the slide has no tiles of its own on the grid."""
+    chroma: str
+    """Colour resolution of the pixels as read, in JPEG's terms; `444` where they are resampled."""
     resolution: Resolution
     plan: ReadPlan
     size_level0: tuple[int, int]
@@ -94,6 +96,7 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     return Layout(
         reader=reader.kind,
         encoding=_encoding(reader, tiling, plan),
+        chroma=reader.chroma(plan.level) if _is_exact(plan, tiling) else "444",
         resolution=resolution,
         plan=plan,
         size_level0=reader.size_level0,
@@ -114,9 +117,13 @@ def _given_tissue(mask: Path | None, reader: Reader, thumbnail: Thumbnail) -> np
 
 
 def _encoding(reader: Reader, tiling: Tiling, plan: ReadPlan) -> str:
-    side = tiling.tile_px
-    is_native = (plan.width, plan.height) == (side, side) and reader.has_jpeg_tiles(plan.level, side)
+    is_native = _is_exact(plan, tiling) and reader.has_jpeg_tiles(plan.level, tiling.tile_px)
     return "jpeg" if tiling.encoding == "native" and not is_native else tiling.encoding
+
+
+def _is_exact(plan: ReadPlan, tiling: Tiling) -> bool:
+    """Whether tiles are pixels of the level as they are."""
+    return (plan.width, plan.height) == (tiling.tile_px, tiling.tile_px)
 
 
 def _judge(fractions: dict[str, np.ndarray], minimum: float) -> np.ndarray:

@@ -78,6 +78,10 @@ class Reader(ABC):
         """
         return self.region(level, x, y, width, height), 1
 
+    def chroma(self, level: int) -> str:
+        """Colour resolution of a level in JPEG's terms: `444`, or `422` or `420` where colour is stored halved."""
+        return "444"
+
     def has_jpeg_tiles(self, level: int, size_px: int) -> bool:
         """Whether a level is made of colour JPEG tiles of this size, without gaps, that `jpeg_tile` gives."""
         return False

@@ -15,6 +15,7 @@ _METADATA_BYTES = 1 << 18  # such as a colour profile
 _JPEG_2000 = (COMPRESSION.JPEG2000, COMPRESSION.APERIO_JP2000_RGB)
 # Codecs of whole images, whose headers say their size.
 _WITH_SIZES = (*_JPEG_2000, COMPRESSION.APERIO_JP2000_YCBC, COMPRESSION.JPEG, COMPRESSION.WEBP, COMPRESSION.PNG)
+_CHROMA = {(2, 1): "422", (2, 2): "420"}
 _CHANNELS = {PHOTOMETRIC.RGB: (3, 4), PHOTOMETRIC.YCBCR: (3,), PHOTOMETRIC.MINISBLACK: (1,)}
 
 
@@ -35,6 +36,8 @@ class TiffLevel:
         self.largest_stored_bytes = 2 * raw_bytes + _METADATA_BYTES
         """More than any codec makes of a tile."""
         self.is_colour_jpeg = page.compression == COMPRESSION.JPEG and page.samplesperpixel == 3
+        is_ycbcr = self.is_colour_jpeg and page.photometric == PHOTOMETRIC.YCBCR
+        self.chroma = _CHROMA.get(page.subsampling, "444") if is_ycbcr else "444"
         is_colour_jpeg_2000 = page.compression in _JPEG_2000 and page.samplesperpixel == 3
         self.holds_smaller_versions = self.is_colour_jpeg or is_colour_jpeg_2000
 

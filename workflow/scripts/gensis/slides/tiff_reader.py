@@ -80,6 +80,10 @@ class TiffReader(Reader):
                 paste(result, pixels, (column * tile_width - x) // factor, (row * tile_height - y) // factor)
         return result, factor
 
+    def chroma(self, level: int) -> str:
+        """See Reader."""
+        return self._levels[level].chroma
+
     def has_jpeg_tiles(self, level: int, size_px: int) -> bool:
         """See Reader."""
         ours = self._levels[level]
