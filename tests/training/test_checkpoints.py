@@ -24,15 +24,15 @@ class Walk:
     steps_per_row = 4
     images_per_step = 1
 
-    def __init__(self, stop_at=None, loss=1.0):
+    def __init__(self, stop_at=None):
         self.weight = torch.zeros(1)
-        self.stop_at, self.loss = stop_at, loss
+        self.stop_at = stop_at
 
     def step(self, step):
         if step == self.stop_at:
             raise KeyboardInterrupt
         self.weight = self.weight + torch.rand(1) * (step + 1)
-        return {"loss": self.weight.sum() * self.loss}
+        return {"loss": self.weight.sum()}
 
     def state_dict(self):
         return {"weight": self.weight}
@@ -71,11 +71,45 @@ def test_a_step_draws_the_same_whatever_came_before_and_processes_draw_apart():
     assert len({step_seed(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)}) == 27
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+class Spoilt(Walk):
+    """From step number 5 (of rows of 4) on, one figure is not finite and so are the weights."""
+
+    def __init__(self, figure):
+        super().__init__()
+        self.figure = figure
+
+    def step(self, step):
+        figures = super().step(step) | {"gradient_norm": torch.ones(())}
+        if step >= 5:
+            self.weight = self.weight * float("nan")
+            figures[self.figure] = torch.tensor(float("nan"))
+        return figures
+
+
+@pytest.mark.parametrize("figure", ["loss", "gradient_norm"])
+def test_weights_that_a_step_spoilt_are_never_saved_over_good_ones(tmp_path, figure):
     folder = CheckpointFolder(tmp_path, "t", "a")
-    with folder, pytest.raises(UserError, match="the loss is nan at step 4"):
-        train(Walk(loss=float("nan")), folder, World(), CPU, 0, 0.0)
-    assert folder.load(CPU)["step"] == 3
+    with folder, pytest.raises(UserError, match=f"{figure} is nan within steps 5 to 6: .* is kept"):
+        train(Spoilt(figure), folder, World(), CPU, 0, 0.0)
+    assert folder.load(CPU)["step"] == 5
+    assert folder.load(CPU)["task"]["weight"].isfinite().all()
+
+
+def test_a_loss_that_is_not_finite_stops_at_the_end_of_its_row_when_nothing_is_saved(tmp_path):
+    with pytest.raises(UserError, match="loss is nan within steps 5 to 8"):
+        train(Spoilt("loss"), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+
+
+def test_who_watches_gets_each_row_and_adds_to_it(tmp_path):
+    history = train(
+        Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9, lambda row: {"twice": 2 * row["step"]}
+    )
+    assert [row["twice"] for row in history] == [8, 16, 20]
+
+
+def test_a_figure_that_only_some_rows_have_leaves_the_cells_of_the_others_empty(tmp_path):
+    write_history(tmp_path / "history.csv", [{"step": 1}, {"step": 2, "rankme": 3.0}])
+    assert (tmp_path / "history.csv").read_text() == "step,rankme\n1,\n2,3\n"
 
 
 def test_the_fingerprint_changes_with_all_that_decides_the_result():

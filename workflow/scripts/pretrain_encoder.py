@@ -15,6 +15,7 @@ from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import save_encoder
 from gensis.ssl.bank_images import bank_contents, open_bank
+from gensis.ssl.monitor import Monitor
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
 from gensis.training.device import choose_device, device_name
@@ -37,7 +38,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     def make(target: Path) -> None:
         pretrainer = build(arguments, settings, index, device, world)
-        history = train(pretrainer, folder, world, device, arguments.seed, arguments.runtime.checkpoint_seconds)
+        runtime, seed = arguments.runtime, arguments.seed
+        monitor = Monitor(pretrainer, seed, runtime.monitor_epochs)
+        history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor)
         if world.is_first:
             write_history(target / "history.csv", history)
             save_encoder(

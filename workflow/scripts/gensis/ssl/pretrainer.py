@@ -117,6 +117,22 @@ class Pretrainer:
             **{name: torch.tensor(value) for name, value in rates.items()},
         }
 
+    @torch.no_grad()
+    def embed_views(self, rows: torch.Tensor) -> torch.Tensor:
+        """The teacher's embeddings, as published, of two global views that torch's global generators draw.
+
+        Returns:
+            float32 (2, n, D) for int64 (n,) rows; nothing that training goes by is changed.
+        """
+        images = self.images.batch(rows)
+        views = self._normalised([view(images, recipe) for recipe in self.recipes[:2]])
+        self.teacher.backbone.eval()  # else BatchNorm would learn from these images
+        try:
+            with self._autocast():
+                return self.teacher.backbone(views).float().unflatten(0, (2, -1))
+        finally:
+            self.teacher.train()
+
     def state_dict(self) -> dict[str, Any]:
         """See Task."""
         return {

@@ -46,17 +46,32 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 def train(
-    task: Task, folder: CheckpointFolder, world: World, device: torch.device, seed: int, checkpoint_seconds: float
+    task: Task,
+    folder: CheckpointFolder,
+    world: World,
+    device: torch.device,
+    seed: int,
+    checkpoint_seconds: float,
+    watch: Callable[[dict[str, float]], dict[str, float]] = lambda row: {},
 ) -> list[dict[str, float]]:
     """Train to the end, from the last checkpoint if there is one.
 
     SIGTERM and SIGUSR1 save a checkpoint and end the process with status 1; the same command goes on from there.
 
+    Args:
+        task: what is trained.
+        folder: of its checkpoints.
+        world: this process among all.
+        device: that the task works on.
+        seed: of the random numbers of the steps.
+        checkpoint_seconds: between two checkpoints.
+        watch: gets each new row of the history, in every process, and returns further figures for it.
+
     Returns:
         The history: a row every ``task.steps_per_row`` steps, with means of what the steps returned.
 
     Raises:
-        UserError: a loss that is not finite; the last checkpoint is kept.
+        UserError: a loss or another figure that is not finite; the last checkpoint from before it is kept.
     """
     state = folder.load(device)
     step, history, sums = 0, [], {}
@@ -72,16 +87,19 @@ def train(
         for name, value in task.step(step).items():
             sums[name] = sums.get(name, 0) + value.detach()
         step += 1
+        steps = (step - 1) % task.steps_per_row + 1
         if step % task.steps_per_row == 0 or step == task.total_steps:
-            steps = (step - 1) % task.steps_per_row + 1
             row = _row(sums, step, steps, world, device)
             row["images_per_second"] = steps * task.images_per_step / max(time.time() - row_began, 1e-9)
+            row |= watch(row)
             _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
             history.append(row)
             sums, row_began = {}, time.time()
         stopping = stop.asked(step, world)
         if stopping or (step < task.total_steps and time.time() - saved >= checkpoint_seconds):
             if world.is_first:
+                # Steps do not wait for the device to look; what has gone wrong since the last row is found here.
+                _refuse_if_not_finite({name: float(value) for name, value in sums.items()}, step, steps)
                 folder.save({"task": task.state_dict(), "step": step, "history": history, "sums": sums})
             saved = time.time()
         if stopping:
@@ -143,12 +161,26 @@ class _Stop:
 def _row(sums: dict[str, torch.Tensor], step: int, steps: int, world: World, device: torch.device) -> dict[str, float]:
     names = sorted(sums)
     means = world.mean(torch.stack([sums[name].to(device).float() for name in names]) / steps).tolist()
-    row = {"step": step, **dict(zip(names, means))}
-    if not math.isfinite(row["loss"]):
+    figures = dict(zip(names, means))
+    _refuse_if_not_finite(figures, step, steps)
+    return {"step": step, **figures}
+
+
+def _refuse_if_not_finite(figures: dict[str, float], step: int, steps: int) -> None:
+    """Stop before spoilt weights are saved: a bad gradient shows in its norm a step before it shows in the loss.
+
+    Args:
+        figures: name -> sum or mean over the last steps.
+        step: last of them, counted from 1.
+        steps: how many they are.
+    """
+    wrong = next((name for name in ("loss", *figures) if not math.isfinite(figures.get(name, 0.0))), None)
+    if wrong:
+        where = f"within steps {step - steps + 1} to {step}"
         raise UserError(
-            f"the loss is {row['loss']} at step {step}: lower learning_rate or use float32; the last checkpoint is kept"
+            f"{wrong} is {figures[wrong]} {where}: lower learning_rate or use float32; "
+            "the last checkpoint from before it is kept"
         )
-    return row
 
 
 def _log_row(row: dict[str, float], total_steps: int, seconds_per_step: float) -> None:

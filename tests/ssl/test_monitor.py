@@ -1,0 +1,151 @@
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.ssl.conftest import CPU
+
+from gensis.ssl.collapse import collapse
+from gensis.ssl.monitor import Monitor, rankme, view_retrieval
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.distributed import World
+from gensis.training.loop import train
+
+
+@pytest.fixture
+def pictures():
+    """32 images of four coloured squares: uint8 (32, 16, 16, 3). Noise cannot be learnt: it collapses anyway."""
+    colours = np.random.default_rng(4).integers(0, 256, (32, 2, 2, 3), np.uint8)
+    return colours.repeat(8, 1).repeat(8, 2)
+
+
+def trained(tmp_path, pretrainer, name, watch):
+    return train(pretrainer, CheckpointFolder(tmp_path, "encoder", name), World(), CPU, 0, 1e9, watch)
+
+
+def equal_states(one, other):
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal_states(one[key], other[key]) for key in one)
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [{}, {"backbone": "resnet18", "backbone_args": {}, "batch_size": 24, "views": {"local_crops": 0}}],
+    ids=["transformer", "with BatchNorm"],
+)
+def test_watching_changes_no_bit_of_the_weights_buffers_or_draws(make_pretrainer, tmp_path, backbone):
+    watched, alone = (make_pretrainer(**backbone) for _ in range(2))
+    history = trained(tmp_path, watched, "watched", Monitor(watched, seed=0, epochs=1))
+    after_watching = torch.rand(1)
+    plain = trained(tmp_path, alone, "alone", lambda row: {})
+    assert torch.equal(after_watching, torch.rand(1))
+    assert equal_states(watched.state_dict()["teacher"], alone.state_dict()["teacher"])
+    assert equal_states(watched.state_dict()["student"], alone.state_dict()["student"])
+    assert all(module.training for module in watched.teacher.modules())
+    assert [row["loss"] for row in history] == [row["loss"] for row in plain]
+
+
+def test_it_looks_every_so_many_epochs_and_after_the_last(make_pretrainer, tmp_path):
+    pretrainer = make_pretrainer(epochs=5)
+    history = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=2))
+    assert ["rankme" in row for row in history] == [False, True, False, True, True]
+    assert ["view_retrieval" in row for row in history] == ["rankme" in row for row in history]
+
+
+def test_two_looks_at_one_teacher_see_the_same(make_pretrainer):
+    pretrainer = make_pretrainer()
+    row = {"step": pretrainer.total_steps, "teacher_entropy": 1.0, "teacher_batch_entropy": 2.0}
+    first = Monitor(pretrainer, seed=0, epochs=1)(row)
+    torch.manual_seed(5)
+    assert Monitor(pretrainer, seed=0, epochs=1)(row) == first
+    assert Monitor(pretrainer, seed=1, epochs=1)(row) != first
+
+
+def test_rankme_is_the_number_of_directions_that_are_used_equally():
+    directions = torch.linalg.qr(torch.randn(40, 6, generator=torch.Generator().manual_seed(0))).Q
+    assert rankme(directions) == pytest.approx(6, rel=1e-4)
+    assert rankme(torch.ones(40, 6)) == pytest.approx(1, rel=1e-3)
+    assert math.isnan(rankme(torch.full((4, 3), math.nan)))
+
+
+def test_rankme_equals_its_definition():
+    embeddings = np.random.default_rng(0).normal(size=(30, 8)) * np.arange(1, 9)
+    values = np.linalg.svd(embeddings, compute_uv=False)
+    shares = values / np.abs(values).sum()
+    expected = np.exp(-(shares * np.log(shares)).sum())
+    assert rankme(torch.from_numpy(embeddings)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_view_counts_as_found_where_both_are_each_others_nearest():
+    first = torch.eye(4)
+    assert view_retrieval(first, 3 * first) == 1.0
+    assert view_retrieval(first, first.roll(1, 0)) == 0.0
+    second = first.clone()
+    second[1] = torch.tensor([0.9, 0.8, 0.0, 0.0])  # its nearest is image 0, though image 1's nearest is this
+    assert view_retrieval(first, second) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("of_image", "of_batch", "said"),
+    [
+        (0.0, 0.0, "one prototype"),
+        (0.999, 1.0, "uniform"),
+        (0.5, 0.5, "the same target"),
+        (0.16, 0.63, ""),
+        (0.82, 0.96, ""),
+        (0.0, 1.0, ""),
+    ],
+)
+@pytest.mark.parametrize("prototypes", [16, 1024, 65536])
+def test_each_kind_of_collapse_is_told_apart_and_a_healthy_teacher_is_left_in_peace(
+    of_image, of_batch, said, prototypes
+):
+    largest = math.log(prototypes)
+    found = collapse(of_image * largest, of_batch * largest, prototypes)
+    assert said in found if said else not found
+
+
+LEARNABLE = {
+    "epochs": 60,
+    "batch_size": 16,
+    "learning_rate": 0.008,
+    "teacher_momentum": 0.9,
+    "views": {"local_crops": 0, "global_scale": (0.2, 1), "jitter": 0, "grayscale": 0, "solarize": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts_of_ln_k", "said"),
+    [
+        ({"teacher_temperature": 0.04, "centre_momentum": 1.0}, (0, 0), "share one prototype"),  # the centre stays 0
+        ({"teacher_temperature": 0.1, "student_temperature": 0.1}, (1, 1), "targets are uniform"),
+        ({"teacher_temperature": 0.04}, None, None),
+    ],
+    ids=["without centring", "without sharpening", "with both"],
+)
+def test_training_collapses_without_centring_or_sharpening_and_says_so(
+    make_pretrainer, tmp_path, caplog, settings, parts_of_ln_k, said
+):
+    pretrainer = make_pretrainer(**LEARNABLE, **settings)
+    with caplog.at_level(logging.WARNING):
+        last = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1000))[-1]
+    entropies = np.array([last["teacher_entropy"], last["teacher_batch_entropy"]]) / math.log(16)
+    if said:
+        assert entropies == pytest.approx(parts_of_ln_k, abs=0.02)
+        assert said in caplog.messages[-1]
+    else:
+        assert entropies[1] - entropies[0] > 0.05
+        assert collapse(*entropies * math.log(16), 16) == ""
+
+
+def test_a_collapse_is_said_once_while_it_lasts_and_not_during_the_warm_up(make_pretrainer, caplog):
+    pretrainer = make_pretrainer(epochs=10, warmup=0.2)
+    monitor = Monitor(pretrainer, seed=0, epochs=1000)
+    for epoch in range(1, 10):
+        step = epoch * pretrainer.steps_per_row
+        monitor({"step": step, "teacher_entropy": 0.0, "teacher_batch_entropy": 0.0 if epoch != 6 else 2.0})
+    assert [record.getMessage().split(":")[1] for record in caplog.records] == [
+        f" the teacher has collapsed at step {epoch * pretrainer.steps_per_row}" for epoch in (3, 7)
+    ]
