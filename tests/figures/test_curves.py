@@ -2,8 +2,10 @@
 
 import math
 import re
+from pathlib import Path
 
 import pytest
+from tests.figures.tiny import write_config, write_scores, write_training
 
 from gensis.figures.chart import Axis, Line, line_chart
 from gensis.figures.curves import curves
@@ -58,3 +60,17 @@ def test_axes_are_named_and_every_encoder_is_in_the_legend(run: Run) -> None:
         assert re.search(rf'<text class="name"[^>]*>{re.escape(name)}</text>', html)
     for encoder in ("dino", "gen-dino"):
         assert f"</svg>{encoder}</li>" in html
+
+
+def test_what_watches_a_training_is_drawn_where_the_history_has_it(tmp_path: Path) -> None:
+    rows = [(10, 5.1, 3.0, 5.5, "", "", 900.0, 0.5), (20, 4.2, 2.0, 5.4, 31.5, 0.75, 910.0, 0.4)]
+    watched = ("rankme", "view_retrieval", "images_per_second", "gradient_norm")
+    write_config(tmp_path / "run")
+    write_scores(tmp_path / "run")
+    write_training(
+        tmp_path / "run/encoders/dino/seed0", ("dino", "teacher_entropy", "teacher_batch_entropy", *watched), rows
+    )
+    html = curves(Run(tmp_path / "run", tmp_path / "images"))
+    for name in ("RankMe (dimensions)", "views found (share)", "gradient norm", "images/s"):
+        assert f">{name}</text>" in html
+    assert html.count("<circle") == 2  # figures of one look only

@@ -7,10 +7,27 @@ from gensis.figures.markup import figure
 from gensis.figures.run import Run, Training
 
 STEP = "step"
+WATCHED = [
+    (
+        "rankme",
+        "RankMe (dimensions)",
+        "RankMe: how many dimensions the teacher's embeddings of some training images use. A fall to a few "
+        "means that images are told apart by little.",
+    ),
+    (
+        "view_retrieval",
+        "views found (share)",
+        "Share of the same images whose two random views are each other's nearest in the teacher's embedding. It needs "
+        "no labels, and does not say how well tissues or classes are told apart.",
+    ),
+    ("gradient_norm", "gradient norm", "Norm of the encoders' gradient before clipping, mean of an epoch."),
+    ("images_per_second", "images/s", "Speed of the encoders' training."),
+]
+"""Column of an encoder's history, name of its axis, caption."""
 
 
 def curves(run: Run) -> str:
-    """Losses and entropies of the encoders, loss of the diffusion model and of the autoencoder."""
+    """How the encoders learnt, then the loss of the diffusion model and of the autoencoder."""
     trainings = {
         stage: [training for training in run.trainings if training.stage == stage]
         for stage in ("encoder", "diffusion", "autoencoder")
@@ -19,6 +36,10 @@ def curves(run: Run) -> str:
     figures = [
         _losses(trainings["encoder"], colours),
         _entropies(trainings["encoder"], colours),
+        *(
+            _figure(line_chart(_lines(trainings["encoder"], colours, column), STEP, label), caption)
+            for column, label, caption in WATCHED
+        ),
         _loss(
             trainings["diffusion"],
             colours,
