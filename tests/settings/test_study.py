@@ -130,3 +130,11 @@ def test_the_autoencoder_is_trained_above_64_px_only():
     assert load_study(small).autoencoder_mode == "none"
     assert load_study(STUDY).autoencoder_mode == "train"
     assert load_study({**STUDY, "autoencoder": "some/folder"}).autoencoder_mode == "some/folder"
+
+
+def test_a_part_of_the_settings_can_be_written_without_fields_that_were_added():
+    class Later(Settings):
+        old: int = 1
+        extra: float | None = added(neutral=None)
+
+    assert Later().model_dump(include={"old"}) == {"old": 1}

@@ -138,7 +138,7 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
     sheet = restored.slides / "slides.csv"
     sheet.write_text(sheet.read_text().replace("glandular,p4", "glandular,p3"))
     assert planned(restored.clone, restored.config) == {
-        "index_images": 2,
+        "index_images": 3,
         "draw_slides": 1,
         "evaluate_encoder_on_slides": 4,
         "summarize": 1,

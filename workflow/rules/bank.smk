@@ -22,10 +22,9 @@ rule generate_bank:
         shards=lambda wildcards: STUDY.banks[wildcards.bank].shards,
         diffusion=folder_of_input("diffusion"),
         runtime=runtime,
-        script=script("generate_bank"),
-        python=python,
+        program=program("generate_bank"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
+        "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --train {input.train:q} --embeddings {input.embeddings:q} --diffusion {params.diffusion:q}"
         " --shard {wildcards.shard} --shards {params.shards}"

@@ -4,6 +4,7 @@ import functools
 import gc
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -110,9 +111,9 @@ def interpreter() -> str:
     return "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
-def python(wildcards, output) -> str:
-    """The interpreter as a derived param."""
-    return interpreter()
+def program(name: str) -> Callable[..., str]:
+    """Interpreter and script, quoted, as a derived param."""
+    return lambda wildcards, output: shlex.join([interpreter(), script_of(name)])
 
 
 def launcher(wildcards, output, resources) -> str:

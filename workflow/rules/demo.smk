@@ -14,8 +14,7 @@ rule draw_demo_slides:
     conda:
         "../../envs/environment.yaml"
     params:
-        script=script("draw_demo_slides"),
-        python=python,
+        program=program("draw_demo_slides"),
         folder=folder,
     shell:
-        "{params.python} {params.script:q} --folder {params.folder:q} > {log:q} 2>&1"
+        "{params.program} --folder {params.folder:q} > {log:q} 2>&1"

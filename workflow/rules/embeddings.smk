@@ -19,9 +19,8 @@ rule embed_images:
         encoder=encoder_options,
         images=folder_of_input("stores"),
         runtime=runtime,
-        script=script("embed_images"),
-        python=python,
+        program=program("embed_images"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
+        "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.encoder:q}"
         " --images {params.images:q} --units {params.units:q} --output {output:q} > {log:q} 2>&1"

@@ -25,10 +25,9 @@ rule evaluate_encoder:
         options=evaluation_options,
         tasks=tasks_of_output,
         folder=folder,
-        script=script("evaluate_encoder"),
-        python=python,
+        program=program("evaluate_encoder"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} {params.options}"
+        "{params.program} --config {params.config:q} {params.options}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q} --tasks {params.tasks}"
         " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
@@ -51,8 +50,7 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         options=evaluation_options,
         tasks=tasks_of_output,
         folder=folder,
-        script=script("evaluate_encoder"),
-        python=python,
+        program=program("evaluate_encoder"),
 
 
 rule summarize:
@@ -66,7 +64,6 @@ rule summarize:
     conda:
         "../../envs/environment.yaml"
     params:
-        script=script("summarize"),
-        python=python,
+        program=program("summarize"),
     shell:
-        "{params.python} {params.script:q} --evaluations {input:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --evaluations {input:q} --output {output:q} > {log:q} 2>&1"

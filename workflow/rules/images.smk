@@ -15,10 +15,9 @@ rule tile_slide:
         config=stage("datasets/{dataset}"),
         options=slide_options,
         size=slide_size,
-        script=script("tile_slide"),
-        python=python,
+        program=program("tile_slide"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} --threads {threads}"
+        "{params.program} --config {params.config:q} --threads {threads}"
         " --slide {input.slide:q} {params.options:q} --unit {wildcards.unit:q}"
         " --store {output.store:q} --outcome {output.outcome:q} > {log:q} 2>&1"
 
@@ -39,10 +38,9 @@ rule import_images:
         config=stage("datasets/{dataset}"),
         files=listed_files,
         sheet=sheet_option,
-        script=script("import_images"),
-        python=python,
+        program=program("import_images"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} {params.sheet:q} --unit {wildcards.unit:q}"
+        "{params.program} --config {params.config:q} {params.sheet:q} --unit {wildcards.unit:q}"
         " --store {output.store:q} --outcome {output.outcome:q} > {log:q} 2>&1"
 
 
@@ -63,7 +61,6 @@ rule index_images:
         content=indexed_sheet,
         config=dataset_json,
         sheet=sheet_option,
-        script=script("index_images"),
-        python=python,
+        program=program("index_images"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} {params.sheet:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --config {params.config:q} {params.sheet:q} --output {output:q} > {log:q} 2>&1"

@@ -26,12 +26,14 @@ def indexed_units(wildcards):
 
 
 def indexed_files(wildcards):
-    """Files that a table is read from: outcomes, and scores where thresholds choose among the images."""
+    """Files that a table is read from. Each file of a unit costs time to plan, so none is named that another implies."""
     dataset = wildcards.dataset
     if wildcards.table == "labels":
         return labelled_files(dataset)
-    units = indexed_units(wildcards)
-    return outcomes(dataset, units) + (stores(dataset, units) if thresholds(dataset) else [])
+    if wildcards.table == "outcomes":
+        return [f"{IMAGES}/{dataset}/units.tsv"]
+    files = stores if thresholds(dataset) else outcomes
+    return files(dataset, indexed_units(wildcards))
 
 
 def labelled_files(dataset):

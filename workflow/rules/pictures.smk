@@ -17,10 +17,9 @@ rule draw_slides:
     threads: 8
     params:
         quality=quality,
-        script=script("draw_slides"),
-        python=python,
+        program=program("draw_slides"),
     shell:
-        "{params.python} {params.script:q} --config {params.quality:q} --threads {threads} --units {input.units:q}"
+        "{params.program} --config {params.quality:q} --threads {threads} --units {input.units:q}"
         " --pictures {output.pictures:q} --sheet {output.sheet:q} > {log:q} 2>&1"
 
 
@@ -37,8 +36,6 @@ rule export_geojson:
         "../../envs/environment.yaml"
     params:
         quality=quality,
-        script=script("export_geojson"),
-        python=python,
+        program=program("export_geojson"),
     shell:
-        "{params.python} {params.script:q} --config {params.quality:q} --units {input.units:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "{params.program} --config {params.quality:q} --units {input.units:q}" " --output {output:q} > {log:q} 2>&1"

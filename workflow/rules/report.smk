@@ -9,11 +9,9 @@ rule store_config:
     params:
         config=lambda wildcards: json.dumps(STUDY.model_dump(mode="json", exclude={"runtime"}), sort_keys=True),
         runtime=runtime,
-        script=script("store_config"),
-        python=python,
+        program=program("store_config"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "{params.program} --config {params.config:q} --runtime {params.runtime:q}" " --output {output:q} > {log:q} 2>&1"
 
 
 rule write_report:
@@ -31,10 +29,9 @@ rule write_report:
     params:
         run=folder,
         images=IMAGES,
-        script=script("write_report"),
-        python=python,
+        program=program("write_report"),
     shell:
-        "{params.python} {params.script:q} --run-folder {params.run:q} --images-folder {params.images:q}"
+        "{params.program} --run-folder {params.run:q} --images-folder {params.images:q}"
         " --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
@@ -49,10 +46,9 @@ rule verify:
     params:
         run=folder_of_input("page"),
         images=IMAGES,
-        script=script_of("verify_run"),
-        python=interpreter(),
+        program=program("verify_run"),
     shell:
-        "{params.python} {params.script:q} --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
+        "{params.program} --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
 
 
 rule plan:
@@ -66,7 +62,6 @@ rule plan:
             STUDY.model_dump(mode="json", exclude={"retraining"}) | {"retraining": config.get("retraining", {})}
         ),
         images=IMAGES,
-        script=script_of("plan_run"),
-        python=interpreter(),
+        program=program("plan_run"),
     shell:
-        "{params.python} {params.script:q} --config {params.config:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
+        "{params.program} --config {params.config:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"

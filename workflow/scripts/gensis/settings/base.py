@@ -55,7 +55,8 @@ class Settings(BaseModel):
         values = handler(self)
         for name, field in type(self).model_fields.items():
             extra = field.json_schema_extra
-            if isinstance(extra, dict) and "neutral" in extra and values.get(name) == extra["neutral"]:
+            added_later = isinstance(extra, dict) and "neutral" in extra and name in values
+            if added_later and values[name] == extra["neutral"]:
                 del values[name]
         return values
 

@@ -45,7 +45,8 @@ class Tiling(Settings):
     focus_mpp: PositiveFloat = 1.0
     """Resolution in um/px at which the focus of a tile is judged."""
     encoding: Literal["jpeg", "png", "native"] = "jpeg"
-    """Codec of the stored tiles. `jpeg` halves colour where the slide's own tiles do. `native`: the scanner's own JPEG tiles where the grid meets them, else `jpeg`."""
+    """Codec of the stored tiles. `jpeg` halves colour where the slide's own tiles do. `native`: the scanner's own JPEG
+    tiles, not encoded again, where the grid meets them, else `jpeg`."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
     max_failed_fraction: Fraction = 0.1
     """More failed tiles than this and the slide is `unreadable`; fewer and it is `partial`."""
