@@ -11,8 +11,8 @@ from tests.drawing import drawn_slide
 from gensis.settings.datasets import Tiling
 from gensis.settings.sheet import read_sheet
 from gensis.slides.drawing import draw_slide
-from gensis.slides.reader import Reader
-from gensis.slides.tiling import lay_out
+from gensis.slides.layout import lay_out
+from gensis.slides.opening import open_slide
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ def test_the_demo_has_two_kinds_of_tissue_in_cases_of_two_slides_and_at_most_300
     tiles = []
     for row in rows:
         assert Path(row.path).stat().st_size < 1 << 20
-        with Reader(Path(row.path)) as reader:
-            tiles.append(len(lay_out(reader, Tiling(tile_px=64, mpp=1.0), row.name, row.mpp, None).coords))
+        with open_slide(Path(row.path)) as reader:
+            tiles.append(len(lay_out(reader, Tiling(tile_px=64, mpp=1.0), row.name, row.mpp, None).kept))
     assert min(tiles) >= 15
     assert 200 <= sum(tiles) <= 300
