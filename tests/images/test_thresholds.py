@@ -13,9 +13,9 @@ from gensis.errors import UserError
 from gensis.images import tables
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index
-from gensis.images.thresholds import chosen_rows
 from gensis.images.reading import open_images
 from gensis.images.store import Store, write_store
+from gensis.images.thresholds import chosen_rows
 from gensis.settings.datasets import Quality, SlidesDataset
 from gensis.settings.units import Units, list_units
 from verify_run import check_images
