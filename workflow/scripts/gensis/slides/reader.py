@@ -89,6 +89,8 @@ class Reader(ABC):
     def jpeg_tile(self, level: int, x: int, y: int) -> bytes:
         """The whole tile whose top-left corner lies at (x, y) in px of the level, as the scanner encoded it.
 
+        Only of a level for which `has_jpeg_tiles` says so: readers that never do have no such method.
+
         Returns:
             A JPEG file that decodes to the same pixels.
 
