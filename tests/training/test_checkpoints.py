@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gensis.errors import UserError
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
@@ -113,10 +114,10 @@ def test_a_figure_that_only_some_rows_have_leaves_the_cells_of_the_others_empty(
 
 
 def test_the_fingerprint_changes_with_all_that_decides_the_result():
-    base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU, 1]
-    changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda")), (4, 2)]
+    base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU]
+    changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda"))]
     others = [fingerprint(*[value if at == place else old for at, old in enumerate(base)]) for place, value in changes]
-    assert len({fingerprint(*base), *others}) == 6
+    assert len({fingerprint(*base), *others}) == 5
     assert fingerprint({"b": 2, "a": 1}, *base[1:]) == fingerprint(*base)
 
 
@@ -125,9 +126,39 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     other.path.mkdir(parents=True)
     one.path.mkdir(parents=True)
     one.save({"step": 1})
-    (one.path / "checkpoint.pt").rename(other.path / "checkpoint.pt")
+    (one.path / "checkpoint-000000001.pt").rename(other.path / "checkpoint-000000001.pt")
     with pytest.raises(UserError, match="belongs to another training"):
         other.load(CPU)
+
+
+def test_the_last_checkpoints_stay_and_one_that_the_disk_spoilt_is_passed_over(tmp_path):
+    folder = CheckpointFolder(tmp_path, "t", "a", keep=2)
+    with folder:
+        for step in (5, 50, 500):
+            folder.save({"step": step})
+    older, newest = sorted(folder.path.glob("*.pt"))
+    assert (older.name, newest.name) == ("checkpoint-000000050.pt", "checkpoint-000000500.pt")
+    newest.write_bytes(newest.read_bytes()[:300])
+    assert folder.load(CPU) == {"step": 50}
+    older.write_bytes(b"")
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read: remove them to begin anew"):
+        folder.load(CPU)
+
+
+def test_tensorboard_shows_each_row_once_though_the_training_was_killed(tmp_path):
+    folder, events = CheckpointFolder(tmp_path, "t", "a", keep=3), tmp_path / "events"
+    with CheckpointFolder(tmp_path, "t", "earlier") as earlier:
+        train(Walk(), earlier, World(), CPU, 1, 1e9, events=events)
+    with folder, pytest.raises(KeyboardInterrupt):
+        train(Walk(9), folder, World(), CPU, 0, 0.0, events=events)
+    for late in (8, 9):
+        (folder.path / f"checkpoint-{late:09d}.pt").unlink()  # it goes on from step 7: row 8 comes again
+    with folder:
+        history = train(Walk(), folder, World(), CPU, 0, 1e9, events=events)
+    shown = EventAccumulator(str(events)).Reload()
+    assert [(event.step, event.value) for event in shown.Scalars("loss")] == [
+        (row["step"], pytest.approx(row["loss"])) for row in history
+    ]
 
 
 def test_two_trainers_do_not_share_a_folder(tmp_path):

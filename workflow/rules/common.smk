@@ -133,6 +133,11 @@ def checkpoints(wildcards, output) -> str:
     return os.environ.get("GENSIS_CHECKPOINTS") or f"{RUN}/checkpoints"
 
 
+def events(wildcards, output) -> str:
+    """Where TensorBoard finds the curves of a training while it runs; they outlive the job."""
+    return f"{RUN}/tensorboard/{os.path.relpath(os.path.dirname(output[0]), RUN)}"
+
+
 def folder(wildcards, output) -> str:
     """The folder of the first output."""
     return os.path.dirname(output[0])

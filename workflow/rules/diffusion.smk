@@ -22,13 +22,15 @@ rule train_autoencoder:
         config=stage("autoencoder"),
         runtime=runtime,
         checkpoints=checkpoints,
+        events=events,
         folder=folder,
         script=script("train_autoencoder"),
         launcher=launcher,
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
-        " --train {input.train:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --train {input.train:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule train_diffusion:
@@ -59,6 +61,7 @@ rule train_diffusion:
         autoencoder=autoencoder_option,
         runtime=runtime,
         checkpoints=checkpoints,
+        events=events,
         folder=folder,
         script=script("train_diffusion"),
         launcher=launcher,
@@ -66,4 +69,4 @@ rule train_diffusion:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.autoencoder:q}"
         " --train {input.train:q} --embeddings {input.embeddings:q}"
-        " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --checkpoints {params.checkpoints:q} --events {params.events:q} --output {params.folder:q} > {log:q} 2>&1"

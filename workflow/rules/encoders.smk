@@ -22,13 +22,15 @@ rule pretrain_encoder:
         config=stage("encoders/dino"),
         runtime=runtime,
         checkpoints=checkpoints,
+        events=events,
         folder=folder,
         script=script("pretrain_encoder"),
         launcher=launcher,
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
-        " --train {input.train:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --train {input.train:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule retrain_encoder:
@@ -58,6 +60,7 @@ rule retrain_encoder:
         config=stage("encoders/{encoder}"),
         runtime=runtime,
         checkpoints=checkpoints,
+        events=events,
         folder=folder,
         bank=folder_of_input("bank"),
         script=script("pretrain_encoder"),
@@ -65,4 +68,5 @@ rule retrain_encoder:
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} --bank {params.bank:q}"
-        " --train {input.train:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --train {input.train:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"

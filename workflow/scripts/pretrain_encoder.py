@@ -33,14 +33,14 @@ def main(arguments: argparse.Namespace) -> None:
     inputs = {"train": content_id(arguments.train)}
     if arguments.bank:
         inputs |= bank_contents(arguments.bank)
-    key = fingerprint(arguments.config, inputs, arguments.seed, device, world.size)
-    folder = CheckpointFolder(arguments.checkpoints, "encoder", key)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device)
+    folder = CheckpointFolder(arguments.checkpoints, "encoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
         pretrainer = build(arguments, settings, index, device, world)
         runtime, seed = arguments.runtime, arguments.seed
         monitor = Monitor(pretrainer, seed, runtime.monitor_epochs)
-        history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor)
+        history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
         if world.is_first:
             write_history(target / "history.csv", history)
             save_encoder(
@@ -80,5 +80,6 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--bank", type=Path, help="folder of the bank")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     command.run(main, parser.parse_args())

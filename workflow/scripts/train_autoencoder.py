@@ -28,14 +28,22 @@ def main(arguments: argparse.Namespace) -> None:
     settings = AutoencoderTraining.model_validate(arguments.config)
     image_px = checked_px(settings.image_px)
     inputs = {"train": content_id(arguments.train)}
-    key = fingerprint(arguments.config, inputs, arguments.seed, device, world.size)
-    folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device)
+    folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
         images = open_images(read_index(arguments.train), device, arguments.runtime.memory_gb, arguments.threads)
         pixels = Pixels(images, image_px)
         trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed)
-        history = train(trainer, folder, world, device, arguments.seed, arguments.runtime.checkpoint_seconds)
+        history = train(
+            trainer,
+            folder,
+            world,
+            device,
+            arguments.seed,
+            arguments.runtime.checkpoint_seconds,
+            events=arguments.events,
+        )
         if world.is_first:
             write_history(target / "history.csv", history)
             scale_latents(trainer.vae, pixels)
@@ -54,5 +62,6 @@ if __name__ == "__main__":
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the autoencoder")
     command.run(main, parser.parse_args())

@@ -41,13 +41,21 @@ def main(arguments: argparse.Namespace) -> None:
     inputs = {"train": content_id(arguments.train), "embeddings": features_id(features)}
     if vae:
         inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
-    key = fingerprint(arguments.config, inputs, arguments.seed, device, world.size)
-    folder = CheckpointFolder(arguments.checkpoints, "diffusion", key)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device)
+    folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
         learnt_from = open_inputs(arguments, settings, index, vae, device)
         trainer = DiffusionTrainer(settings, learnt_from, torch.from_numpy(features), device, world, arguments.seed)
-        history = train(trainer, folder, world, device, arguments.seed, arguments.runtime.checkpoint_seconds)
+        history = train(
+            trainer,
+            folder,
+            world,
+            device,
+            arguments.seed,
+            arguments.runtime.checkpoint_seconds,
+            events=arguments.events,
+        )
         if world.is_first:
             write_history(target / "history.csv", history)
             pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae).save_pretrained(target)
@@ -84,5 +92,6 @@ if __name__ == "__main__":
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
     parser.add_argument("--autoencoder", type=Path, help="folder of an AutoencoderKL, to work in its latents")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the diffusion model")
     command.run(main, parser.parse_args())

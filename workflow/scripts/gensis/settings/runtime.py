@@ -14,6 +14,8 @@ class Runtime(Settings):
     """Decoded images are held in memory (on the card, if there is one) up to this size; beyond it they are streamed."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300.0
     """Time between two checkpoints of a training; 0 saves at every step."""
+    keep_checkpoints: PositiveInt = 2
+    """The last checkpoints that stay while a training runs: if the disk spoils one, the one before it serves."""
     monitor_epochs: PositiveInt = 5
     """Epochs between two looks at the teacher's embeddings in pre-training (RankMe and view retrieval)."""
     micro_batch: PositiveInt = 256

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import socket
 import threading
 import time
@@ -20,30 +21,33 @@ _BEAT_SECONDS = 30
 _STALE_SECONDS = 300
 
 
-def fingerprint(settings: dict[str, Any], inputs: dict[str, str], seed: int, device: torch.device, world: int) -> str:
+def fingerprint(settings: dict[str, Any], inputs: dict[str, str], seed: int, device: torch.device) -> str:
     """What decides the weights, as 16 hexadecimal digits.
+
+    The number of processes is no part of it: they share one batch, so that a training goes on with more or fewer cards.
 
     Args:
         settings: the stage's settings.
         inputs: name -> content id of everything that is learnt from.
         seed: of the training.
         device: a CPU's result depends on its number of threads, so they count there.
-        world: number of processes.
     """
     where = f"cpu-{torch.get_num_threads()}" if device.type == "cpu" else device.type
-    text = json.dumps([settings, inputs, seed, where, world], sort_keys=True)
+    text = json.dumps([settings, inputs, seed, where], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class CheckpointFolder:
-    """One training's folder: `checkpoint.pt` while it runs, `published/` when it is done.
+    """One training's folder: `checkpoint-<step>.pt` while it runs, `published/` when it is done.
 
     A context manager: inside it, this process alone works in the folder.
     """
 
-    def __init__(self, root: Path, stage: str, fingerprint: str):
+    def __init__(self, root: Path, stage: str, fingerprint: str, keep: int = 1):
+        """Name the folder of a training, of which the last ``keep`` checkpoints stay."""
         self.path = Path(root) / stage / fingerprint
         self.fingerprint = fingerprint
+        self._keep = keep
         self._lock = self.path / "lock.json"
         self._done = threading.Event()
 
@@ -53,24 +57,43 @@ class CheckpointFolder:
         return self.path / "published"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint."""
-        with written_atomically(self.path / "checkpoint.pt") as temporary:
+        """Write the checkpoint of ``state["step"]``, then remove those that are too old."""
+        with written_atomically(self.path / f"checkpoint-{state['step']:09d}.pt") as temporary:
             torch.save({"fingerprint": self.fingerprint, **state}, temporary)
+        for old in self._checkpoints()[self._keep :]:
+            old.unlink(missing_ok=True)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The last checkpoint, or None. A file that another training wrote is refused."""
-        path = self.path / "checkpoint.pt"
-        if not path.exists():
-            return None
-        state = torch.load(path, map_location=device, weights_only=True)
-        if state.pop("fingerprint") != self.fingerprint:
-            raise UserError(f"{path} belongs to another training: remove it")
-        return state
+        """The last checkpoint, or None.
+
+        One that the disk has spoilt is passed over for the one before it.
+
+        Raises:
+            UserError: none can be read, or another training wrote it.
+        """
+        paths = self._checkpoints()
+        for path in paths:
+            try:
+                state = torch.load(path, map_location=device, weights_only=True)
+            except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+                log.warning("WARNING: %s cannot be read (%s)", path, error)
+                continue
+            if state.pop("fingerprint") != self.fingerprint:
+                raise UserError(f"{path} belongs to another training: remove it")
+            return state
+        if paths:
+            raise UserError(f"no checkpoint in {self.path} can be read: remove them to begin anew")
+        return None
 
     def publish(self, target: Path) -> None:
-        """Make ``target`` hold the finished artifact, and drop the checkpoint that led to it."""
+        """Make ``target`` hold the finished artifact, and drop the checkpoints that led to it."""
         publish_folder(self.published, target)
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        for path in self._checkpoints():
+            path.unlink(missing_ok=True)
+
+    def _checkpoints(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
 
     def __enter__(self) -> "CheckpointFolder":
         self.path.mkdir(parents=True, exist_ok=True)

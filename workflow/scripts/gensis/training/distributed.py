@@ -31,12 +31,11 @@ class World:
             tensor /= self.size
         return tensor
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set in any process. The processes' cards do not wait for the answer."""
         if self.size == 1:
-            return flag
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
+            return flags
+        return tuple((self.mean(torch.tensor(flags, dtype=torch.float32)) > 0).tolist())
 
     def barrier(self) -> None:
         """Wait for all processes."""
@@ -56,5 +55,5 @@ def start_world(device: torch.device) -> tuple[World, torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return World(dist.get_rank(), size), device

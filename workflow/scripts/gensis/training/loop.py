@@ -18,6 +18,7 @@ from gensis.command import duration
 from gensis.errors import UserError
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
+from gensis.training.events import Events
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,11 @@ class Task(Protocol):
     """Steps that one row of the history averages over."""
     images_per_step: int
 
-    def step(self, step: int) -> dict[str, torch.Tensor]:
+    def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Do step number ``step`` (from 0) and return scalars for the history, without waiting for the device."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes in training."""
+        """All that changes in training. Called in every process at once; the first one's answer is saved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
@@ -53,6 +54,7 @@ def train(
     seed: int,
     checkpoint_seconds: float,
     watch: Callable[[dict[str, float]], dict[str, float]] = lambda row: {},
+    events: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train to the end, from the last checkpoint if there is one.
 
@@ -66,6 +68,7 @@ def train(
         seed: of the random numbers of the steps.
         checkpoint_seconds: between two checkpoints.
         watch: gets each new row of the history, in every process, and returns further figures for it.
+        events: folder for TensorBoard, which follows the history while it grows.
 
     Returns:
         The history: a row every ``task.steps_per_row`` steps, with means of what the steps returned.
@@ -79,29 +82,32 @@ def train(
         task.load_state_dict(state["task"])
         step, history, sums = state["step"], state["history"], state["sums"]
         log.info("going on from step %d of %d", step, task.total_steps)
-    stop = _Stop()
-    began, began_at = time.time(), step
-    saved = row_began = time.time()
+    followed = Events(events if world.is_first else None, step)
+    pace = _Pace(world, checkpoint_seconds)
+    began = row_began = time.time()
+    began_at = row_began_at = step
     while step < task.total_steps:
         torch.manual_seed(step_seed(seed, step, world.rank))
         for name, value in task.step(step).items():
-            sums[name] = sums.get(name, 0) + value.detach()
+            sums[name] = sums.get(name, 0) + (value.detach() if isinstance(value, torch.Tensor) else value)
         step += 1
         steps = (step - 1) % task.steps_per_row + 1
-        if step % task.steps_per_row == 0 or step == task.total_steps:
+        if steps == task.steps_per_row or step == task.total_steps:
             row = _row(sums, step, steps, world, device)
-            row["images_per_second"] = steps * task.images_per_step / max(time.time() - row_began, 1e-9)
+            rate = (step - row_began_at) / max(time.time() - row_began, 1e-9)
+            row["images_per_second"] = rate * task.images_per_step
             row |= watch(row)
             _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
             history.append(row)
-            sums, row_began = {}, time.time()
-        stopping = stop.asked(step, world)
-        if stopping or (step < task.total_steps and time.time() - saved >= checkpoint_seconds):
+            followed.add(row)
+            sums, row_began, row_began_at = {}, time.time(), step
+        stopping, saving = pace.after(step)
+        if stopping or (saving and step < task.total_steps):
+            # Steps do not wait for the device to look; what has gone wrong since the last row is found here.
+            _refuse_if_not_finite({name: float(value) for name, value in sums.items()}, step, steps)
+            state = task.state_dict()  # in every process: where weights are sharded, it takes all to gather them
             if world.is_first:
-                # Steps do not wait for the device to look; what has gone wrong since the last row is found here.
-                _refuse_if_not_finite({name: float(value) for name, value in sums.items()}, step, steps)
-                folder.save({"task": task.state_dict(), "step": step, "history": history, "sums": sums})
-            saved = time.time()
+                folder.save({"task": state, "step": step, "history": history, "sums": sums})
         if stopping:
             sys.exit(f"stopped by a signal after step {step}: run the same command to go on")
     return history
@@ -142,25 +148,33 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
 
 
-class _Stop:
-    """Remembers a signal that asks for an end."""
+class _Pace:
+    """When to save and when to stop: the same answer in all processes."""
 
-    def __init__(self) -> None:
-        self._wanted = False
+    def __init__(self, world: World, checkpoint_seconds: float):
+        self._world, self._seconds = world, checkpoint_seconds
+        self._saved, self._stop = time.time(), False
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._note)
 
-    def asked(self, step: int, world: World) -> bool:
-        """Whether to end after this step: the same answer in all processes, which agree every ten steps."""
-        return (world.size == 1 or step % 10 == 0) and world.any(self._wanted)
+    def after(self, step: int) -> tuple[bool, bool]:
+        """Whether to stop and whether to save after this step. Several processes agree on it every ten steps."""
+        if self._world.size > 1 and step % 10:
+            return False, False
+        now = time.time()
+        stop, save = self._world.any(self._stop, now - self._saved >= self._seconds)
+        if save:
+            self._saved = now
+        return stop, save
 
     def _note(self, number: int, frame: object) -> None:
-        self._wanted = True
+        self._stop = True
 
 
 def _row(sums: dict[str, torch.Tensor], step: int, steps: int, world: World, device: torch.device) -> dict[str, float]:
     names = sorted(sums)
-    means = world.mean(torch.stack([sums[name].to(device).float() for name in names]) / steps).tolist()
+    totals = torch.stack([torch.as_tensor(sums[name], dtype=torch.float32, device=device) for name in names])
+    means = world.mean(totals / steps).tolist()
     figures = dict(zip(names, means))
     _refuse_if_not_finite(figures, step, steps)
     return {"step": step, **figures}
