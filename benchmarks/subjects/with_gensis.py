@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from worker import JPEG_QUALITY, Slide, serve
+from slides import JPEG_QUALITY, Slide, serve_tiling
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 
@@ -42,4 +42,4 @@ def tile(slides: list[Slide], folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    serve(tile)
+    serve_tiling(tile)

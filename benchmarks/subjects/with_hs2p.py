@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 from hs2p import DEFAULT_MASK_SAMPLING, SegmentationConfig, SlideSpec, TilingConfig, tile_slides
-from worker import Slide, serve
+from slides import Slide, serve_tiling
 
 # Its tissue is smaller than ours: at 0.5, which is our threshold, it keeps 17 % fewer tiles; so it keeps 7 % fewer.
 MINIMUM_TISSUE = 0.4
@@ -36,4 +36,4 @@ def tile(slides: list[Slide], folder: Path, backend: str = "auto") -> int:
 cv2.setNumThreads(1)
 
 if __name__ == "__main__":
-    serve(tile)
+    serve_tiling(tile)

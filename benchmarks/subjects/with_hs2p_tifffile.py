@@ -2,8 +2,8 @@
 
 from functools import partial
 
+from slides import serve_tiling
 from with_hs2p import tile
-from worker import serve
 
 if __name__ == "__main__":
-    serve(partial(tile, backend="tifffile"))
+    serve_tiling(partial(tile, backend="tifffile"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from openslide import OpenSlide
 from PIL import Image
-from worker import Slide, serve
+from slides import Slide, serve_tiling
 
 
 def images(slide: Slide) -> Iterator[Image.Image]:
@@ -26,4 +26,4 @@ def tile(slides: list[Slide], folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    serve(tile)
+    serve_tiling(tile)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from slides import JPEG_QUALITY, Slide, serve_tiling
 from with_openslide import images
-from worker import JPEG_QUALITY, Slide, serve
 
 
 def tile(slides: list[Slide], folder: Path) -> int:
@@ -18,4 +18,4 @@ def tile(slides: list[Slide], folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    serve(tile)
+    serve_tiling(tile)

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import torch
 from PIL import Image
+from slides import JPEG_QUALITY, Slide, serve_tiling
 from tiatoolbox.tools.patchextraction import SlidingWindowPatchExtractor
 from tiatoolbox.wsicore.wsireader import OpenSlideWSIReader
-from worker import JPEG_QUALITY, Slide, serve
 
 
 def tile(slides: list[Slide], folder: Path) -> int:
@@ -38,4 +38,4 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
 if __name__ == "__main__":
-    serve(tile)
+    serve_tiling(tile)

@@ -1,8 +1,8 @@
-"""The process of a subject: it tiles its share of the slides each time it is told to.
+"""The process of a subject: it does its share of a case each time it is told to.
 
-Orders come as lines of JSON, and each is answered with one. The first names the slides, and is answered when imports
-and a first slide are done; the others ask for one timed repeat. Nothing but Python is needed, for peers live in an
-environment of their own.
+Orders come as lines of JSON, and each is answered with one. The first says what the work is, and is answered when
+imports and a warm-up are done; the others ask for one timed repeat. Nothing but Python is needed, for peers live in
+an environment of their own.
 """
 
 import json
@@ -10,55 +10,45 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-JPEG_QUALITY = 90
-
-
-@dataclass(frozen=True)
-class Slide:
-    """One slide, and the grid that this pipeline lays on it."""
-
-    path: str
-    mpp: float
-    """um/px at full resolution."""
-    target_mpp: float
-    tile_px: int
-    level: int
-    """Level that tiles are read from."""
-    width: float
-    """Of a tile, in px of that level: `tile_px`, unless tiles are resampled."""
-    height: float
-    coords: list[list[int]]
-    """x and y of the tiles in level-0 px, row by row."""
+Work = Callable[[Path], int]
+"""One repeat: it writes what it has to write in an empty folder, and returns the number of images."""
 
 
-def serve(tile: Callable[[list[Slide], Path], int]) -> None:
+def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
     """Take orders until the pipe is closed.
 
     Args:
-        tile: cuts slides, writes what it has to write in an empty folder, and returns the number of tiles.
+        prepare: gets the first order, whose `folder` is empty; returns the work, once done or warmed up in part.
     """
     # Libraries print what they like: it must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    slides: list[Slide] = []
+    work, images = None, 0
     for line in sys.stdin:
         order = json.loads(line)
         folder = Path(order["folder"])
         folder.mkdir()
-        warm_up = not slides
-        slides = slides or [Slide(**slide) for slide in order["slides"]]
-        started, cpu_started = time.perf_counter(), time.process_time()
-        tiles = tile(slides[:1] if warm_up else slides, folder)
+        started, cpu_started = time.perf_counter(), cpu_seconds()
+        if work is None:
+            work = prepare(order)
+        else:
+            images = work(folder)
         answer = {
-            "tiles": tiles,
+            "n": images,
             "seconds": time.perf_counter() - started,
-            "cpu_seconds": time.process_time() - cpu_started,
+            "cpu_seconds": cpu_seconds() - cpu_started,
             "peak_mb": peak_mb(),
         }
         print(json.dumps(answer), file=answers)
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, and of its children as far as they have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def peak_mb() -> float:

@@ -1,0 +1,77 @@
+"""Images for the cases: tiles of real slides, packed sets of natural images, or drawn tissue where these are absent."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from side_by_side import DATA, ROOT, SUBJECTS
+
+sys.path[:0] = [str(SUBJECTS), str(ROOT / "workflow" / "scripts")]
+
+from with_gensis import tile_one  # noqa: E402
+
+import import_images  # noqa: E402
+from gensis.images.index import write_index  # noqa: E402
+from gensis.slides.drawing import draw_slide, write_pyramid  # noqa: E402
+
+NATURAL = {"cifar10": "natural/cifar10/cifar10_jpeg.h5", "imagenette96": "natural/imagenette96/imagenette96_jpeg.h5"}
+DRAWN_PX = 4096
+MPP = 0.5
+
+
+def make_images(source: str, side_px: int, count: int, folder: Path) -> Path:
+    """Make stores of about ``count`` images and list them.
+
+    Args:
+        source: `slides`, or a name in NATURAL.
+        side_px: of the images; natural ones have it.
+        count: images; of slides, enough whole slides to reach it.
+        folder: to make.
+
+    Returns:
+        The list, `train.tsv` beside the stores.
+    """
+    folder.mkdir()
+    slides = sorted((DATA / "histology").glob("lymphoma/*.tiff"))
+    if source in NATURAL and (DATA / NATURAL[source]).exists():
+        units = [_import(DATA / NATURAL[source], count, folder)]
+    elif source == "slides" and slides:
+        units = _tile(slides, side_px, count, folder)
+    else:
+        print(f"no {source} at {DATA}: drawn tissue in its place; GENSIS_DATA names the folder", file=sys.stderr)
+        drawn = []
+        while not drawn or sum(unit[1] for unit in units) < count:
+            drawn.append(folder / f"{len(drawn)}.tiff")
+            side = min(DRAWN_PX, 16 * side_px)
+            write_pyramid(drawn[-1], draw_slide("glandular", side, side, len(drawn)), MPP)
+            units = _tile(drawn, side_px, count, folder)
+    write_index(folder / "train.tsv", units)
+    return folder / "train.tsv"
+
+
+def _tile(slides: list[Path], side_px: int, count: int, folder: Path) -> list[tuple[str, int, str]]:
+    units: list[tuple[str, int, str]] = []
+    for number, slide in enumerate(slides):
+        if sum(unit[1] for unit in units) < count:
+            outcome = tile_one(slide, None, side_px, MPP, str(number), folder)
+            units.append((str(number), outcome["images"], outcome["content"]))
+    return units
+
+
+def _import(packed: Path, count: int, folder: Path) -> tuple[str, int, str]:
+    unit = "train-0000"
+    outcome = folder / f"{unit}.json"
+    import_images.main(
+        argparse.Namespace(
+            config={"kind": "hdf5", "path": str(packed), "max_images": {"train": count}},
+            unit=unit,
+            sheet=None,
+            store=folder / f"{unit}.h5",
+            outcome=outcome,
+            started=time.time(),
+        )
+    )
+    values = json.loads(outcome.read_text())
+    return unit, values["images"], values["content"]

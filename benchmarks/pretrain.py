@@ -1,0 +1,100 @@
+"""How fast this pipeline pre-trains, beside other libraries and the original recipe, in one run. See README.md."""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from images import make_images
+from side_by_side import Ended, Round, Subject, left_out, median, report, take_turns, use_cores
+
+from gensis.settings.pretraining import Pretraining
+from gensis.ssl.auto import resolve, view_recipes
+
+CORES = 2
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that is measured."""
+
+    work: str
+    """What the scripts of its subjects begin with."""
+    peers: tuple[str, ...]
+    source: str
+    source_px: int
+    images: int
+    batch: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the pre-training; what matters to peers reaches them as plain numbers."""
+
+
+TWO_VIEWS = {"local_crops": 0, "global_scale": (0.14, 1.0), "blur": (0.0, 0.0, 0.0)}
+CASES = {
+    "views-224": Case("views", ("pil",), "slides", 256, 192, 64, {"preset": "paper"}),
+    "views-32": Case("views", ("pil", "kornia"), "cifar10", 32, 4096, 512, {"image_px": 32, "views": TWO_VIEWS}),
+}
+PROCESSES = {"pil": CORES}
+"""Subjects that are one-threaded run as so many processes, the others as one with so many threads."""
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print a JSON line a subject, then the ratios."""
+    use_cores(CORES)
+    case = CASES[arguments.case]
+    with tempfile.TemporaryDirectory(prefix="pretrain-") as name:
+        folder = Path(name)
+        index = make_images(case.source, case.source_px, arguments.images or case.images, folder / "images")
+        subjects = start(case, order(case, index), arguments.peers, folder)
+        rounds = take_turns(subjects, arguments.repeats)
+    report(arguments.case, rounds, "images/s", {name: further(rounds, name) for name in rounds[0]})
+
+
+def order(case: Case, index: Path) -> dict[str, Any]:
+    """What all subjects of a case are told."""
+    settings = Pretraining.model_validate({"dataset": "none", "batch_size": case.batch} | case.settings)
+    resolved = resolve(
+        settings, case.images, is_transformer=True, patch_px=settings.backbone_args.get("patch_size", 16)
+    )
+    first, second, local = view_recipes(settings.views, settings.image_px, resolved)
+    recipes = [first, second, *[local] * settings.views.local_crops]
+    return IMAGENET | {
+        "index": str(index),
+        "batch": case.batch,
+        "device": "cpu",
+        "recipes": [asdict(recipe) for recipe in recipes],
+    }
+
+
+def start(case: Case, order: dict[str, Any], peers: str | None, folder: Path) -> dict[str, Subject]:
+    """Start all subjects. One that does not work here is left out, and the reason goes to stderr."""
+    subjects = {}
+    for name in ("gensis", *case.peers):
+        processes = PROCESSES.get(name, 1)
+        own = {"processes": processes, "threads": CORES // processes}
+        orders = [order | own | {"number": number} for number in range(processes)]
+        python = sys.executable if name == "gensis" else peers or sys.executable
+        script = f"{case.work}_with_{name.replace('-', '_')}"
+        try:
+            subjects[name] = Subject(script, python, orders, own["threads"], folder / name)
+        except Ended as reason:
+            left_out(name, reason)
+    return subjects
+
+
+def further(rounds: list[Round], name: str) -> dict[str, float]:
+    """The rest of a subject's line."""
+    milliseconds = 1000 * median(rounds, name, "cpu_seconds") / rounds[0][name]["n"]
+    return {"cpu_ms_per_image": round(milliseconds, 3), "peak_mb": round(max(one[name]["peak_mb"] for one in rounds))}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--peers", help="Python of the environment that holds kornia and lightly")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--images", type=int, help="in place of the case's number")
+    main(parser.parse_args())

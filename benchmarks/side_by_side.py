@@ -1,0 +1,140 @@
+"""Subjects that take turns in one run: their processes, and what is printed of them."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SUBJECTS = ROOT / "benchmarks" / "subjects"
+DATA = Path(os.environ.get("GENSIS_DATA", ROOT.parent / "shared" / "data"))
+_THREADS_OF = ("OMP", "OPENBLAS", "MKL", "NUMBA", "OPENCV_FOR")
+
+Round = dict[str, dict[str, float]]
+"""One repeat of all subjects."""
+
+
+def threads_of(number: int) -> dict[str, str]:
+    """Environment that gives each library so many threads."""
+    return {f"{name}_NUM_THREADS": str(number) for name in _THREADS_OF} | {"VIPS_CONCURRENCY": str(number)}
+
+
+def use_cores(number: int) -> None:
+    """Keep this process and its children on so many cores, whatever the machine has."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
+
+
+class Ended(Exception):
+    """A process of a subject ended early."""
+
+
+class Subject:
+    """The processes of one subject. They wait between repeats, so that imports and warm-up are paid once."""
+
+    def __init__(self, script: str, python: str, orders: Sequence[dict[str, Any]], threads: int, folder: Path):
+        """Start a process an order, and wait until all are ready.
+
+        Args:
+            script: file in `subjects`, without its ending.
+            python: the interpreter to run it with.
+            orders: first order of each process.
+            threads: of each process.
+            folder: what the processes write lies in it.
+        """
+        self.folder = folder
+        self.folder.mkdir()
+        self._log = open(self.folder / "log", "w+")  # noqa: SIM115
+        self._processes = [
+            subprocess.Popen(
+                [python, str(SUBJECTS / f"{script}.py")],
+                env=os.environ | threads_of(threads),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                bufsize=1,
+            )
+            for _ in orders
+        ]
+        self._answers([order | {"folder": str(self.folder / f"warm-up-{i}")} for i, order in enumerate(orders)])
+
+    def repeat(self) -> dict[str, float]:
+        """Do the work once: `n` and `cpu_seconds` in all, `seconds` and `peak_mb` of the worse process."""
+        outputs = [self.folder / f"{number}" for number in range(len(self._processes))]
+        answers = self._answers([{"folder": str(output)} for output in outputs])
+        for output in outputs:
+            shutil.rmtree(output)  # before the disk is busy with it while others are timed
+        return {
+            "n": sum(answer["n"] for answer in answers),
+            "seconds": max(answer["seconds"] for answer in answers),
+            "cpu_seconds": sum(answer["cpu_seconds"] for answer in answers),
+            "peak_mb": max(answer["peak_mb"] for answer in answers),
+        }
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.stdin.close()
+            process.wait()
+        self._log.close()
+
+    def _answers(self, orders: list[dict]) -> list[dict]:
+        """Give each process its order and wait for all answers."""
+        try:
+            for process, order in zip(self._processes, orders, strict=True):
+                print(json.dumps(order), file=process.stdin)
+            return [json.loads(process.stdout.readline()) for process in self._processes]
+        except (BrokenPipeError, json.JSONDecodeError):
+            self._log.seek(0)
+            raise Ended((self._log.read().strip().splitlines() or ["no message"])[-1]) from None
+
+
+def left_out(subject: str, reason: object) -> None:
+    """Say that a subject does not take part."""
+    print(f"{subject} is left out: {reason}", file=sys.stderr)
+
+
+def take_turns(subjects: dict[str, Subject], repeats: int) -> list[Round]:
+    """Repeat all subjects, A B C, A B C, and end them."""
+    try:
+        return [{name: subject.repeat() for name, subject in subjects.items()} for _ in range(repeats)]
+    finally:
+        for subject in subjects.values():
+            subject.close()
+
+
+def median(rounds: list[Round], name: str, measured: str) -> float:
+    """Median over the repeats of what was measured of a subject."""
+    return statistics.median(one[name][measured] for one in rounds)
+
+
+def report(case: str, rounds: list[Round], unit: str, further: dict[str, dict[str, Any]]) -> None:
+    """Print a JSON line a subject with medians over the repeats, then the ratios.
+
+    Args:
+        case: name of the case.
+        rounds: what the subjects measured.
+        unit: of the rates.
+        further: subject -> more of its line.
+    """
+    rates = {name: [one[name]["n"] / one[name]["seconds"] for one in rounds] for name in rounds[0]}
+    for name, values in rates.items():
+        line = {
+            "case": case,
+            "subject": name,
+            "n": int(rounds[0][name]["n"]),
+            "seconds": round(median(rounds, name, "seconds"), 3),
+            "rate": round(statistics.median(values), 1),
+            "unit": unit,
+            "rates": [round(value, 1) for value in values],
+        }
+        print(json.dumps(line | further[name]))
+    for name in list(rates)[1:]:
+        # The median of the repeats' own ratios, for machines drift.
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["gensis"], rates[name], strict=True))
+        print(f"ratio {case} gensis/{name} {ratio:.2f}")
