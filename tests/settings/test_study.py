@@ -6,6 +6,7 @@ import pytest
 from gensis.errors import UserError
 from gensis.settings import load_study, stage_json
 from gensis.settings.base import Settings, added, canonical_json
+from gensis.settings.encoders import weight_files
 
 STUDY = {
     "run": "study",
@@ -61,6 +62,15 @@ def changed(path: str, value: object) -> dict:
         ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
         ("banks/default", None, "banks.default must hold keys"),
         ("retraining", {"gen-dino": "default"}, "retraining.gen-dino must hold keys"),
+        ("pretraining", None, "pretraining is missing: add it, or leave out retraining"),
+        ("pretraining/init", "mine", "pretraining.init: 'mine' is not one of none defined"),
+        ("pretraining/init", "dino", "pretraining.init: 'dino' is not one of none defined"),
+        ("retraining/gen-dino/init", "gen-dino", "'gen-dino' is not one of dino"),
+        ("encoders", {"dino": {"timm": "vit_small_patch16_224.dino"}}, "encoders.dino: dino, random, pixels are"),
+        ("encoders", {"gen-dino": {"path": "there"}}, "encoders.gen-dino: retraining has the same name"),
+        ("encoders", {"mine": {}}, "encoders.mine = {}: it names no weights: give `timm`, or the `path`"),
+        ("encoders", {"mine": {"timm": "vit_gigantic.dino"}}, "encoders.mine.timm: timm has no model 'vit_gigantic'"),
+        ("encoders", {"mine": "there"}, "encoders.mine must hold keys"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(path, value, said):
@@ -105,6 +115,8 @@ def test_swapped_values_change_the_stage():
         ("pretraining/epochs", 3, {"encoders/dino", "encoders/gen-dino"}),
         ("retraining/gen-dino/disentangle_weight", 0, {"encoders/gen-dino"}),
         ("embedding/units_per_part", 3, set()),
+        ("encoders", {"mine": {"path": "there"}}, set()),
+        ("retraining/gen-dino/init", "dino", {"encoders/gen-dino"}),
     ],
 )
 def test_a_changed_key_changes_just_its_stages(path, value, stages):
@@ -112,6 +124,30 @@ def test_a_changed_key_changes_just_its_stages(path, value, stages):
     names += ["banks/default", "evaluation"]
     before, after = load_study(STUDY), load_study(changed(path, value))
     assert {name for name in names if stage_json(before, name) != stage_json(after, name)} == stages
+
+
+def test_without_pretraining_there_are_all_data_sets_and_outside_encoders():
+    study = load_study({"run": "a", "datasets": STUDY["datasets"], "encoders": {"mine": {"path": "there"}}})
+    assert study.pretraining is None
+    assert study.used_datasets == ["tiles"]
+    assert stage_json(study, "encoders/mine") == '{"path":"there","timm":null}'
+
+
+def test_a_bank_and_a_start_may_name_an_outside_encoder():
+    values = changed("encoders", {"mine": {"timm": "hf-hub:owner/model"}})
+    values["pretraining"]["init"] = "mine"
+    values["banks"]["default"] = {"encoder": "mine"}
+    study = load_study(values, frozenset({"vit_small_patch16_224"}))
+    assert study.retraining["gen-dino"].init == "mine"
+
+
+def test_weights_of_a_folder_lie_beside_its_config(tmp_path):
+    with pytest.raises(UserError, match=r"holds no encoder \(config.json and model.safetensors or"):
+        weight_files(tmp_path)
+    for name in ("pytorch_model.bin", "config.json"):
+        (tmp_path / name).touch()
+    assert weight_files(tmp_path) == [tmp_path / "config.json", tmp_path / "pytorch_model.bin"]
+    assert weight_files(tmp_path / "config.json") == [tmp_path / "config.json"]
 
 
 def test_a_field_added_later_stays_out_of_the_json_at_its_neutral_value():

@@ -23,7 +23,7 @@ class Bank(Settings):
     """Images painted once, before retraining, from the embeddings of one encoder."""
 
     encoder: Name = "dino"
-    """Encoder whose embeddings condition: `dino`, or a retrained one for a second round."""
+    """Encoder whose embeddings condition: `dino`, a retrained one for a second round, or one of `encoders`."""
     variants: Annotated[int, Field(ge=0)] = 1
     """Generative images a source."""
     guidance: Annotated[float, Field(ge=0)] = 2.0

@@ -49,6 +49,8 @@ class Pretraining(Settings):
     """Any timm model name, or `resnet18_cifar` and its like for images of about 32 px (config/backbones.txt)."""
     backbone_args: dict[str, Any] = {}
     """Further arguments of the timm model, such as `patch_size: 4`."""
+    init: Name | None = added(neutral=None)
+    """Encoder whose weights the backbone starts from: a name in `encoders`, for retraining also `dino`. Empty: none."""
     image_px: PositiveInt = 224
     """Side of a global view."""
     epochs: PositiveInt = 100
@@ -66,8 +68,8 @@ class Pretraining(Settings):
     """Final temperature. `auto` by images: 0.02 up to 20,000, 0.04 (the original's) from 1.3 million."""
     teacher_temperature_start: PositiveFloat | Literal["auto"] = "auto"
     """Temperature at the start of its linear warm-up. `auto`: as teacher_temperature."""
-    teacher_temperature_warmup: Fraction = 0.3
-    """Part of training over which the teacher's temperature warms up."""
+    teacher_temperature_warmup: Fraction | Literal["auto"] = "auto"
+    """Part of training over which the teacher's temperature warms up. `auto`: 37,500 steps, at most 0.3."""
     centre_momentum: Fraction = 0.9
     teacher_momentum: Fraction | Literal["auto"] = "auto"
     """EMA momentum at the start, cosine to 1. `auto` by images: 0.99 up to 20,000, 0.996 from 1.3 million."""
@@ -75,8 +77,8 @@ class Pretraining(Settings):
     learning_rate: PositiveFloat = 0.0005
     """At batch 256; scaled linearly with the batch size."""
     minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
-    warmup: Fraction = 0.1
-    """Part of training over which the learning rate warms up linearly."""
+    warmup: Fraction | Literal["auto"] = "auto"
+    """Part of training over which the learning rate warms up linearly. `auto`: 12,500 steps, at most 0.1."""
     weight_decay: tuple[float, float] = (0.04, 0.4)
     """Start and end of the cosine schedule; biases and norms are exempt."""
     clip_gradient: PositiveFloat | None = 3.0

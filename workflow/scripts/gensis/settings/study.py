@@ -1,5 +1,6 @@
 """A whole study: all sections of one configuration file, and how they fit together."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,11 @@ from gensis.errors import UserError
 from gensis.settings import base
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.settings.bank import Bank
-from gensis.settings.base import Name, Settings, canonical_json
+from gensis.settings.base import Name, Settings, added, canonical_json
 from gensis.settings.datasets import Dataset
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
+from gensis.settings.encoders import OutsideEncoder
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
@@ -32,7 +34,10 @@ class Study(Settings):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     """Everything after the images exists once a seed."""
     datasets: dict[Name, Dataset]
-    pretraining: Pretraining
+    pretraining: Pretraining | None = None
+    """Without it the targets `images`, `features` and, of outside encoders, `evaluation` can be made."""
+    encoders: dict[Name, OutsideEncoder] = added(neutral={})
+    """Encoders trained elsewhere: embedded and measured as ours are, and marked as outside weights."""
     embedding: Embedding = Embedding()
     autoencoder: base.Path = "auto"
     """`auto` (none up to 64 px, else train), `none`, `train`, or the folder of a diffusers AutoencoderKL."""
@@ -46,7 +51,11 @@ class Study(Settings):
     @model_validator(mode="before")
     @classmethod
     def _retraining_overrides_pretraining(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not isinstance(values.get("pretraining"), dict):
+        if not isinstance(values, dict) or not isinstance(values.get("pretraining") or {}, dict):
+            return values
+        if not values.get("pretraining"):
+            if section := next((name for name in ("retraining", "banks") if values.get(name)), None):
+                raise ValueError(f"pretraining is missing: add it, or leave out {section}")
             return values
         arms = values.get("retraining") or {}
         if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
@@ -55,21 +64,32 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Study":
-        _known("pretraining.dataset", self.pretraining.dataset, self.datasets)
         for name in self.evaluation.datasets:
             _known("evaluation.datasets", name, self.datasets)
-        for name, arm in self.retraining.items():
-            if name in RESERVED:
-                raise ValueError(f"retraining.{name}: the names {', '.join(RESERVED)} are reserved: choose another")
-            _known(f"retraining.{name}.bank", arm.bank, self.banks)
-            _known(f"retraining.{name}.dataset", arm.dataset, {self.pretraining.dataset: None})
-        for name, bank in self.banks.items():
-            _known(f"banks.{name}.encoder", bank.encoder, {"dino": None, **self.retraining})
-            self._refuse_cycle(name)
+        for section, names in (("retraining", self.retraining), ("encoders", self.encoders)):
+            if reserved := [name for name in names if name in RESERVED]:
+                raise ValueError(f"{section}.{reserved[0]}: {', '.join(RESERVED)} are reserved: choose another name")
+        if both := [name for name in self.encoders if name in self.retraining]:
+            raise ValueError(f"encoders.{both[0]}: retraining has the same name: choose another")
+        if self.pretraining:
+            self._names_of_trainings_exist(self.pretraining)
         return self
+
+    def _names_of_trainings_exist(self, pretraining: Pretraining) -> None:
+        _known("pretraining.dataset", pretraining.dataset, self.datasets)
+        _known_start("pretraining", pretraining, list(self.encoders))
+        for name, arm in self.retraining.items():
+            _known(f"retraining.{name}.bank", arm.bank, self.banks)
+            _known(f"retraining.{name}.dataset", arm.dataset, [pretraining.dataset])
+            _known_start(f"retraining.{name}", arm, ["dino", *self.encoders])
+        for name, bank in self.banks.items():
+            _known(f"banks.{name}.encoder", bank.encoder, ["dino", *self.retraining, *self.encoders])
+            self._refuse_cycle(name)
 
     @model_validator(mode="after")
     def _painter_fits_encoder(self) -> "Study":
+        if self.pretraining is None:
+            return self
         if 2 * self.diffusion_px < self.pretraining.image_px:
             raise ValueError(
                 f"diffusion.image_px {self.diffusion_px} is below half of pretraining.image_px "
@@ -87,11 +107,18 @@ class Study(Settings):
 
     def _refuse_cycle(self, bank: str) -> None:
         seen = [bank]
-        while (encoder := self.banks[bank].encoder) != "dino":
+        while (encoder := self.banks[bank].encoder) in self.retraining:
             bank = self.retraining[encoder].bank
             if bank in seen:
                 raise ValueError(f"banks.{bank}.encoder: {encoder} is itself trained on that bank: break the cycle")
             seen.append(bank)
+
+    @property
+    def used_datasets(self) -> list[str]:
+        """Data sets that are made: those that something names, or all where nothing is trained."""
+        if self.pretraining is None:
+            return list(self.datasets)
+        return list(dict.fromkeys([self.pretraining.dataset, *self.evaluation.datasets]))
 
     @property
     def diffusion_px(self) -> int:
@@ -110,9 +137,14 @@ class Study(Settings):
         return self.pretraining if encoder == "dino" else self.retraining[encoder]
 
 
-def _known(where: str, name: str, names: dict[str, Any]) -> None:
+def _known(where: str, name: str, names: Collection[str]) -> None:
     if name not in names:
         raise ValueError(f"{where}: '{name}' is not one of {', '.join(names) or 'none defined'}")
+
+
+def _known_start(section: str, training: Pretraining, names: Collection[str]) -> None:
+    if training.init is not None:
+        _known(f"{section}.init", training.init, names)
 
 
 def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) -> Study:
@@ -130,13 +162,21 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
     except ValidationError as error:
         raise UserError(_first_mistake(error, values)) from None
     if backbones is not None:
-        for section, training in {"pretraining": study.pretraining, **study.retraining}.items():
-            if training.backbone not in backbones:
-                raise UserError(
-                    f"config: {section}.backbone: timm has no model '{training.backbone}': "
-                    "choose one of config/backbones.txt"
-                )
+        for where, name in _timm_names(study).items():
+            if name not in backbones:
+                raise UserError(f"config: {where}: timm has no model '{name}': choose one of config/backbones.txt")
     return study
+
+
+def _timm_names(study: Study) -> dict[str, str]:
+    """The keys that name an architecture of timm's, and which."""
+    ours = {"pretraining": study.pretraining, **study.retraining} if study.pretraining else {}
+    outside = {name: encoder.timm for name, encoder in study.encoders.items() if encoder.timm}
+    return {f"{section}.backbone": training.backbone for section, training in ours.items()} | {
+        f"encoders.{name}.timm": timm.partition(".")[0]
+        for name, timm in outside.items()
+        if not timm.startswith("hf-hub:")
+    }
 
 
 def _first_mistake(error: ValidationError, values: Any) -> str:
@@ -181,7 +221,7 @@ def stage_json(study: Study, stage: str) -> str:
         dataset = study.datasets[name]
         return canonical_json(dataset, without=ABOUT_THE_SHEET if dataset.kind == "slides" else frozenset())
     if section == "encoders":
-        return canonical_json(study.training_settings(name))
+        return canonical_json(study.encoders.get(name) or study.training_settings(name))
     if section == "embedding":
         return canonical_json(study.embedding, without=frozenset({"units_per_part"}))
     if section == "autoencoder":
