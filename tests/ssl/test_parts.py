@@ -82,6 +82,7 @@ def test_at_imagenets_size_auto_is_the_original_recipe():
     resolved = resolve(Pretraining(dataset="d"), 1_281_167, is_transformer=True, patch_px=16)
     assert (resolved.prototypes, resolved.teacher_temperature, resolved.teacher_momentum) == (65_536, 0.04, 0.996)
     assert (resolved.local_px, resolved.global_scale, resolved.blur) == (96, (0.4, 1.0), (1.0, 0.1, 0.5))
+    assert (resolved.warmup, resolved.teacher_temperature_warmup) == (0.1, 0.3)
     assert not resolved.head_batch_norm
     first, second, local = view_recipes(Pretraining(dataset="d").views, 224, resolved)
     assert (first.size_px, second.size_px, local.size_px) == (224, 224, 96)
@@ -94,3 +95,11 @@ def test_what_is_given_is_not_resolved():
     assert (resolved.prototypes, resolved.teacher_momentum, resolved.local_px) == (77, 0.5, 8)
     assert resolved.head_batch_norm
     assert resolved.blur == (0.0, 0.0, 0.0)
+    assert {"prototypes", "teacher_momentum", "views.local_px"}.isdisjoint(resolved.reasons)
+    assert "lightly-train" in resolved.reasons["warmup"]
+
+
+def test_a_long_training_warms_up_no_longer_than_the_original():
+    settings = Pretraining(dataset="d", epochs=20)
+    resolved = resolve(settings, 100_000_000, is_transformer=True, patch_px=16)
+    assert resolved.warmup * 20 * 100_000_000 == pytest.approx(10 * 1_281_167)

@@ -3,12 +3,18 @@
 import logging
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from gensis.augment.views import ViewRecipe
 from gensis.settings.pretraining import Pretraining, Views
 
 log = logging.getLogger(__name__)
 IMAGENET = 1_281_167
+SHARP_PX = 32
+
+
+WARMUP_EPOCHS, WARMUP_LARGEST = 10, 0.1  # epochs of ImageNet: what a network needs does not grow with the data
+HEATING_EPOCHS, HEATING_LARGEST = 30, 0.3
 
 
 @dataclass(frozen=True)
@@ -18,11 +24,15 @@ class Resolved:
     prototypes: int
     teacher_temperature: float
     teacher_temperature_start: float
+    teacher_temperature_warmup: float
     teacher_momentum: float
+    warmup: float
     head_batch_norm: bool
     local_px: int
     global_scale: tuple[float, float]
     blur: tuple[float, float, float]
+    reasons: dict[str, str]
+    """Of each value that was not given: why it is what it is, and who found it."""
 
 
 def resolve(settings: Pretraining, images: int, is_transformer: bool, patch_px: int) -> Resolved:
@@ -34,28 +44,82 @@ def resolve(settings: Pretraining, images: int, is_transformer: bool, patch_px: 
         is_transformer: whether the backbone is one.
         patch_px: the side of its patch; local views are multiples of it.
     """
+    reasons: dict[str, str] = {}
 
-    def given(value: object, automatic: object) -> object:
-        return automatic if value == "auto" else value
+    def given(name: str, value: Any, automatic: Any, reason: str) -> Any:
+        if value != "auto":
+            return value
+        reasons[name] = reason
+        log.info("%s: %s (%s)", name, automatic, reason)
+        return automatic
 
+    log.info("values that %d images decide:", images)
     views = settings.views
-    # A sharper teacher keeps small sets from the uniform collapse (facebookresearch/dino issue 43; lightly-train).
-    temperature = given(settings.teacher_temperature, _between(0.02, 0.04, images))
-    resolved = Resolved(
-        prototypes=given(settings.prototypes, _prototypes(images)),
-        teacher_temperature=temperature,
-        teacher_temperature_start=given(settings.teacher_temperature_start, temperature),
-        # The horizon of the average grows with the run.
-        teacher_momentum=given(settings.teacher_momentum, _between(0.99, 0.996, images)),
-        # A convnet without it learnt 1.6 points less on 10,000 images; transformers follow the original.
-        head_batch_norm=given(settings.head_batch_norm, not is_transformer),
-        local_px=given(views.local_px, _local_px(settings.image_px, patch_px)),
-        global_scale=given(views.global_scale, (0.4, 1.0) if views.local_crops else (0.14, 1.0)),
-        # At 32 px a blur of one pixel already removes what there is to learn; no published CIFAR recipe blurs.
-        blur=given(views.blur, (1.0, 0.1, 0.5) if settings.image_px > 32 else (0.0, 0.0, 0.0)),
+    seen = settings.epochs * images
+    temperature = given(
+        "teacher_temperature",
+        settings.teacher_temperature,
+        _between(0.02, 0.04, images),
+        "a sharper teacher keeps small sets from uniform targets (facebookresearch/dino issue 43; lightly-train)",
     )
-    log.info("%d images; resolved: %s", images, resolved)
-    return resolved
+    return Resolved(
+        prototypes=given(
+            "prototypes",
+            settings.prototypes,
+            _prototypes(images),
+            "65,536 starve on small sets (bounds of lightly-train)",
+        ),
+        teacher_temperature=temperature,
+        teacher_temperature_start=given(
+            "teacher_temperature_start",
+            settings.teacher_temperature_start,
+            temperature,
+            "as teacher_temperature (the authors' default)",
+        ),
+        teacher_temperature_warmup=given(
+            "teacher_temperature_warmup",
+            settings.teacher_temperature_warmup,
+            min(HEATING_LARGEST, HEATING_EPOCHS * IMAGENET / seen),
+            f"{HEATING_EPOCHS} epochs of ImageNet, at most {HEATING_LARGEST} of all steps (the authors; lightly-train)",
+        ),
+        teacher_momentum=given(
+            "teacher_momentum",
+            settings.teacher_momentum,
+            _between(0.99, 0.996, images),
+            "the horizon of the average grows with the run (lightly-train; the authors at the size of ImageNet)",
+        ),
+        warmup=given(
+            "warmup",
+            settings.warmup,
+            min(WARMUP_LARGEST, WARMUP_EPOCHS * IMAGENET / seen),
+            f"{WARMUP_EPOCHS} epochs of ImageNet, at most {WARMUP_LARGEST} of all steps (the authors; lightly-train)",
+        ),
+        head_batch_norm=given(
+            "head_batch_norm",
+            settings.head_batch_norm,
+            not is_transformer,
+            "a convnet without it learnt 1.6 points less from 10,000 images; transformers follow the authors",
+        ),
+        local_px=given(
+            "views.local_px",
+            views.local_px,
+            _local_px(settings.image_px, patch_px),
+            f"96 of 224 (the authors), a multiple of the patch of {patch_px}",
+        ),
+        global_scale=given(
+            "views.global_scale",
+            views.global_scale,
+            (0.4, 1.0) if views.local_crops else (0.14, 1.0),
+            "the authors', with and without local crops",
+        ),
+        blur=given(
+            "views.blur",
+            views.blur,
+            (1.0, 0.1, 0.5) if settings.image_px > SHARP_PX else (0.0, 0.0, 0.0),
+            f"the authors' above {SHARP_PX} px; at that size a blur of one pixel removes what there is to learn",
+        ),
+        reasons=reasons,
+    )
 
 
 def _prototypes(images: int) -> int:

@@ -40,7 +40,7 @@ class Monitor:
 
     def _warn(self, row: dict[str, float]) -> None:
         """Say a collapse once. During the warm-up all images look alike to a network that knows nothing yet."""
-        if row["step"] <= self._pretrainer.settings.warmup * self._pretrainer.total_steps:
+        if row["step"] <= self._pretrainer.resolved.warmup * self._pretrainer.total_steps:
             return
         found = collapse(row["teacher_entropy"], row["teacher_batch_entropy"], self._pretrainer.resolved.prototypes)
         if found and found != self._said:

@@ -161,8 +161,8 @@ class Pretrainer:
     def _rates(self, step: int) -> dict[str, float]:
         settings, resolved, steps = self.settings, self.resolved, self.total_steps
         peak = settings.learning_rate * self.sampler.batch_size / 256
-        warmup = int(settings.warmup * steps)
-        heating = int(settings.teacher_temperature_warmup * steps)
+        warmup = int(resolved.warmup * steps)
+        heating = int(resolved.teacher_temperature_warmup * steps)
         return {
             "learning_rate": warmup_cosine(peak, settings.minimum_learning_rate, step, steps, warmup),
             "weight_decay": cosine(*settings.weight_decay, step, steps),
