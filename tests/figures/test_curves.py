@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.figures.tiny import write_config, write_scores, write_training
 
+from gensis.artifacts.tables import write_table
 from gensis.figures.chart import Axis, Line, line_chart
 from gensis.figures.curves import curves
 from gensis.figures.run import Run
@@ -74,3 +75,18 @@ def test_what_watches_a_training_is_drawn_where_the_history_has_it(tmp_path: Pat
     for name in ("RankMe (dimensions)", "views found (share)", "gradient norm", "images/s"):
         assert f">{name}</text>" in html
     assert html.count("<circle") == 2  # figures of one look only
+
+
+def test_accuracy_while_training_is_drawn_at_the_usual_number_of_neighbours(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_config(run)
+    write_scores(run)
+    write_training(run / "encoders/dino/seed0", ("dino",), [(10, 5.1), (20, 4.2)])
+    write_training(run / "encoders/gen-dino/seed0", ("dino",), [(10, 5.1)])
+    lines = [(step, k, k / 100 + step / 1000, 99) for step in (10, 20, 30) for k in (5, 20, 100)]
+    write_table(run / "evaluation/dino/tissue/seed0/trace.csv", ("step", "k", "accuracy", "n"), lines, delimiter=",")
+    write_table(run / "evaluation/gen-dino/tissue/seed0/trace.csv", ("step", "k", "accuracy", "n"), [], delimiter=",")
+    (chart,) = [part for part in curves(Run(run, tmp_path / "images")).split("<figure") if "k-NN accuracy" in part]
+    assert "20 nearest neighbours" in chart
+    ((first, *_, last),) = polylines(chart)
+    assert first[1] > last[1]

@@ -20,6 +20,10 @@ def pictures():
     return colours.repeat(8, 1).repeat(8, 2)
 
 
+def forget(step, embeddings):
+    pass
+
+
 def trained(tmp_path, pretrainer, name, watch):
     return train(pretrainer, CheckpointFolder(tmp_path, "encoder", name), World(), CPU, 0, 1e9, watch)
 
@@ -37,7 +41,7 @@ def equal_states(one, other):
 )
 def test_watching_changes_no_bit_of_the_weights_buffers_or_draws(make_pretrainer, tmp_path, backbone):
     watched, alone = (make_pretrainer(**backbone) for _ in range(2))
-    history = trained(tmp_path, watched, "watched", Monitor(watched, seed=0, epochs=1))
+    history = trained(tmp_path, watched, "watched", Monitor(watched, seed=0, epochs=1, keep=forget))
     after_watching = torch.rand(1)
     plain = trained(tmp_path, alone, "alone", lambda row: {})
     assert torch.equal(after_watching, torch.rand(1))
@@ -49,18 +53,29 @@ def test_watching_changes_no_bit_of_the_weights_buffers_or_draws(make_pretrainer
 
 def test_it_looks_every_so_many_epochs_and_after_the_last(make_pretrainer, tmp_path):
     pretrainer = make_pretrainer(epochs=5)
-    history = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=2))
+    history = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=2, keep=forget))
     assert ["rankme" in row for row in history] == [False, True, False, True, True]
     assert ["view_retrieval" in row for row in history] == ["rankme" in row for row in history]
+
+
+def test_it_gives_the_embeddings_of_the_whole_images_at_each_look(make_pretrainer, tmp_path):
+    pretrainer, kept = make_pretrainer(epochs=2), {}
+    trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1, keep=kept.__setitem__))
+    assert list(kept) == [pretrainer.steps_per_row, pretrainer.total_steps]
+    pixels = pretrainer.images.batch(torch.arange(32)).float() / 255
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (pretrainer.mean, pretrainer.std))
+    with torch.no_grad():
+        expected = pretrainer.teacher.backbone.eval()((pixels - mean) / std)
+    assert torch.allclose(kept[pretrainer.total_steps], torch.nn.functional.normalize(expected), atol=1e-5)
 
 
 def test_two_looks_at_one_teacher_see_the_same(make_pretrainer):
     pretrainer = make_pretrainer()
     row = {"step": pretrainer.total_steps, "teacher_entropy": 1.0, "teacher_batch_entropy": 2.0}
-    first = Monitor(pretrainer, seed=0, epochs=1)(row)
+    first = Monitor(pretrainer, seed=0, epochs=1, keep=forget)(row)
     torch.manual_seed(5)
-    assert Monitor(pretrainer, seed=0, epochs=1)(row) == first
-    assert Monitor(pretrainer, seed=1, epochs=1)(row) != first
+    assert Monitor(pretrainer, seed=0, epochs=1, keep=forget)(row) == first
+    assert Monitor(pretrainer, seed=1, epochs=1, keep=forget)(row) != first
 
 
 def test_rankme_is_the_number_of_directions_that_are_used_equally():
@@ -130,7 +145,7 @@ def test_training_collapses_without_centring_or_sharpening_and_says_so(
 ):
     pretrainer = make_pretrainer(**LEARNABLE, **settings)
     with caplog.at_level(logging.WARNING):
-        last = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1000))[-1]
+        last = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1000, keep=forget))[-1]
     entropies = np.array([last["teacher_entropy"], last["teacher_batch_entropy"]]) / math.log(16)
     if said:
         assert entropies == pytest.approx(parts_of_ln_k, abs=0.02)
@@ -142,7 +157,7 @@ def test_training_collapses_without_centring_or_sharpening_and_says_so(
 
 def test_a_collapse_is_said_once_while_it_lasts_and_not_during_the_warm_up(make_pretrainer, caplog):
     pretrainer = make_pretrainer(epochs=10, warmup=0.2)
-    monitor = Monitor(pretrainer, seed=0, epochs=1000)
+    monitor = Monitor(pretrainer, seed=0, epochs=1000, keep=forget)
     for epoch in range(1, 10):
         step = epoch * pretrainer.steps_per_row
         monitor({"step": step, "teacher_entropy": 0.0, "teacher_batch_entropy": 0.0 if epoch != 6 else 2.0})

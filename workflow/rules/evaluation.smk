@@ -53,6 +53,31 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         program=program("evaluate_encoder"),
 
 
+rule trace_encoder:
+    input:
+        looks=lambda wildcards: f"{encoder_folder(wildcards.encoder, wildcards.seed)}/looks.h5",
+        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
+        labels=f"{IMAGES}/{TRAINED_ON}/labels.tsv",
+    output:
+        f"{RUN}/evaluation/{{encoder}}/{TRAINED_ON}/seed{{seed}}/trace.csv",
+    log:
+        f"{RUN}/logs/trace_encoder/{{encoder}}-seed{{seed}}.log",
+    wildcard_constraints:
+        encoder=one_of(ENCODERS),
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        config=stage("evaluation"),
+        options="--slides-are-units" if TRAINED_ON in SLIDE_DATASETS else "",
+        program=program("trace_encoder"),
+    shell:
+        "{params.program} --config {params.config:q} {params.options} --threads {threads}"
+        " --looks {input.looks:q} --train {input.train:q} --units {input.units:q} --labels {input.labels:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 rule summarize:
     input:
         evaluations(),

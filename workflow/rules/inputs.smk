@@ -90,6 +90,46 @@ def listed_files(wildcards):
     return digest([[row.path, row.split] for row in UNITS[wildcards.dataset].rows])
 
 
+def needs_pretraining(wildcards):
+    """No file: ends with one line where something is asked for that only a training gives."""
+    if STUDY.pretraining is None:
+        sys.exit("error: config: pretraining is missing: add it, or ask for images, features, embeddings or evaluation")
+    return []
+
+
+def train_table(wildcards):
+    """The images that are learnt from."""
+    return needs_pretraining(wildcards) or f"{IMAGES}/{TRAINED_ON}/train.tsv"
+
+
+def outside_files(wildcards):
+    """Files of an encoder trained elsewhere; a copy with a new date reruns nothing. None if timm downloads it."""
+    path = STUDY.encoders[wildcards.encoder].path
+    return [ancient(str(file)) for file in weight_files(Path(from_here(path)))] if path else []
+
+
+def outside_content(wildcards, input):
+    """What tells weights from others of the same size."""
+    return quick_id(*input)
+
+
+def outside_option(wildcards, output):
+    """Argument that names where the weights are."""
+    path = STUDY.encoders[wildcards.encoder].path
+    return ["--path", from_here(path)] if path else []
+
+
+def initial_encoder(wildcards):
+    """The encoder that a training starts from, if it does."""
+    name = STUDY.training_settings(wildcards.get("encoder", "dino")).init
+    return [f"{encoder_folder(name, wildcards.seed)}/provenance.json"] if name else []
+
+
+def initial_option(wildcards, output):
+    """Argument that names the encoder to start from."""
+    return [word for path in initial_encoder(wildcards) for word in ("--init", os.path.dirname(path))]
+
+
 def embedding_inputs(wildcards):
     """The image stores of a part and, unless it is a baseline, the encoder."""
     units = part_units(wildcards.dataset)[int(wildcards.part)]
@@ -151,9 +191,15 @@ def quality(wildcards):
 def report_inputs(wildcards):
     """Everything that the page shows."""
     histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
+    traces = [
+        f"{RUN}/evaluation/{encoder}/{TRAINED_ON}/seed{seed}/trace.csv"
+        for encoder in ENCODERS
+        for seed in STUDY.seeds
+        if TRAINED_ON in EVALUATED
+    ]
     banks = [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)]
     tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
-    return histories + banks + tables
+    return histories + traces + banks + tables
 
 
 def evaluation_options(wildcards):

@@ -7,6 +7,7 @@ from gensis.figures.markup import figure
 from gensis.figures.run import Run, Training
 
 STEP = "step"
+USUAL_K = 20
 WATCHED = [
     (
         "rankme",
@@ -36,6 +37,7 @@ def curves(run: Run) -> str:
     figures = [
         _losses(trainings["encoder"], colours),
         _entropies(trainings["encoder"], colours),
+        _traces(trainings["encoder"], colours),
         *(
             _figure(line_chart(_lines(trainings["encoder"], colours, column), STEP, label), caption)
             for column, label, caption in WATCHED
@@ -76,6 +78,22 @@ def _entropies(encoders: list[Training], colours: dict[str, int]) -> str:
         line_chart(lines, STEP, "teacher entropy (nats)", _uniform(encoders)),
         "Entropy of the teacher's target for an image; dashed, of the mean target of a batch. The first at ln K means "
         "that the encoder has collapsed to uniform outputs; the second near 0, to one output for all images.",
+    )
+
+
+def _traces(encoders: list[Training], colours: dict[str, int]) -> str:
+    ks = {int(k) for t in encoders for k in t.trace.get("k", [])}
+    if not ks:
+        return ""
+    usual = min(ks, key=lambda k: abs(k - USUAL_K))
+    lines = []
+    for t in filter(lambda t: t.trace.get("k"), encoders):
+        points = [(step, value) for step, k, value in zip(*map(t.trace.get, (STEP, "k", "accuracy"))) if k == usual]
+        lines.append(Line(t.name, *map(list, zip(*points)), colours.get(t.name, 0)))
+    return _figure(
+        line_chart(lines, STEP, "k-NN accuracy"),
+        f"Accuracy of the {usual} nearest neighbours among the watched training images, each voted on by those of "
+        "other slides or groups. Labels came in after training; they decided nothing.",
     )
 
 

@@ -33,6 +33,8 @@ class Training:
     history: dict[str, list[float]]
     """Column -> a value a row, NaN where there is none."""
     provenance: dict[str, Any]
+    trace: dict[str, list[float]]
+    """Of an encoder, where its data set has labels: columns of trace.csv."""
 
     @property
     def steps(self) -> int:
@@ -179,7 +181,9 @@ class Run:
             folder = self.folder / where / f"seed{seed}"
             if (folder / "provenance.json").exists():
                 history = _read_history(folder / "history.csv")
-                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"))
+                measured = self.folder / "evaluation" / name / self.study.pretraining.dataset / f"seed{seed}"
+                trace = _read_history(measured / "trace.csv") if stage == "encoder" else {}
+                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"), trace)
 
 
 def _required(path: Path) -> str:

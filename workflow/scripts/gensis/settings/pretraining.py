@@ -56,6 +56,8 @@ class Pretraining(Settings):
     epochs: PositiveInt = 100
     batch_size: Annotated[int, Field(ge=2)] = 512
     """Images a step over all devices."""
+    accumulate: PositiveInt = added(neutral=1)
+    """Parts of a batch that are passed through the networks one after the other, so that large batches fit."""
     views: Views = Views()
     prototypes: PositiveInt | Literal["auto"] = "auto"
     """Outputs K of the head. `auto` by images: 1024 up to 20,000; 65,536 above 500,000."""
@@ -69,7 +71,7 @@ class Pretraining(Settings):
     teacher_temperature_start: PositiveFloat | Literal["auto"] = "auto"
     """Temperature at the start of its linear warm-up. `auto`: as teacher_temperature."""
     teacher_temperature_warmup: Fraction | Literal["auto"] = "auto"
-    """Part of training over which the teacher's temperature warms up. `auto`: 0.3, or what 30 epochs of ImageNet are."""
+    """Part of training over which the teacher's temperature warms up. `auto`: 0.3, at most 30 epochs of ImageNet."""
     centre_momentum: Fraction = 0.9
     teacher_momentum: Fraction | Literal["auto"] = "auto"
     """EMA momentum at the start, cosine to 1. `auto` by images: 0.99 up to 20,000, 0.996 from 1.3 million."""
@@ -78,7 +80,7 @@ class Pretraining(Settings):
     """At batch 256; scaled linearly with the batch size."""
     minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
     warmup: Fraction | Literal["auto"] = "auto"
-    """Part of training over which the learning rate warms up linearly. `auto`: 0.1, or what 10 epochs of ImageNet are."""
+    """Part of training over which the learning rate warms up linearly. `auto`: 0.1, at most 10 epochs of ImageNet."""
     weight_decay: tuple[float, float] = (0.04, 0.4)
     """Start and end of the cosine schedule; biases and norms are exempt."""
     clip_gradient: PositiveFloat | None = 3.0

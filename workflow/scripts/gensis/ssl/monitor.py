@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
@@ -21,11 +22,18 @@ class Monitor:
     two views every time, so that only the teacher changes from one look to the next.
     """
 
-    def __init__(self, pretrainer: Pretrainer, seed: int, epochs: int):
-        """Look at the embeddings every so many ``epochs`` and after the last, at the entropies after each."""
-        self._pretrainer, self._seed, self._epochs = pretrainer, seed, epochs
+    def __init__(self, pretrainer: Pretrainer, seed: int, epochs: int, keep: Callable[[int, torch.Tensor], None]):
+        """Look at the embeddings every so many ``epochs`` and after the last, at the entropies after each.
+
+        Args:
+            pretrainer: whose teacher is watched.
+            seed: chooses the images and their views.
+            epochs: between two looks.
+            keep: gets the step and the embeddings of the whole images, float32 (n, D) of length 1, at each look.
+        """
+        self._pretrainer, self._seed, self._epochs, self._keep = pretrainer, seed, epochs, keep
         generator = torch.Generator().manual_seed(seed)
-        self._rows = torch.randperm(len(pretrainer.images), generator=generator)[:_IMAGES].sort().values
+        self.rows = torch.randperm(len(pretrainer.images), generator=generator)[:_IMAGES].sort().values
         self._said = ""
 
     def __call__(self, row: dict[str, float]) -> dict[str, float]:
@@ -35,7 +43,8 @@ class Monitor:
         epoch = step // pretrainer.steps_per_row
         if epoch % self._epochs and step < pretrainer.total_steps:
             return {}
-        first, second = self._embeddings()
+        whole, first, second = self._embeddings()
+        self._keep(step, F.normalize(whole, dim=1))
         return {"rankme": rankme(first), "view_retrieval": view_retrieval(first, second)}
 
     def _warn(self, row: dict[str, float]) -> None:
@@ -48,11 +57,11 @@ class Monitor:
         self._said = found
 
     def _embeddings(self) -> torch.Tensor:
-        """Of the two views of the watched images: float32 (2, n, D). Torch's generators are left as they were."""
+        """Of the watched images and of two views of each: float32 (3, n, D). Torch's generators stay as they were."""
         device = self._pretrainer.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self._seed)
-            batches = [self._pretrainer.embed_views(rows) for rows in self._rows.split(_BATCH)]
+            batches = [self._pretrainer.embed(rows) for rows in self.rows.split(_BATCH)]
         return torch.cat(batches, 1)
 
 

@@ -1,0 +1,55 @@
+"""Looks: embeddings of the same few training images at several steps of a training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from gensis.artifacts.files import written_atomically
+from gensis.errors import UserError
+
+FORMAT = "gensis-looks/1"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """L looks at n images."""
+
+    rows: np.ndarray
+    """int64 (n,): rows of the train split."""
+    steps: np.ndarray
+    """int64 (L,), ascending."""
+    features: np.ndarray
+    """float16 (L, n, D), each of length 1."""
+
+
+def add_look(folder: Path, step: int, features: np.ndarray) -> None:
+    """Keep one look, (n, D), until the training ends: it outlives a killed job, and the same step replaces it."""
+    with written_atomically(folder / f"{step:09d}.npy") as temporary, open(temporary, "wb") as stream:
+        np.save(stream, features.astype(np.float16))
+
+
+def write_looks(path: Path, rows: np.ndarray, folder: Path) -> None:
+    """Write all looks that `add_look` kept in ``folder`` as one file."""
+    kept = sorted(folder.glob("*.npy"))
+    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+        file["rows"] = rows.astype(np.int64)
+        file["steps"] = np.array([int(look.stem) for look in kept], np.int64)
+        file["features"] = np.stack([np.load(look) for look in kept])
+        file.attrs["format"] = FORMAT
+
+
+def read_looks(path: Path) -> Looks:
+    """Read what `write_looks` wrote.
+
+    Raises:
+        UserError: the file is missing or is none.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["format"] != FORMAT:
+                raise KeyError
+            return Looks(file["rows"][:], file["steps"][:], file["features"][:])
+    except (OSError, KeyError):
+        raise UserError(f"{path} holds no looks ({FORMAT}): delete its folder and run again") from None
