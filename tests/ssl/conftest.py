@@ -7,6 +7,7 @@ from gensis.images.index import read_index, write_index
 from gensis.images.reading import open_images
 from gensis.images.store import write_store
 from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.settings.runtime import Runtime
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
@@ -50,9 +51,9 @@ def write_bank(folder, pictures, sources, partners, alphas, kind):
 
 @pytest.fixture
 def make_pretrainer(images):
-    def make(seed=0, generative=None, interpolated=None, **settings):
-        has_bank = generative is not None or interpolated is not None
+    def make(seed=0, generative=None, interpolated=None, runtime=Runtime(), **settings):
+        has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
         model = Retraining(bank="b", **(TINY | settings)) if has_bank else Pretraining(**(TINY | settings))
-        return Pretrainer(model, images, CPU, World(), seed, generative, interpolated)
+        return Pretrainer(model, images, CPU, World(), seed, generative, interpolated, runtime)
 
     return make

@@ -9,7 +9,6 @@ from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.head import DINOHead
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
-from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
 from gensis.ssl.teacher import update_teacher
 from gensis.training.sampler import Sampler
 
@@ -37,17 +36,6 @@ def test_the_teacher_is_an_exponential_moving_average_of_parameters_and_keeps_it
     assert teacher[1].running_mean.abs().max() == 0
 
 
-def test_schedules_meet_their_ends():
-    assert cosine(0.996, 1.0, 0, 100) == pytest.approx(0.996)
-    assert cosine(0.996, 1.0, 99, 100) == pytest.approx(1.0)
-    assert warmup_cosine(1.0, 0.0, 9, 100, 10) == pytest.approx(1.0)
-    assert warmup_cosine(1.0, 0.0, 4, 100, 10) == pytest.approx(0.5)
-    assert warmup_cosine(1.0, 0.1, 99, 100, 10) == pytest.approx(0.1)
-    assert warmup_cosine(1.0, 0.0, 0, 100, 0) == pytest.approx(1.0)
-    assert linear_warmup(0.02, 0.04, 5, 10) == pytest.approx(0.03)
-    assert linear_warmup(0.02, 0.04, 0, 0) == pytest.approx(0.04)
-
-
 def test_an_epoch_shows_each_image_once_and_the_processes_share_it():
     one = Sampler(100, 20, seed=3)
     seen = torch.cat([one.rows(step) for step in range(one.steps_per_epoch)])
@@ -69,6 +57,15 @@ def test_clipping_scales_each_parameter_by_itself_as_the_original_does():
     torch.testing.assert_close(parameters[0].grad, torch.tensor([0.6, 0.8, 0.0]), atol=1e-5, rtol=0)
     torch.testing.assert_close(parameters[1].grad, torch.tensor([0.3, 0.4]), atol=1e-5, rtol=0)
     assert norm.item() == pytest.approx(math.hypot(5, 0.5))
+
+
+def test_prototypes_begin_as_a_linear_layer_does():
+    torch.manual_seed(0)
+    head = DINOHead(6, prototypes=500, hidden=8, bottleneck=64, batch_norm=False)
+    linear = nn.Linear(64, 500, bias=False)
+    ours, theirs = head.prototypes.detach(), linear.weight.detach()
+    assert ours.abs().max() <= 1 / 8
+    torch.testing.assert_close(ours.std(), theirs.std(), rtol=0.02, atol=0)
 
 
 def test_biases_and_norms_are_exempt_from_weight_decay():

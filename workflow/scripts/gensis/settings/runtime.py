@@ -18,5 +18,7 @@ class Runtime(Settings):
     """The last checkpoints that stay while a training runs: if the disk spoils one, the one before it serves."""
     monitor_epochs: PositiveInt = 5
     """Epochs between two looks at the teacher's embeddings in pre-training (RankMe and view retrieval)."""
+    compile: bool = False
+    """Let torch compile the networks in pre-training: minutes at the start, faster steps on a card."""
     micro_batch: PositiveInt = 256
     """Images a forward pass in embedding and painting."""

@@ -25,14 +25,12 @@ def dino_loss(targets: torch.Tensor, student_logits: list[torch.Tensor], tempera
     Returns:
         The mean over the T * V - T pairs and over the batch.
     """
-    logarithms = [F.log_softmax(logits.float() / temperature, dim=-1) for logits in student_logits]
-    pairs = [
-        -(target * logarithm).sum(-1).mean()
-        for first, target in enumerate(targets)
-        for second, logarithm in enumerate(logarithms)
-        if first != second
-    ]
-    return torch.stack(pairs).mean()
+    # The loss is linear in the targets: each view meets the sum of those that it is paired with once.
+    of_all, losses = targets.sum(0), []
+    for number, logits in enumerate(student_logits):
+        paired = of_all - targets[number] if number < len(targets) else of_all
+        losses.append(cross_entropy(paired, logits, temperature))
+    return torch.stack(losses).sum() / (len(targets) * (len(student_logits) - 1))
 
 
 def updated_centre(centre: torch.Tensor, batch_mean: torch.Tensor, momentum: float) -> torch.Tensor:

@@ -19,7 +19,9 @@ class DINOHead(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         # The direction part of a weight-normed layer whose gain is fixed at 1 (`norm_last_layer` of the original).
-        self.prototypes = nn.Parameter(nn.init.trunc_normal_(torch.empty(prototypes, bottleneck), std=0.02))
+        # It begins as a linear layer does: the shorter a direction, the more a step of equal length turns it.
+        bound = bottleneck**-0.5
+        self.prototypes = nn.Parameter(torch.empty(prototypes, bottleneck).uniform_(-bound, bound))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) of features (B, D)."""

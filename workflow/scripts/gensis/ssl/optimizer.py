@@ -12,8 +12,8 @@ def make_optimizer(model: nn.Module, settings: Pretraining) -> torch.optim.Optim
     exempt = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=next(model.parameters()).is_cuda)
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9, fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, learning_rate: float, weight_decay: float) -> None:

@@ -1,21 +1,20 @@
-"""Schedules over training: pure functions of the step."""
+"""Schedules over training, as the original has them: pure functions of the step (facebookresearch/dino, utils.py)."""
 
 import math
 
 
 def cosine(start: float, end: float, step: int, steps: int) -> float:
-    """From ``start`` at step 0 along half a cosine to ``end`` at step ``steps - 1``."""
-    part = min(step / max(steps - 1, 1), 1.0)
-    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * part))
-
-
-def warmup_cosine(peak: float, end: float, step: int, steps: int, warmup: int) -> float:
-    """Linear from near 0 to ``peak`` in ``warmup`` steps, then along half a cosine to ``end``."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return cosine(peak, end, step - warmup, steps - warmup)
+    """From ``start`` at step 0 along half a cosine to ``end``, which step number ``steps`` would reach."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
 
 
 def linear_warmup(start: float, end: float, step: int, warmup: int) -> float:
-    """Linear from ``start`` to ``end`` in ``warmup`` steps, then constant."""
-    return end if step >= warmup else start + (end - start) * step / warmup
+    """Linear from ``start`` at step 0 to ``end`` in the last of ``warmup`` steps, then constant."""
+    return end if step >= warmup else start + (end - start) * step / max(warmup - 1, 1)
+
+
+def warmup_cosine(peak: float, end: float, step: int, steps: int, warmup: int) -> float:
+    """Linear from 0 at step 0 to ``peak`` in the last of ``warmup`` steps, then along half a cosine to ``end``."""
+    if step < warmup:
+        return linear_warmup(0.0, peak, step, warmup)
+    return cosine(peak, end, step - warmup, steps - warmup)

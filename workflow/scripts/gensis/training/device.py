@@ -40,6 +40,11 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on the device of a tensor of the CPU. Nothing waits for what the device still has to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def _nvidia_driver() -> str | None:
     """Version of the NVIDIA driver, if a card answers."""
     if not (command := shutil.which("nvidia-smi")):

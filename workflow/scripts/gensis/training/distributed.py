@@ -1,6 +1,7 @@
 """Several processes as one trainer, started by torchrun; one process is the simple case of it."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,10 @@ class World:
     def parallel(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over all processes."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
+
+    def gradients_kept(self, model: nn.Module, until_later: bool) -> AbstractContextManager[None]:
+        """Passes of a `parallel` model whose gradients only a later pass averages, with its own, over all processes."""
+        return model.no_sync() if until_later and self.size > 1 else nullcontext()
 
     def mean(self, tensor: torch.Tensor) -> torch.Tensor:
         """Mean over all processes, in place."""

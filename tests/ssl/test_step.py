@@ -1,0 +1,94 @@
+"""A step beside the original's, written out (facebookresearch/dino, main_dino.py and utils.py)."""
+
+import copy
+
+import pytest
+import torch
+
+from gensis.ssl.bank_views import BatchViews
+from gensis.ssl.batch import Batch, Between
+from gensis.ssl.rates import rates_of
+
+IMAGES, STEPS, FROZEN = 8, 4, 2
+
+
+def batch(step, with_bank=False):
+    generator = torch.Generator().manual_seed(step)
+
+    def draw(px):
+        return torch.rand(IMAGES, 3, px, px, generator=generator)
+
+    views = BatchViews([draw(16), draw(16)], [draw(8), draw(8)], torch.randint(2, (IMAGES,), generator=generator))
+    if not with_bank:
+        return Batch(views)
+    alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))
+    return Batch(views, Between(draw(16), draw(16), alpha, counts.round()))
+
+
+class Original:
+    """Student, teacher, centre and optimizer of a pretrainer at its start, trained one tensor after the other."""
+
+    def __init__(self, pretrainer):
+        self.student, self.teacher = copy.deepcopy(pretrainer.student), copy.deepcopy(pretrainer.teacher)
+        self.mean, self.std = (torch.tensor(of).view(3, 1, 1) for of in (pretrainer.mean, pretrainer.std))
+        self.centre = torch.zeros(pretrainer.resolved.prototypes)
+        named = list(self.student.named_parameters())
+        vectors = [name for name, parameter in named if name.endswith(".bias") or parameter.ndim == 1]
+        decayed = [parameter for name, parameter in named if name not in vectors]
+        exempt = [parameter for name, parameter in named if name in vectors]
+        self.optimizer = torch.optim.AdamW([{"params": decayed}, {"params": exempt, "weight_decay": 0.0}], fused=False)
+
+    def step(self, views, rates, is_frozen):
+        crops = [(view - self.mean) / self.std for view in views.global_views + views.local_views]
+        logits = torch.stack([self.teacher(crop) for crop in crops[:2]])
+        loss, pairs = 0.0, 0
+        for number, teacher in enumerate(torch.softmax((logits - self.centre) / rates.teacher_temperature, -1)):
+            for other, crop in enumerate(crops):
+                if number != other:
+                    loss = loss - (teacher * torch.log_softmax(self.student(crop) / 0.1, -1)).sum(-1).mean()
+                    pairs += 1
+        self.optimizer.zero_grad()
+        (loss / pairs).backward()
+        for parameter in self.student.parameters():
+            parameter.grad *= min(1.0, 3.0 / (parameter.grad.norm().item() + 1e-6))
+        if is_frozen:
+            self.student.head.prototypes.grad = None
+        for group in self.optimizer.param_groups:
+            group["lr"] = rates.learning_rate
+        self.optimizer.param_groups[0]["weight_decay"] = rates.weight_decay
+        self.optimizer.step()
+        with torch.no_grad():
+            for teacher, student in zip(self.teacher.parameters(), self.student.parameters()):
+                teacher.copy_(rates.teacher_momentum * teacher + (1 - rates.teacher_momentum) * student)
+        self.centre = 0.9 * self.centre + 0.1 * logits.flatten(0, 1).mean(0)
+        return (loss / pairs).item()
+
+
+def test_steps_equal_the_originals(make_pretrainer):
+    # Of a learning rate at which Adam does not turn roundings of small gradients into large steps.
+    pretrainer = make_pretrainer(drop_path=0.0, freeze_last_layer=FROZEN / 6, learning_rate=0.01)
+    original = Original(pretrainer)
+    for step in range(STEPS):
+        given = batch(step)
+        rates = rates_of(step, pretrainer.total_steps, IMAGES, pretrainer.settings, pretrainer.resolved)
+        loss = original.step(given.views, rates, is_frozen=step < FROZEN)
+        assert pretrainer.learn(given, step)["loss"].item() == pytest.approx(loss, rel=1e-5)
+    torch.testing.assert_close(pretrainer.centre, original.centre)
+    for ours, theirs in [(pretrainer.student, original.student), (pretrainer.teacher, original.teacher)]:
+        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_in_parts_gives_the_loss_centre_and_gradients_of_the_whole(make_pretrainer):
+    whole, parts = (make_pretrainer(drop_path=0.0, disentangle_weight=1.0, accumulate=count) for count in (1, 3))
+    given = batch(0, with_bank=True)
+    assert [len(part) for part in given.split(3)] == [2, 3, 3]
+    figures, others = (pretrainer.learn(given, step=1) for pretrainer in (whole, parts))
+    assert "disentangle" in figures
+    torch.testing.assert_close(others, figures)
+    torch.testing.assert_close(parts.centre, whole.centre)
+    for one, other in zip(whole.student.parameters(), parts.student.parameters()):
+        torch.testing.assert_close(other.grad, one.grad)
+
+
+def test_a_batch_has_no_more_parts_than_images():
+    assert [len(part) for part in batch(0).split(100)] == [1] * IMAGES

@@ -1,0 +1,95 @@
+"""Student and teacher: a backbone each with its head, which begin equal."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from gensis.errors import UserError
+from gensis.settings.pretraining import Pretraining
+from gensis.ssl.auto import Resolved, resolve
+from gensis.ssl.backbone import create_backbone
+from gensis.ssl.head import DINOHead
+
+
+class Projector(nn.Module):
+    """Backbone and head: views of several sizes to logits, one backbone pass a size."""
+
+    def __init__(self, backbone: nn.Module, head: DINOHead):
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, *sizes: torch.Tensor) -> torch.Tensor:
+        """Logits (sum of n, K) of batches (n, 3, S, S) of different sides S."""
+        return self.head(torch.cat([self.backbone(views) for views in sizes]))
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The two networks, in train mode; the teacher asks for no gradient."""
+
+    student: Projector
+    teacher: Projector
+    backbone_args: dict[str, Any]
+    """That make the teacher's backbone again."""
+    resolved: Resolved
+
+
+def create_networks(settings: Pretraining, images: int, device: torch.device) -> Networks:
+    """Make student and teacher with equal weights, drawn from torch's global generator.
+
+    Args:
+        settings: with drop path, which the teacher does without.
+        images: in the train split; they decide what stands as `auto`.
+        device: where they are to be.
+
+    Raises:
+        UserError: the backbone cannot be made, or does not take local views of their size.
+    """
+    student, backbone_args = create_backbone(
+        settings.backbone, settings.image_px, settings.backbone_args, settings.drop_path
+    )
+    teacher, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
+    patch_px = _patch_px(student)
+    resolved = resolve(settings, images, is_transformer=patch_px > 1, patch_px=patch_px)
+    student, teacher = (
+        Projector(
+            backbone,
+            DINOHead(
+                backbone.num_features,
+                resolved.prototypes,
+                settings.head_hidden,
+                settings.head_bottleneck,
+                resolved.head_batch_norm,
+            ),
+        ).to(device)
+        for backbone in (student, teacher)
+    )
+    teacher.load_state_dict(student.state_dict())
+    teacher.requires_grad_(False)
+    if settings.views.local_crops:
+        _check_local_views(teacher, settings.backbone, resolved.local_px, device)
+    return Networks(student, teacher, backbone_args, resolved)
+
+
+def _check_local_views(projector: Projector, name: str, local_px: int, device: torch.device) -> None:
+    """Refuse local views that the backbone cannot take before the first step, not in the middle of it."""
+    try:
+        with torch.no_grad():
+            projector.backbone.eval()(torch.zeros(2, 3, local_px, local_px, device=device))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"backbone {name} does not take local views of {local_px} px ({error}): "
+            "set views.local_crops: 0 or another views.local_px"
+        ) from error
+    finally:
+        projector.train()
+
+
+def _patch_px(backbone: nn.Module) -> int:
+    """Side of a transformer's patch in pixels; 1 for a convnet."""
+    embedding = getattr(backbone, "patch_embed", None)
+    patch = getattr(embedding, "patch_size", 1)
+    return int(patch[0] if isinstance(patch, tuple) else patch)

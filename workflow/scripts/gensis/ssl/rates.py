@@ -1,0 +1,34 @@
+"""The numbers of a step that follow a schedule."""
+
+from dataclasses import dataclass
+
+from gensis.settings.pretraining import Pretraining
+from gensis.ssl.auto import Resolved
+from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one step; columns of the history."""
+
+    learning_rate: float
+    weight_decay: float
+    teacher_momentum: float
+    teacher_temperature: float
+
+
+def rates_of(step: int, steps: int, batch_size: int, settings: Pretraining, resolved: Resolved) -> Rates:
+    """The rates of step number ``step`` (from 0) of ``steps`` with ``batch_size`` images each."""
+    peak = settings.learning_rate * batch_size / 256
+    heating = round(resolved.teacher_temperature_warmup * steps)
+    return Rates(
+        warmup_cosine(peak, settings.minimum_learning_rate, step, steps, round(resolved.warmup * steps)),
+        cosine(*settings.weight_decay, step, steps),
+        cosine(resolved.teacher_momentum, 1.0, step, steps),
+        linear_warmup(resolved.teacher_temperature_start, resolved.teacher_temperature, step, heating),
+    )
+
+
+def is_last_layer_frozen(step: int, steps: int, settings: Pretraining) -> bool:
+    """Whether the prototypes stay fixed in this step."""
+    return step < round(settings.freeze_last_layer * steps)
