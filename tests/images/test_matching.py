@@ -5,7 +5,7 @@ import pytest
 
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
-from gensis.images.index import Index
+from gensis.images.index import Index, Ranges
 from gensis.images.matching import features_id, features_of
 
 FEATURES = np.arange(14, dtype=np.float32).reshape(7, 2)
@@ -25,9 +25,9 @@ def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list():
 
 
 def test_features_of_the_images_that_are_chosen_of_each_store():
-    chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), np.array([0, 2, 1]))
+    chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), Ranges(np.array([0, 1, 2]), np.array([0, 2, 1])))
     assert np.array_equal(features_of(chosen, EMBEDDINGS), FEATURES[[2, 4, 1]])
-    beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), np.array([2]))
+    beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), Ranges(np.array([0]), np.array([2])))
     with pytest.raises(UserError, match="2 of the 3 images of a"):
         features_of(beyond, EMBEDDINGS)
 

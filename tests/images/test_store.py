@@ -95,9 +95,10 @@ def test_images_of_two_sizes_are_refused_with_the_remedy(tmp_path):
 
 
 def test_units_are_read_in_order_in_blocks(folder):
-    blocks = list(read_units([folder / "a.h5", folder / "b.h5", folder / "c.h5"], 2))
-    assert [len(block) for block in blocks] == [2, 1, 2, 2]
-    np.testing.assert_array_equal(np.concatenate(blocks)[5], picture(5).transpose(2, 0, 1))
+    blocks = list(read_units([folder / "a.h5", folder / "b.h5", folder / "c.h5"], 2, CPU, 2))
+    assert [len(block) for block in blocks] == [2, 2, 2, 1]
+    np.testing.assert_array_equal(torch.cat(blocks)[5], picture(5).transpose(2, 0, 1))
+    assert list(read_units([folder / "b.h5"], 2, CPU, 2)) == []
 
 
 def test_channel_statistics_are_those_of_the_pixels(folder):

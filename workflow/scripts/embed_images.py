@@ -62,9 +62,9 @@ def main(arguments: argparse.Namespace) -> None:
     # An empty first block gives the width, also where all units are empty.
     features = [encoder(torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device))[:0].float().cpu()]
     done, since = 0, time.time()
-    for images in read_units(paths, arguments.runtime.micro_batch):
+    for images in read_units(paths, arguments.runtime.micro_batch, device, arguments.threads):
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            features.append(encoder(torch.from_numpy(images).to(device)).float().cpu())
+            features.append(encoder(images).float().cpu())
         done += len(images)
         if len(features) % 50 == 0:
             command.progress(log, done, sum(counts), since, "images")

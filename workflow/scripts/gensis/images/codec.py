@@ -4,7 +4,10 @@ import io
 
 import imagecodecs
 import numpy as np
+import simplejpeg
 from PIL import Image
+
+from gensis.errors import UserError
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG"
 
@@ -31,6 +34,37 @@ def decode(encoded: bytes) -> np.ndarray:
         return _decode_with_pillow(encoded)
     except Exception as error:
         raise ValueError(f"not an image: {error}") from error
+
+
+def decode_into(encoded: bytes, image: np.ndarray) -> None:
+    """Decode one image of known size to where it is wanted; the pixels are those of `decode`.
+
+    simplejpeg calls the same libjpeg-turbo as imagecodecs, with less around it and without Python's lock.
+
+    Args:
+        encoded: as for `decode`.
+        image: uint8 (height, width, 3), contiguous, written to.
+
+    Raises:
+        ValueError: the bytes are no image.
+        UserError: it has another size.
+    """
+    try:
+        if encoded.startswith(JPEG):
+            written = simplejpeg.decode_jpeg(encoded, "RGB", buffer=image, strict=False).shape == image.shape
+        else:
+            imagecodecs.png_decode(encoded, out=image)
+            written = True
+    except Exception:
+        written = False
+    if not written:  # a rare kind of image, or none: the slower way knows
+        decoded = decode(encoded)
+        if decoded.shape != image.shape:
+            raise UserError(
+                f"images of {image.shape[1]}x{image.shape[0]} and of {decoded.shape[1]}x{decoded.shape[0]} px in one "
+                "data set: set its image_px, so that all are resized"
+            )
+        image[:] = decoded
 
 
 def _decode_with_pillow(encoded: bytes) -> np.ndarray:

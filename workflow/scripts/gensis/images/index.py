@@ -8,7 +8,7 @@ import numpy as np
 
 from gensis.artifacts.tables import read_table, write_table
 from gensis.errors import UserError
-from gensis.images.rows import ALL, parse_rows
+from gensis.images.rows import ALL, parse_ranges
 
 COLUMNS = ("unit", "images", "first_row", "content")
 
@@ -24,8 +24,8 @@ class Index:
     """int64 (units + 1,): where each unit begins, and last the number of images."""
     contents: tuple[str, ...]
     """Content id of each unit's store."""
-    positions: np.ndarray | None = None
-    """int64 (images,): position of each image in its store; None where each unit's are 0, 1, 2 and so on."""
+    ranges: "Ranges | None" = None
+    """Which images of the stores; None: all of them. They take 16 bytes a range, however many images there are."""
 
     def __len__(self) -> int:
         return int(self.first_rows[-1])
@@ -37,7 +37,22 @@ class Index:
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit number and position in the unit's store of int64 (n,) rows."""
         unit = np.searchsorted(self.first_rows, rows, side="right") - 1
-        return unit, rows - self.first_rows[unit] if self.positions is None else self.positions[rows]
+        return unit, rows - self.first_rows[unit] if self.ranges is None else self.ranges.positions(rows)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Images that are neighbours in the index and in a store, range by range, in the index's order."""
+
+    first_rows: np.ndarray
+    """int64 (ranges,): row of each range's first image."""
+    first_positions: np.ndarray
+    """int64 (ranges,): its position in its store."""
+
+    def positions(self, rows: np.ndarray) -> np.ndarray:
+        """Position in their stores of int64 (n,) rows."""
+        at = np.searchsorted(self.first_rows, rows, side="right") - 1
+        return self.first_positions[at] + rows - self.first_rows[at]
 
 
 def write_index(path: Path, units: list[tuple[str, int, str]], rows: Mapping[str, str] = {}) -> None:
@@ -67,13 +82,17 @@ def read_index(path: Path) -> Index:
     if not lines:
         raise UserError(f"{path} lists no images: the train split is empty")
     counts = [int(line["images"]) for line in lines]
-    positions = None
+    ranges = None
     if "rows" in lines[0]:
-        positions = np.concatenate([parse_rows(line["rows"], count) for line, count in zip(lines, counts)])
+        first, length = (
+            np.concatenate(parts)
+            for parts in zip(*(parse_ranges(line["rows"], count) for line, count in zip(lines, counts)))
+        )
+        ranges = Ranges(np.cumsum(length) - length, first)
     return Index(
         Path(path).parent,
         tuple(line["unit"] for line in lines),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         tuple(line["content"] for line in lines),
-        positions,
+        ranges,
     )

@@ -27,7 +27,7 @@ def features_of(index: Index, embeddings: Embeddings) -> np.ndarray:
         features = embeddings.features[first[i] : first[i + 1]] if i is not None else embeddings.features[:0]
         _, positions = index.locate(np.arange(begin, end))
         needed = positions[-1] + 1
-        if len(features) != needed if index.positions is None else len(features) < needed:
+        if len(features) != needed if index.ranges is None else len(features) < needed:
             raise UserError(
                 f"the embeddings hold {len(features)} of the {needed} images of {unit}: embed the images again"
             )

@@ -1,22 +1,27 @@
 """Batches of images for training: decoded once and held on the device, or decoded as they are needed."""
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from gensis.command import progress
 from gensis.errors import UserError
-from gensis.images.codec import decode
+from gensis.images.codec import decode, decode_into
+from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
-from gensis.images.store import Store
 
 log = logging.getLogger(__name__)
 _BLOCK = 512
-_OPEN_FILES = 256
+_AHEAD = 4  # prefetched batches that may wait; the oldest makes room
+_LOG_SECONDS = 30
 
 
 class Images(Protocol):
@@ -27,8 +32,11 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """Begin to read rows that `batch` will be asked for; to call it is never necessary."""
+
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
-        """uint8 (n, 3, height, width) on the device, for int64 (n,) rows on the CPU."""
+        """uint8 (n, 3, height, width), channels last in memory, on the device, for int64 (n,) rows on the CPU."""
 
 
 def open_images(index: Index, device: torch.device, memory_gb: float, threads: int) -> Images:
@@ -38,7 +46,7 @@ def open_images(index: Index, device: torch.device, memory_gb: float, threads: i
         index: which images, in which order.
         device: where batches are wanted.
         memory_gb: decoded images up to this size are held on the device, once for each process.
-        threads: that decode.
+        threads: that read and decode.
 
     Raises:
         UserError: the images are not all of one size, or the stores are not those of the index.
@@ -57,85 +65,198 @@ class HeldImages:
     """All images as one uint8 tensor on the device."""
 
     def __init__(self, streamed: "StreamedImages"):
+        """Read all images, and close where they came from."""
         self.shape = streamed.shape
-        self.tensor = torch.empty((len(streamed), *self.shape), dtype=torch.uint8, device=streamed.device)
-        for start in range(0, len(streamed), _BLOCK):
-            rows = torch.arange(start, min(start + _BLOCK, len(streamed)))
-            self.tensor[start : start + len(rows)] = streamed.batch(rows)
+        channels, height, width = self.shape
+        self._pixels = torch.empty((len(streamed), height, width, channels), dtype=torch.uint8, device=streamed.device)
+        with streamed:
+            done, report = 0, _Reporter(len(streamed), "images read")
+            for block in read_ahead(streamed, _blocks(len(streamed), _BLOCK)):
+                self._pixels[done : done + len(block)] = block.permute(0, 2, 3, 1)
+                done += len(block)
+                report(done)
 
     def __len__(self) -> int:
-        return len(self.tensor)
+        return len(self._pixels)
+
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """See Images."""
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Images."""
-        return self.tensor[rows.to(self.tensor.device)]
+        return self._pixels.index_select(0, rows.to(self._pixels.device)).permute(0, 3, 1, 2)
 
 
 class StreamedImages:
-    """Images read and decoded batch by batch, by threads."""
+    """Images read and decoded batch by batch, by threads: neither reading nor decoding holds Python's lock."""
 
     def __init__(self, index: Index, device: torch.device, threads: int):
+        """Look into every store, and decode one image for the size."""
         self.index = index
         self.device = device
-        self._pool = ThreadPoolExecutor(max(threads, 1))
-        self._stores: dict[int, Store] = {}
-        self._check()
-        self.shape = self._decode(self._read(np.array([0]))[0], None).shape
+        self._encoded = EncodedImages(_layouts(index))
+        self._threads = max(threads, 1)
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._begun: dict[bytes, _Batch] = {}
+        self.shape = self._first_shape()
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+    def prefetch(self, rows: torch.Tensor) -> None:
         """See Images."""
-        encoded = self._read(rows.numpy())
-        decoded = list(self._pool.map(lambda image: self._decode(image, self.shape), encoded))
-        return torch.from_numpy(np.stack(decoded)).to(self.device, non_blocking=True)
+        key = rows.numpy().tobytes()
+        if key in self._begun:
+            return
+        if len(self._begun) == _AHEAD:
+            self._begun.pop(next(iter(self._begun))).cancel()
+        self._begun[key] = self._begin(rows)
 
-    def _check(self) -> None:
-        for number, path in enumerate(self.index.paths()):
-            with Store(path) as store:
-                if store.content != self.index.contents[number]:
-                    raise UserError(
-                        f"{path} is not the store that its index lists: run again so that it is indexed anew"
-                    )
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Images.
 
-    def _read(self, rows: np.ndarray) -> list[bytes]:
-        units, positions = self.index.locate(rows)
-        return [self._store(int(unit)).read(int(at), int(at) + 1)[0] for unit, at in zip(units, positions)]
+        Raises:
+            UserError: an image cannot be decoded, or has another size.
+        """
+        begun = self._begun.pop(rows.numpy().tobytes(), None) or self._begin(rows)
+        return begun.pixels().to(self.device, non_blocking=True).permute(0, 3, 1, 2)
 
-    def _store(self, unit: int) -> Store:
-        if unit not in self._stores:
-            if len(self._stores) >= _OPEN_FILES:
-                self._stores.pop(next(iter(self._stores))).close()
-            self._stores[unit] = Store(self.index.paths()[unit])
-        return self._stores[unit]
+    def close(self) -> None:
+        """End the threads and close the files."""
+        self._pool.shutdown(cancel_futures=True)
+        self._encoded.close()
 
-    @staticmethod
-    def _decode(encoded: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
-        image = decode(encoded).transpose(2, 0, 1)
-        if shape is not None and image.shape != shape:
-            raise UserError(
-                f"images of {shape[2]}x{shape[1]} and of {image.shape[2]}x{image.shape[1]} px in one data set: "
-                "set its image_px, so that all are resized"
-            )
-        return image
+    def __enter__(self) -> "StreamedImages":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _first_shape(self) -> tuple[int, int, int]:
+        (store,), (position,) = self.index.locate(np.zeros(1, np.int64))
+        try:
+            height, width, channels = decode(self._encoded.read(store, position)).shape
+        except ValueError as error:
+            raise self._damaged(store, position, error) from error
+        return channels, height, width
+
+    def _begin(self, rows: torch.Tensor) -> "_Batch":
+        channels, height, width = self.shape
+        # From pinned memory the copy to a card runs beside all else; torch keeps it until the copy is done.
+        pixels = torch.empty(
+            (len(rows), height, width, channels), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
+        )
+        stores, positions = (part.tolist() for part in self.index.locate(rows.numpy()))
+        images, size = pixels.numpy(), -(-len(rows) // (4 * self._threads)) or 1
+        parts = [slice(start, start + size) for start in range(0, len(rows), size)]
+        work = [self._pool.submit(self._decode, stores[part], positions[part], images[part]) for part in parts]
+        return _Batch(pixels, work)
+
+    def _decode(self, stores: list[int], positions: list[int], images: np.ndarray) -> None:
+        for store, position, image in zip(stores, positions, images):
+            try:
+                decode_into(self._encoded.read(store, position), image)
+            except ValueError as error:
+                raise self._damaged(store, position, error) from error
+
+    def _damaged(self, store: int, position: int, error: ValueError) -> UserError:
+        path = self._encoded.layouts[store].path
+        return UserError(f"{path}: its image {position} is damaged ({error}): delete this file and run again")
 
 
-def read_units(paths: list[Path], block: int) -> Iterator[np.ndarray]:
-    """All images of some stores in order, in blocks: uint8 (n, 3, height, width) with n up to ``block``."""
-    for path in paths:
-        with Store(path) as store:
-            for start in range(0, len(store), block):
-                encoded = store.read(start, min(start + block, len(store)))
-                yield np.stack([decode(image).transpose(2, 0, 1) for image in encoded])
+@dataclass(frozen=True)
+class _Batch:
+    """A batch at work."""
+
+    memory: torch.Tensor
+    """uint8 (n, height, width, 3), written to by the work."""
+    work: list[Future]
+
+    def pixels(self) -> torch.Tensor:
+        """The memory when all is written; raises what a thread raised."""
+        for part in self.work:
+            part.result()
+        return self.memory
+
+    def cancel(self) -> None:
+        """Not begun, not done."""
+        for part in self.work:
+            part.cancel()
+
+
+def _layouts(index: Index) -> list[Layout]:
+    """Layouts of the index's stores, which must still be those that it lists."""
+    layouts, report = [], _Reporter(len(index.units), "stores opened")
+    for path, content in zip(index.paths(), index.contents):
+        layouts.append(read_layout(path))
+        if layouts[-1].content != content:
+            raise UserError(f"{path} is not the store that its index lists: run again so that it is indexed anew")
+        report(len(layouts))
+    return layouts
+
+
+class _Reporter:
+    """Logs how far a long work is, twice a minute."""
+
+    def __init__(self, total: int, unit: str):
+        self._total, self._unit = total, unit
+        self._began = self._said = time.time()
+
+    def __call__(self, done: int) -> None:
+        if time.time() - self._said > _LOG_SECONDS:
+            self._said = time.time()
+            progress(log, done, self._total, self._began, self._unit)
+
+
+def _blocks(count: int, size: int) -> Iterator[torch.Tensor]:
+    """The rows 0 to ``count`` in blocks, int64 (up to size,)."""
+    return (torch.arange(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def read_ahead(images: Images, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The images of some batches of rows in turn, while those of the next are read.
+
+    Args:
+        images: where from.
+        batches: int64 (n,) each.
+    """
+    for rows, following in pairwise(chain(batches, [None])):
+        images.prefetch(rows)
+        if following is not None:
+            images.prefetch(following)
+        yield images.batch(rows)
+
+
+def read_units(paths: list[Path], block: int, device: torch.device, threads: int) -> Iterator[torch.Tensor]:
+    """All images of some stores in order, in blocks, the next one read meanwhile.
+
+    Args:
+        paths: the stores; some may be empty.
+        block: images a block; one may hold images of several stores, the last one fewer images.
+        device: where they are wanted.
+        threads: that read and decode.
+
+    Yields:
+        uint8 (n, 3, height, width).
+
+    Raises:
+        UserError: the images are not all of one size, or one is damaged.
+    """
+    counts, contents = zip(*((layout.images, layout.content) for layout in map(read_layout, paths)))
+    first_rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    if first_rows[-1]:
+        index = Index(paths[0].parent, tuple(path.stem for path in paths), first_rows, contents)
+        with StreamedImages(index, device, threads) as images:
+            yield from read_ahead(images, _blocks(len(images), block))
 
 
 def channel_statistics(images: Images, count: int = 2000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of R, G and B in [0, 1], over ``count`` evenly spaced images."""
-    rows = torch.linspace(0, len(images) - 1, min(count, len(images))).round().long()
+    last = len(images) - 1
+    rows = torch.linspace(0, last, min(count, len(images)), dtype=torch.float64).round().long()
     totals = torch.zeros(2, 3, dtype=torch.float64)
-    for chunk in rows.split(_BLOCK):
-        pixels = images.batch(chunk).double() / 255
+    for block in read_ahead(images, rows.split(_BLOCK)):
+        pixels = block.double() / 255
         totals[0] += pixels.mean((2, 3)).sum(0).cpu()
         totals[1] += (pixels**2).mean((2, 3)).sum(0).cpu()
     mean, square = totals / len(rows)

@@ -14,14 +14,23 @@ def format_rows(chosen: np.ndarray) -> str:
     return ",".join(ranges) or NONE
 
 
-def parse_rows(text: str, count: int) -> np.ndarray:
-    """The rows of a text, in order: int64 (n,).
+def parse_ranges(text: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """First row and number of rows of each range of a text, in order: int64 (ranges,) twice.
 
     Args:
         text: as `format_rows` writes it.
         count: rows that the empty text stands for.
     """
     if text in (ALL, NONE):
-        return np.arange(count if text == ALL else 0)
-    ends = [part.partition("-") for part in text.split(",")]
-    return np.concatenate([np.arange(int(first), int(last or first) + 1) for first, _, last in ends])
+        ends = [(0, "", count - 1)] if text == ALL and count else []
+    else:
+        ends = [part.partition("-") for part in text.split(",")]
+    first = np.array([int(first) for first, _, _ in ends], np.int64)
+    return first, np.array([int(last or first) for first, _, last in ends], np.int64) - first + 1
+
+
+def parse_rows(text: str, count: int) -> np.ndarray:
+    """The rows of a text, in order: int64 (n,). Arguments as those of `parse_ranges`."""
+    first, length = parse_ranges(text, count)
+    begins = np.cumsum(length) - length
+    return np.arange(length.sum()) + np.repeat(first - begins, length)

@@ -1,0 +1,196 @@
+import io
+import tracemalloc
+
+import imagecodecs
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gensis.errors import UserError
+from gensis.images.codec import decode, decode_into, encode_jpeg, encode_png
+from gensis.images.encoded import EncodedImages, read_layout
+from gensis.images.index import read_index, write_index
+from gensis.images.reading import StreamedImages, channel_statistics, open_images, read_ahead
+from gensis.images.store import Store, write_store
+
+CPU = torch.device("cpu")
+IMAGES = 12
+
+
+def picture(seed, height=8, width=8):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three stores of JPEGs and PNGs; image i is picture(i) of 6 x 8 px."""
+    units = []
+    for number, name in enumerate("abc"):
+        seeds = range(4 * number, 4 * number + 4)
+        images = [encode_jpeg(picture(i, 6), 90) if i % 2 else encode_png(picture(i, 6)) for i in seeds]
+        units.append((name, *write_store(tmp_path / f"{name}.h5", images, {})))
+    write_index(tmp_path / "train.tsv", units)
+    return tmp_path
+
+
+def streamed(folder, threads=2):
+    return StreamedImages(read_index(folder / "train.tsv"), CPU, threads)
+
+
+def expected(folder):
+    """All images, read through HDF5 and decoded one by one: uint8 (12, 3, 6, 8)."""
+    encoded = []
+    for name in "abc":
+        with Store(folder / f"{name}.h5") as store:
+            encoded += store.read(0, len(store))
+    return torch.from_numpy(np.stack([decode(image) for image in encoded])).permute(0, 3, 1, 2)
+
+
+def test_prefetched_batches_are_those_read_when_asked_for(folder):
+    rows = [torch.tensor([11, 0, 5, 5]), torch.tensor([3]), torch.tensor([7, 8, 9])]
+    with streamed(folder) as images:
+        for ahead in rows[:2] + rows[:2]:
+            images.prefetch(ahead)
+        for asked in (rows[1], rows[2], rows[0], rows[0]):
+            assert torch.equal(images.batch(asked), expected(folder)[asked])
+
+
+def test_more_prefetched_than_is_kept_is_read_all_the_same(folder):
+    with streamed(folder, threads=1) as images:
+        for row in range(IMAGES):
+            images.prefetch(torch.tensor([row]))
+        found = torch.cat([images.batch(torch.tensor([row])) for row in range(IMAGES)])
+    assert torch.equal(found, expected(folder))
+
+
+@pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])
+def test_batches_lie_in_memory_with_their_channels_last(folder, memory_gb):
+    images = open_images(read_index(folder / "train.tsv"), CPU, memory_gb, 2)
+    images.prefetch(torch.arange(5))
+    batch = images.batch(torch.arange(5))
+    assert images.shape == (3, 6, 8)
+    assert batch.shape == (5, 3, 6, 8)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(batch, expected(folder)[:5])
+
+
+def test_reading_ahead_gives_every_batch_in_turn(folder):
+    with streamed(folder) as images:
+        assert list(read_ahead(images, [])) == []
+        found = list(read_ahead(images, torch.arange(IMAGES).split(5)))
+    assert [len(batch) for batch in found] == [5, 5, 2]
+    assert torch.equal(torch.cat(found), expected(folder))
+
+
+def test_a_damaged_image_is_one_line_with_its_file_and_place(folder):
+    images, intact = streamed(folder), expected(folder)[:4]
+    with Store(folder / "b.h5") as store:
+        first = read_layout(folder / "b.h5").encoded_at + int(store.offsets[2])
+    with open(folder / "b.h5", "r+b") as file:
+        file.seek(first)
+        file.write(b"damaged!")
+    images.prefetch(torch.arange(4))
+    images.prefetch(torch.tensor([4, 6]))
+    assert torch.equal(images.batch(torch.arange(4)), intact)
+    with pytest.raises(UserError, match=r"b\.h5: its image 2 is damaged .*: delete this file and run again") as error:
+        images.batch(torch.tensor([4, 6]))
+    assert "\n" not in str(error.value)
+
+
+def test_a_store_cut_short_or_gone_is_told_by_its_name(folder):
+    images = streamed(folder)
+    with open(folder / "a.h5", "r+b") as file:
+        file.truncate(read_layout(folder / "a.h5").encoded_at + 1)
+    with pytest.raises(UserError, match=r"a\.h5: its image 3 is damaged \(the file ends"):
+        images.batch(torch.tensor([3]))
+    (folder / "c.h5").unlink()
+    with pytest.raises(FileNotFoundError) as error:
+        images.batch(torch.tensor([11]))
+    assert str(error.value.filename) == str(folder / "c.h5")
+
+
+def test_what_is_read_without_hdf5_is_what_hdf5_reads(folder):
+    encoded = EncodedImages([read_layout(folder / f"{name}.h5") for name in "abc"])
+    for number, name in enumerate("abc"):
+        with Store(folder / f"{name}.h5") as store:
+            assert [encoded.read(number, position) for position in range(4)] == store.read(0, 4)
+
+
+def test_more_stores_than_may_be_open_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("gensis.images.encoded._OPEN_FILES", 2)
+    units = []
+    for number in range(6):
+        units.append((f"u{number}", *write_store(tmp_path / f"u{number}.h5", [encode_png(picture(number))] * 5, {})))
+    write_index(tmp_path / "train.tsv", units)
+    with streamed(tmp_path, threads=4) as images:
+        rows = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+        expected = np.stack([picture(int(row) // 5).transpose(2, 0, 1) for row in rows])
+        np.testing.assert_array_equal(images.batch(rows).numpy(), expected)
+
+
+def jpeg_of(image, **options):
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        *(jpeg_of(Image.fromarray(picture(0, 21, 35)), quality=80, subsampling=kind) for kind in (0, 1, 2)),
+        jpeg_of(Image.fromarray(picture(0, 21, 35)), progressive=True),
+        jpeg_of(Image.fromarray(picture(0, 21, 35)).convert("L")),
+        jpeg_of(Image.fromarray(picture(0, 21, 35)))[:-300],
+        encode_png(picture(0, 21, 35)),
+        imagecodecs.png_encode(np.ascontiguousarray(picture(0, 21, 35)[..., 0])),
+        imagecodecs.png_encode(np.dstack([picture(0, 21, 35), picture(1, 21, 35)[..., :1]])),
+        imagecodecs.png_encode(picture(0, 21, 35).astype(np.uint16) * 257),
+    ],
+    ids=["444", "422", "420", "progressive", "grey", "cut short", "png", "grey png", "transparent png", "16-bit png"],
+)
+def test_decoding_into_a_batch_gives_the_same_pixels(encoded):
+    image = np.zeros((21, 35, 3), np.uint8)
+    decode_into(encoded, image)
+    np.testing.assert_array_equal(image, decode(encoded))
+
+
+@pytest.mark.parametrize("size", [(20, 35), (21, 36), (35, 21), (40, 40)])
+@pytest.mark.parametrize("encode", [lambda image: encode_jpeg(image, 90), encode_png], ids=["jpeg", "png"])
+def test_an_image_of_another_size_than_its_place_is_refused(encode, size):
+    with pytest.raises(UserError, match=f"{size[1]}x{size[0]} and of 35x21 px.*image_px"):
+        decode_into(encode(picture(0, 21, 35)), np.zeros((*size, 3), np.uint8))
+
+
+def test_statistics_of_a_hundred_million_images_ask_for_none_beyond_the_last():
+    class Wide:
+        def __len__(self):
+            return 100_000_000
+
+        def prefetch(self, rows):
+            pass
+
+        def batch(self, rows):
+            assert 0 <= rows.min() <= rows.max() < len(self)
+            return torch.full((len(rows), 3, 1, 1), 51, dtype=torch.uint8)
+
+    assert channel_statistics(Wide())[0] == (0.2, 0.2, 0.2)
+
+
+def test_an_index_of_a_hundred_million_chosen_rows_is_small_and_finds_them(tmp_path):
+    """20,000 units of 5,000 chosen images, each unit in 5 ranges."""
+    line = ",".join(f"{start}-{start + 999}" for start in range(0, 5500, 1100))
+    write_index(
+        tmp_path / "train.tsv",
+        [(f"u{i}", 5000, "0" * 16) for i in range(20_000)],
+        dict.fromkeys([f"u{i}" for i in range(20_000)], line),
+    )
+    tracemalloc.start()
+    index = read_index(tmp_path / "train.tsv")
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(index) == 100_000_000
+    assert held < 20e6  # positions one by one would take 800 MB
+    unit, position = index.locate(np.array([0, 1000, 4999, 5000, 99_999_999]))
+    assert unit.tolist() == [0, 0, 0, 1, 19_999]
+    assert position.tolist() == [0, 1100, 5399, 0, 5399]
