@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from side_by_side import DATA, ROOT, SUBJECTS
+from side_by_side import DATA, SCRIPTS, SUBJECTS
 
-sys.path[:0] = [str(SUBJECTS), str(ROOT / "workflow" / "scripts")]
+sys.path[:0] = [str(SUBJECTS), str(SCRIPTS)]
 
 from with_gensis import tile_one  # noqa: E402
 

@@ -12,6 +12,8 @@ from side_by_side import Ended, Round, Subject, left_out, median, report, take_t
 
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
+from gensis.ssl.backbone import create_backbone, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
 
 CORES = 2
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -29,13 +31,34 @@ class Case:
     images: int
     batch: int
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the pre-training; what matters to peers reaches them as plain numbers."""
+    """Of the pre-training; peers get the numbers that they need."""
+    steps: int = 0
+    """Training steps in a repeat; without them it is all images once."""
 
 
 TWO_VIEWS = {"local_crops": 0, "global_scale": (0.14, 1.0), "blur": (0.0, 0.0, 0.0)}
+VIT = {
+    "backbone": "vit_tiny_patch16_224",
+    "backbone_args": {"patch_size": 4, "embed_dim": 128, "depth": 4, "num_heads": 4},
+    "image_px": 32,
+    "prototypes": 1024,
+    "head_hidden": 512,
+    "head_bottleneck": 128,
+    "head_batch_norm": False,
+    "teacher_temperature": 0.04,
+    "teacher_momentum": 0.996,
+    "epochs": 100,
+}
+MULTI_CROP = {"local_crops": 8, "local_px": 16, "global_scale": (0.4, 1.0), "blur": (0.0, 0.0, 0.0)}
+TINY = {"backbone": "vit_tiny_patch16_224"}
 CASES = {
     "views-224": Case("views", ("pil",), "slides", 256, 192, 64, {"preset": "paper"}),
     "views-32": Case("views", ("pil", "kornia"), "cifar10", 32, 4096, 512, {"image_px": 32, "views": TWO_VIEWS}),
+    "step-vit-32": Case("step", ("lightly",), "cifar10", 32, 2048, 64, VIT | {"views": TWO_VIEWS}, steps=6),
+    "step-multicrop-32": Case("step", ("lightly",), "cifar10", 32, 2048, 64, VIT | {"views": MULTI_CROP}, steps=4),
+    "loader": Case("loader", ("hdf5-torchvision",), "imagenette96", 96, 8192, 256),
+    "embed": Case("embed", ("timm",), "slides", 96, 2048, 256, TINY | {"image_px": 96}),
+    "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
 PROCESSES = {"pil": CORES}
 """Subjects that are one-threaded run as so many processes, the others as one with so many threads."""
@@ -48,23 +71,34 @@ def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="pretrain-") as name:
         folder = Path(name)
         index = make_images(case.source, case.source_px, arguments.images or case.images, folder / "images")
-        subjects = start(case, order(case, index), arguments.peers, folder)
+        subjects = start(case, order(case, index, folder), arguments.peers, folder)
         rounds = take_turns(subjects, arguments.repeats)
     report(arguments.case, rounds, "images/s", {name: further(rounds, name) for name in rounds[0]})
 
 
-def order(case: Case, index: Path) -> dict[str, Any]:
+def order(case: Case, index: Path, folder: Path) -> dict[str, Any]:
     """What all subjects of a case are told."""
     settings = Pretraining.model_validate({"dataset": "none", "batch_size": case.batch} | case.settings)
-    resolved = resolve(
-        settings, case.images, is_transformer=True, patch_px=settings.backbone_args.get("patch_size", 16)
-    )
+    patch_px = settings.backbone_args.get("patch_size", 16)
+    resolved = resolve(settings, case.images, is_transformer=True, patch_px=patch_px)
     first, second, local = view_recipes(settings.views, settings.image_px, resolved)
     recipes = [first, second, *[local] * settings.views.local_crops]
+    if case.work == "embed":
+        backbone, arguments = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
+        save_encoder(
+            backbone,
+            folder / "encoder",
+            settings.backbone,
+            arguments,
+            Preprocessing((settings.image_px,) * 2, *map(tuple, IMAGENET.values())),
+        )
     return IMAGENET | {
         "index": str(index),
+        "encoder": str(folder / "encoder"),
         "batch": case.batch,
+        "steps": case.steps,
         "device": "cpu",
+        "settings": settings.model_dump(mode="json"),
         "recipes": [asdict(recipe) for recipe in recipes],
     }
 

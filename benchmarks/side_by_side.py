@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SUBJECTS = ROOT / "benchmarks" / "subjects"
+SCRIPTS = ROOT / "workflow" / "scripts"
 DATA = Path(os.environ.get("GENSIS_DATA", ROOT.parent / "shared" / "data"))
 _THREADS_OF = ("OMP", "OPENBLAS", "MKL", "NUMBA", "OPENCV_FOR")
 
@@ -19,9 +20,11 @@ Round = dict[str, dict[str, float]]
 """One repeat of all subjects."""
 
 
-def threads_of(number: int) -> dict[str, str]:
-    """Environment that gives each library so many threads."""
-    return {f"{name}_NUM_THREADS": str(number) for name in _THREADS_OF} | {"VIPS_CONCURRENCY": str(number)}
+def environment(threads: int) -> dict[str, str]:
+    """Environment of a subject: each library has so many threads, and this project can be imported."""
+    path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    limits = {f"{name}_NUM_THREADS": str(threads) for name in _THREADS_OF}
+    return os.environ | limits | {"VIPS_CONCURRENCY": str(threads), "PYTHONPATH": path}
 
 
 def use_cores(number: int) -> None:
@@ -52,7 +55,7 @@ class Subject:
         self._processes = [
             subprocess.Popen(
                 [python, str(SUBJECTS / f"{script}.py")],
-                env=os.environ | threads_of(threads),
+                env=environment(threads),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

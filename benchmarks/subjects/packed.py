@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -21,7 +22,7 @@ def encoded_images(index: str) -> list[bytes]:
     for path in stores(index):
         with h5py.File(path) as file:
             data, offsets = file["encoded"][:], file["offsets"][:]
-        images += [data[first:last].tobytes() for first, last in zip(offsets[:-1], offsets[1:], strict=True)]
+        images += [data[first:last].tobytes() for first, last in pairwise(offsets)]
     return images
 
 

@@ -1,12 +1,9 @@
 """This pipeline's views: images as training holds them, views of whole batches by `gensis.augment.views`."""
 
-import sys
 from pathlib import Path
 
 import torch
 from worker import Work, serve
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 
 from gensis.augment.views import ViewRecipe, view
 from gensis.images.index import read_index

@@ -46,9 +46,16 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process, and of its children as far as they have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    """CPU time of this process and of its children, those that still run included."""
+    ended = os.times()
+    running = (Path(f"/proc/{child}/stat") for task in Path("/proc/self/task").iterdir() for child in children(task))
+    ticks = sum(sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) for stat in running)
+    return sum(ended[:4]) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(task: Path) -> list[str]:
+    """Processes that a thread of this one started."""
+    return (task / "children").read_text().split()
 
 
 def peak_mb() -> float:
