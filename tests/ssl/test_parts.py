@@ -10,7 +10,6 @@ from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.head import DINOHead
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.teacher import update_teacher
-from gensis.training.sampler import Sampler
 
 
 def test_the_head_equals_a_weight_normed_layer_with_unit_gain():
@@ -34,20 +33,6 @@ def test_the_teacher_is_an_exponential_moving_average_of_parameters_and_keeps_it
     for old, new, other in zip(before, teacher.parameters(), student.parameters()):
         torch.testing.assert_close(new.data, 0.9 * old + 0.1 * other.data)
     assert teacher[1].running_mean.abs().max() == 0
-
-
-def test_an_epoch_shows_each_image_once_and_the_processes_share_it():
-    one = Sampler(100, 20, seed=3)
-    seen = torch.cat([one.rows(step) for step in range(one.steps_per_epoch)])
-    assert sorted(seen.tolist()) == list(range(100))
-    shared = torch.cat([Sampler(100, 20, 3, rank, 2).rows(7) for rank in (0, 1)])
-    assert sorted(shared.tolist()) == sorted(one.rows(7).tolist())
-    assert one.rows(5).tolist() != one.rows(0).tolist()
-
-
-def test_a_batch_larger_than_the_data_shrinks_to_it():
-    sampler = Sampler(10, 64, seed=0)
-    assert (sampler.batch_size, sampler.steps_per_epoch) == (10, 1)
 
 
 def test_clipping_scales_each_parameter_by_itself_as_the_original_does():

@@ -2,28 +2,88 @@
 
 from functools import lru_cache
 
+import numpy as np
 import torch
+
+from gensis.training.permutation import mixed, permuted
+
+WINDOW = 1 << 20
+"""Up to so many images an epoch is one random order of all."""
+RUN = 64
+"""Beyond, so many rows in a row, which are neighbours in their store, stay near each other."""
 
 
 class Sampler:
-    """Epochs of shuffled rows without replacement; what does not fill a batch is left out of its epoch."""
+    """Epochs of shuffled rows without replacement; what does not fill a batch is left out of its epoch.
 
-    def __init__(self, images: int, batch_size: int, seed: int, rank: int = 0, world: int = 1):
-        """Sample ``batch_size`` (over all ``world`` processes) of ``images`` rows a step."""
+    Up to `WINDOW` images all orders are equally likely. Beyond, an epoch is a random order of runs of `RUN` consecutive
+    rows, cut into equal windows of at most `WINDOW` images, each in random order: the disk is read in runs, and few
+    units are read at a time. No memory is needed, and any step costs as much as the first.
+
+    A batch is nearly as mixed as by a full shuffle: of 100 million images in 20,000 units of equal size, 1,024 images
+    come from 97 % as many units (970 against 999). Whether images are held or streamed changes nothing.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        first_rows: np.ndarray | None = None,
+    ):
+        """Sample ``batch_size`` of ``images`` rows a step, over all processes.
+
+        Args:
+            images: number of rows.
+            batch_size: over all processes; at most ``images`` are taken.
+            seed: of all orders.
+            rank: number of this process, which sees every ``world``-th row of a batch.
+            world: number of processes; where it does not divide the batch, the first ones see one row more.
+            first_rows: int64 (units + 1,), where each unit begins and the last one ends. If given, units give equally
+                many images an epoch, which is as long as before: each goes through its images in random order and
+                again, so that those of small units come often and those of large ones over several epochs.
+        """
         self.images = images
         self.batch_size = min(batch_size, images)
         self.steps_per_epoch = images // self.batch_size
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.first_rows = first_rows
 
     def rows(self, step: int) -> torch.Tensor:
-        """int64 rows of this process at a step."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        batch = _permutation(self.images, self.seed, epoch)[
-            position * self.batch_size : (position + 1) * self.batch_size
-        ]
+        """int64 rows of this process at a step: those of all processes are the same batch, however many they are."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        first = number * self.batch_size
+        if self.images <= WINDOW and self.first_rows is None:
+            batch = _permutation(self.images, self.seed, epoch)[first : first + self.batch_size]
+        else:
+            places = self._mixed_in_windows(np.arange(first, first + self.batch_size), epoch)
+            rows = self._in_runs(places, epoch) if self.first_rows is None else self._balanced(places, epoch)
+            batch = torch.from_numpy(rows)
         return batch[self.rank :: self.world]
+
+    def _mixed_in_windows(self, places: np.ndarray, epoch: int) -> np.ndarray:
+        """Permute int64 (n,) places of an epoch within their windows."""
+        windows = -(-self.images // WINDOW)
+        window = ((places + 1) * windows - 1) // self.images
+        first, end = self.images * window // windows, self.images * (window + 1) // windows
+        return first + permuted(places - first, end - first, mixed(self.seed, epoch, 0, window))
+
+    def _in_runs(self, places: np.ndarray, epoch: int) -> np.ndarray:
+        """Rows at int64 (n,) places of an epoch whose whole runs are permuted; the few rows of no whole run stay."""
+        runs = self.images // RUN
+        run, offset = np.divmod(places, RUN)
+        return np.where(run < runs, permuted(run % runs, runs, mixed(self.seed, epoch, 1)) * RUN + offset, places)
+
+    def _balanced(self, places: np.ndarray, epoch: int) -> np.ndarray:
+        """Rows at int64 (n,) places of an epoch in which all units take turns, from epoch to epoch."""
+        turn, unit = np.divmod(epoch * self.images + places, len(self.first_rows) - 1)
+        count = np.diff(self.first_rows)[unit]
+        round_of_unit, number = np.divmod(turn, count)
+        return self.first_rows[unit] + permuted(number, count, mixed(self.seed, 2, unit, round_of_unit))
 
 
 @lru_cache(maxsize=2)
