@@ -1,5 +1,7 @@
 """Colour, blur and solarisation of a whole batch, each image with its own parameters."""
 
+from functools import cache
+
 import torch
 from torch.nn import functional as F
 
@@ -7,6 +9,20 @@ BLUR_SIGMA_PX = (0.1, 2.0)
 LUMA = (0.299, 0.587, 0.114)
 # RGB to YIQ: hue is a rotation of the I-Q plane.
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+# Optical density in red, green and blue of haematoxylin, eosin and DAB (Ruifrok and Johnston 2001).
+HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
+
+
+@cache
+def constant(values: tuple, device: torch.device) -> torch.Tensor:
+    """Numbers as float32 on a device, kept there: each copy to it would make the host wait."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+@cache
+def inverse(matrix: tuple) -> tuple:
+    """Inverse of a square matrix of numbers."""
+    return tuple(map(tuple, torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64)).tolist()))
 
 
 def colour_matrices(brightness: torch.Tensor, saturation: torch.Tensor, hue: torch.Tensor) -> torch.Tensor:
@@ -21,47 +37,83 @@ def colour_matrices(brightness: torch.Tensor, saturation: torch.Tensor, hue: tor
         float32 (B, 3, 3), to be applied to column vectors.
     """
     device = brightness.device
-    luma = torch.tensor(LUMA, device=device)
-    grey = luma.expand(3, 3)
+    grey = constant(LUMA, device).expand(3, 3)
     saturate = saturation.view(-1, 1, 1) * torch.eye(3, device=device) + (1 - saturation).view(-1, 1, 1) * grey
-    to_yiq = torch.tensor(YIQ, device=device)
     turn = torch.zeros(len(hue), 3, 3, device=device)
     angle = 2 * torch.pi * hue
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
     turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    rotate = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    rotate = constant(inverse(YIQ), device) @ turn @ constant(YIQ, device)
     return brightness.view(-1, 1, 1) * (rotate @ saturate)
 
 
 def recolour(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     """Apply (B, 3, 3) matrices to float (B, 3, H, W) in [0, 1], clipped."""
-    return torch.matmul(matrices, images.flatten(2)).view_as(images).clamp(0, 1)
+    return torch.matmul(matrices, images.flatten(2)).view(images.shape).clamp_(0, 1)
+
+
+def jitter_stain(images: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Scale and shift the haematoxylin, the eosin and the rest of each pixel (Tellez et al. 2018, arXiv 1808.05896).
+
+    Stains add up in optical density, -ln(RGB), and there the whole is one affine map.
+
+    Args:
+        images: float (B, 3, H, W) in [0, 1].
+        factor: (B, 3) of the amount of each stain, 1 leaves as is.
+        shift: (B, 3) of that amount, in units of optical density, 0 leaves as is.
+
+    Returns:
+        float (B, 3, H, W) in [0, 1].
+    """
+    to_density = constant(HED, images.device).T
+    to_stains = constant(inverse(HED), images.device).T
+    density = images.flatten(2).clamp(min=1 / 255).log().neg_()
+    scale = to_density @ (factor.unsqueeze(2) * to_stains)
+    density = torch.baddbmm((shift @ to_density.T).unsqueeze(2), scale, density)
+    return density.neg_().exp_().clamp_(max=1).view(images.shape)
 
 
 def adjust_contrast(images: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
     """Blend float (B, 3, H, W) in [0, 1] with their mean grey by (B,) factors, clipped."""
-    luma = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
-    mean = (images * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    factor = contrast.view(-1, 1, 1, 1)
-    return (factor * images + (1 - factor) * mean).clamp(0, 1)
+    mean = images.mean((2, 3)) @ constant(LUMA, images.device)
+    rest = (1 - contrast) * mean
+    return images.mul(contrast.view(-1, 1, 1, 1)).add_(rest.view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
 def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur float (B, 3, H, W) with a Gaussian of (B,) sigma in pixels, at most BLUR_SIGMA_PX[1], edges reflected."""
-    count, channels, height, width = images.shape
+    """Blur float (B, 3, H, W) with a Gaussian of (B,) sigma in pixels, at most BLUR_SIGMA_PX[1], edges reflected.
+
+    Along each axis, tiles with the pixels around them are multiplied by a band matrix: far faster than a convolution
+    with a group a plane, on the CPU as on cards.
+    """
+    height, width = images.shape[2:]
     # A fixed radius: reading the largest sigma off the device would stall it.
     radius = min(round(3 * BLUR_SIGMA_PX[1]), height - 1, width - 1)
     offset = torch.arange(-radius, radius + 1, device=images.device)
     kernel = torch.exp(-0.5 * (offset / sigma.view(-1, 1)) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
-    planes = images.reshape(1, count * channels, height, width)
-    planes = F.pad(planes, (radius,) * 4, mode="reflect")
-    planes = F.conv2d(planes, kernel.view(-1, 1, 1, 2 * radius + 1), groups=count * channels)
-    planes = F.conv2d(planes, kernel.view(-1, 1, 2 * radius + 1, 1), groups=count * channels)
-    return planes.view_as(images)
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    tile = _tile_px(height)
+    tiles = F.pad(images, (0, 0, radius, radius), mode="reflect").unfold(2, tile + 2 * radius, tile)
+    rows = torch.matmul(_bands(kernel, tile)[:, None, None], tiles.transpose(3, 4)).reshape(images.shape)
+    tile = _tile_px(width)
+    tiles = F.pad(rows, (radius, radius, 0, 0), mode="reflect").unfold(3, tile + 2 * radius, tile)
+    return torch.bmm(tiles.reshape(len(images), -1, tiles.shape[-1]), _bands(kernel, tile).mT).view(images.shape)
+
+
+def _tile_px(side_px: int) -> int:
+    """A length that divides the side: few products are with zeros if it is short, but very short ones are slow."""
+    return next((length for length in range(16, side_px) if side_px % length == 0), side_px)
+
+
+def _bands(kernel: torch.Tensor, tile: int) -> torch.Tensor:
+    """Kernels (B, K) as matrices (B, tile, tile + K - 1), each row shifted by one against the row above it."""
+    count, width = kernel.shape[0], tile + kernel.shape[1] - 1
+    # Lines that are one longer than the rows they are cut into: each row begins one entry earlier in its line.
+    lines = F.pad(kernel, (0, tile)).repeat(1, tile)
+    return lines[:, : tile * width].view(count, tile, width)
 
 
 def solarize(images: torch.Tensor) -> torch.Tensor:
     """Invert what is at least half bright: float in [0, 1]."""
-    return torch.where(images >= 0.5, 1 - images, images)
+    return torch.minimum(images, 1 - images)

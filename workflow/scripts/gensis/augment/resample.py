@@ -1,8 +1,80 @@
-"""Crop, flip and resize of a whole batch as two matrix products, antialiased as Pillow and torchvision do it."""
+"""Crop, mirror and resize a batch, antialiased as Pillow and torchvision do it."""
 
 import torch
+from torch.nn import functional as F
 
 BICUBIC_A = -0.5  # Pillow's and torchvision's coefficient with antialiasing
+
+
+def prepared(images: torch.Tensor) -> torch.Tensor:
+    """uint8 (B, 3, H, W) as `crop_resize` reads it fastest: worth doing once where several views are cut."""
+    return images.contiguous(memory_format=torch.channels_last) if images.device.type == "cpu" else images.float()
+
+
+def crop_resize(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
+    """Cut a box out of each image, resize it, and mirror or turn it.
+
+    Args:
+        images: (B, 3, H, W), `prepared`: uint8 is cut on the CPU, float as suits cards.
+        boxes: int64 (B, 4): top, left, height, width in pixels.
+        turns: bool (B, 3): whether to mirror the rows, to mirror the columns, and then to swap the two axes.
+        size_px: side of the result.
+
+    Returns:
+        (B, 3, size_px, size_px) in the type of the input, [0, 255].
+    """
+    resample = products if images.is_floating_point() else slices
+    return resample(images, boxes, turns, size_px)
+
+
+def slices(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
+    """`crop_resize` image by image: torch's vectorised 8-bit resize reads the box alone."""
+    crops = []
+    for image, (top, left, height, width), (rows, columns, axes) in zip(images, boxes.tolist(), turns.tolist()):
+        box = image[None, :, top : top + height, left : left + width]
+        crop = F.interpolate(box, size=(size_px, size_px), mode="bicubic", antialias=True)
+        if rows or columns:
+            crop = crop.flip([2] * rows + [3] * columns)
+        crops.append(crop.transpose(2, 3) if axes else crop)
+    return torch.cat(crops)
+
+
+def products(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
+    """`crop_resize` of all as rows x image x columns: no shape depends on a box, nothing waits for the device.
+
+    Clipped after each axis, as 8-bit pixels are.
+    """
+    height, width = images.shape[2:]
+    rows = weights(boxes[:, 0], boxes[:, 2], turns[:, 0], height, size_px)
+    columns = weights(boxes[:, 1], boxes[:, 3], turns[:, 1], width, size_px)
+    narrow = torch.matmul(images, columns.mT.unsqueeze(1)).clamp_(0, 255)
+    crops = torch.matmul(rows.unsqueeze(1), narrow).clamp_(0, 255)
+    return torch.where(turns[:, 2].view(-1, 1, 1, 1), crops.transpose(2, 3), crops)
+
+
+def weights(start: torch.Tensor, length: torch.Tensor, mirror: torch.Tensor, inputs: int, outputs: int) -> torch.Tensor:
+    """Resampling matrices along one axis.
+
+    Args:
+        start: (B,) first pixel of the crop.
+        length: (B,) pixels of the crop.
+        mirror: (B,) bool, whether to mirror the axis.
+        inputs: pixels of the whole axis.
+        outputs: pixels wished for.
+
+    Returns:
+        float32 (B, outputs, inputs); each row sums to 1 and is zero outside the crop.
+    """
+    scale = (length / outputs).view(-1, 1, 1)
+    widening = scale.clamp(min=1)  # downscaling widens the kernel: that is the antialiasing
+    position = torch.arange(outputs, device=start.device).expand(len(start), -1)
+    position = torch.where(mirror.view(-1, 1), outputs - 1 - position, position).unsqueeze(2)
+    centre = start.view(-1, 1, 1) + (position + 0.5) * scale
+    pixel = torch.arange(inputs, device=start.device).view(1, 1, -1)
+    kernel = cubic((pixel + 0.5 - centre) / widening)
+    inside = (pixel >= start.view(-1, 1, 1)) & (pixel < (start + length).view(-1, 1, 1))
+    kernel = kernel * inside
+    return kernel / kernel.sum(2, keepdim=True)
 
 
 def cubic(x: torch.Tensor) -> torch.Tensor:
@@ -13,55 +85,9 @@ def cubic(x: torch.Tensor) -> torch.Tensor:
     return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def weights(start: torch.Tensor, length: torch.Tensor, flip: torch.Tensor, inputs: int, outputs: int) -> torch.Tensor:
-    """Resampling matrices along one axis.
-
-    Args:
-        start: (B,) first pixel of the crop.
-        length: (B,) pixels of the crop.
-        flip: (B,) bool, whether to mirror the axis.
-        inputs: pixels of the whole axis.
-        outputs: pixels wished for.
-
-    Returns:
-        float32 (B, outputs, inputs); each row sums to 1 and is zero outside the crop.
-    """
-    scale = (length / outputs).view(-1, 1, 1)
-    widening = scale.clamp(min=1)  # downscaling widens the kernel: that is the antialiasing
-    position = torch.arange(outputs, device=start.device).expand(len(start), -1)
-    position = torch.where(flip.view(-1, 1), outputs - 1 - position, position).unsqueeze(2)
-    centre = start.view(-1, 1, 1) + (position + 0.5) * scale
-    pixel = torch.arange(inputs, device=start.device).view(1, 1, -1)
-    kernel = cubic((pixel + 0.5 - centre) / widening)
-    inside = (pixel >= start.view(-1, 1, 1)) & (pixel < (start + length).view(-1, 1, 1))
-    kernel = kernel * inside
-    return kernel / kernel.sum(2, keepdim=True)
-
-
-def crop_resize(images: torch.Tensor, boxes: torch.Tensor, flip: torch.Tensor, size_px: int) -> torch.Tensor:
-    """Cut a box out of each image, mirror it horizontally where wished, and resize it.
-
-    Args:
-        images: uint8 or float (B, 3, H, W).
-        boxes: int64 (B, 4): top, left, height, width in pixels.
-        flip: bool (B,).
-        size_px: side of the result.
-
-    Returns:
-        float32 (B, 3, size_px, size_px) in the range of the input, clipped to [0, 255] as an 8-bit resize would.
-    """
-    height, width = images.shape[2:]
-    never = torch.zeros_like(flip)
-    rows = weights(boxes[:, 0], boxes[:, 2], never, height, size_px)
-    columns = weights(boxes[:, 1], boxes[:, 3], flip, width, size_px)
-    half = torch.matmul(rows.unsqueeze(1), images.float())
-    return torch.matmul(half, columns.transpose(1, 2).unsqueeze(1)).clamp(0, 255)
-
-
 def resize(images: torch.Tensor, size_px: int) -> torch.Tensor:
-    """Resize whole images: (B, 3, H, W) to float32 (B, 3, size_px, size_px), [0, 255]."""
+    """Resize whole images: uint8 (B, 3, H, W) to float32 (B, 3, size_px, size_px), [0, 255]."""
     if images.shape[2] == images.shape[3] == size_px:
         return images.float()
-    count, _, height, width = images.shape
-    boxes = torch.tensor([0, 0, height, width], device=images.device).expand(count, 4)
-    return crop_resize(images, boxes, torch.zeros(count, dtype=torch.bool, device=images.device), size_px)
+    pixels = images if images.device.type == "cpu" else images.float()  # only the CPU has an 8-bit resize
+    return F.interpolate(pixels, size=(size_px, size_px), mode="bicubic", antialias=True).float().clamp(0, 255)

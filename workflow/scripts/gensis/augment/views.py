@@ -1,14 +1,28 @@
 """Multi-crop views, drawn and made for a whole batch on its device (Caron et al. 2021, arXiv 2104.14294)."""
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
-from gensis.augment.colour import BLUR_SIGMA_PX, adjust_contrast, colour_matrices, gaussian_blur, recolour, solarize
-from gensis.augment.resample import crop_resize
+from gensis.augment.colour import (
+    BLUR_SIGMA_PX,
+    adjust_contrast,
+    colour_matrices,
+    gaussian_blur,
+    jitter_stain,
+    recolour,
+    solarize,
+)
+from gensis.augment.resample import crop_resize, prepared
 
 ASPECT_RATIO = (3 / 4, 4 / 3)
+_CHUNK_VALUES = 200_000  # in the views that a CPU core makes at once, so that they stay in its cache
+_SMALL_PX = 64  # views below are made by one thread: more would wait for Python's lock longer than they work
 
 
 @dataclass(frozen=True)
@@ -27,38 +41,106 @@ class ViewRecipe:
     grayscale: float
     blur: float
     solarize: float
+    stain: float = 0.0
 
 
-@dataclass(frozen=True)
-class CropDraws:
-    """Random numbers of one crop an image; they do not depend on the images' size."""
+class Draws(NamedTuple):
+    """What chance decides of a batch of views: one row an image."""
 
-    box: torch.Tensor
-    """float32 (4, B) in [0, 1): area, aspect ratio, top, left."""
-    flip: torch.Tensor
-    """bool (B,)."""
+    boxes: torch.Tensor
+    """int64 (B, 4): see `crop_resize`."""
     turns: torch.Tensor
-    """int64 (B,): quarter turns."""
+    """bool (B, 3): see `crop_resize`."""
+    stain_factor: torch.Tensor
+    """float32 (B, 3): see `jitter_stain`."""
+    stain_shift: torch.Tensor
+    """float32 (B, 3)."""
+    colour: torch.Tensor
+    """float32 (B, 3, 3): see `colour_matrices`."""
+    contrast: torch.Tensor
+    """float32 (B,)."""
+    sigma: torch.Tensor
+    """float32 (B,): of the blur, in pixels."""
+    blurred: torch.Tensor
+    """bool (B,)."""
+    inverted: torch.Tensor
+    """bool (B,)."""
 
 
-def draw_crops(count: int, recipe: ViewRecipe, device: torch.device) -> CropDraws:
-    """Draw the crops of ``count`` images."""
-    return CropDraws(
-        torch.rand(4, count, device=device),
-        torch.rand(count, device=device) < recipe.flip,
-        torch.randint(4 if recipe.rotate else 1, (count,), device=device),
+def view(images: torch.Tensor, recipe: ViewRecipe, sizes: torch.Tensor | None = None) -> torch.Tensor:
+    """One random view of each image, drawn from the global generator of the images' device.
+
+    Args:
+        images: uint8 (B, 3, H, W); where several views are wanted, faster if `prepared` before.
+        recipe: how the view is made.
+        sizes: int64 (B, 2): height and width of the part of each image that counts, from its top left; all if None.
+
+    Returns:
+        float32 (B, 3, size_px, size_px) in [0, 1]; an image's view does not depend on the images beside it.
+    """
+    if sizes is None:
+        sizes = torch.stack([torch.full((len(images),), side, device=images.device) for side in images.shape[2:]], 1)
+    draws = draw(sizes, recipe)
+    images = prepared(images)
+    if images.device.type != "cpu":
+        return make(images, draws, recipe)
+    # NumPy asks the kernel for huge pages; the first touch of small ones takes a fifth of the time.
+    views = torch.from_numpy(np.empty((len(images), 3, recipe.size_px, recipe.size_px), np.float32))
+    chunk = max(_CHUNK_VALUES // views[0].numel(), 1)
+
+    def fill(views: torch.Tensor, images: torch.Tensor, *draws: torch.Tensor) -> None:
+        views.copy_(make(images, Draws(*draws), recipe))
+
+    threads = torch.get_num_threads() if recipe.size_px >= _SMALL_PX else 1
+    _in_threads(threads, fill, *(tensor.split(chunk) for tensor in (views, images, *draws)))
+    return views
+
+
+def draw(sizes: torch.Tensor, recipe: ViewRecipe) -> Draws:
+    """Draw views of images of int64 (B, 2) height and width, on the device of ``sizes``."""
+    count, device = len(sizes), sizes.device
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return low + (high - low) * torch.rand(*shape, count, device=device)
+
+    def chosen(probability: float) -> torch.Tensor:
+        return torch.rand(count, device=device) < probability
+
+    def factor(strength: float) -> torch.Tensor:
+        return torch.where(jittered, uniform(1 - strength, 1 + strength).clamp(min=0), 1.0)
+
+    drawn_boxes = boxes(uniform(0, 1, 4), *sizes.T, recipe.scale)
+    flip = chosen(recipe.flip)
+    quarters = torch.randint(4 if recipe.rotate else 1, (count,), device=device)
+    jittered = chosen(recipe.jitter)
+    brightness, contrast, saturation = map(factor, (recipe.brightness, recipe.contrast, recipe.saturation))
+    hue = torch.where(jittered, uniform(-recipe.hue, recipe.hue), 0.0)
+    saturation = torch.where(chosen(recipe.grayscale), 0.0, saturation)
+    sigma = uniform(*BLUR_SIGMA_PX)
+    blurred, inverted = chosen(recipe.blur), chosen(recipe.solarize)
+    stain = uniform(-recipe.stain, recipe.stain, 2, 3) if recipe.stain else torch.zeros(2, 3, count, device=device)
+    return Draws(
+        drawn_boxes,
+        turns(flip, quarters),
+        1 + stain[0].T,
+        stain[1].T,
+        colour_matrices(brightness, saturation, hue),
+        contrast,
+        sigma,
+        blurred,
+        inverted,
     )
 
 
-def boxes(draws: torch.Tensor, height: int, width: int, scale: tuple[float, float]) -> torch.Tensor:
+def boxes(draws: torch.Tensor, height: torch.Tensor, width: torch.Tensor, scale: tuple[float, float]) -> torch.Tensor:
     """Boxes of random area and aspect ratio, as torchvision's RandomResizedCrop draws them.
 
     A draw that does not fit is cut to the image; torchvision tries ten times first.
 
     Args:
-        draws: `CropDraws.box`.
-        height: of the images in pixels.
-        width: of the images in pixels.
+        draws: float32 (4, B) in [0, 1): area, aspect ratio, top, left.
+        height: int64 (B,) of the images in pixels.
+        width: int64 (B,) of the images in pixels.
         scale: smallest and largest area as a fraction of the image.
 
     Returns:
@@ -67,49 +149,62 @@ def boxes(draws: torch.Tensor, height: int, width: int, scale: tuple[float, floa
     area = height * width * (scale[0] + (scale[1] - scale[0]) * draws[0])
     low, high = math.log(ASPECT_RATIO[0]), math.log(ASPECT_RATIO[1])
     aspect = torch.exp(low + (high - low) * draws[1])
-    box_width = (area * aspect).sqrt().round().clamp(1, width)
-    box_height = (area / aspect).sqrt().round().clamp(1, height)
+    box_width = (area * aspect).sqrt().round().clamp(min=1).minimum(width)
+    box_height = (area / aspect).sqrt().round().clamp(min=1).minimum(height)
     top = (draws[2] * (height - box_height + 1)).floor()
     left = (draws[3] * (width - box_width + 1)).floor()
     return torch.stack([top, left, box_height, box_width], 1).long()
 
 
-def crop(images: torch.Tensor, draws: CropDraws, recipe: ViewRecipe) -> torch.Tensor:
-    """Drawn crops, flipped and turned: uint8 (B, 3, H, W) to float32 (B, 3, size_px, size_px) in [0, 1]."""
-    drawn = boxes(draws.box, *images.shape[2:], recipe.scale)
-    crops = crop_resize(images, drawn, draws.flip, recipe.size_px) / 255
-    if recipe.rotate:
-        turned = torch.stack([torch.rot90(crops, quarter, (2, 3)) for quarter in range(4)])
-        crops = turned[draws.turns, torch.arange(len(crops), device=crops.device)]
-    return crops
+def turns(flip: torch.Tensor, quarters: torch.Tensor) -> torch.Tensor:
+    """What `crop_resize` does for a horizontal flip followed by quarter turns, counter-clockwise as `torch.rot90`'s.
+
+    Args:
+        flip: bool (B,).
+        quarters: int64 (B,) in [0, 4).
+
+    Returns:
+        bool (B, 3): mirror the rows, mirror the columns, then swap the axes.
+    """
+    return torch.stack([quarters >= 2, flip ^ (quarters == 1) ^ (quarters == 2), quarters % 2 == 1], 1)
 
 
-def distort(crops: torch.Tensor, recipe: ViewRecipe) -> torch.Tensor:
-    """Random colour, grey, blur and solarisation of float32 (B, 3, S, S) in [0, 1]."""
-    count, device = len(crops), crops.device
-
-    def chosen(probability: float) -> torch.Tensor:
-        return torch.rand(count, device=device) < probability
-
-    def factor(strength: float) -> torch.Tensor:
-        drawn = 1 + strength * (2 * torch.rand(count, device=device) - 1)
-        return torch.where(jittered, drawn.clamp(min=0), torch.ones_like(drawn))
-
-    jittered = chosen(recipe.jitter)
-    brightness, contrast, saturation = map(factor, (recipe.brightness, recipe.contrast, recipe.saturation))
-    hue = torch.where(jittered, recipe.hue * (2 * torch.rand(count, device=device) - 1), 0.0)
-    saturation = torch.where(chosen(recipe.grayscale), torch.zeros_like(saturation), saturation)
-    crops = adjust_contrast(recolour(crops, colour_matrices(brightness, saturation, hue)), contrast)
-    sigma = BLUR_SIGMA_PX[0] + (BLUR_SIGMA_PX[1] - BLUR_SIGMA_PX[0]) * torch.rand(count, device=device)
-    blurred = chosen(recipe.blur)
-    if recipe.blur > 0:
-        crops = torch.where(blurred.view(-1, 1, 1, 1), gaussian_blur(crops, sigma), crops)
-    inverted = chosen(recipe.solarize)
-    if recipe.solarize > 0:
-        crops = torch.where(inverted.view(-1, 1, 1, 1), solarize(crops), crops)
-    return crops
+def make(images: torch.Tensor, draws: Draws, recipe: ViewRecipe) -> torch.Tensor:
+    """The views that were drawn: `prepared` images to float32 (B, 3, size_px, size_px) in [0, 1]."""
+    where = _where_static if images.is_floating_point() else _where_drawn
+    crops = crop_resize(images, draws.boxes, draws.turns, recipe.size_px)
+    views = crops.contiguous().float().div_(255)
+    if recipe.stain:
+        views = jitter_stain(views, draws.stain_factor, draws.stain_shift)
+    views = adjust_contrast(recolour(views, draws.colour), draws.contrast)
+    if recipe.blur:
+        views = where(draws.blurred, gaussian_blur, views, draws.sigma)
+    if recipe.solarize:
+        views = where(draws.inverted, solarize, views)
+    return views
 
 
-def view(images: torch.Tensor, recipe: ViewRecipe) -> torch.Tensor:
-    """One random view of each image: uint8 (B, 3, H, W) to float32 (B, 3, size_px, size_px) in [0, 1]."""
-    return distort(crop(images, draw_crops(len(images), recipe, images.device), recipe), recipe)
+def _where_drawn(
+    drawn: torch.Tensor, change: Callable[..., torch.Tensor], images: torch.Tensor, *parameters: torch.Tensor
+) -> torch.Tensor:
+    """Images with those changed that drew it: the others cost nothing. May change its input."""
+    if drawn.all():
+        return change(images, *parameters)
+    if drawn.any():
+        images[drawn] = change(images[drawn], *(values[drawn] for values in parameters))
+    return images
+
+
+def _where_static(
+    drawn: torch.Tensor, change: Callable[..., torch.Tensor], images: torch.Tensor, *parameters: torch.Tensor
+) -> torch.Tensor:
+    """The same on cards, where it is cheaper to change all than to wait for how many have drawn it."""
+    return torch.where(drawn.view(-1, 1, 1, 1), change(images, *parameters), images)
+
+
+def _in_threads(threads: int, function: Callable[..., None], *arguments: tuple[torch.Tensor, ...]) -> None:
+    """Map ``function`` in threads, in each of which torch uses one."""
+    of_torch = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(function, *arguments))
+    torch.set_num_threads(of_torch)  # what threads that start later use

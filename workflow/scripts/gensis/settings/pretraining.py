@@ -24,6 +24,8 @@ class Views(Settings):
     """Probability of a horizontal flip."""
     rotate: bool = False
     """Rotate by a random multiple of 90 degrees: tissue has no upright direction."""
+    stain: float = added(neutral=0.0, ge=0)
+    """H&E stain jitter: amounts of stain are multiplied by 1 +- this and shifted by this (0.05 light, 0.2 strong)."""
     jitter: Fraction = 0.8
     """Probability of colour jitter."""
     brightness: Annotated[float, Field(ge=0)] = 0.4
@@ -56,6 +58,8 @@ class Pretraining(Settings):
     epochs: PositiveInt = 100
     batch_size: Annotated[int, Field(ge=2)] = 512
     """Images a step over all devices."""
+    balance_units: bool = added(neutral=False)
+    """Every unit (slide, or shard of natural images) gives equally many images an epoch; its length stays the same."""
     accumulate: PositiveInt = added(neutral=1)
     """Parts of a batch that are passed through the networks one after the other, so that large batches fit."""
     views: Views = Views()

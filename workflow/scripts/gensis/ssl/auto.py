@@ -148,6 +148,7 @@ def view_recipes(views: Views, image_px: int, resolved: Resolved) -> tuple[ViewR
             scale=scale,
             flip=views.flip,
             rotate=views.rotate,
+            stain=views.stain,
             jitter=views.jitter,
             brightness=views.brightness,
             contrast=views.contrast,

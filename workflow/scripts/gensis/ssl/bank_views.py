@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
-from gensis.augment.views import ViewRecipe, crop, distort, draw_crops, view
+from gensis.augment.resample import prepared
+from gensis.augment.views import ViewRecipe, view
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,10 @@ class BatchViews:
 def real_views(real: torch.Tensor, recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe], local_crops: int) -> BatchViews:
     """All views from uint8 (B, 3, H, W) real images."""
     first, second, local = recipes
+    images = prepared(real)
     return BatchViews(
-        [view(real, recipe) for recipe in (first, second)],
-        [view(real, local) for _ in range(local_crops)],
+        [view(images, recipe) for recipe in (first, second)],
+        [view(images, local) for _ in range(local_crops)],
         torch.zeros(len(real), dtype=torch.long, device=real.device),
     )
 
@@ -53,24 +56,21 @@ def mixed_views(
         local_crops: number of local views.
         local_fraction: part of them that is cut from the synthetic image.
     """
-    global_views = [
-        distort(_crop_either(real, synthetic, has_synthetic & (slot == number), recipe), recipe)
-        for number, recipe in enumerate(recipes[:2])
-    ]
+    # Both kinds on canvases of one size: each view is cut once, from the image that it shows.
+    height, width = (max(sides) for sides in zip(real.shape[2:], synthetic.shape[2:]))
+    both = torch.cat([F.pad(kind, (0, width - kind.shape[3], 0, height - kind.shape[2])) for kind in (real, synthetic)])
+    rows = torch.arange(len(real), device=real.device)
+
+    def views(is_synthetic: torch.Tensor, *recipes: ViewRecipe) -> list[torch.Tensor]:
+        sides = [torch.where(is_synthetic, *pair) for pair in zip(synthetic.shape[2:], real.shape[2:])]
+        images = prepared(both[rows + len(real) * is_synthetic])
+        return [view(images, recipe, torch.stack(sides, 1)) for recipe in recipes]
+
+    first, second, local = recipes
     from_synthetic = round(local_fraction * local_crops)
-    never = torch.zeros_like(has_synthetic)
-    local_views = [
-        distort(
-            _crop_either(real, synthetic, has_synthetic if number < from_synthetic else never, recipes[2]), recipes[2]
-        )
-        for number in range(local_crops)
-    ]
-    return BatchViews(global_views, local_views, torch.where(has_synthetic, 1 - slot, 0))
-
-
-def _crop_either(
-    real: torch.Tensor, synthetic: torch.Tensor, use_synthetic: torch.Tensor, recipe: ViewRecipe
-) -> torch.Tensor:
-    # Both are cropped and one is chosen: shapes stay fixed, and nothing waits for the device.
-    draws = draw_crops(len(real), recipe, real.device)
-    return torch.where(use_synthetic.view(-1, 1, 1, 1), crop(synthetic, draws, recipe), crop(real, draws, recipe))
+    return BatchViews(
+        views(has_synthetic & (slot == 0), first) + views(has_synthetic & (slot == 1), second),
+        views(has_synthetic, *[local] * from_synthetic)
+        + views(torch.zeros_like(has_synthetic), *[local] * (local_crops - from_synthetic)),
+        torch.where(has_synthetic, 1 - slot, 0),
+    )
