@@ -58,6 +58,15 @@ def test_it_looks_every_so_many_epochs_and_after_the_last(make_pretrainer, tmp_p
     assert ["view_retrieval" in row for row in history] == ["rankme" in row for row in history]
 
 
+def test_where_epochs_have_several_rows_it_looks_in_the_first_row_after_its_time(make_pretrainer):
+    pretrainer, kept = make_pretrainer(epochs=5, batch_size=4), []  # 8 steps an epoch, 40 in all
+    pretrainer.steps_per_row = 5
+    monitor = Monitor(pretrainer, seed=0, epochs=2, keep=lambda step, embeddings: kept.append(step))
+    for step in range(5, 41, 5):
+        monitor({"step": step, "teacher_entropy": 1.0, "teacher_batch_entropy": 2.0})
+    assert kept == [20, 35, 40]
+
+
 def test_it_gives_the_embeddings_of_the_whole_images_at_each_look(make_pretrainer, tmp_path):
     pretrainer, kept = make_pretrainer(epochs=2), {}
     trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1, keep=kept.__setitem__))

@@ -40,8 +40,8 @@ class Monitor:
         """Warn of a collapse; ``rankme`` and ``view_retrieval`` when it is time for them."""
         self._warn(row)
         pretrainer, step = self._pretrainer, int(row["step"])
-        epoch = step // pretrainer.steps_per_row
-        if epoch % self._epochs and step < pretrainer.total_steps:
+        between = self._epochs * pretrainer.sampler.steps_per_epoch
+        if step % between >= pretrainer.steps_per_row and step < pretrainer.total_steps:
             return {}
         whole, first, second = self._embeddings()
         self._keep(step, F.normalize(whole, dim=1))

@@ -21,6 +21,10 @@ from gensis.ssl.teacher import update_teacher
 from gensis.training.distributed import World
 from gensis.training.sampler import Sampler
 
+PREFETCHED_STEPS = 2
+LARGEST_ROW = 1000
+"""Steps of a row of the history where epochs are longer: of 100 million images, one takes days."""
+
 
 class Pretrainer:
     """DINO's student, teacher, centre and optimizer; with a bank, Gen-DINO's. A `training.loop.Task`."""
@@ -63,14 +67,17 @@ class Pretrainer:
         self.mean, self.std = channel_statistics(images)
         self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std)]
         self._batches = Batches(settings, self.recipes, images, device, generative, interpolated)
-        self.sampler = Sampler(len(images), settings.batch_size, seed, world.rank, world.size)
-        self.steps_per_row = self.sampler.steps_per_epoch
+        first_rows = images.index.first_rows if settings.balance_units else None
+        self.sampler = Sampler(len(images), settings.batch_size, seed, world.rank, world.size, first_rows)
+        self.steps_per_row = min(self.sampler.steps_per_epoch, LARGEST_ROW)
         self.total_steps = settings.epochs * self.sampler.steps_per_epoch
         self.images_per_step = self.sampler.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """One step of training; scalars for the history."""
-        return self.learn(self._batches.draw(self.sampler.rows(step)), step)
+        batch = self._batches.draw(self.sampler.rows(step))
+        self.images.prefetch(self.sampler.rows(step + PREFETCHED_STEPS))
+        return self.learn(batch, step)
 
     def learn(self, batch: Batch, step: int) -> dict[str, torch.Tensor | float]:
         """Do step number ``step`` with this process's share of its batch; scalars for the history."""
