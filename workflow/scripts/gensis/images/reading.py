@@ -17,6 +17,7 @@ from gensis.errors import UserError
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
+from gensis.training.device import copied
 
 log = logging.getLogger(__name__)
 _BLOCK = 512
@@ -27,6 +28,8 @@ _LOG_SECONDS = 30
 class Images(Protocol):
     """Equal-sized images, by row."""
 
+    index: Index
+    """Where they come from."""
     shape: tuple[int, int, int]
     """(3, height, width)."""
 
@@ -66,7 +69,7 @@ class HeldImages:
 
     def __init__(self, streamed: "StreamedImages"):
         """Read all images, and close where they came from."""
-        self.shape = streamed.shape
+        self.index, self.shape = streamed.index, streamed.shape
         channels, height, width = self.shape
         self._pixels = torch.empty((len(streamed), height, width, channels), dtype=torch.uint8, device=streamed.device)
         with streamed:
@@ -84,7 +87,7 @@ class HeldImages:
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Images."""
-        return self._pixels.index_select(0, rows.to(self._pixels.device)).permute(0, 3, 1, 2)
+        return self._pixels.index_select(0, copied(rows, self._pixels.device)).permute(0, 3, 1, 2)
 
 
 class StreamedImages:
