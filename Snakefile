@@ -45,6 +45,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        needs_pretraining,
         f"{RUN}/report.html",
         slide_pictures(),
 
@@ -66,22 +67,34 @@ rule geojson:
 
 rule encoders:
     input:
-        [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds],
+        needs_pretraining,
+        [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ALL_ENCODERS for seed in STUDY.seeds],
 
 
 rule embeddings:
     input:
         [
             path
-            for encoder in (*ENCODERS, *BASELINES)
+            for encoder in (*ALL_ENCODERS, *BASELINES)
             for dataset in UNITS
             for seed in STUDY.seeds
             for path in embedding_parts(encoder, dataset, seed)
         ],
 
 
+rule features:
+    input:
+        [
+            features_folder(dataset, encoder, seed)
+            for encoder in ALL_ENCODERS
+            for dataset in SLIDE_DATASETS
+            for seed in STUDY.seeds
+        ],
+
+
 rule diffusion:
     input:
+        needs_pretraining,
         [
             f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
             for encoder in dict.fromkeys(bank.encoder for bank in STUDY.banks.values())
@@ -91,6 +104,7 @@ rule diffusion:
 
 rule bank:
     input:
+        needs_pretraining,
         [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)],
 
 

@@ -83,7 +83,7 @@ def test_diffusion_folder_is_complete(made):
     }
     record = read_json(folder / "provenance.json")
     assert record["format"] == "gensis-diffusion/1"
-    assert (record["embedding_width"], record["image_px"], record["outside_weights"]) == (WIDTH, PX, False)
+    assert (record["embedding_width"], record["image_px"], record["outside_weights"]) == (WIDTH, PX, {})
     assert set(record["inputs"]) == {"train", "embeddings", "autoencoder"}
 
 

@@ -10,7 +10,7 @@ import torch
 
 from gensis.diffusion.inputs import Pixels
 from gensis.images.codec import encode_png
-from gensis.images.embeddings import Embeddings, write_embeddings
+from gensis.images.embeddings import write_embeddings
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import open_images
 from gensis.images.store import write_store
@@ -43,7 +43,7 @@ def write_features(path: Path, train: Path, width: int) -> Path:
     features = np.random.default_rng(1).normal(size=(len(index), width)).astype(np.float32)
     unit = np.repeat(np.arange(len(index.units)), np.diff(index.first_rows))
     keys = np.array([str(row) for row in range(len(index))], object)
-    write_embeddings(path, Embeddings(features, unit, index.units, keys), {})
+    write_embeddings(path, [features], unit, index.units, keys)
     return path
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
-from gensis.images.embeddings import Embeddings, write_embeddings
+from gensis.images.embeddings import write_embeddings
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 IMAGE_TASKS, SLIDE_TASKS = ["knn", "linear"], ["slides-mean", "slides-abmil"]
@@ -30,7 +30,7 @@ def slides(tmp_path):
         units = tuple(f"s{part * 6 + i}" for i in range(6)) + (("none",) if part else ())
         unit = np.repeat(np.arange(6), 4).astype(np.int32)
         features = generator.normal(size=(24, 5)) + 20 * (unit % 2)[:, None] * np.eye(5)[0]
-        write_embeddings(tmp_path / f"part-000{part}.h5", Embeddings(features, unit, units, np.zeros((24, 2))), {})
+        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, units, np.zeros((24, 2)))
     rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4) for i in range(12)] + [("none", "", "", "no_tissue", 0)]
     write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), rows)
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)] + [("none", "", "A", "")]
@@ -80,7 +80,7 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
         unit = np.zeros(30, np.int32)
         features = np.random.default_rng(part).normal(size=(30, 4)) + 20 * np.eye(2, 4)[np.arange(30) % 2]
         keys = np.array([f"{i}.png" for i in range(30)])
-        write_embeddings(tmp_path / f"part-000{part}.h5", Embeddings(features, unit, (f"{split}-0000",), keys), {})
+        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, (f"{split}-0000",), keys)
     units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
     write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), sorted(units, reverse=True))
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]

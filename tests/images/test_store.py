@@ -4,7 +4,7 @@ import torch
 
 from gensis.errors import UserError
 from gensis.images.codec import decode, encode_jpeg, encode_png
-from gensis.images.embeddings import Embeddings, read_embeddings, write_embeddings
+from gensis.images.embeddings import read_embeddings, write_embeddings
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import HeldImages, StreamedImages, channel_statistics, open_images, read_units
 from gensis.images.store import Store, write_store
@@ -133,16 +133,23 @@ def test_jpeg_keeps_a_smooth_picture_within_a_few_grey_levels():
 
 
 def test_embeddings_of_several_parts_are_read_as_one(tmp_path):
-    def part(units, counts, offset):
+    def part(path, units, counts, offset):
         unit = np.repeat(np.arange(len(units)), counts)
         features = np.arange(len(unit) * 2, dtype=np.float32).reshape(-1, 2) + offset
-        return Embeddings(features, unit, units, np.array([f"k{n + offset}" for n in range(len(unit))]))
+        keys = np.array([f"k{n + offset}" for n in range(len(unit))])
+        write_embeddings(path, [features[:0], features[:1], features[1:]], unit, units, keys)
 
-    write_embeddings(tmp_path / "0.h5", part(("a", "b"), (2, 0), 0), {})
-    write_embeddings(tmp_path / "1.h5", part(("c",), (3,), 100), {})
+    part(tmp_path / "0.h5", ("a", "b"), (2, 0), 0)
+    part(tmp_path / "1.h5", ("c",), (3,), 100)
     whole = read_embeddings([tmp_path / "0.h5", tmp_path / "1.h5"])
     assert whole.units == ("a", "b", "c")
     assert whole.unit.tolist() == [0, 0, 2, 2, 2]
     assert whole.position.tolist() == [0, 1, 0, 1, 2]
     assert whole.features[2, 0] == 100
     assert whole.keys.tolist() == ["k0", "k1", "k100", "k101", "k102"]
+
+
+def test_embeddings_that_are_too_few_leave_no_file(tmp_path):
+    with pytest.raises(ValueError, match="2 embeddings of 3 images"):
+        write_embeddings(tmp_path / "0.h5", [np.zeros((2, 4))], np.zeros(3), ("a",), np.zeros((3, 2)))
+    assert not list(tmp_path.iterdir())

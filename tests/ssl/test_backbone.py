@@ -11,10 +11,12 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 import gensis
 from gensis.errors import UserError
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
 
 TINY_VIT = ("vit_tiny_patch16_224", {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2})
 TINY_RESNET = ("resnet10t", {})
 TINY_CIFAR_RESNET = ("resnet18_cifar", {"channels": (8, 8, 16, 16)})
+GREY = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -27,7 +29,7 @@ def test_a_saved_encoder_loads_through_timm_with_its_own_weights_and_preprocessi
     torch.manual_seed(0)
     backbone, made_with = create_backbone(name, 32, arguments, drop_path=0.1)
     backbone.eval()
-    save_encoder(backbone, tmp_path, name, made_with, 32, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    save_encoder(backbone, tmp_path, name, made_with, Preprocessing((32, 32), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=0).eval()
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images), backbone(images), atol=0, rtol=0)
@@ -41,7 +43,7 @@ def test_the_encoder_preprocesses_by_itself(tmp_path):
     name, arguments = TINY_VIT
     backbone, made_with = create_backbone(name, 16, arguments)
     backbone.eval()
-    save_encoder(backbone, tmp_path, name, made_with, 16, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    save_encoder(backbone, tmp_path, name, made_with, GREY)
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     expected = backbone((images / 255 - 0.5) / 0.25)
     torch.testing.assert_close(load_encoder(tmp_path)(images), expected)
@@ -57,9 +59,7 @@ def test_the_lines_of_the_readme_embed_pictures_and_load_the_encoder_through_tim
         tmp_path / "results/demo/encoders/gen-dino/seed0",
         name,
         made_with,
-        16,
-        (0.5, 0.5, 0.5),
-        (0.25, 0.25, 0.25),
+        GREY,
     )
     Image.linear_gradient("L").resize((16, 16)).save(tmp_path / "a.png")
     Image.new("RGB", (40, 20), "navy").save(tmp_path / "b.png")

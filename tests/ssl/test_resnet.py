@@ -9,6 +9,7 @@ import torch
 
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.backbone import create_backbone, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 NARROW = {"channels": (8, 8, 16, 16)}
@@ -66,7 +67,7 @@ def test_the_small_resnets_have_the_published_sizes():
 
 def test_import_gensis_brings_them_to_timm_and_imports_neither_timm_nor_torch(tmp_path):
     backbone, made_with = create_backbone("resnet18_cifar", 16, NARROW)
-    save_encoder(backbone, tmp_path, "resnet18_cifar", made_with, 16, (0.5,) * 3, (0.25,) * 3)
+    save_encoder(backbone, tmp_path, "resnet18_cifar", made_with, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3))
     python(
         "import sys, importlib.util, gensis, gensis.settings\n"
         "assert importlib.util.find_spec('timm') and not {'torch', 'timm'} & set(sys.modules)\n"

@@ -99,7 +99,7 @@ def test_verify_passes_a_whole_run_and_names_what_is_damaged(finished):
     assert "lymphoid-1.h5: damaged" in result.stdout
 
 
-@pytest.mark.parametrize("target", ["images", "encoders", "embeddings", "diffusion", "bank", "evaluation"])
+@pytest.mark.parametrize("target", ["images", "encoders", "embeddings", "features", "diffusion", "bank", "evaluation"])
 def test_a_target_names_that_much(finished, target):
     assert "Nothing to be done" in snakemake(finished.clone, finished.config, "-n", target).stdout
 

@@ -1,6 +1,6 @@
 rule generate_bank:
     input:
-        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        train=train_table,
         embeddings=train_embeddings,
         diffusion=lambda wildcards: f"{RUN}/diffusion/{STUDY.banks[wildcards.bank].encoder}/seed{wildcards.seed}/provenance.json",
     output:

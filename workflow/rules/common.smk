@@ -12,10 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 
+from gensis.artifacts.files import quick_id
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.base import canonical_json
+from gensis.settings.encoders import weight_files
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
 
@@ -46,8 +48,12 @@ def read_config() -> tuple[Study, dict[str, Units]]:
     """The validated study and the units of every data set that it uses. Ends with one line at a mistake."""
     try:
         study = load_study(config, read_backbones(Path(workflow.basedir, "config", "backbones.txt")))
-        used = dict.fromkeys([study.pretraining.dataset, *study.evaluation.datasets])
-        return study, {name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in used}
+        for encoder in study.encoders.values():
+            if encoder.path:
+                weight_files(Path(from_here(encoder.path)))
+        return study, {
+            name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in study.used_datasets
+        }
     except UserError as error:
         sys.exit(f"error: {error}")
 
@@ -61,9 +67,10 @@ def sheet(study: Study, dataset: str) -> Path | None:
 STUDY, UNITS = read_config()
 RUN = f"results/{STUDY.run}"
 IMAGES = "results/images"
-TRAINED_ON = STUDY.pretraining.dataset
-ENCODERS = ("dino", *STUDY.retraining)
-BASELINES = ("random", "pixels")
+TRAINED_ON = STUDY.pretraining.dataset if STUDY.pretraining else None
+ENCODERS = ("dino", *STUDY.retraining) if STUDY.pretraining else ()
+ALL_ENCODERS = (*ENCODERS, *STUDY.encoders)
+BASELINES = ("random", "pixels") if STUDY.pretraining else ("pixels",)
 SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides"]
 SLIDES = {(name, unit.name): unit for name in SLIDE_DATASETS for unit in UNITS[name].units}
 NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
@@ -203,8 +210,13 @@ def train_embeddings(wildcards) -> list[str]:
     return embedding_parts(encoder, TRAINED_ON, wildcards.seed, only_train=True)
 
 
+def features_folder(dataset: str, encoder: str, seed: str) -> str:
+    """Folder of a data set's features, a file a slide."""
+    return f"{RUN}/features/{encoder}/{dataset}/seed{seed}"
+
+
 def encoder_folder(encoder: str, seed: str) -> str:
-    """Folder of a trained encoder."""
+    """Folder of an encoder, trained here or elsewhere."""
     return f"{RUN}/encoders/{encoder}/seed{seed}"
 
 
@@ -230,7 +242,7 @@ def evaluations() -> list[str]:
     """All evaluation files of the study."""
     return [
         f"{RUN}/evaluation/{encoder}/{dataset}/seed{seed}/{task}.json"
-        for encoder in (*ENCODERS, *BASELINES)
+        for encoder in (*ALL_ENCODERS, *BASELINES)
         for dataset in EVALUATED
         for seed in STUDY.seeds
         for task in evaluation_tasks(dataset)

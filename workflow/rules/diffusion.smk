@@ -1,6 +1,6 @@
 rule train_autoencoder:
     input:
-        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        train=train_table,
     output:
         multiext(
             f"{RUN}/autoencoder/seed{{seed}}/",
@@ -36,7 +36,7 @@ rule train_autoencoder:
 rule train_diffusion:
     input:
         autoencoder_input,
-        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        train=train_table,
         embeddings=train_embeddings,
     output:
         multiext(

@@ -24,3 +24,21 @@ rule embed_images:
         "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.encoder:q}"
         " --images {params.images:q} --units {params.units:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule split_features:
+    input:
+        embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+    output:
+        directory(features_folder("{dataset}", "{encoder}", "{seed}")),
+    log:
+        f"{RUN}/logs/split_features/{{encoder}}-{{dataset}}-seed{{seed}}.log",
+    wildcard_constraints:
+        dataset=one_of(SLIDE_DATASETS),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        program=program("split_features"),
+    shell:
+        "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --output {output:q} > {log:q} 2>&1"

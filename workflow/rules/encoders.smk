@@ -1,12 +1,14 @@
 rule pretrain_encoder:
     input:
-        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        train=train_table,
+        init=initial_encoder,
     output:
         multiext(
             f"{RUN}/encoders/dino/seed{{seed}}/",
             "config.json",
             "model.safetensors",
             "history.csv",
+            "looks.h5",
             "provenance.json",
         ),
     log:
@@ -24,18 +26,20 @@ rule pretrain_encoder:
         checkpoints=checkpoints,
         events=events,
         folder=folder,
+        init=initial_option,
         script=script("pretrain_encoder"),
         launcher=launcher,
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
-        " --train {input.train:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
+        " --train {input.train:q} {params.init:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule retrain_encoder:
     input:
-        train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
+        train=train_table,
+        init=initial_encoder,
         bank=lambda wildcards: bank_shards(STUDY.retraining[wildcards.encoder].bank, wildcards.seed),
     output:
         multiext(
@@ -43,6 +47,7 @@ rule retrain_encoder:
             "config.json",
             "model.safetensors",
             "history.csv",
+            "looks.h5",
             "provenance.json",
         ),
     log:
@@ -63,10 +68,39 @@ rule retrain_encoder:
         events=events,
         folder=folder,
         bank=folder_of_input("bank"),
+        init=initial_option,
         script=script("pretrain_encoder"),
         launcher=launcher,
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} --bank {params.bank:q}"
-        " --train {input.train:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
+        " --train {input.train:q} {params.init:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule import_encoder:
+    input:
+        outside_files,
+    output:
+        multiext(
+            f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",
+            "config.json",
+            "model.safetensors",
+            "provenance.json",
+        ),
+    log:
+        f"{RUN}/logs/import_encoder/{{encoder}}-seed{{seed}}.log",
+    wildcard_constraints:
+        encoder=one_of(STUDY.encoders),
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        config=stage("encoders/{encoder}"),
+        content=outside_content,
+        path=outside_option,
+        folder=folder,
+        program=program("import_encoder"),
+    shell:
+        "{params.program} --config {params.config:q} --threads {threads} {params.path:q}"
         " --output {params.folder:q} > {log:q} 2>&1"

@@ -16,6 +16,7 @@ rule store_config:
 
 rule write_report:
     input:
+        needs_pretraining,
         report_inputs,
         config=f"{RUN}/config.yaml",
         summary=f"{RUN}/summary.csv",
@@ -52,6 +53,8 @@ rule verify:
 
 
 rule plan:
+    input:
+        needs_pretraining,
     log:
         f"{RUN}/logs/plan.log",
     localrule: True

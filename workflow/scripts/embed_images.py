@@ -3,6 +3,7 @@
 import argparse
 import logging
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,21 @@ from torch.nn import functional as F
 
 from gensis import command
 from gensis.artifacts.files import content_id
-from gensis.artifacts.provenance import provenance, to_attribute
+from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
 from gensis.augment.resample import resize
-from gensis.images.embeddings import Embeddings, write_embeddings
+from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.reading import read_units
 from gensis.images.store import Store
 from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import Encoder, create_backbone, load_encoder
+from gensis.ssl.preprocessing import Preprocessing
 from gensis.training.device import choose_device, device_name
 
 log = logging.getLogger("embed_images")
 PIXELS_PX = 16
+SECONDS_A_LINE = 20
 
 
 class Pixels(nn.Module):
@@ -44,40 +47,60 @@ def make_encoder(arguments: argparse.Namespace) -> nn.Module:
     torch.manual_seed(arguments.seed)
     settings = arguments.random
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
-    return Encoder(backbone, settings.image_px, (0.5,) * 3, (0.25,) * 3)
+    return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one part."""
+    """Write one part, block by block."""
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Embedding.model_validate(arguments.config)
     encoder = make_encoder(arguments).to(device).eval()
     paths = [arguments.images / f"{unit}.h5" for unit in arguments.units]
-    keys, counts, contents = [], [], {}
+    keys, counts, inputs = [], [], {}
     for path in paths:
         with Store(path) as store:
             keys.append(store.column("coords" if "coords" in store.file else "key"))
             counts.append(len(store))
-            contents[path.stem] = store.content
-    # An empty first block gives the width, also where all units are empty.
-    features = [encoder(torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device))[:0].float().cpu()]
-    done, since = 0, time.time()
-    for images in read_units(paths, arguments.runtime.micro_batch, device, arguments.threads):
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            features.append(encoder(images).float().cpu())
-        done += len(images)
-        if len(features) % 50 == 0:
-            command.progress(log, done, sum(counts), since, "images")
-    vectors = torch.cat(features)
-    vectors = F.normalize(vectors) if settings.normalize else vectors
+            inputs[path.stem] = store.content
+    outside = {}
+    if arguments.encoder:
+        inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
+        outside = outside_weights_of(arguments.encoder)
+
+    def attributes() -> dict[str, str]:
+        record = provenance(
+            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+        )
+        return {"provenance": to_attribute(record)}
+
+    images = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
     unit = np.repeat(np.arange(len(paths)), counts)
-    inputs = contents | ({"encoder": content_id(arguments.encoder / "model.safetensors")} if arguments.encoder else {})
-    record = provenance(
-        "gensis-embeddings/1", arguments.config, inputs, arguments.seed, device_name(device), arguments.started
-    )
-    result = Embeddings(vectors.numpy(), unit, tuple(arguments.units), np.concatenate(keys))
-    write_embeddings(arguments.output, result, {"provenance": to_attribute(record)})
-    log.info("%d embeddings of %d dimensions", *vectors.shape)
+    features = embedded(encoder, images, settings, device, len(unit))
+    write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes)
+
+
+def embedded(
+    encoder: nn.Module, images: Iterable[torch.Tensor], settings: Embedding, device: torch.device, total: int
+) -> Iterator[np.ndarray]:
+    """float32 (n, D) for each block of images, after an empty one that tells D where there are no images."""
+    nothing = torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device)
+    yield embed(encoder, nothing, settings)[:0]
+    done, since = 0, time.time()
+    said = since
+    for block in images:
+        yield embed(encoder, block, settings)
+        done += len(block)
+        if time.time() - said > SECONDS_A_LINE or done == total:
+            command.progress(log, done, total, since, "images")
+            said = time.time()
+
+
+@torch.inference_mode()
+def embed(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> np.ndarray:
+    """float32 (n, D) of uint8 (n, 3, H, W)."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        features = encoder(images).float()
+    return (F.normalize(features) if settings.normalize else features).cpu().numpy()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from gensis.artifacts.tables import read_table
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import label_images, lines_about
 from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
-from gensis.images.embeddings import read_embeddings
+from gensis.images.embeddings import outside_weights, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
 
@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings = read_embeddings(arguments.embeddings)
+    outside = outside_weights(arguments.embeddings)
     units, labels = read_table(arguments.units), read_table(arguments.labels)
     images = sum(int(unit["images"]) for unit in units)
     inputs = {
@@ -49,7 +50,9 @@ def main(arguments: argparse.Namespace) -> None:
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
         log_result(task, result, settings)
-        origin = provenance(FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started)
+        origin = provenance(
+            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+        )
         values = {"format": FORMAT, **subject, "task": task, **result, "provenance": origin}
         write_json(arguments.output / f"{task}.json", values)
 

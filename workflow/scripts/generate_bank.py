@@ -13,7 +13,7 @@ import torch
 
 from gensis import command
 from gensis.artifacts.files import content_id, read_json
-from gensis.artifacts.provenance import provenance, to_attribute
+from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
 from gensis.bank.paint import Paint, encode_batches, even_batch_size, paint_plan
 from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
 from gensis.diffusion.loading import load_pipeline
@@ -48,8 +48,12 @@ def main(arguments: argparse.Namespace) -> None:
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
     }
 
+    outside = outside_weights_of(arguments.diffusion)
+
     def attributes(kind: str) -> dict[str, Any]:
-        record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started)
+        record = provenance(
+            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+        )
         return {
             "kind": kind,
             "bank_seed": arguments.seed,

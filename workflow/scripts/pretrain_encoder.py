@@ -2,20 +2,24 @@
 
 import argparse
 import logging
+import shutil
 from pathlib import Path
 
 import torch
 
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
-from gensis.artifacts.provenance import provenance
+from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.images.embeddings import outside_weights
 from gensis.images.index import Index, read_index
+from gensis.images.looks import add_look, write_looks
 from gensis.images.reading import open_images
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
-from gensis.ssl.backbone import save_encoder
+from gensis.ssl.backbone import FORMAT, save_encoder
 from gensis.ssl.bank_images import bank_contents, open_bank
 from gensis.ssl.monitor import Monitor
+from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
 from gensis.training.device import choose_device, device_name
@@ -30,30 +34,40 @@ def main(arguments: argparse.Namespace) -> None:
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = (Retraining if arguments.bank else Pretraining).model_validate(arguments.config)
     index = read_index(arguments.train)
-    inputs = {"train": content_id(arguments.train)}
+    inputs, outside = {"train": content_id(arguments.train)}, {}
     if arguments.bank:
         inputs |= bank_contents(arguments.bank)
+        outside |= outside_weights(sorted(arguments.bank.glob("*-*.h5")))
+    if arguments.init:
+        inputs["init"] = content_id(arguments.init / "model.safetensors")
+        outside |= outside_weights_of(arguments.init)
     key = fingerprint(arguments.config, inputs, arguments.seed, device)
     folder = CheckpointFolder(arguments.checkpoints, "encoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
         pretrainer = build(arguments, settings, index, device, world)
         runtime, seed = arguments.runtime, arguments.seed
-        monitor = Monitor(pretrainer, seed, runtime.monitor_epochs)
+        looks = target / "looks"
+
+        def keep(step: int, embeddings: torch.Tensor) -> None:
+            if world.is_first:
+                add_look(looks, step, embeddings.cpu().numpy())
+
+        monitor = Monitor(pretrainer, seed, runtime.monitor_epochs, keep)
         history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
         if world.is_first:
             write_history(target / "history.csv", history)
+            write_looks(target / "looks.h5", monitor.rows.numpy(), looks)
+            shutil.rmtree(looks)
             save_encoder(
                 pretrainer.teacher.backbone,
                 target,
                 settings.backbone,
                 pretrainer.backbone_args,
-                settings.image_px,
-                pretrainer.mean,
-                pretrainer.std,
+                Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std),
             )
             record = provenance(
-                "gensis-encoder/1", arguments.config, inputs, arguments.seed, device_name(device), arguments.started
+                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
             )
             record |= {"resolved": vars(pretrainer.resolved), "weights": content_id(target / "model.safetensors")}
             write_json(target / "provenance.json", record)
@@ -71,7 +85,7 @@ def build(
     if arguments.bank:
         generative = open_bank(arguments.bank, "generative", len(index), *reading)
         interpolated = open_bank(arguments.bank, "interpolated", len(index), *reading)
-    return Pretrainer(settings, images, device, world, arguments.seed, generative, interpolated)
+    return Pretrainer(settings, images, device, world, arguments.seed, generative, interpolated, arguments.runtime)
 
 
 if __name__ == "__main__":
@@ -79,6 +93,7 @@ if __name__ == "__main__":
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--bank", type=Path, help="folder of the bank")
+    parser.add_argument("--init", type=Path, help="folder of the encoder whose weights it starts from")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
     parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")

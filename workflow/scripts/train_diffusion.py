@@ -15,7 +15,7 @@ from gensis.diffusion import pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
 from gensis.diffusion.inputs import Inputs, Pixels, check_halvings, checked_px, latents_of
 from gensis.diffusion.trainer import DiffusionTrainer
-from gensis.images.embeddings import read_embeddings
+from gensis.images.embeddings import outside_weights, read_embeddings
 from gensis.images.index import Index, read_index
 from gensis.images.matching import features_id, features_of
 from gensis.images.reading import open_images
@@ -39,8 +39,11 @@ def main(arguments: argparse.Namespace) -> None:
     features = features_of(index, read_embeddings(arguments.embeddings))
     vae = load_autoencoder(arguments.autoencoder, device) if arguments.autoencoder else None
     inputs = {"train": content_id(arguments.train), "embeddings": features_id(features)}
+    outside = outside_weights(arguments.embeddings)
     if vae:
         inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
+        if not is_our_own(arguments.autoencoder):
+            outside[str(arguments.autoencoder)] = inputs["autoencoder"]
     key = fingerprint(arguments.config, inputs, arguments.seed, device)
     folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
 
@@ -61,12 +64,17 @@ def main(arguments: argparse.Namespace) -> None:
             pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae).save_pretrained(target)
             shutil.copyfile(pipeline.__file__, target / "pipeline.py")
             record = provenance(
-                "gensis-diffusion/1", arguments.config, inputs, arguments.seed, device_name(device), arguments.started
+                "gensis-diffusion/1",
+                arguments.config,
+                inputs,
+                arguments.seed,
+                device_name(device),
+                arguments.started,
+                outside,
             )
             record |= {
                 "embedding_width": features.shape[1],
                 "image_px": settings.image_px,
-                "outside_weights": vae is not None and not is_our_own(arguments.autoencoder),
                 "weights": content_id(target / "denoiser" / WEIGHTS),
             }
             write_json(target / "provenance.json", record)

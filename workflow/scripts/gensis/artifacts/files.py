@@ -57,6 +57,22 @@ def content_id(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def quick_id(*paths: Path, blocks: int = 16, block_bytes: int = 1 << 16) -> str:
+    """16 hexadecimal digits that tell files apart by their sizes and some evenly spaced blocks: fast for any size.
+
+    For weights, of which another training changes every part.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        size = os.path.getsize(path)
+        digest.update(str(size).encode())
+        with open(path, "rb") as stream:
+            for number in range(blocks):
+                stream.seek(max(size - block_bytes, 0) * number // (blocks - 1))
+                digest.update(stream.read(block_bytes))
+    return digest.hexdigest()[:16]
+
+
 def publish_folder(source: Path, target: Path, last: str = "provenance.json") -> None:
     """Make ``target`` hold the files of ``source`` by hard link, or copy across file systems; ``last`` comes last.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gensis
+from gensis.artifacts.files import read_json
 
 PACKAGES = (
     "torch",
@@ -28,7 +29,13 @@ PACKAGES = (
 
 
 def provenance(
-    format: str, settings: dict[str, Any], inputs: dict[str, str], seed: int | None, device: str, started: float
+    format: str,
+    settings: dict[str, Any],
+    inputs: dict[str, str],
+    seed: int | None,
+    device: str,
+    started: float,
+    outside_weights: dict[str, str] = {},
 ) -> dict[str, Any]:
     """The record that every artifact carries.
 
@@ -39,12 +46,14 @@ def provenance(
         seed: None where nothing is drawn.
         device: ``cpu``, or the name of the card.
         started: ``time.time()`` when the work began.
+        outside_weights: name of weights trained elsewhere that the artifact goes back to -> their content id.
     """
     return {
         "format": format,
         "gensis": gensis.__version__,
         "settings": settings,
         "inputs": inputs,
+        "outside_weights": outside_weights,
         "seed": seed,
         "device": device,
         "seconds": round(time.time() - started, 1),
@@ -53,6 +62,12 @@ def provenance(
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "commit": git_commit(),
     }
+
+
+def outside_weights_of(folder: Path) -> dict[str, str]:
+    """Weights trained elsewhere that the artifact of a folder goes back to."""
+    path = folder / "provenance.json"
+    return read_json(path).get("outside_weights", {}) if path.exists() else {}
 
 
 @cache

@@ -1,6 +1,8 @@
 """Embeddings of images: HDF5 files of a fixed number of units, in the units' order."""
 
-from collections.abc import Sequence
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,17 +36,41 @@ class Embeddings:
         return np.arange(len(self.unit)) - first[self.unit]
 
 
-def write_embeddings(path: Path, embeddings: Embeddings, attributes: dict[str, Any]) -> None:
-    """Write one part atomically. `keys` becomes `coords` if it is two-dimensional, else `key`."""
+def write_embeddings(
+    path: Path,
+    features: Iterable[np.ndarray],
+    unit: np.ndarray,
+    units: Sequence[str],
+    keys: np.ndarray,
+    attributes: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
+    """Write one part atomically, its features as they are made: memory stays bounded, whatever their number.
+
+    Args:
+        path: the file to make.
+        features: float32 blocks (n, D), in order; at least one, which may be empty.
+        unit: as in Embeddings.
+        units: as in Embeddings.
+        keys: as in Embeddings; they become `coords` if they are two-dimensional, else `key`.
+        attributes: of the file, beside `format`; called after the last block.
+    """
+    blocks = iter(features)
+    first = next(blocks)
     with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
-        file["features"] = embeddings.features.astype(np.float32)
-        file["unit"] = embeddings.unit.astype(np.int32)
-        file.create_dataset("units", data=np.array(embeddings.units, object), dtype=h5py.string_dtype())
-        if embeddings.keys.ndim == 2:
-            file["coords"] = embeddings.keys.astype(np.int64)
+        target = file.create_dataset("features", (len(unit), first.shape[1]), np.float32)
+        done = 0
+        for block in itertools.chain([first], blocks):
+            target[done : done + len(block)] = block
+            done += len(block)
+        if done != len(unit):
+            raise ValueError(f"{done} embeddings of {len(unit)} images")
+        file["unit"] = unit.astype(np.int32)
+        file.create_dataset("units", data=np.array(units, object), dtype=h5py.string_dtype())
+        if keys.ndim == 2:
+            file["coords"] = keys.astype(np.int64)
         else:
-            file.create_dataset("key", data=embeddings.keys.astype(object), dtype=h5py.string_dtype())
-        file.attrs.update({"format": FORMAT, **attributes})
+            file.create_dataset("key", data=keys.astype(object), dtype=h5py.string_dtype())
+        file.attrs.update({"format": FORMAT, **attributes()})
 
 
 def read_embeddings(paths: Sequence[Path]) -> Embeddings:
@@ -73,3 +99,12 @@ def _read_part(path: Path) -> Embeddings:
             return Embeddings(file["features"][:], file["unit"][:], units, keys)
     except (OSError, KeyError):
         raise UserError(f"{path} holds no embeddings ({FORMAT}): delete it and run again") from None
+
+
+def outside_weights(paths: Sequence[Path]) -> dict[str, str]:
+    """Weights trained elsewhere that parts go back to, as in their provenance."""
+    found: dict[str, str] = {}
+    for path in paths:
+        with h5py.File(path, "r") as file:
+            found |= json.loads(file.attrs.get("provenance", "{}")).get("outside_weights", {})
+    return found

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gensis.artifacts.files import write_json
-from gensis.augment.resample import resize
+from gensis.artifacts.files import read_json, write_json
 from gensis.errors import UserError
+from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"
 
@@ -51,14 +51,32 @@ def create_backbone(
     raise UserError(f"backbone {name} does not take {backbone_args}: {reason}") from reason
 
 
+def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], folder: Path) -> None:
+    """Give a backbone the weights of a finished encoder; position embeddings are resampled to its input size.
+
+    Args:
+        backbone: the model.
+        name: timm's name of its architecture.
+        arguments: as `create_backbone` returned them.
+        folder: of the encoder.
+
+    Raises:
+        UserError: the encoder is of another architecture.
+    """
+    weights = {"file": str(folder / "model.safetensors"), "num_classes": 0}
+    try:
+        start = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=weights, **arguments)
+        backbone.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        encoder = read_json(folder / "config.json")
+        raise UserError(
+            f"init: {folder} ({encoder['architecture']} with {encoder['model_args']}) does not fit backbone {name} "
+            f"with {arguments}: give `backbone` and `backbone_args` of that encoder, or leave out `init`"
+        ) from error
+
+
 def save_encoder(
-    backbone: nn.Module,
-    folder: Path,
-    name: str,
-    arguments: dict[str, Any],
-    image_px: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    backbone: nn.Module, folder: Path, name: str, arguments: dict[str, Any], preprocessing: Preprocessing
 ) -> None:
     """Write `config.json` and `model.safetensors`, from which timm makes the same model.
 
@@ -70,21 +88,19 @@ def save_encoder(
         folder: made if absent.
         name: timm's name of the architecture.
         arguments: as `create_backbone` returned them.
-        image_px: side of the input.
-        mean: of R, G, B in [0, 1].
-        std: of R, G, B in [0, 1].
+        preprocessing: what its images go through.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    preprocessing = {
-        "input_size": [3, image_px, image_px],
+    described = {
+        "input_size": [3, *preprocessing.size_px],
         "fixed_input_size": "img_size" in arguments and not arguments.get("dynamic_img_size"),
-        "interpolation": "bicubic",
-        "crop_pct": 1.0,
-        "crop_mode": "squash",
-        "mean": list(mean),
-        "std": list(std),
+        "interpolation": preprocessing.interpolation,
+        "crop_pct": preprocessing.crop_pct,
+        "crop_mode": preprocessing.crop_mode,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
         "num_classes": 0,
         "first_conv": backbone.pretrained_cfg.get("first_conv"),
         "classifier": backbone.pretrained_cfg.get("classifier"),
@@ -95,7 +111,7 @@ def save_encoder(
         "num_classes": 0,
         "num_features": backbone.num_features,
         "model_args": arguments,
-        "pretrained_cfg": preprocessing,
+        "pretrained_cfg": described,
     }
     write_json(folder / "config.json", config)
 
@@ -103,18 +119,15 @@ def save_encoder(
 class Encoder(nn.Module):
     """A frozen backbone with its preprocessing: uint8 images of any size to embeddings."""
 
-    def __init__(self, backbone: nn.Module, image_px: int, mean: tuple[float, ...], std: tuple[float, ...]):
+    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing):
         super().__init__()
         self.backbone = backbone.eval().requires_grad_(False)
-        self.image_px = image_px
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.preprocess = Preprocess(preprocessing)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Embeddings float32 (B, D) of uint8 (B, 3, H, W): whole image resized to image_px, normalised."""
-        pixels = resize(images, self.image_px) / 255
-        return self.backbone((pixels - self.mean) / self.std).float()
+        """Embeddings float32 (B, D) of uint8 (B, 3, H, W)."""
+        return self.backbone(self.preprocess(images)).float()
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -126,5 +139,11 @@ def load_encoder(folder: Path) -> Encoder:
     if not all((folder / name).exists() for name in ("config.json", "model.safetensors")):
         raise UserError(f"{folder} holds no encoder (config.json, model.safetensors): make it first")
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
-    config = backbone.pretrained_cfg
-    return Encoder(backbone, config["input_size"][1], config["mean"], config["std"])
+    return Encoder(backbone, preprocessing_of(backbone))
+
+
+def preprocessing_of(backbone: nn.Module) -> Preprocessing:
+    """What a model of timm's says that its images go through."""
+    values = timm.data.resolve_model_data_config(backbone)
+    size, mean, std = (tuple(values[key]) for key in ("input_size", "mean", "std"))
+    return Preprocessing(size[1:], mean, std, values["interpolation"], values["crop_pct"], values["crop_mode"])

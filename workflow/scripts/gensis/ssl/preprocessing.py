@@ -1,0 +1,75 @@
+"""What an encoder's images go through first: resized, cut and normalised as timm's configuration of a model says."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gensis.errors import UserError
+
+INTERPOLATIONS = ("bicubic", "bilinear")
+CROP_MODES = ("squash", "center")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Values as in timm's `pretrained_cfg`; the defaults are ours: the whole image, whatever its shape."""
+
+    size_px: tuple[int, int]
+    """Height and width of the input."""
+    mean: tuple[float, ...]
+    """Of R, G, B in [0, 1]."""
+    std: tuple[float, ...]
+    """Of R, G, B in [0, 1]."""
+    interpolation: str = "bicubic"
+    crop_pct: float = 1.0
+    """Part of the resized side that is kept; the rest is cut off all around."""
+    crop_mode: str = "squash"
+    """`squash`: the whole image, its proportions changed. `center`: the shorter side, proportions kept."""
+
+    def resized_px(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width to which an image is resized before the central cut."""
+        target = [math.floor(side / self.crop_pct) for side in self.size_px]
+        if self.crop_mode == "squash":
+            return target[0], target[1]
+        shrink = min(height / target[0], width / target[1])
+        return int(height / shrink), int(width / shrink)
+
+
+class Preprocess(nn.Module):
+    """Preprocessing of a batch on its own device."""
+
+    def __init__(self, values: Preprocessing):
+        """Take the values.
+
+        Raises:
+            UserError: they ask for what is not done here.
+        """
+        super().__init__()
+        if values.interpolation not in INTERPOLATIONS or values.crop_mode not in CROP_MODES:
+            raise UserError(
+                f"the encoder wants interpolation {values.interpolation} and crop_mode {values.crop_mode}: only "
+                f"{', '.join(INTERPOLATIONS)} and {', '.join(CROP_MODES)} are known: change them in its config.json"
+            )
+        self.values = values
+        mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (values.mean, values.std))
+        self.register_buffer("scale", 1 / (255 * std))
+        self.register_buffer("shift", -mean / std)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 (B, 3, *size_px) of uint8 (B, 3, H, W)."""
+        size = self.values.resized_px(*images.shape[2:])
+        if size != images.shape[2:]:
+            # An 8-bit resize is the CPU's fastest; elsewhere there is none.
+            pixels = images if images.device.type == "cpu" else images.float()
+            resized = F.interpolate(pixels, size, mode=self.values.interpolation, antialias=True)
+            images = resized.clamp(0, 255)
+        (height, width), top, left = self.values.size_px, *self._corner(size)
+        return torch.addcmul(self.shift, images[:, :, top : top + height, left : left + width], self.scale)
+
+    def _corner(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Top and left of the central cut, rounded as torchvision does."""
+        top, left = (round((side - kept) / 2) for side, kept in zip(size, self.values.size_px))
+        return top, left

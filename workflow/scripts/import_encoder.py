@@ -1,0 +1,35 @@
+"""Take an encoder trained elsewhere into a run, in the layout of our own: later stages need not know the difference."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from gensis import command
+from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.provenance import provenance
+from gensis.settings.encoders import OutsideEncoder
+from gensis.ssl.backbone import FORMAT, preprocessing_of, save_encoder
+from gensis.ssl.outside import open_outside
+
+log = logging.getLogger("import_encoder")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Download or read the weights, and write them with their preprocessing."""
+    settings = OutsideEncoder.model_validate(arguments.config)
+    backbone, name, model_arguments = open_outside(settings.timm, arguments.path)
+    preprocessing = preprocessing_of(backbone)
+    save_encoder(backbone, arguments.output, name, model_arguments, preprocessing)
+    weights = content_id(arguments.output / "model.safetensors")
+    # Named as the config names them: where the folder lies on this machine tells nothing.
+    outside = {str(settings.path or settings.timm): weights}
+    record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started, outside)
+    write_json(arguments.output / "provenance.json", record | {"weights": weights})
+    log.info("%s, %d dimensions, %s", name, backbone.num_features, preprocessing)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--path", type=Path, help="folder in timm's hub layout, or file of weights")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
+    command.run(main, parser.parse_args())
