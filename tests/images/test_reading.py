@@ -1,5 +1,8 @@
 import io
+import os
+import threading
 import tracemalloc
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -81,6 +84,22 @@ def test_reading_ahead_gives_every_batch_in_turn(folder):
         found = list(read_ahead(images, torch.arange(IMAGES).split(5)))
     assert [len(batch) for batch in found] == [5, 5, 2]
     assert torch.equal(torch.cat(found), expected(folder))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list a process's open files")
+def test_closing_ends_the_threads_and_closes_the_files(folder):
+    def is_open():
+        files = [os.path.realpath(descriptor) for descriptor in Path("/proc/self/fd").iterdir()]
+        return any(file.startswith(str(folder.resolve())) for file in files)
+
+    threads = threading.active_count()
+    with streamed(folder) as images:
+        images.prefetch(torch.arange(IMAGES))
+        images.batch(torch.arange(3))
+        assert threading.active_count() == threads + 2
+        assert is_open()
+    assert threading.active_count() == threads
+    assert not is_open()
 
 
 def test_a_damaged_image_is_one_line_with_its_file_and_place(folder):
