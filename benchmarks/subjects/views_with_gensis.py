@@ -1,27 +1,28 @@
-"""This pipeline's views: images as training holds them, views of whole batches by `gensis.augment.views`."""
+"""This pipeline's views: images as training holds them, views of whole batches."""
 
 from pathlib import Path
 
 import torch
 from worker import Work, serve
 
-from gensis.augment.views import ViewRecipe, view
+from gensis.augment.views import ViewRecipe
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
+from gensis.ssl.bank_views import real_views
 
 
 def prepare(order: dict) -> Work:
     """Hold the images; the first batch warms up."""
     device = torch.device(order["device"])
     images = open_images(read_index(Path(order["index"])), device, memory_gb=8, threads=order["threads"])
-    recipes = [ViewRecipe(**recipe) for recipe in order["recipes"]]
+    first, second, *locals_ = (ViewRecipe(**recipe) for recipe in order["recipes"])
+    recipes = (first, second, locals_[0] if locals_ else second)
     mean, std = (torch.tensor(order[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std"))
 
     def make(rows: torch.Tensor) -> None:
-        batch = images.batch(rows)
-        views = [view(batch, recipe) for recipe in recipes]
-        for size in {recipe.size_px for recipe in recipes}:
-            (torch.cat([one for one in views if one.shape[2] == size]) - mean) / std
+        views = real_views(images.batch(rows), recipes, len(locals_))
+        for same_size in filter(None, (views.global_views, views.local_views)):
+            (torch.cat(same_size) - mean) / std
 
     def work(folder: Path) -> int:
         for rows in torch.randperm(len(images)).split(order["batch"]):
