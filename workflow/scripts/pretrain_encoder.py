@@ -85,7 +85,17 @@ def build(
     if arguments.bank:
         generative = open_bank(arguments.bank, "generative", len(index), *reading)
         interpolated = open_bank(arguments.bank, "interpolated", len(index), *reading)
-    return Pretrainer(settings, images, device, world, arguments.seed, generative, interpolated, arguments.runtime)
+    return Pretrainer(
+        settings,
+        images,
+        device,
+        world,
+        arguments.seed,
+        generative,
+        interpolated,
+        arguments.runtime,
+        arguments.init,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Student and teacher: a backbone each with its head, which begin equal."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from gensis.errors import UserError
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import Resolved, resolve
-from gensis.ssl.backbone import create_backbone
+from gensis.ssl.backbone import create_backbone, load_weights
 from gensis.ssl.head import DINOHead
 
 
@@ -37,21 +38,24 @@ class Networks:
     resolved: Resolved
 
 
-def create_networks(settings: Pretraining, images: int, device: torch.device) -> Networks:
+def create_networks(settings: Pretraining, images: int, device: torch.device, init: Path | None = None) -> Networks:
     """Make student and teacher with equal weights, drawn from torch's global generator.
 
     Args:
         settings: with drop path, which the teacher does without.
         images: in the train split; they decide what stands as `auto`.
         device: where they are to be.
+        init: folder of an encoder whose weights the backbones begin with; the heads are drawn.
 
     Raises:
-        UserError: the backbone cannot be made, or does not take local views of their size.
+        UserError: the backbone cannot be made, does not fit that encoder, or does not take local views of their size.
     """
     student, backbone_args = create_backbone(
         settings.backbone, settings.image_px, settings.backbone_args, settings.drop_path
     )
     teacher, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
+    if init:
+        load_weights(student, settings.backbone, backbone_args, init)
     patch_px = _patch_px(student)
     resolved = resolve(settings, images, is_transformer=patch_px > 1, patch_px=patch_px)
     student, teacher = (

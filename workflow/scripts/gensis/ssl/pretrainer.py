@@ -1,5 +1,6 @@
 """Pre-training by DINO, with or without a bank: one step, and all that it changes."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ class Pretrainer:
         generative: SyntheticImages | None = None,
         interpolated: SyntheticImages | None = None,
         runtime: Runtime = Runtime(),
+        init: Path | None = None,
     ):
         """Build everything at its initial value, which depends on ``seed`` alone.
 
@@ -51,10 +53,11 @@ class Pretrainer:
             generative: the bank's views of single images.
             interpolated: the bank's images between two.
             runtime: how the networks run.
+            init: folder of the encoder whose weights the backbone begins with.
         """
         torch.manual_seed(seed)
         self.settings, self.images, self.device, self.world = settings, images, device, world
-        networks = create_networks(settings, len(images), device)
+        networks = create_networks(settings, len(images), device, init)
         self.student, self.teacher = networks.student, networks.teacher
         self.backbone_args, self.resolved = networks.backbone_args, networks.resolved
         self.parallel_student = world.parallel(self.student)
