@@ -59,6 +59,16 @@ def test_prefetched_batches_are_those_read_when_asked_for(folder):
             assert torch.equal(images.batch(asked), expected(folder)[asked])
 
 
+def test_what_was_prefetched_is_not_read_again(folder):
+    intact = expected(folder)
+    with streamed(folder, threads=1) as images:
+        images.prefetch(torch.arange(8))
+        images.batch(torch.tensor([11]))  # one thread: what was asked for before is done
+        for name in "abc":
+            os.truncate(folder / f"{name}.h5", 0)
+        assert torch.equal(images.batch(torch.arange(8)), intact[:8])
+
+
 def test_more_prefetched_than_is_kept_is_read_all_the_same(folder):
     with streamed(folder, threads=1) as images:
         for row in range(IMAGES):
@@ -125,6 +135,10 @@ def test_a_store_cut_short_or_gone_is_told_by_its_name(folder):
         images.batch(torch.tensor([3]))
     (folder / "c.h5").unlink()
     with pytest.raises(FileNotFoundError) as error:
+        images.batch(torch.tensor([11]))
+    assert str(error.value.filename) == str(folder / "c.h5")
+    (folder / "c.h5").mkdir()  # can be opened, not read
+    with pytest.raises(IsADirectoryError) as error:
         images.batch(torch.tensor([11]))
     assert str(error.value.filename) == str(folder / "c.h5")
 

@@ -91,11 +91,19 @@ def test_balanced_units_give_equally_many_images_and_go_through_theirs_before_an
     for rows in epochs:
         assert np.histogram(rows, first_rows)[0].tolist() == [20, 20, 20]
         assert np.bincount(rows)[:12].tolist() == [10, 10] + [2] * 10
-    of_largest = np.concatenate(epochs)
-    of_largest = of_largest[of_largest >= 12]
-    assert np.bincount(of_largest - 12, minlength=48).min() == 1  # all 48 within 60 draws
-    assert np.bincount(of_largest - 12).max() == 2
-    assert len({tuple(rows) for rows in epochs}) == 3
+    of_largest = [rows[rows >= 12] for rows in epochs]
+    seen = np.bincount(np.concatenate(of_largest) - 12, minlength=48)
+    assert seen.min() == 1  # all 48 within 60 draws
+    assert seen.max() == 2
+    again = np.setdiff1d(of_largest[2], np.flatnonzero(seen == 1) + 12)  # of the second time through them
+    assert not np.isin(again, of_largest[0]).all()  # in another order than the first
+
+
+def test_balanced_units_take_turns_in_another_order_in_each_epoch():
+    first_rows = np.array([0, 2, 12, 60])
+    sampler = Sampler(60, 1, seed=0, first_rows=first_rows)
+    orders = {tuple(np.searchsorted(first_rows, epoch(sampler, number).numpy(), side="right")) for number in range(3)}
+    assert len(orders) == 3
 
 
 def test_a_batch_larger_than_the_data_shrinks_to_it():
