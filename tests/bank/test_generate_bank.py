@@ -45,6 +45,7 @@ def paint(made, config, shard, shards, bank, *more, status=0):
         "generate_bank",
         *("--config", json.dumps(config), "--train", made.train, "--embeddings", made.features, "--seed", 9),
         *("--diffusion", made.folder / "diffusion", "--shard", shard, "--shards", shards),
+        *("--checkpoints", made.folder / "checkpoints"),
         *("--generative", bank / f"generative-{shard:04d}.h5"),
         *("--interpolated", bank / f"interpolated-{shard:04d}.h5", *more),
         status=status,

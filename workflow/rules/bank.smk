@@ -22,10 +22,11 @@ rule generate_bank:
         shards=lambda wildcards: STUDY.banks[wildcards.bank].shards,
         diffusion=folder_of_input("diffusion"),
         runtime=runtime,
+        checkpoints=checkpoints,
         program=program("generate_bank"),
     shell:
         "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --train {input.train:q} --embeddings {input.embeddings:q} --diffusion {params.diffusion:q}"
-        " --shard {wildcards.shard} --shards {params.shards}"
+        " --shard {wildcards.shard} --shards {params.shards} --checkpoints {params.checkpoints:q}"
         " --generative {output.generative:q} --interpolated {output.interpolated:q} > {log:q} 2>&1"

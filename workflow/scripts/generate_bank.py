@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,8 +15,9 @@ import torch
 from gensis import command
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
+from gensis.bank.blocks import Blocks
 from gensis.bank.paint import Paint, encode_batches, even_batch_size, paint_plan
-from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
+from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sources
 from gensis.diffusion.loading import load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.images.codec import PNG, encode_jpeg, encode_png
@@ -25,6 +27,7 @@ from gensis.images.matching import features_id, features_of
 from gensis.images.store import Store, write_store
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
+from gensis.settings.units import digest
 from gensis.training.device import choose_device, device_name
 
 LARGEST_LOSSLESS_PX = 64
@@ -47,22 +50,6 @@ def main(arguments: argparse.Namespace) -> None:
         "embeddings": features_id(features),
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
     }
-
-    outside = outside_weights_of(arguments.diffusion)
-
-    def attributes(kind: str) -> dict[str, Any]:
-        record = provenance(
-            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
-        )
-        return {
-            "kind": kind,
-            "bank_seed": arguments.seed,
-            "guidance": settings.guidance,
-            "sampling_steps": settings.sampling_steps,
-            "image_px": pipeline.image_px,
-            "provenance": to_attribute(record),
-        }
-
     sources = shard_sources(len(index), arguments.shard, arguments.shards)
     plans = {
         "generative": plan_generative(sources, settings.variants, arguments.seed),
@@ -71,12 +58,37 @@ def main(arguments: argparse.Namespace) -> None:
     # From the number of all sources rather than the shard's: images must not depend on the number of shards.
     batch_size = even_batch_size(len(index), arguments.runtime.micro_batch)
     encode = choose_encoder(index, pipeline.image_px)
+    # All that decides the images of the shard: no job goes on from the blocks of another.
+    decides = [arguments.config, inputs, arguments.seed, sources.start, sources.stop, batch_size]
+    folder = arguments.checkpoints / "bank" / digest(decides)
     for kind, plan in plans.items():
-        batches = paint_plan(
-            plan, torch.from_numpy(features), pipeline.noise_shape, painter(pipeline, settings), batch_size
-        )
-        encoded = encode_batches(reported(batches, kind, len(plan)), encode, arguments.threads)
-        write_store(getattr(arguments, kind), encoded, partial(attributes, kind), plan.columns)
+
+        def paint(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
+            paint = painter(pipeline, settings)
+            batches = paint_plan(plan, torch.from_numpy(features), pipeline.noise_shape, paint, batch_size, start)
+            return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
+
+        blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
+        origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
+        write_store(getattr(arguments, kind), blocks.resumed(paint), origin, plan.columns)
+    shutil.rmtree(folder, ignore_errors=True)  # not before both are written: Snakemake removes one without the other
+
+
+def attributes(
+    arguments: argparse.Namespace, settings: Bank, pipeline: GenSISPipeline, inputs: dict[str, str], kind: str
+) -> dict[str, Any]:
+    """Attributes of the store of one kind."""
+    outside = outside_weights_of(arguments.diffusion)
+    device = device_name(pipeline.device)
+    record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device, arguments.started, outside)
+    return {
+        "kind": kind,
+        "bank_seed": arguments.seed,
+        "guidance": settings.guidance,
+        "sampling_steps": settings.sampling_steps,
+        "image_px": pipeline.image_px,
+        "provenance": to_attribute(record),
+    }
 
 
 def painter(pipeline: GenSISPipeline, settings: Bank) -> Paint:
@@ -98,13 +110,15 @@ def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]
     return encode_png if lossless else partial(encode_jpeg, quality=JPEG_QUALITY)
 
 
-def reported(batches: Iterable[np.ndarray], kind: str, total: int) -> Iterator[np.ndarray]:
+def reported(batches: Iterable[np.ndarray], kind: str, start: int, total: int) -> Iterator[np.ndarray]:
     """The batches, while the log says from time to time how far they are."""
+    if start:
+        log.info("going on from %s image %d of %d", kind, start, total)
     done, began, reported_at = 0, time.time(), 0.0
     for batch in batches:
         done += len(batch)
-        if done == total or time.time() - reported_at > SECONDS_BETWEEN_REPORTS:
-            command.progress(log, done, total, began, f"{kind} images")
+        if start + done == total or time.time() - reported_at > SECONDS_BETWEEN_REPORTS:
+            command.progress(log, done, total - start, began, f"{kind} images")
             reported_at = time.time()
         yield batch
 
@@ -117,6 +131,7 @@ if __name__ == "__main__":
     parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
     parser.add_argument("--shard", type=int, default=0, help="number of this shard, from 0")
     parser.add_argument("--shards", type=int, default=1, help="number of shards")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
     parser.add_argument("--generative", type=Path, required=True, help="store of new views to write")
     parser.add_argument("--interpolated", type=Path, required=True, help="store of images between two to write")
     command.run(main, parser.parse_args())

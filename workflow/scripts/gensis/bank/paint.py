@@ -19,7 +19,12 @@ def even_batch_size(images: int, largest: int) -> int:
 
 
 def paint_plan(
-    plan: Plan, embeddings: torch.Tensor, noise_shape: tuple[int, int, int], paint: Paint, batch_size: int
+    plan: Plan,
+    embeddings: torch.Tensor,
+    noise_shape: tuple[int, int, int],
+    paint: Paint,
+    batch_size: int,
+    start: int = 0,
 ) -> Iterator[np.ndarray]:
     """Paint the images of a plan.
 
@@ -32,18 +37,19 @@ def paint_plan(
         noise_shape: of the noise that one image starts from.
         paint: the diffusion model.
         batch_size: images a call of `paint`.
+        start: number of the first image to paint, a multiple of ``batch_size`` or the end.
 
     Yields:
         uint8 (n, H, W, 3), in the plan's order.
     """
     between = bool((plan.partner >= 0).all())
-    for start in range(0, len(plan), batch_size):
-        chosen = np.arange(start, start + batch_size).clip(max=len(plan) - 1)
+    for first in range(start, len(plan), batch_size):
+        chosen = np.arange(first, first + batch_size).clip(max=len(plan) - 1)
         noise = torch.stack([_noise(int(seed), noise_shape) for seed in plan.seed[chosen]])
         partners = embeddings[plan.partner[chosen]] if between else None
         alpha = torch.from_numpy(plan.alpha[chosen]) if between else None
         images = paint(embeddings[plan.source[chosen]], partners, alpha, noise)
-        yield images[: len(plan) - start].permute(0, 2, 3, 1).cpu().numpy()
+        yield images[: len(plan) - first].permute(0, 2, 3, 1).cpu().numpy()
 
 
 def encode_batches(
