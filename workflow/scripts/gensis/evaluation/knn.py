@@ -18,6 +18,7 @@ def knn_probabilities(
     temperature: float,
     device: torch.device,
     chunk_bytes: int = _CHUNK_BYTES,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[int, np.ndarray]:
     """Share of each class in the votes of the k nearest training images, each weighing exp(cosine / temperature).
 
@@ -30,6 +31,8 @@ def knn_probabilities(
         temperature: divides the cosine similarity.
         device: where the similarities are computed.
         chunk_bytes: bound on the similarities held at once; it does not change the result.
+        groups: int (N,) of train and (M,) of test: an image has no vote on one of its own group; every test image then
+            needs as many others as the largest k.
 
     Returns:
         k -> float32 (M, K), rows summing to one.
@@ -38,8 +41,12 @@ def knn_probabilities(
     bank_labels = torch.from_numpy(labels).to(device)
     rows = max(1, chunk_bytes // (4 * len(train)))
     chunks = []
-    for queries in torch.from_numpy(test).split(rows):
-        similarity, neighbour = (normalize(queries.to(device)) @ bank).topk(max(ks), dim=1)
+    for queries, which in zip(torch.from_numpy(test).split(rows), torch.arange(len(test)).split(rows)):
+        similarity = normalize(queries.to(device)) @ bank
+        if groups:
+            own = torch.from_numpy(groups[1][which, None] == groups[0])
+            similarity.masked_fill_(own.to(device), -torch.inf)
+        similarity, neighbour = similarity.topk(max(ks), dim=1)
         # Relative to the nearest: the shares are the same, and the exponential cannot overflow.
         weight = ((similarity - similarity[:, :1]) / temperature).exp()
         chunks.append(_shares(weight, bank_labels[neighbour], sorted(set(ks)), classes))

@@ -1,6 +1,6 @@
 """The index of a data set's train split: which images there are, in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,16 @@ def read_index(path: Path) -> Index:
     lines = read_table(path)
     if not lines:
         raise UserError(f"{path} lists no images: the train split is empty")
+    return index_of(Path(path).parent, lines)
+
+
+def index_of(folder: Path, lines: Sequence[dict[str, str]]) -> Index:
+    """The index of some lines of `train.tsv` or `units.tsv`, each with images.
+
+    Args:
+        folder: where the stores lie.
+        lines: at least one.
+    """
     counts = [int(line["images"]) for line in lines]
     ranges = None
     if "rows" in lines[0]:
@@ -90,7 +100,7 @@ def read_index(path: Path) -> Index:
         )
         ranges = Ranges(np.cumsum(length) - length, first)
     return Index(
-        Path(path).parent,
+        folder,
         tuple(line["unit"] for line in lines),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         tuple(line["content"] for line in lines),

@@ -1,0 +1,197 @@
+"""The figures that say whether a bank can be trusted, each between what is no good and what is as good as real."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gensis.evaluation.copying import near_copies, nearest_others
+from gensis.evaluation.detection import probe_accuracy
+from gensis.evaluation.distances import BLOCKS, frechet_distance, kernel_distance
+from gensis.evaluation.diversity import mean_pairwise_distance, pixel_deviation
+from gensis.evaluation.fidelity import along_alpha, cosines, ranks
+
+FEWEST = 2 * BLOCKS
+"""Sources below which nothing is measured: each block of the kernel distance needs two."""
+_MOST_FOR_PROBES = 1000  # images of either kind: a probe's accuracy is then known to a point or two
+_MOST_APART = 64  # real images whose differences are averaged
+
+Figures = list[dict[str, Any]]
+"""Objects with `figure`, `value`, `error` (standard error or None), `floor`, `ceiling` and `n`."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """n images in three spaces."""
+
+    encoder: np.ndarray
+    """float32 (n, D): embeddings of the encoder that the bank was painted from."""
+    random: np.ndarray
+    """float32 (n, E): embeddings of an untrained network."""
+    pixels: np.ndarray
+    """float32 (n, P): pixels of the small image, in [-1, 1]."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def spaces(self) -> dict[str, np.ndarray]:
+        """The spaces by name, embeddings with a mean square of 1, so that their kernel is (cosine + 1)^3."""
+        embeddings = {"encoder": self.encoder, "random": self.random}
+        return {name: _unit(values) * values.shape[1] ** 0.5 for name, values in embeddings.items()} | {
+            "pixels": self.pixels
+        }
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=1, keepdims=True).clip(min=1e-12)
+
+
+def figure(name: str, value: float, floor: float, ceiling: float, n: int, error: float | None = None) -> dict[str, Any]:
+    """One figure; floor and ceiling are the same measured on images that are known."""
+    return {
+        "figure": name,
+        "value": float(value),
+        "error": error,
+        "floor": float(floor),
+        "ceiling": float(ceiling),
+        "n": n,
+    }
+
+
+def fidelity(name: str, painted: np.ndarray, conditions: np.ndarray, views: np.ndarray, own: np.ndarray) -> Figures:
+    """Cosine of re-encoded images with their conditions, between that with others' and that of ordinary views.
+
+    Args:
+        name: of the figure.
+        painted: float32 (n, D).
+        conditions: float32 (n, D), what they were painted from.
+        views: float32 (m, D): ordinary augmentations of real images.
+        own: float32 (m, D): embeddings of these real images.
+    """
+    permuted = np.roll(conditions, 1, axis=0)
+    floor, ceiling = cosines(painted, permuted).mean(), cosines(views, own).mean()
+    return [figure(name, cosines(painted, conditions).mean(), floor, ceiling, len(painted))]
+
+
+def retrieval(
+    painted: np.ndarray, views: np.ndarray, sources: np.ndarray, features: np.ndarray, device: torch.device
+) -> Figures:
+    """How near images lie to their source among all real ones, beside views of it: arguments as in `fidelity.ranks`."""
+    of_painted, of_views = (ranks(images, sources, features, device) for images in (painted, views))
+    images, n = len(features), len(painted)
+    return [
+        figure("source_nearest", (of_painted == 1).mean(), 1 / images, (of_views == 1).mean(), n),
+        figure("source_rank", np.median(of_painted), (images + 1) / 2, np.median(of_views), n),
+    ]
+
+
+def resemblance(real: Seen, sources: Seen, painted: Seen, blurred: Seen) -> Figures:
+    """Distances from real images to painted ones, between those to other real and to blurred ones.
+
+    Args:
+        real: n images that nothing was painted from.
+        sources: n other images.
+        painted: what was painted from these.
+        blurred: these, blurred.
+    """
+    first, floor, value, ceiling = (images.spaces() for images in (real, sources, painted, blurred))
+    found = []
+    for space in first:
+        distances = (frechet_distance(first[space], other[space]) for other in (value, floor, ceiling))
+        found.append(figure(f"frechet_{space}", *distances, len(real)))
+    for space in first:
+        (distance, error), (low, _), (high, _) = (
+            kernel_distance(first[space], other[space]) for other in (value, floor, ceiling)
+        )
+        found.append(figure(f"kernel_{space}", distance, low, high, len(real), error))
+    return found
+
+
+def detection(real: Seen, painted: Seen) -> Figures:
+    """How well painted images are told from real ones that they were not painted from."""
+    n = min(len(real), _MOST_FOR_PROBES)
+    spaces = zip(("encoder", "pixels"), (real.encoder, real.pixels), (painted.encoder, painted.pixels))
+    return [
+        figure(f"told_by_{name}", probe_accuracy(first[:n], second[:n]), 0.5, 1.0, n) for name, first, second in spaces
+    ]
+
+
+def copying(name: str, painted: Seen, sources: Seen, own: np.ndarray, real: np.ndarray) -> Figures:
+    """Share of near copies, beside the share of real images whose nearest other would be one.
+
+    Args:
+        name: of the figure.
+        painted: what was painted.
+        sources: what from.
+        own: int64 (n,), see `near_copies`.
+        real: float32 (R, P): pixels of real images.
+    """
+    found = near_copies(painted.pixels, sources.pixels, real, own)
+    rows = np.arange(len(real))
+    nearest = real[nearest_others(real, rows)]
+    return [figure(name, found.mean(), near_copies(nearest, real, real, rows).mean(), 1.0, len(found))]
+
+
+def diversity(painted: Seen, views: Seen, real: Seen, seeds: int) -> Figures:
+    """How much images of one condition differ, between views of one image and different images.
+
+    Args:
+        painted: ``seeds`` images a condition, one condition after the other.
+        views: as many views of each source.
+        real: different images.
+        seeds: images a condition.
+    """
+
+    def by_source(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, seeds, values.shape[1])
+
+    found = []
+    for name, space, measured in (
+        ("diversity_encoder", "encoder", mean_pairwise_distance),
+        ("diversity_pixels", "pixels", pixel_deviation),
+    ):
+        value, floor = (measured(by_source(getattr(images, space))) for images in (painted, views))
+        ceiling = measured(getattr(real, space)[None, :_MOST_APART])
+        found.append(figure(name, value, floor, ceiling, len(painted)))
+    return found
+
+
+def interpolation(
+    painted: np.ndarray,
+    ends: np.ndarray,
+    alpha: np.ndarray,
+    sources: np.ndarray,
+    partners: np.ndarray,
+    features: np.ndarray,
+    device: torch.device,
+) -> tuple[Figures, list[dict[str, Any]]]:
+    """How near images between two real ones lie to both.
+
+    Args:
+        painted: float32 (n, D).
+        ends: float32 (n, D): images of the sources alone, which stand for alpha 1; or (0, D).
+        alpha: float32 (n,): weight of the source.
+        sources: int64 (n,): rows of ``features``.
+        partners: int64 (n,): rows of the other images.
+        features: float32 (N, D): embeddings of all real images.
+        device: where the similarities are computed.
+
+    Returns:
+        Share of the images whose two nearest real ones are source and partner; and by alpha, see `along_alpha`, the
+        cosines to both with this share.
+    """
+    count = len(painted)
+    both = (ranks(painted, sources, features, device) <= 2) & (ranks(painted, partners, features, device) <= 2)
+    pairs = len(features) * (len(features) - 1) / 2  # chance knows nothing of which
+    figures = [figure("two_nearest", both.mean(), 1 / pairs, 1.0, count)]
+    along = along_alpha(
+        alpha,
+        source=cosines(painted, features[sources]),
+        partner=cosines(painted, features[partners]),
+        two_nearest=both,
+    )
+    if len(ends) and alpha.max() < 1:
+        to_source, to_partner = cosines(ends, features[sources]), cosines(ends, features[partners])
+        along += along_alpha(np.ones(count), source=to_source, partner=to_partner)
+    return figures, along

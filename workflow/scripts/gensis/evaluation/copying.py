@@ -1,0 +1,52 @@
+"""Painted images that copy the one they were painted from."""
+
+import numpy as np
+import torch
+
+NEIGHBOURS = 50
+"""The source is the first; its distance is compared with those of the others."""
+RATIO = 1 / 3
+_CHUNK_VALUES = 1 << 24
+
+
+def near_copies(painted: np.ndarray, sources: np.ndarray, real: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Whether each image lies within a third of the distance that it has to its source's neighbours.
+
+    The ratio of Carlini et al. 2023 (arXiv 2301.13188), for a source that is known.
+
+    Args:
+        painted: float32 (n, P): pixels.
+        sources: float32 (n, P): pixels of what it was painted from.
+        real: float32 (R, P): pixels of real images, R > 1.
+        own: int64 (n,): row of the source in ``real``; -1 where it is not there.
+
+    Returns:
+        bool (n,): distance to the source below RATIO x mean distance to its 2nd to 50th neighbours among ``real``.
+    """
+    bank = torch.from_numpy(real)
+    count = min(NEIGHBOURS - 1, len(real) - 1)
+    rows = max(1, _CHUNK_VALUES // len(real))
+    found = []
+    for image, source, row in zip(*(torch.from_numpy(values).split(rows) for values in (painted, sources, own))):
+        from_source = torch.cdist(source, bank)
+        itself = torch.arange(len(real)) == row[:, None]
+        neighbours = from_source.masked_fill(itself, torch.inf).topk(count, largest=False).indices
+        apart = torch.cdist(image, bank).gather(1, neighbours).mean(1)
+        found.append((image - source).norm(dim=1) < RATIO * apart)
+    return torch.cat(found).numpy()
+
+
+def nearest_others(real: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Row of the real image nearest to each of some: int64 (n,). What resembles it without having been painted.
+
+    Args:
+        real: float32 (R, P), R > 1.
+        own: int64 (n,): rows of ``real``.
+    """
+    bank = torch.from_numpy(real)
+    rows = max(1, _CHUNK_VALUES // len(real))
+    found = []
+    for row in torch.from_numpy(own).split(rows):
+        distance = torch.cdist(bank[row], bank)
+        found.append(distance.scatter_(1, row[:, None], torch.inf).argmin(1))
+    return torch.cat(found).numpy()
