@@ -1,9 +1,11 @@
 """How fast this pipeline pre-trains, beside other libraries and the original recipe, in one run. See README.md."""
 
 import argparse
+import os
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,68 +52,89 @@ VIT = {
     "epochs": 100,
 }
 MULTI_CROP = {"local_crops": 8, "local_px": 16, "global_scale": (0.4, 1.0), "blur": (0.0, 0.0, 0.0)}
+RESNET = {"backbone": "resnet18_cifar", "image_px": 32, "prototypes": 2048, "drop_path": 0.0}
 TINY = {"backbone": "vit_tiny_patch16_224"}
 CASES = {
     "views-224": Case("views", ("pil",), "slides", 256, 192, 64, {"preset": "paper"}),
     "views-32": Case("views", ("pil", "kornia"), "cifar10", 32, 4096, 512, {"image_px": 32, "views": TWO_VIEWS}),
     "step-vit-32": Case("step", ("lightly",), "cifar10", 32, 2048, 64, VIT | {"views": TWO_VIEWS}, steps=6),
     "step-multicrop-32": Case("step", ("lightly",), "cifar10", 32, 2048, 64, VIT | {"views": MULTI_CROP}, steps=4),
+    "step-paper": Case("step", ("original",), "slides", 256, 512, 128, {"preset": "paper"}, steps=48),
+    "step-resnet18-32": Case("step", (), "cifar10", 32, 50_000, 512, RESNET | {"views": TWO_VIEWS}, steps=100),
     "loader": Case("loader", ("hdf5-torchvision",), "imagenette96", 96, 8192, 256),
     "embed": Case("embed", ("timm",), "slides", 96, 2048, 256, TINY | {"image_px": 96}),
     "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
+TOY = {"backbone_args": {}, "prototypes": 64, "head_hidden": 64}
+"""Settings that a training step takes no time with."""
+TOY_VIT = {"backbone_args": {"depth": 1, "embed_dim": 48, "num_heads": 3}}
+LARGEST_WORKERS = 16
 PROCESSES = {"pil": CORES}
 """Subjects that are one-threaded run as so many processes, the others as one with so many threads."""
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Print a JSON line a subject, then the ratios."""
-    use_cores(CORES)
+    if arguments.device == "cpu":
+        use_cores(CORES)
     case = CASES[arguments.case]
+    if arguments.toy:
+        settings = TOY if "resnet" in case.settings.get("backbone", "") else TOY | TOY_VIT
+        case = replace(case, images=32, batch=8, steps=2, settings=case.settings | settings)
     with tempfile.TemporaryDirectory(prefix="pretrain-") as name:
         folder = Path(name)
         index = make_images(case.source, case.source_px, arguments.images or case.images, folder / "images")
-        subjects = start(case, order(case, index, folder), arguments.peers, folder)
+        peers = () if arguments.alone else case.peers
+        subjects = start(case.work, peers, order(case, index, folder, arguments), arguments.peers, folder)
         rounds = take_turns(subjects, arguments.repeats)
-    report(arguments.case, rounds, "images/s", {name: further(rounds, name) for name in rounds[0]})
+    variant = {name: getattr(arguments, name) for name in ("device", "precision", "compile", "tensors")}
+    report(
+        arguments.case,
+        rounds,
+        "images/s",
+        {name: further(rounds, name) | (variant if case.work == "step" else {}) for name in rounds[0]},
+    )
 
 
-def order(case: Case, index: Path, folder: Path) -> dict[str, Any]:
+def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """What all subjects of a case are told."""
-    settings = Pretraining.model_validate({"dataset": "none", "batch_size": case.batch} | case.settings)
+    own = {"dataset": "none", "batch_size": case.batch, "precision": arguments.precision}
+    settings = Pretraining.model_validate(case.settings | own)
     patch_px = settings.backbone_args.get("patch_size", 16)
     resolved = resolve(settings, case.images, is_transformer=True, patch_px=patch_px)
     first, second, local = view_recipes(settings.views, settings.image_px, resolved)
     recipes = [first, second, *[local] * settings.views.local_crops]
     if case.work == "embed":
-        backbone, arguments = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
-        save_encoder(
-            backbone,
-            folder / "encoder",
-            settings.backbone,
-            arguments,
-            Preprocessing((settings.image_px,) * 2, *map(tuple, IMAGENET.values())),
-        )
+        backbone, of_backbone = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
+        preprocessing = Preprocessing((settings.image_px,) * 2, *map(tuple, IMAGENET.values()))
+        save_encoder(backbone, folder / "encoder", settings.backbone, of_backbone, preprocessing)
+    cores = len(os.sched_getaffinity(0))
     return IMAGENET | {
         "index": str(index),
         "encoder": str(folder / "encoder"),
         "batch": case.batch,
         "steps": case.steps,
-        "device": "cpu",
+        "device": arguments.device,
+        "compile": arguments.compile,
+        "tensors": arguments.tensors,
+        "cores": cores,
+        "workers": min(cores, LARGEST_WORKERS),
         "settings": settings.model_dump(mode="json"),
         "recipes": [asdict(recipe) for recipe in recipes],
     }
 
 
-def start(case: Case, order: dict[str, Any], peers: str | None, folder: Path) -> dict[str, Subject]:
+def start(
+    work: str, case_peers: Sequence[str], order: dict[str, Any], peers: str | None, folder: Path
+) -> dict[str, Subject]:
     """Start all subjects. One that does not work here is left out, and the reason goes to stderr."""
     subjects = {}
-    for name in ("gensis", *case.peers):
+    for name in ("gensis", *case_peers):
         processes = PROCESSES.get(name, 1)
-        own = {"processes": processes, "threads": CORES // processes}
+        own = {"processes": processes, "threads": order["cores"] // processes}
         orders = [order | own | {"number": number} for number in range(processes)]
         python = sys.executable if name == "gensis" else peers or sys.executable
-        script = f"{case.work}_with_{name.replace('-', '_')}"
+        script = f"{work}_with_{name.replace('-', '_')}"
         try:
             subjects[name] = Subject(script, python, orders, own["threads"], folder / name)
         except Ended as reason:
@@ -131,4 +154,11 @@ if __name__ == "__main__":
     parser.add_argument("--peers", help="Python of the environment that holds kornia and lightly")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--images", type=int, help="in place of the case's number")
+    parser.add_argument("--alone", action="store_true", help="no peers")
+    parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
+    step = parser.add_argument_group("training steps")
+    step.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    step.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    step.add_argument("--compile", action="store_true", help="compile our networks")
+    step.add_argument("--tensors", action="store_true", help="one batch of views for all steps, made beforehand")
     main(parser.parse_args())

@@ -8,25 +8,34 @@ from worker import Work, serve
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
 from gensis.settings.pretraining import Pretraining
+from gensis.settings.runtime import Runtime
+from gensis.ssl.batch import Batches
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
 
 def prepare(order: dict) -> Work:
-    """Hold the images; two steps warm up."""
-    device = torch.device(order["device"])
+    """Hold the images; a few steps warm up, or compile."""
+    device, settings = torch.device(order["device"]), Pretraining.model_validate(order["settings"])
     images = open_images(read_index(Path(order["index"])), device, memory_gb=8, threads=order["threads"])
-    pretrainer = Pretrainer(Pretraining.model_validate(order["settings"]), images, device, World(), seed=0)
+    runtime = Runtime(compile=order["compile"])
+    pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=runtime)
+    step = pretrainer.step
+    if order["tensors"]:
+        batch = Batches(settings, pretrainer.recipes, images, device).draw(pretrainer.sampler.rows(0))
+
+        def step(number: int) -> dict:
+            return pretrainer.learn(batch, number)
 
     def work(folder: Path, steps: int = order["steps"]) -> int:
-        for step in range(steps):
-            torch.manual_seed(step)
-            loss = pretrainer.step(step)["loss"]
-        if not loss.isfinite():
+        for number in range(steps):
+            torch.manual_seed(number)
+            loss = step(number)["loss"]
+        if not loss.isfinite():  # waits for the device
             raise RuntimeError("the loss is not finite")
         return steps * pretrainer.images_per_step
 
-    work(Path(order["folder"]), steps=2)
+    work(Path(order["folder"]), steps=3)
     return work
 
 

@@ -1,0 +1,174 @@
+"""Training steps as the original program does them: Pillow views in many workers, half precision, a plain loop.
+
+Written anew from what is published of it (Caron et al. 2021, arXiv 2104.14294), at the same sizes and probabilities.
+"""
+
+from contextlib import nullcontext
+from itertools import groupby
+from pathlib import Path
+
+import timm
+import torch
+from packed import decoded_images
+from pil_views import MultiCrop
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+from worker import Work, restart_clock, serve
+
+
+class Views(Dataset):
+    """Views of Pillow images that lie in memory."""
+
+    def __init__(self, index: str, views_of: MultiCrop):
+        self.images = decoded_images(index)
+        self.views_of = views_of
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> list[torch.Tensor]:
+        return self.views_of(self.images[number])
+
+
+class Head(nn.Module):
+    """Three layers, L2 norm, and a weight-normed layer whose gain is fixed."""
+
+    def __init__(self, inputs: int, hidden: int, bottleneck: int, prototypes: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
+        )
+        for layer in self.layers[::2]:
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+        self.last = nn.utils.parametrizations.weight_norm(nn.Linear(bottleneck, prototypes, bias=False))
+        gain = self.last.parametrizations.weight.original0
+        gain.data.fill_(1)
+        gain.requires_grad = False
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) of (B, D)."""
+        return self.last(F.normalize(self.layers(features), dim=-1))
+
+
+class Network(nn.Module):
+    """One backbone pass for each run of views of one size, one head pass for all."""
+
+    def __init__(self, settings: dict, drop_path: float):
+        super().__init__()
+        self.backbone = timm.create_model(
+            settings["backbone"],
+            num_classes=0,
+            img_size=settings["image_px"],
+            dynamic_img_size=True,
+            drop_path_rate=drop_path,
+            **settings["backbone_args"],
+        )
+        sizes = (settings[name] for name in ("head_hidden", "head_bottleneck", "prototypes"))
+        self.head = Head(self.backbone.num_features, *sizes)
+
+    def forward(self, views: list[torch.Tensor]) -> torch.Tensor:
+        """Logits (V * B, K) of V views (B, 3, S, S)."""
+        return self.head(
+            torch.cat([self.backbone(torch.cat(list(same))) for _, same in groupby(views, lambda view: view.shape)])
+        )
+
+
+class Loss(nn.Module):
+    """Cross-entropy of every pair of a teacher's and another student's view; the centre follows."""
+
+    def __init__(self, settings: dict, views: int):
+        super().__init__()
+        self.settings, self.views = settings, views
+        self.register_buffer("centre", torch.zeros(1, settings["prototypes"]))
+
+    def forward(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Loss of logits (V * B, K) and (2 * B, K)."""
+        students = (student / self.settings["student_temperature"]).chunk(self.views)
+        targets = F.softmax((teacher - self.centre) / self.settings["teacher_temperature"], dim=-1).detach().chunk(2)
+        terms = [
+            (-target * F.log_softmax(logits, dim=-1)).sum(-1).mean()
+            for first, target in enumerate(targets)
+            for second, logits in enumerate(students)
+            if first != second
+        ]
+        momentum = self.settings["centre_momentum"]
+        self.centre = momentum * self.centre + (1 - momentum) * teacher.mean(0, keepdim=True)
+        return sum(terms) / len(terms)
+
+
+def clip_each(model: nn.Module, largest: float) -> None:
+    """Limit the norm of each parameter's gradient, one after the other."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            scale = largest / (parameter.grad.norm() + 1e-6)
+            if scale < 1:
+                parameter.grad.mul_(scale)
+
+
+def prepare(order: dict) -> Work:
+    """Start the workers, make the networks; a few batches warm up."""
+    settings, device = order["settings"], torch.device(order["device"])
+    batch, steps, workers = settings["batch_size"], order["steps"], order["workers"]
+    dataset = Views(order["index"], MultiCrop(order["recipes"], order["mean"], order["std"]))
+    loader = DataLoader(
+        dataset,
+        batch,
+        sampler=RandomSampler(dataset, num_samples=(steps + workers) * batch),
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        persistent_workers=True,
+    )
+    student = Network(settings, settings["drop_path"]).to(device)
+    teacher = Network(settings, 0.0).to(device).requires_grad_(False)
+    teacher.load_state_dict(student.state_dict())
+    loss_of = Loss(settings, len(order["recipes"])).to(device)
+    trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": 0.04},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, settings["learning_rate"] * batch / 256)
+    half = settings["precision"] != "float32"
+    scaler = torch.amp.GradScaler(device.type, enabled=half and device.type == "cuda")
+
+    def step(views: list[torch.Tensor]) -> None:
+        views = [view.to(device, non_blocking=True) for view in views]
+        with torch.autocast(device.type, torch.float16) if scaler.is_enabled() else nullcontext():
+            with torch.no_grad():
+                targets = teacher(views[:2])
+            loss = loss_of(student(views), targets)
+        if not torch.isfinite(torch.tensor(loss.item())):
+            raise RuntimeError("the loss is not finite")
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        clip_each(student, settings["clip_gradient"])
+        scaler.step(optimizer)
+        scaler.update()
+        momentum = settings["teacher_momentum"]
+        with torch.no_grad():
+            for mine, averaged in zip(student.parameters(), teacher.parameters(), strict=True):
+                averaged.mul_(momentum).add_((1 - momentum) * mine)
+
+    first = [view.to(device) for view in next(iter(loader))]
+    for _ in range(3):
+        step(first)
+
+    def work(folder: Path) -> int:
+        # What the workers make before the first batch comes is not timed: a training has that once.
+        batches = [first] * steps if order["tensors"] else loader
+        for number, views in enumerate(batches):
+            if not order["tensors"] and number == workers:
+                restart_clock()
+            step(views)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return steps * batch
+
+    return work
+
+
+if __name__ == "__main__":
+    serve(prepare)
