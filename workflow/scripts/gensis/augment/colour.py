@@ -1,6 +1,7 @@
 """Colour, blur and solarisation of a whole batch, each image with its own parameters."""
 
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -13,16 +14,25 @@ YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.31
 HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 
 
-@cache
-def constant(values: tuple, device: torch.device) -> torch.Tensor:
-    """Numbers as float32 on a device, kept there: each copy to it would make the host wait."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
+class Constants(NamedTuple):
+    """Matrices for column vectors of colours, float32."""
+
+    luma: torch.Tensor
+    """(3,): weights of red, green and blue in grey."""
+    hue_quarter: torch.Tensor
+    """(3, 3): takes the grey away, and turns the hue by a quarter of the circle."""
+    density_of_stains: torch.Tensor
+    """(3, 3)"""
+    stains_of_density: torch.Tensor
+    """(3, 3)"""
 
 
 @cache
-def inverse(matrix: tuple) -> tuple:
-    """Inverse of a square matrix of numbers."""
-    return tuple(map(tuple, torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64)).tolist()))
+def constants(device: torch.device) -> Constants:
+    """The constants on a device, where they stay: each copy to it would make the host wait."""
+    yiq, stains = torch.tensor(YIQ), torch.tensor(HED).T
+    quarter = yiq.inverse() @ torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]) @ yiq
+    return Constants(*(values.to(device) for values in (torch.tensor(LUMA), quarter, stains, stains.inverse())))
 
 
 def colour_matrices(brightness: torch.Tensor, saturation: torch.Tensor, hue: torch.Tensor) -> torch.Tensor:
@@ -36,16 +46,12 @@ def colour_matrices(brightness: torch.Tensor, saturation: torch.Tensor, hue: tor
     Returns:
         float32 (B, 3, 3), to be applied to column vectors.
     """
-    device = brightness.device
-    grey = constant(LUMA, device).expand(3, 3)
-    saturate = saturation.view(-1, 1, 1) * torch.eye(3, device=device) + (1 - saturation).view(-1, 1, 1) * grey
-    turn = torch.zeros(len(hue), 3, 3, device=device)
-    angle = 2 * torch.pi * hue
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
-    turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    rotate = constant(inverse(YIQ), device) @ turn @ constant(YIQ, device)
-    return brightness.view(-1, 1, 1) * (rotate @ saturate)
+    of_device = constants(brightness.device)
+    grey = of_device.luma.expand(3, 3)
+    chroma = torch.eye(3, device=brightness.device) - grey
+    brightness, saturation, angle = (values.view(-1, 1, 1) for values in (brightness, saturation, 2 * torch.pi * hue))
+    turned = angle.cos() * chroma + angle.sin() * of_device.hue_quarter
+    return brightness * (grey + saturation * turned)
 
 
 def recolour(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
@@ -66,17 +72,16 @@ def jitter_stain(images: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor
     Returns:
         float (B, 3, H, W) in [0, 1].
     """
-    to_density = constant(HED, images.device).T
-    to_stains = constant(inverse(HED), images.device).T
-    density = images.flatten(2).clamp(min=1 / 255).log().neg_()
-    scale = to_density @ (factor.unsqueeze(2) * to_stains)
-    density = torch.baddbmm((shift @ to_density.T).unsqueeze(2), scale, density)
-    return density.neg_().exp_().clamp_(max=1).view(images.shape)
+    _, _, density_of_stains, stains_of_density = constants(images.device)
+    scale = density_of_stains @ (factor.unsqueeze(2) * stains_of_density)
+    offset = (shift @ density_of_stains.T).unsqueeze(2)
+    density = images.flatten(2).clamp(min=1 / 255).log_().neg_()
+    return torch.baddbmm(offset, scale, density).neg_().exp_().clamp_(max=1).view(images.shape)
 
 
 def adjust_contrast(images: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
     """Blend float (B, 3, H, W) in [0, 1] with their mean grey by (B,) factors, clipped."""
-    mean = images.mean((2, 3)) @ constant(LUMA, images.device)
+    mean = images.mean((2, 3)) @ constants(images.device).luma
     rest = (1 - contrast) * mean
     return images.mul(contrast.view(-1, 1, 1, 1)).add_(rest.view(-1, 1, 1, 1)).clamp_(0, 1)
 
