@@ -28,6 +28,7 @@ from gensis.training.device import choose_device, device_name
 log = logging.getLogger("embed_images")
 PIXELS_PX = 16
 SECONDS_A_LINE = 20
+CPU_BLOCK = 64  # what a layer makes of more images leaves the cache before the next one reads it: a fifth slower
 
 
 class Pixels(nn.Module):
@@ -54,7 +55,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Write one part, block by block."""
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Embedding.model_validate(arguments.config)
-    encoder = make_encoder(arguments).to(device).eval()
+    # Convolutions are faster so; other layers do not care.
+    encoder = make_encoder(arguments).to(device, memory_format=torch.channels_last).eval()
     paths = [arguments.images / f"{unit}.h5" for unit in arguments.units]
     keys, counts, inputs = [], [], {}
     for path in paths:
@@ -73,7 +75,8 @@ def main(arguments: argparse.Namespace) -> None:
         )
         return {"provenance": to_attribute(record)}
 
-    images = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
+    block = arguments.runtime.micro_batch
+    images = read_units(paths, min(block, CPU_BLOCK) if device.type == "cpu" else block, device, arguments.threads)
     unit = np.repeat(np.arange(len(paths)), counts)
     features = embedded(encoder, images, settings, device, len(unit))
     write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes)

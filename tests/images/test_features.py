@@ -1,0 +1,98 @@
+"""Embeddings of stores, and the files of features that slides become."""
+
+from argparse import Namespace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from tests.figures.tiny import flat, write_slide
+
+import embed_images
+import split_features
+from gensis.artifacts.files import write_json
+from gensis.artifacts.tables import write_table
+from gensis.errors import UserError
+from gensis.images.embeddings import outside_weights, read_embeddings
+from gensis.settings.runtime import Runtime
+from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
+
+VIT = ("vit_tiny_patch16_224", {"patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2})
+COLOURS = {"a": [(10, 20, 30), (200, 0, 0), (0, 0, 255)], "none": [], "b": [(90, 90, 0), (1, 250, 3)]}
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Three slides, one without tiles, and an encoder that goes back to outside weights."""
+    for unit, colours in COLOURS.items():
+        coords = [(512 * number, 1024) for number in range(len(colours))]
+        write_slide(tmp_path / f"{unit}.h5", coords, [flat(colour) for colour in colours])
+    torch.manual_seed(0)
+    backbone, made_with = create_backbone(VIT[0], 16, VIT[1])
+    preprocessing = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    save_encoder(backbone, tmp_path / "encoder", VIT[0], made_with, preprocessing)
+    write_json(tmp_path / "encoder/provenance.json", {"outside_weights": {"theirs": "1234"}})
+    return tmp_path
+
+
+def embed(folder, units=tuple(COLOURS), **changes):
+    arguments = {"config": {}, "runtime": Runtime(micro_batch=2), "images": folder, "units": list(units)}
+    arguments |= {"encoder": folder / "encoder", "random": None, "pixels": False, "output": folder / "part-0000.h5"}
+    embed_images.main(Namespace(**(arguments | {"seed": 0, "gpus": 0, "threads": 1, "started": 0.0} | changes)))
+    return read_embeddings([folder / "part-0000.h5"])
+
+
+def expected(folder, unit):
+    images = torch.tensor(COLOURS[unit], dtype=torch.uint8).view(-1, 3, 1, 1).expand(-1, 3, 16, 16)
+    return load_encoder(folder / "encoder")(images).numpy()
+
+
+def test_every_image_has_its_embedding_whatever_blocks_it_went_through(slides):
+    found = embed(slides)
+    assert found.unit.tolist() == [0, 0, 0, 2, 2]
+    np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)
+    np.testing.assert_allclose(found.features[3:], expected(slides, "b"), atol=1e-5)
+    assert outside_weights([slides / "part-0000.h5"]) == {"theirs": "1234"}
+
+
+def test_normalised_embeddings_have_length_one_and_none_at_all_have_a_width(slides):
+    lengths = np.linalg.norm(embed(slides, config={"normalize": True}).features, axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-5)
+    assert embed(slides, ["none"]).features.shape == (0, 24)
+
+
+def test_a_store_that_is_none_is_one_line_and_leaves_no_part(slides):
+    (slides / "b.h5").write_bytes(b"no store")
+    with pytest.raises(UserError, match=r"b.h5 is not an image store") as error:
+        embed(slides)
+    assert "\n" not in str(error.value)
+    assert not (slides / "part-0000.h5").exists()
+
+
+def test_a_slide_becomes_a_file_of_features_without_the_tiles_that_fail_quality(slides):
+    embed(slides)
+    rows = [("a", "1-2"), ("none", ""), ("b", "")]
+    write_table(slides / "units.tsv", ("unit", "rows"), rows)
+    parts = [slides / "part-0000.h5"]
+    split_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    assert sorted(path.name for path in (slides / "features").iterdir()) == ["a.h5", "b.h5", "stamp"]
+    with h5py.File(slides / "features/a.h5") as file:
+        np.testing.assert_allclose(file["features"][:], expected(slides, "a")[1:], atol=1e-5)
+        assert file["coords"][:].tolist() == [[512, 1024], [1024, 1024]]
+        assert (file["features"].dtype, file["coords"].dtype) == (np.float32, np.int64)
+        assert dict(file["coords"].attrs) == {
+            "patch_size": 256, "patch_size_level0": 512, "level0_width": 4096, "level0_height": 4096,
+            "overlap": 0, "name": "a",
+        }  # fmt: skip
+
+
+def test_stamp_finds_the_same_features_with_places_in_um(slides):
+    embed(slides)
+    write_table(slides / "units.tsv", ("unit", "rows"), [("a", ""), ("none", ""), ("b", "")])
+    parts = [slides / "part-0000.h5"]
+    split_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    with h5py.File(slides / "features/stamp/b.h5", swmr=True, libver="latest") as file:
+        np.testing.assert_allclose(file["feats"][:], expected(slides, "b"), atol=1e-5)
+        assert file["coords"][:].tolist() == [[0, 256], [128, 256]]
+        assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"], file.attrs["unit"]) == (128, 256, "um")
