@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
+from gensis.figures.answer import answer
 from gensis.figures.run import Run
 from gensis.figures.scores import Column, Score, Scores
 from gensis.figures.tables import all_encoders, all_figures
@@ -35,6 +36,18 @@ def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
     assert mean.deviation == pytest.approx(0.002 / 2**0.5)
     assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run.scores)
     assert "<td>0.333</td>" in all_encoders(run.scores)  # chance has no spread
+
+
+def test_an_encoder_of_outside_weights_is_marked_in_table_and_answer(results: Path) -> None:
+    summary = results / "tiny/summary.csv"
+    header, *lines = summary.read_text().splitlines()
+    theirs = [f"{line.replace('dino', 'theirs', 1)},a<b" for line in lines if line.startswith("dino,")]
+    lines = [f"{header},outside_weights", *(f"{line}," for line in lines), *theirs]
+    summary.write_text("\n".join(lines) + "\n")
+    run = Run(results / "tiny", results / "images")
+    assert run.scores.encoders.index("theirs") < run.scores.encoders.index("random")
+    assert all_encoders(run.scores).count("outside weights") == 1
+    assert "theirs goes back to weights trained elsewhere: a&lt;b." in answer(run)
 
 
 def test_every_line_of_the_summary_can_be_unfolded(run: Run) -> None:

@@ -19,7 +19,7 @@ def answer(run: Run) -> str:
     ]
     if not parts:
         parts = [paragraph("Nothing was measured: summary.csv has no figures of k-NN, linear or slide classifiers.")]
-    return "\n".join([*parts, *_skipped(run.evaluations)])
+    return "\n".join([*parts, *_outside(run.scores), *_skipped(run.evaluations)])
 
 
 def _answer(run: Run, dataset: str, column: Column) -> str:
@@ -90,6 +90,13 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     if any(e.transductive for e in found) and dataset == run.study.pretraining.dataset:
         sentences.append("Transductive: the trained encoders saw the test images, unlabelled, in pre-training.")
     return " ".join(sentences)
+
+
+def _outside(scores: Scores) -> list[str]:
+    return [
+        paragraph(f"{text(encoder)} goes back to weights trained elsewhere: {text(weights)}.", "note")
+        for encoder, weights in scores.outside_weights.items()
+    ]
 
 
 def _skipped(evaluations: list[Evaluation]) -> list[str]:

@@ -205,6 +205,7 @@ def _read_scores(summary: str) -> list[Score]:
             low=_number(row["low"]),
             high=_number(row["high"]),
             n=int(row["n"]),
+            outside_weights=row.get("outside_weights", ""),
         )
         for row in csv.DictReader(summary.splitlines())
     ]

@@ -21,6 +21,8 @@ class Score:
     low: float
     high: float
     n: int
+    outside_weights: str = ""
+    """Weights trained elsewhere that the encoder goes back to; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Scores:
     def datasets(self) -> list[str]:
         """Data sets that were measured on."""
         return list(dict.fromkeys(score.dataset for score in self.all))
+
+    @property
+    def outside_weights(self) -> dict[str, str]:
+        """Encoder -> the weights trained elsewhere that it goes back to; others are not in it."""
+        return {score.encoder: score.outside_weights for score in self.all if score.outside_weights}
 
     @property
     def encoders(self) -> list[str]:

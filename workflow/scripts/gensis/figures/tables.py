@@ -29,8 +29,12 @@ def _means(scores: Scores) -> list[Mean]:
 
 def _table(scores: Scores, dataset: str) -> str:
     columns = scores.columns(dataset)
+    mark = "<small>outside weights</small>"
     rows = [
-        [text(encoder), *(_cell(scores.mean(encoder, dataset, column)) for column in columns)]
+        [
+            text(encoder) + mark * (encoder in scores.outside_weights),
+            *(_cell(scores.mean(encoder, dataset, column)) for column in columns),
+        ]
         for encoder in scores.encoders
     ]
     return table(["encoder", *(column.label for column in columns)], rows, "numbers")
