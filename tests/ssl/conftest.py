@@ -33,10 +33,14 @@ def pictures():
     return np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
 
 
+def write_images(folder, pictures):
+    count, content = write_store(folder / "train-0000.h5", map(encode_png, pictures), {})
+    write_index(folder / "train.tsv", [("train-0000", count, content)])
+
+
 @pytest.fixture
 def images(tmp_path, pictures):
-    count, content = write_store(tmp_path / "train-0000.h5", map(encode_png, pictures), {})
-    write_index(tmp_path / "train.tsv", [("train-0000", count, content)])
+    write_images(tmp_path, pictures)
     return open_images(read_index(tmp_path / "train.tsv"), CPU, 1.0, 1)
 
 

@@ -17,7 +17,7 @@ from gensis.images.store import write_store
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/pretrain_encoder.py"
 
 
-def test_two_processes_train_with_a_bank_and_publish_one_encoder(tmp_path):
+def test_two_processes_that_share_the_weights_train_with_a_bank_and_publish_one_encoder(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
     count, content = write_store(tmp_path / "train-0000.h5", map(encode_png, pictures), {})
     write_index(tmp_path / "train.tsv", [("train-0000", count, content)])
@@ -28,7 +28,8 @@ def test_two_processes_train_with_a_bank_and_publish_one_encoder(tmp_path):
     command = [*launcher, str(SCRIPT), "--config", json.dumps(TINY | {"bank": "b"}), "--threads", "1"]
     command += ["--train", str(tmp_path / "train.tsv"), "--bank", str(tmp_path / "bank")]
     command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output"]
-    first = subprocess.run([*command, str(tmp_path / "one")], capture_output=True, text=True)
+    sharded = ["--runtime", json.dumps({"sharding": "fsdp"})]
+    first = subprocess.run([*command, str(tmp_path / "one"), *sharded], capture_output=True, text=True)
     assert first.returncode == 0, first.stderr[-3000:]
     again = subprocess.run([*command, str(tmp_path / "two")], capture_output=True, text=True)
     assert "published again" in again.stderr

@@ -55,12 +55,13 @@ def main(arguments: argparse.Namespace) -> None:
 
         monitor = Monitor(pretrainer, seed, runtime.monitor_epochs, keep)
         history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
+        encoder = pretrainer.encoder()
         if world.is_first:
             write_history(target / "history.csv", history)
             write_looks(target / "looks.h5", monitor.rows.numpy(), looks)
             shutil.rmtree(looks)
             save_encoder(
-                pretrainer.teacher.backbone,
+                encoder,
                 target,
                 settings.backbone,
                 pretrainer.backbone_args,

@@ -1,6 +1,6 @@
 """Numbers that change speed and memory, never results: nothing reruns when they change."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,5 +20,7 @@ class Runtime(Settings):
     """Epochs between two looks at the teacher's embeddings in pre-training (RankMe and view retrieval)."""
     compile: bool = False
     """Let torch compile the networks in pre-training: minutes at the start, faster steps on a card."""
+    sharding: Literal["none", "fsdp"] = "none"
+    """Where several cards pre-train one encoder: a copy of the networks on each, or with `fsdp` a part of them."""
     micro_batch: PositiveInt = 256
     """Images a forward pass in embedding and painting."""

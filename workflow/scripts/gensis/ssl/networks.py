@@ -26,6 +26,10 @@ class Projector(nn.Module):
         """Logits (sum of n, K) of batches (n, 3, S, S) of different sides S."""
         return self.head(torch.cat([self.backbone(views) for views in sizes]))
 
+    def parts(self) -> list[nn.Module]:
+        """Blocks of the backbone where it has any, the backbone and all: what runs as one, inner ones first."""
+        return [*getattr(self.backbone, "blocks", ()), self.backbone, self]
+
 
 @dataclass(frozen=True)
 class Networks:
@@ -57,7 +61,10 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
     if init:
         load_weights(student, settings.backbone, backbone_args, init)
     patch_px = _patch_px(student)
-    resolved = resolve(settings, images, is_transformer=patch_px > 1, patch_px=patch_px)
+    is_transformer = patch_px > 1
+    resolved = resolve(settings, images, is_transformer, patch_px)
+    # Convolutions are faster so: 1.2 times on a CPU, more on a card in bfloat16.
+    layout = torch.preserve_format if is_transformer else torch.channels_last
     student, teacher = (
         Projector(
             backbone,
@@ -68,7 +75,7 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
                 settings.head_bottleneck,
                 resolved.head_batch_norm,
             ),
-        ).to(device)
+        ).to(device, memory_format=layout)
         for backbone in (student, teacher)
     )
     teacher.load_state_dict(student.state_dict())

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from gensis.settings.pretraining import Pretraining
 
@@ -34,4 +35,5 @@ def clip_each(parameters: list[torch.Tensor], largest: float) -> torch.Tensor:
     norms = torch.stack(torch._foreach_norm(gradients))
     scales = (largest / (norms + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_(gradients, list(scales.unbind()))
-    return norms.norm()
+    norm = norms.norm()
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm

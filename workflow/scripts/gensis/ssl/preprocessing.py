@@ -67,7 +67,7 @@ class Preprocess(nn.Module):
             resized = F.interpolate(pixels, size, mode=self.values.interpolation, antialias=True)
             images = resized.clamp(0, 255)
         (height, width), top, left = self.values.size_px, *self._corner(size)
-        return torch.addcmul(self.shift, images[:, :, top : top + height, left : left + width], self.scale)
+        return torch.addcmul(self.shift, images[:, :, top : top + height, left : left + width].float(), self.scale)
 
     def _corner(self, size: tuple[int, int]) -> tuple[int, int]:
         """Top and left of the central cut, rounded as torchvision does."""

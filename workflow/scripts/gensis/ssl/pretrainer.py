@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
+from torch import nn
 
 from gensis.augment.resample import resize
 from gensis.augment.views import view
@@ -11,6 +13,7 @@ from gensis.images.reading import Images, channel_statistics
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.auto import view_recipes
+from gensis.ssl.backbone import create_backbone
 from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
 from gensis.ssl.dino_loss import cross_entropy, dino_loss, entropy, teacher_targets, updated_centre
@@ -19,8 +22,9 @@ from gensis.ssl.networks import create_networks
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.rates import Rates, is_last_layer_frozen, rates_of
 from gensis.ssl.teacher import update_teacher
-from gensis.training.distributed import World
+from gensis.training.distributed import World, gradients_kept
 from gensis.training.sampler import Sampler
+from gensis.training.sharding import load_module, load_optimizer, shard, whole
 
 PREFETCHED_STEPS = 2
 LARGEST_ROW = 1000
@@ -60,7 +64,13 @@ class Pretrainer:
         networks = create_networks(settings, len(images), device, init)
         self.student, self.teacher = networks.student, networks.teacher
         self.backbone_args, self.resolved = networks.backbone_args, networks.resolved
-        self.parallel_student = world.parallel(self.student)
+        if world.size > 1 and device.type == "cuda":  # torch has none for the CPU
+            self.student, self.teacher = map(convert_sync_batchnorm, (self.student, self.teacher))
+        if world.size > 1 and runtime.sharding == "fsdp":
+            shard([*self.student.parts(), *self.teacher.parts()], device)
+            self.parallel_student = self.student
+        else:
+            self.parallel_student = world.parallel(self.student)
         if runtime.compile:
             self.parallel_student.compile(dynamic=False)
             self.teacher.compile(dynamic=False)
@@ -111,21 +121,32 @@ class Pretrainer:
         finally:
             self.teacher.train()
 
+    def encoder(self) -> nn.Module:
+        """The teacher's backbone, to publish. To be called in every process at once; the first one's answer counts."""
+        weights = whole(self.teacher.backbone.state_dict())
+        if not self.world.is_first:
+            return self.teacher.backbone
+        settings = self.settings
+        backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
+        backbone.load_state_dict(weights)
+        return backbone
+
     def state_dict(self) -> dict[str, Any]:
         """See Task."""
-        return {
+        state = {
             "student": self.student.state_dict(),
             "teacher": self.teacher.state_dict(),
             "centre": self.centre,
             "optimizer": self.optimizer.state_dict(),
         }
+        return whole(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See Task."""
-        self.student.load_state_dict(state["student"])
-        self.teacher.load_state_dict(state["teacher"])
+        load_module(self.student, state["student"])
+        load_module(self.teacher, state["teacher"])
         self.centre = state["centre"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
 
     def _backward(self, batch: Batch, temperature: float) -> dict[str, torch.Tensor]:
         """Set the gradients of the whole batch, part by part; the mean of what `_losses` returns."""
@@ -134,7 +155,7 @@ class Pretrainer:
         parts = batch.split(self.settings.accumulate)
         for number, part in enumerate(parts, start=1):
             share = len(part) / len(batch)
-            with self.world.gradients_kept(self.parallel_student, until_later=number < len(parts)):
+            with gradients_kept(self.parallel_student, until_later=number < len(parts)):
                 figures = self._losses(part, temperature)
                 (share * figures["loss"]).backward()
             for name, value in figures.items():

@@ -25,10 +25,6 @@ class World:
         """The model with gradients averaged over all processes."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
 
-    def gradients_kept(self, model: nn.Module, until_later: bool) -> AbstractContextManager[None]:
-        """Passes of a `parallel` model whose gradients only a later pass averages, with its own, over all processes."""
-        return model.no_sync() if until_later and self.size > 1 else nullcontext()
-
     def mean(self, tensor: torch.Tensor) -> torch.Tensor:
         """Mean over all processes, in place."""
         if self.size > 1:
@@ -46,6 +42,12 @@ class World:
         """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
+
+
+def gradients_kept(model: nn.Module, until_later: bool) -> AbstractContextManager[None]:
+    """Passes of a model of `World.parallel`; ``until_later``: a later pass averages their gradients with its own."""
+    is_parallel = isinstance(model, nn.parallel.DistributedDataParallel)
+    return model.no_sync() if until_later and is_parallel else nullcontext()
 
 
 def start_world(device: torch.device) -> tuple[World, torch.device]:

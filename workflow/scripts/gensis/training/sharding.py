@@ -1,0 +1,55 @@
+"""Networks whose weights are spread over all processes (FSDP2), and states that do not show it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map_only
+
+
+def shard(modules: Iterable[nn.Module], device: torch.device) -> None:
+    """Spread the weights of modules, inner ones first; each is gathered while it runs, and only then."""
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    for module in modules:
+        fully_shard(module, mesh=mesh, reshard_after_forward=True)
+
+
+def whole(state: Any) -> Any:
+    """A state with whole tensors on the CPU instead of spread ones. To be called in every process at once.
+
+    Returns:
+        In all processes but the first, empty tensors in place of these.
+    """
+
+    def gathered(tensor: DTensor) -> torch.Tensor:
+        full = tensor.full_tensor()
+        return full.cpu() if dist.get_rank() == 0 else full.new_empty(0)
+
+    return tree_map_only(DTensor, gathered, state)
+
+
+def load_module(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """``module.load_state_dict`` of whole tensors, whether the module's are spread or not."""
+    own = module.state_dict()
+    module.load_state_dict({name: _spread_as(own.get(name), tensor) for name, tensor in state.items()})
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """``optimizer.load_state_dict`` of whole tensors, whether the parameters are spread or not."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    of_parameters = {
+        number: {name: _spread_as(parameters[number], tensor) for name, tensor in tensors.items()}
+        for number, tensors in state["state"].items()
+    }
+    optimizer.load_state_dict(state | {"state": of_parameters})
+
+
+def _spread_as(like: torch.Tensor | None, tensor: torch.Tensor) -> torch.Tensor:
+    if not isinstance(like, DTensor) or like.shape != tensor.shape:
+        return tensor
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
