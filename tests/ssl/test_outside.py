@@ -55,17 +55,19 @@ def by_timm(model, images):
 @pytest.mark.parametrize("crop_mode", ["squash", "center"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(32, 32), (24, 32)], ids=["square", "wide"])
-def test_images_are_prepared_as_timm_does_to_a_grey_level(crop_mode, interpolation, size):
+def test_images_are_prepared_as_timm_does_to_two_grey_levels(crop_mode, interpolation, size):
     values = AS_PUBLISHED | {"input_size": (3, *size), "crop_mode": crop_mode, "interpolation": interpolation}
+    torch.manual_seed(0)
     # Smooth: where noise overshoots, Pillow clips between its two passes.
     images = F.interpolate(torch.rand(2, 3, 7, 5) * 255, (70, 50), mode="bilinear").to(torch.uint8)
     transform = timm.data.create_transform(**{key: value for key, value in values.items() if key != "num_classes"})
     expected = torch.stack([transform(Image.fromarray(image.permute(1, 2, 0).numpy())) for image in images])
     prepare = Preprocess(Preprocessing(size, values["mean"], values["std"], interpolation, 0.9, crop_mode))
-    torch.testing.assert_close(prepare(images), expected, atol=1.01 / 255 / 0.4, rtol=0)
+    torch.testing.assert_close(prepare(images), expected, atol=2.01 / 255 / 0.4, rtol=0)
 
 
 def test_what_has_the_right_size_is_normalised_alone():
+    torch.manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     torch.testing.assert_close(Preprocess(Preprocessing((16, 16), HALF, HALF))(images), images / 127.5 - 1)
 
