@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Files that other projects' formats define, and working files.
 NOT_OURS = re.compile(
-    r"/(logs|benchmarks|checkpoints|denoiser|scheduler)/"
+    r"/(logs|benchmarks|tensorboard|checkpoints|denoiser|scheduler)/"
     r"|(model\.safetensors|model_index\.json|pipeline\.py|\.snakemake_timestamp)$"
 )
 

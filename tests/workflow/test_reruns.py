@@ -11,6 +11,7 @@ AFTER_THE_BANK = {
     "retrain_encoder": 1,
     "embed_images": 2,
     "evaluate_encoder_on_slides": 1,
+    "trace_encoder": 1,
     "summarize": 1,
     "store_config": 1,
     "write_report": 1,
@@ -118,6 +119,7 @@ def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
         "draw_slides": 1,
         "embed_images": 4,
         "evaluate_encoder_on_slides": 4,
+        "trace_encoder": 2,
         "summarize": 1,
         "write_report": 1,
     }
@@ -129,6 +131,7 @@ def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
     assert planned(restored.clone, restored.config) == {
         "index_images": 1,
         "evaluate_encoder_on_slides": 4,
+        "trace_encoder": 2,
         "summarize": 1,
         "write_report": 1,
     }
@@ -141,6 +144,7 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
         "index_images": 3,
         "draw_slides": 1,
         "evaluate_encoder_on_slides": 4,
+        "trace_encoder": 2,
         "summarize": 1,
         "write_report": 1,
     }
@@ -157,6 +161,7 @@ def test_annotations_make_labels_evaluation_and_report_alone(restored):
         assert planned(restored.clone, restored.config) == {
             "index_images": 1,
             "evaluate_encoder_on_slides": 4,
+            "trace_encoder": 2,
             "summarize": 1,
             "write_report": 1,
         }
