@@ -227,3 +227,10 @@ def test_an_index_of_a_hundred_million_chosen_rows_is_small_and_finds_them(tmp_p
     unit, position = index.locate(np.array([0, 1000, 4999, 5000, 99_999_999]))
     assert unit.tolist() == [0, 0, 0, 1, 19_999]
     assert position.tolist() == [0, 1100, 5399, 0, 5399]
+
+
+def test_the_chosen_rows_of_a_large_slide_may_be_a_long_text(tmp_path):
+    text = ",".join(f"{start}-{start + 3}" for start in range(100_000, 235_000, 9))
+    assert len(text) > 200_000
+    write_index(tmp_path / "train.tsv", [("a", 60_000, "0" * 16)], {"a": text})
+    assert read_index(tmp_path / "train.tsv").locate(np.array([5, 59_999]))[1].tolist() == [100_010, 234_994]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from gensis.artifacts.files import write_text
 
+csv.field_size_limit(2**31 - 1)  # the chosen rows of a large slide are a long text; Python's own limit is 131,072
+
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = "\t") -> None:
     """Write a table with a header atomically. Values may hold anything but the delimiter's own quoting is CSV's."""
