@@ -9,7 +9,6 @@ from gensis.images.index import read_index
 from gensis.images.reading import open_images
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
-from gensis.ssl.batch import Batches
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
@@ -22,7 +21,7 @@ def prepare(order: dict) -> Work:
     pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=runtime)
     step = pretrainer.step
     if order["tensors"]:
-        batch = Batches(settings, pretrainer.recipes, images, device).draw(pretrainer.sampler.rows(0))
+        batch = pretrainer.batches.draw(pretrainer.sampler.rows(0))
 
         def step(number: int) -> dict:
             return pretrainer.learn(batch, number)

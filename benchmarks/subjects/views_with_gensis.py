@@ -22,7 +22,7 @@ def prepare(order: dict) -> Work:
     def make(rows: torch.Tensor) -> None:
         views = real_views(images.batch(rows), recipes, len(locals_))
         for same_size in filter(None, (views.global_views, views.local_views)):
-            (torch.cat(same_size) - mean) / std
+            torch.cat(same_size).sub_(mean).div_(std)
 
     def work(folder: Path) -> int:
         for rows in torch.randperm(len(images)).split(order["batch"]):

@@ -15,10 +15,10 @@ IMAGES, STEPS, FROZEN = 8, 4, 2
 def batch(step, with_bank=False):
     generator = torch.Generator().manual_seed(step)
 
-    def draw(px):
-        return torch.rand(IMAGES, 3, px, px, generator=generator)
+    def draw(px, *count):
+        return (torch.rand(*count, IMAGES, 3, px, px, generator=generator) - 0.5) * 3.4
 
-    views = BatchViews([draw(16), draw(16)], [draw(8), draw(8)], torch.randint(2, (IMAGES,), generator=generator))
+    views = BatchViews(draw(16, 2), draw(8, 2), torch.randint(2, (IMAGES,), generator=generator))
     if not with_bank:
         return Batch(views)
     alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))
@@ -30,7 +30,6 @@ class Original:
 
     def __init__(self, pretrainer):
         self.student, self.teacher = copy.deepcopy(pretrainer.student), copy.deepcopy(pretrainer.teacher)
-        self.mean, self.std = (torch.tensor(of).view(3, 1, 1) for of in (pretrainer.mean, pretrainer.std))
         self.centre = torch.zeros(pretrainer.resolved.prototypes)
         named = list(self.student.named_parameters())
         vectors = [name for name, parameter in named if name.endswith(".bias") or parameter.ndim == 1]
@@ -39,7 +38,7 @@ class Original:
         self.optimizer = torch.optim.AdamW([{"params": decayed}, {"params": exempt, "weight_decay": 0.0}], fused=False)
 
     def step(self, views, rates, is_frozen):
-        crops = [(view - self.mean) / self.std for view in views.global_views + views.local_views]
+        crops = [*views.global_views, *views.local_views]
         logits = torch.stack([self.teacher(crop) for crop in crops[:2]])
         loss, pairs = 0.0, 0
         for number, teacher in enumerate(torch.softmax((logits - self.centre) / rates.teacher_temperature, -1)):

@@ -67,13 +67,16 @@ class Draws(NamedTuple):
     """bool (B,)."""
 
 
-def view(images: torch.Tensor, recipe: ViewRecipe, sizes: torch.Tensor | None = None) -> torch.Tensor:
+def view(
+    images: torch.Tensor, recipe: ViewRecipe, sizes: torch.Tensor | None = None, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """One random view of each image, drawn from the global generator of the images' device.
 
     Args:
         images: uint8 (B, 3, H, W); where several views are wanted, faster if `prepared` before.
         recipe: how the view is made.
         sizes: int64 (B, 2): height and width of the part of each image that counts, from its top left; all if None.
+        out: where to write the views; of `empty_views`.
 
     Returns:
         float32 (B, 3, size_px, size_px) in [0, 1]; an image's view does not depend on the images beside it.
@@ -82,10 +85,9 @@ def view(images: torch.Tensor, recipe: ViewRecipe, sizes: torch.Tensor | None = 
         sizes = torch.stack([torch.full((len(images),), side, device=images.device) for side in images.shape[2:]], 1)
     draws = draw(sizes, recipe)
     images = prepared(images)
+    views = empty_views(1, images, recipe.size_px)[0] if out is None else out
     if images.device.type != "cpu":
-        return make(images, draws, recipe)
-    # NumPy asks the kernel for huge pages; the first touch of small ones takes a fifth of the time.
-    views = torch.from_numpy(np.empty((len(images), 3, recipe.size_px, recipe.size_px), np.float32))
+        return views.copy_(make(images, draws, recipe))
     chunk = max(_CHUNK_VALUES // views[0].numel(), 1)
 
     def fill(views: torch.Tensor, images: torch.Tensor, *draws: torch.Tensor) -> None:
@@ -94,6 +96,15 @@ def view(images: torch.Tensor, recipe: ViewRecipe, sizes: torch.Tensor | None = 
     threads = torch.get_num_threads() if recipe.size_px >= _SMALL_PX else 1
     _in_threads(threads, fill, *(tensor.split(chunk) for tensor in (views, images, *draws)))
     return views
+
+
+def empty_views(count: int, images: torch.Tensor, size_px: int) -> torch.Tensor:
+    """Memory for ``count`` views of each of B images, beside them: float32 (count, B, 3, size_px, size_px)."""
+    shape = (count, len(images), 3, size_px, size_px)
+    if images.device.type != "cpu":
+        return torch.empty(shape, device=images.device)
+    # NumPy asks the kernel for huge pages; the first touch of small ones takes a fifth of the time.
+    return torch.from_numpy(np.empty(shape, np.float32))
 
 
 def draw(sizes: torch.Tensor, recipe: ViewRecipe) -> Draws:

@@ -6,30 +6,39 @@ import torch
 from torch.nn import functional as F
 
 from gensis.augment.resample import prepared
-from gensis.augment.views import ViewRecipe, view
+from gensis.augment.views import ViewRecipe, empty_views, view
 
 
 @dataclass(frozen=True)
 class BatchViews:
-    """Views of a batch, float32 in [0, 1]."""
+    """Views of a batch, float32 in [0, 1]; those of one size lie together, as the networks take them."""
 
-    global_views: list[torch.Tensor]
-    """Two (B, 3, S, S)."""
-    local_views: list[torch.Tensor]
-    """L times (B, 3, s, s)."""
+    global_views: torch.Tensor
+    """(2, B, 3, S, S)."""
+    local_views: torch.Tensor
+    """(L, B, 3, s, s)."""
     real_slot: torch.Tensor
     """int64 (B,): which global view is of the real image; 0 where both are."""
 
 
 def real_views(real: torch.Tensor, recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe], local_crops: int) -> BatchViews:
     """All views from uint8 (B, 3, H, W) real images."""
-    first, second, local = recipes
+    views = empty(real, recipes, local_crops, torch.zeros(len(real), dtype=torch.long, device=real.device))
     images = prepared(real)
-    return BatchViews(
-        [view(images, recipe) for recipe in (first, second)],
-        [view(images, local) for _ in range(local_crops)],
-        torch.zeros(len(real), dtype=torch.long, device=real.device),
-    )
+    for out, recipe in zip((*views.global_views, *views.local_views), (*recipes[:2], *[recipes[2]] * local_crops)):
+        view(images, recipe, out=out)
+    return views
+
+
+def empty(
+    images: torch.Tensor,
+    recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],
+    local_crops: int,
+    real_slot: torch.Tensor,
+) -> BatchViews:
+    """Memory for the views of a batch."""
+    first, _, local = recipes
+    return BatchViews(empty_views(2, images, first.size_px), empty_views(local_crops, images, local.size_px), real_slot)
 
 
 def mixed_views(
@@ -61,16 +70,17 @@ def mixed_views(
     both = torch.cat([F.pad(kind, (0, width - kind.shape[3], 0, height - kind.shape[2])) for kind in (real, synthetic)])
     rows = torch.arange(len(real), device=real.device)
 
-    def views(is_synthetic: torch.Tensor, *recipes: ViewRecipe) -> list[torch.Tensor]:
+    views = empty(real, recipes, local_crops, torch.where(has_synthetic, 1 - slot, 0))
+
+    def fill(outs: torch.Tensor, recipe: ViewRecipe, is_synthetic: torch.Tensor) -> None:
         sides = [torch.where(is_synthetic, *pair) for pair in zip(synthetic.shape[2:], real.shape[2:])]
         images = prepared(both[rows + len(real) * is_synthetic])
-        return [view(images, recipe, torch.stack(sides, 1)) for recipe in recipes]
+        for out in outs:
+            view(images, recipe, torch.stack(sides, 1), out)
 
-    first, second, local = recipes
+    for number in range(2):
+        fill(views.global_views[number : number + 1], recipes[number], has_synthetic & (slot == number))
     from_synthetic = round(local_fraction * local_crops)
-    return BatchViews(
-        views(has_synthetic & (slot == 0), first) + views(has_synthetic & (slot == 1), second),
-        views(has_synthetic, *[local] * from_synthetic)
-        + views(torch.zeros_like(has_synthetic), *[local] * (local_crops - from_synthetic)),
-        torch.where(has_synthetic, 1 - slot, 0),
-    )
+    fill(views.local_views[:from_synthetic], recipes[2], has_synthetic)
+    fill(views.local_views[from_synthetic:], recipes[2], torch.zeros_like(has_synthetic))
+    return views

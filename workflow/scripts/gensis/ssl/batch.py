@@ -1,5 +1,6 @@
 """What a step learns from: views of the images of its rows, and with a bank of synthetic ones (arXiv 2412.01672)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ class Between:
     """Images interpolated between a source, which is an image of the batch, and its partner."""
 
     views: torch.Tensor
-    """float32 (B, 3, S, S) in [0, 1]."""
+    """float32 (B, 3, S, S)."""
     partners: torch.Tensor
     """As many views of the partners."""
     alpha: torch.Tensor
@@ -33,7 +34,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Batch:
-    """Views of B images."""
+    """Normalised views of B images."""
 
     views: BatchViews
     between: Between | None = None
@@ -47,16 +48,13 @@ class Batch:
         return [self._part(slice(*pair)) for pair in pairwise(bounds) if pair[0] < pair[1]]
 
     def _part(self, rows: slice) -> "Batch":
-        views = BatchViews(
-            [view[rows] for view in self.views.global_views],
-            [view[rows] for view in self.views.local_views],
-            self.views.real_slot[rows],
-        )
+        of_all = self.views
+        views = BatchViews(of_all.global_views[:, rows], of_all.local_views[:, rows], of_all.real_slot[rows])
         return Batch(views, self.between and self.between.part(rows))
 
 
 class Batches:
-    """Draws batches, views by torch's global generators."""
+    """Draws batches, views by torch's global generators, and normalises them."""
 
     def __init__(
         self,
@@ -64,10 +62,15 @@ class Batches:
         recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],
         images: Images,
         device: torch.device,
+        normalise: Callable[[torch.Tensor], torch.Tensor],
         generative: SyntheticImages | None = None,
         interpolated: SyntheticImages | None = None,
     ):
-        """Draw from ``images``, and from those of a bank that the settings give a part to (see `Pretrainer`)."""
+        """Draw from ``images``, and from those of a bank that the settings give a part to (see `Pretrainer`).
+
+        ``normalise`` brings views (..., 3, S, S) to the encoder's mean and deviation, in place.
+        """
+        self._normalise = normalise
         self._settings, self._recipes, self._images, self._device = settings, recipes, images, device
         self._generative = generative if _of_bank(settings, "generative_probability") else None
         self._interpolated = interpolated if _of_bank(settings, "disentangle_weight") else None
@@ -77,7 +80,10 @@ class Batches:
         # What concerns the bank is drawn from a stream of its own: a bank of copies trains exactly as no bank does.
         draws = torch.Generator().manual_seed(torch.initial_seed() ^ 1)
         views = self._views(rows, draws)
-        return Batch(views, self._between(rows, draws) if self._interpolated else None)
+        between = self._between(rows, draws) if self._interpolated else None
+        for made in (views.global_views, views.local_views, *([between.views, between.partners] if between else [])):
+            self._normalise(made)
+        return Batch(views, between)
 
     def _views(self, rows: torch.Tensor, draws: torch.Generator) -> BatchViews:
         settings, real = self._settings, self._images.batch(rows)

@@ -79,7 +79,7 @@ class Pretrainer:
         self.recipes = view_recipes(settings.views, settings.image_px, self.resolved)
         self.mean, self.std = channel_statistics(images)
         self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std)]
-        self._batches = Batches(settings, self.recipes, images, device, generative, interpolated)
+        self.batches = Batches(settings, self.recipes, images, device, self._normalise, generative, interpolated)
         first_rows = images.index.first_rows if settings.balance_units else None
         self.sampler = Sampler(len(images), settings.batch_size, seed, world.rank, world.size, first_rows)
         self.steps_per_row = min(self.sampler.steps_per_epoch, LARGEST_ROW)
@@ -88,7 +88,7 @@ class Pretrainer:
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """One step of training; scalars for the history."""
-        batch = self._batches.draw(self.sampler.rows(step))
+        batch = self.batches.draw(self.sampler.rows(step))
         self.images.prefetch(self.sampler.rows(step + PREFETCHED_STEPS))
         return self.learn(batch, step)
 
@@ -113,7 +113,7 @@ class Pretrainer:
         """
         images = self.images.batch(rows)
         whole = resize(images, self.settings.image_px) / 255
-        views = self._normalised([whole, *(view(images, recipe) for recipe in self.recipes[:2])])
+        views = self._normalise(torch.cat([whole, *(view(images, recipe) for recipe in self.recipes[:2])]))
         self.teacher.backbone.eval()  # else BatchNorm would learn from these images
         try:
             with self._autocast():
@@ -165,12 +165,14 @@ class Pretrainer:
     def _losses(self, batch: Batch, temperature: float) -> dict[str, torch.Tensor]:
         """Losses and entropy of some images, scalars, and the teacher's mean logits and targets (K,) of real pairs."""
         views, between, count = batch.views, batch.between, len(batch)
-        partners, in_between = ([between.partners], [between.views]) if between else ([], [])
+        both = views.global_views.flatten(0, 1)
+        of_student = torch.cat([both, between.views]) if between else both
+        of_teacher = torch.cat([both, between.partners]) if between else both
+        sizes = [of_student, *([views.local_views.flatten(0, 1)] if len(views.local_views) else [])]
         with self._autocast():
             with torch.no_grad():
-                teacher_logits = self.teacher(self._normalised(views.global_views + partners)).float()
-            sizes = [views.global_views + in_between, views.local_views]
-            student_logits = self.parallel_student(*[self._normalised(group) for group in sizes if group])
+                teacher_logits = self.teacher(of_teacher).float()
+            student_logits = self.parallel_student(*sizes)
         teacher_logits = teacher_logits.unflatten(0, (-1, count))
         of_views = list(student_logits.unflatten(0, (-1, count)).unbind())
         targets = teacher_targets(teacher_logits[:2], self.centre, temperature)
@@ -195,9 +197,9 @@ class Pretrainer:
         update_teacher(self.teacher, self.student, rates.teacher_momentum)
         return norm
 
-    def _normalised(self, views: list[torch.Tensor]) -> torch.Tensor:
+    def _normalise(self, views: torch.Tensor) -> torch.Tensor:
         mean, std = self._scale
-        return torch.cat(views).sub_(mean).div_(std)
+        return views.sub_(mean).div_(std)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
