@@ -21,7 +21,7 @@ class Sampler:
     units are read at a time. No memory is needed, and any step costs as much as the first.
 
     A batch is nearly as mixed as by a full shuffle: of 100 million images in 20,000 units of equal size, 1,024 images
-    come from 97 % as many units (970 against 999). Whether images are held or streamed changes nothing.
+    come from 97 % as many units (969 against 998). Whether images are held or streamed changes nothing.
     """
 
     def __init__(
