@@ -1,0 +1,22 @@
+"""A compiled step beside an eager one."""
+
+import shutil
+
+import pytest
+import torch
+from tests.ssl.test_step import batch
+
+from gensis.settings.runtime import Runtime
+
+COMPILERS = ("g++", "clang++")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason=f"none of {', '.join(COMPILERS)} is here")
+def test_a_compiled_step_agrees_with_an_eager_one_and_names_its_weights_the_same(make_pretrainer):
+    eager, compiled = (make_pretrainer(drop_path=0.0, runtime=Runtime(compile=flag)) for flag in (False, True))
+    figures, others = (pretrainer.learn(batch(0), step=1) for pretrainer in (eager, compiled))
+    torch.testing.assert_close(others, figures, atol=1e-4, rtol=1e-4)
+    assert compiled.state_dict()["student"].keys() == eager.state_dict()["student"].keys()
+    for one, other in zip(eager.student.parameters(), compiled.student.parameters()):
+        torch.testing.assert_close(other.grad, one.grad, atol=1e-5, rtol=1e-3)
