@@ -21,8 +21,8 @@ def prepare(order: dict) -> Work:
 
     def make(rows: torch.Tensor) -> None:
         views = real_views(images.batch(rows), recipes, len(locals_))
-        for same_size in filter(None, (views.global_views, views.local_views)):
-            torch.cat(same_size).sub_(mean).div_(std)
+        for made in (views.global_views, views.local_views):
+            made.sub_(mean).div_(std)
 
     def work(folder: Path) -> int:
         for rows in torch.randperm(len(images)).split(order["batch"]):

@@ -1,0 +1,125 @@
+"""Whether a card computes what the CPU does: a JSON line a check, status 1 if one fails. See README.md."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from images import make_images
+
+from gensis.augment.resample import prepared
+from gensis.augment.views import Draws, draw, make
+from gensis.images.index import read_index
+from gensis.images.reading import Images, open_images
+from gensis.settings.pretraining import Pretraining
+from gensis.settings.runtime import Runtime
+from gensis.ssl.auto import resolve, view_recipes
+from gensis.ssl.batch import Batch
+from gensis.ssl.pretrainer import Pretrainer
+from gensis.training.distributed import World
+
+CPU = torch.device("cpu")
+STEPS = 4
+SETTINGS: dict[str, Any] = {
+    "dataset": "none",
+    "image_px": 32,
+    "batch_size": 32,
+    "prototypes": 256,
+    "head_hidden": 128,
+    "head_bottleneck": 64,
+    "drop_path": 0.0,
+    "teacher_temperature": 0.04,
+}
+BACKBONES = {
+    "vit": {"backbone": "vit_tiny_patch16_224", "backbone_args": {"patch_size": 4, "depth": 2}},
+    "resnet": {"backbone": "resnet18_cifar", "views": {"local_crops": 0}},
+}
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print the checks."""
+    device = torch.device(arguments.device)
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="checks-") as name:
+        index = read_index(make_images("cifar10", 32, 256, Path(name) / "images"))
+        for check, difference, tolerance in checks(index, device):
+            line = {"check": check, "difference": round(difference, 6), "tolerance": tolerance}
+            line["ok"] = difference <= tolerance
+            failed |= not line["ok"]
+            print(json.dumps(line), flush=True)
+    sys.exit(failed)
+
+
+def checks(index: Any, device: torch.device) -> Iterator[tuple[str, float, float]]:
+    """Name, largest difference and what is allowed of each check."""
+    rows = torch.randperm(len(index))[:64]
+    on_cpu = open_images(index, CPU, memory_gb=8, threads=2)
+    on_device = open_images(index, device, memory_gb=8, threads=2)
+    streamed = open_images(index, device, memory_gb=0, threads=2)
+    streamed.prefetch(rows)
+    expected = on_cpu.batch(rows)
+    for name, images in (("held", on_device), ("streamed", streamed)):
+        yield f"images {name}", largest(images.batch(rows), expected), 0.0
+    for name, difference in views(expected, device).items():
+        # The CPU rounds crops to 8 bits; contrast and colour then stretch them, by 1.4 each.
+        yield f"views {name}", difference, 2 * 1.4**2 / 255
+    for name, own in BACKBONES.items():
+        settings = Pretraining.model_validate(SETTINGS | own)
+        batch = Pretrainer(settings, on_cpu, CPU, World(), seed=0).batches.draw(rows[:32])
+        reference = losses(settings, on_cpu, batch, CPU)
+        yield f"step {name} float32", distance(losses(settings, on_device, batch, device), reference), 2e-3
+        half = settings.model_copy(update={"precision": "bfloat16"})
+        yield f"step {name} bfloat16", distance(losses(half, on_device, batch, device), reference), 2e-2
+        if device.type == "cuda":
+            compiled = losses(settings, on_device, batch, device, compile=True)
+            yield f"step {name} compiled", distance(compiled, reference), 2e-3
+
+
+def recipes(settings: Pretraining, images: int) -> tuple:
+    """Recipes of the settings' views."""
+    return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 4))
+
+
+def views(images: torch.Tensor, device: torch.device) -> dict[str, float]:
+    """Largest difference of the views of uint8 (B, 3, H, W) that are made of the same draws, by kind."""
+    settings = Pretraining.model_validate({"dataset": "none", "preset": "paper"})
+    first, second, local = recipes(settings, len(images))
+    kinds = {"first": first, "second": second, "local": local}
+    kinds["turned"] = replace(second, size_px=32, rotate=True, stain=0.05)
+    sizes = torch.tensor([images.shape[2:]]).expand(len(images), 2)
+    result = {}
+    for name, recipe in kinds.items():
+        draws = draw(sizes, recipe)
+        there = make(prepared(images.to(device)), Draws(*(value.to(device) for value in draws)), recipe)
+        result[name] = largest(there, make(prepared(images), draws, recipe))
+    return result
+
+
+def losses(
+    settings: Pretraining, images: Images, batch: Batch, device: torch.device, compile: bool = False
+) -> list[float]:
+    """Losses of a few steps on one batch."""
+    pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=Runtime(compile=compile))
+    moved = replace(batch.views, **{name: value.to(device) for name, value in vars(batch.views).items()})
+    return [float(pretrainer.learn(Batch(moved), step)["loss"]) for step in range(STEPS)]
+
+
+def largest(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Largest difference of two tensors."""
+    return float((one.cpu().float() - other.cpu().float()).abs().max())
+
+
+def distance(one: list[float], other: list[float]) -> float:
+    """Largest difference of two lists of losses, as a part of the loss."""
+    return max(abs(a - b) / abs(b) for a, b in zip(one, other, strict=True))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    main(parser.parse_args())
