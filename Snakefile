@@ -106,6 +106,7 @@ rule bank:
     input:
         needs_pretraining,
         [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)],
+        [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank in STUDY.banks for seed in STUDY.seeds],
 
 
 rule evaluation:

@@ -28,6 +28,9 @@ def test_frechet_distance_with_fewer_images_than_features():
     assert frechet_distance(features, features + 2) == pytest.approx(50 * 4, rel=1e-6)
 
 
+SEVENS = (slice(0, 7), slice(7, 14), slice(14, 21))
+
+
 def kernel_distance_in_loops(first, second):
     def kernel(a, b):
         return (float(a @ b) / len(a) + 1) ** 3
@@ -41,20 +44,21 @@ def kernel_distance_in_loops(first, second):
     return sum(within) - 2 * across
 
 
-def test_kernel_distance_equals_loops_over_blocks():
-    first, second = np.random.default_rng(0).normal(size=(2, 21, 4))
-    values = [kernel_distance_in_loops(first[i : i + 7], second[i : i + 7]) for i in (0, 7, 14)]
+def test_kernel_distance_equals_loops_over_pairs_and_its_error_a_jackknife():
+    first, second = np.random.default_rng(0).normal(size=(2, 22, 4))
+    first, second = first[:21], second
+    without = [kernel_distance_in_loops(np.delete(first, left, 0), np.delete(second[:21], left, 0)) for left in SEVENS]
     distance, error = kernel_distance(first, second, blocks=3)
-    assert distance == pytest.approx(np.mean(values))
-    assert error == pytest.approx(np.std(values, ddof=1) / 3**0.5)
+    assert distance == pytest.approx(kernel_distance_in_loops(first, second[:21]))
+    assert error == pytest.approx((2 / 3 * np.sum((without - np.mean(without)) ** 2)) ** 0.5)
 
 
 def test_kernel_distance_is_unbiased_and_its_error_is_that_of_repetitions():
-    draws = np.random.default_rng(0).normal(size=(300, 2, 40, 3))
+    draws = np.random.default_rng(0).normal([[[0.0]], [[1.0]]], size=(300, 2, 40, 3))
     values, errors = zip(*(kernel_distance(first, second) for first, second in draws))
-    spread = np.std(values)
-    assert abs(np.mean(values)) < 3 * spread / len(draws) ** 0.5
-    assert np.mean(errors) == pytest.approx(spread, rel=0.15)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
+    alike = [kernel_distance(first, second - 1)[0] for first, second in draws]
+    assert abs(np.mean(alike)) < 3 * np.std(alike) / len(alike) ** 0.5
 
 
 def test_images_of_another_kind_lie_farther_away():

@@ -36,14 +36,14 @@ def test_run_twice_there_is_nothing_to_do(study):
 
 
 def test_another_guidance_makes_that_bank_and_what_follows(study):
-    assert study(banks={"default": {"sampling_steps": 2, "guidance": 3.0}}) == {"generate_bank": 1, **AFTER_THE_BANK}
+    assert study(banks={"default": {"sampling_steps": 2, "guidance": 3.0}}) == {"generate_bank": 1, "evaluate_bank": 1, **AFTER_THE_BANK}
 
 
 def test_two_values_of_one_stage_swapped_make_that_stage(study):
     def swap(values):
         return values | {"steps": values["batch_size"], "batch_size": values["steps"]}
 
-    assert study(diffusion=swap) == {"train_diffusion": 1, "generate_bank": 1, **AFTER_THE_BANK}
+    assert study(diffusion=swap) == {"train_diffusion": 1, "generate_bank": 1, "evaluate_bank": 1, **AFTER_THE_BANK}
 
 
 def test_a_changed_weight_of_the_task_retrains_alone(study):
@@ -120,6 +120,7 @@ def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
         "embed_images": 4,
         "evaluate_encoder_on_slides": 4,
         "trace_encoder": 2,
+        "evaluate_bank": 1,
         "summarize": 1,
         "write_report": 1,
     }
@@ -132,6 +133,7 @@ def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
         "index_images": 1,
         "evaluate_encoder_on_slides": 4,
         "trace_encoder": 2,
+        "evaluate_bank": 1,
         "summarize": 1,
         "write_report": 1,
     }
@@ -145,6 +147,7 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
         "draw_slides": 1,
         "evaluate_encoder_on_slides": 4,
         "trace_encoder": 2,
+        "evaluate_bank": 1,
         "summarize": 1,
         "write_report": 1,
     }
@@ -162,6 +165,7 @@ def test_annotations_make_labels_evaluation_and_report_alone(restored):
             "index_images": 1,
             "evaluate_encoder_on_slides": 4,
             "trace_encoder": 2,
+            "evaluate_bank": 1,
             "summarize": 1,
             "write_report": 1,
         }

@@ -78,6 +78,47 @@ rule trace_encoder:
         " --output {output:q} > {log:q} 2>&1"
 
 
+rule evaluate_bank:
+    input:
+        bank=lambda wildcards: bank_shards(wildcards.bank, wildcards.seed),
+        train=train_table,
+        units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
+        labels=bank_labels,
+        held_out=held_out_stores,
+        embeddings=train_embeddings,
+        encoder=lambda wildcards: f"{encoder_folder(STUDY.banks[wildcards.bank].encoder, wildcards.seed)}/provenance.json",
+        diffusion=lambda wildcards: f"{RUN}/diffusion/{STUDY.banks[wildcards.bank].encoder}/seed{wildcards.seed}/provenance.json",
+    output:
+        f"{RUN}/bank/{{bank}}/seed{{seed}}/quality.json",
+    log:
+        f"{RUN}/logs/evaluate_bank/{{bank}}-seed{{seed}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluate_bank/{{bank}}-seed{{seed}}.tsv"
+    wildcard_constraints:
+        bank=one_of(STUDY.banks),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        config=stage("banks/{bank}"),
+        pretraining=first_view,
+        evaluation=bank_evaluation,
+        options=bank_options,
+        runtime=runtime,
+        bank=folder_of_input("bank"),
+        encoder=folder_of_input("encoder"),
+        diffusion=folder_of_input("diffusion"),
+        program=program("evaluate_bank"),
+    shell:
+        "{params.program} --config {params.config:q} --runtime {params.runtime:q} --pretraining {params.pretraining:q}"
+        " --evaluation {params.evaluation:q} --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --train {input.train:q} --units {input.units:q} {params.options:q} --embeddings {input.embeddings:q}"
+        " --encoder {params.encoder:q} --diffusion {params.diffusion:q} --bank {params.bank:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 rule summarize:
     input:
         evaluations(),

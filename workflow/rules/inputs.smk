@@ -1,4 +1,5 @@
 # Functions that rules take inputs and params from, in the order of the stages; no rules here.
+MOST_HELD_OUT = 32  # units of the test split that a bank's measurement paints images of
 
 
 def slide_size(wildcards):
@@ -198,8 +199,40 @@ def report_inputs(wildcards):
         if TRAINED_ON in EVALUATED
     ]
     banks = [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)]
+    banks += [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank in STUDY.banks for seed in STUDY.seeds]
     tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
     return histories + traces + banks + tables
+
+
+def bank_labels(wildcards):
+    """Labels of the images that a bank was painted from, if there are any."""
+    return [f"{IMAGES}/{TRAINED_ON}/labels.tsv"] if has_labels(TRAINED_ON) else []
+
+
+def held_out_stores(wildcards):
+    """Stores of some units of the test split, evenly chosen."""
+    units = UNITS[TRAINED_ON].of_split("test")
+    return stores(TRAINED_ON, units[:: -(-len(units) // MOST_HELD_OUT) or 1])
+
+
+def bank_options(wildcards, input):
+    """Arguments of a bank's measurement that not every data set has."""
+    return [
+        *(["--slides-are-units"] if TRAINED_ON in SLIDE_DATASETS else []),
+        *(["--labels", *input.labels] if input.labels else []),
+        *(["--held-out", *input.held_out] if input.held_out else []),
+    ]
+
+
+def first_view(wildcards):
+    """Settings that an ordinary view of an image, and an untrained encoder, are made from."""
+    keys = {"dataset", "backbone", "backbone_args", "image_px", "views"}
+    return json.dumps(STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True)
+
+
+def bank_evaluation(wildcards):
+    """How much of a bank is measured."""
+    return json.dumps(STUDY.evaluation.model_dump(mode="json", include={"bank_images", "bootstrap"}), sort_keys=True)
 
 
 def evaluation_options(wildcards):

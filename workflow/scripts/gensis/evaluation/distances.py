@@ -33,31 +33,35 @@ def kernel_distance(first: np.ndarray, second: np.ndarray, blocks: int = BLOCKS)
 
     Args:
         first: float (N, D).
-        second: float (M, D).
-        blocks: equal parts of both sets, of two images or more, whose distances are averaged.
+        second: float (M, D); of the larger set, the first images count.
+        blocks: equal parts that the images are left out by for the standard error; two images a block or more.
 
     Returns:
-        The distance, and its standard error as the blocks, which share no image, tell it.
+        The distance, and its standard error by the jackknife over blocks.
     """
     size = min(len(first), len(second)) // blocks
-    parts = (slice(start, start + size) for start in range(0, blocks * size, size))
-    values = [_discrepancy(first[part].astype(np.float64), second[part].astype(np.float64)) for part in parts]
-    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(blocks))
+    first, second = (images[: blocks * size].astype(np.float64) for images in (first, second))
+    within = [_block_sums(images, images, blocks) for images in (first, second)]
+    itself = [
+        _kernel_of((images**2).sum(1), images.shape[1]).reshape(blocks, size).sum(1) for images in (first, second)
+    ]
+    across = _block_sums(first, second, blocks)
+
+    def distance(kept: np.ndarray) -> float:
+        count, part = size * len(kept), np.ix_(kept, kept)
+        pairs = sum(sums[part].sum() - own[kept].sum() for sums, own in zip(within, itself))
+        return float(pairs / (count * (count - 1)) - 2 * across[part].sum() / count**2)
+
+    numbers = np.arange(blocks)
+    without = [distance(numbers[numbers != left_out]) for left_out in numbers]
+    return distance(numbers), float(np.std(without) * (blocks - 1) ** 0.5)
 
 
-def _discrepancy(first: np.ndarray, second: np.ndarray) -> float:
-    return (
-        _mean_of_others(_kernel(first, first))
-        + _mean_of_others(_kernel(second, second))
-        - 2 * float(_kernel(first, second).mean())
-    )
+def _block_sums(first: np.ndarray, second: np.ndarray, blocks: int) -> np.ndarray:
+    """Kernel of all pairs of images, summed by the blocks that the two are in: (blocks, blocks)."""
+    rows = (_kernel_of(part @ second.T, second.shape[1]).sum(0) for part in np.split(first, blocks))
+    return np.stack([row.reshape(blocks, -1).sum(1) for row in rows])
 
 
-def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (first @ second.T / first.shape[1] + 1) ** 3
-
-
-def _mean_of_others(kernel: np.ndarray) -> float:
-    """Mean of what lies off the diagonal: an image beside itself is left out."""
-    count = len(kernel)
-    return float((kernel.sum() - np.trace(kernel)) / (count * (count - 1)))
+def _kernel_of(product: np.ndarray, features: int) -> np.ndarray:
+    return (product / features + 1) ** 3

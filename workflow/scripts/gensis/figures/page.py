@@ -2,6 +2,7 @@
 
 from gensis.figures.answer import answer
 from gensis.figures.bank_grid import bank_grid
+from gensis.figures.bank_quality import bank_quality, warnings
 from gensis.figures.curves import curves
 from gensis.figures.markup import section, text
 from gensis.figures.origins import origins
@@ -23,11 +24,12 @@ def page(run: Run, threads: int = 1) -> str:
     """
     title = f"Gen-SIS: {run.study.run}"
     sections = [
-        section("Answer", answer(run)),
+        section("Answer", warnings(run), answer(run)),
         section("All encoders", all_encoders(run.scores), all_figures(run.scores)),
         section("What was run", overview(run)),
         section("Slides and their tiles", slides(run, threads)),
         section("The bank: sources and what was painted of them", bank_grid(run)),
+        section("Can the bank be trusted?", bank_quality(run)),
         section("Training", curves(run)),
         section("Configuration and versions", origins(run)),
     ]

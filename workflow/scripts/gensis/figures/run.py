@@ -106,6 +106,12 @@ class Bank:
                 total += len(store)
         return total
 
+    @cached_property
+    def quality(self) -> dict[str, Any]:
+        """What quality.json holds; empty if there is none."""
+        path = self.folder / "quality.json"
+        return read_json(path) if path.exists() else {}
+
     def provenance(self) -> list[dict[str, Any]]:
         """One record a shard, where it carries one."""
         records = []

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings
+from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings, added
 
 
 class Evaluation(Settings):
@@ -27,3 +27,5 @@ class Evaluation(Settings):
     """Folds, by group, where a data set has no test split."""
     bootstrap: Annotated[int, Field(ge=0)] = 1000
     """Resamples (by group) for the intervals; 0 for none."""
+    bank_images: PositiveInt = added(neutral=5000)
+    """Sources, at most, whose images in a bank are compared with them and with as many other real images."""

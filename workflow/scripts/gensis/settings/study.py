@@ -231,7 +231,7 @@ def stage_json(study: Study, stage: str) -> str:
     if section == "banks":
         return canonical_json(study.banks[name], without=frozenset({"shards"}))
     if section == "evaluation":
-        return canonical_json(study.evaluation, without=frozenset({"datasets"}))
+        return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
     raise ValueError(f"no stage '{stage}'")
 
 

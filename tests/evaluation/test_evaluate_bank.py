@@ -1,0 +1,134 @@
+"""The script on a tiny bank whose images are their own sources: nothing could keep more of them."""
+
+import argparse
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from tests.diffusion.tiny import UNET, smooth_images
+
+import evaluate_bank
+from gensis.artifacts.files import read_json, write_json
+from gensis.artifacts.tables import write_table
+from gensis.diffusion.denoiser import create_denoiser
+from gensis.diffusion.objective import make_scheduler
+from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.images.codec import encode_png
+from gensis.images.embeddings import write_embeddings
+from gensis.images.index import write_index
+from gensis.images.store import write_store
+from gensis.settings.diffusion import Diffusion
+from gensis.settings.evaluation import Evaluation
+from gensis.settings.pretraining import Pretraining
+from gensis.settings.runtime import Runtime
+from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
+
+IMAGES, HELD_OUT, PX = 60, 6, 16
+PRETRAINING = {
+    "dataset": "tiny",
+    "backbone": "vit_tiny_patch16_224",
+    "backbone_args": {"patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2},
+    "image_px": PX,
+}
+
+
+def write_bank(folder, kind, images, partner, alpha):
+    columns = {"source": np.arange(IMAGES), "partner": partner, "alpha": alpha.astype(np.float32)}
+    write_store(folder / f"{kind}-0000.h5", [encode_png(image) for image in images], {}, lambda: columns)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Images, their embeddings, an untrained painter, and the sources themselves as bank."""
+    folder = tmp_path_factory.mktemp("bank")
+    images = smooth_images(IMAGES + HELD_OUT, PX)
+    listed = {}
+    for unit, part in {"train-0000": images[:IMAGES], "test-0000": images[IMAGES:]}.items():
+        listed[unit] = write_store(folder / f"{unit}.h5", [encode_png(image) for image in part], {})
+    write_index(folder / "train.tsv", [("train-0000", *listed["train-0000"])])
+    units = [(unit, "", unit.partition("-")[0], *written) for unit, written in listed.items()]
+    write_table(folder / "units.tsv", ("unit", "group", "split", "images", "content"), units)
+    labels = [("train-0000", row, "dark" if images[row].mean() < 128 else "light", "") for row in range(IMAGES)]
+    write_table(folder / "labels.tsv", ("unit", "row", "label", "group"), labels)
+
+    torch.manual_seed(0)
+    name, arguments = PRETRAINING["backbone"], PRETRAINING["backbone_args"]
+    backbone, given = create_backbone(name, PX, arguments)
+    save_encoder(backbone, folder / "encoder", name, given, Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3))
+    pixels = torch.from_numpy(images[:IMAGES]).permute(0, 3, 1, 2)
+    features = load_encoder(folder / "encoder")(pixels).numpy()
+    keys = np.array([str(row) for row in range(IMAGES)], object)
+    write_embeddings(folder / "part-0000.h5", [features], np.zeros(IMAGES, int), ["train-0000"], keys)
+
+    denoiser = create_denoiser(Diffusion(**UNET), (3, PX, PX), features.shape[1])
+    GenSISPipeline(denoiser, make_scheduler("flow", True)).save_pretrained(folder / "diffusion")
+    write_json(folder / "diffusion" / "provenance.json", {"weights": "0" * 16})
+    write_bank(folder / "bank", "generative", images[:IMAGES], np.full(IMAGES, -1), np.ones(IMAGES))
+    mixed = (images[:IMAGES].astype(int) + np.roll(images[:IMAGES], -1, axis=0)) // 2
+    write_bank(
+        folder / "bank", "interpolated", mixed.astype(np.uint8), (np.arange(IMAGES) + 1) % IMAGES, np.full(IMAGES, 0.5)
+    )
+    return folder
+
+
+def measured(folder, **changes):
+    arguments = {
+        "config": {"sampling_steps": 1, "guidance": 1.0},
+        "runtime": Runtime(micro_batch=32),
+        "pretraining": Pretraining.model_validate(PRETRAINING),
+        "evaluation": Evaluation(bootstrap=50),
+        "train": folder / "train.tsv",
+        "units": folder / "units.tsv",
+        "labels": folder / "labels.tsv",
+        "slides_are_units": False,
+        "held_out": [folder / "test-0000.h5"],
+        "embeddings": [folder / "part-0000.h5"],
+        "encoder": folder / "encoder",
+        "diffusion": folder / "diffusion",
+        "bank": folder / "bank",
+        "output": folder / "quality.json",
+        **{"seed": 0, "threads": 1, "gpus": 0, "started": time.time()},
+    }
+    evaluate_bank.main(argparse.Namespace(**(arguments | changes)))
+    return read_json(folder / "quality.json")
+
+
+def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
+    result = measured(made)
+    figures = {figure["figure"]: figure for figure in result["figures"]}
+    assert result["skipped"] == {}
+    assert set(figures) == set(MEANINGS)  # the page explains each
+    assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)
+    assert figures["fidelity"]["floor"] < figures["fidelity"]["ceiling"] < 1
+    assert (figures["source_nearest"]["value"], figures["near_copies"]["value"]) == (1, 1)
+    for space in ("encoder", "random", "pixels"):
+        assert figures[f"frechet_{space}"]["value"] == pytest.approx(figures[f"frechet_{space}"]["floor"], rel=1e-3)
+        assert figures[f"frechet_{space}"]["n"] == IMAGES // 2
+    assert figures["near_copies_held_out"]["value"] == 0  # the painter has learnt nothing
+    assert figures["near_copies_held_out"]["n"] == HELD_OUT
+    assert figures["diversity_pixels"]["value"] > 0
+    assert result["class_kept"]["ratio"]["value"] == 1
+    assert [point["alpha"] for point in result["along_alpha"]] == [0.5, 1]
+    assert result["along_alpha"][1]["source"] == pytest.approx(1, abs=1e-5)
+    assert {"train", "embeddings", "encoder", "diffusion", "labels", "generative-0000"} <= set(
+        result["provenance"]["inputs"]
+    )
+    assert "NaN" not in json.dumps(result)
+
+
+def test_same_seed_same_figures(made):
+    first, again = (measured(made, labels=None, evaluation=Evaluation(bank_images=20)) for _ in range(2))
+    assert first["figures"] == again["figures"]
+    assert first["sources"] == 20
+
+
+def test_what_is_not_there_is_said(made, tmp_path):
+    (tmp_path / "interpolated-0000.h5").symlink_to(made / "bank" / "interpolated-0000.h5")
+    result = measured(made, bank=tmp_path, labels=None, held_out=[])
+    assert result["skipped"] == {"generative images": "the bank holds none"}
+    assert {figure["figure"] for figure in result["figures"]} == {"fidelity_interpolated", "two_nearest"}
+    result = measured(made, evaluation=Evaluation(bank_images=3))
+    assert (result["figures"], result["skipped"]) == ([], {"all figures": "3 sources are fewer than 20"})

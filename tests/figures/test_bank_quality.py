@@ -1,0 +1,66 @@
+"""What the page says of a bank's quality."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gensis.artifacts.files import write_json
+from gensis.evaluation import bank_quality as measured
+from gensis.figures.bank_quality import ENOUGH, MEANINGS, bank_quality, warnings
+from gensis.figures.page import page
+from gensis.figures.run import Run
+
+
+def write_quality(results: Path, ratio: float | None) -> Run:
+    figures = [measured.figure(name, 0.5, 0.25, 0.75, 100) for name in MEANINGS]
+    figures[0] |= {"error": 0.0123}
+    quality = {"sources": 100, "figures": figures, "skipped": {"held-out images": "there is no <test> split"}}
+    quality["along_alpha"] = [
+        {"alpha": alpha, "n": 50, "source": alpha, "partner": 1 - alpha, "two_nearest": 0.1} for alpha in (0.5, 1.0)
+    ]
+    if ratio is not None:
+        values = {"painted": ratio / 2, "real": 0.5, "ratio": ratio}
+        quality["class_kept"] = {"chance": 0.1, "n": 100} | {
+            name: {"value": value, "low": value - 0.04, "high": value + 0.04} for name, value in values.items()
+        }
+    write_json(results / "tiny/bank/default/seed0/quality.json", quality)
+    return Run(results / "tiny", results / "images")
+
+
+def test_every_figure_stands_between_its_floor_and_ceiling_with_its_meaning(results: Path) -> None:
+    html = bank_quality(write_quality(results, 0.95))
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", html)
+    assert len(rows) == len(MEANINGS)
+    assert "0.500<small>± 0.012</small></td><td>0.250</td><td>0.750</td><td>100</td>" in rows[0]
+    assert "100 sources" in html
+    assert "held-out images: there is no &lt;test&gt; split" in html
+
+
+@pytest.mark.parametrize(("ratio", "harms"), [(ENOUGH - 0.01, True), (ENOUGH, False), (1.0, False)])
+def test_a_bank_that_loses_classes_is_said_to_harm_first_of_all(results: Path, ratio: float, harms: bool) -> None:
+    run = write_quality(results, ratio)
+    assert (" <b>harms</b>" in bank_quality(run).partition("</p>")[0]) is harms
+    assert bool(warnings(run)) is harms
+    assert f"{ratio:.2f}</b> [{ratio - 0.04:.2f}, {ratio + 0.04:.2f}]" in bank_quality(run)
+    answer = page(run).partition("<h2>Answer</h2>")[2]
+    assert answer.strip().startswith("<p><b>Bank default, seed 0</b> <b>harms</b>") is harms
+
+
+def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) -> None:
+    html = bank_quality(write_quality(results, 0.8))
+    assert html.count("<polyline") >= 2
+    assert "cosine to the source" in html
+    assert "cosine to the partner" in html
+    assert re.search(r"<dt>painted images</dt>.*?0\.400", html)
+
+
+def test_without_labels_the_class_is_not_known(results: Path) -> None:
+    run = write_quality(results, None)
+    assert "is not known" in bank_quality(run)
+    assert warnings(run) == ""
+
+
+def test_a_bank_that_was_not_measured_has_no_section(run: Run) -> None:
+    assert bank_quality(run) == ""
+    assert "Can the bank be trusted" not in page(run)

@@ -1,0 +1,275 @@
+"""Measure whether a bank can be trusted: what its images keep of their sources, and what they add."""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from generate_bank import painter
+from gensis import command
+from gensis.artifacts.files import content_id, read_json, write_json
+from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.artifacts.tables import read_table
+from gensis.augment.resample import resize
+from gensis.augment.views import ViewRecipe, view
+from gensis.bank.paint import even_batch_size, paint_plan
+from gensis.bank.plan import plan_generative
+from gensis.diffusion.loading import load_pipeline
+from gensis.diffusion.pipeline import slerp
+from gensis.evaluation import bank_quality as quality
+from gensis.evaluation.bank_quality import Seen
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.kept import RealImages, class_kept
+from gensis.evaluation.trace import labels_and_groups
+from gensis.images.embeddings import read_embeddings
+from gensis.images.index import Index, index_of, read_index
+from gensis.images.matching import features_id, features_of
+from gensis.images.reading import Images, StreamedImages, read_ahead
+from gensis.settings.bank import Bank
+from gensis.settings.evaluation import Evaluation
+from gensis.settings.pretraining import Pretraining
+from gensis.settings.runtime import Runtime
+from gensis.ssl.auto import resolve, view_recipes
+from gensis.ssl.backbone import Encoder, create_backbone, load_encoder
+from gensis.ssl.bank_images import SyntheticImages, bank_contents, open_bank
+from gensis.ssl.preprocessing import Preprocessing
+from gensis.training.device import choose_device, device_name
+
+FORMAT = "gensis-bank-quality/1"
+PIXELS_PX = 16
+MOST_HELD_OUT = 256
+CONDITIONS, SEEDS = 8, 8
+BLUR = 4  # a blurred image is one enlarged from a quarter of its side
+SECONDS_A_LINE = 20
+
+log = logging.getLogger("evaluate_bank")
+
+
+class Lab:
+    """A bank, the images that it was painted from, and what looks at both and paints more."""
+
+    def __init__(self, arguments: argparse.Namespace, index: Index, features: np.ndarray, device: torch.device):
+        """Open everything; ``features`` are float32 (N, D), the embeddings of the index's images."""
+        self.arguments, self.index, self.features, self.device = arguments, index, features, device
+        self.units = read_table(arguments.units)
+        self.images = StreamedImages(index, device, arguments.threads)
+        self.pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
+        self.encoder = load_encoder(arguments.encoder).to(device)
+        self.untrained = untrained(arguments.pretraining).to(device)
+        self.recipe = first_view(arguments.pretraining, len(index))
+        rows = np.random.default_rng(arguments.seed).permutation(len(index))
+        count = min(arguments.evaluation.bank_images, len(index) // 2)
+        self.sources, self.others = rows[:count], rows[count : 2 * count]
+
+    def look(self, name: str, count: int, batches: Iterable[torch.Tensor]) -> Seen:
+        """``count`` images, uint8 (n, 3, H, W) a batch."""
+        parts: list[tuple[np.ndarray, ...]] = []
+        done, began, said = 0, time.time(), time.time()
+        for batch in batches:
+            as_large = to_bytes(resize(batch, self.pipeline.image_px))
+            small = resize(as_large, PIXELS_PX).flatten(1) / 127.5 - 1
+            parts.append(tuple(values.cpu().numpy() for values in (self.encoder(batch), self.untrained(batch), small)))
+            done += len(batch)
+            if done == count or time.time() - said > SECONDS_A_LINE:
+                command.progress(log, done, count, began, name)
+                said = time.time()
+        return Seen(*map(np.concatenate, zip(*parts)))
+
+    def look_at_rows(
+        self, name: str, images: Images, rows: np.ndarray, change: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> Seen:
+        """Some images by their rows, changed if asked for."""
+        batches = read_ahead(images, torch.from_numpy(rows).split(self.arguments.runtime.micro_batch))
+        return self.look(name, len(rows), map(change, batches) if change else batches)
+
+    def look_at_bank(self, kind: str) -> tuple[SyntheticImages, np.ndarray, Seen] | None:
+        """One image of each source, drawn: the bank's images of a kind, positions among them, and how they look."""
+        arguments = self.arguments
+        reading = self.device, arguments.runtime.memory_gb, arguments.threads
+        bank = open_bank(arguments.bank, kind, len(self.index), *reading)
+        if bank is None:
+            return None
+        generator = torch.Generator().manual_seed(arguments.seed)
+        positions = bank.choose(torch.from_numpy(self.sources), generator)[0].numpy()
+        return bank, positions, self.look_at_rows(f"{kind} images", bank.images, positions)
+
+    def paint(self, name: str, conditions: np.ndarray, variants: int) -> Seen:
+        """Paint as the bank was painted, ``variants`` images of each of float32 (n, D) conditions."""
+        plan = plan_generative(range(len(conditions)), variants, self.arguments.seed)
+        paint = painter(self.pipeline, Bank.model_validate(self.arguments.config))
+        batch_size = even_batch_size(len(plan), self.arguments.runtime.micro_batch)
+        painted = paint_plan(plan, torch.from_numpy(conditions), self.pipeline.noise_shape, paint, batch_size)
+        images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in painted)
+        return self.look(name, len(plan), images)
+
+    def view(self, images: torch.Tensor) -> torch.Tensor:
+        """An ordinary augmentation of each image."""
+        return to_bytes(view(images, self.recipe) * 255)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one JSON: the figures, and what could not be measured and why."""
+    device = choose_device(arguments.gpus, arguments.threads)
+    torch.manual_seed(arguments.seed)  # of the untrained network and of the views
+    index = read_index(arguments.train)
+    features = features_of(index, read_embeddings(arguments.embeddings))
+    lab = Lab(arguments, index, features, device)
+    result = {"sources": len(lab.sources), "figures": [], "skipped": {}}
+    if len(lab.sources) < quality.FEWEST:
+        result["skipped"]["all figures"] = f"{len(lab.sources)} sources are fewer than {quality.FEWEST}"
+    else:
+        measure(lab, result)
+    for found in result["figures"]:
+        log.info("%s: %.4g (%.4g to %.4g)", *(found[key] for key in ("figure", "value", "floor", "ceiling")))
+    for name, reason in result["skipped"].items():
+        log.info("%s: skipped: %s", name, reason)
+    inputs = {
+        "train": content_id(arguments.train),
+        "embeddings": features_id(features),
+        "encoder": content_id(arguments.encoder / "model.safetensors"),
+        "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
+        "units": content_id(arguments.units),
+        **({"labels": content_id(arguments.labels)} if arguments.labels else {}),
+        **bank_contents(arguments.bank),
+    }
+    settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
+    outside = outside_weights_of(arguments.diffusion)
+    record = provenance(FORMAT, settings, inputs, arguments.seed, device_name(device), arguments.started, outside)
+    write_json(arguments.output, {"format": FORMAT, **result, "provenance": record})
+
+
+def measure(lab: Lab, result: dict[str, Any]) -> None:
+    """Add to the result what the bank and the data allow, and why not the rest."""
+    views = lab.look_at_rows("views", lab.images, lab.sources, lab.view)
+    generative, interpolated = lab.look_at_bank("generative"), lab.look_at_bank("interpolated")
+    if generative:
+        measure_generative(lab, generative[2], views, result)
+    else:
+        result["skipped"]["generative images"] = "the bank holds none"
+    if interpolated:
+        measure_interpolated(lab, *interpolated, generative and generative[2], views, result)
+    else:
+        result["skipped"]["interpolated images"] = "the bank holds none"
+
+
+def measure_generative(lab: Lab, painted: Seen, views: Seen, result: dict[str, Any]) -> None:
+    """Images of one source each: do they show it, resemble real ones, copy it, differ, keep its class?"""
+    figures, sources, conditions = result["figures"], lab.sources, lab.features[lab.sources]
+    real = lab.look_at_rows("other images", lab.images, lab.others)
+    own = lab.look_at_rows("sources", lab.images, sources)
+    blurred = lab.look_at_rows("blurred sources", lab.images, sources, blur)
+    figures += quality.fidelity("fidelity", painted.encoder, conditions, views.encoder, conditions)
+    figures += quality.retrieval(painted.encoder, views.encoder, sources, lab.features, lab.device)
+    figures += quality.resemblance(real, own, painted, blurred)
+    figures += quality.detection(real, painted)
+    known = np.concatenate([own.pixels, real.pixels])
+    figures += quality.copying("near_copies", painted, own, np.arange(len(own)), known)
+    measure_held_out(lab, views, known, result)
+    some = sources[:CONDITIONS]
+    again = lab.paint("images of few conditions", lab.features[some], SEEDS)
+    several = lab.look_at_rows("views of their sources", lab.images, some.repeat(SEEDS), lab.view)
+    figures += quality.diversity(again, several, real, SEEDS)
+    measure_class_kept(lab, own, painted, result)
+
+
+def measure_held_out(lab: Lab, views: Seen, known: np.ndarray, result: dict[str, Any]) -> None:
+    """Images painted from what the painter has not learnt from: do they show it, or copy it?"""
+    names = {path.stem for path in lab.arguments.held_out}
+    lines = [line for line in lab.units if line["unit"] in names and int(line["images"])]
+    if not lines:
+        result["skipped"]["held-out images"] = "there is no test split"
+        return
+    index = index_of(lab.arguments.train.parent, lines)
+    rows = np.random.default_rng(lab.arguments.seed).permutation(len(index))[:MOST_HELD_OUT]
+    with StreamedImages(index, lab.device, lab.arguments.threads) as images:
+        own = lab.look_at_rows("held-out images", images, rows)
+    painted = lab.paint("images of held-out ones", own.encoder, 1)
+    conditions = lab.features[lab.sources]
+    result["figures"] += quality.fidelity("fidelity_held_out", painted.encoder, own.encoder, views.encoder, conditions)
+    result["figures"] += quality.copying("near_copies_held_out", painted, own, np.full(len(rows), -1), known)
+
+
+def measure_class_kept(lab: Lab, own: Seen, painted: Seen, result: dict[str, Any]) -> None:
+    """Do images keep their source's class? Labels come in here alone."""
+    try:
+        if lab.arguments.labels is None:
+            raise Unmeasurable("the data set has no labels")
+        unit, position = lab.index.locate(np.arange(len(lab.index)))
+        images = [(lab.index.units[number], str(at)) for number, at in zip(unit, position)]
+        labels = read_table(lab.arguments.labels)
+        known = RealImages(lab.features, *labels_and_groups(images, lab.units, labels, lab.arguments.slides_are_units))
+        resamples = lab.arguments.evaluation.bootstrap
+        kept = class_kept(known, lab.sources, own.encoder, painted.encoder, resamples, lab.device)
+    except Unmeasurable as reason:
+        result["skipped"]["class kept"] = str(reason)
+        return
+    result["class_kept"] = kept
+    log.info("class kept: %.3f, by real images: %.3f", kept["painted"]["value"], kept["real"]["value"])
+
+
+def measure_interpolated(
+    lab: Lab,
+    bank: SyntheticImages,
+    positions: np.ndarray,
+    painted: Seen,
+    generative: Seen | None,
+    views: Seen,
+    result: dict[str, Any],
+) -> None:
+    """Images between two sources: do they show both? Those of one source alone are the end of the scale."""
+    alpha, partners = bank.alpha[positions], bank.partner[positions].numpy()
+    pair = (normalize(torch.from_numpy(lab.features[rows])) for rows in (lab.sources, partners))
+    conditions, own = slerp(*pair, alpha).numpy(), lab.features[lab.sources]
+    figures = quality.fidelity("fidelity_interpolated", painted.encoder, conditions, views.encoder, own)
+    ends = painted.encoder[:0] if generative is None else generative.encoder
+    found, result["along_alpha"] = quality.interpolation(
+        painted.encoder, ends, alpha.numpy(), lab.sources, partners, lab.features, lab.device
+    )
+    result["figures"] += figures + found
+
+
+def untrained(settings: Pretraining) -> Encoder:
+    """The backbone of pre-training with weights as they are drawn: a space that nothing was conditioned on."""
+    backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
+    return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
+
+
+def first_view(settings: Pretraining, images: int) -> ViewRecipe:
+    """The first global view of pre-training."""
+    logging.getLogger("gensis.ssl.auto").setLevel(logging.WARNING)  # what it resolves for a training is not used here
+    return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 1))[0]
+
+
+def blur(images: torch.Tensor) -> torch.Tensor:
+    """Images enlarged from a quarter of their side."""
+    side_px = images.shape[2]
+    return to_bytes(resize(to_bytes(resize(images, max(side_px // BLUR, 1))), side_px))
+
+
+def to_bytes(values: torch.Tensor) -> torch.Tensor:
+    """[0, 255] as uint8."""
+    return values.round().to(torch.uint8)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    parser.add_argument("--pretraining", type=Pretraining.model_validate_json, required=True, help="settings, as JSON")
+    parser.add_argument("--evaluation", type=Evaluation.model_validate_json, default=Evaluation())
+    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--units", type=Path, required=True, help="its units.tsv")
+    parser.add_argument("--labels", type=Path, help="its labels.tsv; without it, class kept is left out")
+    parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
+    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="stores of its test split")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="of its train split, in parts")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that made these")
+    parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
+    parser.add_argument("--bank", type=Path, required=True, help="folder of the bank")
+    parser.add_argument("--output", type=Path, required=True, help="quality.json to write")
+    command.run(main, parser.parse_args())

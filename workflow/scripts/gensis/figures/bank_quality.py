@@ -1,0 +1,169 @@
+"""Whether the bank can be trusted: the verdict in words, then every figure between its floor and its ceiling."""
+
+import math
+from typing import Any
+
+from gensis.figures.chart import Line, line_chart
+from gensis.figures.markup import ABSENT, figure, paragraph, table, text
+from gensis.figures.run import Bank, Run
+from gensis.figures.scores import Mean
+from gensis.figures.strips import strips
+
+ENOUGH = 0.9
+"""Part of what real images reach below which a bank makes the encoder worse."""
+
+_ENCODER, _RANDOM = "as this encoder sees them", "as an untrained network sees them"
+MEANINGS = {
+    "fidelity": (
+        "shows its condition",
+        "Cosine with what it was painted from. Floor: another condition; ceiling: a view.",
+    ),
+    "fidelity_held_out": (
+        "the same, held out",
+        "From images never trained on. Well below the line above: overfitting.",
+    ),
+    "fidelity_interpolated": ("the same, interpolated", "Cosine with the point between its two sources."),
+    "source_nearest": (
+        "source is nearest",
+        "Share whose nearest training image is the source. Floor: chance; ceiling: views.",
+    ),
+    "source_rank": (
+        "rank of the source",
+        "Median among all training images; 1 is nearest. Floor: chance; ceiling: views.",
+    ),
+    "two_nearest": ("both sources nearest", "Share of interpolated images whose two nearest are source and partner."),
+    "frechet_encoder": ("Fréchet distance", f"Low is good, {_ENCODER}. Floor: real images; ceiling: blurred ones."),
+    "frechet_random": ("the same, independent", f"Low is good, {_RANDOM}."),
+    "frechet_pixels": ("the same, pixels", "Low is good. With fewer sources than values it shows mostly their number."),
+    "kernel_encoder": (
+        "kernel distance",
+        f"Low is good, {_ENCODER}; near 0 is alike. Floor: real images; ceiling: blurred ones.",
+    ),
+    "kernel_random": ("the same, independent", f"Low is good, {_RANDOM}."),
+    "kernel_pixels": ("the same, pixels", "Low is good."),
+    "told_by_encoder": (
+        "told from real",
+        "Accuracy of a linear probe on embeddings; 0.5 is chance, at 1 all are told.",
+    ),
+    "told_by_pixels": ("the same, pixels", "High where blur or compression gives painted images away."),
+    "near_copies": (
+        "near copies",
+        "Share that repeats its source in pixels. Floor: real images that resemble each other.",
+    ),
+    "near_copies_held_out": ("the same, held out", "Well below the line above: training images are learnt by heart."),
+    "diversity_encoder": (
+        "diversity",
+        "1 - cosine between images of one condition. Floor: views; ceiling: different images.",
+    ),
+    "diversity_pixels": ("the same, pixels", "Standard deviation of a pixel. Below the floor: less varied than views."),
+}
+"""Figure -> its name in the table and what it means."""
+
+
+def bank_quality(run: Run) -> str:
+    """Verdict, table and charts of each bank's first seed."""
+    first: dict[str, Bank] = {}
+    for bank in run.banks:
+        if bank.quality:
+            first.setdefault(bank.name, bank)
+    return "\n".join(_bank(bank) for bank in first.values())
+
+
+def warnings(run: Run) -> str:
+    """A line for each bank that harms; for the place where encoders are compared."""
+    lines = [verdict(bank) for bank in run.banks if (ratio := _ratio(bank)) is not None and ratio < ENOUGH]
+    return "\n".join(paragraph(line) for line in lines)
+
+
+def verdict(bank: Bank) -> str:
+    """What the bank's images keep of their class, in a sentence."""
+    named = f"<b>Bank {text(bank.name)}, seed {bank.seed}</b>"
+    if (ratio := _ratio(bank)) is None:
+        reason = bank.quality["skipped"].get("class kept", "it has no generative images")
+        return f"{named}: whether images keep their class is not known ({text(reason)})."
+    kept = bank.quality["class_kept"]
+    interval = "" if kept["ratio"]["low"] is None else " [{low:.2f}, {high:.2f}]".format(**kept["ratio"])
+    measured = (
+        f"neighbours tell the class of {kept['painted']['value']:.1%} of the painted images and of "
+        f"{kept['real']['value']:.1%} of the real ones (chance {kept['chance']:.1%}): "
+        f'<b class="accent">{ratio:.2f}</b>{interval} of what real images reach'
+    )
+    if ratio < ENOUGH:
+        return (
+            f"{named} <b>harms</b>: {measured}, below {ENOUGH}. What is retrained with it says nothing of the method: "
+            "train the diffusion model longer first."
+        )
+    return f"{named} keeps the classes: {measured}."
+
+
+def _ratio(bank: Bank) -> float | None:
+    return bank.quality.get("class_kept", {}).get("ratio", {}).get("value")
+
+
+def _bank(bank: Bank) -> str:
+    quality = bank.quality
+    found = {each["figure"]: each for each in quality["figures"]}
+    rows = [
+        [text(MEANINGS[name][0]), *_cells(found[name]), text(MEANINGS[name][1])] for name in MEANINGS if name in found
+    ]
+    header = ["figure", "value", "floor", "ceiling", "images", "what it means"]
+    skipped = "; ".join(f"{text(name)}: {text(reason)}" for name, reason in quality["skipped"].items())
+    caption = (
+        f"{quality['sources']:,} sources drawn by the seed, one image of each. Floor and ceiling are the same figure "
+        "of images that are known." + (f" Not measured: {skipped}." if skipped else "")
+    )
+    charts = _along_alpha(quality) + _class_kept(quality)
+    parts = [
+        paragraph(verdict(bank)),
+        figure(table(header, rows, "reasons"), caption) if rows else paragraph(caption, "note"),
+        f'<div class="charts">{charts}</div>' if charts else "",
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    error = "" if found["error"] is None else f"<small>± {found['error']:.2g}</small>"
+    value, floor, ceiling = (_number(found[name]) for name in ("value", "floor", "ceiling"))
+    return [value + error, floor, ceiling, f"{found['n']:,}"]
+
+
+def _number(value: float | None) -> str:
+    """Three decimals below ten, else whole numbers."""
+    return ABSENT if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+def _along_alpha(quality: dict[str, Any]) -> str:
+    points = quality.get("along_alpha", [])
+    if not points:
+        return ""
+    alphas = [point["alpha"] for point in points]
+    lines = [
+        Line(f"cosine to the {name}", alphas, [point[name] for point in points], colour)
+        for colour, name in enumerate(("source", "partner"), 1)
+    ]
+    floor = next((each["floor"] for each in quality["figures"] if each["figure"] == "fidelity"), None)
+    levels = {} if floor is None else {"unrelated images": floor}
+    return figure(
+        line_chart(lines, "alpha, weight of the source", "cosine", levels),
+        "Images between two: as alpha grows, they should near the source and leave the partner. At 1: generative ones.",
+    )
+
+
+def _class_kept(quality: dict[str, Any]) -> str:
+    if not (kept := quality.get("class_kept")):
+        return ""
+    means = {
+        name: Mean(*(_or_nan(kept[key][end]) for end in ("value", "low", "high")), math.nan, 1, kept["n"])
+        for name, key in (("real images", "real"), ("painted images", "painted"))
+    }
+    chance = Mean(kept["chance"], math.nan, math.nan, math.nan, 1, kept["n"])
+    return figure(
+        strips(means | {"chance": chance}),
+        "Share whose 20 nearest real neighbours, those of the own slide or group left out, vote for their class. "
+        "Line: 95 % interval. Dashed: chance, the commonest class.",
+        "strips",
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
