@@ -15,6 +15,7 @@ from gensis.artifacts.tables import write_table
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.figures.bank_quality import MEANINGS
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
