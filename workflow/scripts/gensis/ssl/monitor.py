@@ -4,11 +4,13 @@ import logging
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from gensis.ssl.collapse import collapse
 from gensis.ssl.pretrainer import Pretrainer
+from gensis.training.permutation import mixed, permuted
 
 log = logging.getLogger(__name__)
 _IMAGES = 2048
@@ -32,8 +34,9 @@ class Monitor:
             keep: gets the step and the embeddings of the whole images, float32 (n, D) of length 1, at each look.
         """
         self._pretrainer, self._seed, self._epochs, self._keep = pretrainer, seed, epochs, keep
-        generator = torch.Generator().manual_seed(seed)
-        self.rows = torch.randperm(len(pretrainer.images), generator=generator)[:_IMAGES].sort().values
+        count = len(pretrainer.images)
+        rows = permuted(np.arange(min(_IMAGES, count)), count, mixed(seed, count))
+        self.rows = torch.from_numpy(rows).sort().values
         self._said = ""
 
     def __call__(self, row: dict[str, float]) -> dict[str, float]:

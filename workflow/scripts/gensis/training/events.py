@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
-
 
 class Events:
     """Writes each row of a history at once: `tensorboard --logdir FOLDER` shows it."""
@@ -19,6 +17,8 @@ class Events:
         self._writer = None
         if folder is None:
             return
+        from torch.utils.tensorboard import SummaryWriter  # a training that nobody follows does without the package
+
         if step == 0:
             shutil.rmtree(folder, ignore_errors=True)
         self._writer = SummaryWriter(folder, purge_step=step + 1)

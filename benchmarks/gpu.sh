@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# What waits for a card: bash benchmarks/gpu.sh OUT [PART...]     parts: environment checks paper resnet cifar (all)
+# Each part takes under 10 minutes on one card and leaves its results in OUT as files; one that failed or was stopped is
+# started again by its name, and `cifar` goes on from its last checkpoint. SIZE=toy runs all of it on a CPU, as small as
+# it goes. Packages that the machine lacks are taken from benchmarks/wheels (README.md), images from $GENSIS_DATA.
+set -euo pipefail
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+work=${WORK:-$PWD/.gpu} # checkpoints and images: kept between calls, not among the results
+mkdir -p "$work"
+
+if [ "${SIZE:-}" = toy ]; then
+    device=cpu gpus=0 threads=2 toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 images='{"train": 128, "test": 64}'
+else
+    device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 images='{}'
+fi
+
+if [ -d benchmarks/wheels ] && ! "$python" -c "import pydantic, imagecodecs, simplejpeg" 2>/dev/null; then
+    "$python" -m pip install -q --no-index --no-deps --target "$work/site" --upgrade benchmarks/wheels/*.whl
+fi
+export PYTHONPATH="$work/site:$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+
+environment() {
+    { date -u; git log -1 --format=%h 2>/dev/null || true; nvidia-smi 2>/dev/null || echo "no card"; nproc
+      "$python" -c "import torch, torchvision, timm; print(torch.__version__, torchvision.__version__, timm.__version__)"
+    } >"$out/environment.txt" 2>&1
+}
+
+checks() {
+    "$python" benchmarks/gpu_checks.py --device $device >"$out/checks.jsonl"
+}
+
+pretrain() { # a case in each variant: end to end, without data and views, compiled
+    local case=$1 variant
+    shift
+    : >"$out/$case.jsonl"
+    for variant in "" "--tensors" "--compile" "--compile --tensors"; do
+        # shellcheck disable=SC2086 # a variant may be two words
+        "$python" benchmarks/pretrain.py --case "$case" --device $device --repeats $repeats "${toy[@]}" $variant "$@" \
+            >>"$out/$case.jsonl" || echo "{\"case\": \"$case\", \"failed\": \"$variant\"}" >>"$out/$case.jsonl"
+    done
+}
+
+paper() {
+    pretrain step-paper --precision bfloat16
+}
+
+resnet() {
+    pretrain step-resnet18-32 --alone --precision bfloat16
+}
+
+cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again until evaluation/*.json are there
+    local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" started=$SECONDS status=0 split k
+    local data="{\"kind\": \"hdf5\", \"path\": \"$GENSIS_DATA/natural/cifar10/cifar10_jpeg.h5\", \"max_images\": $images}"
+    local recipe="{\"dataset\": \"cifar10\", \"backbone\": \"resnet18_cifar\", \"image_px\": 32, \"epochs\": $epochs,
+        \"batch_size\": $batch, \"optimizer\": \"sgd\", \"learning_rate\": 0.12, \"weight_decay\": [0.0005, 0.0005],
+        \"prototypes\": 2048, \"teacher_temperature\": 0.04, \"teacher_momentum\": 0.99, \"drop_path\": 0,
+        \"precision\": \"bfloat16\", \"views\": {\"local_crops\": 0, \"global_scale\": [0.2, 1.0]}}"
+    local runtime='{"checkpoint_seconds": 60, "micro_batch": 1000}'
+    local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime "$runtime")
+    for split in train test; do
+        [ -e "$images_folder/$split-0000.h5" ] || "$python" $scripts/import_images.py --config "$data" \
+            --unit $split-0000 --store "$images_folder/$split-0000.h5" --outcome "$images_folder/$split-0000.json"
+    done
+    for table in train units labels; do
+        "$python" $scripts/index_images.py --config "$data" --output "$images_folder/$table.tsv"
+    done
+    timeout -s TERM $((seconds - SECONDS + started)) "$python" $scripts/pretrain_encoder.py --config "$recipe" \
+        "${common[@]}" --train "$images_folder/train.tsv" --checkpoints "$run/checkpoints" --output "$run/encoder" \
+        2>>"$out/cifar.log" || status=$?
+    if [ $status -ne 0 ]; then
+        tail -n 2 "$out/cifar.log"
+        return $status
+    fi
+    cp "$run/encoder/history.csv" "$run/encoder/provenance.json" "$out"
+    for split in train test; do
+        "$python" $scripts/embed_images.py --config '{}' "${common[@]}" --encoder "$run/encoder" \
+            --images "$images_folder" --units $split-0000 --output "$run/$split.h5"
+    done
+    for k in "200 0.1" "20 0.07"; do # the published protocol, and ours
+        read -r neighbours temperature <<<"$k"
+        "$python" $scripts/evaluate_encoder.py --config "{\"knn\": [$neighbours], \"knn_temperature\": $temperature}" \
+            --threads "$threads" --gpus $gpus --seed 0 --encoder dino --dataset cifar10 --tasks knn \
+            --embeddings "$run/train.h5" "$run/test.h5" --units "$images_folder/units.tsv" \
+            --labels "$images_folder/labels.tsv" --output "$out/evaluation-k$neighbours"
+    done
+}
+
+[ $# -gt 0 ] || set -- environment checks paper resnet cifar
+for part in "$@"; do
+    declare -F "$part" >/dev/null || { echo "error: no part '$part': see the head of $0" >&2; exit 1; }
+    echo "$(date +%T) $part"
+    "$part"
+done
