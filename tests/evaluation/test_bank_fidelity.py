@@ -38,6 +38,7 @@ def test_a_painter_that_shows_its_condition_reaches_the_ceiling_and_one_that_doe
     (good,) = fidelity_figures("fidelity", features - noise, features, views, features)
     (bad,) = fidelity_figures("fidelity", np.roll(features, 7, axis=0), features, views, features)
     assert good["value"] == pytest.approx(good["ceiling"], abs=0.01)
+    assert good["floor"] == pytest.approx(0, abs=0.15)
     assert bad["value"] == pytest.approx(bad["floor"], abs=0.15)
     assert bad["floor"] == pytest.approx(0, abs=0.15)
 
