@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from generate_bank import painter
 from gensis import command
 from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.artifacts.provenance import outside_weights_of, provenance
@@ -20,7 +19,7 @@ from gensis.augment.resample import resize
 from gensis.augment.views import ViewRecipe, view
 from gensis.bank.paint import even_batch_size, paint_plan
 from gensis.bank.plan import plan_generative
-from gensis.diffusion.loading import load_pipeline
+from gensis.diffusion.loading import load_pipeline, painter
 from gensis.diffusion.pipeline import slerp
 from gensis.evaluation import bank_quality as quality
 from gensis.evaluation.bank_quality import Seen

@@ -16,9 +16,9 @@ from gensis import command
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
 from gensis.bank.blocks import Blocks
-from gensis.bank.paint import Paint, encode_batches, even_batch_size, paint_plan
+from gensis.bank.paint import encode_batches, even_batch_size, paint_plan
 from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sources
-from gensis.diffusion.loading import load_pipeline
+from gensis.diffusion.loading import load_pipeline, painter
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.images.codec import PNG, encode_jpeg, encode_png
 from gensis.images.embeddings import read_embeddings
@@ -89,18 +89,6 @@ def attributes(
         "image_px": pipeline.image_px,
         "provenance": to_attribute(record),
     }
-
-
-def painter(pipeline: GenSISPipeline, settings: Bank) -> Paint:
-    """The diffusion model as the bank calls it."""
-
-    def paint(
-        embeddings: torch.Tensor, partners: torch.Tensor | None, alpha: torch.Tensor | None, noise: torch.Tensor
-    ) -> torch.Tensor:
-        with torch.autocast(pipeline.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            return pipeline(embeddings, partners, alpha, settings.guidance, settings.sampling_steps, noise)
-
-    return paint
 
 
 def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]:

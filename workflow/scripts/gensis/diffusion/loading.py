@@ -1,11 +1,13 @@
 """A saved diffusion model, ready to paint."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.errors import UserError
+from gensis.settings.bank import Bank
 
 
 def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> GenSISPipeline:
@@ -23,3 +25,20 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
             "give the embeddings of the encoder that it was trained with"
         )
     return pipeline.to(device)
+
+
+def painter(pipeline: GenSISPipeline, settings: Bank) -> Callable[..., torch.Tensor]:
+    """The pipeline as a bank calls it.
+
+    Returns:
+        (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8
+        (B, 3, H, W).
+    """
+
+    def paint(
+        embeddings: torch.Tensor, partners: torch.Tensor | None, alpha: torch.Tensor | None, noise: torch.Tensor
+    ) -> torch.Tensor:
+        with torch.autocast(pipeline.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            return pipeline(embeddings, partners, alpha, settings.guidance, settings.sampling_steps, noise)
+
+    return paint
