@@ -124,10 +124,14 @@ def program(name: str) -> Callable[..., str]:
 
 
 def launcher(wildcards, output, resources) -> str:
-    """What starts a training: Python, or torchrun with a process for each card."""
+    """What starts a training: Python, or torchrun with a process for each card, on each of a SLURM job's nodes."""
     one = interpreter()
-    cards = resources.get("gpu", 0)
-    return f"{one} -m torch.distributed.run --standalone --nproc-per-node={cards}" if cards > 1 else one
+    cards, nodes = resources.get("gpu", 0), resources.get("nodes", 1)
+    torchrun = f"{one} -m torch.distributed.run --nproc-per-node={max(cards, 1)}"
+    if nodes > 1:
+        meeting = '--rdzv-backend=c10d --rdzv-endpoint="$(hostname):29500" --rdzv-id="$SLURM_JOB_ID"'
+        return f"srun --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {meeting}"
+    return f"{torchrun} --standalone" if cards > 1 else one
 
 
 def runtime(wildcards, output) -> str:

@@ -1,5 +1,6 @@
 """Several processes as one trainer, started by torchrun; one process is the simple case of it."""
 
+import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -63,4 +64,7 @@ def start_world(device: torch.device) -> tuple[World, torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    return World(dist.get_rank(), size), device
+    world = World(dist.get_rank(), size)
+    if not world.is_first:
+        logging.getLogger().setLevel(logging.ERROR)  # one line an epoch, not one a process
+    return world, device
