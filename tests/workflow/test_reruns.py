@@ -36,7 +36,11 @@ def test_run_twice_there_is_nothing_to_do(study):
 
 
 def test_another_guidance_makes_that_bank_and_what_follows(study):
-    assert study(banks={"default": {"sampling_steps": 2, "guidance": 3.0}}) == {"generate_bank": 1, "evaluate_bank": 1, **AFTER_THE_BANK}
+    assert study(banks={"default": {"sampling_steps": 2, "guidance": 3.0}}) == {
+        "generate_bank": 1,
+        "evaluate_bank": 1,
+        **AFTER_THE_BANK,
+    }
 
 
 def test_two_values_of_one_stage_swapped_make_that_stage(study):
