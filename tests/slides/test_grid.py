@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gensis.slides.grid import coverage, tile_origins
@@ -64,6 +64,7 @@ def test_level_0_and_level_coordinates_invert_each_other(grid):
 
 
 @given(grids())
+@example(((0, 0, 8, 168), (8, 168), (4, 64), 2.3125, (1.0, 1.0)))
 @MODEST
 def test_no_tile_that_fits_is_lost(grid):
     bounds, size, level, downsample, tile = grid

@@ -42,9 +42,10 @@ def _slack_px(along_px: int, across_px: int) -> float:
     """How far, in px of a level, the slide's end and the level's may lie apart along an axis.
 
     A level is a whole number of px, up to one more or less than the slide divided by the level's factor, and the
-    downsample is the mean of both axes' quotients: each axis is half an own px and half a px of the other off.
+    downsample is the mean of both axes' quotients: each axis is half an own px and half a px of the other off, and more
+    where these are a large part of a level of a few px.
     """
-    return (1 + along_px / across_px) / 2
+    return (1 + along_px / across_px) / max(2 - 1 / along_px - 1 / across_px, 0.5)
 
 
 def _axis(
