@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ def needs(package: str) -> list[str]:
     """Names of installed packages that a package requires here, whatever the extra."""
     requirements = importlib.metadata.requires(package) or []
     names = [re.match(r"[\w.-]+", text).group() for text in requirements if "extra ==" not in text]
-    installed = {normal(found.name) for found in importlib.metadata.distributions()}
+    # Not all of sys.path: setuptools, once imported, adds a folder of packages of its own.
+    packages = [sysconfig.get_path("purelib")]
+    installed = {normal(found.name) for found in importlib.metadata.distributions(path=packages)}
     return [name for name in names if normal(name) in installed]
 
 
