@@ -77,7 +77,7 @@ def test_what_is_given_is_not_resolved():
     assert (resolved.prototypes, resolved.teacher_momentum, resolved.local_px) == (77, 0.5, 8)
     assert resolved.head_batch_norm
     assert resolved.blur == (0.0, 0.0, 0.0)
-    assert {"prototypes", "teacher_momentum", "views.local_px"}.isdisjoint(resolved.reasons)
+    assert {"prototypes", "teacher_momentum", "local_px"}.isdisjoint(resolved.reasons)
     assert "lightly-train" in resolved.reasons["warmup"]
 
 

@@ -241,7 +241,6 @@ def untrained(settings: Pretraining) -> Encoder:
 
 def first_view(settings: Pretraining, images: int) -> ViewRecipe:
     """The first global view of pre-training."""
-    logging.getLogger("gensis.ssl.auto").setLevel(logging.WARNING)  # what it resolves for a training is not used here
     return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 1))[0]
 
 

@@ -47,7 +47,7 @@ def main(arguments: argparse.Namespace) -> None:
     def make(target: Path) -> None:
         pretrainer = build(arguments, settings, index, device, world)
         runtime, seed = arguments.runtime, arguments.seed
-        looks = target / "looks"
+        looks = folder.path / "looks"
 
         def keep(step: int, embeddings: torch.Tensor) -> None:
             if world.is_first:
@@ -59,7 +59,6 @@ def main(arguments: argparse.Namespace) -> None:
         if world.is_first:
             write_history(target / "history.csv", history)
             write_looks(target / "looks.h5", monitor.rows.numpy(), looks)
-            shutil.rmtree(looks)
             save_encoder(
                 encoder,
                 target,
@@ -74,6 +73,8 @@ def main(arguments: argparse.Namespace) -> None:
             write_json(target / "provenance.json", record)
 
     train_and_publish(folder, world, arguments.output, make)
+    if world.is_first:
+        shutil.rmtree(folder.path / "looks", ignore_errors=True)
 
 
 def build(

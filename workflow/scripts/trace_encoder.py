@@ -10,12 +10,14 @@ from gensis.evaluation.trace import knn_trace, labels_and_groups, usable
 from gensis.images.index import read_index
 from gensis.images.looks import read_looks
 from gensis.settings.evaluation import Evaluation
+from gensis.training.device import choose_device
 
 log = logging.getLogger("trace_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write one line a look; none where classes cannot be told among the watched images."""
+    choose_device(0, arguments.threads)
     settings = Evaluation.model_validate(arguments.config)
     looks, index = read_looks(arguments.looks), read_index(arguments.train)
     unit, position = index.locate(looks.rows)

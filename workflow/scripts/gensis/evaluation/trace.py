@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 
+from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Table, lines_about
 
 
@@ -42,7 +44,7 @@ def usable(ks: Sequence[int], labels: np.ndarray, groups: np.ndarray) -> list[in
 def knn_trace(
     looks: np.ndarray, labels: np.ndarray, groups: np.ndarray, ks: Sequence[int], temperature: float
 ) -> Iterator[dict[int, float]]:
-    """Accuracy of the weighted k-NN (as `knn.knn_probabilities`) at each look.
+    """Accuracy of the weighted k-NN at each look.
 
     An image is voted on by those of other groups, so that a slide does not recognise itself.
 
@@ -56,13 +58,9 @@ def knn_trace(
     Yields:
         k -> share of images that are told right, for each look.
     """
-    if not ks:
-        return
-    own = groups[:, None] == groups
-    one_hot = np.eye(labels.max() + 1)[labels]
-    for features in looks.astype(np.float32):
-        similarity = np.where(own, -np.inf, features @ features.T)
-        neighbour = np.argsort(-similarity, axis=1, kind="stable")[:, : max(ks)]
-        weight = np.exp((np.take_along_axis(similarity, neighbour, 1) - 1) / temperature)
-        votes = np.cumsum(weight[..., None] * one_hot[neighbour], axis=1)
-        yield {k: float((votes[:, k - 1].argmax(1) == labels).mean()) for k in ks}
+    classes = int(labels.max(initial=0)) + 1
+    for features in looks.astype(np.float32) if ks else ():
+        votes = knn_probabilities(
+            features, labels, features, ks, classes, temperature, torch.device("cpu"), groups=(groups, groups)
+        )
+        yield {k: float((votes[k].argmax(1) == labels).mean()) for k in ks}

@@ -1,6 +1,5 @@
 """Values that the size of the data decides, resolved in one place, each with its reason."""
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 from gensis.augment.views import ViewRecipe
 from gensis.settings.pretraining import Pretraining, Views
 
-log = logging.getLogger(__name__)
 IMAGENET = 1_281_167
 SHARP_PX = 32
+VIEWS = frozenset({"local_px", "global_scale", "blur"})
+"""Names of `Resolved` that stand in the section `views`."""
 
 
 WARMUP_EPOCHS, WARMUP_LARGEST = 10, 0.1  # epochs of ImageNet: what a network needs does not grow with the data
@@ -44,82 +44,56 @@ def resolve(settings: Pretraining, images: int, is_transformer: bool, patch_px: 
         is_transformer: whether the backbone is one.
         patch_px: the side of its patch; local views are multiples of it.
     """
-    reasons: dict[str, str] = {}
+    automatic = _automatic(settings, images, is_transformer, patch_px)
+    given = {name: getattr(settings.views if name in VIEWS else settings, name) for name in automatic}
+    reasons = {name: reason for name, (_, reason) in automatic.items() if given[name] == "auto"}
+    values = {name: value if given[name] == "auto" else given[name] for name, (value, _) in automatic.items()}
+    return Resolved(**values, reasons=reasons)
 
-    def given(name: str, value: Any, automatic: Any, reason: str) -> Any:
-        if value != "auto":
-            return value
-        reasons[name] = reason
-        log.info("%s: %s (%s)", name, automatic, reason)
-        return automatic
 
-    log.info("values that %d images decide:", images)
-    views = settings.views
+def _automatic(settings: Pretraining, images: int, is_transformer: bool, patch_px: int) -> dict[str, tuple[Any, str]]:
+    """What `auto` stands for, and why, by the field's name."""
     seen = settings.epochs * images
-    temperature = given(
-        "teacher_temperature",
-        settings.teacher_temperature,
-        _between(0.02, 0.04, images),
-        "a sharper teacher keeps small sets from uniform targets (facebookresearch/dino issue 43; lightly-train)",
-    )
-    return Resolved(
-        prototypes=given(
-            "prototypes",
-            settings.prototypes,
-            _prototypes(images),
-            "65,536 starve on small sets (bounds of lightly-train)",
+    sharp = _between(0.02, 0.04, images)
+    return {
+        "prototypes": (_prototypes(images), "65,536 starve on small sets (bounds of lightly-train)"),
+        "teacher_temperature": (
+            sharp,
+            "a sharper teacher keeps small sets from uniform targets (facebookresearch/dino issue 43; lightly-train)",
         ),
-        teacher_temperature=temperature,
-        teacher_temperature_start=given(
-            "teacher_temperature_start",
-            settings.teacher_temperature_start,
-            temperature,
+        "teacher_temperature_start": (
+            sharp if settings.teacher_temperature == "auto" else settings.teacher_temperature,
             "as teacher_temperature (the authors' default)",
         ),
-        teacher_temperature_warmup=given(
-            "teacher_temperature_warmup",
-            settings.teacher_temperature_warmup,
+        "teacher_temperature_warmup": (
             min(HEATING_LARGEST, HEATING_EPOCHS * IMAGENET / seen),
             f"{HEATING_EPOCHS} epochs of ImageNet, at most {HEATING_LARGEST} of all steps (the authors; lightly-train)",
         ),
-        teacher_momentum=given(
-            "teacher_momentum",
-            settings.teacher_momentum,
+        "teacher_momentum": (
             _between(0.99, 0.996, images),
             "the horizon of the average grows with the run (lightly-train; the authors at the size of ImageNet)",
         ),
-        warmup=given(
-            "warmup",
-            settings.warmup,
+        "warmup": (
             min(WARMUP_LARGEST, WARMUP_EPOCHS * IMAGENET / seen),
             f"{WARMUP_EPOCHS} epochs of ImageNet, at most {WARMUP_LARGEST} of all steps (the authors; lightly-train)",
         ),
-        head_batch_norm=given(
-            "head_batch_norm",
-            settings.head_batch_norm,
+        "head_batch_norm": (
             not is_transformer,
             "a convnet without it learnt 1.6 points less from 10,000 images; transformers follow the authors",
         ),
-        local_px=given(
-            "views.local_px",
-            views.local_px,
+        "local_px": (
             _local_px(settings.image_px, patch_px),
             f"96 of 224 (the authors), a multiple of the patch of {patch_px}",
         ),
-        global_scale=given(
-            "views.global_scale",
-            views.global_scale,
-            (0.4, 1.0) if views.local_crops else (0.14, 1.0),
+        "global_scale": (
+            (0.4, 1.0) if settings.views.local_crops else (0.14, 1.0),
             "the authors', with and without local crops",
         ),
-        blur=given(
-            "views.blur",
-            views.blur,
+        "blur": (
             (1.0, 0.1, 0.5) if settings.image_px > SHARP_PX else (0.0, 0.0, 0.0),
             f"the authors' above {SHARP_PX} px; at that size a blur of one pixel removes what there is to learn",
         ),
-        reasons=reasons,
-    )
+    }
 
 
 def _prototypes(images: int) -> int:

@@ -77,37 +77,32 @@ def train(
         UserError: a loss or another figure that is not finite; the last checkpoint from before it is kept.
     """
     state = folder.load(device)
-    step, history, sums = 0, [], {}
+    step, history, meter = 0, [], _Meter(task, world, device)
     if state:
         task.load_state_dict(state["task"])
-        step, history, sums = state["step"], state["history"], state["sums"]
+        step, history = state["step"], state["history"]
+        meter.go_on(step, state["sums"])
         log.info("going on from step %d of %d", step, task.total_steps)
     followed = Events(events if world.is_first else None, step)
     pace = _Pace(world, checkpoint_seconds)
-    began = row_began = time.time()
-    began_at = row_began_at = step
+    began, began_at = time.time(), step
     while step < task.total_steps:
         torch.manual_seed(step_seed(seed, step, world.rank))
-        for name, value in task.step(step).items():
-            sums[name] = sums.get(name, 0) + (value.detach() if isinstance(value, torch.Tensor) else value)
+        meter.add(task.step(step))
         step += 1
-        steps = (step - 1) % task.steps_per_row + 1
-        if steps == task.steps_per_row or step == task.total_steps:
-            row = _row(sums, step, steps, world, device)
-            rate = (step - row_began_at) / max(time.time() - row_began, 1e-9)
-            row["images_per_second"] = rate * task.images_per_step
+        if step % task.steps_per_row == 0 or step == task.total_steps:
+            row = meter.row()
             row |= watch(row)
             _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
             history.append(row)
             followed.add(row)
-            sums, row_began, row_began_at = {}, time.time(), step
+            meter.go_on(step, {})  # after the look at it, whose time is not that of steps
         stopping, saving = pace.after(step)
         if stopping or (saving and step < task.total_steps):
-            # Steps do not wait for the device to look; what has gone wrong since the last row is found here.
-            _refuse_if_not_finite({name: float(value) for name, value in sums.items()}, step, steps)
+            meter.check()  # steps do not wait for the device to look: what went wrong since the last row is found here
             state = task.state_dict()  # in every process: where weights are sharded, it takes all to gather them
             if world.is_first:
-                folder.save({"task": state, "step": step, "history": history, "sums": sums})
+                folder.save({"task": state, "step": step, "history": history, "sums": meter.sums})
         if stopping:
             sys.exit(f"stopped by a signal after step {step}: run the same command to go on")
     return history
@@ -148,6 +143,45 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
 
 
+class _Meter:
+    """Sums up what steps return to rows of means. Nothing waits for the device before a row or a check."""
+
+    def __init__(self, task: Task, world: World, device: torch.device):
+        self._task, self._world, self._device = task, world, device
+        self.go_on(0, {})
+
+    def go_on(self, step: int, sums: dict[str, torch.Tensor | float]) -> None:
+        """After ``step`` steps, some of them summed up already."""
+        self.sums, self._step = dict(sums), step
+        self._began, self._began_at = time.time(), step
+
+    def add(self, figures: dict[str, torch.Tensor | float]) -> None:
+        """Add what one step returned."""
+        for name, value in figures.items():
+            value = value.detach() if isinstance(value, torch.Tensor) else value
+            self.sums[name] = self.sums.get(name, 0) + value
+        self._step += 1
+
+    def row(self) -> dict[str, float]:
+        """Means over all processes since the last row, with the last step and the images a second."""
+        names = sorted(self.sums)
+        totals = [torch.as_tensor(self.sums[name], dtype=torch.float32, device=self._device) for name in names]
+        means = self._world.mean(torch.stack(totals) / self._summed).tolist()
+        figures = dict(zip(names, means))
+        _refuse_if_not_finite(figures, self._step, self._summed)
+        rate = (self._step - self._began_at) / max(time.time() - self._began, 1e-9)
+        return {"step": self._step, **figures, "images_per_second": rate * self._task.images_per_step}
+
+    def check(self) -> None:
+        """Refuse sums that are not finite."""
+        _refuse_if_not_finite({name: float(value) for name, value in self.sums.items()}, self._step, self._summed)
+
+    @property
+    def _summed(self) -> int:
+        """Steps in the sums, which may have begun before a training was stopped."""
+        return (self._step - 1) % self._task.steps_per_row + 1
+
+
 class _Pace:
     """When to save and when to stop: the same answer in all processes."""
 
@@ -169,15 +203,6 @@ class _Pace:
 
     def _note(self, number: int, frame: object) -> None:
         self._stop = True
-
-
-def _row(sums: dict[str, torch.Tensor], step: int, steps: int, world: World, device: torch.device) -> dict[str, float]:
-    names = sorted(sums)
-    totals = torch.stack([torch.as_tensor(sums[name], dtype=torch.float32, device=device) for name in names])
-    means = world.mean(totals / steps).tolist()
-    figures = dict(zip(names, means))
-    _refuse_if_not_finite(figures, step, steps)
-    return {"step": step, **figures}
 
 
 def _refuse_if_not_finite(figures: dict[str, float], step: int, steps: int) -> None:
