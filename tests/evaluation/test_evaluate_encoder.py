@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -53,9 +54,9 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert "left out: 1 slides without a label or images" in done.stderr
     assert "k = 500, dropped" in done.stderr
     files = sorted(os.listdir(slides / "evaluation"))
-    assert files == ["knn.json", "linear.json", "slides-abmil.json", "slides-mean.json"]
+    assert files == ["knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"]
     mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
-    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics predictions provenance"
+    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics provenance"
     assert list(mean) == fields.split()
     assert (mean["format"], mean["encoder"], mean["dataset"]) == ("gensis-evaluation/1", "dino", "demo")
     assert (mean["seed"], mean["task"], mean["n"], mean["n_groups"]) == (3, "slides-mean", 12, 6)
@@ -65,7 +66,18 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert mean["metrics"][0] == {"metric": "accuracy", "value": 1, "low": 1, "high": 1, "n": 12, "chance": 0.5}
     assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels"}
 
-    evaluations = [slides / "evaluation" / name for name in files]
+    with h5py.File(slides / "evaluation/predictions.h5") as file:
+        assert set(file) == {"knn", "linear", "slides-mean", "slides-abmil"}
+        assert file.attrs["format"] == json.loads(file.attrs["provenance"])["format"] == "gensis-predictions/1"
+        assert set(file["knn"]) == {"item", "group", "fold", "label", "predicted_k1", "predicted_k5"}
+        whole = file["slides-mean"]
+        assert set(whole) == {"item", "group", "fold", "label", "predicted", "probabilities", "unit"}
+        assert {name for name in whole["unit"].asstr()} == {f"s{i}" for i in range(12)}
+        assert json.loads(whole.attrs["classes"]) == ["A", "B"]
+        assert all("AB"[label] == "AB"[item % 2] for item, label in zip(whole["item"], whole["label"]))
+        np.testing.assert_array_equal(whole["probabilities"][:].argmax(1), whole["predicted"])
+
+    evaluations = sorted((slides / "evaluation").glob("*.json"))
     assert run("summarize", "--evaluations", *evaluations, "--output", slides / "summary.csv").returncode == 0
     with open(slides / "summary.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -88,20 +100,24 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
 
     done = evaluate(tmp_path, IMAGE_TASKS)
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(tmp_path / "evaluation")) == ["knn.json", "linear.json"]
+    assert sorted(os.listdir(tmp_path / "evaluation")) == ["knn.json", "linear.json", "predictions.h5"]
     for task in ("knn", "linear"):
         result = json.loads((tmp_path / "evaluation" / f"{task}.json").read_text())
         assert (result["protocol"], result["transductive"]) == ("train -> test", False)
         assert (result["n"], result["n_groups"], result["metrics"][0]["value"]) == (30, 30, 1)
-        assert "predictions" not in result
+    with h5py.File(tmp_path / "evaluation/predictions.h5") as file:
+        assert file["linear/item"][:].tolist() == list(range(30, 60))
+        assert "probabilities" not in file["linear"]
 
 
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)]
     labels += [(f"s{i}", row, "tumour" if i % 2 else "stroma", "") for i in range(8) for row in (0, 3)]
     write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    write_json(slides / "evaluation/linear.json", {"task": "of an earlier config"})
     done = evaluate(slides, ["knn", "slides-mean"], "--slides-are-units")
     assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(slides / "evaluation")) == ["knn.json", "predictions.h5", "slides-mean.json"]
     knn, mean = (json.loads((slides / "evaluation" / f"{task}.json").read_text()) for task in ("knn", "slides-mean"))
     assert (knn["classes"], knn["n"], knn["n_groups"]) == (["stroma", "tumour"], 16, 4)
     assert (mean["classes"], mean["n"], mean["n_groups"]) == (["A", "B"], 12, 6)
@@ -125,8 +141,10 @@ def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slide
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units")
     assert done.returncode == 0, done.stderr
     assert "knn: skipped: no labels" in done.stderr
-    files = sorted((slides / "evaluation").iterdir())
+    files = sorted((slides / "evaluation").glob("*.json"))
     assert len(files) == 4
+    with h5py.File(slides / "evaluation/predictions.h5") as file:
+        assert list(file) == []
     for path in files:
         result = json.loads(path.read_text())
         assert result["skipped"]

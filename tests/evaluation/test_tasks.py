@@ -4,11 +4,12 @@ import torch
 
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
-from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
+from gensis.evaluation.tasks import measure
 from gensis.settings.evaluation import Evaluation
 
 SETTINGS = Evaluation(knn=(5, 20, 1000), abmil_epochs=20, abmil_learning_rate=3e-3, abmil_seeds=1, bootstrap=100)
-TASKS = IMAGE_TASKS + SLIDE_TASKS
+TASKS = SETTINGS.image_tasks + SETTINGS.slide_tasks
+CPU = torch.device("cpu")
 
 
 def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labelled:
@@ -19,6 +20,7 @@ def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labe
     splits = np.where(np.arange(slides) % 3 == 0, "test", "train") if split else np.full(slides, "")
     return Labelled(
         (noise + signal * np.eye(3, 8)[labels][slide]).astype(np.float32),
+        np.arange(len(slide)),
         labels[slide],
         slide,
         splits[slide],
@@ -29,7 +31,7 @@ def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labe
 
 
 def metrics(task: str, data: Labelled, settings: Evaluation = SETTINGS) -> dict[str, dict]:
-    result = measure(task, data, settings, 0, torch.device("cpu"))
+    result = measure(task, data, settings, 0, CPU).result
     return {metric["metric"]: metric for metric in result["metrics"]}
 
 
@@ -52,14 +54,23 @@ def test_metrics_bear_the_names_of_the_summary_and_the_number_tested():
     assert list(metrics("linear", slides(1, True))) == ["accuracy", "balanced_accuracy", "macro_f1", "auroc"]
 
 
-@pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
-def test_slide_tasks_list_every_tested_slide_once(task):
-    result = measure(task, slides(30, split=False), SETTINGS, 0, torch.device("cpu"))
-    assert sorted(row["slide"] for row in result["predictions"]) == sorted(f"slide{i}" for i in range(60))
-    assert {row["fold"] for row in result["predictions"]} == set(range(5))
-    assert result["n"] == result["n_groups"] == 60
-    for row in result["predictions"]:
-        assert result["classes"][np.argmax(row["probabilities"])] == row["label"]
+@pytest.mark.parametrize("task", TASKS)
+def test_every_tested_item_is_predicted_once_in_the_fold_that_tests_it(task):
+    data = slides(30, split=False)
+    measured = measure(task, data, SETTINGS, 0, CPU)
+    found = measured.predictions
+    whole = task.startswith("slides-")
+    order = np.argsort(found.item)
+    assert found.item[order].tolist() == list(range(60 if whole else 360))
+    first = np.arange(0, 360, 6) if whole else np.arange(360)
+    assert found.label[order].tolist() == data.labels[first].tolist()
+    assert found.group[order].tolist() == data.groups[first].tolist()
+    assert set(found.fold) == set(range(5))
+    assert all(len(set(found.fold[found.group == group])) == 1 for group in range(60))
+    for probabilities in found.probabilities.values():
+        assert probabilities.argmax(1).tolist() == found.label.tolist()
+    if whole:
+        assert found.names == tuple(f"slide{i}" for i in found.item)
 
 
 @pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
@@ -69,11 +80,9 @@ def test_nothing_is_tuned_on_the_labels_of_test(task):
     relabelled = data.labels.copy()
     relabelled[test] = (relabelled[test] + 1) % 3
     other = Labelled(**{**vars(data), "labels": relabelled})
-    once, again = (measure(task, d, SETTINGS, 0, torch.device("cpu")) for d in (data, other))
-    assert [row["probabilities"] for row in again["predictions"]] == [
-        row["probabilities"] for row in once["predictions"]
-    ]
-    assert again["metrics"][0]["value"] != once["metrics"][0]["value"]
+    once, again = (measure(task, d, SETTINGS, 0, CPU) for d in (data, other))
+    np.testing.assert_array_equal(again.predictions.probabilities[""], once.predictions.probabilities[""])
+    assert again.result["metrics"][0]["value"] != once.result["metrics"][0]["value"]
 
 
 def test_images_of_a_slide_never_vote_for_each_other():
@@ -98,7 +107,6 @@ def test_training_images_too_few_for_any_k_are_not_measurable():
         metrics("knn", slides(1, split=True), Evaluation(knn=(1000,)))
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_what_is_switched_off_says_so(task):
-    with pytest.raises(Unmeasurable, match="switched off"):
-        metrics(task, slides(1, split=True), Evaluation(knn=(), linear=False, slides=()))
+def test_what_is_switched_off_is_no_task():
+    nothing = Evaluation(knn=(), linear=False, slides=())
+    assert nothing.image_tasks + nothing.slide_tasks == ()

@@ -235,11 +235,8 @@ def bank_shards(bank: str, seed: str) -> list[str]:
 
 def evaluation_tasks(dataset: str) -> list[str]:
     """Tasks that an encoder is measured by on a data set."""
-    return [
-        "knn",
-        "linear",
-        *(["slides-mean", "slides-abmil"] if dataset in LABELLED_SLIDES else []),
-    ]
+    settings = STUDY.evaluation
+    return [*settings.image_tasks, *(settings.slide_tasks if dataset in LABELLED_SLIDES else [])]
 
 
 def evaluations() -> list[str]:

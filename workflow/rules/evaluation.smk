@@ -6,8 +6,8 @@ rule evaluate_encoder:
     output:
         multiext(
             f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
-            "knn.json",
-            "linear.json",
+            "predictions.h5",
+            *[f"{task}.json" for task in STUDY.evaluation.image_tasks],
         ),
     log:
         f"{RUN}/logs/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.log",
@@ -38,10 +38,8 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
     output:
         multiext(
             f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
-            "knn.json",
-            "linear.json",
-            "slides-mean.json",
-            "slides-abmil.json",
+            "predictions.h5",
+            *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),

@@ -244,7 +244,7 @@ def evaluation_options(wildcards):
 
 def tasks_of_output(wildcards, output):
     """Names of the tasks whose files a rule makes."""
-    return [Path(path).stem for path in output]
+    return [Path(path).stem for path in output if path.endswith(".json")]
 
 
 def ending() -> str:

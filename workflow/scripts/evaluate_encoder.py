@@ -2,17 +2,21 @@
 
 import argparse
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
-from gensis.artifacts.provenance import provenance
+from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.artifacts.tables import read_table
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.labelled import label_images, lines_about
-from gensis.evaluation.tasks import IMAGE_TASKS, SLIDE_TASKS, measure
+from gensis.evaluation.labelled import Labelled, label_images, lines_about
+from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
+from gensis.evaluation.predictions import write_predictions
+from gensis.evaluation.tasks import measure
 from gensis.images.embeddings import outside_weights, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
@@ -22,19 +26,44 @@ log = logging.getLogger("evaluate_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one JSON a task, also for those that cannot be measured: these say why."""
+    """Write one JSON a task, also for those that cannot be measured: these say why; and all predictions."""
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
-    embeddings = read_embeddings(arguments.embeddings)
     outside = outside_weights(arguments.embeddings)
-    units, labels = read_table(arguments.units), read_table(arguments.labels)
-    images = sum(int(unit["images"]) for unit in units)
     inputs = {
         "embeddings": content_id(*arguments.embeddings),
         "units": content_id(arguments.units),
         "labels": content_id(arguments.labels),
     }
+
+    def origin(format: str) -> dict[str, Any]:
+        return provenance(
+            format, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+        )
+
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
+    predictions = {}
+    for task, labelled in labelled_for_tasks(arguments):
+        try:
+            with threadpool_limits(arguments.threads):
+                measured = measure(task, labelled, settings, arguments.seed, device)
+            result = measured.result | {"transductive": measured.result["transductive"] and arguments.seen}
+            predictions[task] = measured.predictions
+        except Unmeasurable as reason:
+            result = {"skipped": str(reason)}
+        log_result(task, result, settings)
+        values = {"format": FORMAT, **subject, "task": task, **result, "provenance": origin(FORMAT)}
+        write_json(arguments.output / f"{task}.json", values)
+    attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT))}
+    write_predictions(arguments.output / "predictions.h5", predictions, attributes)
+    remove_others(arguments.output, arguments.tasks)
+
+
+def labelled_for_tasks(arguments: argparse.Namespace) -> Iterator[tuple[str, Labelled]]:
+    """Each task with the labelled images that it goes by."""
+    embeddings = read_embeddings(arguments.embeddings)
+    units, labels = read_table(arguments.units), read_table(arguments.labels)
+    images = sum(int(unit["images"]) for unit in units)
     labelled = lines = None
     for task in arguments.tasks:
         if (about := lines_about(task, labels)) != lines:
@@ -43,18 +72,14 @@ def main(arguments: argparse.Namespace) -> None:
             log_left_out(images - len(labelled.unit), "images without a label")
             if arguments.slides_are_units:
                 log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
-        try:
-            with threadpool_limits(arguments.threads):
-                result = measure(task, labelled, settings, arguments.seed, device)
-            result["transductive"] &= arguments.seen
-        except Unmeasurable as reason:
-            result = {"skipped": str(reason)}
-        log_result(task, result, settings)
-        origin = provenance(
-            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
-        )
-        values = {"format": FORMAT, **subject, "task": task, **result, "provenance": origin}
-        write_json(arguments.output / f"{task}.json", values)
+        yield task, labelled
+
+
+def remove_others(folder: Path, tasks: list[str]) -> None:
+    """Remove results of tasks that the config no longer names, or the report would show them."""
+    for path in folder.glob("*.json"):
+        if path.stem not in tasks:
+            path.unlink()
 
 
 def log_left_out(number: int, what: str) -> None:
@@ -84,8 +109,8 @@ if __name__ == "__main__":
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
     parser.add_argument("--encoder", required=True, help="name of the encoder")
     parser.add_argument("--dataset", required=True, help="name of the data set")
-    parser.add_argument("--tasks", nargs="+", choices=IMAGE_TASKS + SLIDE_TASKS, required=True)
+    parser.add_argument("--tasks", nargs="*", required=True)
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
     parser.add_argument("--seen", action="store_true", help="the encoder learnt from this data set's train images")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the JSON files")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     command.run(main, parser.parse_args())

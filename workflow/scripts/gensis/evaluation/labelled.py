@@ -19,6 +19,8 @@ class Labelled:
 
     features: np.ndarray
     """float32 (N, D)."""
+    item: np.ndarray
+    """int64 (N,): row of each image in the embeddings."""
     labels: np.ndarray
     """int64 (N,): index into `classes`."""
     groups: np.ndarray
@@ -81,6 +83,7 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
     names, labelled = np.unique(np.array([*class_numbers, ""])[codes[found]], return_inverse=True)
     return Labelled(
         embeddings.features[found],
+        np.flatnonzero(found),
         labelled,
         np.unique(groups[found], return_inverse=True)[1],
         split_of_unit[embeddings.unit[found]],

@@ -14,6 +14,8 @@ class Slides:
 
     features: np.ndarray
     """float32 (N, D): embeddings of all slides' images, slide by slide."""
+    item: np.ndarray
+    """int64 (S,): number of each slide among the units of the embeddings."""
     first: np.ndarray
     """int64 (S + 1,): where each slide begins, and last N."""
     labels: np.ndarray
@@ -46,6 +48,7 @@ def slides_of(labelled: Labelled) -> Slides:
         raise Unmeasurable("images of one slide have different labels")
     return Slides(
         labelled.features,
+        units,
         np.append(first, len(labelled.unit)),
         labelled.labels[first],
         labelled.groups[first],

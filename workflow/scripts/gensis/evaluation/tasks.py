@@ -1,5 +1,6 @@
 """The measurements: each takes labelled embeddings to metrics with intervals and chance."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,71 +13,68 @@ from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.linear import fit_linear
 from gensis.evaluation.metrics import METRICS, chance
+from gensis.evaluation.predictions import Predictions
 from gensis.evaluation.protocol import Protocol, plan, pooled
 from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
 
-IMAGE_TASKS = ("knn", "linear")
-SLIDE_TASKS = ("slides-mean", "slides-abmil")
-
-Predictions = dict[str, np.ndarray]
+Probabilities = dict[str, np.ndarray]
 """Suffix of a metric's name (``_k20``, or empty) -> float (n, K) class probabilities of the tested items."""
 
 
-def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, device: torch.device) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measured:
+    """What a task found."""
+
+    result: dict[str, Any]
+    """The fields of evaluation/<...>/<task>.json that hold results (docs/artifacts.md)."""
+    predictions: Predictions
+
+
+def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, device: torch.device) -> Measured:
     """Fit and test one task.
 
     Args:
-        task: one of IMAGE_TASKS or SLIDE_TASKS.
+        task: one of the settings' image_tasks or slide_tasks.
         labelled: labelled images.
         settings: the stage's settings.
         seed: of the initialisations of `slides-abmil`.
         device: where k-NN and attention run.
 
-    Returns:
-        The fields of evaluation/<...>/<task>.json that hold results (docs/artifacts.md).
-
     Raises:
-        Unmeasurable: the data do not allow it, or it is switched off; the message is the reason.
+        Unmeasurable: the data do not allow it; the message is the reason.
     """
-    if task not in _switched_on(settings):
-        raise Unmeasurable("switched off in the config")
     items = slides_of(labelled) if task.startswith("slides-") else labelled
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
     match task:
         case "knn":
-            predictions = _knn(items, protocol, settings, device)
+            probabilities = _knn(items, protocol, settings, device)
         case "linear":
-            predictions = _linear(items.features, items, protocol)
+            probabilities = _linear(items.features, items, protocol)
         case "slides-mean":
-            predictions = _linear(items.means(), items, protocol)
+            probabilities = _linear(items.means(), items, protocol)
         case "slides-abmil":
-            predictions = _abmil(items, protocol, settings, seed, device)
+            probabilities = _abmil(items, protocol, settings, seed, device)
+    predictions = _predictions(items, protocol, probabilities)
     names = ("accuracy", "balanced_accuracy") if task == "knn" else tuple(METRICS)
-    test = protocol.test
     result = {
         "protocol": protocol.name,
         "transductive": protocol.transductive,
         "classes": list(items.classes),
-        "n": len(test),
-        "n_groups": len(np.unique(items.groups[test])),
-        "metrics": _metrics(names, predictions, items, protocol, settings.bootstrap),
+        "n": len(predictions.item),
+        "n_groups": len(np.unique(predictions.group)),
+        "metrics": _metrics(names, predictions, _commonest(items, protocol), settings.bootstrap),
     }
-    return result | ({"predictions": _by_slide(items, protocol, predictions[""])} if isinstance(items, Slides) else {})
+    return Measured(result, predictions)
 
 
-def _switched_on(settings: Evaluation) -> set[str]:
-    image_tasks = {"knn": bool(settings.knn), "linear": settings.linear}
-    return {task for task, on in image_tasks.items() if on} | {f"slides-{name}" for name in settings.slides}
-
-
-def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device) -> Predictions:
+def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device) -> Probabilities:
     smallest = min(len(train) for train, _ in protocol.rounds)
     ks = [k for k in settings.knn if k <= smallest]
     if not ks:
         raise Unmeasurable(f"{smallest} training images are fewer than the least k of k-NN, {min(settings.knn)}")
 
-    def predict(train: np.ndarray, test: np.ndarray) -> Predictions:
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
         shares = knn_probabilities(
             items.features[train],
             items.labels[train],
@@ -91,16 +89,16 @@ def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torc
     return pooled(protocol, predict)
 
 
-def _linear(features: np.ndarray, items: Labelled | Slides, protocol: Protocol) -> Predictions:
-    def predict(train: np.ndarray, test: np.ndarray) -> Predictions:
+def _linear(features: np.ndarray, items: Labelled | Slides, protocol: Protocol) -> Probabilities:
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
         probe = fit_linear(features[train], items.labels[train], items.groups[train], len(items.classes))
         return {"": probe.probabilities(features[test])}
 
     return pooled(protocol, predict)
 
 
-def _abmil(slides: Slides, protocol: Protocol, settings: Evaluation, seed: int, device: torch.device) -> Predictions:
-    def predict(train: np.ndarray, test: np.ndarray) -> Predictions:
+def _abmil(slides: Slides, protocol: Protocol, settings: Evaluation, seed: int, device: torch.device) -> Probabilities:
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
         probabilities = abmil_probabilities(
             [slides.bag(i) for i in train],
             slides.labels[train],
@@ -117,20 +115,30 @@ def _abmil(slides: Slides, protocol: Protocol, settings: Evaluation, seed: int, 
     return pooled(protocol, predict)
 
 
-def _metrics(
-    names: tuple[str, ...], predictions: Predictions, items: Labelled | Slides, protocol: Protocol, resamples: int
-) -> list[dict[str, Any]]:
-    labels, groups = items.labels[protocol.test], items.groups[protocol.test]
-    majority = int(np.bincount(items.labels[protocol.train]).argmax())
+def _predictions(items: Labelled | Slides, protocol: Protocol, probabilities: Probabilities) -> Predictions:
+    test = protocol.test
+    names = tuple(items.names[i] for i in test) if isinstance(items, Slides) else None
+    return Predictions(
+        items.classes, items.item[test], items.groups[test], protocol.fold, items.labels[test], probabilities, names
+    )
+
+
+def _commonest(items: Labelled | Slides, protocol: Protocol) -> int:
+    """The commonest class of train."""
+    return int(np.bincount(items.labels[protocol.train]).argmax())
+
+
+def _metrics(names: tuple[str, ...], predictions: Predictions, majority: int, resamples: int) -> list[dict[str, Any]]:
+    labels = predictions.label
 
     def values(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {
             name + suffix: METRICS[name](labels, probabilities, weights)
-            for suffix, probabilities in predictions.items()
+            for suffix, probabilities in predictions.probabilities.items()
             for name in names
         }
 
-    bounds = intervals(values, groups, resamples)
+    bounds = intervals(values, predictions.group, resamples)
     result = []
     for name, value in values(np.ones((len(labels), 1))).items():
         low, high = bounds.get(name, (None, None))
@@ -138,15 +146,3 @@ def _metrics(
         fields = {"metric": name, "value": float(value[0]), "low": low, "high": high}
         result.append(fields | {"n": len(labels), "chance": by_chance})
     return result
-
-
-def _by_slide(slides: Slides, protocol: Protocol, probabilities: np.ndarray) -> list[dict[str, Any]]:
-    return [
-        {
-            "slide": slides.names[i],
-            "label": slides.classes[slides.labels[i]],
-            "fold": int(fold),
-            "probabilities": [round(float(value), 6) for value in row],
-        }
-        for i, fold, row in zip(protocol.test, protocol.fold, probabilities)
-    ]

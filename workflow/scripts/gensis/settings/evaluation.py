@@ -29,3 +29,13 @@ class Evaluation(Settings):
     """Resamples (by group) for the intervals; 0 for none."""
     bank_images: PositiveInt = added(neutral=5000)
     """Sources, at most, whose images in a bank are compared with them and with as many other real images."""
+
+    @property
+    def image_tasks(self) -> tuple[str, ...]:
+        """Names of what is measured on single images."""
+        return (*(["knn"] if self.knn else []), *(["linear"] if self.linear else []))
+
+    @property
+    def slide_tasks(self) -> tuple[str, ...]:
+        """Names of what is measured on whole slides."""
+        return tuple(f"slides-{name}" for name in self.slides)
