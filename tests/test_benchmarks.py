@@ -45,3 +45,13 @@ def test_memory_is_measured_on_sparse_slides_of_which_one_has_twice_the_tissue()
     assert slides[1]["n"] == 2 * slides[0]["n"] > 0
     ratios = [line.split()[2] for line in lines if line.startswith("ratio memory ")]
     assert ratios == [f"twice-the-tissue/{measured}" for measured in ("n", "seconds", "cpu_seconds")]
+
+
+def test_neighbours_are_sought_by_all_subjects_that_are_installed():
+    lines = output("evaluation.py", "--toy", "--repeats", "1")
+    subjects = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [subject["subject"] for subject in subjects] == ["gensis", "scikit-learn"]
+    assert all(subject["n"] == 200 and subject["same_neighbours"] > 0.999 for subject in subjects)
+    assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
+        ["ratio", "knn", "gensis/scikit-learn"]
+    ]

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
-_CHUNK_BYTES = 1 << 28
+from gensis.evaluation.neighbours import CHUNK_BYTES, neighbours
 
 
 def knn_probabilities(
@@ -17,7 +16,7 @@ def knn_probabilities(
     classes: int,
     temperature: float,
     device: torch.device,
-    chunk_bytes: int = _CHUNK_BYTES,
+    chunk_bytes: int = CHUNK_BYTES,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[int, np.ndarray]:
     """Share of each class in the votes of the k nearest training images, each weighing exp(cosine / temperature).
@@ -37,18 +36,11 @@ def knn_probabilities(
     Returns:
         k -> float32 (M, K), rows summing to one.
     """
-    bank = normalize(torch.from_numpy(train).to(device)).T
     bank_labels = torch.from_numpy(labels).to(device)
-    rows = max(1, chunk_bytes // (4 * len(train)))
     chunks = []
-    for queries, which in zip(torch.from_numpy(test).split(rows), torch.arange(len(test)).split(rows)):
-        similarity = normalize(queries.to(device)) @ bank
-        if groups:
-            own = torch.from_numpy(groups[1][which, None] == groups[0])
-            similarity.masked_fill_(own.to(device), -torch.inf)
-        similarity, neighbour = similarity.topk(max(ks), dim=1)
+    for cosine, neighbour in neighbours(train, test, max(ks), device, chunk_bytes, groups):
         # Relative to the nearest: the shares are the same, and the exponential cannot overflow.
-        weight = ((similarity - similarity[:, :1]) / temperature).exp()
+        weight = ((cosine - cosine[:, :1]) / temperature).exp()
         chunks.append(_shares(weight, bank_labels[neighbour], sorted(set(ks)), classes))
     return {k: torch.cat([chunk[k] for chunk in chunks]).cpu().numpy() for k in chunks[0]}
 
