@@ -78,7 +78,18 @@ def test_slides_end_to_end_and_their_summary(slides):
         np.testing.assert_array_equal(whole["probabilities"][:].argmax(1), whole["predicted"])
 
     evaluations = sorted((slides / "evaluation").glob("*.json"))
-    assert run("summarize", "--evaluations", *evaluations, "--output", slides / "summary.csv").returncode == 0
+    assert (
+        run(
+            "summarize",
+            "--evaluations",
+            *evaluations,
+            "--output",
+            slides / "summary.csv",
+            "--comparisons",
+            slides / "comparisons.csv",
+        ).returncode
+        == 0
+    )
     with open(slides / "summary.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n"]
@@ -149,7 +160,18 @@ def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slide
         result = json.loads(path.read_text())
         assert result["skipped"]
         assert "metrics" not in result
-    assert run("summarize", "--evaluations", *files, "--output", slides / "summary.csv").returncode == 0
+    assert (
+        run(
+            "summarize",
+            "--evaluations",
+            *files,
+            "--output",
+            slides / "summary.csv",
+            "--comparisons",
+            slides / "comparisons.csv",
+        ).returncode
+        == 0
+    )
     assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n\n"
 
 
@@ -167,7 +189,16 @@ def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp
         subject = {"encoder": encoder, "dataset": "demo", "seed": 0, "task": "linear"}
         write_json(tmp_path / f"{encoder}.json", {**subject, "metrics": [metric]})
     output = tmp_path / "summary.csv"
-    run("summarize", "--evaluations", tmp_path / "dino.json", tmp_path / "gen-dino.json", "--output", output)
+    run(
+        "summarize",
+        "--evaluations",
+        tmp_path / "dino.json",
+        tmp_path / "gen-dino.json",
+        "--output",
+        output,
+        "--comparisons",
+        tmp_path / "c.csv",
+    )
     assert output.read_text().splitlines()[1:] == [
         "dino,demo,0,linear,accuracy,0.666667,,,9",
         "gen-dino,demo,0,linear,accuracy,0.666667,,,9",

@@ -119,15 +119,21 @@ rule evaluate_bank:
 
 rule summarize:
     input:
-        evaluations(),
+        evaluations=evaluations(),
+        predictions=sorted({os.path.join(os.path.dirname(path), "predictions.h5") for path in evaluations()}),
     output:
-        report(f"{RUN}/summary.csv", caption="../report/summary.rst", category="Results"),
+        summary=report(f"{RUN}/summary.csv", caption="../report/summary.rst", category="Results"),
+        comparisons=report(f"{RUN}/comparisons.csv", caption="../report/comparisons.rst", category="Results"),
     log:
         f"{RUN}/logs/summarize.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
+        arms=list(STUDY.retraining),
+        resamples=STUDY.evaluation.bootstrap,
         program=program("summarize"),
     shell:
-        "{params.program} --evaluations {input:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --evaluations {input.evaluations:q} --predictions {input.predictions:q}"
+        " --arms {params.arms:q} --resamples {params.resamples}"
+        " --output {output.summary:q} --comparisons {output.comparisons:q} > {log:q} 2>&1"

@@ -1,19 +1,25 @@
-"""Gather all evaluations of a run into one table."""
+"""Gather all evaluations of a run into one table, and compare its encoders in pairs in another."""
 
 import argparse
+import math
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from gensis import command
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
+from gensis.evaluation.paired import Comparison, Pair, Value, compare_over_seeds, pairs_of
+from gensis.evaluation.paired_items import compare_over_items, read_answers
 
 COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "outside_weights")
+COMPARED = ("encoder", "baseline", "dataset", "task", "metric", "over", "seed", "n", "difference", "low", "high")
+COMPARED += ("interval", "p", "test")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one row a metric, then one for chance for each data set, seed, task and metric.
+    """Write one row a metric, then one for chance for each data set, seed, task and metric; then the comparisons.
 
     The last column is there where weights trained elsewhere were measured.
     """
@@ -23,6 +29,9 @@ def main(arguments: argparse.Namespace) -> None:
     table = [*measured, *by_chance.values()]
     columns = COLUMNS if any(row[-1] for row in table) else COLUMNS[:-1]
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
+    pairs = pairs_of(arguments.arms)
+    found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
+    write_table(arguments.comparisons, COMPARED, map(compared_row, found), delimiter=",")
 
 
 def rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
@@ -42,13 +51,51 @@ def chance_rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
     return rows(evaluation | {"encoder": "chance", "metrics": metrics, "provenance": {}})
 
 
+def values(evaluations: list[dict[str, Any]]) -> Iterator[Value]:
+    """All metrics that have a value."""
+    for evaluation in evaluations:
+        encoder, dataset, seed, task = (evaluation[key] for key in ("encoder", "dataset", "seed", "task"))
+        for metric in evaluation.get("metrics", []):
+            if math.isfinite(metric["value"] if metric["value"] is not None else math.nan):
+                yield Value(encoder, dataset, seed, task, metric["metric"], metric["value"])
+
+
+def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Comparison]:
+    """Comparisons over tested items, data set by data set and seed by seed."""
+    compared = {name for pair in pairs for name in (pair.encoder, pair.baseline)}
+
+    def subject(path: Path) -> tuple[str, int]:
+        return path.parts[-3], int(path.parts[-2].removeprefix("seed"))
+
+    paths = [path for path in arguments.predictions if path.parts[-4] in compared]
+    for (dataset, seed), of_seed in groupby(sorted(paths, key=subject), subject):
+        answers = {path.parts[-4]: read_answers(path) for path in of_seed}
+        for task in dict.fromkeys(task for each in answers.values() for task in each):
+            of_task = {encoder: each[task] for encoder, each in answers.items() if task in each}
+            for pair, metric, estimate in compare_over_items(of_task, pairs, arguments.resamples):
+                yield Comparison(pair, dataset, task, metric, seed, estimate)
+
+
+def compared_row(found: Comparison) -> tuple:
+    """A line of comparisons.csv."""
+    estimate, pair = found.estimate, found.pair
+    over, seed = ("seeds", "") if found.seed is None else ("items", found.seed)
+    what = (pair.encoder, pair.baseline, found.dataset, found.task, found.metric, over, seed, estimate.n)
+    numbers = (rounded(value) for value in (estimate.difference, estimate.low, estimate.high))
+    return (*what, *numbers, estimate.interval, rounded(estimate.p), estimate.test)
+
+
 def rounded(value: float | None) -> float | str:
-    """Six decimals; empty for None."""
-    return "" if value is None else round(value, 6)
+    """Six decimals; empty for None and NaN."""
+    return "" if value is None or math.isnan(value) else round(value, 6)
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--evaluations", type=Path, nargs="*", required=True, help="the JSON files of evaluate_encoder")
+    parser.add_argument("--predictions", type=Path, nargs="*", default=[], help="the predictions.h5 beside them")
+    parser.add_argument("--arms", nargs="*", default=[], help="retrained encoders, in the config's order")
+    parser.add_argument("--resamples", type=int, default=0, help="of the tested groups; 0: no intervals over items")
     parser.add_argument("--output", type=Path, required=True, help="summary.csv")
+    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons.csv")
     command.run(main, parser.parse_args())

@@ -1,0 +1,137 @@
+"""Encoders in pairs: over seeds, and over items with one seed."""
+
+import csv
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+from gensis.artifacts.files import write_json
+from gensis.errors import UserError
+from gensis.evaluation.paired import Pair, Value, compare_over_seeds, pairs_of
+from gensis.evaluation.paired_items import Answers, compare_over_items, read_answers
+from gensis.evaluation.predictions import Predictions, write_predictions
+
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/summarize.py"
+PAIR = Pair("gen-dino", "dino")
+N, CLASSES = 200, 3
+
+
+def values(encoder: str, by_seed: dict[int, float], metric: str = "accuracy") -> list[Value]:
+    return [Value(encoder, "tissue", seed, "linear", metric, value) for seed, value in by_seed.items()]
+
+
+def answers(generator: np.random.Generator, right: float, groups: int = N) -> Answers:
+    """Answers to the same items, right by chance."""
+    items = np.random.default_rng(0)
+    label, group = items.integers(CLASSES, size=N), np.arange(N) % groups
+    wrong = (label + generator.integers(1, CLASSES, size=N)) % CLASSES
+    predicted = np.where(generator.random(N) < right, label, wrong)
+    return Answers(np.arange(N), label, group, {"_k20": predicted})
+
+
+@pytest.fixture
+def both() -> dict[str, Answers]:
+    generator = np.random.default_rng(1)
+    return {"dino": answers(generator, 0.5), "gen-dino": answers(generator, 0.8)}
+
+
+def test_arms_are_compared_with_dino_and_the_main_arm_with_its_controls() -> None:
+    found = pairs_of(["shuffled", "gen-dino"])
+    assert found == [Pair("shuffled", "dino"), PAIR, Pair("gen-dino", "shuffled")]
+    assert pairs_of(["only"]) == [Pair("only", "dino")]
+    assert pairs_of([]) == []
+
+
+def test_differences_are_of_the_same_seed_and_metric() -> None:
+    ours = values("gen-dino", {0: 0.6, 1: 0.8, 2: 0.1}) + values("gen-dino", {0: 0.9}, "auroc")
+    theirs = values("dino", {1: 0.5, 0: 0.5, 3: 0.9}) + values("dino", {0: 0.8}, "auroc")
+    first, second = compare_over_seeds([*ours, *theirs], [PAIR, Pair("gen-dino", "absent")])
+    assert (first.metric, first.estimate.n) == ("accuracy", 2)
+    assert first.estimate.difference == pytest.approx(0.2)
+    assert (second.metric, second.estimate.n) == ("auroc", 1)
+    assert second.estimate.difference == pytest.approx(0.1)
+
+
+def test_item_differences_are_those_of_scikit_learn(both: dict[str, Answers]) -> None:
+    found = {metric: estimate for _, metric, estimate in compare_over_items(both, [PAIR], 0)}
+    label = both["dino"].label
+    for name, score in (("accuracy", accuracy_score), ("balanced_accuracy", balanced_accuracy_score)):
+        ours, theirs = (score(label, both[encoder].predicted["_k20"]) for encoder in ("gen-dino", "dino"))
+        assert found[f"{name}_k20"].difference == pytest.approx(ours - theirs)
+
+
+def test_the_interval_of_items_is_that_of_their_paired_differences(both: dict[str, Answers]) -> None:
+    (accuracy, balanced) = (estimate for *_, estimate in compare_over_items(both, [PAIR], 2000))
+    right = [np.equal(each.predicted["_k20"], each.label).astype(float) for each in both.values()]
+    differences = right[1] - right[0]
+    half = 1.96 * differences.std() / math.sqrt(N)
+    expected = (differences.mean() - half, differences.mean() + half)
+    assert (accuracy.low, accuracy.high) == pytest.approx(expected, abs=0.01)
+    assert balanced.low < balanced.difference < balanced.high
+
+
+def test_groups_are_resampled_whole_and_items_in_them_not_tested_as_independent() -> None:
+    generator = np.random.default_rng(2)
+    alone = {name: answers(generator, right) for name, right in (("dino", 0.5), ("gen-dino", 0.6))}
+    # Each item thrice in its group: three times the items, the same news.
+    thrice = {
+        name: Answers(
+            np.arange(3 * N),
+            *(np.tile(part, 3) for part in (a.label, a.group)),
+            {"_k20": np.tile(a.predicted["_k20"], 3)},
+        )
+        for name, a in alone.items()
+    }
+    one, grouped = (next(iter(compare_over_items(each, [PAIR], 300)))[2] for each in (alone, thrice))
+    assert (grouped.low, grouped.high) == pytest.approx((one.low, one.high))
+    assert (one.test, grouped.test) == ("mcnemar", "")
+    assert math.isnan(grouped.p)
+
+
+def test_other_items_are_refused(both: dict[str, Answers]) -> None:
+    dino = both["dino"]
+    both["dino"] = Answers(dino.item + 1, dino.label, dino.group, dino.predicted)
+    with pytest.raises(UserError, match="of other items"):
+        list(compare_over_items(both, [PAIR], 0))
+
+
+def test_answers_are_read_from_stored_predictions(tmp_path: Path, both: dict[str, Answers]) -> None:
+    dino = both["dino"]
+    shares = np.eye(CLASSES)[dino.predicted["_k20"]]
+    stored = Predictions(("a", "b", "c"), dino.item, dino.group, dino.group * 0, dino.label, {"_k20": shares})
+    write_predictions(tmp_path / "predictions.h5", {"knn": stored}, {})
+    read = read_answers(tmp_path / "predictions.h5")["knn"]
+    for name in ("item", "label", "group"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(dino, name))
+    np.testing.assert_array_equal(read.predicted["_k20"], dino.predicted["_k20"])
+
+
+def test_the_script_writes_comparisons_of_both_kinds(tmp_path: Path, both: dict[str, Answers]) -> None:
+    evaluations, predictions = [], []
+    for seed in range(2):
+        for encoder, each in both.items():
+            folder = tmp_path / encoder / "tissue" / f"seed{seed}"
+            value = float((each.predicted["_k20"] == each.label).mean()) + seed * (encoder == "dino") / 10
+            metric = {"metric": "accuracy_k20", "value": value, "low": None, "high": None, "n": N, "chance": 0.3}
+            subject = {"encoder": encoder, "dataset": "tissue", "seed": seed, "task": "knn"}
+            write_json(folder / "knn.json", subject | {"metrics": [metric]})
+            shares = np.eye(CLASSES)[each.predicted["_k20"]]
+            stored = Predictions(("a", "b", "c"), each.item, each.group, each.group * 0, each.label, {"_k20": shares})
+            write_predictions(folder / "predictions.h5", {"knn": stored}, {})
+            evaluations.append(folder / "knn.json")
+            predictions.append(folder / "predictions.h5")
+    options = ["--evaluations", *evaluations, "--predictions", *predictions, "--arms", "gen-dino", "--resamples", "50"]
+    options += ["--output", tmp_path / "summary.csv", "--comparisons", tmp_path / "comparisons.csv"]
+    subprocess.run([sys.executable, SCRIPT, *options], check=True)
+    with open(tmp_path / "comparisons.csv", newline="") as stream:
+        seeds, *items = csv.DictReader(stream)
+    assert (seeds["over"], seeds["seed"], seeds["n"], seeds["interval"], seeds["p"]) == ("seeds", "", "2", "t", "")
+    assert [(row["over"], row["seed"], row["metric"]) for row in items] == [
+        ("items", str(seed), metric) for seed in (0, 1) for metric in ("accuracy_k20", "balanced_accuracy_k20")
+    ]
+    assert all(float(row["low"]) <= float(row["difference"]) <= float(row["high"]) for row in items)

@@ -1,0 +1,61 @@
+"""Encoders against each other over the seeds that both have."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gensis.evaluation.statistics import Estimate, over_seeds
+
+BASELINE = "dino"
+MAIN_ARM = "gen-dino"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Whose difference is taken: the first minus the second."""
+
+    encoder: str
+    baseline: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """One metric of one encoder with one seed."""
+
+    encoder: str
+    dataset: str
+    seed: int
+    task: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of a pair."""
+
+    pair: Pair
+    dataset: str
+    task: str
+    metric: str
+    seed: int | None
+    """None: the mean over seeds. Else over the items tested with this seed, as if no other could have been drawn."""
+    estimate: Estimate
+
+
+def pairs_of(arms: Sequence[str]) -> list[Pair]:
+    """Each arm against dino; then the arm that the study is about, gen-dino or else the first, against the others."""
+    main = MAIN_ARM if MAIN_ARM in arms else next(iter(arms), "")
+    return [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main, arm) for arm in arms if arm != main)]
+
+
+def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterator[Comparison]:
+    """The mean difference over the seeds that both have, of each pair and each metric that they share."""
+    measured: dict[tuple[str, str, str], dict[str, dict[int, float]]] = {}
+    for value in values:
+        what = measured.setdefault((value.dataset, value.task, value.metric), {})
+        what.setdefault(value.encoder, {})[value.seed] = value.value
+    for pair in pairs:
+        for what, by_encoder in measured.items():
+            ours, theirs = (by_encoder.get(name, {}) for name in (pair.encoder, pair.baseline))
+            if shared := sorted(ours.keys() & theirs.keys()):
+                yield Comparison(pair, *what, None, over_seeds([ours[seed] - theirs[seed] for seed in shared]))

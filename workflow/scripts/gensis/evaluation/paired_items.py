@@ -1,0 +1,117 @@
+"""Encoders against each other over the items that both were tested on with one seed."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from scipy.sparse import csr_array
+
+from gensis.errors import UserError
+from gensis.evaluation.bootstrap import intervals
+from gensis.evaluation.paired import Pair
+from gensis.evaluation.statistics import Estimate, mcnemar_p
+
+METRICS = ("accuracy", "balanced_accuracy")
+_PREDICTED = "predicted"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one encoder said of the tested items."""
+
+    item: np.ndarray
+    label: np.ndarray
+    group: np.ndarray
+    """int64 (n,) each, as in predictions.h5."""
+    predicted: Mapping[str, np.ndarray]
+    """Suffix of the metrics (``_k20``, or empty) -> int64 (n,) classes."""
+
+
+def read_answers(path: Path) -> dict[str, Answers]:
+    """Task -> answers, from predictions.h5; tasks that predict no class are left out."""
+    with h5py.File(path) as file:
+        found = {task: _read(group) for task, group in file.items()}
+    return {task: answers for task, answers in found.items() if answers.predicted}
+
+
+def _read(group: h5py.Group) -> Answers:
+    predicted = {name.removeprefix(_PREDICTED): group[name][:] for name in group if name.startswith(_PREDICTED)}
+    return Answers(*(group[name][:] for name in ("item", "label", "group")), predicted)
+
+
+def compare_over_items(
+    answers: Mapping[str, Answers], pairs: Sequence[Pair], resamples: int
+) -> Iterator[tuple[Pair, str, Estimate]]:
+    """Differences of accuracy and balanced accuracy, over resamples of the tested groups.
+
+    McNemar's test stands beside the accuracy where no two items share a group, for it takes them as independent.
+
+    Args:
+        answers: encoder -> its answers to one task, all to the same items.
+        pairs: whose differences are wanted; those of an encoder without answers are left out.
+        resamples: of the bootstrap; 0: no intervals.
+
+    Yields:
+        Pair, metric (`accuracy_k20`) and estimate.
+
+    Raises:
+        UserError: the encoders were not tested on the same items.
+    """
+    items = _same_items(answers)
+    known = [pair for pair in pairs if {pair.encoder, pair.baseline} <= answers.keys()]
+    independent = len(np.unique(items.group)) == len(items.group)
+    bounds = intervals(lambda weights: _differences(answers, known, weights), items.group, resamples)
+    for (pair, metric), (value,) in _differences(answers, known, np.ones((len(items.label), 1))).items():
+        low, high = bounds.get((pair, metric), (math.nan, math.nan))
+        tested = independent and metric.startswith("accuracy")
+        p, test = (_mcnemar(answers, pair, metric), "mcnemar") if tested else (math.nan, "")
+        interval = "bootstrap" if bounds else ""
+        yield pair, metric, Estimate(len(items.label), float(value), low, high, interval, p, test)
+
+
+def _same_items(answers: Mapping[str, Answers]) -> Answers:
+    first, *others = answers.values()
+    for encoder, other in zip(list(answers)[1:], others):
+        if not (np.array_equal(other.item, first.item) and np.array_equal(other.label, first.label)):
+            raise UserError(f"predictions of '{encoder}' are of other items than the others': delete them, run again")
+    return first
+
+
+def _differences(
+    answers: Mapping[str, Answers], pairs: Sequence[Pair], weights: np.ndarray
+) -> dict[tuple[Pair, str], np.ndarray]:
+    """Difference of each metric of each pair under (n, B) weights: (B,) each."""
+    measured = {
+        encoder: {
+            metric + suffix: values
+            for suffix, predicted in each.predicted.items()
+            for metric, values in zip(METRICS, _accuracies(each.label, predicted, weights))
+        }
+        for encoder, each in answers.items()
+    }
+    return {
+        (pair, metric): ours - measured[pair.baseline][metric]
+        for pair in pairs
+        for metric, ours in measured[pair.encoder].items()
+        if metric in measured[pair.baseline]
+    }
+
+
+def _accuracies(label: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and balanced accuracy under (n, B) weights: (B,) each."""
+    total, hits = (
+        csr_array((counted.astype(weights.dtype), (label, np.arange(len(label))))) @ weights
+        for counted in (np.ones(len(label)), label == predicted)
+    )
+    present = total > 0
+    recall = np.divide(hits, total, out=np.zeros_like(hits), where=present)
+    return hits.sum(0) / total.sum(0), recall.sum(0) / present.sum(0)
+
+
+def _mcnemar(answers: Mapping[str, Answers], pair: Pair, metric: str) -> float:
+    suffix = metric.removeprefix("accuracy")
+    ours, theirs = (answers[name] for name in (pair.encoder, pair.baseline))
+    return mcnemar_p(ours.predicted[suffix] == ours.label, theirs.predicted[suffix] == theirs.label)

@@ -1,0 +1,75 @@
+"""How sure the mean of paired differences is."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+SEEDS_FOR_A_TEST = 6
+"""The fewest with which a two-sided sign-flip test can reach 5 %."""
+EXACT_UP_TO = 16
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean difference; NaN where a number does not exist."""
+
+    n: int
+    """What it is the mean of: seeds or items."""
+    difference: float
+    low: float
+    high: float
+    """95 % interval."""
+    interval: str
+    """How it was found: ``t``, ``bootstrap``, or empty for none."""
+    p: float
+    """Two-sided, against a difference of 0, not corrected for several comparisons."""
+    test: str
+    """``sign-flip``, ``mcnemar``, or empty for none."""
+
+
+def over_seeds(differences: Sequence[float]) -> Estimate:
+    """Mean over seeds with Student's interval (none of a single seed), and from SEEDS_FOR_A_TEST on a test."""
+    n = len(differences)
+    low, high = t_interval(differences)
+    p, test = (sign_flip_p(differences), "sign-flip") if n >= SEEDS_FOR_A_TEST else (math.nan, "")
+    return Estimate(n, float(np.mean(differences)), low, high, "t" if n > 1 else "", p, test)
+
+
+def t_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean by Student's t with n - 1 degrees of freedom; NaN below two differences."""
+    if len(differences) < 2:
+        return math.nan, math.nan
+    middle, error = np.mean(differences), stats.sem(differences)
+    half = stats.t.ppf(0.975, len(differences) - 1) * error
+    return float(middle - half), float(middle + half)
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Two-sided permutation test of the mean: were arm and baseline alike, each sign could be the other.
+
+    Exact over all 2^n flips up to EXACT_UP_TO differences, over as many random ones beyond.
+    """
+    mean = stats.permutation_test(
+        (np.asarray(differences, np.float64),),
+        lambda values, axis: values.mean(axis=axis),
+        permutation_type="samples",
+        n_resamples=2**EXACT_UP_TO,
+        vectorized=True,
+        rng=0,
+    )
+    return float(mean.pvalue)
+
+
+def mcnemar_p(ours_right: np.ndarray, theirs_right: np.ndarray) -> float:
+    """Exact McNemar test: among the items that one alone gets right, is either more often that one?
+
+    Args:
+        ours_right: bool (n,), items that are independent of each other.
+        theirs_right: bool (n,), the same items.
+    """
+    only_ours, only_theirs = (ours_right & ~theirs_right).sum(), (theirs_right & ~ours_right).sum()
+    discordant = int(only_ours + only_theirs)
+    return float(stats.binomtest(int(only_ours), discordant).pvalue) if discordant else 1.0
