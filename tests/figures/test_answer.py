@@ -4,26 +4,33 @@ import csv
 from pathlib import Path
 
 import pytest
-from scipy.stats import binomtest
 from tests.figures import tiny
 
 from gensis.artifacts.tables import write_table
-from gensis.figures.answer import answer, claim, sign_test
+from gensis.evaluation.comparisons import write_comparisons
+from gensis.evaluation.paired import Comparison, Pair
+from gensis.evaluation.statistics import Estimate, over_seeds
+from gensis.figures.answer import answer, claim
 from gensis.figures.run import Run
-from gensis.figures.scores import Column, Score, Scores
+from gensis.figures.scores import Column
 
-COLUMN = Column("knn", "balanced_accuracy_k20", "k-NN")
+COLUMN = Column("knn", "balanced_accuracy_k5", "k-NN")
 NAN = float("nan")
 
 
-def scores(values: dict[str, list[float]]) -> Scores:
-    """Scores of encoders by seed."""
-    lines = [
-        Score(encoder, "tissue", seed, COLUMN.task, COLUMN.metric, value, NAN, NAN, 10)
-        for encoder, by_seed in values.items()
-        for seed, value in enumerate(by_seed)
-    ]
-    return Scores(lines, ["gen-dino"])
+def claimed(
+    results: Path, gains: list[float], items: tuple[float, float, float] | None = None, **config: object
+) -> str:
+    """What is claimed of gen-dino with a gain over dino a seed, and low, high and p over the items of seed 0."""
+    path = results / "tiny/comparisons.csv"
+    what = ("tissue", COLUMN.task, COLUMN.metric)
+    found = [Comparison(Pair("gen-dino", "dino"), *what, None, over_seeds(gains))]
+    if items:
+        low, high, p = items
+        of_items = Estimate(100, gains[0], low, high, "bootstrap", p, "mcnemar")
+        found.append(Comparison(Pair("gen-dino", "dino"), *what, 0, of_items))
+    write_comparisons(path, found)
+    return claim(Run(results / "tiny", results / "images"), "gen-dino", "tissue", COLUMN)
 
 
 def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None:
@@ -33,27 +40,46 @@ def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None
         assert expected in html
 
 
-def test_few_seeds_are_not_evidence(run: Run) -> None:
-    assert "one run of 1 seed: not evidence of a difference" in answer(run)
-    assert "one run of 5 seeds: not evidence" in claim(
-        scores({"dino": [0.1] * 5, "gen-dino": [0.9] * 5}), "gen-dino", "tissue", COLUMN
-    )
+def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
+    first = answer(run).partition("</p>")[0]
+    assert "Does gen-dino beat dino on <b>tissue</b>" in first
+    assert "<b>not shown</b>" in first
+    assert "gen-dino &minus; dino = +0.030 with one seed" in first
 
 
-@pytest.mark.parametrize(("gains", "verdict"), [([0.1] * 6, ": evidence"), ([0.1] * 5 + [-0.1], ": not evidence")])
-def test_six_seeds_are_judged_by_a_sign_test(gains: list[float], verdict: str) -> None:
-    ours = {"dino": [0.5] * 6, "gen-dino": [0.5 + gain for gain in gains]}
-    assert verdict in claim(scores(ours), "gen-dino", "tissue", COLUMN)
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_few_seeds_show_nothing_however_large_the_gain(results: Path, seeds: int) -> None:
+    html = claimed(results, [0.8 + i / 100 for i in range(seeds)])
+    assert "<b>not shown</b>" in html
+    assert "A claim needs at least 6 seeds" in html
+    assert ("95 % interval" in html) is (seeds > 1)
 
 
-def test_seeds_are_compared_in_pairs() -> None:
-    text = claim(scores({"dino": [0.5, 0.7], "gen-dino": [0.6]}), "gen-dino", "tissue", COLUMN)
-    assert "+0.100, one run of 1 seed" in text
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [([0.1] * 6, "yes"), ([-0.1] * 6, "no"), ([0.1] * 5 + [-0.1], "not shown"), ([0.0] * 6, "not shown")],
+)
+def test_six_seeds_are_judged_by_a_test(results: Path, gains: list[float], verdict: str) -> None:
+    html = claimed(results, gains)
+    assert f"<b>{verdict}</b>" in html
+    assert f"p = {over_seeds(gains).p:.3f}" in html
 
 
-@pytest.mark.parametrize(("higher", "n"), [(6, 6), (0, 6), (5, 6), (3, 6), (9, 10), (0, 0)])
-def test_sign_test_agrees_with_scipy(higher: int, n: int) -> None:
-    assert sign_test(higher, n) == pytest.approx(binomtest(higher, n).pvalue if n else 1.0)
+def test_with_one_seed_the_items_tested_say_how_sure_its_difference_is(results: Path) -> None:
+    html = claimed(results, [0.03], (0.01, 0.05, 0.02))
+    assert "one seed, which says nothing of other seeds" in html
+    assert "95 % interval +0.010 to +0.050, exact McNemar test p = 0.020" in html
+
+
+def test_one_bank_for_all_seeds_is_said(results: Path) -> None:
+    assert "share one bank" not in claimed(results, [0.03])
+    tiny.write_config(results / "tiny", seeds=[0, 1])
+    assert "All seeds share one bank (that of seed 0)" in claimed(results, [0.03, 0.04])
+
+
+def test_pairs_without_comparison_are_said(results: Path) -> None:
+    (results / "tiny/comparisons.csv").unlink()
+    assert "no pair of a retrained encoder" in answer(Run(results / "tiny", results / "images"))
 
 
 def test_transductive_is_said_only_of_images_that_were_trained_on(results: Path) -> None:

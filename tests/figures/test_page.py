@@ -14,7 +14,16 @@ from gensis.figures.page import PAPER, page
 from gensis.figures.run import Run
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/write_report.py"
-HEADINGS = ["Answer", "All encoders", "What was run", "Slides and their tiles", "The bank", "Training", "Configuration"]
+HEADINGS = [
+    "Answer",
+    "All encoders",
+    "Encoders in pairs",
+    "What was run",
+    "Slides and their tiles",
+    "The bank",
+    "Training",
+    "Configuration",
+]
 
 
 def headings(html: str) -> list[str]:
@@ -58,6 +67,7 @@ def test_page_needs_no_more_than_config_and_summary(results: Path) -> None:
     assert headings(page(Run(results / "tiny", results / "images"))) == [
         "Answer",
         "All encoders",
+        "Encoders in pairs",
         "What was run",
         "Configuration and versions",
     ]

@@ -9,6 +9,8 @@ from PIL import Image
 
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
+from gensis.evaluation.comparisons import write_comparisons
+from gensis.evaluation.paired import Value, compare_over_seeds, pairs_of
 from gensis.images.codec import encode_png
 from gensis.images.index import write_index
 from gensis.images.store import write_store
@@ -197,6 +199,8 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
     ]
     columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n")
     write_table(run / "summary.csv", columns, rows, delimiter=",")
+    measured = [Value(*row[:6]) for row in rows]
+    write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs_of(list(CONFIG["retraining"]))))
 
 
 def write_config(run: Path, **changes: object) -> None:

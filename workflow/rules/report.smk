@@ -19,7 +19,7 @@ rule write_report:
         needs_pretraining,
         report_inputs,
         config=f"{RUN}/config.yaml",
-        summary=f"{RUN}/summary.csv",
+        tables=[f"{RUN}/summary.csv", f"{RUN}/comparisons.csv"],
     output:
         report(f"{RUN}/report.html", caption="../report/report.rst", category="Results"),
     log:

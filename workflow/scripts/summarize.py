@@ -10,12 +10,11 @@ from typing import Any
 from gensis import command
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
+from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Comparison, Pair, Value, compare_over_seeds, pairs_of
 from gensis.evaluation.paired_items import compare_over_items, read_answers
 
 COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "outside_weights")
-COMPARED = ("encoder", "baseline", "dataset", "task", "metric", "over", "seed", "n", "difference", "low", "high")
-COMPARED += ("interval", "p", "test")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -31,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
     pairs = pairs_of(arguments.arms)
     found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
-    write_table(arguments.comparisons, COMPARED, map(compared_row, found), delimiter=",")
+    write_comparisons(arguments.comparisons, found)
 
 
 def rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
@@ -56,7 +55,7 @@ def values(evaluations: list[dict[str, Any]]) -> Iterator[Value]:
     for evaluation in evaluations:
         encoder, dataset, seed, task = (evaluation[key] for key in ("encoder", "dataset", "seed", "task"))
         for metric in evaluation.get("metrics", []):
-            if math.isfinite(metric["value"] if metric["value"] is not None else math.nan):
+            if metric["value"] is not None and math.isfinite(metric["value"]):
                 yield Value(encoder, dataset, seed, task, metric["metric"], metric["value"])
 
 
@@ -76,18 +75,9 @@ def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Com
                 yield Comparison(pair, dataset, task, metric, seed, estimate)
 
 
-def compared_row(found: Comparison) -> tuple:
-    """A line of comparisons.csv."""
-    estimate, pair = found.estimate, found.pair
-    over, seed = ("seeds", "") if found.seed is None else ("items", found.seed)
-    what = (pair.encoder, pair.baseline, found.dataset, found.task, found.metric, over, seed, estimate.n)
-    numbers = (rounded(value) for value in (estimate.difference, estimate.low, estimate.high))
-    return (*what, *numbers, estimate.interval, rounded(estimate.p), estimate.test)
-
-
 def rounded(value: float | None) -> float | str:
-    """Six decimals; empty for None and NaN."""
-    return "" if value is None or math.isnan(value) else round(value, 6)
+    """Six decimals; empty for None."""
+    return "" if value is None else round(value, 6)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """What the run says about its question, in sentences, and what may be claimed from it."""
 
 import math
-from statistics import fmean
 
+from gensis.figures.compared import SEEDS_FOR_A_CLAIM, Compared
 from gensis.figures.markup import count, figure, paragraph, text
 from gensis.figures.run import Evaluation, Run
 from gensis.figures.scores import Column, Mean, Scores
 from gensis.figures.strips import strips
 
-SEEDS_FOR_A_CLAIM = 6  # the fewest with which a two-sided sign test can reach 5 %
 _NAMES = {"random": "an untrained encoder", "pixels": "raw pixels", "chance": "chance"}
 
 
@@ -30,16 +29,17 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     others = [f"{text(_NAMES.get(name, name))} {number(means[name])}" for name in _baselines(means, subject)]
     against = f" against {_listed(others)}" if others else ""
     tested = count(means[subject].n, "slide" if column.task.startswith("slides-") else "image")
-    sentence = (
-        f"On <b>{text(dataset)}</b> ({text(column.label)}, {tested} tested), "
-        f'<b class="accent">{text(subject)}</b> {number(means[subject])}{against}.'
-    )
-    claims = [claim(scores, subject, dataset, column), _protocol(run, dataset, column)]
+    question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b>, {text(column.label)}? "
+    question = question if subject != "dino" else f"On <b>{text(dataset)}</b>, {text(column.label)}: "
+    sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{against}; {tested} tested.'
     legend = "Dot: value. Line: 95 % interval. Dashed: chance." + (
         "" if means[subject].seeds == 1 else f" Averages of {means[subject].seeds} seeds."
     )
     picture = figure(strips(means), legend, "strips")
-    return f'<div class="answer"><div>{paragraph(sentence)}{paragraph(" ".join(claims), "note")}</div>{picture}</div>'
+    return (
+        f'<div class="answer"><div>{paragraph(question + claim(run, subject, dataset, column))}{paragraph(sentence)}'
+        f"{paragraph(_protocol(run, dataset, column), 'note')}</div>{picture}</div>"
+    )
 
 
 def _baselines(means: dict[str, Mean], subject: str) -> list[str]:
@@ -52,34 +52,46 @@ def number(mean: Mean) -> str:
     return f"{mean.value:.3f}{interval}"
 
 
-def claim(scores: Scores, subject: str, dataset: str, column: Column) -> str:
-    """What the seeds allow to say about the subject against dino."""
-    ours, theirs = (scores.by_seed(name, dataset, column) for name in (subject, "dino"))
-    shared = sorted(ours.keys() & theirs.keys())
-    if subject == "dino" or not shared:
-        return "There is no pair of a retrained encoder and dino to compare."
-    differences = [ours[seed].value - theirs[seed].value for seed in shared]
-    observed = f"{text(subject)} &minus; dino = {fmean(differences):+.3f}"
-    if len(shared) < SEEDS_FOR_A_CLAIM:
-        return (
-            f"{observed}, one run of {count(len(shared), 'seed')}: not evidence of a difference "
-            f"(a claim needs at least {SEEDS_FOR_A_CLAIM} seeds)."
-        )
-    higher = sum(difference > 0 for difference in differences)
-    ties = sum(difference == 0 for difference in differences)
-    p = sign_test(higher, len(shared) - ties)
-    verdict = "evidence of a difference" if p < 0.05 else "not evidence of a difference"
-    return (
-        f"{observed} on average, higher with {higher} of {len(shared)} seeds "
-        f"(two-sided sign test over seeds, p = {p:.3f}, not corrected for several comparisons): "
-        f"{verdict} on these images."
-    )
+def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
+    """Whether the subject beats dino, by how much and how sure; no more than the seeds allow to say."""
+    pair = (subject, "dino")
+    found = run.comparisons.over_seeds(pair, dataset, column)
+    if found is None:
+        return "there is no pair of a retrained encoder and dino to compare."
+    observed = f"{text(subject)} &minus; dino = {found.difference:+.3f}"
+    if found.n == 1:
+        of_seed = next(iter(run.comparisons.over_items(pair, dataset, column)), None)
+        said = [f"{observed} with one seed, which says nothing of other seeds.", *_over_items(of_seed)]
+    else:
+        said = [f"{observed} on average of {found.n} seeds, 95 % interval {found.low:+.3f} to {found.high:+.3f}."]
+    if found.n < SEEDS_FOR_A_CLAIM:
+        said.append(f"A claim needs at least {SEEDS_FOR_A_CLAIM} seeds.")
+    else:
+        said.append(f"Sign-flip test over seeds: p = {found.p:.3f}, not corrected for several comparisons.")
+    return " ".join([_verdict(found), *said, *_conditions(run, subject)])
 
 
-def sign_test(higher: int, n: int) -> float:
-    """Two-sided p-value of `higher` positive signs of `n` under a fair coin."""
-    tail = sum(math.comb(n, k) for k in range(max(higher, n - higher), n + 1)) / 2**n
-    return min(1.0, 2 * tail)
+def _verdict(found: Compared) -> str:
+    if not found.is_evidence:
+        return "<b>not shown</b>, there is no evidence of a difference."
+    if found.difference > 0:
+        return "<b>yes</b>, there is evidence that it is better on these images."
+    return "<b>no</b>, there is evidence that it is worse on these images."
+
+
+def _over_items(found: Compared | None) -> list[str]:
+    if found is None or math.isnan(found.low):
+        return []
+    test = "" if math.isnan(found.p) else f", exact McNemar test p = {found.p:.3f}"
+    return [f"Over the items tested with it: 95 % interval {found.low:+.3f} to {found.high:+.3f}{test}."]
+
+
+def _conditions(run: Run, subject: str) -> list[str]:
+    """What the interval does not cover."""
+    seeds = {bank.seed for bank in run.banks if bank.name == run.study.retraining[subject].bank}
+    if len(run.study.seeds) == 1 or len(seeds) != 1:
+        return []
+    return [f"All seeds share one bank (that of seed {seeds.pop()}): another bank could give another figure."]
 
 
 def _protocol(run: Run, dataset: str, column: Column) -> str:

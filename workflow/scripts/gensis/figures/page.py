@@ -4,6 +4,7 @@ from gensis.figures.answer import answer
 from gensis.figures.bank_grid import bank_grid
 from gensis.figures.bank_quality import bank_quality, warnings
 from gensis.figures.curves import curves
+from gensis.figures.differences import differences
 from gensis.figures.markup import section, text
 from gensis.figures.origins import origins
 from gensis.figures.overview import overview
@@ -26,6 +27,7 @@ def page(run: Run, threads: int = 1) -> str:
     sections = [
         section("Answer", warnings(run), answer(run)),
         section("All encoders", all_encoders(run.scores), all_figures(run.scores)),
+        section("Encoders in pairs", differences(run)),
         section("What was run", overview(run)),
         section("Slides and their tiles", slides(run, threads)),
         section("The bank: sources and what was painted of them", bank_grid(run)),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ import yaml
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
+from gensis.figures.compared import Comparisons, read_compared
 from gensis.figures.scores import Score, Scores
 from gensis.images.index import Index, read_index
 from gensis.images.store import Store
@@ -134,6 +136,8 @@ class Run:
         self.config_text = _required(self.folder / "config.yaml")
         self.study: Study = load_study(yaml.safe_load(self.config_text))
         self.scores = Scores(_read_scores(_required(self.folder / "summary.csv")), list(self.study.retraining))
+        compared = self.folder / "comparisons.csv"
+        self.comparisons = Comparisons(read_compared(compared.read_text()) if compared.exists() else [])
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -175,6 +179,20 @@ class Run:
             for seed in self.study.seeds
         ]
         return [bank for bank in named if bank.folder.is_dir()]
+
+    def class_kept(self, encoder: str) -> float:
+        """What the images of an encoder's bank keep of their class, as a part of what real images reach.
+
+        Mean over the bank's seeds; NaN where it has no bank, or its classes are not known.
+        """
+        settings = self.study.retraining.get(encoder)
+        ratios = [
+            bank.quality["class_kept"]["ratio"]["value"]
+            for bank in self.banks
+            if settings and bank.name == settings.bank and bank.quality.get("class_kept")
+        ]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return fmean(known) if known else math.nan
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:

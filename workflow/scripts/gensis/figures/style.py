@@ -51,6 +51,28 @@ img, svg { display: block; max-width: 100%; height: auto; }
 .strips circle { fill: var(--accent); }
 .strips .interval { stroke: var(--accent); stroke-width: 2; opacity: .55; }
 .strips .chance { stroke: var(--quiet); stroke-dasharray: 3 2; }
+.forests { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1rem 2rem; }
+.forest dl {
+  display: grid; grid-template-columns: fit-content(38%) minmax(0, 1fr); gap: 0 .9rem; align-items: center;
+  margin: 0; font-size: .85rem; max-width: 52rem;
+}
+.forest dt { line-height: 1.2; padding: .2rem 0; }
+.forest dd { margin: 0; display: flex; align-items: center; gap: .8rem; }
+.forest svg { flex: 1; min-width: 0; }
+.forest .number { flex: 0 0 8.5rem; line-height: 1.2; }
+.forest .number small { display: block; }
+.forest text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
+.forest .zero { stroke: var(--quiet); stroke-width: 1; }
+.forest .axis { stroke: var(--rule); }
+.forest .interval { stroke: var(--accent); stroke-width: 2; opacity: .7; }
+.forest .seed { fill: var(--quiet); opacity: .6; }
+.forest .mean { fill: var(--paper); stroke: var(--accent); stroke-width: 2; }
+.forest .mean.sure { fill: var(--accent); }
+@media (max-width: 720px) {
+  .forest dl { grid-template-columns: minmax(0, 1fr); }
+  .forest dt { padding: .5rem 0 0; }
+  .forest .number { flex-basis: 6.5rem; }
+}
 .number { font-variant-numeric: tabular-nums; }
 
 table {

@@ -1,0 +1,62 @@
+"""Encoders in pairs, drawn and in a table."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.figures import tiny
+
+from gensis.artifacts.files import write_json
+from gensis.figures.differences import differences
+from gensis.figures.forest import MARGIN, WIDTH, Row, forest
+from gensis.figures.run import Run
+
+NAN = float("nan")
+
+
+def places(svg: str, kind: str) -> list[float]:
+    return [float(x) for x in re.findall(rf'<circle class="{kind}" cx="([^"]*)"', svg)]
+
+
+def test_larger_differences_lie_further_right_on_one_scale() -> None:
+    html = forest([Row("a", -0.1, NAN, NAN, [], False), Row("b", 0.1, 0.0, 0.3, [0.05, 0.15], False)])
+    first, second = places(html, "mean")
+    zero = float(re.search(r'class="zero" d="M([\d.]+)', html)[1])
+    assert zero == pytest.approx((first + second) / 2)
+    low, high = map(float, re.search(r'class="interval" d="M([\d.]+) [\d.]+H([\d.]+)"', html).groups())
+    assert (low, high) == (zero, WIDTH - MARGIN)
+    assert sum(places(html, "seed")) / 2 == pytest.approx(second)
+
+
+def test_what_may_be_claimed_is_filled() -> None:
+    assert len(places(forest([Row("a", 0.1, 0.05, 0.15, [], True)]), "mean sure")) == 1
+
+
+def test_no_difference_at_all_can_be_drawn() -> None:
+    assert "nan" not in forest([Row("a", 0.0, NAN, NAN, [0.0], False)])
+
+
+def test_each_pair_has_a_row_with_its_difference_and_the_class_its_bank_keeps(results: Path) -> None:
+    kept = {"ratio": {"value": 0.87, "low": None, "high": None}}
+    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_kept": kept})
+    html = differences(Run(results / "tiny", results / "images"))
+    rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', html))
+    minus = "\N{MINUS SIGN}"
+    assert list(rows) == [
+        f"{ours} {minus} {theirs}"
+        for ours, theirs in (("gen-dino", "dino"), ("plain-bank", "dino"), ("gen-dino", "plain-bank"))
+    ]
+    assert "<td>+0.030<small>1 seed</small></td>" in rows[f"gen-dino {minus} dino"]
+    assert all(row.endswith("<td>0.87</td>") for row in rows.values())
+
+
+def test_several_seeds_have_their_interval_and_six_a_test(results: Path) -> None:
+    tiny.write_scores(results / "tiny", seeds=tuple(range(6)))
+    html = differences(Run(results / "tiny", results / "images"))
+    assert "<small>+0.030 to +0.030</small><small>p = 0.031</small>" in html
+    assert html.count('<circle class="seed"') == 2 * 3 * 6
+
+
+def test_a_run_without_pairs_has_no_section(results: Path) -> None:
+    (results / "tiny/comparisons.csv").unlink()
+    assert differences(Run(results / "tiny", results / "images")) == ""

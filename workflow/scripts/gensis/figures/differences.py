@@ -1,0 +1,88 @@
+"""Encoders in pairs: forest plots of what the answer speaks of, and a table of all metrics that matter."""
+
+import math
+
+from gensis.figures.compared import SEEDS_FOR_A_CLAIM, Compared
+from gensis.figures.forest import Row, forest
+from gensis.figures.markup import ABSENT, count, figure, table, text
+from gensis.figures.run import Run
+from gensis.figures.scores import Column
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def differences(run: Run) -> str:
+    """Plots and table of each data set; empty where no two encoders were compared."""
+    parts = []
+    for dataset in run.scores.datasets:
+        plots = "".join(_plot(run, dataset, column) for column in run.scores.main_columns(dataset))
+        if plots:
+            parts += [f'<div class="forests">{plots}</div>', _table(run, dataset)]
+    return "\n".join(parts)
+
+
+def _plot(run: Run, dataset: str, column: Column) -> str:
+    found = [run.comparisons.over_seeds(pair, dataset, column) for pair in run.comparisons.pairs(dataset)]
+    found = [each for each in found if each]
+    if not found:
+        return ""
+    return figure(
+        forest([_row(run, each, column) for each in found]),
+        f"<b>{text(dataset)}: {text(column.label)}.</b> {_legend(max(each.n for each in found))}",
+        "forest",
+    )
+
+
+def _row(run: Run, found: Compared, column: Column) -> Row:
+    ours, theirs = (run.scores.by_seed(name, found.dataset, column) for name in found.pair)
+    by_seed = [ours[seed].value - theirs[seed].value for seed in sorted(ours.keys() & theirs.keys())]
+    shown = found
+    if found.n == 1:
+        shown = next(iter(run.comparisons.over_items(found.pair, found.dataset, column)), found)
+    label = f"{found.encoder} {MINUS} {found.baseline}"
+    return Row(label, found.difference, shown.low, shown.high, by_seed, found.is_evidence)
+
+
+def _legend(seeds: int) -> str:
+    if seeds == 1:
+        return (
+            "Difference with the one seed; line: 95 % interval over the tested items alone. Another seed could give "
+            "another sign. Upright line: no difference."
+        )
+    return (
+        f"Mean difference over {seeds} seeds, a small dot each; line: 95 % t interval over seeds, on these test items. "
+        f"Filled: evidence of a difference, from {SEEDS_FOR_A_CLAIM} seeds on. Upright line: no difference."
+    )
+
+
+def _table(run: Run, dataset: str) -> str:
+    columns = run.scores.columns(dataset)
+    rows = [
+        [
+            text(f"{pair[0]} {MINUS} {pair[1]}"),
+            *(_cell(run.comparisons.over_seeds(pair, dataset, column)) for column in columns),
+            _class_kept(run, pair[0]),
+        ]
+        for pair in run.comparisons.pairs(dataset)
+    ]
+    caption = (
+        f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_CLAIM} "
+        "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class kept: of the "
+        "bank's images, as a part of what real images reach; below 0.9 a bank harms. Differences over the tested items "
+        "with one seed are in comparisons.csv; they say nothing of other seeds."
+    )
+    return figure(table(["pair", *(column.label for column in columns), "class kept"], rows, "numbers"), caption)
+
+
+def _cell(found: Compared | None) -> str:
+    if found is None:
+        return ABSENT
+    below = [] if math.isnan(found.low) else [f"{found.low:+.3f} to {found.high:+.3f}"]
+    below += [count(found.n, "seed")] if math.isnan(found.p) else [f"p = {found.p:.3f}"]
+    return f"{found.difference:+.3f}" + "".join(f"<small>{line}</small>" for line in below)
+
+
+def _class_kept(run: Run, encoder: str) -> str:
+    """Of the encoder's bank, averaged over its seeds."""
+    kept = run.class_kept(encoder)
+    return ABSENT if math.isnan(kept) else f"{kept:.2f}"
