@@ -10,12 +10,14 @@ from gensis.images.reading import open_images
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.pretrainer import Pretrainer
+from gensis.training.device import choose_device
 from gensis.training.distributed import World
 
 
 def prepare(order: dict) -> Work:
     """Hold the images; a few steps warm up, or compile."""
-    device, settings = torch.device(order["device"]), Pretraining.model_validate(order["settings"])
+    device = choose_device(order["device"] == "cuda", order["threads"])
+    settings = Pretraining.model_validate(order["settings"])
     images = open_images(read_index(Path(order["index"])), device, memory_gb=8, threads=order["threads"])
     runtime = Runtime(compile=order["compile"])
     pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=runtime)

@@ -9,11 +9,12 @@ from gensis.augment.views import ViewRecipe
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
 from gensis.ssl.bank_views import real_views
+from gensis.training.device import choose_device
 
 
 def prepare(order: dict) -> Work:
     """Hold the images; the first batch warms up."""
-    device = torch.device(order["device"])
+    device = choose_device(order["device"] == "cuda", order["threads"])
     images = open_images(read_index(Path(order["index"])), device, memory_gb=8, threads=order["threads"])
     first, second, *locals_ = (ViewRecipe(**recipe) for recipe in order["recipes"])
     recipes = (first, second, locals_[0] if locals_ else second)

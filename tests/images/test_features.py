@@ -43,6 +43,17 @@ def embed(folder, units=tuple(COLOURS), **changes):
     return read_embeddings([folder / "part-0000.h5"])
 
 
+def test_embeddings_do_not_depend_on_the_number_of_threads(tmp_path, slides):
+    of_units = {}
+    write_slide(slides / "many.h5", [(0, 0)] * 70, [flat((number, 100, 255 - number)) for number in range(70)])
+    for threads in (1, 3):
+        changes = {"threads": threads, "runtime": Runtime(micro_batch=64), "output": slides / "part-0000.h5"}
+        of_units[threads] = embed(slides, ("many", "a"), **changes).features
+        (slides / "part-0000.h5").unlink()
+    assert np.array_equal(of_units[1], of_units[3])
+    assert np.unique(of_units[1].round(6), axis=0).shape[0] == 73
+
+
 def expected(folder, unit):
     images = torch.tensor(COLOURS[unit], dtype=torch.uint8).view(-1, 3, 1, 1).expand(-1, 3, 16, 16)
     return load_encoder(folder / "encoder")(images).numpy()

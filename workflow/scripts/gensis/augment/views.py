@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from gensis.augment.colour import (
     solarize,
 )
 from gensis.augment.resample import crop_resize, prepared
+from gensis.threads import in_threads
 
 ASPECT_RATIO = (3 / 4, 4 / 3)
 _CHUNK_VALUES = 200_000  # in the views that a CPU core makes at once, so that they stay in its cache
@@ -94,7 +94,7 @@ def view(
         views.copy_(make(images, Draws(*draws), recipe))
 
     threads = torch.get_num_threads() if recipe.size_px >= _SMALL_PX else 1
-    _in_threads(threads, fill, *(tensor.split(chunk) for tensor in (views, images, *draws)))
+    in_threads(threads, fill, *(tensor.split(chunk) for tensor in (views, images, *draws)))
     return views
 
 
@@ -211,11 +211,3 @@ def _where_static(
 ) -> torch.Tensor:
     """The same on cards, where it is cheaper to change all than to wait for how many have drawn it."""
     return torch.where(drawn.view(-1, 1, 1, 1), change(images, *parameters), images)
-
-
-def _in_threads(threads: int, function: Callable[..., None], *arguments: tuple[torch.Tensor, ...]) -> None:
-    """Map ``function`` in threads, in each of which torch uses one."""
-    of_torch = torch.get_num_threads()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(function, *arguments))
-    torch.set_num_threads(of_torch)  # what threads that start later use

@@ -7,12 +7,13 @@ import subprocess
 import torch
 
 from gensis.errors import UserError
+from gensis.threads import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
 
 def choose_device(gpus: int, threads: int) -> torch.device:
-    """The device for this process, with torch's CPU threads set.
+    """The device for this process, with its CPU threads and memory set.
 
     Args:
         gpus: cards wished for; 0 is CPU.
@@ -22,6 +23,7 @@ def choose_device(gpus: int, threads: int) -> torch.device:
         UserError: there is a card but torch cannot use it.
     """
     torch.set_num_threads(max(threads, 1))
+    keep_freed_memory()
     if gpus == 0:
         return torch.device("cpu")
     if torch.cuda.is_available():

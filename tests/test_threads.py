@@ -1,0 +1,25 @@
+"""Work divided among threads."""
+
+import threading
+
+import torch
+
+from gensis.threads import in_threads, keep_freed_memory
+
+
+def test_results_come_in_order_and_torch_uses_one_thread_in_each():
+    wanted = torch.get_num_threads()
+    results = in_threads(3, lambda number: (number, torch.get_num_threads()), range(20))
+    assert results == [(number, 1) for number in range(20)]
+    assert torch.get_num_threads() == wanted
+
+
+def test_later_calls_use_the_same_threads():
+    used = {thread for _ in range(5) for thread in in_threads(2, lambda _: threading.get_ident(), range(8))}
+    assert len(used) <= 2
+    assert threading.get_ident() not in used
+
+
+def test_keeping_freed_memory_works_wherever_the_library_of_c_can():
+    keep_freed_memory()
+    assert torch.ones(10_000_000).sum() == 10_000_000
