@@ -3,8 +3,11 @@
 from gensis.figures.answer import answer
 from gensis.figures.bank_grid import bank_grid
 from gensis.figures.bank_quality import bank_quality, warnings
+from gensis.figures.between import between
+from gensis.figures.cost import cost
 from gensis.figures.curves import curves
 from gensis.figures.differences import differences
+from gensis.figures.embedding_map import embedding_map
 from gensis.figures.markup import section, text
 from gensis.figures.origins import origins
 from gensis.figures.overview import overview
@@ -29,10 +32,13 @@ def page(run: Run, threads: int = 1) -> str:
         section("All encoders", all_encoders(run.scores), all_figures(run.scores)),
         section("Encoders in pairs", differences(run)),
         section("What was run", overview(run)),
-        section("Slides and their tiles", slides(run, threads)),
         section("The bank: sources and what was painted of them", bank_grid(run)),
+        section("Between two images", between(run)),
         section("Can the bank be trusted?", bank_quality(run)),
         section("Training", curves(run)),
+        section("Slides and their tiles", slides(run, threads)),
+        section("Images by their embeddings", embedding_map(run)),
+        section("What it cost", cost(run)),
         section("Configuration and versions", origins(run)),
     ]
     return f"""<!doctype html>

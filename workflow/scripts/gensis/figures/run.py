@@ -194,6 +194,15 @@ class Run:
         known = [ratio for ratio in ratios if ratio is not None]
         return fmean(known) if known else math.nan
 
+    def embedding_parts(self, encoder: str, dataset: str) -> list[Path]:
+        """All embeddings of a data set with the first seed, in order."""
+        folder = self.folder / "embeddings" / encoder / dataset / f"seed{self.study.seeds[0]}"
+        return sorted(folder.glob("part-*.h5"))
+
+    def predictions(self, encoder: str, dataset: str) -> Path:
+        """Where the first seed's predictions are, if there are any."""
+        return self.folder / "evaluation" / encoder / dataset / f"seed{self.study.seeds[0]}" / "predictions.h5"
+
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """All measurements, those that were skipped too."""

@@ -115,6 +115,23 @@ pre {
 .bank .strip img { width: 100%; }
 .bank .strip figcaption { font-size: .7rem; margin-top: .15rem; white-space: nowrap; }
 
+.between .strip img + img { margin-top: .3rem; }
+.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
+.maps p { margin: 0 0 .3rem; }
+.map { position: relative; aspect-ratio: 1; border: 1px solid var(--rule); }
+.map i {
+  position: absolute; left: calc(var(--x) * 1%); top: calc(var(--y) * 1%); width: 7px; height: 7px;
+  margin: -3.5px 0 0 -3.5px; border-radius: 50%; background: var(--c); opacity: .75; cursor: pointer; outline: none;
+  print-color-adjust: exact;
+}
+.map i:hover, .map i:focus { opacity: 1; z-index: 1; box-shadow: 0 0 0 2px var(--ink); }
+.map i:hover::after, .map i:focus::after {
+  content: ""; position: absolute; width: 96px; height: 96px; border: 2px solid var(--ink); box-sizing: content-box;
+  left: calc(var(--x) * -1px); top: calc((var(--y) - 50) * -2.4px + 3.5px); transform: translateY(-50%);
+  background: var(--sheet) calc(var(--u) * -96px) calc(var(--v) * -96px) / 3072px auto; pointer-events: none;
+}
+.legend .dot { width: 10px; }
+
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
 .charts > figure { min-width: 0; margin: 0 0 1rem; }
 .charts text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }

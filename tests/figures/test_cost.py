@@ -1,0 +1,54 @@
+"""What a run cost, from its benchmarks."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.figures import tiny
+
+from gensis.artifacts.tables import write_table
+from gensis.command import duration
+from gensis.figures.cost import cost, read_costs
+from gensis.figures.run import Run
+
+
+def write_benchmark(results: Path, job: str, seconds: float, processor: object = "NA") -> None:
+    write_table(results / f"tiny/benchmarks/{job}.tsv", ("s", "mean_load", "cpu_time"), [(seconds, 90, processor)])
+
+
+@pytest.fixture
+def costly(results: Path) -> Run:
+    write_benchmark(results, "pretrain_encoder/dino-seed0", 1000, 900)
+    write_benchmark(results, "train_diffusion/dino-seed0", 2000, 1900)
+    write_benchmark(results, "generate_bank/default-seed0-0", 300, 100)
+    write_benchmark(results, "generate_bank/default-seed0-1", 400)
+    write_benchmark(results, "retrain_encoder/gen-dino-seed0", 1500, 1400)
+    return Run(results / "tiny", results / "images")
+
+
+def rows(html: str) -> dict[str, list[str]]:
+    found = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', html)
+    return {name: re.findall(r"<td>(.*?)</td>", cells) for name, cells in found}
+
+
+def test_the_whole_chain_of_an_arm_is_all_that_its_bank_needed(costly: Run) -> None:
+    expected = [duration(seconds) for seconds in (1500, 2000, 700, 1000 + 2000 + 700 + 1500)]
+    assert rows(cost(costly))["gen-dino"] == expected
+    assert rows(cost(costly))["dino"][-1] == duration(1000)
+
+
+def test_jobs_of_one_stage_are_added(costly: Run) -> None:
+    assert rows(cost(costly))["bank, painted"] == ["1", duration(700), "&ndash;"]
+    assert rows(cost(costly))["DINO encoder"] == ["1", duration(1000), duration(900)]
+
+
+def test_a_resumed_training_costs_all_its_steps(results: Path, costly: Run) -> None:
+    history = [(100, 5.0, 10.0), (300, 4.0, 5.0)]  # step, loss, images a second
+    settings = {"batch_size": 64}
+    tiny.write_training(results / "tiny/encoders/dino/seed0", ("loss", "images_per_second"), history, settings=settings)
+    found = read_costs(Run(results / "tiny", results / "images"))["pretrain_encoder", "dino", 0]
+    assert found.seconds == pytest.approx(100 * 64 / 10 + 200 * 64 / 5)
+
+
+def test_a_run_without_benchmarks_has_no_section(run: Run) -> None:
+    assert cost(run) == ""

@@ -1,0 +1,169 @@
+"""Tested images by their embeddings, in two dimensions; a point shows its image."""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from gensis.figures.choice import evenly
+from gensis.figures.markup import JPEG_QUALITY, count, figure, text
+from gensis.figures.run import Dataset, Run
+from gensis.images.codec import decode
+from gensis.images.store import Store
+
+MOST_POINTS = 1000
+THUMBNAIL_PX = 32
+MOST_COLOURS = 20
+_COLUMNS = 32
+
+
+@dataclass(frozen=True)
+class Points:
+    """Some of the tested images of a data set."""
+
+    item: np.ndarray
+    """int64 (n,): rows of the data set's embeddings, ascending."""
+    label: np.ndarray
+    """int64 (n,): index into `classes`."""
+    classes: tuple[str, ...]
+
+
+def embedding_map(run: Run) -> str:
+    """A map a data set and encoder, of the first seed: dino and the encoder that the answer is about."""
+    return "\n".join(filter(None, (_dataset(run, dataset) for dataset in run.datasets)))
+
+
+def _dataset(run: Run, dataset: Dataset) -> str:
+    names = dict.fromkeys(name for name in ("dino", run.scores.subject) if name)
+    parts = {name: run.embedding_parts(name, dataset.name) for name in names}
+    points = read_points(run.predictions("dino", dataset.name))
+    parts = {name: found for name, found in parts.items() if found}
+    if points is None or not parts:
+        return ""
+    maps = "".join(_map(name, found, points) for name, found in parts.items())
+    sheet = sprite_sheet(_images(dataset, next(iter(parts.values())), points.item))
+    colours = "".join(f"--k{k}:{colour(k, len(points.classes))};" for k in range(len(points.classes)))
+    style = f"--sheet:url('data:image/jpeg;base64,{base64.b64encode(sheet).decode('ascii')}');{colours}"
+    caption = (
+        f"<b>{text(dataset.name)}.</b> {count(len(points.item), 'tested image')}, evenly chosen, by the first two "
+        "principal components of the embeddings (of length 1) with the first seed. Colour: label. Point at one, or tap "
+        "it, to see its image. Two of many dimensions: what overlaps here may lie apart."
+    )
+    return figure(f'<div class="maps" style="{style}">{maps}</div>{_legend(points.classes)}', caption)
+
+
+def read_points(predictions: Path) -> Points | None:
+    """The tested images, evenly chosen; None where no task tested single images."""
+    if not predictions.exists():
+        return None
+    with h5py.File(predictions) as file:
+        tasks = [group for name, group in file.items() if not name.startswith("slides-") and "label" in group]
+        if not tasks:
+            return None
+        item, first = np.unique(tasks[0]["item"][:], return_index=True)
+        chosen = evenly(len(item), MOST_POINTS)
+        label = tasks[0]["label"][:][first]
+        return Points(item[chosen], label[chosen], tuple(json.loads(tasks[0].attrs["classes"])))
+
+
+def _map(name: str, parts: Sequence[Path], points: Points) -> str:
+    x, y, share = principal_components(_features(parts, points.item))
+    places = zip(_percent(x), _percent(-y), points.label.tolist())
+    dots = "".join(_dot(number, *place) for number, place in enumerate(places))
+    label = text(f"{name}: {share:.0%} of the variance")
+    return f'<div><p class="note">{label}</p><div class="map" role="img" aria-label="{label}">{dots}</div></div>'
+
+
+def _dot(number: int, x: float, y: float, label: int) -> str:
+    """A point at a place in percent; its image is in a row and column of the sprite sheet."""
+    v, u = divmod(number, _COLUMNS)
+    return f'<i tabindex="-1" style="--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"></i>'
+
+
+def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Coordinates of (n, D) embeddings along their two largest components, (n,) each, and their share of the variance.
+
+    The sign of a component is arbitrary: the image that lies farthest out is put on the positive side.
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    centred = unit - unit.mean(0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    axes = np.zeros((len(features), 2))
+    axes[:, : len(singular)] = (left * singular)[:, :2]
+    axes *= np.where(axes[np.abs(axes).argmax(0), [0, 1]] < 0, -1, 1)
+    total = np.square(singular).sum()
+    return axes[:, 0], axes[:, 1], float(np.square(singular[:2]).sum() / total) if total else 0.0
+
+
+def _percent(values: np.ndarray) -> list[float]:
+    """Between 2 and 98, so that no point lies on the edge."""
+    low, high = values.min(), values.max()
+    return (2 + 96 * (values - low) / ((high - low) or 1)).tolist()
+
+
+def _features(parts: Sequence[Path], rows: np.ndarray) -> np.ndarray:
+    """float32 (n, D): some rows, ascending, of all parts one after the other."""
+    found, first = [], 0
+    for part in parts:
+        with h5py.File(part) as file:
+            features = file["features"]
+            here = rows[(rows >= first) & (rows < first + len(features))] - first
+            found.append(features[here] if len(here) else np.zeros((0, features.shape[1]), np.float32))
+            first += len(features)
+    return np.concatenate(found)
+
+
+def _images(dataset: Dataset, parts: Sequence[Path], rows: np.ndarray) -> list[Image.Image]:
+    """Thumbnails of some rows of the embeddings, ascending."""
+    images, first = [], 0
+    for part in parts:
+        with h5py.File(part) as file:
+            unit, names = file["unit"][:], file["units"].asstr()[:]
+        of_unit = np.searchsorted(unit, np.arange(len(names)))
+        here = rows[(rows >= first) & (rows < first + len(unit))] - first
+        for number in np.unique(unit[here]).tolist():
+            with Store(dataset.folder / f"{names[number]}.h5") as store:
+                for row in here[unit[here] == number].tolist():
+                    position = int(row - of_unit[number])
+                    images.append(_thumbnail(decode(store.read(position, position + 1)[0])))
+        first += len(unit)
+    return images
+
+
+def _thumbnail(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+
+
+def sprite_sheet(images: Sequence[Image.Image]) -> bytes:
+    """All thumbnails in one JPEG, row by row."""
+    rows = -(-len(images) // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * THUMBNAIL_PX, rows * THUMBNAIL_PX))
+    for number, image in enumerate(images):
+        sheet.paste(image, (number % _COLUMNS * THUMBNAIL_PX, number // _COLUMNS * THUMBNAIL_PX))
+    stream = io.BytesIO()
+    sheet.save(stream, format="JPEG", quality=JPEG_QUALITY)
+    return stream.getvalue()
+
+
+def colour(number: int, classes: int) -> str:
+    """Of a class: hues apart from each other; one colour for all where there are too many to tell."""
+    if classes > MOST_COLOURS:
+        return "var(--accent)"
+    return f"hsl({round(360 * number / classes)} 65% {45 if number % 2 else 55}%)"
+
+
+def _legend(classes: Sequence[str]) -> str:
+    if len(classes) > MOST_COLOURS:
+        return ""
+    items = "".join(
+        f'<li><svg viewBox="0 0 10 10" aria-hidden="true" class="dot"><circle cx="5" cy="5" r="4" '
+        f'fill="{colour(number, len(classes))}"/></svg>{text(name)}</li>'
+        for number, name in enumerate(classes)
+    )
+    return f'<ul class="legend">{items}</ul>'
