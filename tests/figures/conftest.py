@@ -23,3 +23,13 @@ def results(tmp_path: Path) -> Path:
 def run(results: Path) -> Run:
     """The run, opened."""
     return Run(results / "tiny", results / "images")
+
+
+@pytest.fixture
+def full(results: Path) -> Run:
+    """The run with everything that a page can show."""
+    folder = results / "tiny"
+    tiny.write_measured_embeddings(folder)
+    tiny.write_benchmark(folder, "pretrain_encoder/dino-seed0", 1000, 900)
+    tiny.write_benchmark(folder, "retrain_encoder/gen-dino-seed0", 1500)
+    return Run(folder, results / "images")

@@ -6,23 +6,18 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
-from gensis.artifacts.tables import write_table
 from gensis.command import duration
 from gensis.figures.cost import cost, read_costs
 from gensis.figures.run import Run
 
 
-def write_benchmark(results: Path, job: str, seconds: float, processor: object = "NA") -> None:
-    write_table(results / f"tiny/benchmarks/{job}.tsv", ("s", "mean_load", "cpu_time"), [(seconds, 90, processor)])
-
-
 @pytest.fixture
 def costly(results: Path) -> Run:
-    write_benchmark(results, "pretrain_encoder/dino-seed0", 1000, 900)
-    write_benchmark(results, "train_diffusion/dino-seed0", 2000, 1900)
-    write_benchmark(results, "generate_bank/default-seed0-0", 300, 100)
-    write_benchmark(results, "generate_bank/default-seed0-1", 400)
-    write_benchmark(results, "retrain_encoder/gen-dino-seed0", 1500, 1400)
+    tiny.write_benchmark(results / "tiny", "pretrain_encoder/dino-seed0", 1000, 900)
+    tiny.write_benchmark(results / "tiny", "train_diffusion/dino-seed0", 2000, 1900)
+    tiny.write_benchmark(results / "tiny", "generate_bank/default-seed0-0", 300, 100)
+    tiny.write_benchmark(results / "tiny", "generate_bank/default-seed0-1", 400)
+    tiny.write_benchmark(results / "tiny", "retrain_encoder/gen-dino-seed0", 1500, 1400)
     return Run(results / "tiny", results / "images")
 
 

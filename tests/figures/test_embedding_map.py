@@ -11,27 +11,13 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from tests.figures import tiny
 
-from gensis.evaluation.predictions import Predictions, write_predictions
 from gensis.figures.embedding_map import THUMBNAIL_PX, embedding_map, principal_components
 from gensis.figures.run import Run
-from gensis.images.embeddings import write_embeddings
-
-CLASSES = ("a", "b")
-ITEMS = np.array([4, 0, 2])
-"""As cross-validation leaves them: fold by fold."""
 
 
 @pytest.fixture
 def mapped(results: Path) -> Run:
-    features = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    folder = results / "tiny/embeddings/dino/tissue/seed0"
-    keys = np.zeros((5, 2), np.int64)
-    write_embeddings(folder / "part-0000.h5", [features[:3]], np.zeros(3, np.int32), ["slide-a"], keys[:3])
-    unit = np.full(2, 1, np.int32)
-    write_embeddings(folder / "part-0001.h5", [features[3:]], unit, ["blank", "slide-b"], keys[3:])
-    zeros = np.zeros(3, np.int64)
-    knn = Predictions(CLASSES, ITEMS, zeros, zeros, np.array([1, 0, 0]), {"_k5": np.eye(2)[[0, 1, 0]]})
-    write_predictions(results / "tiny/evaluation/dino/tissue/seed0/predictions.h5", {"knn": knn}, {})
+    tiny.write_measured_embeddings(results / "tiny")
     return Run(results / "tiny", results / "images")
 
 
@@ -50,8 +36,8 @@ def test_each_point_shows_its_own_image_and_the_colour_of_its_label(mapped: Run)
     html = embedding_map(mapped)
     sheet = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^']*)'", html)[1])))
     points = re.findall(r"--u:(\d+);--v:(\d+);--c:var\(--k(\d)\)", html)
-    assert len(points) == len(ITEMS)
-    for (u, v, label), row, expected in zip(points, sorted(ITEMS), (0, 0, 1)):
+    assert len(points) == len(tiny.TESTED)
+    for (u, v, label), row, expected in zip(points, sorted(tiny.TESTED), (0, 0, 1)):
         centre = [int(place) * THUMBNAIL_PX + THUMBNAIL_PX // 2 for place in (u, v)]
         assert sheet.getpixel(tuple(centre)) == pytest.approx(tiny.source_colour(row), abs=6)
         assert int(label) == expected

@@ -11,7 +11,9 @@ from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Value, compare_over_seeds, pairs_of
+from gensis.evaluation.predictions import Predictions, write_predictions
 from gensis.images.codec import encode_png
+from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
 from gensis.images.store import write_store
 from gensis.settings import load_study
@@ -25,6 +27,9 @@ OUTCOMES = {
     "blank": ("no_tissue", "tissue is 0.0% <of> the slide & covers no tile"),
 }
 TRAIN_ROWS = 5
+TESTED = np.array([4, 0, 2])
+"""Rows of the embeddings, as cross-validation leaves them: fold by fold."""
+TESTED_LABELS = np.array([1, 0, 0])
 CONFIG = {
     "run": "tiny",
     "datasets": {"tissue": {"kind": "slides", "sheet": "slides.csv"}},
@@ -207,3 +212,19 @@ def write_config(run: Path, **changes: object) -> None:
     study = load_study(CONFIG | changes)
     run.mkdir(parents=True, exist_ok=True)
     (run / "config.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
+
+
+def write_measured_embeddings(run: Path) -> None:
+    """Embeddings of all images, and what a k-NN said of those in TESTED, by dino."""
+    features = np.random.default_rng(0).normal(size=(TRAIN_ROWS, 3)).astype(np.float32)
+    folder, keys = run / "embeddings/dino/tissue/seed0", np.zeros((TRAIN_ROWS, 2), np.int64)
+    write_embeddings(folder / "part-0000.h5", [features[:3]], np.zeros(3, np.int32), ["slide-a"], keys[:3])
+    write_embeddings(folder / "part-0001.h5", [features[3:]], np.ones(2, np.int32), ["blank", "slide-b"], keys[3:])
+    zeros = np.zeros(len(TESTED), np.int64)
+    knn = Predictions(("a", "b"), TESTED, zeros, zeros, TESTED_LABELS, {"_k5": np.eye(2)[TESTED_LABELS]})
+    write_predictions(run / "evaluation/dino/tissue/seed0/predictions.h5", {"knn": knn}, {})
+
+
+def write_benchmark(run: Path, job: str, seconds: float, processor: object = "NA") -> None:
+    """Time and processor time of a job, as Snakemake writes them."""
+    write_table(run / f"benchmarks/{job}.tsv", ("s", "mean_load", "cpu_time"), [(seconds, 90, processor)])
