@@ -1,6 +1,7 @@
 """The page of a run, put together."""
 
 from gensis.figures.answer import answer
+from gensis.figures.attention import attention
 from gensis.figures.bank_grid import bank_grid
 from gensis.figures.bank_quality import bank_quality, warnings
 from gensis.figures.between import between
@@ -37,6 +38,7 @@ def page(run: Run, threads: int = 1) -> str:
         section("Can the bank be trusted?", bank_quality(run)),
         section("Training", curves(run)),
         section("Slides and their tiles", slides(run, threads)),
+        section("What slide classifiers looked at", attention(run)),
         section("Images by their embeddings", embedding_map(run)),
         section("What it cost", cost(run)),
         section("Configuration and versions", origins(run)),

@@ -94,13 +94,15 @@ class Scores:
             Column("slides-mean", "auroc", "slides by mean, AUROC"),
             Column("slides-abmil", "balanced_accuracy", "slides by attention, balanced accuracy"),
             Column("slides-abmil", "auroc", "slides by attention, AUROC"),
+            Column("slides-dsmil", "balanced_accuracy", "slides by two streams, balanced accuracy"),
+            Column("slides-dsmil", "auroc", "slides by two streams, AUROC"),
         ]
         return [column for column in wanted if (column.task, column.metric) in measured]
 
     def main_columns(self, dataset: str) -> list[Column]:
         """What the answer speaks of: one metric of slides and one of single images, those of the two that exist."""
         by_task = {column.task: column for column in reversed(self.columns(dataset))}
-        of_slides = by_task.get("slides-abmil") or by_task.get("slides-mean")
+        of_slides = by_task.get("slides-abmil") or by_task.get("slides-dsmil") or by_task.get("slides-mean")
         of_images = by_task.get("knn") or by_task.get("linear")
         return [column for column in (of_slides, of_images) if column]
 

@@ -1,0 +1,55 @@
+"""Attention over slides."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from tests.figures import tiny
+
+from gensis.evaluation.predictions import Predictions, write_predictions
+from gensis.figures.attention import HEAT, attention, paint_attention
+from gensis.figures.run import Run
+from gensis.figures.slide_view import read_slide
+
+FOLDER = "tiny/evaluation/gen-dino/tissue/seed0"
+
+
+def write_attention(results: Path, weights: dict[str, list[float]]) -> None:
+    (results / FOLDER).mkdir(parents=True, exist_ok=True)
+    with h5py.File(results / FOLDER / "attention.h5", "w") as file:
+        for slide, values in weights.items():
+            file[f"coords/{slide}"] = np.array(tiny.COORDS_LEVEL0[slide], np.int64)
+            file[f"slides-abmil/{slide}"] = np.array(values, np.float32)
+
+
+@pytest.fixture
+def looked(results: Path) -> Run:
+    write_attention(results, {"slide-a": [0.1, 0.2, 0.7], "slide-b": [0.5, 0.5]})
+    two = np.arange(2)
+    shares = {"": np.array([[0.9, 0.1], [0.75, 0.25]])}
+    said = Predictions(("healthy", "ill"), two, two, two, two, shares, ("slide-a", "slide-b"))
+    write_predictions(results / FOLDER / "predictions.h5", {"slides-abmil": said}, {})
+    return Run(results / "tiny", results / "images")
+
+
+def test_a_slide_shows_what_it_is_and_what_it_was_taken_for(looked: Run) -> None:
+    html = attention(looked)
+    assert "<b>slide-a</b><br>healthy, taken for healthy (90%)" in html
+    assert "<b>slide-b</b><br>ill, taken for healthy (75%)" in html
+    assert "slides-abmil on gen-dino" in html
+
+
+def test_the_more_a_tile_weighs_the_redder_it_is(results: Path) -> None:
+    view = read_slide(results / "images/tissue/slide-a.h5")
+    coords = np.array(tiny.COORDS_LEVEL0["slide-a"])
+    painted = paint_attention(view, coords, np.array([0.1, 0.2, 0.7], np.float32))
+    scale = painted.width / tiny.SLIDE_SIDE_LEVEL0
+    colours = [painted.getpixel(tuple(int((x + tiny.TILE_LEVEL0 / 2) * scale) for x in corner)) for corner in coords]
+    distance = [np.abs(np.subtract(colour, HEAT)).sum() for colour in colours]
+    assert distance[0] > distance[1] > distance[2]
+    assert painted.getpixel((painted.width - 1, painted.height - 1)) == (255, 255, 255)
+
+
+def test_without_attention_there_is_no_section(run: Run) -> None:
+    assert attention(run) == ""

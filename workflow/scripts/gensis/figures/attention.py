@@ -1,0 +1,99 @@
+"""What slide classifiers looked at: attention drawn over the slides that they were tested on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from gensis.figures.choice import evenly
+from gensis.figures.markup import figure, paragraph, picture, text
+from gensis.figures.run import Dataset, Run
+from gensis.figures.slide_paint import scale_to_fit
+from gensis.figures.slide_view import SlideView, read_slide
+
+MOST_SLIDES = 12
+LONGEST_SIDE_PX = 480
+HEAT = (214, 64, 16)
+_LEAST, _MOST = 0.08, 0.8
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One tested slide."""
+
+    name: str
+    coords_level0: np.ndarray
+    """int64 (n, 2): its tiles."""
+    weights: np.ndarray
+    """float32 (n,): how much each weighed."""
+
+
+def attention(run: Run) -> str:
+    """Slides of each data set, by the encoder that the answer is about; empty where no attention was stored."""
+    encoder = run.scores.subject or "dino"
+    slides = [dataset for dataset in run.datasets if dataset.kind == "slides"]
+    return "\n".join(filter(None, (_dataset(run, dataset, encoder) for dataset in slides)))
+
+
+def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
+    predictions = run.predictions(encoder, dataset.name)
+    path = predictions.with_name("attention.h5")
+    if not path.exists():
+        return ""
+    with h5py.File(path) as file:
+        task = next((name for name in file if name != "coords" and len(file[name])), None)
+        if task is None:
+            return ""
+        names = list(file[task])
+        chosen = [names[i] for i in evenly(len(names), MOST_SLIDES)]
+        looked = [Looked(name, file["coords"][name][:], file[task][name][:]) for name in chosen]
+    said = read_said(predictions, task)
+    pictures = "".join(_slide(dataset, each, said.get(each.name, "")) for each in looked)
+    note = (
+        f"<b>{text(dataset.name)}</b>, {text(task)} on {text(encoder)}, first seed: {len(looked)} of {len(names)} "
+        "tested slides, evenly chosen. The redder a tile, the more it weighed, beside the slide's weightiest tile, for "
+        "the classifiers of the fold that tested it. It says where they looked, not that they were right to."
+    )
+    return paragraph(note) + f'<div class="gallery">{pictures}</div>'
+
+
+def read_said(predictions: Path, task: str) -> dict[str, str]:
+    """Slide -> what it is and what the task took it for, as markup."""
+    if not predictions.exists():
+        return {}
+    with h5py.File(predictions) as file:
+        group = file[task]
+        classes = json.loads(group.attrs["classes"])
+        lines = zip(group["unit"].asstr()[:], group["label"][:], group["predicted"][:], group["probabilities"][:])
+        return {
+            name: f"{text(classes[label])}, taken for {text(classes[taken])} ({shares[taken]:.0%})"
+            for bag, label, taken, shares in lines
+            for name in bag.split("+")
+        }
+
+
+def _slide(dataset: Dataset, looked: Looked, said: str) -> str:
+    store = dataset.folder / f"{looked.name}.h5"
+    view = read_slide(store) if store.exists() else None
+    if view is None:
+        return ""
+    painted = paint_attention(view, looked.coords_level0, looked.weights)
+    return figure(picture(painted, f"attention over {looked.name}"), f"<b>{text(looked.name)}</b><br>{said}")
+
+
+def paint_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarray) -> Image.Image:
+    """The slide with each of its tiles the more opaque, the more it weighs."""
+    scale = scale_to_fit(view.thumbnail.size, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
+    slide = view.thumbnail.resize([max(round(side * scale), 1) for side in view.thumbnail.size])
+    px_per_level0 = scale / view.downsample
+    near = np.rint(coords_level0 * px_per_level0).astype(int)
+    size_level0 = np.array([view.grid.width_level0, view.grid.height_level0])
+    far = np.maximum(np.rint((coords_level0 + size_level0) * px_per_level0).astype(int), near + 1)
+    opacity = np.zeros(slide.size[::-1], np.uint8)
+    relative = weights / max(float(weights.max(initial=0)), 1e-12)
+    for (left, top), (right, bottom), weight in zip(near, far, relative):
+        opacity[top:bottom, left:right] = round(255 * (_LEAST + (_MOST - _LEAST) * float(weight)))
+    return Image.composite(Image.new("RGB", slide.size, HEAT), slide, Image.fromarray(opacity))
