@@ -43,25 +43,25 @@ def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None
 def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
     first = answer(run).partition("</p>")[0]
     assert "Does gen-dino beat dino on <b>tissue</b>" in first
-    assert "<b>not shown</b>" in first
+    assert "<b>Not shown:</b>" in first
     assert "gen-dino &minus; dino = +0.030 with one seed" in first
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
 def test_few_seeds_show_nothing_however_large_the_gain(results: Path, seeds: int) -> None:
     html = claimed(results, [0.8 + i / 100 for i in range(seeds)])
-    assert "<b>not shown</b>" in html
+    assert "<b>Not shown:</b>" in html
     assert "A claim needs at least 6 seeds" in html
     assert ("95 % interval" in html) is (seeds > 1)
 
 
 @pytest.mark.parametrize(
     ("gains", "verdict"),
-    [([0.1] * 6, "yes"), ([-0.1] * 6, "no"), ([0.1] * 5 + [-0.1], "not shown"), ([0.0] * 6, "not shown")],
+    [([0.1] * 6, "Yes"), ([-0.1] * 6, "No"), ([0.1] * 5 + [-0.1], "Not shown"), ([0.0] * 6, "Not shown")],
 )
 def test_six_seeds_are_judged_by_a_test(results: Path, gains: list[float], verdict: str) -> None:
     html = claimed(results, gains)
-    assert f"<b>{verdict}</b>" in html
+    assert f"<b>{verdict}:</b>" in html
     assert f"p = {over_seeds(gains).p:.3f}" in html
 
 
@@ -103,6 +103,15 @@ def test_absent_values_and_intervals_are_left_out(results: Path) -> None:
     assert "nan" not in html
     assert "raw pixels" not in html
     assert "gen-dino</b> 0.640 against dino 0.610" in html
+
+
+@pytest.mark.parametrize(("pixels", "said"), [(0.6, False), (0.61, True)])
+def test_an_encoder_that_is_no_better_than_pixels_is_said_to_have_learnt_nothing(
+    results: Path, pixels: float, said: bool
+) -> None:
+    tiny.write_scores(results / "tiny", tiny.VALUES | {"pixels": pixels})
+    html = answer(Run(results / "tiny", results / "images"))
+    assert ("dino is not above raw pixels" in html) is said
 
 
 def test_run_without_retraining_answers_about_dino(results: Path) -> None:

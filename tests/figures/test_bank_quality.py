@@ -1,9 +1,11 @@
 """What the page says of a bank's quality."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from tests.figures import tiny
 
 from gensis.artifacts.files import write_json
 from gensis.evaluation import bank_quality as measured
@@ -45,6 +47,19 @@ def test_a_bank_that_loses_classes_is_said_to_harm_first_of_all(results: Path, r
     assert f"{ratio:.2f}</b> [{ratio - 0.04:.2f}, {ratio + 0.04:.2f}]" in bank_quality(run)
     answer = page(run).partition("<h2>Answer</h2>")[2]
     assert answer.strip().startswith("<p><b>Bank default, seed 0</b> <b>harms</b>") is harms
+
+
+def test_banks_of_several_seeds_share_one_warning(results: Path) -> None:
+    write_quality(results, 0.5)
+    other = results / "tiny/bank/default/seed1"
+    shutil.copytree(results / "tiny/bank/default/seed0", other)
+    write_json(other / "quality.json", {"class_kept": write_quality(results, 0.7).banks[0].quality["class_kept"]})
+    write_quality(results, 0.5)
+    tiny.write_config(results / "tiny", seeds=[0, 1])
+    html = warnings(Run(results / "tiny", results / "images"))
+    assert html.count("<p>") == 1
+    assert html.startswith("<p><b>Bank default, seed 0</b> <b>harms</b>")
+    assert "So do its others (seed 1: 0.70)." in html
 
 
 def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) -> None:

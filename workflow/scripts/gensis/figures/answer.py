@@ -30,8 +30,9 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     against = f" against {_listed(others)}" if others else ""
     tested = count(means[subject].n, "slide" if column.task.startswith("slides-") else "image")
     question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b>, {text(column.label)}? "
-    question = question if subject != "dino" else f"On <b>{text(dataset)}</b>, {text(column.label)}: "
+    question = question if subject != "dino" else f"<b>{text(dataset)}</b>, {text(column.label)}. "
     sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{against}; {tested} tested.'
+    sentence += _learnt_nothing(means)
     legend = "Dot: value. Line: 95 % interval. Dashed: chance." + (
         "" if means[subject].seeds == 1 else f" Averages of {means[subject].seeds} seeds."
     )
@@ -46,6 +47,16 @@ def _baselines(means: dict[str, Mean], subject: str) -> list[str]:
     return [name for name in ("dino", "random", "pixels", "chance") if name in means and name != subject]
 
 
+def _learnt_nothing(means: dict[str, Mean]) -> str:
+    """A warning where pre-training brought nothing that could be improved on."""
+    better = [name for name in ("random", "pixels") if name in means and "dino" in means]
+    better = [name for name in better if means[name].value >= means["dino"].value]
+    if not better:
+        return ""
+    named = _listed([_NAMES[name] for name in better])
+    return f" <b>dino is not above {named}:</b> it has learnt too little for a comparison to say much of the method."
+
+
 def number(mean: Mean) -> str:
     """A value with its interval, if it has one."""
     interval = "" if math.isnan(mean.low + mean.high) else f" <small>[{mean.low:.3f}, {mean.high:.3f}]</small>"
@@ -57,7 +68,7 @@ def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
     pair = (subject, "dino")
     found = run.comparisons.over_seeds(pair, dataset, column)
     if found is None:
-        return "there is no pair of a retrained encoder and dino to compare."
+        return "There is no pair of a retrained encoder and dino to compare."
     observed = f"{text(subject)} &minus; dino = {found.difference:+.3f}"
     if found.n == 1:
         of_seed = next(iter(run.comparisons.over_items(pair, dataset, column)), None)
@@ -73,10 +84,10 @@ def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
 
 def _verdict(found: Compared) -> str:
     if not found.is_evidence:
-        return "<b>not shown</b>, there is no evidence of a difference."
+        return "<b>Not shown:</b> there is no evidence of a difference."
     if found.difference > 0:
-        return "<b>yes</b>, there is evidence that it is better on these images."
-    return "<b>no</b>, there is evidence that it is worse on these images."
+        return "<b>Yes:</b> there is evidence that it is better on these images."
+    return "<b>No:</b> there is evidence that it is worse on these images."
 
 
 def _over_items(found: Compared | None) -> list[str]:

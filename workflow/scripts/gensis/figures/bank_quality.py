@@ -70,9 +70,18 @@ def bank_quality(run: Run) -> str:
 
 
 def warnings(run: Run) -> str:
-    """A line for each bank that harms; for the place where encoders are compared."""
-    lines = [verdict(bank) for bank in run.banks if (ratio := _ratio(bank)) is not None and ratio < ENOUGH]
-    return "\n".join(paragraph(line) for line in lines)
+    """A line for each bank that harms, of the seed where it is worst; for the place where encoders are compared."""
+    harming: dict[str, list[Bank]] = {}
+    for bank in run.banks:
+        if (ratio := _ratio(bank)) is not None and ratio < ENOUGH:
+            harming.setdefault(bank.name, []).append(bank)
+    return "\n".join(paragraph(_worst(banks)) for banks in harming.values())
+
+
+def _worst(banks: list[Bank]) -> str:
+    worst, *others = sorted(banks, key=_ratio)
+    more = ", ".join(f"seed {bank.seed}: {_ratio(bank):.2f}" for bank in others)
+    return verdict(worst) + (f" So do its others ({more})." if more else "")
 
 
 def verdict(bank: Bank) -> str:

@@ -63,5 +63,9 @@ def _ticks(axis: Axis) -> str:
     parts = [f'<path class="axis" d="M{MARGIN} 0.5H{WIDTH - MARGIN}"/>']
     for value in axis.ticks(4):
         parts.append(f'<path class="axis" d="M{axis.px(value):.1f} 0V5"/>')
-        parts.append(f'<text x="{axis.px(value):.1f}" y="20" text-anchor="middle">{value:+.4g}</text>')
+        parts.append(f'<text x="{axis.px(value):.1f}" y="20" text-anchor="middle">{_tick(value)}</text>')
     return "".join(parts)
+
+
+def _tick(value: float) -> str:
+    return f"{value:+.4g}" if abs(value) > 1e-9 else "0"
