@@ -31,7 +31,7 @@ def slides(tmp_path):
         units = tuple(f"s{part * 6 + i}" for i in range(6)) + (("none",) if part else ())
         unit = np.repeat(np.arange(6), 4).astype(np.int32)
         features = generator.normal(size=(24, 5)) + 20 * (unit % 2)[:, None] * np.eye(5)[0]
-        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, units, np.zeros((24, 2)))
+        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, units, np.arange(24)[:, None] * [1, 0])
     rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4) for i in range(12)] + [("none", "", "", "no_tissue", 0)]
     write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), rows)
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)] + [("none", "", "A", "")]
@@ -54,7 +54,9 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert "left out: 1 slides without a label or images" in done.stderr
     assert "k = 500, dropped" in done.stderr
     files = sorted(os.listdir(slides / "evaluation"))
-    assert files == ["knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"]
+    assert files == [
+        "attention.h5", "knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"
+    ]  # fmt: skip
     mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
     fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics provenance"
     assert list(mean) == fields.split()
@@ -76,6 +78,12 @@ def test_slides_end_to_end_and_their_summary(slides):
         assert json.loads(whole.attrs["classes"]) == ["A", "B"]
         assert all("AB"[label] == "AB"[item % 2] for item, label in zip(whole["item"], whole["label"]))
         np.testing.assert_array_equal(whole["probabilities"][:].argmax(1), whole["predicted"])
+
+    with h5py.File(slides / "evaluation/attention.h5") as file:
+        assert set(file) == {"coords", "slides-abmil"}
+        assert set(file["slides-abmil"]) == set(file["coords"]) == {f"s{i}" for i in range(12)}
+        assert file["coords/s7"][:].tolist() == [[4, 0], [5, 0], [6, 0], [7, 0]]
+        assert file["slides-abmil/s7"][:].sum() == pytest.approx(1)
 
     evaluations = sorted((slides / "evaluation").glob("*.json"))
     assert (

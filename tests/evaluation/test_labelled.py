@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -144,7 +146,8 @@ def test_slides_are_their_images_in_order_and_their_mean():
         True,
     )
     slides = slides_of(data)
-    assert slides.names == ("a", "d")
+    assert [slides.name(i) for i in range(2)] == ["a", "d"]
+    assert slides.item.tolist() == [0, 3]
     assert [slides.bag(i)[:, 0].tolist() for i in range(2)] == [[0, 1], [3, 4, 5]]
     assert slides.means()[:, 0].tolist() == [0.5, 4]
     assert [slides.classes[code] for code in slides.labels] == ["x", "y"]
@@ -155,3 +158,24 @@ def test_slides_whose_images_differ_in_label_are_not_measurable():
     data = label_images(embeddings(a=2), [unit("a", 2)], [label("a", "x", 0), label("a", "y", 1)], True)
     with pytest.raises(Unmeasurable, match="different labels"):
         slides_of(data)
+
+
+def test_slides_of_a_group_are_one_bag_whose_images_know_their_slide():
+    data = label_images(
+        embeddings(a=2, b=1, c=2),
+        [unit("a", 2, "p"), unit("b", 1, "q"), unit("c", 2, "p")],
+        [label("a", "x"), label("b", "y"), label("c", "x")],
+        True,
+    )
+    slides = slides_of(data, "group")
+    bag = [slides.name(i) for i in range(2)].index("a+c")
+    assert slides.bag(bag)[:, 0].tolist() == [0, 1, 3, 4]
+    assert slides.means()[bag, 0] == 2
+    found = slides.by_slide(bag, np.array([0.1, 0.2, 0.3, 0.4]))
+    assert {slide: (rows.tolist(), values.tolist()) for slide, (rows, values) in found.items()} == {
+        "a": ([0, 1], [0.1, 0.2]),
+        "c": ([3, 4], [0.3, 0.4]),
+    }
+    differing = replace(data, labels=np.array([0, 0, 1, 1, 1]))
+    with pytest.raises(Unmeasurable, match="one group have different labels"):
+        slides_of(differing, "group")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from gensis.evaluation.metrics import METRICS, chance
+from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
 
 
 def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +31,19 @@ def test_metrics_equal_those_of_scikit_learn(classes):
         reference.f1_score(labels, predictions, average="macro")
     )
     assert plain("auroc", labels, probabilities) == pytest.approx(np.mean(areas))
+    assert plain("quadratic_kappa", labels, probabilities) == pytest.approx(
+        reference.cohen_kappa_score(labels, predictions, weights="quadratic")
+    )
+
+
+def test_a_mean_over_folds_leaves_out_folds_without_a_value():
+    labels, fold = np.array([0, 1, 0, 1, 0, 0]), np.array([0, 0, 1, 1, 2, 2])
+    score = np.array([0.1, 0.2, 0.9, 0.8, 0.5, 0.6])
+    probabilities = np.stack([1 - score, score], axis=1)
+    weights = np.ones((6, 2))
+    weights[2:4, 1] = 0
+    found = mean_over_folds("auroc", fold, labels, probabilities, weights)
+    assert found.tolist() == [0.5, 1]
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -7,7 +7,15 @@ from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.tasks import measure
 from gensis.settings.evaluation import Evaluation
 
-SETTINGS = Evaluation(knn=(5, 20, 1000), abmil_epochs=20, abmil_learning_rate=3e-3, abmil_seeds=1, bootstrap=100)
+SETTINGS = Evaluation(
+    knn=(5, 20, 1000),
+    slides=("mean", "abmil", "dsmil"),
+    abmil_epochs=10,
+    abmil_learning_rate=1e-2,
+    abmil_seeds=1,
+    abmil_batch=4,
+    bootstrap=100,
+)
 TASKS = SETTINGS.image_tasks + SETTINGS.slide_tasks
 CPU = torch.device("cpu")
 
@@ -83,6 +91,35 @@ def test_nothing_is_tuned_on_the_labels_of_test(task):
     once, again = (measure(task, d, SETTINGS, 0, CPU) for d in (data, other))
     np.testing.assert_array_equal(again.predictions.probabilities[""], once.predictions.probabilities[""])
     assert again.result["metrics"][0]["value"] != once.result["metrics"][0]["value"]
+
+
+def test_classes_in_their_order_give_slides_a_quadratic_kappa():
+    ordered = SETTINGS.model_copy(update={"ordered_classes": ("z", "none such", "y", "x")})
+    result = measure("slides-mean", slides(30, split=True), ordered, 0, CPU).result
+    assert result["classes"] == ["z", "none such", "y", "x"]
+    assert result["metrics"][-1] == result["metrics"][0] | {"metric": "quadratic_kappa", "chance": 0}
+    assert "quadratic_kappa" not in metrics("linear", slides(30, split=True), ordered)
+    unordered = SETTINGS.model_copy(update={"ordered_classes": ("x", "y")})
+    assert "quadratic_kappa" not in metrics("slides-mean", slides(30, split=True), unordered)
+
+
+@pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
+def test_slides_of_a_patient_make_one_bag(task):
+    data = slides(30, split=False, slides=30, tiles=2)
+    patient = data.labels + 3 * (data.unit // 6)  # two slides or so of one class
+    grouped = Labelled(**{**vars(data), "groups": patient})
+    measured = measure(task, grouped, SETTINGS.model_copy(update={"bags": "group", "abmil_epochs": 2}), 0, CPU)
+    assert measured.result["n"] == measured.result["n_groups"] == len(set(patient))
+    for name, group, label in zip(*(getattr(measured.predictions, part) for part in ("names", "group", "label"))):
+        members = np.unique(data.unit[patient == group])
+        assert name == "+".join(f"slide{i}" for i in members)
+        assert set(data.labels[patient == group]) == {label}
+    if task == "slides-abmil":
+        assert set(measured.attention) == set(data.units)
+        for rows, weights in measured.attention.values():
+            assert len(rows) == len(weights) == 2
+        name = measured.predictions.names[0]
+        assert sum(measured.attention[slide][1].sum() for slide in name.split("+")) == pytest.approx(1)
 
 
 def test_images_of_a_slide_never_vote_for_each_other():

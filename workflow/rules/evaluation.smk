@@ -40,6 +40,7 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
             f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
             "predictions.h5",
             *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
+            *(["attention.h5"] if STUDY.evaluation.attention_tasks else []),
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),

@@ -14,10 +14,10 @@ from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.artifacts.tables import read_table
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
+from gensis.evaluation.predictions import ATTENTION_FORMAT, write_attention, write_predictions
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
-from gensis.evaluation.predictions import write_predictions
 from gensis.evaluation.tasks import measure
-from gensis.images.embeddings import outside_weights, read_embeddings
+from gensis.images.embeddings import Embeddings, outside_weights, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
 
@@ -26,10 +26,10 @@ log = logging.getLogger("evaluate_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one JSON a task, also for those that cannot be measured: these say why; and all predictions."""
+    """Write one JSON a task, also for those that cannot be measured: these say why; predictions; attention if any."""
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
-    outside = outside_weights(arguments.embeddings)
+    embeddings, outside = read_embeddings(arguments.embeddings), outside_weights(arguments.embeddings)
     inputs = {
         "embeddings": content_id(*arguments.embeddings),
         "units": content_id(arguments.units),
@@ -42,13 +42,13 @@ def main(arguments: argparse.Namespace) -> None:
         )
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
-    predictions = {}
-    for task, labelled in labelled_for_tasks(arguments):
+    predictions, attention = {}, {}
+    for task, labelled in labelled_for_tasks(arguments, embeddings):
         try:
             with threadpool_limits(arguments.threads):
                 measured = measure(task, labelled, settings, arguments.seed, device)
             result = measured.result | {"transductive": measured.result["transductive"] and arguments.seen}
-            predictions[task] = measured.predictions
+            predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
         log_result(task, result, settings)
@@ -56,12 +56,15 @@ def main(arguments: argparse.Namespace) -> None:
         write_json(arguments.output / f"{task}.json", values)
     attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT))}
     write_predictions(arguments.output / "predictions.h5", predictions, attributes)
+    if weighed := set(arguments.tasks) & set(settings.attention_tasks):
+        found = {task: attention[task] for task in sorted(weighed & set(attention))}
+        attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT))}
+        write_attention(arguments.output / "attention.h5", found, embeddings.keys, attributes)
     remove_others(arguments.output, arguments.tasks)
 
 
-def labelled_for_tasks(arguments: argparse.Namespace) -> Iterator[tuple[str, Labelled]]:
+def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) -> Iterator[tuple[str, Labelled]]:
     """Each task with the labelled images that it goes by."""
-    embeddings = read_embeddings(arguments.embeddings)
     units, labels = read_table(arguments.units), read_table(arguments.labels)
     images = sum(int(unit["images"]) for unit in units)
     labelled = lines = None

@@ -1,7 +1,7 @@
 """Embeddings with what evaluation alone may know: labels, groups and splits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,6 +91,12 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
         tuple(names.tolist()),
         embeddings.units,
     )
+
+
+def in_order(labelled: Labelled, classes: Sequence[str]) -> Labelled:
+    """The same with its classes, some of which may not occur, in the given order."""
+    position = np.array([classes.index(name) for name in labelled.classes], np.int64)
+    return replace(labelled, labels=position[labelled.labels], classes=tuple(classes))
 
 
 class _Numbers(dict[str, int]):

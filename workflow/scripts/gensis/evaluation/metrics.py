@@ -42,12 +42,39 @@ def auroc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) ->
     return _mean_ratio(concordant, pairs)
 
 
+def quadratic_kappa(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Cohen's kappa with quadratic weights (Cohen 1968), for classes in their order; NaN if only one occurs."""
+    true, predicted, _ = _counts(labels, probabilities, weights)
+    distance = np.square(np.subtract.outer(*[np.arange(len(true))] * 2))
+    observed = (weights * np.square(labels - probabilities.argmax(1))[:, None]).sum(0)
+    expected = np.einsum("ij,ib,jb->b", distance, true, predicted) / weights.sum(0)
+    with np.errstate(invalid="ignore"):
+        return 1 - observed / expected
+
+
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "macro_f1": macro_f1,
     "auroc": auroc,
+    "quadratic_kappa": quadratic_kappa,
 }
+
+
+def mean_over_folds(
+    metric: str, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """A metric of each fold's items, averaged over the folds that have one: probabilities of several models have no
+    common scale to rank items by.
+
+    Args:
+        metric: a key of METRICS.
+        fold: int (N,).
+        labels: int (N,); this and the others as in `accuracy`.
+    """
+    tested = [fold == number for number in np.unique(fold)]
+    values = np.stack([METRICS[metric](labels[own], probabilities[own], weights[own]) for own in tested])
+    return _mean_ratio(np.nan_to_num(values), np.isfinite(values).astype(float))
 
 
 def chance(metric: str, labels: np.ndarray, majority: int) -> float:
@@ -59,8 +86,11 @@ def chance(metric: str, labels: np.ndarray, majority: int) -> float:
         majority: the commonest class of train.
 
     Returns:
-        Accuracy and macro F1 of always saying ``majority``; 1 / K for balanced accuracy; 0.5 for the AUROC.
+        Accuracy and macro F1 of always saying ``majority``; 1 / K for balanced accuracy; 0.5 for the AUROC; 0 for
+        kappa.
     """
+    if metric == "quadratic_kappa":
+        return 0.0
     if metric == "auroc":
         return 0.5
     if metric == "balanced_accuracy":

@@ -1,4 +1,4 @@
-"""What each task said of each tested item, as a file."""
+"""What each task said of each tested item, and what it looked at, as files."""
 
 import json
 from collections.abc import Mapping
@@ -12,6 +12,10 @@ import numpy as np
 from gensis.artifacts.files import written_atomically
 
 FORMAT = "gensis-predictions/1"
+ATTENTION_FORMAT = "gensis-attention/1"
+
+Attention = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Tested slide -> rows of its images in the embeddings, int64 (n,), and how much each weighs, float32 (n,)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Predictions:
     probabilities: Mapping[str, np.ndarray]
     """Suffix of a metric's name (``_k20``, or empty) -> float (n, K) class probabilities."""
     names: tuple[str, ...] | None = None
-    """Of the slides; None if the items are images, of which too many are tested to keep their probabilities."""
+    """Of the slides, a bag's joined by `+`; None if the items are images, too many to keep their probabilities."""
 
 
 def write_predictions(path: Path, tasks: Mapping[str, Predictions], attributes: Mapping[str, Any]) -> None:
@@ -57,3 +61,25 @@ def _write(group: h5py.Group, predictions: Predictions) -> None:
             group[f"probabilities{suffix}"] = probabilities.astype(np.float32)
     if predictions.names is not None:
         group.create_dataset("unit", data=np.array(predictions.names, object), dtype=h5py.string_dtype())
+
+
+def write_attention(
+    path: Path, tasks: Mapping[str, Attention], coords: np.ndarray, attributes: Mapping[str, Any]
+) -> None:
+    """Write what slide classifiers looked at, atomically: docs/artifacts.md lists the datasets.
+
+    Args:
+        path: the file to make.
+        tasks: name -> attention.
+        coords: int64 (N, 2), of all images in the embeddings.
+        attributes: of the file, beside `format`.
+    """
+    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+        places = file.create_group("coords")
+        for task, attention in tasks.items():
+            group = file.create_group(task)
+            for slide, (rows, weights) in attention.items():
+                group[slide] = weights.astype(np.float32)
+                if slide not in places:
+                    places[slide] = coords[rows].astype(np.int64)
+        file.attrs.update({"format": ATTENTION_FORMAT, **attributes})

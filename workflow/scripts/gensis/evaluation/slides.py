@@ -1,58 +1,85 @@
-"""Slides as bags of embeddings."""
+"""Slides, or all slides of a patient, as bags of embeddings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 
+_OF_IMAGES = ("features", "item", "labels", "groups", "splits", "unit")
+
 
 @dataclass(frozen=True)
 class Slides:
-    """Labelled slides that have images. Labels, groups and splits as in `Labelled`, one a slide."""
+    """Labelled slides that have images. Labels, groups and splits as in `Labelled`, one a bag."""
 
     features: np.ndarray
-    """float32 (N, D): embeddings of all slides' images, slide by slide."""
-    item: np.ndarray
-    """int64 (S,): number of each slide among the units of the embeddings."""
+    """float32 (N, D): embeddings of all images, bag by bag."""
+    rows: np.ndarray
+    """int64 (N,): row of each image in the embeddings."""
+    unit: np.ndarray
+    """int32 (N,): slide of each image, an index into `units`."""
     first: np.ndarray
-    """int64 (S + 1,): where each slide begins, and last N."""
+    """int64 (S + 1,): where each bag begins, and last N."""
     labels: np.ndarray
     groups: np.ndarray
     splits: np.ndarray
     classes: tuple[str, ...]
-    names: tuple[str, ...]
+    units: tuple[str, ...]
+    """Names of all slides."""
 
-    def bag(self, slide: int) -> np.ndarray:
-        """float32 (n, D): embeddings of one slide."""
-        return self.features[self.first[slide] : self.first[slide + 1]]
+    @property
+    def item(self) -> np.ndarray:
+        """int32 (S,): number of each bag's first slide among the units."""
+        return self.unit[self.first[:-1]]
+
+    def name(self, bag: int) -> str:
+        """Its slide, or its slides joined by `+`."""
+        slides = np.unique(self.unit[self.first[bag] : self.first[bag + 1]])
+        return "+".join(self.units[slide] for slide in slides)
+
+    def bag(self, number: int) -> np.ndarray:
+        """float32 (n, D): embeddings of one bag."""
+        return self.features[self.first[number] : self.first[number + 1]]
 
     def means(self) -> np.ndarray:
-        """float32 (S, D): mean embedding of each slide, summed in float64."""
+        """float32 (S, D): mean embedding of each bag, summed in float64."""
         sums = np.add.reduceat(self.features, self.first[:-1], axis=0, dtype=np.float64)
         return (sums / np.diff(self.first)[:, None]).astype(np.float32)
 
+    def by_slide(self, bag: int, values: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Values of a bag's images, (n,), as slide -> rows of its images in the embeddings, and their values."""
+        span = slice(self.first[bag], self.first[bag + 1])
+        rows, unit = self.rows[span], self.unit[span]
+        return {self.units[slide]: (rows[unit == slide], values[unit == slide]) for slide in np.unique(unit)}
 
-def slides_of(labelled: Labelled) -> Slides:
-    """Gather labelled images into slides.
+
+def slides_of(labelled: Labelled, bags: Literal["slide", "group"] = "slide") -> Slides:
+    """Gather labelled images into bags, one a slide or one for all slides of a group.
 
     Raises:
-        Unmeasurable: there are none, or the images of a slide differ in their label.
+        Unmeasurable: there are none, or the images of a bag differ in their label or split.
     """
-    units, first = np.unique(labelled.unit, return_index=True)
-    if not len(units):
+    if not len(labelled.unit):
         raise Unmeasurable("no labelled slide has images")
-    slide = np.searchsorted(units, labelled.unit)
-    if (labelled.labels != labelled.labels[first][slide]).any():
-        raise Unmeasurable("images of one slide have different labels")
+    if bags == "group":
+        order = np.argsort(labelled.groups, kind="stable")
+        labelled = replace(labelled, **{name: getattr(labelled, name)[order] for name in _OF_IMAGES})
+    first = np.unique(labelled.unit if bags == "slide" else labelled.groups, return_index=True)[1]
+    sizes = np.diff(first, append=len(labelled.unit))
+    for name, of_images in {"labels": labelled.labels, "splits": labelled.splits}.items():
+        if (of_images != np.repeat(of_images[first], sizes)).any():
+            raise Unmeasurable(f"images of one {bags} have different {name}")
     return Slides(
         labelled.features,
-        units,
+        labelled.item,
+        labelled.unit,
         np.append(first, len(labelled.unit)),
         labelled.labels[first],
         labelled.groups[first],
         labelled.splits[first],
         labelled.classes,
-        tuple(labelled.units[unit] for unit in units),
+        labelled.units,
     )

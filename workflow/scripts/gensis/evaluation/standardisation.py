@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_BLOCK_ROWS = 1 << 16
+
 
 @dataclass(frozen=True)
 class Standardisation:
@@ -13,11 +15,14 @@ class Standardisation:
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, train: np.ndarray) -> "Standardisation":
-        """Measure float32 (N, D) features; one that is constant keeps its scale."""
-        deviation = train.std(axis=0, dtype=np.float64)
-        deviation[deviation == 0] = 1
-        return cls(train.mean(axis=0, dtype=np.float64).astype(np.float32), deviation.astype(np.float32))
+    def of(cls, *parts: np.ndarray) -> "Standardisation":
+        """Measure float32 (N, D) features, whole or in parts; one that is constant keeps its scale."""
+        blocks = [part[start : start + _BLOCK_ROWS] for part in parts for start in range(0, len(part), _BLOCK_ROWS)]
+        count = sum(map(len, blocks))
+        mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / count
+        deviation = np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in blocks) / count)
+        deviation[deviation <= np.finfo(np.float32).eps * np.abs(mean)] = 1
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Standardise float32 (N, D) features."""

@@ -1,19 +1,19 @@
 """The measurements: each takes labelled embeddings to metrics with intervals and chance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from gensis.evaluation.abmil import abmil_probabilities
 from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
-from gensis.evaluation.labelled import Labelled
+from gensis.evaluation.labelled import Labelled, in_order
 from gensis.evaluation.linear import fit_linear
-from gensis.evaluation.metrics import METRICS, chance
-from gensis.evaluation.predictions import Predictions
+from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
+from gensis.evaluation.mil import HEADS, classify_bags
+from gensis.evaluation.predictions import Attention, Predictions
 from gensis.evaluation.protocol import Protocol, plan, pooled
 from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
@@ -29,6 +29,7 @@ class Measured:
     result: dict[str, Any]
     """The fields of evaluation/<...>/<task>.json that hold results (docs/artifacts.md)."""
     predictions: Predictions
+    attention: Attention = field(default_factory=dict)
 
 
 def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, device: torch.device) -> Measured:
@@ -38,34 +39,43 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
         task: one of the settings' image_tasks or slide_tasks.
         labelled: labelled images.
         settings: the stage's settings.
-        seed: of the initialisations of `slides-abmil`.
+        seed: of the initialisations of attention.
         device: where k-NN and attention run.
 
     Raises:
         Unmeasurable: the data do not allow it; the message is the reason.
     """
-    items = slides_of(labelled) if task.startswith("slides-") else labelled
+    ordered = set(labelled.classes) <= set(settings.ordered_classes)
+    if ordered:
+        labelled = in_order(labelled, settings.ordered_classes)
+    kind, _, classifier = task.partition("-")
+    items = slides_of(labelled, settings.bags) if kind == "slides" else labelled
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
-    match task:
-        case "knn":
-            probabilities = _knn(items, protocol, settings, device)
-        case "linear":
-            probabilities = _linear(items.features, items, protocol)
-        case "slides-mean":
-            probabilities = _linear(items.means(), items, protocol)
-        case "slides-abmil":
-            probabilities = _abmil(items, protocol, settings, seed, device)
+    attention: Attention = {}
+    if task == "knn":
+        probabilities = _knn(items, protocol, settings, device)
+    elif classifier in HEADS:
+        probabilities, attention = _attentive(classifier, items, protocol, settings, seed, device)
+    else:
+        probabilities = _linear(items.means() if kind == "slides" else items.features, items, protocol)
     predictions = _predictions(items, protocol, probabilities)
-    names = ("accuracy", "balanced_accuracy") if task == "knn" else tuple(METRICS)
     result = {
         "protocol": protocol.name,
         "transductive": protocol.transductive,
         "classes": list(items.classes),
         "n": len(predictions.item),
         "n_groups": len(np.unique(predictions.group)),
-        "metrics": _metrics(names, predictions, _commonest(items, protocol), settings.bootstrap),
+        "metrics": _metrics(_names(kind, ordered), predictions, _commonest(items, protocol), settings.bootstrap),
     }
-    return Measured(result, predictions)
+    return Measured(result, predictions, attention)
+
+
+def _names(kind: str, ordered: bool) -> tuple[str, ...]:
+    """Metrics of a kind of task. The votes of k-NN are too few and too alike to rank images by."""
+    if kind == "knn":
+        return ("accuracy", "balanced_accuracy")
+    with_order = kind == "slides" and ordered
+    return ("accuracy", "balanced_accuracy", "macro_f1", "auroc", *(["quadratic_kappa"] if with_order else []))
 
 
 def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device) -> Probabilities:
@@ -97,27 +107,33 @@ def _linear(features: np.ndarray, items: Labelled | Slides, protocol: Protocol) 
     return pooled(protocol, predict)
 
 
-def _abmil(slides: Slides, protocol: Protocol, settings: Evaluation, seed: int, device: torch.device) -> Probabilities:
+def _attentive(
+    head: str, slides: Slides, protocol: Protocol, settings: Evaluation, seed: int, device: torch.device
+) -> tuple[Probabilities, Attention]:
+    attention: Attention = {}
+
     def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
-        probabilities = abmil_probabilities(
+        probabilities, weights = classify_bags(
+            head,
             [slides.bag(i) for i in train],
             slides.labels[train],
             slides.groups[train],
             [slides.bag(i) for i in test],
             len(slides.classes),
-            settings.abmil_epochs,
-            settings.abmil_learning_rate,
-            [(seed, i) for i in range(settings.abmil_seeds)],
+            settings,
+            seed,
             device,
         )
+        for bag, values in zip(test, weights):
+            attention.update(slides.by_slide(bag, values))
         return {"": probabilities}
 
-    return pooled(protocol, predict)
+    return pooled(protocol, predict), attention
 
 
 def _predictions(items: Labelled | Slides, protocol: Protocol, probabilities: Probabilities) -> Predictions:
     test = protocol.test
-    names = tuple(items.names[i] for i in test) if isinstance(items, Slides) else None
+    names = tuple(items.name(i) for i in test) if isinstance(items, Slides) else None
     return Predictions(
         items.classes, items.item[test], items.groups[test], protocol.fold, items.labels[test], probabilities, names
     )
@@ -131,18 +147,23 @@ def _commonest(items: Labelled | Slides, protocol: Protocol) -> int:
 def _metrics(names: tuple[str, ...], predictions: Predictions, majority: int, resamples: int) -> list[dict[str, Any]]:
     labels = predictions.label
 
-    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
+    def measured(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        if name == "auroc":
+            return mean_over_folds(name, predictions.fold, labels, probabilities, weights)
+        return METRICS[name](labels, probabilities, weights)
+
+    def values(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         return {
-            name + suffix: METRICS[name](labels, probabilities, weights)
+            (name, name + suffix): measured(name, probabilities, weights)
             for suffix, probabilities in predictions.probabilities.items()
             for name in names
         }
 
     bounds = intervals(values, predictions.group, resamples)
+    by_chance = {name: chance(name, labels, majority) for name in names}
     result = []
-    for name, value in values(np.ones((len(labels), 1))).items():
-        low, high = bounds.get(name, (None, None))
-        by_chance = chance(name.partition("_k")[0], labels, majority)
-        fields = {"metric": name, "value": float(value[0]), "low": low, "high": high}
-        result.append(fields | {"n": len(labels), "chance": by_chance})
+    for (name, metric), value in values(np.ones((len(labels), 1))).items():
+        low, high = bounds.get((name, metric), (None, None))
+        fields = {"metric": metric, "value": float(value[0]), "low": low, "high": high}
+        result.append(fields | {"n": len(labels), "chance": by_chance[name]})
     return result

@@ -17,12 +17,20 @@ class Evaluation(Settings):
     knn_temperature: PositiveFloat = 0.07
     linear: bool = True
     """Logistic regression on standardised embeddings, its strength chosen on a part of train."""
-    slides: tuple[Literal["mean", "abmil"], ...] = ("mean", "abmil")
-    """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018)."""
+    slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
+    """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
+    dual-stream attention (Li et al. 2021)."""
+    bags: Literal["slide", "group"] = added(neutral="slide")
+    """What slide classifiers classify: each slide, or all slides of a group (patient, case) together."""
     abmil_epochs: PositiveInt = 50
+    """At most, of `abmil` and `dsmil`; so are the next three."""
     abmil_learning_rate: PositiveFloat = 3e-4
     abmil_seeds: PositiveInt = 3
     """Initialisations whose probabilities are averaged."""
+    abmil_batch: PositiveInt = added(neutral=1)
+    """Bags a step; with thousands of slides, 16 or 32 save most of the time."""
+    ordered_classes: tuple[str, ...] = added(neutral=[])
+    """All classes in their order, where they have one (grades): slide classifiers get quadratic kappa too."""
     folds: Annotated[int, Field(ge=2)] = 5
     """Folds, by group, where a data set has no test split."""
     bootstrap: Annotated[int, Field(ge=0)] = 1000
@@ -39,3 +47,8 @@ class Evaluation(Settings):
     def slide_tasks(self) -> tuple[str, ...]:
         """Names of what is measured on whole slides."""
         return tuple(f"slides-{name}" for name in self.slides)
+
+    @property
+    def attention_tasks(self) -> tuple[str, ...]:
+        """Those of them that weigh the images of a slide."""
+        return tuple(task for task in self.slide_tasks if task != "slides-mean")

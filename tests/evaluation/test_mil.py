@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+from gensis.evaluation.mil import HEADS, classify_bags
+from gensis.settings.evaluation import Evaluation
+
+CPU = torch.device("cpu")
+
+
+def bags(seed: int, count: int = 60) -> tuple[list[np.ndarray], np.ndarray]:
+    """Bags of 15 to 25 instances, of which a single one tells the class."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    result = [generator.normal(size=(generator.integers(15, 26), 16)).astype(np.float32) for _ in labels]
+    for bag, label in zip(result, labels):
+        bag[generator.integers(len(bag)), label] += 6
+    return result, labels
+
+
+def classify(train, labels, test, head="abmil", seed=0, groups=None, **settings):
+    settings = Evaluation(**{"abmil_seeds": 1, **settings})
+    groups = np.arange(len(labels)) if groups is None else groups
+    return classify_bags(head, train, labels, groups, test, 2, settings, seed, CPU)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_one_telling_instance_in_a_bag_is_found(head):
+    train, labels = bags(0, 200)
+    test, test_labels = bags(1)
+    probabilities, attention = classify(
+        train, labels, test, head, abmil_learning_rate=3e-3, abmil_batch=8, abmil_epochs=15
+    )
+    assert (probabilities.argmax(1) == test_labels).mean() > 0.9
+    assert [len(weights) for weights in attention] == [len(bag) for bag in test]
+    np.testing.assert_allclose([weights.sum() for weights in attention], 1, rtol=1e-5)
+    telling = [bag[:, label].argmax() for bag, label in zip(test, test_labels)]
+    assert np.mean([weights.argmax() == where for weights, where in zip(attention, telling)]) > 0.7
+
+
+def test_results_depend_on_the_seed_and_on_no_global_state():
+    train, labels = bags(2, 12)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    once = classify(train, labels, train, seed=5, abmil_epochs=2, abmil_seeds=2)[0]
+    assert torch.equal(torch.get_rng_state(), state)
+
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(classify(train, labels, train, seed=5, abmil_epochs=2, abmil_seeds=2)[0], once)
+    assert (classify(train, labels, train, seed=6, abmil_epochs=2, abmil_seeds=2)[0] != once).any()
+    np.testing.assert_allclose(once.sum(1), 1)
+
+
+def test_training_stops_before_it_learns_noise_by_heart():
+    """Labels of noise bags cannot be foretold, so whoever is sure of them has overfitted."""
+    generator = np.random.default_rng(4)
+    train, test = (list(generator.normal(size=(40, 5, 16)).astype(np.float32)) for _ in range(2))
+    labels = np.arange(40) % 2
+    groups_too_few_to_stop_by = labels
+    stopped, overfitted = (
+        classify(train, labels, test, groups=groups, abmil_epochs=40, abmil_learning_rate=3e-3)[0].max(1).mean()
+        for groups in (np.arange(40), groups_too_few_to_stop_by)
+    )
+    assert stopped < 0.7
+    assert overfitted > 0.9
+
+
+def test_bags_too_few_to_set_some_aside_still_train():
+    train, labels = bags(3, 2)
+    assert np.isfinite(classify(train, labels, train, abmil_epochs=2)[0]).all()

@@ -1,0 +1,144 @@
+"""Slide classification from bags of embeddings: small heads, several initialisations, each stopped early."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from gensis.evaluation.attention import DualStream, GatedAttention
+from gensis.evaluation.folds import Round, holdouts
+from gensis.evaluation.standardisation import Standardisation
+from gensis.settings.evaluation import Evaluation
+
+HEADS = {"abmil": GatedAttention, "dsmil": DualStream}
+_PATIENCE_EPOCHS = 10
+_WEIGHT_DECAY = 1e-2
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Bags that a head can be given: padded to the longest of a step, and standardised as train says."""
+
+    bags: Sequence[Tensor]
+    """float32 (n, D) each, on the device."""
+    mean: Tensor
+    deviation: Tensor
+    per_step: int
+
+    @classmethod
+    def of(cls, bags: Sequence[np.ndarray], scale: Standardisation, per_step: int, device: torch.device) -> "Bags":
+        """Bags as float32 (n, D) arrays."""
+        tensors = [torch.from_numpy(bag).to(device) for bag in bags]
+        return cls(
+            tensors, torch.from_numpy(scale.mean).to(device), torch.from_numpy(scale.deviation).to(device), per_step
+        )
+
+    def steps(self, order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Bags in an order, some a step: their numbers, float32 (B, n, D) and bool (B, n), False for padding."""
+        for numbers in torch.as_tensor(order).split(self.per_step):
+            chosen = [self.bags[i] for i in numbers]
+            lengths = torch.tensor([len(bag) for bag in chosen], device=self.mean.device)
+            padded = (pad_sequence(chosen, batch_first=True) - self.mean) / self.deviation
+            present = torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
+            yield numbers.to(padded.device), padded, present
+
+
+def classify_bags(
+    head: str,
+    train: Sequence[np.ndarray],
+    labels: np.ndarray,
+    groups: np.ndarray,
+    test: Sequence[np.ndarray],
+    classes: int,
+    settings: Evaluation,
+    seed: int,
+    device: torch.device,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Class probabilities of test bags and what they rest on, averaged over initialisations.
+
+    Each initialisation stops early on another part of train, so that together they learn from all of it.
+
+    Args:
+        head: a key of HEADS.
+        train: bags, float32 (n, D) each.
+        labels: int (S,), of the train bags.
+        groups: int (S,).
+        test: bags.
+        classes: number of classes K.
+        settings: epochs, learning rate, bags a step and initialisations.
+        seed: of the initialisations.
+        device: where the heads are trained.
+
+    Returns:
+        float64 (T, K), and for each test bag float32 (n,): attention, summing to one; of a head whose attention depends
+        on the class that for the likeliest one.
+    """
+    scale = Standardisation.of(*train)
+    train_bags, test_bags = (Bags.of(bags, scale, settings.abmil_batch, device) for bags in (train, test))
+    targets = torch.from_numpy(labels).to(device)
+    parts = holdouts(labels, groups) or [(np.arange(len(labels)), np.arange(0))]
+    probabilities, attention = 0.0, [0.0] * len(test)
+    for number in range(settings.abmil_seeds):
+        model = _fit(head, train_bags, targets, parts[number % len(parts)], classes, settings, (seed, number))
+        logits, weights = _outputs(model, test_bags)
+        probabilities = probabilities + logits.double().softmax(dim=1).cpu().numpy() / settings.abmil_seeds
+        attention = [total + each / settings.abmil_seeds for total, each in zip(attention, weights)]
+    likeliest = probabilities.argmax(1)
+    return probabilities, [each[:, min(k, each.shape[1] - 1)] for each, k in zip(attention, likeliest)]
+
+
+def _fit(
+    head: str,
+    bags: Bags,
+    targets: Tensor,
+    part: Round,
+    classes: int,
+    settings: Evaluation,
+    seed: tuple[int, ...],
+) -> nn.Module:
+    """Train on the first indices of ``part`` and keep the epoch with the least loss on the second, if there are any."""
+    fit, validation = part
+    generator = np.random.default_rng(seed)
+    model = _initialised(head, bags.bags[0].shape[1], classes, int(generator.integers(2**62))).to(targets.device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.abmil_learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
+    )
+    best, best_epoch, kept = float("inf"), 0, None
+    for epoch in range(settings.abmil_epochs):
+        for numbers, padded, present in bags.steps(generator.permutation(fit)):
+            optimizer.zero_grad()
+            cross_entropy(model(padded, present)[0], targets[numbers]).backward()
+            optimizer.step()
+        if len(validation):
+            loss = cross_entropy(_outputs(model, bags, validation)[0], targets[validation]).item()
+            if loss < best:
+                best, best_epoch, kept = loss, epoch, copy.deepcopy(model.state_dict())
+            elif epoch - best_epoch >= _PATIENCE_EPOCHS:
+                break
+    if kept:
+        model.load_state_dict(kept)
+    return model
+
+
+def _initialised(head: str, features: int, classes: int, seed: int) -> nn.Module:
+    """A head whose weights depend on the seed alone; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return HEADS[head](features, classes)
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> tuple[Tensor, list[np.ndarray]]:
+    """Logits (T, K) and attention, float32 (n, 1 or K) each, of all bags or some."""
+    order = np.arange(len(bags.bags)) if which is None else which
+    logits, attention = [], []
+    for _, padded, present in bags.steps(order):
+        found, weights = model(padded, present)
+        logits.append(found)
+        attention += [each[own].cpu().numpy() for each, own in zip(weights, present)]
+    return torch.cat(logits), attention
