@@ -59,7 +59,7 @@ def test_banks_of_several_seeds_share_one_warning(results: Path) -> None:
     html = warnings(Run(results / "tiny", results / "images"))
     assert html.count("<p>") == 1
     assert html.startswith("<p><b>Bank default, seed 0</b> <b>harms</b>")
-    assert "So do its others (seed 1: 0.70)." in html
+    assert "Its other seeds harm too (seed 1: 0.70)." in html
 
 
 def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) -> None:

@@ -81,7 +81,7 @@ def warnings(run: Run) -> str:
 def _worst(banks: list[Bank]) -> str:
     worst, *others = sorted(banks, key=_ratio)
     more = ", ".join(f"seed {bank.seed}: {_ratio(bank):.2f}" for bank in others)
-    return verdict(worst) + (f" So do its others ({more})." if more else "")
+    return verdict(worst) + (f" Its other seeds harm too ({more})." if more else "")
 
 
 def verdict(bank: Bank) -> str:

@@ -97,7 +97,7 @@ def _stages(costs: Costs) -> str:
                     ABSENT if math.isnan(processor) else duration(processor),
                 ]
             )
-    caption = "Time of all seeds and encoders, as the clock and as the processor went. A job that was run again counts once."
+    caption = "Of all seeds and encoders, as the clock and as the processor went. A job that was run again counts once."
     return figure(table(["stage", "times made", "time", "processor time"], rows, "numbers"), caption)
 
 

@@ -83,6 +83,10 @@ thead th { color: var(--quiet); font-weight: 500; font-size: .8rem; vertical-ali
 tbody th { font-weight: 600; white-space: nowrap; }
 td { white-space: nowrap; }
 td small { display: block; }
+@media (max-width: 720px) {
+  th, td { padding-right: .6rem; }
+  tbody th { white-space: normal; min-width: 7rem; }
+}
 .reasons td:last-child { min-width: 16rem; white-space: normal; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; color: var(--accent); font-size: .9rem; }
