@@ -97,16 +97,15 @@ rule diffusion:
         needs_pretraining,
         [
             f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
-            for encoder in dict.fromkeys(bank.encoder for bank in STUDY.banks.values())
-            for seed in STUDY.seeds
+            for encoder, seed in dict.fromkeys((STUDY.banks[bank].encoder, seed) for bank, seed in banks_with_seeds())
         ],
 
 
 rule bank:
     input:
         needs_pretraining,
-        [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)],
-        [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank in STUDY.banks for seed in STUDY.seeds],
+        [path for bank, seed in banks_with_seeds() for path in bank_shards(bank, seed)],
+        [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()],
 
 
 rule evaluation:

@@ -60,11 +60,37 @@ def changed(path: str, value: object) -> dict:
         ("retraining/gen-dino/generative_probability", 2, "retraining.gen-dino.generative_probability = 2"),
         ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),
         ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
+        (
+            "retraining/longer",
+            {"as_long_as": "longer"},
+            "retraining.longer.as_long_as: 'longer' is not one of gen-dino",
+        ),
+        (
+            "retraining/gen-dino/real_images",
+            False,
+            "both views come from banks.default, whose variants are 1: make at least 2",
+        ),
+        (
+            "retraining/gen-dino",
+            {"bank": "default", "real_images": False, "generative_probability": 0.5},
+            "config: retraining.gen-dino: real_images: false takes every view from the bank: leave",
+        ),
+        (
+            "retraining/gen-dino",
+            {"bank": "default", "in_between": "pixels", "disentangle_targets": "both"},
+            "in_between: pixels mixes real images: leave",
+        ),
+        (
+            "retraining/gen-dino",
+            {"bank": "default", "generative_probability": 0, "disentangle_targets": "generative"},
+            "disentangle_targets: generative needs a generative_probability above 0",
+        ),
+        ("banks/default/seed", 4, "banks.default.seed: '4' is not one of 0"),
         ("banks/default", None, "banks.default must hold keys"),
         ("retraining", {"gen-dino": "default"}, "retraining.gen-dino must hold keys"),
         ("pretraining", None, "pretraining is missing: add it, or leave out retraining"),
-        ("pretraining/init", "mine", "pretraining.init: 'mine' is not one of none defined"),
-        ("pretraining/init", "dino", "pretraining.init: 'dino' is not one of none defined"),
+        ("pretraining/init", "mine", "pretraining.init: 'mine' is not there: none is defined"),
+        ("pretraining/init", "dino", "pretraining.init: 'dino' is not there: none is defined"),
         ("retraining/gen-dino/init", "gen-dino", "'gen-dino' is not one of dino"),
         ("encoders", {"dino": {"timm": "vit_small_patch16_224.dino"}}, "encoders.dino: dino, random, pixels are"),
         ("encoders", {"gen-dino": {"path": "there"}}, "encoders.gen-dino: retraining has the same name"),
@@ -107,6 +133,7 @@ def test_swapped_values_change_the_stage():
     [
         ("banks/default/guidance", 3.0, {"banks/default"}),
         ("banks/default/shards", 9, set()),
+        ("banks/default/seed", 0, set()),
         ("runtime", {"memory_gb": 1}, set()),
         ("evaluation/knn", [3], {"evaluation"}),
         ("datasets/tiles/sheet", "moved.csv", set()),
@@ -174,3 +201,43 @@ def test_a_part_of_the_settings_can_be_written_without_fields_that_were_added():
         extra: float | None = added(neutral=None)
 
     assert Later().model_dump(include={"old"}) == {"old": 1}
+
+
+def arms(pretraining: dict, **retraining: dict):
+    return load_study(STUDY | {"pretraining": {"dataset": "tiles"} | pretraining, "retraining": retraining})
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "gen_dino", "epochs"),
+    [
+        # Two views: the teacher's 2 and 3 x 2 of the student, against 3 and 3 x 3.
+        ({"epochs": 10, "views": {"local_crops": 0}}, {}, 15),
+        ({"epochs": 7, "views": {"local_crops": 0}}, {}, 11),  # 10.5 are not fewer passes, but 10 would be
+        # Four local views of a quarter of the pixels: 2 + 3 x 3, against 3 + 3 x 4.
+        ({"epochs": 11, "views": {"local_crops": 4, "local_px": 112}}, {}, 15),
+        ({"epochs": 10, "views": {"local_crops": 0}}, {"disentangle_probability": 0.5}, 13),
+        ({"epochs": 10, "views": {"local_crops": 0}}, {"disentangle_targets": "both"}, 17),
+        ({"epochs": 10, "views": {"local_crops": 0}}, {"disentangle_weight": 0}, 10),
+        ({"epochs": 10, "views": {"local_crops": 0}}, {"epochs": 20}, 30),
+    ],
+)
+def test_dino_longer_has_at_least_the_passes_of_the_arm_it_is_compared_with(pretraining, gen_dino, epochs):
+    study = arms(pretraining, **{"gen-dino": {"bank": "default"} | gen_dino, "dino-longer": {"as_long_as": "gen-dino"}})
+    longer = study.retraining["dino-longer"]
+    assert (longer.epochs, longer.bank) == (epochs, None)
+    again = load_study(study.model_dump(mode="json"))
+    assert again == study
+
+
+def test_an_arm_that_inherits_everything_keeps_the_json_it_had_before_there_were_others():
+    settings = json.loads(stage_json(load_study(STUDY), "encoders/gen-dino"))
+    added_later = {"as_long_as", "real_images", "shuffle_bank", "disentangle_probability", "disentangle_targets"}
+    assert not (added_later | {"in_between"}) & settings.keys()
+    assert settings["bank"] == "default"
+
+
+def test_a_bank_exists_for_each_seed_or_for_the_one_it_names():
+    values = changed("seeds", [3, 5])
+    values["banks"]["shared"] = {"seed": 5}
+    study = load_study(values)
+    assert (study.bank_seeds("default"), study.bank_seeds("shared")) == ((3, 5), (5,))

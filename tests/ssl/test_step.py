@@ -22,7 +22,7 @@ def batch(step, with_bank=False):
     if not with_bank:
         return Batch(views)
     alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))
-    return Batch(views, Between(draw(16), draw(16), alpha, counts.round()))
+    return Batch(views, Between(draw(16), draw(16, 1), views.real_slot.unsqueeze(0), alpha, counts.round()))
 
 
 class Original:

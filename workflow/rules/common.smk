@@ -233,6 +233,11 @@ def bank_shards(bank: str, seed: str) -> list[str]:
     ]
 
 
+def banks_with_seeds() -> list[tuple[str, int]]:
+    """Name and seed of every bank."""
+    return [(bank, seed) for bank in STUDY.banks for seed in STUDY.bank_seeds(bank)]
+
+
 def evaluation_tasks(dataset: str) -> list[str]:
     """Tasks that an encoder is measured by on a data set."""
     settings = STUDY.evaluation

@@ -40,7 +40,7 @@ rule retrain_encoder:
     input:
         train=train_table,
         init=initial_encoder,
-        bank=lambda wildcards: bank_shards(STUDY.retraining[wildcards.encoder].bank, wildcards.seed),
+        bank=retraining_bank,
     output:
         multiext(
             f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",
@@ -67,13 +67,13 @@ rule retrain_encoder:
         checkpoints=checkpoints,
         events=events,
         folder=folder,
-        bank=folder_of_input("bank"),
+        bank=bank_option,
         init=initial_option,
         script=script("pretrain_encoder"),
         launcher=launcher,
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
-        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} --bank {params.bank:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.bank:q}"
         " --train {input.train:q} {params.init:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 

@@ -131,6 +131,20 @@ def initial_option(wildcards, output):
     return [word for path in initial_encoder(wildcards) for word in ("--init", os.path.dirname(path))]
 
 
+def retraining_bank(wildcards):
+    """The bank that an arm learns from, if it does: of the same seed, unless the bank is made for one seed alone."""
+    bank = STUDY.retraining[wildcards.encoder].bank
+    if bank is None:
+        return []
+    made_for = STUDY.banks[bank].seed
+    return bank_shards(bank, wildcards.seed if made_for is None else made_for)
+
+
+def bank_option(wildcards, input):
+    """Argument that names the bank."""
+    return ["--bank", os.path.dirname(input.bank[0])] if input.bank else []
+
+
 def embedding_inputs(wildcards):
     """The image stores of a part and, unless it is a baseline, the encoder."""
     units = part_units(wildcards.dataset)[int(wildcards.part)]
@@ -198,8 +212,8 @@ def report_inputs(wildcards):
         for seed in STUDY.seeds
         if TRAINED_ON in EVALUATED
     ]
-    banks = [path for bank in STUDY.banks for seed in STUDY.seeds for path in bank_shards(bank, seed)]
-    banks += [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank in STUDY.banks for seed in STUDY.seeds]
+    banks = [path for bank, seed in banks_with_seeds() for path in bank_shards(bank, seed)]
+    banks += [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()]
     tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
     return histories + traces + banks + tables
 

@@ -8,7 +8,6 @@ from gensis import command
 from gensis.artifacts.files import read_json
 from gensis.images.index import read_index
 from gensis.settings.bank import Bank, UniformAlphas
-from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.study import Study, load_study
 
 
@@ -24,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
     if images is None:
         lines.append("  training images are counted when they are tiled or imported: run the target `images` first")
     for name in ("dino", *study.retraining):
-        lines.append(f"  encoder {name}: {training(study.training_settings(name), images)}")
+        lines.append(f"  encoder {name}: {training(study, name, images)}")
     if study.banks:
         lines.append(f"  diffusion: {painter(study, images)}")
     for name, bank in study.banks.items():
@@ -39,11 +38,13 @@ def images_so_far(folder: Path) -> str:
     return f"{len(outcomes)} units done, {total:,} images, {sum(not outcome['images'] for outcome in outcomes)} without"
 
 
-def training(settings: Pretraining, images: int | None) -> str:
+def training(study: Study, encoder: str, images: int | None) -> str:
     """Steps and passes of a pre-training."""
+    settings = study.training_settings(encoder)
     views = 2 + settings.views.local_crops
-    extra = " + 1 interpolated" if isinstance(settings, Retraining) and settings.disentangle_weight else ""
-    text = f"{settings.epochs} epochs of batches of {settings.batch_size}, {views} views an image{extra}"
+    extra = " + 1 interpolated" if study.disentangles(encoder) else ""
+    cost = f"{settings.epochs * study.passes(encoder):,.0f} forward passes' worth of each image"
+    text = f"{settings.epochs} epochs of batches of {settings.batch_size}, {views} views an image{extra}, {cost}"
     if images is None:
         return text
     batch = min(settings.batch_size, images)

@@ -10,6 +10,7 @@ import torch
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.errors import UserError
 from gensis.images.embeddings import outside_weights
 from gensis.images.index import Index, read_index
 from gensis.images.looks import add_look, write_looks
@@ -17,7 +18,7 @@ from gensis.images.reading import open_images
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import FORMAT, save_encoder
-from gensis.ssl.bank_images import bank_contents, open_bank
+from gensis.ssl.bank_images import bank_contents, open_parts
 from gensis.ssl.monitor import Monitor
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
@@ -32,7 +33,9 @@ log = logging.getLogger("pretrain_encoder")
 def main(arguments: argparse.Namespace) -> None:
     """Train, resume or only publish."""
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
-    settings = (Retraining if arguments.bank else Pretraining).model_validate(arguments.config)
+    settings = (Retraining if "bank" in arguments.config else Pretraining).model_validate(arguments.config)
+    if isinstance(settings, Retraining):
+        check_bank(settings, arguments.bank)
     index = read_index(arguments.train)
     inputs, outside = {"train": content_id(arguments.train)}, {}
     if arguments.bank:
@@ -77,6 +80,14 @@ def main(arguments: argparse.Namespace) -> None:
         shutil.rmtree(folder.path / "looks", ignore_errors=True)
 
 
+def check_bank(settings: Retraining, bank: Path | None) -> None:
+    """Refuse settings with a bank that is not given, and the other way round; say what decided the epochs."""
+    if (settings.bank is None) != (bank is None):
+        raise UserError(f"--config has bank = {settings.bank} and --bank is {bank}: give both or neither")
+    if settings.as_long_as:
+        log.info("epochs: %d, for at least as many passes as %s", settings.epochs, settings.as_long_as)
+
+
 def build(
     arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
@@ -85,8 +96,7 @@ def build(
     images = open_images(index, *reading)
     generative = interpolated = None
     if arguments.bank:
-        generative = open_bank(arguments.bank, "generative", len(index), *reading)
-        interpolated = open_bank(arguments.bank, "interpolated", len(index), *reading)
+        generative, interpolated = open_parts(settings, arguments.bank, len(index), *reading, arguments.seed)
     return Pretrainer(
         settings,
         images,

@@ -108,14 +108,53 @@ class Pretraining(Settings):
         return self
 
 
+class Ramp(Settings):
+    """A probability that changes over training."""
+
+    start: Fraction
+    end: Fraction
+    """That one step more would reach."""
+    shape: Literal["linear", "cosine"] = "linear"
+
+
 class Retraining(Pretraining):
     """Gen-DINO: pre-training again from scratch, with a bank. Every key of `pretraining` may be overridden here."""
 
-    bank: Name
-    """Name in `banks`."""
-    generative_probability: Fraction = 1.0
-    """Probability that one of an image's two global views comes from the bank; which one is drawn per image."""
+    bank: Name | None = None
+    """Name in `banks`. Only with `as_long_as` may it be left out: DINO again, for longer."""
+    as_long_as: Name | None = added(neutral=None)
+    """Another arm: `epochs` become as many as give the forward and backward passes of that one."""
+    real_images: bool = added(neutral=True)
+    """If false, all views come from the bank: the global ones, and the local ones, from two different variants."""
+    shuffle_bank: bool = added(neutral=False)
+    """Give each source the bank's images of another source: the control that must lose."""
+    generative_probability: Fraction | Ramp = 1.0
+    """Probability that one of an image's two global views comes from the bank; which one is drawn per image.
+    `{start: 0, end: 1}` changes it over training, linearly, or with `shape: cosine` along half a cosine."""
     generative_local_fraction: Fraction = 0.5
     """Part of the local views cut from the synthetic image, where there is one."""
     disentangle_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the task of telling an in-between image's two sources apart. At 0 it is not computed."""
+    disentangle_probability: Annotated[float, Field(gt=0, le=1)] = added(neutral=1.0)
+    """Part of the steps, randomly chosen, in which that task is computed."""
+    disentangle_targets: Literal["real", "generative", "both"] = added(neutral="real")
+    """Global views of the two sources that give its target: of the images themselves, of generative ones, or the mean
+    of both targets. Without real images they are always generative."""
+    in_between: Literal["painted", "pixels"] = added(neutral="painted")
+    """`pixels`: the same sources, partners and alphas, but their mixture is of pixels instead of embeddings."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Retraining":
+        if not self.real_images and self.generative_probability != 1:
+            raise ValueError("real_images: false takes every view from the bank: leave generative_probability at 1")
+        if self.in_between == "pixels" and not (self.real_images and self.disentangle_targets == "real"):
+            raise ValueError("in_between: pixels mixes real images: leave real_images and disentangle_targets out")
+        if self.disentangle_targets != "real" and self.largest_generative_probability == 0:
+            raise ValueError(f"disentangle_targets: {self.disentangle_targets} needs a generative_probability above 0")
+        return self
+
+    @property
+    def largest_generative_probability(self) -> float:
+        """Over training."""
+        given = self.generative_probability
+        return max(given.start, given.end) if isinstance(given, Ramp) else given

@@ -16,6 +16,7 @@ from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
 from gensis.settings.encoders import OutsideEncoder
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.passes import epochs_as_long_as, passes
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
@@ -79,12 +80,39 @@ class Study(Settings):
         _known("pretraining.dataset", pretraining.dataset, self.datasets)
         _known_start("pretraining", pretraining, list(self.encoders))
         for name, arm in self.retraining.items():
-            _known(f"retraining.{name}.bank", arm.bank, self.banks)
-            _known(f"retraining.{name}.dataset", arm.dataset, [pretraining.dataset])
-            _known_start(f"retraining.{name}", arm, ["dino", *self.encoders])
+            self._names_of_arm_exist(name, arm, pretraining)
         for name, bank in self.banks.items():
             _known(f"banks.{name}.encoder", bank.encoder, ["dino", *self.retraining, *self.encoders])
             self._refuse_cycle(name)
+            if bank.seed is not None:
+                _known(f"banks.{name}.seed", bank.seed, self.seeds)
+
+    def _names_of_arm_exist(self, name: str, arm: Retraining, pretraining: Pretraining) -> None:
+        where = f"retraining.{name}"
+        _known(f"{where}.dataset", arm.dataset, [pretraining.dataset])
+        _known_start(where, arm, ["dino", *self.encoders])
+        if arm.as_long_as is not None:
+            others = [other for other, settings in self.retraining.items() if settings.as_long_as is None]
+            _known(f"{where}.as_long_as", arm.as_long_as, others)
+        if arm.bank is None:
+            if arm.as_long_as is None:
+                raise ValueError(f"{where}.bank is missing: add it, or `as_long_as` for DINO without a bank")
+            return
+        _known(f"{where}.bank", arm.bank, self.banks)
+        if not arm.real_images and self.banks[arm.bank].variants < 2:
+            raise ValueError(
+                f"{where}.real_images: without real images both views come from banks.{arm.bank}, "
+                f"whose variants are {self.banks[arm.bank].variants}: make at least 2"
+            )
+
+    @model_validator(mode="after")
+    def _as_long_as_others(self) -> "Study":
+        for name, arm in self.retraining.items():
+            if arm.as_long_as is not None:
+                other = self.retraining[arm.as_long_as]
+                epochs = epochs_as_long_as(other.epochs, self.passes(arm.as_long_as), self.passes(name))
+                self.retraining[name] = arm.model_copy(update={"epochs": epochs})
+        return self
 
     @model_validator(mode="after")
     def _painter_fits_encoder(self) -> "Study":
@@ -109,6 +137,8 @@ class Study(Settings):
         seen = [bank]
         while (encoder := self.banks[bank].encoder) in self.retraining:
             bank = self.retraining[encoder].bank
+            if bank is None:
+                return
             if bank in seen:
                 raise ValueError(f"banks.{bank}.encoder: {encoder} is itself trained on that bank: break the cycle")
             seen.append(bank)
@@ -136,10 +166,25 @@ class Study(Settings):
         """The settings that train ``encoder``: ``dino`` or a name in `retraining`."""
         return self.pretraining if encoder == "dino" else self.retraining[encoder]
 
+    def disentangles(self, encoder: str) -> bool:
+        """Whether ``encoder`` learns from images between two sources."""
+        arm = self.retraining.get(encoder)
+        return bool(arm and arm.bank and arm.disentangle_weight and self.banks[arm.bank].alphas != ())
 
-def _known(where: str, name: str, names: Collection[str]) -> None:
+    def passes(self, encoder: str) -> float:
+        """What an image costs in the training of ``encoder`` (see `settings.passes`)."""
+        return passes(self.training_settings(encoder), self.disentangles(encoder))
+
+    def bank_seeds(self, bank: str) -> tuple[int, ...]:
+        """The seeds that a bank is made for."""
+        seed = self.banks[bank].seed
+        return self.seeds if seed is None else (seed,)
+
+
+def _known(where: str, name: str | int, names: Collection[str | int]) -> None:
     if name not in names:
-        raise ValueError(f"{where}: '{name}' is not one of {', '.join(names) or 'none defined'}")
+        known = f"is not one of {', '.join(map(str, names))}" if names else "is not there: none is defined"
+        raise ValueError(f"{where}: '{name}' {known}")
 
 
 def _known_start(section: str, training: Pretraining, names: Collection[str]) -> None:
@@ -193,7 +238,8 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
     message = mistake["msg"].removeprefix("Value error, ")
     if not where:
         return f"config: {message}"
-    return f"config: {where} = {str(mistake['input'])[:60]}: {message[0].lower()}{message[1:]}"
+    given = "" if isinstance(mistake["input"], dict) and mistake["input"] else f" = {str(mistake['input'])[:60]}"
+    return f"config: {where}{given}: {message[0].lower()}{message[1:]}"
 
 
 def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
@@ -229,7 +275,7 @@ def stage_json(study: Study, stage: str) -> str:
     if section == "diffusion":
         return canonical_json(study.diffusion, image_px=study.diffusion_px)
     if section == "banks":
-        return canonical_json(study.banks[name], without=frozenset({"shards"}))
+        return canonical_json(study.banks[name], without=frozenset({"shards", "seed"}))
     if section == "evaluation":
         return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
     raise ValueError(f"no stage '{stage}'")
@@ -238,8 +284,10 @@ def stage_json(study: Study, stage: str) -> str:
 def schema() -> dict[str, Any]:
     """JSON schema of a configuration file, for editors and for config/schema.json."""
     document = Study.model_json_schema(mode="validation")
-    # A retraining inherits what it does not state, so only the bank must stand there.
-    document["$defs"]["Retraining"]["required"] = ["bank"]
+    # A retraining inherits what it does not state.
+    retraining = document["$defs"]["Retraining"]
+    del retraining["required"]
+    retraining["anyOf"] = [{"required": [key]} for key in ("bank", "as_long_as")]
     return document | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Gen-SIS study"}
 
 

@@ -10,13 +10,15 @@ from gensis.errors import UserError
 from gensis.images.index import Index
 from gensis.images.reading import Images, open_images
 from gensis.images.store import Store
+from gensis.settings.pretraining import Retraining
 
 
 @dataclass(frozen=True)
 class SyntheticImages:
     """Images made from sources, found by their source's row."""
 
-    images: Images
+    images: Images | None
+    """None where only partners and weights are wanted."""
     order: torch.Tensor
     """int64 (M,): positions of the images, sorted by source."""
     first: torch.Tensor
@@ -36,14 +38,43 @@ class SyntheticImages:
         Returns:
             Positions int64 (B,), and bool (B,): whether the source has any (where not, the position is 0).
         """
+        (position,), has = self._draw(sources, generator, 1)
+        return position, has
+
+    def choose_two(self, sources: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw two different images of each source.
+
+        Args:
+            sources: int64 (B,) rows on the CPU.
+            generator: of the CPU.
+
+        Returns:
+            Positions int64 (2, B), and bool (B,): whether the source has two (where not, the positions are 0).
+        """
+        return self._draw(sources, generator, 2)
+
+    def _draw(
+        self, sources: torch.Tensor, generator: torch.Generator, wanted: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         count = self.first[sources + 1] - self.first[sources]
-        drawn = (torch.rand(len(sources), generator=generator) * count).long()
-        has = count > 0
-        return self.order[(self.first[sources] + drawn).where(has, 0)].where(has, 0), has
+        has = count >= wanted
+        drawn = [(torch.rand(len(sources), generator=generator) * count).long()]
+        if wanted == 2:  # any but the first one
+            beyond = 1 + (torch.rand(len(sources), generator=generator) * (count - 1)).long()
+            drawn.append((drawn[0] + beyond) % count.clamp(min=1))
+        places = self.first[sources] + torch.stack(drawn)
+        return self.order[places.where(has, 0)].where(has, 0), has
 
 
 def open_bank(
-    folder: Path, kind: str, sources: int, device: torch.device, memory_gb: float, threads: int
+    folder: Path,
+    kind: str,
+    sources: int,
+    device: torch.device,
+    memory_gb: float,
+    threads: int,
+    with_images: bool = True,
+    shuffled_by: int | None = None,
 ) -> SyntheticImages | None:
     """Open a bank's `generative` or `interpolated` images.
 
@@ -54,6 +85,8 @@ def open_bank(
         device: where batches are wanted.
         memory_gb: see `open_images`.
         threads: see `open_images`.
+        with_images: whether more than partners and weights is wanted.
+        shuffled_by: seed by which all sources and partners take each other's places (see `other_rows`).
 
     Returns:
         None if the bank holds no such images.
@@ -69,19 +102,65 @@ def open_bank(
                 parts.append(store.column(name))
     if not sum(counts):
         return None
-    source = np.concatenate(columns["source"])
+    source, partner, alpha = map(np.concatenate, columns.values())
     if source.max() >= sources:
         raise UserError(f"{folder} was made from other images: its source {source.max()} is not among {sources}")
+    if shuffled_by is not None:
+        others = other_rows(sources, shuffled_by)
+        source, partner = others[source], np.where(partner < 0, partner, others[partner])
     first_rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     index = Index(Path(folder), tuple(path.stem for path in paths), first_rows, tuple(contents))
     first = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=sources))])
     return SyntheticImages(
-        open_images(index, device, memory_gb, threads),
+        open_images(index, device, memory_gb, threads) if with_images else None,
         torch.from_numpy(np.argsort(source, kind="stable")),
         torch.from_numpy(first),
-        torch.from_numpy(np.concatenate(columns["partner"]).astype(np.int64)),
-        torch.from_numpy(np.concatenate(columns["alpha"]).astype(np.float32)),
+        torch.from_numpy(partner.astype(np.int64)),
+        torch.from_numpy(alpha.astype(np.float32)),
     )
+
+
+def open_parts(
+    settings: Retraining, folder: Path, sources: int, device: torch.device, memory_gb: float, threads: int, seed: int
+) -> tuple[SyntheticImages | None, SyntheticImages | None]:
+    """The generative and the interpolated images of a bank, as far as a retraining reads them.
+
+    Args:
+        settings: of the retraining.
+        folder: of the bank.
+        sources: see `open_bank`.
+        device: see `open_bank`.
+        memory_gb: see `open_images`.
+        threads: see `open_images`.
+        seed: of the retraining, by which it shuffles the bank if it does.
+
+    Raises:
+        UserError: the bank was made from other images, or has not what the settings ask for.
+    """
+    reading = {
+        "folder": folder,
+        "sources": sources,
+        "device": device,
+        "memory_gb": memory_gb,
+        "threads": threads,
+        "shuffled_by": seed if settings.shuffle_bank else None,
+    }
+    generative = interpolated = None
+    if settings.largest_generative_probability > 0:
+        generative = open_bank(kind="generative", **reading)
+    if settings.disentangle_weight > 0:
+        interpolated = open_bank(kind="interpolated", with_images=settings.in_between == "painted", **reading)
+    if not settings.real_images and (generative is None or generative.first.diff().min() < 2):
+        raise UserError(f"{folder} has not two generative images of every source: make it with variants: 2 or more")
+    return generative, interpolated
+
+
+def other_rows(count: int, seed: int) -> np.ndarray:
+    """A random permutation of rows that leaves none in its place: one cycle through all, int64 (count,)."""
+    cycle = np.random.default_rng(seed).permutation(count)
+    others = np.empty_like(cycle)
+    others[cycle] = np.roll(cycle, -1)
+    return others
 
 
 def bank_contents(folder: Path) -> dict[str, str]:

@@ -7,10 +7,9 @@ from itertools import pairwise
 import torch
 
 from gensis.augment.views import ViewRecipe, view
-from gensis.images.reading import Images
-from gensis.settings.pretraining import Pretraining, Retraining
-from gensis.ssl.bank_images import SyntheticImages
+from gensis.settings.pretraining import Pretraining
 from gensis.ssl.bank_views import BatchViews, mixed_views, real_views
+from gensis.ssl.choice import Chooser, Mixtures, Pairs
 from gensis.training.device import copied
 
 
@@ -21,7 +20,9 @@ class Between:
     views: torch.Tensor
     """float32 (B, 3, S, S)."""
     partners: torch.Tensor
-    """As many views of the partners."""
+    """float32 (T, B, 3, S, S): views of the partners, one for each of T targets whose mean is learnt."""
+    source_slots: torch.Tensor
+    """int64 (T, B): which global view of the source belongs to each."""
     alpha: torch.Tensor
     """float32 (B,): weight of the source."""
     counts: torch.Tensor
@@ -29,7 +30,8 @@ class Between:
 
     def part(self, rows: slice) -> "Between":
         """Some of them."""
-        return Between(self.views[rows], self.partners[rows], self.alpha[rows], self.counts[rows])
+        of_targets = self.partners[:, rows], self.source_slots[:, rows]
+        return Between(self.views[rows], *of_targets, self.alpha[rows], self.counts[rows])
 
 
 @dataclass(frozen=True)
@@ -54,65 +56,67 @@ class Batch:
 
 
 class Batches:
-    """Draws batches, views by torch's global generators, and normalises them."""
+    """Reads what was chosen, draws views by torch's global generators, and normalises them."""
 
     def __init__(
         self,
         settings: Pretraining,
         recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],
-        images: Images,
+        chooser: Chooser,
         device: torch.device,
         normalise: Callable[[torch.Tensor], torch.Tensor],
-        generative: SyntheticImages | None = None,
-        interpolated: SyntheticImages | None = None,
     ):
-        """Draw from ``images``, and from those of a bank that the settings give a part to (see `Pretrainer`).
+        """Make batches of what ``chooser`` chooses.
 
         ``normalise`` brings views (..., 3, S, S) to the encoder's mean and deviation, in place.
         """
+        self._settings, self._recipes, self._chooser, self._device = settings, recipes, chooser, device
         self._normalise = normalise
-        self._settings, self._recipes, self._images, self._device = settings, recipes, images, device
-        self._generative = generative if _of_bank(settings, "generative_probability") else None
-        self._interpolated = interpolated if _of_bank(settings, "disentangle_weight") else None
 
-    def draw(self, rows: torch.Tensor) -> Batch:
-        """The batch of int64 (B,) rows on the CPU."""
-        # What concerns the bank is drawn from a stream of its own: a bank of copies trains exactly as no bank does.
-        draws = torch.Generator().manual_seed(torch.initial_seed() ^ 1)
-        views = self._views(rows, draws)
-        between = self._between(rows, draws) if self._interpolated else None
+    def prefetch(self, rows: torch.Tensor, step: int) -> None:
+        """Begin to read what `draw` will be asked for."""
+        for pick in self._chooser.choose(rows, step).picks():
+            pick.images.prefetch(pick.rows)
+
+    def draw(self, rows: torch.Tensor, step: int = 0) -> Batch:
+        """The batch of int64 (B,) rows on the CPU at step number ``step``."""
+        choice = self._chooser.choose(rows, step)
+        images = choice.pairs.image.read()
+        views = self._views(images, choice.pairs)
+        between = self._between(images, views, choice.mixtures) if choice.mixtures else None
         for made in (views.global_views, views.local_views, *([between.views, between.partners] if between else [])):
             self._normalise(made)
         return Batch(views, between)
 
-    def _views(self, rows: torch.Tensor, draws: torch.Generator) -> BatchViews:
-        settings, real = self._settings, self._images.batch(rows)
-        if self._generative is None:
-            return real_views(real, self._recipes, settings.views.local_crops)
-        positions, has = self._generative.choose(rows, draws)
-        has = has & (torch.rand(len(rows), generator=draws) < settings.generative_probability)
-        slot = torch.randint(2, (len(rows),), generator=draws)
+    def _views(self, images: torch.Tensor, pairs: Pairs) -> BatchViews:
+        views = self._settings.views
+        if pairs.synthetic is None:
+            return real_views(images, self._recipes, views.local_crops)
         return mixed_views(
-            real,
-            self._generative.images.batch(positions),
-            copied(has, self._device),
-            copied(slot, self._device),
+            images,
+            pairs.synthetic.read(),
+            copied(pairs.has, self._device),
+            copied(pairs.slot, self._device),
             self._recipes,
-            settings.views.local_crops,
-            settings.generative_local_fraction,
+            views.local_crops,
+            self._settings.generative_local_fraction,
         )
 
-    def _between(self, rows: torch.Tensor, draws: torch.Generator) -> Between:
-        bank, recipe = self._interpolated, self._recipes[0]
-        positions, has = bank.choose(rows, draws)
+    def _between(self, images: torch.Tensor, views: BatchViews, mixtures: Mixtures) -> Between:
+        partners = [pick.read() for pick in mixtures.partners]
+        alpha = copied(mixtures.alpha, self._device)
+        between = mixtures.painted.read() if mixtures.painted else mixed_pixels(images, partners[0], alpha)
+        recipe = self._recipes[0]
         return Between(
-            view(bank.images.batch(positions), recipe),
-            view(self._images.batch(bank.partner[positions].clamp(min=0)), recipe),
-            copied(bank.alpha[positions], self._device),
-            copied(has.float(), self._device),
+            view(between, recipe),
+            torch.stack([view(partner, recipe) for partner in partners]),
+            torch.stack([1 - views.real_slot if synthetic else views.real_slot for synthetic in mixtures.of_synthetic]),
+            alpha,
+            copied(mixtures.counts.float(), self._device),
         )
 
 
-def _of_bank(settings: Pretraining, key: str) -> float:
-    """A key of `Retraining`, or 0 in plain pre-training."""
-    return getattr(settings, key) if isinstance(settings, Retraining) else 0.0
+def mixed_pixels(sources: torch.Tensor, partners: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """alpha x source + (1 - alpha) x partner, uint8 (B, 3, H, W) as both are, for alpha (B,)."""
+    mixed = torch.lerp(partners.float(), sources.float(), alpha.view(-1, 1, 1, 1))
+    return mixed.round_().to(torch.uint8, memory_format=torch.channels_last)

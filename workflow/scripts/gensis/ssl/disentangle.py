@@ -18,14 +18,14 @@ def disentangle_targets(
     of the two ordinary DINO targets, not mixup's arithmetic mixture; with alpha = 1 it is the source's ordinary target.
 
     Args:
-        source_logits: teacher logits (B, K) of a view of the source.
-        partner_logits: teacher logits (B, K) of a view of the partner.
+        source_logits: teacher logits (..., B, K) of a view of the source.
+        partner_logits: teacher logits (..., B, K) of a view of the partner.
         alpha: (B,) weight of the source.
         centre: (K,).
         temperature: the teacher's.
 
     Returns:
-        float32 (B, K).
+        float32 (..., B, K).
     """
     weight = alpha.float().unsqueeze(1)
     mixed = weight * source_logits.float() + (1 - weight) * partner_logits.float()

@@ -10,17 +10,18 @@ from torch import nn
 from gensis.augment.resample import resize
 from gensis.augment.views import view
 from gensis.images.reading import Images, channel_statistics
-from gensis.settings.pretraining import Pretraining
+from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime
 from gensis.ssl.auto import view_recipes
 from gensis.ssl.backbone import create_backbone
 from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
+from gensis.ssl.choice import Chooser
 from gensis.ssl.dino_loss import cross_entropy, dino_loss, entropy, teacher_targets, updated_centre
 from gensis.ssl.disentangle import disentangle_targets
 from gensis.ssl.networks import create_networks
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
-from gensis.ssl.rates import Rates, is_last_layer_frozen, rates_of
+from gensis.ssl.rates import Rates, generative_probability, is_last_layer_frozen, rates_of
 from gensis.ssl.teacher import update_teacher
 from gensis.training.distributed import World, gradients_kept
 from gensis.training.sampler import Sampler
@@ -79,17 +80,20 @@ class Pretrainer:
         self.recipes = view_recipes(settings.views, settings.image_px, self.resolved)
         self.mean, self.std = channel_statistics(images)
         self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std)]
-        self.batches = Batches(settings, self.recipes, images, device, self._normalise, generative, interpolated)
         first_rows = images.index.first_rows if settings.balance_units else None
         self.sampler = Sampler(len(images), settings.batch_size, seed, world.rank, world.size, first_rows)
         self.steps_per_row = min(self.sampler.steps_per_epoch, LARGEST_ROW)
         self.total_steps = settings.epochs * self.sampler.steps_per_epoch
         self.images_per_step = self.sampler.batch_size
+        chooser = Chooser(settings, images, generative, interpolated, seed, world.rank, self.total_steps)
+        self.disentangles = chooser.disentangles
+        self.batches = Batches(settings, self.recipes, chooser, device, self._normalise)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """One step of training; scalars for the history."""
-        batch = self.batches.draw(self.sampler.rows(step))
-        self.images.prefetch(self.sampler.rows(step + PREFETCHED_STEPS))
+        batch = self.batches.draw(self.sampler.rows(step), step)
+        ahead = step + PREFETCHED_STEPS
+        self.batches.prefetch(self.sampler.rows(ahead), ahead)
         return self.learn(batch, step)
 
     def learn(self, batch: Batch, step: int) -> dict[str, torch.Tensor | float]:
@@ -100,6 +104,10 @@ class Pretrainer:
         mean_logits, mean_targets = self.world.mean(torch.stack([figures.pop("logits"), figures.pop("targets")]))
         self.centre = updated_centre(self.centre, mean_logits, self.settings.centre_momentum)
         figures["teacher_batch_entropy"] = entropy(mean_targets)
+        if self.disentangles:
+            figures.setdefault("disentangle", torch.zeros(()))  # of steps that do without, for a row's mean
+        if isinstance(getattr(self.settings, "generative_probability", None), Ramp):
+            figures["generative_probability"] = generative_probability(step, self.total_steps, self.settings)
         return figures | {"gradient_norm": gradient_norm} | vars(rates)
 
     @torch.no_grad()
@@ -167,7 +175,7 @@ class Pretrainer:
         views, between, count = batch.views, batch.between, len(batch)
         both = views.global_views.flatten(0, 1)
         of_student = torch.cat([both, between.views]) if between else both
-        of_teacher = torch.cat([both, between.partners]) if between else both
+        of_teacher = torch.cat([both, between.partners.flatten(0, 1)]) if between else both
         sizes = [of_student, *([views.local_views.flatten(0, 1)] if len(views.local_views) else [])]
         with self._autocast():
             with torch.no_grad():
@@ -179,9 +187,9 @@ class Pretrainer:
         means = {"logits": teacher_logits[:2].mean((0, 1)), "targets": targets.mean((0, 1))}
         figures = {"teacher_entropy": entropy(targets)}
         if between:
-            source_logits = teacher_logits[views.real_slot, torch.arange(count, device=self.device)]
-            mixed = disentangle_targets(source_logits, teacher_logits[2], between.alpha, self.centre, temperature)
-            counted = mixed * between.counts.unsqueeze(1)
+            of_sources = teacher_logits[between.source_slots, torch.arange(count, device=self.device)]
+            mixed = disentangle_targets(of_sources, teacher_logits[2:], between.alpha, self.centre, temperature)
+            counted = mixed.mean(0) * between.counts.unsqueeze(1)
             figures["disentangle"] = cross_entropy(counted, of_views.pop(2), self.settings.student_temperature)
         figures["dino"] = loss = dino_loss(targets, of_views, self.settings.student_temperature)
         if between:

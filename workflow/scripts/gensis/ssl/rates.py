@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from gensis.settings.pretraining import Pretraining
+import numpy as np
+
+from gensis.settings.pretraining import Pretraining, Ramp, Retraining
 from gensis.ssl.auto import Resolved
-from gensis.ssl.schedules import cosine, linear_warmup, warmup_cosine
+from gensis.ssl.schedules import cosine, linear, linear_warmup, warmup_cosine
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,16 @@ def rates_of(step: int, steps: int, batch_size: int, settings: Pretraining, reso
 def is_last_layer_frozen(step: int, steps: int, settings: Pretraining) -> bool:
     """Whether the prototypes stay fixed in this step."""
     return step < round(settings.freeze_last_layer * steps)
+
+
+def generative_probability(step: int, steps: int, settings: Retraining) -> float:
+    """Probability that a view of step number ``step`` comes from the bank."""
+    given = settings.generative_probability
+    if not isinstance(given, Ramp):
+        return given
+    return (cosine if given.shape == "cosine" else linear)(given.start, given.end, step, steps)
+
+
+def disentangles_at(step: int, seed: int, settings: Retraining) -> bool:
+    """Whether step number ``step`` computes the task of telling sources apart: the same answer in all processes."""
+    return np.random.default_rng([seed, step]).random() < settings.disentangle_probability

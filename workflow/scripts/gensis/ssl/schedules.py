@@ -8,6 +8,11 @@ def cosine(start: float, end: float, step: int, steps: int) -> float:
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
 
 
+def linear(start: float, end: float, step: int, steps: int) -> float:
+    """From ``start`` at step 0 straight to ``end``, which step number ``steps`` would reach."""
+    return start + (end - start) * step / steps
+
+
 def linear_warmup(start: float, end: float, step: int, warmup: int) -> float:
     """Linear from ``start`` at step 0 to ``end`` in the last of ``warmup`` steps, then constant."""
     return end if step >= warmup else start + (end - start) * step / max(warmup - 1, 1)
