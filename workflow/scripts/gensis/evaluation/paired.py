@@ -7,6 +7,7 @@ from gensis.evaluation.statistics import Estimate, over_seeds
 
 BASELINE = "dino"
 MAIN_ARM = "gen-dino"
+UNTRAINED = ("random", "pixels")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,12 @@ class Comparison:
 
 
 def pairs_of(arms: Sequence[str]) -> list[Pair]:
-    """Each arm against dino; then the arm that the study is about, gen-dino or else the first, against the others."""
+    """Each arm against dino; the arm that the study is about, gen-dino or else the first, against the other arms; what
+    was not trained against dino.
+    """
     main = MAIN_ARM if MAIN_ARM in arms else next(iter(arms), "")
-    return [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main, arm) for arm in arms if arm != main)]
+    of_arms = [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main, arm) for arm in arms if arm != main)]
+    return [*of_arms, *(Pair(name, BASELINE) for name in UNTRAINED)]
 
 
 def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterator[Comparison]:

@@ -10,7 +10,7 @@ from gensis.figures.markup import text
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 18, 40
 MAX_POINTS = 300
-COLOURS = 6
+COLOURS = 8
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from gensis.figures.markup import ABSENT, count, figure, table, text
 from gensis.figures.run import Run
 from gensis.figures.scores import Column
 
+UNTRAINED = ("random", "pixels")
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -23,7 +24,7 @@ def differences(run: Run) -> str:
 
 def _plot(run: Run, dataset: str, column: Column) -> str:
     found = [run.comparisons.over_seeds(pair, dataset, column) for pair in run.comparisons.pairs(dataset)]
-    found = [each for each in found if each]
+    found = [each for each in found if each and each.encoder not in UNTRAINED]  # they would flatten the others
     if not found:
         return ""
     return figure(
