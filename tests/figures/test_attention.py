@@ -8,7 +8,7 @@ import pytest
 from tests.figures import tiny
 
 from gensis.evaluation.predictions import Predictions, write_predictions
-from gensis.figures.attention import HEAT, attention, paint_attention
+from gensis.figures.attention import FULL_AT, HEAT, attention, paint_attention
 from gensis.figures.run import Run
 from gensis.figures.slide_view import read_slide
 
@@ -49,6 +49,13 @@ def test_the_more_a_tile_weighs_the_redder_it_is(results: Path) -> None:
     distance = [np.abs(np.subtract(colour, HEAT)).sum() for colour in colours]
     assert distance[0] > distance[1] > distance[2]
     assert painted.getpixel((painted.width - 1, painted.height - 1)) == (255, 255, 255)
+
+
+def test_colour_says_how_far_from_even_and_not_which_tile_leads(results: Path) -> None:
+    view = read_slide(results / "images/tissue/slide-a.h5")
+    even = paint_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.full(3, 1 / 3, np.float32))
+    expected = 255 + 0.8 / FULL_AT * (np.array(HEAT) - 255)
+    assert even.getpixel((2, 2)) == pytest.approx(expected, abs=2)
 
 
 def test_without_attention_there_is_no_section(run: Run) -> None:

@@ -17,7 +17,9 @@ from gensis.figures.slide_view import SlideView, read_slide
 MOST_SLIDES = 12
 LONGEST_SIDE_PX = 480
 HEAT = (214, 64, 16)
-_LEAST, _MOST = 0.08, 0.8
+FULL_AT = 4.0
+"""Weight, as a multiple of an even share, from which a tile has the full colour."""
+_MOST_OPAQUE = 0.8
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
     pictures = "".join(_slide(dataset, each, said.get(each.name, "")) for each in looked)
     note = (
         f"<b>{text(dataset.name)}</b>, {text(task)} on {text(encoder)}, first seed: {len(looked)} of {len(names)} "
-        "tested slides, evenly chosen. The redder a tile, the more it weighed, beside the slide's weightiest tile, for "
-        "the classifiers of the fold that tested it. It says where they looked, not that they were right to."
+        "tested slides, evenly chosen. The redder a tile, the more it weighed for the classifiers of the fold that "
+        f"tested it: red from {FULL_AT:.0f} times an even share on. It says where they looked, not that they were right to."
     )
     return paragraph(note) + f'<div class="gallery">{pictures}</div>'
 
@@ -93,7 +95,7 @@ def paint_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndar
     size_level0 = np.array([view.grid.width_level0, view.grid.height_level0])
     far = np.maximum(np.rint((coords_level0 + size_level0) * px_per_level0).astype(int), near + 1)
     opacity = np.zeros(slide.size[::-1], np.uint8)
-    relative = weights / max(float(weights.max(initial=0)), 1e-12)
+    relative = np.minimum(weights * len(weights) / FULL_AT, 1)
     for (left, top), (right, bottom), weight in zip(near, far, relative):
-        opacity[top:bottom, left:right] = round(255 * (_LEAST + (_MOST - _LEAST) * float(weight)))
+        opacity[top:bottom, left:right] = round(255 * _MOST_OPAQUE * float(weight))
     return Image.composite(Image.new("RGB", slide.size, HEAT), slide, Image.fromarray(opacity))

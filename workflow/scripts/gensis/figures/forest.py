@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gensis.figures.chart import Axis
 from gensis.figures.markup import text
 
-WIDTH, HEIGHT, MARGIN = 300, 26, 12
+WIDTH, HEIGHT, MARGIN = 340, 26, 28
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ img, svg { display: block; max-width: 100%; height: auto; }
 }
 .forest dt { line-height: 1.2; padding: .2rem 0; }
 .forest dd { margin: 0; display: flex; align-items: center; gap: .8rem; }
-.forest svg { flex: 1; min-width: 0; }
+.forest svg { flex: 0 1 26rem; min-width: 0; }
 .forest .number { flex: 0 0 8.5rem; line-height: 1.2; }
 .forest .number small { display: block; }
 .forest text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
