@@ -57,7 +57,7 @@ def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
     note = (
         f"<b>{text(dataset.name)}</b>, {text(task)} on {text(encoder)}, first seed: {len(looked)} of {len(names)} "
         "tested slides, evenly chosen. The redder a tile, the more it weighed for the classifiers of the fold that "
-        f"tested it: red from {FULL_AT:.0f} times an even share on. It says where they looked, not that they were right to."
+        f"tested it: red from {FULL_AT:.0f} times an even share on. Where they looked, not whether they were right to."
     )
     return paragraph(note) + f'<div class="gallery">{pictures}</div>'
 
