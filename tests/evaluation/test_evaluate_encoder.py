@@ -15,7 +15,7 @@ from gensis.images.embeddings import write_embeddings
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 IMAGE_TASKS, SLIDE_TASKS = ["knn", "linear"], ["slides-mean", "slides-abmil"]
-CONFIG = {"knn": [1, 5, 500], "abmil_epochs": 3, "abmil_seeds": 1, "bootstrap": 50}
+CONFIG = {"knn": [1, 5, 500], "low_label": [0.2], "abmil_epochs": 3, "abmil_seeds": 1, "bootstrap": 50}
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
@@ -117,9 +117,10 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
 
-    done = evaluate(tmp_path, IMAGE_TASKS)
+    done = evaluate(tmp_path, [*IMAGE_TASKS, "linear-20pct"])
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(tmp_path / "evaluation")) == ["knn.json", "linear.json", "predictions.h5"]
+    names = {"knn.json", "linear.json", "linear-20pct.json", "predictions.h5"}
+    assert set(os.listdir(tmp_path / "evaluation")) == names
     for task in ("knn", "linear"):
         result = json.loads((tmp_path / "evaluation" / f"{task}.json").read_text())
         assert (result["protocol"], result["transductive"]) == ("train -> test", False)
@@ -127,6 +128,8 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     with h5py.File(tmp_path / "evaluation/predictions.h5") as file:
         assert file["linear/item"][:].tolist() == list(range(30, 60))
         assert "probabilities" not in file["linear"]
+        assert set(file["linear-20pct"]) == {"item", "group", "fold", "label", "drawn"}
+        assert file["linear-20pct/drawn"].shape == (30, 5)
 
 
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):

@@ -9,6 +9,7 @@ from gensis.settings.evaluation import Evaluation
 
 SETTINGS = Evaluation(
     knn=(5, 20, 1000),
+    low_label=(0.2,),
     slides=("mean", "abmil", "dsmil"),
     abmil_epochs=10,
     abmil_learning_rate=1e-2,
@@ -76,7 +77,7 @@ def test_every_tested_item_is_predicted_once_in_the_fold_that_tests_it(task):
     assert set(found.fold) == set(range(5))
     assert all(len(set(found.fold[found.group == group])) == 1 for group in range(60))
     for probabilities in found.probabilities.values():
-        assert probabilities.argmax(1).tolist() == found.label.tolist()
+        assert (found.label == probabilities.argmax(-1).T).all()
     if whole:
         assert found.names == tuple(f"slide{i}" for i in found.item)
 
@@ -91,6 +92,20 @@ def test_nothing_is_tuned_on_the_labels_of_test(task):
     once, again = (measure(task, d, SETTINGS, 0, CPU) for d in (data, other))
     np.testing.assert_array_equal(again.predictions.probabilities[""], once.predictions.probabilities[""])
     assert again.result["metrics"][0]["value"] != once.result["metrics"][0]["value"]
+
+
+def test_a_part_of_the_labels_is_drawn_several_times_and_averaged():
+    data = slides(1, split=True)
+    measured = measure("linear-20pct", data, SETTINGS, 0, CPU)
+    (drawn,) = measured.predictions.probabilities.values()
+    accuracy = (drawn.argmax(2) == measured.predictions.label[:, None]).mean(axis=0)
+    assert len(accuracy) == 5
+    found = measured.result["metrics"][0]
+    assert found["value"] == pytest.approx(accuracy.mean())
+    assert found["spread"] == pytest.approx(accuracy.std(ddof=1))
+    assert found["low"] <= found["value"] <= found["high"]
+    assert found["value"] < metrics("linear", data)["accuracy"]["value"]
+    assert "spread" not in metrics("linear", data)["accuracy"]
 
 
 def test_classes_in_their_order_give_slides_a_quadratic_kappa():

@@ -32,7 +32,7 @@ class Predictions:
     label: np.ndarray
     """int64 (n,): index into `classes`."""
     probabilities: Mapping[str, np.ndarray]
-    """Suffix of a metric's name (``_k20``, or empty) -> float (n, K) class probabilities."""
+    """Suffix of a metric's name (``_k20``, or empty) -> class probabilities: float (n, K), or (n, R, K) of R draws."""
     names: tuple[str, ...] | None = None
     """Of the slides, a bag's joined by `+`; None if the items are images, too many to keep their probabilities."""
 
@@ -56,7 +56,8 @@ def _write(group: h5py.Group, predictions: Predictions) -> None:
     for name in ("item", "group", "fold", "label"):
         group[name] = getattr(predictions, name).astype(np.int64)
     for suffix, probabilities in predictions.probabilities.items():
-        group[f"predicted{suffix}"] = probabilities.argmax(1)
+        name = "predicted" if probabilities.ndim == 2 else "drawn"
+        group[f"{name}{suffix}"] = probabilities.argmax(-1)
         if predictions.names is not None:
             group[f"probabilities{suffix}"] = probabilities.astype(np.float32)
     if predictions.names is not None:

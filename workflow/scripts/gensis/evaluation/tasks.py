@@ -11,6 +11,7 @@ from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled, in_order
 from gensis.evaluation.linear import fit_linear
+from gensis.evaluation.low_label import draws
 from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
 from gensis.evaluation.mil import HEADS, classify_bags
 from gensis.evaluation.predictions import Attention, Predictions
@@ -19,7 +20,8 @@ from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
 
 Probabilities = dict[str, np.ndarray]
-"""Suffix of a metric's name (``_k20``, or empty) -> float (n, K) class probabilities of the tested items."""
+"""Suffix of a metric's name (``_k20``, or empty) -> class probabilities of the tested items: float (n, K), or (n, R, K)
+where they come from R draws of training labels, over which metrics are averaged."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
     attention: Attention = {}
     if task == "knn":
         probabilities = _knn(items, protocol, settings, device)
+    elif task in settings.low_label_tasks:
+        probabilities = _low_label(items, protocol, settings.low_label_tasks[task])
     elif classifier in HEADS:
         probabilities, attention = _attentive(classifier, items, protocol, settings, seed, device)
     else:
@@ -107,6 +111,17 @@ def _linear(features: np.ndarray, items: Labelled | Slides, protocol: Protocol) 
     return pooled(protocol, predict)
 
 
+def _low_label(items: Labelled, protocol: Protocol, share: float) -> Probabilities:
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
+        known = [train[drawn] for drawn in draws(items.labels[train], items.groups[train], share)]
+        probes = [
+            fit_linear(items.features[few], items.labels[few], items.groups[few], len(items.classes)) for few in known
+        ]
+        return {"": np.stack([probe.probabilities(items.features[test]) for probe in probes], axis=1, dtype=np.float32)}
+
+    return pooled(protocol, predict)
+
+
 def _attentive(
     head: str, slides: Slides, protocol: Protocol, settings: Evaluation, seed: int, device: torch.device
 ) -> tuple[Probabilities, Attention]:
@@ -145,25 +160,29 @@ def _commonest(items: Labelled | Slides, protocol: Protocol) -> int:
 
 
 def _metrics(names: tuple[str, ...], predictions: Predictions, majority: int, resamples: int) -> list[dict[str, Any]]:
-    labels = predictions.label
+    def by_draw(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Float (R, B)."""
+        drawn = probabilities[:, None] if probabilities.ndim == 2 else probabilities
+        return np.stack([_measured(name, drawn[:, number], predictions, weights) for number in range(drawn.shape[1])])
 
-    def measured(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        if name == "auroc":
-            return mean_over_folds(name, predictions.fold, labels, probabilities, weights)
-        return METRICS[name](labels, probabilities, weights)
-
-    def values(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {
-            (name, name + suffix): measured(name, probabilities, weights)
-            for suffix, probabilities in predictions.probabilities.items()
-            for name in names
+            name + suffix: by_draw(name, probabilities, weights).mean(axis=0) for name, suffix, probabilities in each
         }
 
+    each = [(name, suffix, found) for suffix, found in predictions.probabilities.items() for name in names]
     bounds = intervals(values, predictions.group, resamples)
-    by_chance = {name: chance(name, labels, majority) for name in names}
     result = []
-    for (name, metric), value in values(np.ones((len(labels), 1))).items():
-        low, high = bounds.get((name, metric), (None, None))
-        fields = {"metric": metric, "value": float(value[0]), "low": low, "high": high}
-        result.append(fields | {"n": len(labels), "chance": by_chance[name]})
+    for name, suffix, probabilities in each:
+        plain = by_draw(name, probabilities, np.ones((len(predictions.label), 1)))[:, 0]
+        low, high = bounds.get(name + suffix, (None, None))
+        fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
+        fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
+        result.append(fields | ({"spread": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
+
+
+def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+    if name == "auroc":
+        return mean_over_folds(name, predictions.fold, predictions.label, probabilities, weights)
+    return METRICS[name](predictions.label, probabilities, weights)

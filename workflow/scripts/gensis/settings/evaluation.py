@@ -17,6 +17,8 @@ class Evaluation(Settings):
     knn_temperature: PositiveFloat = 0.07
     linear: bool = True
     """Logistic regression on standardised embeddings, its strength chosen on a part of train."""
+    low_label: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(neutral=[])
+    """Also with these parts of the training labels, such as 0.01 and 0.1: five draws by group, averaged."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
     dual-stream attention (Li et al. 2021)."""
@@ -41,7 +43,12 @@ class Evaluation(Settings):
     @property
     def image_tasks(self) -> tuple[str, ...]:
         """Names of what is measured on single images."""
-        return (*(["knn"] if self.knn else []), *(["linear"] if self.linear else []))
+        return (*(["knn"] if self.knn else []), *(["linear"] if self.linear else []), *self.low_label_tasks)
+
+    @property
+    def low_label_tasks(self) -> dict[str, float]:
+        """Name of each such task: its part of the labels."""
+        return {f"linear-{100 * share:g}pct": share for share in self.low_label}
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:
