@@ -105,7 +105,7 @@ class Pretrainer:
         self.centre = updated_centre(self.centre, mean_logits, self.settings.centre_momentum)
         figures["teacher_batch_entropy"] = entropy(mean_targets)
         if self.disentangles:
-            figures.setdefault("disentangle", torch.zeros(()))  # of steps that do without, for a row's mean
+            figures.setdefault("disentangle", 0.0)  # of steps that do without, for a row's mean
         if isinstance(getattr(self.settings, "generative_probability", None), Ramp):
             figures["generative_probability"] = generative_probability(step, self.total_steps, self.settings)
         return figures | {"gradient_norm": gradient_norm} | vars(rates)

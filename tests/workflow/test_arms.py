@@ -1,0 +1,63 @@
+"""What dry runs plan for arms and their banks."""
+
+import pytest
+from tests.workflow.clone import TINY, copy_repository, planned, write_config
+
+ARMS = {
+    "gen-dino": {"bank": "default"},
+    "pixel-mix": {"bank": "default", "in_between": "pixels"},
+    "dino-longer": {"as_long_as": "gen-dino"},
+}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    return copy_repository(tmp_path_factory.mktemp("arms") / "clone")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write the tiny study of natural images with some sections changed."""
+
+    def write(**sections):
+        study = TINY | {"datasets": {"d": {"kind": "torchvision", "name": "CIFAR10"}}}
+        study["pretraining"] = TINY["pretraining"] | {"dataset": "d"}
+        study["evaluation"] = TINY["evaluation"] | {"datasets": ["d"]}
+        return write_config(tmp_path / "study.yaml", study | sections)
+
+    return write
+
+
+def test_a_bank_of_one_seed_is_made_and_measured_once_and_used_by_every_retraining(clone, config):
+    bank = {"default": {"seed": 1, "sampling_steps": 2}}
+    jobs = planned(clone, config(seeds=[0, 1, 2], banks=bank, retraining=ARMS))
+    counts = {name: jobs[name] for name in ("train_diffusion", "generate_bank", "evaluate_bank", "retrain_encoder")}
+    assert counts == {"train_diffusion": 1, "generate_bank": 1, "evaluate_bank": 1, "retrain_encoder": 9}
+    assert jobs["pretrain_encoder"] == 3  # the arms' baseline, seed by seed
+
+
+def test_each_seed_has_a_bank_of_its_own_where_none_is_named(clone, config):
+    jobs = planned(clone, config(seeds=[0, 2], retraining=ARMS))
+    counts = {name: jobs[name] for name in ("train_diffusion", "generate_bank", "evaluate_bank", "retrain_encoder")}
+    assert counts == {"train_diffusion": 2, "generate_bank": 2, "evaluate_bank": 2, "retrain_encoder": 6}
+
+
+def test_longer_dino_alone_needs_no_painter(clone, config):
+    longer = "results/tiny/encoders/dino-longer/seed0/model.safetensors"
+    jobs = planned(clone, config(retraining=ARMS), longer)
+    assert jobs == {"import_images": 1, "index_images": 1, "retrain_encoder": 1}
+
+
+def test_a_second_round_is_a_bank_conditioned_by_the_first_ones_encoder(clone, config):
+    banks = {"default": {"sampling_steps": 2}, "second": {"sampling_steps": 2, "encoder": "gen-dino"}}
+    again = {"gen-dino": {"bank": "default"}, "gen-dino-2": {"bank": "second"}}
+    second = "results/tiny/encoders/gen-dino-2/seed0/model.safetensors"
+    assert planned(clone, config(banks=banks, retraining=again), second) == {
+        "import_images": 1,
+        "index_images": 1,
+        "pretrain_encoder": 1,
+        "embed_images": 2,
+        "train_diffusion": 2,
+        "generate_bank": 2,
+        "retrain_encoder": 2,
+    }
