@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
+from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Comparison, Pair
@@ -71,9 +72,17 @@ def test_with_one_seed_the_items_tested_say_how_sure_its_difference_is(results: 
     assert "95 % interval +0.010 to +0.050, exact McNemar test p = 0.020" in html
 
 
+def test_the_class_that_the_bank_keeps_stands_beside_the_comparison(results: Path) -> None:
+    assert "keep their class" not in claimed(results, [0.03])
+    kept = {"ratio": {"value": 0.93, "low": None, "high": None}}
+    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_kept": kept})
+    assert "keep their class 0.93 times as often as real ones" in claimed(results, [0.03])
+
+
 def test_one_bank_for_all_seeds_is_said(results: Path) -> None:
-    assert "share one bank" not in claimed(results, [0.03])
     tiny.write_config(results / "tiny", seeds=[0, 1])
+    assert "share one bank" not in claimed(results, [0.03, 0.04])
+    tiny.write_config(results / "tiny", seeds=[0, 1], banks={"default": tiny.CONFIG["banks"]["default"] | {"seed": 0}})
     assert "All seeds share one bank (that of seed 0)" in claimed(results, [0.03, 0.04])
 
 

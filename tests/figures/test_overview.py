@@ -1,5 +1,9 @@
 """What was run, and with what."""
 
+from pathlib import Path
+
+from tests.figures import tiny
+
 from gensis.figures.origins import origins
 from gensis.figures.overview import overview
 from gensis.figures.run import Run
@@ -11,6 +15,12 @@ def test_counts_are_those_of_the_files(run: Run) -> None:
     assert "default: 10 generative, 10 interpolated" in html
     assert "1 ok, 1 partial, 1 no_tissue" in html
     assert "gen-dino: 20 steps" in html
+
+
+def test_a_bank_that_all_seeds_share_is_said(results: Path) -> None:
+    shared = {"default": tiny.CONFIG["banks"]["default"] | {"seed": 1}}
+    tiny.write_config(results / "tiny", seeds=[0, 1], banks=shared)
+    assert "one bank for all of them (default: of seed 1)" in overview(Run(results / "tiny", results / "images"))
 
 
 def test_configuration_versions_and_commit_are_there(run: Run) -> None:

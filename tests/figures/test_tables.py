@@ -27,6 +27,12 @@ def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
     assert label(100, 50) == "balanced_accuracy_k50"
 
 
+def test_probes_with_few_labels_stand_beside_the_one_with_all() -> None:
+    tasks = ("linear-10pct", "linear", "linear-1pct")
+    lines = [Score("dino", "d", 0, task, "balanced_accuracy", 0.5, 0, 1, 9) for task in tasks]
+    assert [column.task for column in Scores(lines, []).columns("d")] == ["linear", "linear-1pct", "linear-10pct"]
+
+
 def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
     tiny.write_scores(results / "tiny", seeds=(0, 2))
     run = Run(results / "tiny", results / "images")

@@ -98,11 +98,13 @@ def _over_items(found: Compared | None) -> list[str]:
 
 
 def _conditions(run: Run, subject: str) -> list[str]:
-    """What the interval does not cover."""
-    seeds = {bank.seed for bank in run.banks if bank.name == run.study.retraining[subject].bank}
-    if len(run.study.seeds) == 1 or len(seeds) != 1:
-        return []
-    return [f"All seeds share one bank (that of seed {seeds.pop()}): another bank could give another figure."]
+    """What the figure depends on, which its interval does not cover."""
+    kept = run.class_kept(subject)
+    said = [] if math.isnan(kept) else [f"The bank's images keep their class {kept:.2f} times as often as real ones."]
+    bank = run.study.banks.get(run.study.retraining[subject].bank)
+    if bank and bank.seed is not None and len(run.study.seeds) > 1:
+        said.append(f"All seeds share one bank (that of seed {bank.seed}): another bank could give another figure.")
+    return said
 
 
 def _protocol(run: Run, dataset: str, column: Column) -> str:

@@ -18,7 +18,7 @@ def _chain(run: Run) -> str:
         ("autoencoder", _steps(run, "autoencoder")),
         ("diffusion model", _steps(run, "diffusion")),
         ("bank", _bank(run)),
-        ("DINO again, with the bank", list(dict.fromkeys(f"{t.name}: {count(t.steps, 'step')}" for t in retrained))),
+        ("DINO again", list(dict.fromkeys(f"{t.name}: {count(t.steps, 'step')}" for t in retrained))),
         ("evaluation", [", ".join(dict.fromkeys(score.task for score in run.scores.all))]),
     ]
     boxes = "".join(
@@ -28,6 +28,9 @@ def _chain(run: Run) -> str:
     )
     seeds = len(run.study.seeds)
     said = f"Everything after the images exists once for each of {seeds} seeds." if seeds > 1 else "One seed."
+    shared = [f"{text(name)}: of seed {bank.seed}" for name, bank in run.study.banks.items() if bank.seed is not None]
+    if shared and seeds > 1:
+        said += f" But one bank for all of them ({', '.join(shared)}), with the encoder and diffusion model behind it."
     return f'<ol class="chain">{boxes}</ol>' + paragraph(said, "note")
 
 

@@ -176,7 +176,7 @@ class Run:
         named = [
             Bank(name, seed, self.folder / "bank" / name / f"seed{seed}")
             for name in self.study.banks
-            for seed in self.study.seeds
+            for seed in self.study.bank_seeds(name)
         ]
         return [bank for bank in named if bank.folder.is_dir()]
 
