@@ -108,6 +108,22 @@ def test_a_part_of_the_labels_is_drawn_several_times_and_averaged():
     assert "spread" not in metrics("linear", data)["accuracy"]
 
 
+@pytest.mark.parametrize("task", ["retrieval", "slides-retrieval"])
+@pytest.mark.parametrize("split", [True, False])
+def test_retrieval_ranks_train_for_test_or_all_of_other_groups(task, split):
+    settings = SETTINGS.model_copy(update={"retrieval": True})
+    assert task in settings.image_tasks + settings.slide_tasks
+    measured = measure(task, slides(30, split), settings, 0, CPU)
+    assert measured.result["protocol"] == ("train -> test" if split else "leave-group-out")
+    assert len(measured.predictions.item) == (20 if split else 60) * (1 if "slides" in task else 6)
+    found = metrics(task, slides(30, split), settings)
+    assert list(found)[:2] == ["average_precision", "precision_k5"]
+    assert found["average_precision"]["value"] == found["precision_k5"]["value"] == 1
+    noise = metrics(task, slides(0, split), settings)["average_precision"]
+    assert noise["value"] == pytest.approx(noise["chance"], abs=0.06)
+    assert noise["low"] < noise["value"] < noise["high"]
+
+
 def test_classes_in_their_order_give_slides_a_quadratic_kappa():
     ordered = SETTINGS.model_copy(update={"ordered_classes": ("z", "none such", "y", "x")})
     result = measure("slides-mean", slides(30, split=True), ordered, 0, CPU).result

@@ -34,6 +34,21 @@ def neighbours(
     Yields:
         Cosines, float32 (m, k), and indices into train, int64 (m, k).
     """
+    for cosine in similarities(train, test, device, chunk_bytes, groups):
+        yield largest(cosine, k)
+
+
+def similarities(
+    train: np.ndarray,
+    test: np.ndarray,
+    device: torch.device,
+    chunk_bytes: int = CHUNK_BYTES,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Iterator[Tensor]:
+    """Cosines of test and train images, float32 (m, N), a chunk of test images after the other; -inf within a group.
+
+    Each chunk takes the place of the one before. Arguments as in `neighbours`.
+    """
     bank = normalize(torch.from_numpy(train).to(device))
     rows = min(max(1, chunk_bytes // (4 * len(train))), max(1, len(test)))
     buffer = torch.empty(rows, len(train), device=device)
@@ -43,7 +58,7 @@ def neighbours(
         if groups:
             own = torch.from_numpy(groups[1][start : start + rows, None] == groups[0])
             cosine.masked_fill_(own.to(device), -torch.inf)
-        yield largest(cosine, k)
+        yield cosine
 
 
 def _product(queries: Tensor, bank: Tensor, out: Tensor) -> Tensor:

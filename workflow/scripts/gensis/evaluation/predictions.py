@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Predictions:
     """int64 (n,): index into `classes`."""
     probabilities: Mapping[str, np.ndarray]
     """Suffix of a metric's name (``_k20``, or empty) -> class probabilities: float (n, K), or (n, R, K) of R draws."""
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> float (n,): what is measured of an item where no class is predicted."""
     names: tuple[str, ...] | None = None
     """Of the slides, a bag's joined by `+`; None if the items are images, too many to keep their probabilities."""
 
@@ -60,6 +62,8 @@ def _write(group: h5py.Group, predictions: Predictions) -> None:
         group[f"{name}{suffix}"] = probabilities.argmax(-1)
         if predictions.names is not None:
             group[f"probabilities{suffix}"] = probabilities.astype(np.float32)
+    for name, score in predictions.scores.items():
+        group[name] = score.astype(np.float32)
     if predictions.names is not None:
         group.create_dataset("unit", data=np.array(predictions.names, object), dtype=h5py.string_dtype())
 

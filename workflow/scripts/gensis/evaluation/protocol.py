@@ -64,6 +64,14 @@ def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int)
     return Protocol("train -> test", ((train, test),), transductive=False)
 
 
+def leave_group_out(protocol: Protocol) -> Protocol:
+    """In place of a cross-validation, for what is not fitted: each item is tested against all of other groups."""
+    if not protocol.transductive:
+        return protocol
+    everything = protocol.train
+    return Protocol("leave-group-out", ((everything, everything),), transductive=True)
+
+
 def pooled(
     protocol: Protocol, predict: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:

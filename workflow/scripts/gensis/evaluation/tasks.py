@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled, in_order
 from gensis.evaluation.linear import fit_linear
 from gensis.evaluation.low_label import draws
-from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
 from gensis.evaluation.mil import HEADS, classify_bags
 from gensis.evaluation.predictions import Attention, Predictions
-from gensis.evaluation.protocol import Protocol, plan, pooled
+from gensis.evaluation.protocol import Protocol, leave_group_out, plan, pooled
+from gensis.evaluation.retrieval import retrieve
+from gensis.evaluation.scoring import classification_metrics, mean_scores
 from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
 
@@ -53,6 +53,8 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
     kind, _, classifier = task.partition("-")
     items = slides_of(labelled, settings.bags) if kind == "slides" else labelled
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
+    if "retrieval" in (kind, classifier):
+        return _retrieval(items, leave_group_out(protocol), settings, device)
     attention: Attention = {}
     if task == "knn":
         probabilities = _knn(items, protocol, settings, device)
@@ -63,15 +65,21 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
     else:
         probabilities = _linear(items.means() if kind == "slides" else items.features, items, protocol)
     predictions = _predictions(items, protocol, probabilities)
-    result = {
+    metrics = classification_metrics(
+        _names(kind, ordered), predictions, _commonest(items, protocol), settings.bootstrap
+    )
+    return Measured(_result(protocol, predictions, metrics), predictions, attention)
+
+
+def _result(protocol: Protocol, predictions: Predictions, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
         "protocol": protocol.name,
         "transductive": protocol.transductive,
-        "classes": list(items.classes),
+        "classes": list(predictions.classes),
         "n": len(predictions.item),
         "n_groups": len(np.unique(predictions.group)),
-        "metrics": _metrics(_names(kind, ordered), predictions, _commonest(items, protocol), settings.bootstrap),
+        "metrics": metrics,
     }
-    return Measured(result, predictions, attention)
 
 
 def _names(kind: str, ordered: bool) -> tuple[str, ...]:
@@ -146,43 +154,40 @@ def _attentive(
     return pooled(protocol, predict), attention
 
 
-def _predictions(items: Labelled | Slides, protocol: Protocol, probabilities: Probabilities) -> Predictions:
+def _retrieval(items: Labelled | Slides, protocol: Protocol, settings: Evaluation, device: torch.device) -> Measured:
+    (train, test), features = protocol.rounds[0], items.means() if isinstance(items, Slides) else items.features
+    largest_group = np.bincount(items.groups[train]).max() if protocol.transductive else 0
+    scores, expected = retrieve(
+        features[train],
+        items.labels[train],
+        features[test],
+        items.labels[test],
+        [k for k in settings.knn if k <= len(train) - largest_group],
+        device,
+        (items.groups[train], items.groups[test]) if protocol.transductive else None,
+    )
+    predictions = _predictions(items, protocol, {}, scores)
+    metrics = mean_scores(scores, expected, predictions.group, settings.bootstrap)
+    return Measured(_result(protocol, predictions, metrics), predictions)
+
+
+def _predictions(
+    items: Labelled | Slides, protocol: Protocol, probabilities: Probabilities, scores: dict[str, np.ndarray] = {}
+) -> Predictions:
     test = protocol.test
     names = tuple(items.name(i) for i in test) if isinstance(items, Slides) else None
     return Predictions(
-        items.classes, items.item[test], items.groups[test], protocol.fold, items.labels[test], probabilities, names
+        items.classes,
+        items.item[test],
+        items.groups[test],
+        protocol.fold,
+        items.labels[test],
+        probabilities,
+        scores,
+        names,
     )
 
 
 def _commonest(items: Labelled | Slides, protocol: Protocol) -> int:
     """The commonest class of train."""
     return int(np.bincount(items.labels[protocol.train]).argmax())
-
-
-def _metrics(names: tuple[str, ...], predictions: Predictions, majority: int, resamples: int) -> list[dict[str, Any]]:
-    def by_draw(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Float (R, B)."""
-        drawn = probabilities[:, None] if probabilities.ndim == 2 else probabilities
-        return np.stack([_measured(name, drawn[:, number], predictions, weights) for number in range(drawn.shape[1])])
-
-    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            name + suffix: by_draw(name, probabilities, weights).mean(axis=0) for name, suffix, probabilities in each
-        }
-
-    each = [(name, suffix, found) for suffix, found in predictions.probabilities.items() for name in names]
-    bounds = intervals(values, predictions.group, resamples)
-    result = []
-    for name, suffix, probabilities in each:
-        plain = by_draw(name, probabilities, np.ones((len(predictions.label), 1)))[:, 0]
-        low, high = bounds.get(name + suffix, (None, None))
-        fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
-        fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
-        result.append(fields | ({"spread": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
-    return result
-
-
-def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    if name == "auroc":
-        return mean_over_folds(name, predictions.fold, predictions.label, probabilities, weights)
-    return METRICS[name](predictions.label, probabilities, weights)

@@ -19,6 +19,9 @@ class Evaluation(Settings):
     """Logistic regression on standardised embeddings, its strength chosen on a part of train."""
     low_label: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(neutral=[])
     """Also with these parts of the training labels, such as 0.01 and 0.1: five draws by group, averaged."""
+    retrieval: bool = added(neutral=False)
+    """Also rank all training images, and mean embeddings of slides, by likeness to each tested one: mean average
+    precision, and precision at the k of `knn`."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
     dual-stream attention (Li et al. 2021)."""
@@ -43,7 +46,8 @@ class Evaluation(Settings):
     @property
     def image_tasks(self) -> tuple[str, ...]:
         """Names of what is measured on single images."""
-        return (*(["knn"] if self.knn else []), *(["linear"] if self.linear else []), *self.low_label_tasks)
+        switched = {"knn": bool(self.knn), "linear": self.linear, "retrieval": self.retrieval}
+        return (*(task for task, on in switched.items() if on), *self.low_label_tasks)
 
     @property
     def low_label_tasks(self) -> dict[str, float]:
@@ -53,9 +57,9 @@ class Evaluation(Settings):
     @property
     def slide_tasks(self) -> tuple[str, ...]:
         """Names of what is measured on whole slides."""
-        return tuple(f"slides-{name}" for name in self.slides)
+        return tuple(f"slides-{name}" for name in (*self.slides, *(["retrieval"] if self.retrieval else [])))
 
     @property
     def attention_tasks(self) -> tuple[str, ...]:
         """Those of them that weigh the images of a slide."""
-        return tuple(task for task in self.slide_tasks if task != "slides-mean")
+        return tuple(f"slides-{name}" for name in self.slides if name != "mean")

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from gensis.evaluation.retrieval import by_chance, retrieve
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def images():
+    generator = np.random.default_rng(0)
+    train, test = (generator.normal(size=(n, 5)).astype(np.float32) for n in (40, 9))
+    return train, generator.integers(0, 3, 40), test, generator.integers(0, 3, 9)
+
+
+def cosines(test, train):
+    return (test / np.linalg.norm(test, axis=1, keepdims=True)) @ (
+        train / np.linalg.norm(train, axis=1, keepdims=True)
+    ).T
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 4 * 40 * 4, 1 << 20])
+def test_average_precision_is_that_of_scikit_learn_in_any_chunks(images, chunk_bytes):
+    train, labels, test, test_labels = images
+    found, _ = retrieve(train, labels, test, test_labels, (1, 10), CPU, chunk_bytes=chunk_bytes)
+    likeness = cosines(test, train)
+    expected = [average_precision_score(labels == own, row) for own, row in zip(test_labels, likeness)]
+    np.testing.assert_allclose(found["average_precision"], expected)
+    first = np.argsort(-likeness, axis=1)[:, :10]
+    np.testing.assert_allclose(found["precision_k10"], (labels[first] == test_labels[:, None]).mean(1))
+    np.testing.assert_allclose(found["precision_k1"], labels[first[:, 0]] == test_labels)
+
+
+def test_images_of_the_query_s_own_group_are_as_if_they_were_not_there(images):
+    features, labels, _, _ = images
+    groups = np.arange(40) // 5
+    found, expected = retrieve(features, labels, features, labels, (3,), CPU, (groups, groups))
+    for query in (0, 17, 39):
+        others = groups != groups[query]
+        one = slice(query, query + 1)
+        alone, by_itself = retrieve(features[others], labels[others], features[one], labels[one], (3,), CPU)
+        for name in alone:
+            assert found[name][query] == pytest.approx(alone[name][0])
+            assert expected[name][query] == pytest.approx(by_itself[name][0])
+
+
+def test_a_query_whose_class_train_lacks_has_no_score(images):
+    train, labels, test, test_labels = images
+    test_labels[2] = 7
+    found, expected = retrieve(train, labels, test, test_labels, (1,), CPU)
+    for values in (*found.values(), *expected.values()):
+        assert np.flatnonzero(np.isnan(values)).tolist() == [2]
+
+
+def test_chance_is_the_mean_over_random_orders():
+    generator = np.random.default_rng(1)
+    relevant = np.arange(12) < 3
+    orders = [average_precision_score(relevant, generator.random(12)) for _ in range(4000)]
+    expected, share = by_chance(np.array([3, 12, 1]), np.array([12, 12, 12]))
+    assert expected[0] == pytest.approx(np.mean(orders), abs=4 * np.std(orders) / 4000**0.5)
+    assert expected[1] == pytest.approx(1)
+    assert share.tolist() == [0.25, 1, 1 / 12]

@@ -1,0 +1,71 @@
+"""Retrieval: how well the images nearest to a query share its class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from gensis.evaluation.neighbours import similarities
+
+_CHUNK_BYTES = 1 << 26  # sorting takes several times as much
+
+
+def retrieve(
+    train: np.ndarray,
+    labels: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    ks: Sequence[int],
+    device: torch.device,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Scores of each query against all of train, ranked by cosine.
+
+    Args:
+        train: float32 (N, D).
+        labels: int (N,).
+        test: float32 (M, D), the queries.
+        test_labels: int (M,).
+        ks: numbers of first ranks, none above the number of images that a query ranks.
+        device: where it is sorted.
+        groups: int (N,) of train and (M,) of test: those of a query's own group are not ranked.
+        chunk_bytes: bound on the similarities held at once; it does not change the result.
+
+    Returns:
+        ``average_precision`` and ``precision_k<k>``, float64 (M,); NaN where nothing in train is of the query's class.
+        The same of a random order, as expected.
+    """
+    of_train, of_test = (torch.from_numpy(each).to(device) for each in (labels, test_labels))
+    ranks = torch.arange(1, len(train) + 1, device=device, dtype=torch.float64)
+    parts, relevant_counts, ranked_counts, done = [], [], [], 0
+    for cosine in similarities(train, test, device, chunk_bytes, groups):
+        ranked = cosine.isfinite()
+        relevant = ranked & (of_train == of_test[done : done + len(cosine), None])
+        relevant_counts.append(relevant.sum(dim=1).cpu().numpy())
+        ranked_counts.append(ranked.sum(dim=1).cpu().numpy())
+        relevant = relevant.gather(1, cosine.argsort(dim=1, descending=True))
+        precision = relevant.cumsum(dim=1) / ranks
+        scores = {"average_precision": (precision * relevant).sum(dim=1) / relevant.sum(dim=1)}
+        scores |= {f"precision_k{k}": precision[:, k - 1] for k in ks}
+        parts.append({name: score.cpu().numpy() for name, score in scores.items()})
+        done += len(cosine)
+    expected, share = by_chance(np.concatenate(relevant_counts), np.concatenate(ranked_counts))
+    known = share > 0
+    found = {name: np.where(known, np.concatenate([part[name] for part in parts]), np.nan) for name in parts[0]}
+    return found, {name: np.where(known, expected if name == "average_precision" else share, np.nan) for name in found}
+
+
+def by_chance(relevant: np.ndarray, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expected average precision, and precision at any rank, of a random order.
+
+    Args:
+        relevant: int (M,), images of the query's class among those that are ranked.
+        ranked: int (M,), two or more.
+
+    Returns:
+        float64 (M,) each.
+    """
+    harmonic = np.cumsum(1 / np.arange(1, ranked.max() + 1))[ranked - 1]
+    expected = ((relevant - 1) / (ranked - 1) * (ranked - harmonic) + harmonic) / ranked
+    return expected, relevant / ranked

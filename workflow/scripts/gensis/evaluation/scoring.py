@@ -1,0 +1,82 @@
+"""Figures of a task from its predictions, each with its interval and chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gensis.evaluation.bootstrap import intervals
+from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
+from gensis.evaluation.predictions import Predictions
+
+
+def classification_metrics(
+    names: Sequence[str], predictions: Predictions, majority: int, resamples: int
+) -> list[dict[str, Any]]:
+    """Metrics by name and suffix.
+
+    Args:
+        names: keys of METRICS.
+        predictions: of one task.
+        majority: the commonest class of train.
+        resamples: of the bootstrap by group.
+
+    Returns:
+        As in the JSON of a task.
+    """
+
+    def by_draw(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Float (R, B)."""
+        drawn = probabilities[:, None] if probabilities.ndim == 2 else probabilities
+        return np.stack([_measured(name, drawn[:, number], predictions, weights) for number in range(drawn.shape[1])])
+
+    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            name + suffix: by_draw(name, probabilities, weights).mean(axis=0) for name, suffix, probabilities in each
+        }
+
+    each = [(name, suffix, found) for suffix, found in predictions.probabilities.items() for name in names]
+    bounds = intervals(values, predictions.group, resamples)
+    result = []
+    for name, suffix, probabilities in each:
+        plain = by_draw(name, probabilities, np.ones((len(predictions.label), 1)))[:, 0]
+        low, high = bounds.get(name + suffix, (None, None))
+        fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
+        fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
+        result.append(fields | ({"spread": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
+    return result
+
+
+def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+    if name == "auroc":
+        return mean_over_folds(name, predictions.fold, predictions.label, probabilities, weights)
+    return METRICS[name](predictions.label, probabilities, weights)
+
+
+def mean_scores(
+    scores: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], groups: np.ndarray, resamples: int
+) -> list[dict[str, Any]]:
+    """Means over the items that have a score.
+
+    Args:
+        scores: name -> float (n,), NaN where there is none.
+        expected: the same by chance.
+        groups: int (n,).
+        resamples: of the bootstrap by group.
+
+    Returns:
+        As in the JSON of a task.
+    """
+
+    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
+        known = {name: np.isfinite(score)[:, None] * weights for name, score in scores.items()}
+        return {name: np.nan_to_num(score) @ known[name] / known[name].sum(axis=0) for name, score in scores.items()}
+
+    bounds = intervals(values, groups, resamples)
+    result = []
+    for name, value in values(np.ones((len(groups), 1))).items():
+        low, high = bounds.get(name, (None, None))
+        fields = {"metric": name, "value": float(value[0]), "low": low, "high": high}
+        n = int(np.isfinite(scores[name]).sum())
+        result.append(fields | {"n": n, "chance": float(np.nanmean(expected[name]))})
+    return result
