@@ -67,14 +67,15 @@ def mixed_views(
     """
     # Both kinds on canvases of one size: each view is cut once, from the image that it shows.
     height, width = (max(sides) for sides in zip(real.shape[2:], synthetic.shape[2:]))
-    both = torch.cat([F.pad(kind, (0, width - kind.shape[3], 0, height - kind.shape[2])) for kind in (real, synthetic)])
-    rows = torch.arange(len(real), device=real.device)
+    real_canvas, synthetic_canvas = (_on_canvas(kind, height, width) for kind in (real, synthetic))
 
     views = empty(real, recipes, local_crops, torch.where(has_synthetic, 1 - slot, 0))
 
     def fill(outs: torch.Tensor, recipe: ViewRecipe, is_synthetic: torch.Tensor) -> None:
+        if not len(outs):
+            return
         sides = [torch.where(is_synthetic, *pair) for pair in zip(synthetic.shape[2:], real.shape[2:])]
-        images = prepared(both[rows + len(real) * is_synthetic])
+        images = prepared(torch.where(is_synthetic.view(-1, 1, 1, 1), synthetic_canvas, real_canvas))
         for out in outs:
             view(images, recipe, torch.stack(sides, 1), out)
 
@@ -84,3 +85,10 @@ def mixed_views(
     fill(views.local_views[:from_synthetic], recipes[2], has_synthetic)
     fill(views.local_views[from_synthetic:], recipes[2], torch.zeros_like(has_synthetic))
     return views
+
+
+def _on_canvas(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Images at the top left of canvases of a size; nothing is copied where they are of that size."""
+    if images.shape[2:] == (height, width):
+        return images
+    return F.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
