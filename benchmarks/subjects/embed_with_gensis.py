@@ -27,6 +27,7 @@ def prepare(order: dict) -> Work:
                 encoder=Path(order["encoder"]),
                 random=None,
                 pixels=False,
+                corruption=None,
                 output=output,
                 seed=0,
                 gpus=0,

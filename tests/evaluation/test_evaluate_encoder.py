@@ -15,7 +15,14 @@ from gensis.images.embeddings import write_embeddings
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 IMAGE_TASKS, SLIDE_TASKS = ["knn", "linear"], ["slides-mean", "slides-abmil"]
-CONFIG = {"knn": [1, 5, 500], "low_label": [0.2], "abmil_epochs": 3, "abmil_seeds": 1, "bootstrap": 50}
+CONFIG = {
+    "knn": [1, 5, 500],
+    "low_label": [0.2],
+    "corruptions": ["blur"],
+    "abmil_epochs": 3,
+    "abmil_seeds": 1,
+    "bootstrap": 50,
+}
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
@@ -117,9 +124,14 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
 
-    done = evaluate(tmp_path, [*IMAGE_TASKS, "linear-20pct"])
+    for strength in range(1, 6):  # from the third on, classes change places
+        moved = features if strength < 3 else features[np.arange(30) ^ 1]
+        write_embeddings(tmp_path / f"blur-{strength}/part-0001.h5", [moved], unit, ("test-0000",), keys)
+
+    corrupted = sorted(tmp_path.glob("blur-*/part-0001.h5"))
+    done = evaluate(tmp_path, [*IMAGE_TASKS, "linear-20pct", "corruptions"], "--corrupted", *corrupted)
     assert done.returncode == 0, done.stderr
-    names = {"knn.json", "linear.json", "linear-20pct.json", "predictions.h5"}
+    names = {"knn.json", "linear.json", "linear-20pct.json", "corruptions.json", "predictions.h5"}
     assert set(os.listdir(tmp_path / "evaluation")) == names
     for task in ("knn", "linear"):
         result = json.loads((tmp_path / "evaluation" / f"{task}.json").read_text())
@@ -130,6 +142,11 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
         assert "probabilities" not in file["linear"]
         assert set(file["linear-20pct"]) == {"item", "group", "fold", "label", "drawn"}
         assert file["linear-20pct/drawn"].shape == (30, 5)
+    damaged = json.loads((tmp_path / "evaluation/corruptions.json").read_text())
+    assert damaged["by_strength"]["linear"] == {"blur": [1, 1, 0, 0, 0]}
+    assert {metric["metric"]: metric["value"] for metric in damaged["metrics"]}["knn_accuracy_blur"] == pytest.approx(
+        0.4
+    )
 
 
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):

@@ -39,6 +39,7 @@ def slides(tmp_path):
 def embed(folder, units=tuple(COLOURS), **changes):
     arguments = {"config": {}, "runtime": Runtime(micro_batch=2), "images": folder, "units": list(units)}
     arguments |= {"encoder": folder / "encoder", "random": None, "pixels": False, "output": folder / "part-0000.h5"}
+    arguments["corruption"] = None
     embed_images.main(Namespace(**(arguments | {"seed": 0, "gpus": 0, "threads": 1, "started": 0.0} | changes)))
     return read_embeddings([folder / "part-0000.h5"])
 
@@ -107,3 +108,16 @@ def test_stamp_finds_the_same_features_with_places_in_um(slides):
         np.testing.assert_allclose(file["feats"][:], expected(slides, "b"), atol=1e-5)
         assert file["coords"][:].tolist() == [[0, 256], [128, 256]]
         assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"], file.attrs["unit"]) == (128, 256, "um")
+
+
+def test_damaged_images_are_embedded_in_place_of_the_clean_ones(slides):
+    clean = embed(slides).features
+    damaged = embed(slides, corruption="noise-5")
+    blockwise = embed(slides, corruption="noise-5", runtime=Runtime(micro_batch=5)).features
+    assert damaged.units == tuple(COLOURS)
+    assert (np.abs(damaged.features - clean).max(axis=1) > 1e-3).all()
+    np.testing.assert_allclose(blockwise, damaged.features, atol=1e-5)
+    alone = embed(slides, ("b",), corruption="noise-5").features
+    np.testing.assert_allclose(alone, damaged.features[3:], atol=1e-5)
+    with h5py.File(slides / "part-0000.h5") as file:
+        assert file.attrs["corruption"] == "noise-5"

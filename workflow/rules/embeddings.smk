@@ -26,6 +26,17 @@ rule embed_images:
         " --images {params.images:q} --units {params.units:q} --output {output:q} > {log:q} 2>&1"
 
 
+use rule embed_images as embed_corrupted with:
+    output:
+        f"{RUN}/embeddings/{{encoder}}/{{dataset}}/seed{{seed}}/{{corruption}}/part-{{part}}.h5",
+    log:
+        f"{RUN}/logs/embed_corrupted/{{encoder}}-{{dataset}}-seed{{seed}}-{{corruption}}-{{part}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/embed_corrupted/{{encoder}}-{{dataset}}-seed{{seed}}-{{corruption}}-{{part}}.tsv"
+    wildcard_constraints:
+        corruption=one_of(STUDY.evaluation.corruption_names),
+
+
 rule split_features:
     input:
         embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),

@@ -170,12 +170,25 @@ def untrained_encoder(wildcards):
 
 
 def encoder_options(wildcards, output):
-    """Arguments that name the encoder."""
+    """Arguments that name the encoder, and the damage if images are damaged before."""
+    damage = ["--corruption", wildcards.corruption] if "corruption" in wildcards.keys() else []
     if wildcards.encoder == "pixels":
-        return ["--pixels"]
+        return ["--pixels", *damage]
     if wildcards.encoder == "random":
-        return ["--random", untrained_encoder(wildcards)]
-    return ["--encoder", encoder_folder(wildcards.encoder, wildcards.seed)]
+        return ["--random", untrained_encoder(wildcards), *damage]
+    return ["--encoder", encoder_folder(wildcards.encoder, wildcards.seed), *damage]
+
+
+def corrupted_parts(wildcards):
+    """Embeddings of damaged images: of those of the test split, or of all where there is none."""
+    clean = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed)
+    trained = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed, only_train=True)
+    tested = clean[len(trained) :] or clean
+    return [
+        os.path.join(os.path.dirname(part), name, os.path.basename(part))
+        for name in STUDY.evaluation.corruption_names
+        for part in tested
+    ]
 
 
 def autoencoder_input(wildcards):

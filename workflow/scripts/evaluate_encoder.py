@@ -2,10 +2,12 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gensis import command
@@ -16,6 +18,7 @@ from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
 from gensis.evaluation.predictions import ATTENTION_FORMAT, write_attention, write_predictions
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
+from gensis.evaluation.robustness import Corrupted
 from gensis.evaluation.tasks import measure
 from gensis.images.embeddings import Embeddings, outside_weights, read_embeddings
 from gensis.settings.evaluation import Evaluation
@@ -42,11 +45,12 @@ def main(arguments: argparse.Namespace) -> None:
         )
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
+    corrupted = corrupted_rows(arguments.corrupted, len(embeddings.unit))
     predictions, attention = {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         try:
             with threadpool_limits(arguments.threads):
-                measured = measure(task, labelled, settings, arguments.seed, device)
+                measured = measure(task, labelled, settings, arguments.seed, device, corrupted)
             result = measured.result | {"transductive": measured.result["transductive"] and arguments.seen}
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
@@ -76,6 +80,20 @@ def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) ->
             if arguments.slides_are_units:
                 log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
         yield task, labelled
+
+
+def corrupted_rows(paths: Sequence[Path], images: int) -> Corrupted:
+    """Embeddings of damaged images by their rows among all embeddings, of which they are the last."""
+
+    @lru_cache(maxsize=1)
+    def features(name: str) -> np.ndarray:
+        return read_embeddings([path for path in paths if path.parent.name == name]).features
+
+    def rows(name: str, wanted: np.ndarray) -> np.ndarray:
+        found = features(name)
+        return found[wanted - (images - len(found))]
+
+    return rows
 
 
 def remove_others(folder: Path, tasks: list[str]) -> None:
@@ -108,6 +126,13 @@ def log_result(task: str, result: dict, settings: Evaluation) -> None:
 if __name__ == "__main__":
     parser = command.parser(__doc__, seed=True, gpus=True)
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="all parts, in order")
+    parser.add_argument(
+        "--corrupted",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="the last parts again, of images damaged as their folder says",
+    )
     parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
     parser.add_argument("--encoder", required=True, help="name of the encoder")

@@ -15,10 +15,12 @@ from gensis.evaluation.mil import HEADS, classify_bags
 from gensis.evaluation.predictions import Attention, Predictions
 from gensis.evaluation.protocol import Protocol, leave_group_out, plan, pooled
 from gensis.evaluation.retrieval import retrieve
+from gensis.evaluation.robustness import Corrupted, answers_to_corrupted, by_kind, by_strength
 from gensis.evaluation.scoring import classification_metrics, mean_scores
 from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
 
+_CORRUPTION_NEIGHBOURS = 20
 Probabilities = dict[str, np.ndarray]
 """Suffix of a metric's name (``_k20``, or empty) -> class probabilities of the tested items: float (n, K), or (n, R, K)
 where they come from R draws of training labels, over which metrics are averaged."""
@@ -34,7 +36,14 @@ class Measured:
     attention: Attention = field(default_factory=dict)
 
 
-def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, device: torch.device) -> Measured:
+def measure(
+    task: str,
+    labelled: Labelled,
+    settings: Evaluation,
+    seed: int,
+    device: torch.device,
+    corrupted: Corrupted | None = None,
+) -> Measured:
     """Fit and test one task.
 
     Args:
@@ -43,6 +52,7 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
         settings: the stage's settings.
         seed: of the initialisations of attention.
         device: where k-NN and attention run.
+        corrupted: embeddings of the tested images, damaged, for the task `corruptions`.
 
     Raises:
         Unmeasurable: the data do not allow it; the message is the reason.
@@ -55,6 +65,8 @@ def measure(task: str, labelled: Labelled, settings: Evaluation, seed: int, devi
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
     if "retrieval" in (kind, classifier):
         return _retrieval(items, leave_group_out(protocol), settings, device)
+    if task == "corruptions":
+        return _corruptions(items, protocol, settings, device, corrupted)
     attention: Attention = {}
     if task == "knn":
         probabilities = _knn(items, protocol, settings, device)
@@ -169,6 +181,26 @@ def _retrieval(items: Labelled | Slides, protocol: Protocol, settings: Evaluatio
     predictions = _predictions(items, protocol, {}, scores)
     metrics = mean_scores(scores, expected, predictions.group, settings.bootstrap)
     return Measured(_result(protocol, predictions, metrics), predictions)
+
+
+def _corruptions(
+    items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device, corrupted: Corrupted
+) -> Measured:
+    smallest = min(len(train) for train, _ in protocol.rounds)
+    right = answers_to_corrupted(
+        items,
+        protocol,
+        settings.corruption_names,
+        min(_CORRUPTION_NEIGHBOURS, smallest),
+        settings.knn_temperature,
+        corrupted,
+        device,
+    )
+    scores = by_kind(right)
+    predictions = _predictions(items, protocol, {}, scores)
+    always_commonest = (predictions.label == _commonest(items, protocol)).astype(float)
+    metrics = mean_scores(scores, dict.fromkeys(scores, always_commonest), predictions.group, settings.bootstrap)
+    return Measured(_result(protocol, predictions, metrics) | {"by_strength": by_strength(right)}, predictions)
 
 
 def _predictions(

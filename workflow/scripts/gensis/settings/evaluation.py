@@ -22,6 +22,10 @@ class Evaluation(Settings):
     retrieval: bool = added(neutral=False)
     """Also rank all training images, and mean embeddings of slides, by likeness to each tested one: mean average
     precision, and precision at the k of `knn`."""
+    corruptions: tuple[Literal["noise", "blur", "jpeg", "pixelate", "brightness", "contrast", "stain"], ...] = added(
+        neutral=[]
+    )
+    """Also embed tested images damaged in these ways, each in five strengths, and test classifiers of clean ones."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
     dual-stream attention (Li et al. 2021)."""
@@ -47,12 +51,18 @@ class Evaluation(Settings):
     def image_tasks(self) -> tuple[str, ...]:
         """Names of what is measured on single images."""
         switched = {"knn": bool(self.knn), "linear": self.linear, "retrieval": self.retrieval}
+        switched["corruptions"] = bool(self.corruptions)
         return (*(task for task, on in switched.items() if on), *self.low_label_tasks)
 
     @property
     def low_label_tasks(self) -> dict[str, float]:
         """Name of each such task: its part of the labels."""
         return {f"linear-{100 * share:g}pct": share for share in self.low_label}
+
+    @property
+    def corruption_names(self) -> tuple[str, ...]:
+        """Kind and strength of each: `blur-1`."""
+        return tuple(f"{kind}-{strength}" for kind in self.corruptions for strength in range(1, 6))
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+from tests.evaluation.test_tasks import slides
+
+from gensis.evaluation.robustness import by_kind, by_strength
+from gensis.evaluation.tasks import measure
+from gensis.settings.evaluation import Evaluation
+
+CPU = torch.device("cpu")
+SETTINGS = Evaluation(corruptions=("noise", "blur"), bootstrap=20)
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_clean_classifiers_are_tested_on_the_rows_of_the_damaged_images(split):
+    """One kind does nothing, the other takes everything away that tells a class."""
+    data = slides(30, split)
+    asked = []
+
+    def corrupted(name: str, rows: np.ndarray) -> np.ndarray:
+        asked.append((name, rows))
+        clean = data.features[rows]
+        return clean if name.startswith("blur") else np.ones_like(clean)
+
+    measured = measure("corruptions", data, SETTINGS, 0, CPU, corrupted)
+    found = {metric["metric"]: metric for metric in measured.result["metrics"]}
+    tested = np.sort(np.concatenate([rows for name, rows in asked if name == "blur-1"]))
+    assert tested.tolist() == np.sort(measured.predictions.item).tolist()
+    for classifier in ("knn", "linear"):
+        assert found[f"{classifier}_accuracy_blur"]["value"] == 1
+        assert found[f"{classifier}_accuracy_noise"]["value"] < 0.6
+        halves = (1 + found[f"{classifier}_accuracy_noise"]["value"]) / 2
+        assert found[f"{classifier}_accuracy"]["value"] == pytest.approx(halves)
+    assert all(metric["chance"] == pytest.approx(1 / 3, abs=0.1) for metric in found.values())
+    assert measured.result["by_strength"]["linear"]["blur"] == [1] * 5
+
+
+def test_strengths_are_averaged_for_each_item():
+    right = {("knn", f"blur-{strength}"): np.array([True, strength < 3]) for strength in range(1, 6)}
+    assert {name: score.tolist() for name, score in by_kind(right).items()} == {
+        "knn_accuracy": [1, 0.4],
+        "knn_accuracy_blur": [1, 0.4],
+    }
+    assert by_strength(right) == {"knn": {"blur": [1, 1, 0.5, 0.5, 0.5]}}
