@@ -3,7 +3,8 @@
 import argparse
 import logging
 import time
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
+from gensis.augment.corruptions import corrupt
 from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.reading import read_units
@@ -74,12 +76,27 @@ def main(arguments: argparse.Namespace) -> None:
         record = provenance(
             FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
         )
-        return {"provenance": to_attribute(record)}
+        damage = {"corruption": arguments.corruption} if arguments.corruption else {}
+        return {"provenance": to_attribute(record), **damage}
 
     images = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
+    if arguments.corruption:
+        images = damaged(images, arguments.corruption, arguments.units, counts)
     unit = np.repeat(np.arange(len(paths)), counts)
     features = embedded(encoder, images, settings, device, len(unit))
     write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes)
+
+
+def damaged(
+    blocks: Iterable[torch.Tensor], corruption: str, units: Sequence[str], counts: Sequence[int]
+) -> Iterator[torch.Tensor]:
+    """Blocks of images, each damaged as its unit and position say."""
+    kind, _, strength = corruption.rpartition("-")
+    seeds = [zlib.crc32(f"{unit}/{row}".encode()) for unit, count in zip(units, counts) for row in range(count)]
+    done = 0
+    for block in blocks:
+        yield corrupt(block, kind, int(strength), seeds[done : done + len(block)])
+        done += len(block)
 
 
 def embedded(
@@ -124,5 +141,6 @@ if __name__ == "__main__":
         "--random", type=Pretraining.model_validate_json, help="settings of an untrained encoder, as JSON"
     )
     which.add_argument("--pixels", action="store_true", help="raw pixels")
+    parser.add_argument("--corruption", help="damage the images before: kind and strength, such as blur-3")
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser.parse_args())
