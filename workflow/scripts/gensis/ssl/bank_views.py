@@ -67,7 +67,8 @@ def mixed_views(
     """
     # Both kinds on canvases of one size: each view is cut once, from the image that it shows.
     height, width = (max(sides) for sides in zip(real.shape[2:], synthetic.shape[2:]))
-    real_canvas, synthetic_canvas = (_on_canvas(kind, height, width) for kind in (real, synthetic))
+    both = torch.cat([_on_canvas(kind, height, width) for kind in (real, synthetic)])
+    rows = torch.arange(len(real), device=real.device)
 
     views = empty(real, recipes, local_crops, torch.where(has_synthetic, 1 - slot, 0))
 
@@ -75,7 +76,7 @@ def mixed_views(
         if not len(outs):
             return
         sides = [torch.where(is_synthetic, *pair) for pair in zip(synthetic.shape[2:], real.shape[2:])]
-        images = prepared(torch.where(is_synthetic.view(-1, 1, 1, 1), synthetic_canvas, real_canvas))
+        images = prepared(both.index_select(0, rows + len(real) * is_synthetic).permute(0, 3, 1, 2))
         for out in outs:
             view(images, recipe, torch.stack(sides, 1), out)
 
@@ -88,7 +89,5 @@ def mixed_views(
 
 
 def _on_canvas(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Images at the top left of canvases of a size; nothing is copied where they are of that size."""
-    if images.shape[2:] == (height, width):
-        return images
-    return F.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
+    """Images as (B, height, width, 3), at the top left if they are smaller: so whole ones are copied in one piece."""
+    return F.pad(images.permute(0, 2, 3, 1), (0, 0, 0, width - images.shape[3], 0, height - images.shape[2]))
