@@ -19,14 +19,14 @@ class SyntheticImages:
 
     images: Images | None
     """None where only partners and weights are wanted."""
-    order: torch.Tensor
-    """int64 (M,): positions of the images, sorted by source."""
+    order: torch.Tensor | None
+    """Integers (M,): positions of the images, sorted by source. None where the images themselves are."""
     first: torch.Tensor
-    """int64 (sources + 1,): where each source's images begin in `order`."""
+    """Integers (sources + 1,): where each source's images begin in that order."""
     partner: torch.Tensor
-    """int64 (M,), by position; -1 for a generative image."""
+    """Integers (M,), by position; empty for generative images."""
     alpha: torch.Tensor
-    """float32 (M,), by position: weight of the source."""
+    """float32 (M,), by position: weight of the source; empty for generative images."""
 
     def choose(self, sources: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw one image of each source.
@@ -56,14 +56,15 @@ class SyntheticImages:
     def _draw(
         self, sources: torch.Tensor, generator: torch.Generator, wanted: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        count = self.first[sources + 1] - self.first[sources]
+        first = self.first[sources].long()
+        count = self.first[sources + 1] - first
         has = count >= wanted
         drawn = [(torch.rand(len(sources), generator=generator) * count).long()]
         if wanted == 2:  # any but the first one
             beyond = 1 + (torch.rand(len(sources), generator=generator) * (count - 1)).long()
             drawn.append((drawn[0] + beyond) % count.clamp(min=1))
-        places = self.first[sources] + torch.stack(drawn)
-        return self.order[places.where(has, 0)].where(has, 0), has
+        places = (first + torch.stack(drawn)).where(has, 0)
+        return (places if self.order is None else self.order[places].long().where(has, 0)), has
 
 
 def open_bank(
@@ -92,32 +93,53 @@ def open_bank(
         None if the bank holds no such images.
     """
     paths = sorted(Path(folder).glob(f"{kind}-*.h5"))
-    columns: dict[str, list[np.ndarray]] = {"source": [], "partner": [], "alpha": []}
-    counts, contents = [], []
+    index = _index(folder, paths)
+    if not len(index):
+        return None
+    source = _column(paths, "source")
+    if source.max() >= sources:
+        raise UserError(f"{folder} was made from other images: its source {source.max()} is not among {sources}")
+    between = kind == "interpolated"
+    partner = _column(paths, "partner") if between else np.empty(0, np.int32)
+    alpha = _column(paths, "alpha") if between else np.empty(0, np.float32)
+    if shuffled_by is not None:
+        others = other_rows(sources, shuffled_by)
+        source, partner = others[source], others[partner]
+    images = open_images(index, device, memory_gb, threads) if with_images else None
+    return SyntheticImages(images, *_by_source(source, sources), *map(torch.from_numpy, (partner, alpha)))
+
+
+def _index(folder: Path, paths: list[Path]) -> Index:
+    """The images of a bank's files."""
+    counts, contents = [0], []
     for path in paths:
         with Store(path) as store:
             counts.append(len(store))
             contents.append(store.content)
-            for name, parts in columns.items():
-                parts.append(store.column(name))
-    if not sum(counts):
-        return None
-    source, partner, alpha = map(np.concatenate, columns.values())
-    if source.max() >= sources:
-        raise UserError(f"{folder} was made from other images: its source {source.max()} is not among {sources}")
-    if shuffled_by is not None:
-        others = other_rows(sources, shuffled_by)
-        source, partner = others[source], np.where(partner < 0, partner, others[partner])
-    first_rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    index = Index(Path(folder), tuple(path.stem for path in paths), first_rows, tuple(contents))
-    first = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=sources))])
-    return SyntheticImages(
-        open_images(index, device, memory_gb, threads) if with_images else None,
-        torch.from_numpy(np.argsort(source, kind="stable")),
-        torch.from_numpy(first),
-        torch.from_numpy(partner.astype(np.int64)),
-        torch.from_numpy(alpha.astype(np.float32)),
-    )
+    return Index(Path(folder), tuple(path.stem for path in paths), np.cumsum(counts), tuple(contents))
+
+
+def _column(paths: list[Path], name: str) -> np.ndarray:
+    """A column of a bank's files, (M,)."""
+    parts = []
+    for path in paths:
+        with Store(path) as store:
+            part = store.column(name)
+            parts.append(part.astype(np.float32) if part.dtype.kind == "f" else _compact(part))
+    return np.concatenate(parts)
+
+
+def _compact(numbers: np.ndarray) -> np.ndarray:
+    """Integers in half the memory where they are small: each process holds those of a bank of 100 million images."""
+    return numbers.astype(np.int32) if numbers.max(initial=0) <= np.iinfo(np.int32).max else numbers
+
+
+def _by_source(source: np.ndarray, sources: int) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """`SyntheticImages.order` and `first` of images with integer (M,) sources."""
+    first = _compact(np.concatenate([[0], np.cumsum(np.bincount(source, minlength=sources))]))
+    is_sorted = (source[1:] >= source[:-1]).all()
+    order = None if is_sorted else torch.from_numpy(_compact(np.argsort(source, kind="stable")))
+    return order, torch.from_numpy(first)
 
 
 def open_parts(
@@ -156,11 +178,11 @@ def open_parts(
 
 
 def other_rows(count: int, seed: int) -> np.ndarray:
-    """A random permutation of rows that leaves none in its place: one cycle through all, int64 (count,)."""
+    """A random permutation of rows that leaves none in its place: one cycle through all, integers (count,)."""
     cycle = np.random.default_rng(seed).permutation(count)
     others = np.empty_like(cycle)
     others[cycle] = np.roll(cycle, -1)
-    return others
+    return _compact(others)
 
 
 def bank_contents(folder: Path) -> dict[str, str]:

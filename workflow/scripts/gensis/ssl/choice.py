@@ -113,7 +113,7 @@ class Chooser:
     def _mixtures(self, rows: torch.Tensor, draws: torch.Generator) -> Mixtures:
         bank, settings = self._interpolated, self._settings
         positions, counts = bank.choose(rows, draws)
-        partner = bank.partner[positions].clamp(min=0)
+        partner = bank.partner[positions].long()
         partners, of_synthetic = [], []
         if settings.real_images and settings.disentangle_targets != "generative":
             partners.append(Pick(self._images, partner))
