@@ -13,6 +13,7 @@ from gensis.figures.curves import curves
 from gensis.figures.run import Run
 
 NAN = float("nan")
+SUMMARY = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n")
 
 
 def polylines(svg: str) -> list[list[tuple[float, float]]]:
@@ -84,9 +85,12 @@ def test_accuracy_while_training_is_drawn_at_the_usual_number_of_neighbours(tmp_
     write_training(run / "encoders/dino/seed0", ("dino",), [(10, 5.1), (20, 4.2)])
     write_training(run / "encoders/gen-dino/seed0", ("dino",), [(10, 5.1)])
     lines = [(step, k, k / 100 + step / 1000, 99) for step in (10, 20, 30) for k in (5, 20, 100)]
+    chance = [("chance", "tissue", 0, "knn", "accuracy_k20", 0.25, "", "", 5)]
+    write_table(run / "summary.csv", SUMMARY, chance, delimiter=",")
     write_table(run / "evaluation/dino/tissue/seed0/trace.csv", ("step", "k", "accuracy", "n"), lines, delimiter=",")
     write_table(run / "evaluation/gen-dino/tissue/seed0/trace.csv", ("step", "k", "accuracy", "n"), [], delimiter=",")
     (chart,) = [part for part in curves(Run(run, tmp_path / "images")).split("<figure") if "k-NN accuracy" in part]
     assert "20 nearest neighbours" in chart
     ((first, *_, last),) = polylines(chart)
     assert first[1] > last[1]
+    assert ">chance</text>" in chart

@@ -5,6 +5,7 @@ import math
 from gensis.figures.chart import Line, line_chart
 from gensis.figures.markup import figure
 from gensis.figures.run import Run, Training
+from gensis.figures.scores import Column
 
 STEP = "step"
 USUAL_K = 20
@@ -37,7 +38,7 @@ def curves(run: Run) -> str:
     figures = [
         _losses(trainings["encoder"], colours),
         _entropies(trainings["encoder"], colours),
-        _traces(trainings["encoder"], colours),
+        _traces(run, trainings["encoder"], colours),
         *(
             _figure(line_chart(_lines(trainings["encoder"], colours, column), STEP, label), caption)
             for column, label, caption in WATCHED
@@ -81,7 +82,7 @@ def _entropies(encoders: list[Training], colours: dict[str, int]) -> str:
     )
 
 
-def _traces(encoders: list[Training], colours: dict[str, int]) -> str:
+def _traces(run: Run, encoders: list[Training], colours: dict[str, int]) -> str:
     ks = {int(k) for t in encoders for k in t.trace.get("k", [])}
     if not ks:
         return ""
@@ -91,10 +92,17 @@ def _traces(encoders: list[Training], colours: dict[str, int]) -> str:
         points = [(step, value) for step, k, value in zip(*map(t.trace.get, (STEP, "k", "accuracy"))) if k == usual]
         lines.append(Line(t.name, *map(list, zip(*points)), colours.get(t.name, 0)))
     return _figure(
-        line_chart(lines, STEP, "k-NN accuracy"),
+        line_chart(lines, STEP, "k-NN accuracy", _chance(run, usual)),
         f"Accuracy of the {usual} nearest neighbours among the watched training images, each voted on by those of "
         "other slides or groups. Labels came in after training; they decided nothing.",
     )
+
+
+def _chance(run: Run, k: int) -> dict[str, float]:
+    """What always naming the commonest class reaches among the tested images of the same data set, by label."""
+    column = Column("knn", f"accuracy_k{k}", "")
+    mean = run.scores.mean("chance", run.study.pretraining.dataset, column)
+    return {"chance": mean.value} if mean else {}
 
 
 def _loss(trainings: list[Training], colours: dict[str, int], caption: str) -> str:
