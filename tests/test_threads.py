@@ -9,8 +9,10 @@ from gensis.threads import in_threads, keep_freed_memory
 
 def test_results_come_in_order_and_torch_uses_one_thread_in_each():
     wanted = torch.get_num_threads()
-    results = in_threads(3, lambda number: (number, torch.get_num_threads()), range(20))
-    assert results == [(number, 1) for number in range(20)]
+    all_take_part = threading.Barrier(3)
+    numbers = range(21)
+    results = in_threads(3, lambda number: (all_take_part.wait(10) >= 0, number, torch.get_num_threads()), numbers)
+    assert results == [(True, number, 1) for number in numbers]
     assert torch.get_num_threads() == wanted
 
 

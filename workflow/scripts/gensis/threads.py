@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -30,7 +31,13 @@ def in_threads(threads: int, function: Callable[..., Any], *arguments: Iterable)
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads that stay: new ones would have to ask the kernel for all of their memory again."""
     of_torch = torch.get_num_threads()
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    list(pool.map(lambda _: None, range(threads)))
+    pool = ThreadPoolExecutor(threads, initializer=_use_one_thread)
+    all_started = Barrier(threads)  # a pool starts no thread while one of its own is idle
+    list(pool.map(lambda _: all_started.wait(), range(threads)))
     torch.set_num_threads(of_torch)  # what threads that start later use
     return pool
+
+
+def _use_one_thread() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread that asks for the first time takes the number that was set last, by any thread
