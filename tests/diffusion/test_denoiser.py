@@ -4,6 +4,7 @@ from diffusers.models.unets.unet_2d_blocks import AttnDownBlock2D, AttnUpBlock2D
 from pydantic import ValidationError
 
 from gensis.diffusion.denoiser import create_denoiser, norm_groups
+from gensis.diffusion.pipeline import as_told
 from gensis.settings.diffusion import Diffusion
 
 
@@ -18,12 +19,31 @@ def test_attention_stands_in_the_coarsest_levels_of_both_halves(levels):
     assert up == expected[::-1]
 
 
-def test_every_weight_learns_from_a_condition():
-    denoiser = create_denoiser(Diffusion(channels=(8, 16), layers_per_block=1), (4, 8, 8), 5)
-    output = denoiser(torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), None, class_labels=torch.randn(2, 5)).sample
+@pytest.mark.parametrize("kind", ["fast", "paper"])
+def test_every_weight_learns_and_the_output_follows_the_condition(kind):
+    settings = Diffusion(denoiser=kind, channels=(8, 16), layers_per_block=1, attention_levels=1)
+    denoiser = create_denoiser(settings, (4, 8, 8), 5)
+    noisy, times, conditions = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 5)
+    output = denoiser(noisy, times, **as_told(denoiser.config, conditions)).sample
     output.square().mean().backward()
     assert output.shape == (2, 4, 8, 8)
-    assert [name for name, weight in denoiser.named_parameters() if weight.grad is None] == []
+    learning = {name for name, weight in denoiser.named_parameters() if weight.grad is not None}
+    # Queries and keys of attention to a single token decide nothing: its weight is always 1.
+    idle = {name for name, _ in denoiser.named_parameters() if ".attn2.to_q" in name or ".attn2.to_k" in name}
+    assert learning | idle == {name for name, _ in denoiser.named_parameters()}
+    null = denoiser(noisy, times, **as_told(denoiser.config, torch.zeros(2, 5))).sample
+    assert not torch.allclose(output, null, atol=1e-3)
+
+
+def test_the_papers_denoiser_is_as_its_authors_published_it():
+    told = Diffusion(denoiser="paper")
+    published = {"channels": (192, 384, 576, 960), "attention_levels": 3, "objective": "epsilon", "batch_size": 100}
+    assert {name: getattr(told, name) for name in published} == published
+    assert (told.learning_rate, told.warmup_steps, told.conditioning_dropout) == (1e-4, 1000, 0.1)
+    assert Diffusion(denoiser="paper", channels=(8, 16)).channels == (8, 16)
+    config = create_denoiser(Diffusion(denoiser="paper", channels=(8, 16)), (3, 16, 16), 384).config
+    assert (config.encoder_hid_dim, config.cross_attention_dim, config.layers_per_block) == (384, 512, 2)
+    assert config.mid_block_type == "UNetMidBlock2DCrossAttn"
 
 
 @pytest.mark.parametrize("channels", [(8, 16), (24, 40), (32, 64, 64), (128, 256, 256)])

@@ -4,8 +4,9 @@ import torch
 from tests.diffusion.tiny import CPU, UNET, open_pixels, write_dataset
 
 from gensis.diffusion.average import update_average, warmed_decay
-from gensis.diffusion.pipeline import GenSISPipeline
-from gensis.diffusion.trainer import DiffusionTrainer, drop
+from gensis.diffusion.inputs import Flipped, Pixels
+from gensis.diffusion.pipeline import GenSISPipeline, to_conditions
+from gensis.diffusion.trainer import DiffusionTrainer, drop, noisy_conditions
 from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
@@ -29,12 +30,20 @@ def embeddings():
 
 
 @pytest.mark.parametrize(
-    ("objective", "steps", "sampling_steps", "share"), [("flow", 200, 5, 0.3), ("epsilon", 300, 25, 0.65)]
+    ("denoiser", "objective", "steps", "sampling_steps", "share"),
+    [("fast", "flow", 200, 5, 0.3), ("fast", "epsilon", 300, 25, 0.65), ("paper", "flow", 200, 5, 0.4)],
 )
 def test_images_are_painted_back_from_their_own_embeddings(
-    train_tsv, embeddings, tmp_path, objective, steps, sampling_steps, share
+    train_tsv, embeddings, tmp_path, denoiser, objective, steps, sampling_steps, share
 ):
-    settings = {"channels": (16, 32), "steps": steps, "batch_size": 32, "ema_decay": 0.98, "learning_rate": 4e-3}
+    settings = {
+        "denoiser": denoiser,
+        "channels": (16, 32),
+        "steps": steps,
+        "batch_size": 32,
+        "ema_decay": 0.98,
+        "learning_rate": 4e-3,
+    }
     trainer = make_trainer(train_tsv, embeddings, objective=objective, **settings)
     with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
         history = train(trainer, folder, World(), CPU, 0, 1000)
@@ -88,6 +97,33 @@ def test_dropped_conditions_are_zeros_and_the_others_untouched():
     assert dropped[~gone].equal(conditions[~gone])
     assert drop(conditions, 0.0).equal(conditions)
     assert drop(conditions, 1.0).eq(0).all()
+
+
+def test_noisy_conditions_keep_their_length_and_turn_as_far_as_asked():
+    embeddings = torch.randn(4, 400, generator=torch.Generator().manual_seed(0))
+    clean = to_conditions(embeddings)
+    assert noisy_conditions(embeddings, 0.0).equal(clean)
+    torch.manual_seed(0)
+    noisy = noisy_conditions(embeddings.repeat(500, 1), 0.75)
+    torch.testing.assert_close(noisy.square().mean(1), torch.ones(2000))
+    cosine = torch.cosine_similarity(noisy, clean.repeat(500, 1))
+    assert abs(cosine.mean() - 1 / (1 + 0.75**2) ** 0.5) < 0.005
+
+
+def test_mirror_images_follow_the_images_and_have_their_own_embeddings(train_tsv, embeddings):
+    pixels = open_pixels(train_tsv, 16)
+    both = Pixels(Flipped(pixels.images), 16)
+    images = pixels.batch(torch.arange(8))
+    assert len(both) == 16
+    rows = torch.tensor([3, 11, 0, 8])
+    assert both.batch(rows).equal(torch.stack([images[3], images[3].flip(2), images[0], images[0].flip(2)]))
+
+
+def test_an_epoch_sees_every_image_and_a_small_set_fills_large_batches(train_tsv, embeddings):
+    trainer = make_trainer(train_tsv, embeddings, batch_size=2)
+    assert sorted(torch.cat([trainer._rows(step) for step in range(4)]).tolist()) == list(range(8))
+    large = make_trainer(train_tsv, embeddings, batch_size=24)
+    assert torch.bincount(large._rows(5)).tolist() == [3] * 8
 
 
 def test_average_follows_the_weights_with_a_decay_that_warms_up():

@@ -18,10 +18,10 @@ from gensis.settings.diffusion import Diffusion
 WIDTH = 6
 
 
-def make_pipeline(objective="flow", vae=None) -> GenSISPipeline:
+def make_pipeline(objective="flow", vae=None, **settings) -> GenSISPipeline:
     torch.manual_seed(0)
     shape = (3, 16, 16) if vae is None else (2, 8, 8)
-    denoiser = create_denoiser(Diffusion(**UNET), shape, WIDTH)
+    denoiser = create_denoiser(Diffusion(**(UNET | settings)), shape, WIDTH)
     # Outputs of a fresh UNet are small; larger ones make differences visible in 8 bits.
     denoiser.conv_out.weight.data *= 10
     return GenSISPipeline(denoiser, make_scheduler(objective, vae is None), vae)
@@ -88,6 +88,16 @@ def test_paints_uint8_of_the_denoisers_size_again_and_again(objective, embedding
     assert images.equal(pipeline(embeddings, noise=noise, num_inference_steps=3))
     pictures = pipeline(embeddings, noise=noise, num_inference_steps=3, output_type="pil")
     assert np.array_equal(np.stack(pictures), images.permute(0, 2, 3, 1).numpy())
+
+
+def test_the_papers_denoiser_saves_loads_and_paints_what_its_token_says(tmp_path, embeddings, noise):
+    pipeline = make_pipeline(denoiser="paper", attention_levels=1)
+    assert pipeline.embedding_width == WIDTH
+    images = pipeline(embeddings, noise=noise, num_inference_steps=3)
+    assert not images.equal(pipeline(embeddings.roll(1, 0), noise=noise, num_inference_steps=3))
+    pipeline.save_pretrained(tmp_path)
+    loaded = GenSISPipeline.from_pretrained(tmp_path, low_cpu_mem_usage=False)
+    assert loaded(embeddings, noise=noise, num_inference_steps=3).equal(images)
 
 
 def test_a_generator_decides_the_noise(embeddings):

@@ -13,6 +13,7 @@ import split_features
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
+from gensis.images.codec import encode_png
 from gensis.images.embeddings import outside_weights, read_embeddings
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
@@ -72,6 +73,18 @@ def test_normalised_embeddings_have_length_one_and_none_at_all_have_a_width(slid
     lengths = np.linalg.norm(embed(slides, config={"normalize": True}).features, axis=1)
     np.testing.assert_allclose(lengths, 1, atol=1e-5)
     assert embed(slides, ["none"]).features.shape == (0, 24)
+
+
+def test_mirror_images_have_embeddings_of_their_own_where_asked_for(slides):
+    gradient = np.zeros((64, 64, 3), np.uint8)
+    gradient[:, :32] = 255
+    write_slide(
+        slides / "a.h5", [(0, 0), (0, 0)], [encode_png(image) for image in (gradient, gradient[:, ::-1].copy())]
+    )
+    found = embed(slides, ("a",), config={"flips": True})
+    np.testing.assert_allclose(found.flipped, found.features[::-1], atol=1e-5)
+    assert np.abs(found.flipped - found.features).max() > 1e-2
+    assert embed(slides, ("a",)).flipped is None
 
 
 def test_a_store_that_is_none_is_one_line_and_leaves_no_part(slides):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
 from gensis.images.index import Index, Ranges
-from gensis.images.matching import features_id, features_of
+from gensis.images.matching import features_id, features_of, features_of_flips
 
 FEATURES = np.arange(14, dtype=np.float32).reshape(7, 2)
 EMBEDDINGS = Embeddings(
@@ -42,3 +43,11 @@ def test_content_id_depends_on_values_alone():
     assert features_id(FEATURES) == features_id(FEATURES.copy())
     assert features_id(FEATURES) == features_id(np.asfortranarray(FEATURES))
     assert features_id(FEATURES) != features_id(FEATURES + 1)
+
+
+def test_features_of_mirror_images_follow_those_of_the_images():
+    with pytest.raises(UserError, match=r"embed again with embedding\.flips"):
+        features_of_flips(index(("a", 2)), EMBEDDINGS)
+    both = features_of_flips(index(("b", 3), ("a", 2)), replace(EMBEDDINGS, flipped=-FEATURES))
+    rows = [2, 3, 4, 0, 1]
+    assert np.array_equal(both, np.concatenate([FEATURES[rows], -FEATURES[rows]]))

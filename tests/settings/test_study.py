@@ -147,7 +147,7 @@ def test_swapped_values_change_the_stage():
     ],
 )
 def test_a_changed_key_changes_just_its_stages(path, value, stages):
-    names = ["datasets/tiles", "encoders/dino", "encoders/gen-dino", "embedding", "autoencoder", "diffusion"]
+    names = ["datasets/tiles", "encoders/dino", "encoders/gen-dino", "embedding/dino", "autoencoder", "diffusion"]
     names += ["banks/default", "evaluation"]
     before, after = load_study(STUDY), load_study(changed(path, value))
     assert {name for name in names if stage_json(before, name) != stage_json(after, name)} == stages
@@ -175,6 +175,14 @@ def test_weights_of_a_folder_lie_beside_its_config(tmp_path):
         (tmp_path / name).touch()
     assert weight_files(tmp_path) == [tmp_path / "config.json", tmp_path / "pytorch_model.bin"]
     assert weight_files(tmp_path / "config.json") == [tmp_path / "config.json"]
+
+
+def test_mirror_images_are_embedded_by_encoders_that_condition_a_bank_and_no_others():
+    plain, flipping = load_study(STUDY), load_study(changed("diffusion/flips", True))
+    for encoder in ("dino", "gen-dino"):
+        assert "flips" not in stage_json(plain, f"embedding/{encoder}")
+    assert json.loads(stage_json(flipping, "embedding/dino"))["flips"] is True
+    assert stage_json(flipping, "embedding/gen-dino") == stage_json(plain, "embedding/gen-dino")
 
 
 def test_a_field_added_later_stays_out_of_the_json_at_its_neutral_value():

@@ -13,7 +13,7 @@ rule embed_images:
     resources:
         gpu=1,
     params:
-        config=stage("embedding"),
+        config=stage("embedding/{encoder}"),
         units=embedded_units,
         untrained=untrained_encoder,
         encoder=encoder_options,

@@ -79,12 +79,15 @@ def main(arguments: argparse.Namespace) -> None:
         damage = {"corruption": arguments.corruption} if arguments.corruption else {}
         return {"provenance": to_attribute(record), **damage}
 
-    images = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
-    if arguments.corruption:
-        images = damaged(images, arguments.corruption, arguments.units, counts)
+    def images() -> Iterator[torch.Tensor]:
+        blocks = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
+        return damaged(blocks, arguments.corruption, arguments.units, counts) if arguments.corruption else blocks
+
     unit = np.repeat(np.arange(len(paths)), counts)
-    features = embedded(encoder, images, settings, device, len(unit))
-    write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes)
+    features = embedded(encoder, images(), settings, device, len(unit))
+    mirrored = (block.flip(3) for block in images())
+    flipped = embedded(encoder, mirrored, settings, device, len(unit)) if settings.flips else None
+    write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes, flipped)
 
 
 def damaged(

@@ -13,11 +13,11 @@ from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance
 from gensis.diffusion import pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
-from gensis.diffusion.inputs import Inputs, Pixels, check_halvings, checked_px, latents_of
+from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.embeddings import outside_weights, read_embeddings
 from gensis.images.index import Index, read_index
-from gensis.images.matching import features_id, features_of
+from gensis.images.matching import features_id, features_of, features_of_flips
 from gensis.images.reading import open_images
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.runtime import Runtime
@@ -36,7 +36,8 @@ def main(arguments: argparse.Namespace) -> None:
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = Diffusion.model_validate(arguments.config)
     index = read_index(arguments.train)
-    features = features_of(index, read_embeddings(arguments.embeddings))
+    embeddings = read_embeddings(arguments.embeddings)
+    features = features_of_flips(index, embeddings) if settings.flips else features_of(index, embeddings)
     vae = load_autoencoder(arguments.autoencoder, device) if arguments.autoencoder else None
     inputs = {"train": content_id(arguments.train), "embeddings": features_id(features)}
     outside = outside_weights(arguments.embeddings)
@@ -87,7 +88,7 @@ def open_inputs(
 ) -> Inputs:
     """What the denoiser learns from: pixels, or latents if there is an autoencoder."""
     images = open_images(index, device, arguments.runtime.memory_gb, arguments.threads)
-    pixels = Pixels(images, checked_px(settings.image_px))
+    pixels = Pixels(Flipped(images) if settings.flips else images, checked_px(settings.image_px))
     inputs = latents_of(pixels, vae, arguments.runtime.memory_gb) if vae else pixels
     check_halvings(inputs, len(settings.channels) - 1)
     return inputs

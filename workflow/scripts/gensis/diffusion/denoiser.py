@@ -1,39 +1,61 @@
-"""The denoiser: diffusers' UNet, conditioned on an embedding through its class embedding."""
+"""The denoiser: diffusers' UNet, conditioned on an embedding in one of two ways."""
 
 import math
+from typing import Any
 
 from diffusers import UNet2DConditionModel
 
 from gensis.settings.diffusion import Diffusion
 
+TOKEN_WIDTH = 512
+
 
 def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_width: int) -> UNet2DConditionModel:
     """A UNet with random weights.
 
-    The embedding is projected and added to the time embedding, which shifts the features of every residual block. With
-    one embedding an image, cross-attention would have one key, and so add a projected vector as well, at more cost.
+    `fast`: the embedding is projected and added to the time embedding, which shifts the features of every residual
+    block. `paper`: it is projected to the one token of cross-attention, which stands beside self-attention in the
+    coarsest levels; attention over one token adds a projected vector too, at more cost.
 
     Args:
-        settings: channels, blocks, attention.
+        settings: denoiser, channels, blocks, attention.
         shape: (channels, side, side) of what is denoised.
         embedding_width: values of a condition.
     """
     levels = len(settings.channels)
     attends = [level >= levels - settings.attention_levels for level in range(levels)]
+    attending = "CrossAttn{}Block2D" if settings.denoiser == "paper" else "Attn{}Block2D"
     return UNet2DConditionModel(
         sample_size=shape[1],
         in_channels=shape[0],
         out_channels=shape[0],
-        down_block_types=tuple("AttnDownBlock2D" if attend else "DownBlock2D" for attend in attends),
-        mid_block_type="UNetMidBlock2D",
-        up_block_types=tuple("AttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(attends)),
+        down_block_types=tuple((attending if attend else "{}Block2D").format("Down") for attend in attends),
+        up_block_types=tuple((attending if attend else "{}Block2D").format("Up") for attend in reversed(attends)),
         block_out_channels=settings.channels,
         layers_per_block=settings.layers_per_block,
         norm_num_groups=norm_groups(settings.channels),
-        attention_head_dim=math.gcd(32, *settings.channels),
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=embedding_width,
+        **_conditioned(settings, embedding_width),
     )
+
+
+def _conditioned(settings: Diffusion, embedding_width: int) -> dict[str, Any]:
+    """What differs between the two denoisers."""
+    head_width = math.gcd(32, *settings.channels)
+    if settings.denoiser == "paper":
+        return {
+            "mid_block_type": "UNetMidBlock2DCrossAttn",
+            "encoder_hid_dim": embedding_width,
+            "encoder_hid_dim_type": "text_proj",
+            "cross_attention_dim": TOKEN_WIDTH,
+            # diffusers takes this for the number of heads in these blocks (huggingface/diffusers issue 2011).
+            "attention_head_dim": tuple(count // head_width for count in settings.channels),
+        }
+    return {
+        "mid_block_type": "UNetMidBlock2D",
+        "class_embed_type": "projection",
+        "projection_class_embeddings_input_dim": embedding_width,
+        "attention_head_dim": head_width,
+    }
 
 
 def norm_groups(channels: tuple[int, ...]) -> int:

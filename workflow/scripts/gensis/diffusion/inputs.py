@@ -21,8 +21,32 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """Begin to read rows that `batch` will be asked for."""
+
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """float32 (n, *shape) on the device, for int64 (n,) rows on the CPU."""
+
+
+class Flipped:
+    """Images and then their mirror images: twice as many rows. An `Images`."""
+
+    def __init__(self, images: Images):
+        self.images = images
+        self.index, self.shape = images.index, images.shape
+
+    def __len__(self) -> int:
+        return 2 * len(self.images)
+
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """See Images."""
+        self.images.prefetch(rows % len(self.images))
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Images."""
+        images = self.images.batch(rows % len(self.images))
+        mirrored = (rows >= len(self.images)).to(images.device).view(-1, 1, 1, 1)
+        return torch.where(mirrored, images.flip(3), images)
 
 
 class Pixels:
@@ -35,6 +59,10 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """See Inputs."""
+        self.images.prefetch(rows)
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""
@@ -52,6 +80,10 @@ class Latents:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """See Inputs."""
+        self.pixels.prefetch(rows)
+
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""
         return encode(self.vae, self.pixels.batch(rows))
@@ -67,6 +99,9 @@ class HeldLatents:
 
     def __len__(self) -> int:
         return len(self.tensor)
+
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """See Inputs."""
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""

@@ -4,6 +4,9 @@ A copy of this file lies in every saved model, where `DiffusionPipeline.from_pre
 trust_remote_code=True)` finds it; therefore it imports nothing of gensis.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
@@ -45,11 +48,18 @@ def to_conditions(embeddings: torch.Tensor) -> torch.Tensor:
     return normalize(embeddings.float(), dim=1) * embeddings.shape[1] ** 0.5
 
 
+def as_told(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
+    """Float (B, D) conditions as the arguments of a denoiser of this config: a token, or a class embedding."""
+    if config.get("encoder_hid_dim_type") == "text_proj":
+        return {"encoder_hidden_states": conditions.unsqueeze(1)}
+    return {"encoder_hidden_states": None, "class_labels": conditions}
+
+
 class GenSISPipeline(DiffusionPipeline):
     """Paints images from embeddings, or between the embeddings of two images.
 
-    Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding; `scheduler`; and `vae`, an
-    AutoencoderKL, if the denoiser works in latents.
+    Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding or as the one token of its
+    cross-attention; `scheduler`; and `vae`, an AutoencoderKL, if the denoiser works in latents.
     """
 
     _optional_components = ["vae"]
@@ -63,7 +73,8 @@ class GenSISPipeline(DiffusionPipeline):
     @property
     def embedding_width(self) -> int:
         """D: values of an embedding."""
-        return self.denoiser.config.projection_class_embeddings_input_dim
+        config = self.denoiser.config
+        return config.encoder_hid_dim or config.projection_class_embeddings_input_dim
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:
@@ -134,9 +145,9 @@ class GenSISPipeline(DiffusionPipeline):
         inputs = sample.to(self.denoiser.dtype)
         conditions = conditions.to(self.denoiser.dtype)
         if guidance == 1:
-            return self.denoiser(inputs, timestep, None, class_labels=conditions).sample.float()
-        both = torch.cat([conditions, torch.zeros_like(conditions)])
-        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, None, class_labels=both).sample.float()
+            return self.denoiser(inputs, timestep, **as_told(self.denoiser.config, conditions)).sample.float()
+        both = as_told(self.denoiser.config, torch.cat([conditions, torch.zeros_like(conditions)]))
+        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **both).sample.float()
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 

@@ -11,11 +11,13 @@ from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.descent import Descent
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
-from gensis.diffusion.pipeline import to_conditions
+from gensis.diffusion.pipeline import as_told, to_conditions
 from gensis.settings.diffusion import Diffusion
 from gensis.training.distributed import World
+from gensis.training.sampler import Sampler
 
 HISTORY_ROWS = 100
+PREFETCHED_STEPS = 2
 
 
 class DiffusionTrainer:
@@ -34,11 +36,11 @@ class DiffusionTrainer:
 
         Args:
             settings: of the stage.
-            inputs: pixels or latents of the train split.
+            inputs: pixels or latents of the train split, perhaps with its mirror images.
             embeddings: float32 (N, D) on the CPU, one an input.
             device: where to train.
             world: this process among all.
-            seed: of initialisation.
+            seed: of initialisation and sampling.
         """
         torch.manual_seed(seed)
         self.settings, self.inputs, self.embeddings, self.device = settings, inputs, embeddings, device
@@ -49,18 +51,22 @@ class DiffusionTrainer:
         self.descent = Descent(self.denoiser, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
         self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
-        self.batch_size = max(settings.batch_size // world.size, 1)
-        self.images_per_step = self.batch_size * world.size
+        # Fewer images than a batch holds are counted several times.
+        repeats = -(-settings.batch_size // len(inputs))
+        self.sampler = Sampler(repeats * len(inputs), settings.batch_size, seed, world.rank, world.size)
+        self.images_per_step = self.sampler.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of training; scalars for the history."""
-        # With replacement: any batch size fits any number of images, and resuming needs no state.
-        rows = torch.randint(len(self.inputs), (self.batch_size,))
-        conditions = to_conditions(self.embeddings[rows].to(self.device))
+        rows = self._rows(step)
+        inputs = self.inputs.batch(rows)
+        self.inputs.prefetch(self._rows(step + PREFETCHED_STEPS))
+        conditions = noisy_conditions(self.embeddings[rows].to(self.device), self.settings.condition_noise)
         conditions = drop(conditions, self.settings.conditioning_dropout)
-        noised = add_noise(self.inputs.batch(rows), self.scheduler)
+        noised = add_noise(inputs, self.scheduler)
+        told = as_told(self.denoiser.config, conditions)
         with self._autocast():
-            output = self.parallel_denoiser(noised.noisy, noised.timesteps, None, class_labels=conditions).sample
+            output = self.parallel_denoiser(noised.noisy, noised.timesteps, **told).sample
         loss = nn.functional.mse_loss(output.float(), noised.target)
         figures = self.descent.step(loss, step)
         update_average(self.average, self.denoiser, warmed_decay(self.settings.ema_decay, step))
@@ -80,8 +86,20 @@ class DiffusionTrainer:
         self.average.load_state_dict(state["average"])
         self.descent.load_state_dict(state["descent"])
 
+    def _rows(self, step: int) -> torch.Tensor:
+        return self.sampler.rows(step) % len(self.inputs)
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+
+
+def noisy_conditions(embeddings: torch.Tensor, noise: float) -> torch.Tensor:
+    """Conditions (B, D) of embeddings (B, D), turned by Gaussian noise of ``noise`` times their length.
+
+    The denoiser cannot tell an image's exact embedding, and so paints what is near it (Ramesh et al. 2022, unCLIP).
+    """
+    conditions = to_conditions(embeddings)
+    return to_conditions(conditions + noise * torch.randn_like(conditions)) if noise else conditions
 
 
 def drop(conditions: torch.Tensor, probability: float) -> torch.Tensor:

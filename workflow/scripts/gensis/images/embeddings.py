@@ -28,6 +28,8 @@ class Embeddings:
     """All units, those without images included."""
     keys: np.ndarray
     """(N, ...): int64 level-0 `coords` (N, 2) of tiles, or the `key` (N,) of natural images as strings."""
+    flipped: np.ndarray | None = None
+    """float32 (N, D): of the mirrored images, where they were embedded too."""
 
     @property
     def position(self) -> np.ndarray:
@@ -43,6 +45,7 @@ def write_embeddings(
     units: Sequence[str],
     keys: np.ndarray,
     attributes: Callable[[], Mapping[str, Any]] = dict,
+    flipped: Iterable[np.ndarray] | None = None,
 ) -> None:
     """Write one part atomically, its features as they are made: memory stays bounded, whatever their number.
 
@@ -53,17 +56,12 @@ def write_embeddings(
         units: as in Embeddings.
         keys: as in Embeddings; they become `coords` if they are two-dimensional, else `key`.
         attributes: of the file, beside `format`; called after the last block.
+        flipped: of the mirrored images, like ``features``.
     """
-    blocks = iter(features)
-    first = next(blocks)
     with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
-        target = file.create_dataset("features", (len(unit), first.shape[1]), np.float32)
-        done = 0
-        for block in itertools.chain([first], blocks):
-            target[done : done + len(block)] = block
-            done += len(block)
-        if done != len(unit):
-            raise ValueError(f"{done} embeddings of {len(unit)} images")
+        _write_blocks(file, "features", features, len(unit))
+        if flipped is not None:
+            _write_blocks(file, "features_flipped", flipped, len(unit))
         file["unit"] = unit.astype(np.int32)
         file.create_dataset("units", data=np.array(units, object), dtype=h5py.string_dtype())
         if keys.ndim == 2:
@@ -71,6 +69,18 @@ def write_embeddings(
         else:
             file.create_dataset("key", data=keys.astype(object), dtype=h5py.string_dtype())
         file.attrs.update({"format": FORMAT, **attributes()})
+
+
+def _write_blocks(file: h5py.File, name: str, features: Iterable[np.ndarray], count: int) -> None:
+    blocks = iter(features)
+    first = next(blocks)
+    target = file.create_dataset(name, (count, first.shape[1]), np.float32)
+    done = 0
+    for block in itertools.chain([first], blocks):
+        target[done : done + len(block)] = block
+        done += len(block)
+    if done != count:
+        raise ValueError(f"{done} embeddings of {count} images")
 
 
 def read_embeddings(paths: Sequence[Path]) -> Embeddings:
@@ -81,11 +91,13 @@ def read_embeddings(paths: Sequence[Path]) -> Embeddings:
     """
     parts = [_read_part(Path(path)) for path in paths]
     first_unit = np.cumsum([0] + [len(part.units) for part in parts])
+    flipped = [part.flipped for part in parts]
     return Embeddings(
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.unit + first for part, first in zip(parts, first_unit)]).astype(np.int32),
         tuple(unit for part in parts for unit in part.units),
         np.concatenate([part.keys for part in parts]),
+        None if any(part is None for part in flipped) else np.concatenate(flipped),
     )
 
 
@@ -96,7 +108,8 @@ def _read_part(path: Path) -> Embeddings:
                 raise KeyError
             keys = file["coords"][:] if "coords" in file else file["key"].asstr()[:]
             units = tuple(file["units"].asstr()[:])
-            return Embeddings(file["features"][:], file["unit"][:], units, keys)
+            flipped = file["features_flipped"][:] if "features_flipped" in file else None
+            return Embeddings(file["features"][:], file["unit"][:], units, keys, flipped)
     except (OSError, KeyError):
         raise UserError(f"{path} holds no embeddings ({FORMAT}): delete it and run again") from None
 

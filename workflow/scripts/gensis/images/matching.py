@@ -1,6 +1,7 @@
 """The embeddings of an index's images."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,18 @@ def features_of(index: Index, embeddings: Embeddings) -> np.ndarray:
             )
         parts.append(features[positions])
     return np.concatenate(parts)
+
+
+def features_of_flips(index: Index, embeddings: Embeddings) -> np.ndarray:
+    """Features of the index's images and then of their mirror images: float32 (2 * len(index), D).
+
+    Raises:
+        UserError: as `features_of`; or mirror images were not embedded.
+    """
+    if embeddings.flipped is None:
+        raise UserError("the embeddings hold no mirrored images: embed again with embedding.flips")
+    both = (embeddings, replace(embeddings, features=embeddings.flipped))
+    return np.concatenate([features_of(index, of_one) for of_one in both])
 
 
 def features_id(features: np.ndarray) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gensis.settings.base import PositiveInt, Settings
+from gensis.settings.base import PositiveInt, Settings, added
 
 
 class Embedding(Settings):
@@ -13,3 +13,5 @@ class Embedding(Settings):
     units_per_part: PositiveInt = 100
     """Slides or shards whose embeddings share a file (and a job)."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    flips: bool = added(neutral=False)
+    """Embed mirrored images too. On for encoders that condition a bank where `diffusion.flips` is."""

@@ -259,7 +259,7 @@ def stage_json(study: Study, stage: str) -> str:
 
     Args:
         study: a validated study.
-        stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding``, ``autoencoder``, ``diffusion``,
+        stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding/<encoder>``, ``autoencoder``, ``diffusion``,
             ``banks/<name>`` or ``evaluation``.
     """
     section, _, name = stage.partition("/")
@@ -269,7 +269,9 @@ def stage_json(study: Study, stage: str) -> str:
     if section == "encoders":
         return canonical_json(study.encoders.get(name) or study.training_settings(name))
     if section == "embedding":
-        return canonical_json(study.embedding, without=frozenset({"units_per_part"}))
+        conditioning = name in {bank.encoder for bank in study.banks.values()}
+        flips = {"flips": True} if study.diffusion.flips and conditioning else {}
+        return canonical_json(study.embedding, without=frozenset({"units_per_part"}), **flips)
     if section == "autoencoder":
         return canonical_json(study.autoencoder_training, image_px=study.diffusion_px)
     if section == "diffusion":
