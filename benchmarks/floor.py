@@ -1,0 +1,100 @@
+"""What colour and texture alone tell: hand-made features of a data set's images, measured as an encoder's are.
+
+    snakemake images --cores all --configfile config/lymphoma.yaml
+    python benchmarks/floor.py --images results/images/lymphoma --slides-are-units --output /tmp/floor
+
+Any encoder of tissue should be above this floor. Prints a JSON line a metric.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
+
+import evaluate_encoder
+from gensis.artifacts.files import read_json
+from gensis.artifacts.tables import read_table
+from gensis.augment.colour import constants
+from gensis.images.embeddings import write_embeddings
+from gensis.images.reading import read_units
+from gensis.images.store import Store
+from gensis.settings.evaluation import Evaluation
+
+BLOCK, LEVELS = 64, 3
+AROUND = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
+CPU = torch.device("cpu")
+
+
+def colour(images: torch.Tensor) -> torch.Tensor:
+    """Mean, deviation and deciles of red, green, blue and the three stains: (B, 66) of (B, 3, H, W) in [0, 1]."""
+    density = -images.clamp(min=1 / 255).log().flatten(2)
+    values = torch.cat([images.flatten(2), constants(CPU).stains_of_density @ density], 1)
+    ranked = values.sort(dim=2).values
+    deciles = ranked[:, :, torch.linspace(0.1, 0.9, 9).mul(ranked.shape[2]).long()]
+    return torch.cat([values.mean(2), values.std(2), deciles.flatten(1)], 1)
+
+
+def texture(grey: torch.Tensor) -> torch.Tensor:
+    """Local binary patterns (Ojala et al. 2002) at three scales: (B, 768) of (B, H, W)."""
+    parts = []
+    for _ in range(LEVELS):
+        height, width = (side - 2 for side in grey.shape[1:])
+        code = torch.zeros(len(grey), height, width, dtype=torch.uint8)
+        for bit, (top, left) in enumerate(AROUND):
+            code |= (grey[:, top : top + height, left : left + width] > grey[:, 1:-1, 1:-1]).byte() << bit
+        parts += [torch.bincount(one, minlength=256) / one.numel() for one in code.flatten(1)]
+        grey = F.avg_pool2d(grey, 2)
+    return torch.stack(parts).unflatten(0, (LEVELS, -1)).transpose(0, 1).flatten(1)
+
+
+def features(images: Path, units: list[str]) -> Iterator[np.ndarray]:
+    """float32 (n, D), a block after the other."""
+    yield np.zeros((0, described(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]), np.float32)
+    for block in read_units([images / f"{unit}.h5" for unit in units], BLOCK, CPU, threads=2):
+        yield described(block).numpy()
+
+
+def described(block: torch.Tensor) -> torch.Tensor:
+    """float32 (B, D): colour weighs as much as texture, whose roots make a cosine a Bhattacharyya coefficient."""
+    pixels = block.float() / 255
+    parts = colour(pixels), texture(pixels.mean(1)).sqrt()
+    return torch.cat([F.normalize(part) for part in parts], 1)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Describe all images, then measure."""
+    units = [unit["unit"] for unit in read_table(arguments.images / "units.tsv")]
+    keys, counts = [], []
+    for unit in units:
+        with Store(arguments.images / f"{unit}.h5") as store:
+            keys.append(store.column("coords" if "coords" in store.file else "key"))
+            counts.append(len(store))
+    part = arguments.output / "part-0000.h5"
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    unit = np.repeat(np.arange(len(units)), counts)
+    write_embeddings(part, features(arguments.images, units), unit, units, np.concatenate(keys))
+    told = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": arguments.images.name, "seed": 0}
+    told |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv"}
+    told |= {"config": {}, "seen": False, "corrupted": [], "gpus": 0, "threads": 2, "started": time.time()}
+    settings = Evaluation()
+    told["tasks"] = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
+    evaluate_encoder.main(argparse.Namespace(**told))
+    for task in told["tasks"]:
+        for metric in read_json(arguments.output / f"{task}.json").get("metrics", []):
+            print(json.dumps({"case": "floor", "dataset": told["dataset"], "task": task} | metric))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="folder of an imported or tiled data set")
+    parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
+    parser.add_argument("--output", type=Path, required=True)
+    main(parser.parse_args())
