@@ -87,11 +87,12 @@ class Scores:
         """The columns of the table of all encoders that have a value."""
         measured = {(score.task, score.metric) for score in self.all if score.dataset == dataset}
         k = _choose_k([metric for task, metric in measured if task == "knn"])
-        low_label = {task for task, _ in measured if task.startswith("linear-")}
+        low_label = {task for task, _ in measured if task.startswith("linear-") and task.endswith("pct")}
         parts = sorted((task.removeprefix("linear-").removesuffix("pct") for task in low_label), key=float)
         wanted = [
             Column("knn", f"{_KNN}{k}", f"k-NN, k = {k}, balanced accuracy"),
             Column("linear", "balanced_accuracy", "linear, balanced accuracy"),
+            Column("linear-sgd", "balanced_accuracy", "linear, DINO's protocol, balanced accuracy"),
             *(Column(f"linear-{part}pct", "balanced_accuracy", f"linear, {part} % of labels") for part in parts),
             Column("slides-mean", "balanced_accuracy", "slides by mean, balanced accuracy"),
             Column("slides-mean", "auroc", "slides by mean, AUROC"),
