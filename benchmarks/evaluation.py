@@ -1,8 +1,10 @@
-"""How fast nearest neighbours are found, beside other libraries, in one run. See README.md."""
+"""How fast encoders are measured, beside other libraries, in one run. See README.md."""
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,65 +12,93 @@ import numpy as np
 from side_by_side import Ended, Round, Subject, left_out, median, report, take_turns, use_cores
 
 CORES = 2
-PEERS = ("faiss", "scikit-learn")
-TRAIN, TEST, FEATURES, NEIGHBOURS = 50_000, 10_000, 384, 200
+TRAIN, TEST, FEATURES, NEIGHBOURS, CLASSES = 50_000, 10_000, 384, 200, 10
+SIGNAL = 0.15
+"""How far a feature's mean in one class is from that in another, in its deviations."""
 TOY = 50
 """Divides the numbers of images."""
 
 
+@dataclass(frozen=True)
+class Case:
+    """What is timed, and how a subject's result is set beside ours."""
+
+    peers: tuple[str, ...]
+    compared: Callable[[Path, Path, Path], dict[str, float]]
+    """Folder of the data, of a subject's result, of ours."""
+
+
 def main(arguments: argparse.Namespace) -> None:
     """Print a JSON line a subject, then the ratios."""
-    use_cores(CORES)
+    cores, case = use_cores(CORES), CASES[arguments.case]
     with tempfile.TemporaryDirectory(prefix="evaluation-") as name:
         folder = Path(name)
-        order = make_features(folder, TOY if arguments.toy else 1) | {"neighbours": NEIGHBOURS}
-        subjects = start(order, arguments.peers, folder)
-        agreement = {name: agreed(folder / name, folder / "gensis") for name in subjects}
+        order = make_data(folder, TOY if arguments.toy else 1) | {"neighbours": NEIGHBOURS, "threads": cores}
+        subjects = start(arguments.case, order, arguments.peers, cores, folder)
+        results = {name: folder / name / "warm-up-0" for name in subjects}
+        compared = {name: case.compared(folder, found, results["gensis"]) for name, found in results.items()}
         rounds = take_turns(subjects, arguments.repeats)
-    report("knn", rounds, "images/s", {name: further(rounds, name, agreement[name]) for name in rounds[0]})
+    report(arguments.case, rounds, "images/s", {name: further(rounds, name) | compared[name] for name in rounds[0]})
 
 
-def make_features(folder: Path, divisor: int) -> dict[str, str]:
-    """Features drawn at random: how they lie matters to none of the subjects, for all compare every pair."""
+def make_data(folder: Path, divisor: int) -> dict[str, str]:
+    """Features drawn at random, a little apart by class."""
     generator = np.random.default_rng(0)
+    means = SIGNAL * generator.normal(size=(CLASSES, FEATURES)) / np.sqrt(2)
     paths = {}
     for part, images in {"train": TRAIN // divisor, "test": TEST // divisor}.items():
-        paths[part] = str(folder / f"{part}.npy")
-        np.save(paths[part], generator.normal(size=(images, FEATURES)).astype(np.float32))
+        labels = generator.integers(CLASSES, size=images)
+        features = means[labels] + generator.normal(size=(images, FEATURES))
+        for name, values in {part: features.astype(np.float32), f"{part}_labels": labels}.items():
+            paths[name] = str(folder / f"{name}.npy")
+            np.save(paths[name], values)
     return paths
 
 
-def start(order: dict[str, Any], peers: str | None, folder: Path) -> dict[str, Subject]:
+def start(case: str, order: dict[str, Any], peers: str | None, cores: int, folder: Path) -> dict[str, Subject]:
     """Start all subjects. One that does not work here is left out, and the reason goes to stderr."""
     subjects = {}
-    for name in ("gensis", *PEERS):
+    for name in ("gensis", *CASES[case].peers):
         python = sys.executable if name == "gensis" else peers or sys.executable
-        script = f"knn_with_{name.replace('-', '_')}"
+        script = f"{case}_with_{name.replace('-', '_')}"
         try:
-            subjects[name] = Subject(script, python, [order | {"threads": CORES}], CORES, folder / name)
+            subjects[name] = Subject(script, python, [order], cores, folder / name)
         except Ended as reason:
             left_out(name, reason)
     return subjects
 
 
-def agreed(theirs: Path, ours: Path) -> float:
+def same_neighbours(data: Path, theirs: Path, ours: Path) -> dict[str, float]:
     """Share of a subject's neighbours that are ours too."""
-    found, expected = (np.sort(np.load(folder / "warm-up-0/neighbours.npy")) for folder in (theirs, ours))
-    return float(np.mean([np.isin(*pair, assume_unique=True).mean() for pair in zip(found, expected, strict=True)]))
+    found, expected = (np.sort(np.load(folder / "neighbours.npy")) for folder in (theirs, ours))
+    same = np.mean([np.isin(*pair, assume_unique=True).mean() for pair in zip(found, expected, strict=True)])
+    return {"same_neighbours": round(float(same), 6)}
 
 
-def further(rounds: list[Round], name: str, agreement: float) -> dict[str, float]:
+def accuracies(data: Path, theirs: Path, ours: Path) -> dict[str, float]:
+    """How many test images a subject tells right, and how many it tells as we do."""
+    labels = np.load(data / "test_labels.npy")
+    found, expected = (np.load(folder / "predicted.npy") for folder in (theirs, ours))
+    return {"accuracy": float((found == labels).mean()), "same_predictions": float((found == expected).mean())}
+
+
+CASES = {
+    "knn": Case(("faiss", "scikit-learn"), same_neighbours),
+    "linear": Case(("scikit-learn",), accuracies),
+}
+
+
+def further(rounds: list[Round], name: str) -> dict[str, float]:
     """The rest of a subject's line."""
     return {
         "cpu_seconds": round(median(rounds, name, "cpu_seconds"), 2),
         "peak_mb": round(max(one[name]["peak_mb"] for one in rounds)),
-        "same_neighbours": round(agreement, 6),
     }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", choices=("knn",), default="knn")
+    parser.add_argument("--case", choices=CASES, default="knn")
     parser.add_argument("--peers", help="Python of the environment that holds faiss and scikit-learn")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")

@@ -1,6 +1,6 @@
 """What colour and texture alone tell: hand-made features of a data set's images, measured as an encoder's are.
 
-    snakemake images --cores all --configfile config/lymphoma.yaml
+    snakemake images results/images/lymphoma/labels.tsv --cores all --configfile config/lymphoma.yaml
     python benchmarks/floor.py --images results/images/lymphoma --slides-are-units --output /tmp/floor
 
 Any encoder of tissue should be above this floor. Prints a JSON line a metric.
@@ -8,6 +8,7 @@ Any encoder of tissue should be above this floor. Prints a JSON line a metric.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -55,10 +56,10 @@ def texture(grey: torch.Tensor) -> torch.Tensor:
     return torch.stack(parts).unflatten(0, (LEVELS, -1)).transpose(0, 1).flatten(1)
 
 
-def features(images: Path, units: list[str]) -> Iterator[np.ndarray]:
+def features(images: Path, units: list[str], threads: int) -> Iterator[np.ndarray]:
     """float32 (n, D), a block after the other."""
     yield np.zeros((0, described(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]), np.float32)
-    for block in read_units([images / f"{unit}.h5" for unit in units], BLOCK, CPU, threads=2):
+    for block in read_units([images / f"{unit}.h5" for unit in units], BLOCK, CPU, threads):
         yield described(block).numpy()
 
 
@@ -80,10 +81,10 @@ def main(arguments: argparse.Namespace) -> None:
     part = arguments.output / "part-0000.h5"
     arguments.output.mkdir(parents=True, exist_ok=True)
     unit = np.repeat(np.arange(len(units)), counts)
-    write_embeddings(part, features(arguments.images, units), unit, units, np.concatenate(keys))
+    write_embeddings(part, features(arguments.images, units, arguments.threads), unit, units, np.concatenate(keys))
     told = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": arguments.images.name, "seed": 0}
     told |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv"}
-    told |= {"config": {}, "seen": False, "corrupted": [], "gpus": 0, "threads": 2, "started": time.time()}
+    told |= {"config": {}, "seen": False, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
     settings = Evaluation()
     told["tasks"] = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
     evaluate_encoder.main(argparse.Namespace(**told))
@@ -97,4 +98,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=Path, required=True, help="folder of an imported or tiled data set")
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     main(parser.parse_args())

@@ -27,9 +27,11 @@ def environment(threads: int) -> dict[str, str]:
     return os.environ | limits | {"VIPS_CONCURRENCY": str(threads), "PYTHONPATH": path}
 
 
-def use_cores(number: int) -> None:
-    """Keep this process and its children on so many cores, whatever the machine has."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
+def use_cores(number: int) -> int:
+    """Keep this process and its children on so many cores, or as many as it was given if they are fewer; how many."""
+    cores = sorted(os.sched_getaffinity(0))[:number]
+    os.sched_setaffinity(0, cores)
+    return len(cores)
 
 
 class Ended(Exception):

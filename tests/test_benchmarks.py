@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.drawing import drawn_slide
+from tests.figures.tiny import flat, write_slide
+
+from gensis.artifacts.tables import write_table
 
 ROOT = Path(__file__).parents[1]
 
 
-def output(script: str, *arguments: str | Path) -> list[str]:
+def output(script: str, *arguments: object) -> list[str]:
     """Lines that a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -55,3 +59,33 @@ def test_neighbours_are_sought_by_all_subjects_that_are_installed():
     assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
         ["ratio", "knn", "gensis/scikit-learn"]
     ]
+
+
+def test_linear_probes_tell_the_same_images_right():
+    lines = output("evaluation.py", "--case", "linear", "--toy", "--repeats", "1")
+    ours, theirs = (json.loads(line) for line in lines if line.startswith("{"))
+    assert (ours["subject"], theirs["subject"]) == ("gensis", "scikit-learn")
+    assert ours["n"] == theirs["n"] == 1000
+    assert theirs["same_predictions"] > 0.8
+    assert ours["accuracy"] > 0.3
+
+
+@pytest.mark.parametrize("slides_are_units", [True, False])
+def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(tmp_path, slides_are_units):
+    """Twelve slides of two colours: colour alone tells them all."""
+    folder, units = tmp_path / "images", [f"s{number}" for number in range(12)]
+    for number, unit in enumerate(units):
+        tiles = [flat((200 - 10 * tile, 0, 0) if number % 2 else (0, 0, 200 - 10 * tile), 48) for tile in range(4)]
+        write_slide(folder / f"{unit}.h5", [(0, 512 * tile) for tile in range(4)], tiles)
+    columns = ("unit", "group", "split", "outcome", "images")
+    write_table(folder / "units.tsv", columns, [(unit, "", "", "ok", 4) for unit in units])
+    labels = [(unit, "", ["blue", "red"][number % 2], "") for number, unit in enumerate(units)]
+    write_table(folder / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    options = ["--slides-are-units"] if slides_are_units else []
+    lines = output("floor.py", "--images", folder, "--output", tmp_path / "floor", "--threads", 1, *options)
+    found = {(line["task"], line["metric"]): line for line in map(json.loads, lines)}
+    tasks = {"knn", "linear"} | ({"slides-mean", "slides-abmil"} if slides_are_units else set())
+    assert {task for task, _ in found} == tasks
+    for task, metric in [("knn", "balanced_accuracy_k5"), ("linear", "balanced_accuracy")]:
+        assert found[task, metric]["value"] == 1
+        assert found[task, metric]["chance"] == 0.5

@@ -19,6 +19,7 @@ CONFIG = {
     "knn": [1, 5, 500],
     "low_label": [0.2],
     "corruptions": ["blur"],
+    "linear_sgd": True,
     "abmil_epochs": 3,
     "abmil_seeds": 1,
     "bootstrap": 50,
@@ -128,12 +129,18 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
         moved = features if strength < 3 else features[np.arange(30) ^ 1]
         write_embeddings(tmp_path / f"blur-{strength}/part-0001.h5", [moved], unit, ("test-0000",), keys)
 
+    for part, split in enumerate(("train", "test")):
+        telling = [np.eye(2, 7)[np.arange(30) % 2] * 30]
+        path = tmp_path / f"blocks/part-000{part}.h5"
+        write_embeddings(path, telling, unit, (f"{split}-0000",), keys, flipped=telling)
+
     corrupted = sorted(tmp_path.glob("blur-*/part-0001.h5"))
-    done = evaluate(tmp_path, [*IMAGE_TASKS, "linear-20pct", "corruptions"], "--corrupted", *corrupted)
+    more = ["--corrupted", *corrupted, "--last-blocks", *sorted(tmp_path.glob("blocks/*.h5"))]
+    done = evaluate(tmp_path, [*IMAGE_TASKS, "linear-sgd", "linear-20pct", "corruptions"], *more)
     assert done.returncode == 0, done.stderr
-    names = {"knn.json", "linear.json", "linear-20pct.json", "corruptions.json", "predictions.h5"}
+    names = {"knn.json", "linear.json", "linear-sgd.json", "linear-20pct.json", "corruptions.json", "predictions.h5"}
     assert set(os.listdir(tmp_path / "evaluation")) == names
-    for task in ("knn", "linear"):
+    for task in ("knn", "linear", "linear-sgd"):
         result = json.loads((tmp_path / "evaluation" / f"{task}.json").read_text())
         assert (result["protocol"], result["transductive"]) == ("train -> test", False)
         assert (result["n"], result["n_groups"], result["metrics"][0]["value"]) == (30, 30, 1)

@@ -28,9 +28,22 @@ def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
 
 
 def test_probes_with_few_labels_stand_beside_the_one_with_all() -> None:
-    tasks = ("linear-10pct", "linear", "linear-1pct")
+    tasks = ("linear-10pct", "linear", "linear-1pct", "linear-sgd")
     lines = [Score("dino", "d", 0, task, "balanced_accuracy", 0.5, 0, 1, 9) for task in tasks]
-    assert [column.task for column in Scores(lines, []).columns("d")] == ["linear", "linear-1pct", "linear-10pct"]
+    found = [column.task for column in Scores(lines, []).columns("d")]
+    assert found == ["linear", "linear-sgd", "linear-1pct", "linear-10pct"]
+
+
+def test_whatever_was_measured_beside_classifiers_of_clean_images_has_its_column() -> None:
+    measured = [
+        ("retrieval", "average_precision"),
+        ("corruptions", "knn_accuracy"),
+        ("corruptions", "linear_accuracy"),
+        ("slides-dsmil", "quadratic_kappa"),
+        ("slides-retrieval", "average_precision"),
+    ]
+    lines = [Score("dino", "d", 0, task, metric, 0.5, 0, 1, 9) for task, metric in measured]
+    assert [(column.task, column.metric) for column in Scores(lines, []).columns("d")] == measured
 
 
 def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:

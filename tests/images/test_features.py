@@ -40,7 +40,7 @@ def slides(tmp_path):
 def embed(folder, units=tuple(COLOURS), **changes):
     arguments = {"config": {}, "runtime": Runtime(micro_batch=2), "images": folder, "units": list(units)}
     arguments |= {"encoder": folder / "encoder", "random": None, "pixels": False, "output": folder / "part-0000.h5"}
-    arguments["corruption"] = None
+    arguments |= {"corruption": None, "last_blocks": None}
     embed_images.main(Namespace(**(arguments | {"seed": 0, "gpus": 0, "threads": 1, "started": 0.0} | changes)))
     return read_embeddings([folder / "part-0000.h5"])
 
@@ -85,6 +85,15 @@ def test_mirror_images_have_embeddings_of_their_own_where_asked_for(slides):
     np.testing.assert_allclose(found.flipped, found.features[::-1], atol=1e-5)
     assert np.abs(found.flipped - found.features).max() > 1e-2
     assert embed(slides, ("a",)).flipped is None
+
+
+def test_the_last_blocks_are_embedded_with_those_of_the_mirror_images(slides):
+    found = embed(slides, last_blocks=4)
+    np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)  # of its one block
+    np.testing.assert_allclose(found.flipped, found.features, atol=1e-5)  # images of one colour
+    with h5py.File(slides / "part-0000.h5") as file:
+        assert file.attrs["last_blocks"] == 4
+    assert embed(slides, encoder=None, pixels=True, last_blocks=4).features.shape == (5, 768)
 
 
 def test_a_store_that_is_none_is_one_line_and_leaves_no_part(slides):

@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 import gensis
 from gensis.errors import UserError
-from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
+from gensis.ssl.backbone import Encoder, LastBlocks, create_backbone, load_encoder, save_encoder
 from gensis.ssl.preprocessing import Preprocessing
 
 TINY_VIT = ("vit_tiny_patch16_224", {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2})
@@ -48,6 +48,26 @@ def test_the_encoder_preprocesses_by_itself(tmp_path):
     expected = backbone((images / 255 - 0.5) / 0.25)
     torch.testing.assert_close(load_encoder(tmp_path)(images), expected)
     assert load_encoder(tmp_path)(torch.zeros(1, 3, 50, 40, dtype=torch.uint8)).shape == (1, 24)
+
+
+def test_the_last_blocks_are_class_tokens_after_the_norm_the_last_of_them_the_embedding():
+    name, arguments = TINY_VIT
+    encoder = Encoder(create_backbone(name, 16, arguments | {"depth": 3, "reg_tokens": 2})[0], GREY)
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    outputs = []
+    for block in encoder.backbone.blocks:
+        block.register_forward_hook(lambda _, __, output: outputs.append(output))
+    whole = encoder(images)
+    expected = [encoder.backbone.norm(output)[:, 0] for output in outputs]
+    torch.testing.assert_close(LastBlocks(encoder, 2)(images), torch.cat(expected[1:], 1))
+    torch.testing.assert_close(LastBlocks(encoder, 4)(images), torch.cat(expected, 1))
+    torch.testing.assert_close(expected[-1], whole)
+
+
+def test_a_network_without_class_token_has_its_embedding_in_place_of_last_blocks():
+    encoder = Encoder(create_backbone(TINY_RESNET[0], 32, TINY_RESNET[1])[0], GREY)
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    torch.testing.assert_close(LastBlocks(encoder, 4)(images), encoder(images))
 
 
 def test_the_lines_of_the_readme_embed_pictures_and_load_the_encoder_through_timm(tmp_path, monkeypatch):

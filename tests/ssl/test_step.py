@@ -91,3 +91,34 @@ def test_a_batch_in_parts_gives_the_loss_centre_and_gradients_of_the_whole(make_
 
 def test_a_batch_has_no_more_parts_than_images():
     assert [len(part) for part in batch(0).split(100)] == [1] * IMAGES
+
+
+def exchanged(given):
+    """The same images between two with source and partner in each other's place."""
+    between, rows = given.between, torch.arange(IMAGES)
+    (slots,), global_views = between.source_slots, given.views.global_views.clone()
+    global_views[slots, rows] = between.partners[0]
+    partners = given.views.global_views[slots, rows].unsqueeze(0)
+    views = BatchViews(global_views, given.views.local_views, given.views.real_slot)
+    return Batch(views, Between(between.views, partners, between.source_slots, 1 - between.alpha, between.counts))
+
+
+def test_telling_apart_is_learnt_from_the_geometric_mean_of_source_and_partner_weighted_by_alpha(make_pretrainer):
+    pretrainer = make_pretrainer(drop_path=0.0, disentangle_weight=1.0)
+    pretrainer.centre = torch.randn(len(pretrainer.centre), generator=torch.Generator().manual_seed(1)) / 50
+    given = batch(0, with_bank=True)
+    between, temperature = given.between, pretrainer.resolved.teacher_temperature
+    alpha = between.alpha.unsqueeze(1)
+
+    def target(views):
+        return torch.softmax((pretrainer.teacher(views) - pretrainer.centre) / temperature, -1)
+
+    with torch.no_grad():
+        of_source = target(given.views.global_views[between.source_slots[0], torch.arange(IMAGES)])
+        mixed = of_source**alpha * target(between.partners[0]) ** (1 - alpha)
+        told = torch.log_softmax(pretrainer.student(between.views) / 0.1, -1)
+        expected = (-(mixed / mixed.sum(1, keepdim=True) * told).sum(1) * between.counts).mean()
+        figures, of_exchanged = (pretrainer._losses(each, temperature) for each in (given, exchanged(given)))
+    torch.testing.assert_close(figures["disentangle"], expected, atol=0, rtol=1e-5)
+    torch.testing.assert_close(of_exchanged["disentangle"], expected, atol=0, rtol=1e-5)
+    assert 0 < between.counts.sum() < IMAGES

@@ -37,6 +37,15 @@ use rule embed_images as embed_corrupted with:
         corruption=one_of(STUDY.evaluation.corruption_names),
 
 
+use rule embed_images as embed_blocks with:
+    output:
+        f"{RUN}/embeddings/{{encoder}}/{{dataset}}/seed{{seed}}/blocks/part-{{part}}.h5",
+    log:
+        f"{RUN}/logs/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.tsv"
+
+
 rule split_features:
     input:
         embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),

@@ -4,6 +4,7 @@ rule evaluate_encoder:
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
         embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
         corrupted=corrupted_parts,
+        blocks=blocks_parts,
     output:
         multiext(
             f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
@@ -32,7 +33,7 @@ rule evaluate_encoder:
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q} --tasks {params.tasks}"
         " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
-        " --corrupted {input.corrupted:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --corrupted {input.corrupted:q} --last-blocks {input.blocks:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 use rule evaluate_encoder as evaluate_encoder_on_slides with:

@@ -1,5 +1,6 @@
 # Functions that rules take inputs and params from, in the order of the stages; no rules here.
 MOST_HELD_OUT = 32  # units of the test split that a bank's measurement paints images of
+LAST_BLOCKS = 4  # whose class tokens DINO's linear protocol takes
 
 
 def slide_size(wildcards):
@@ -170,13 +171,23 @@ def untrained_encoder(wildcards):
 
 
 def encoder_options(wildcards, output):
-    """Arguments that name the encoder, and the damage if images are damaged before."""
-    damage = ["--corruption", wildcards.corruption] if "corruption" in wildcards.keys() else []
+    """Arguments that name the encoder, the damage if images are damaged before, and what is read off it."""
+    other = ["--corruption", wildcards.corruption] if "corruption" in wildcards.keys() else []
+    if os.path.basename(os.path.dirname(output[0])) == "blocks":
+        other = ["--last-blocks", str(LAST_BLOCKS)]
     if wildcards.encoder == "pixels":
-        return ["--pixels", *damage]
+        return ["--pixels", *other]
     if wildcards.encoder == "random":
-        return ["--random", untrained_encoder(wildcards), *damage]
-    return ["--encoder", encoder_folder(wildcards.encoder, wildcards.seed), *damage]
+        return ["--random", untrained_encoder(wildcards), *other]
+    return ["--encoder", encoder_folder(wildcards.encoder, wildcards.seed), *other]
+
+
+def blocks_parts(wildcards):
+    """The last blocks' class tokens of all images, where DINO's linear protocol is asked for."""
+    if not STUDY.evaluation.linear_sgd:
+        return []
+    parts = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed)
+    return [os.path.join(os.path.dirname(part), "blocks", os.path.basename(part)) for part in parts]
 
 
 def corrupted_parts(wildcards):

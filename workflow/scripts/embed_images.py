@@ -23,7 +23,7 @@ from gensis.images.store import Store
 from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
-from gensis.ssl.backbone import Encoder, create_backbone, load_encoder
+from gensis.ssl.backbone import Encoder, LastBlocks, create_backbone, load_encoder
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.threads import in_threads
 from gensis.training.device import choose_device, device_name
@@ -44,10 +44,14 @@ class Pixels(nn.Module):
 
 def make_encoder(arguments: argparse.Namespace) -> nn.Module:
     """The encoder that the arguments name."""
-    if arguments.encoder:
-        return load_encoder(arguments.encoder)
-    if arguments.random is None:
+    if arguments.pixels:
         return Pixels()
+    encoder = load_encoder(arguments.encoder) if arguments.encoder else untrained(arguments)
+    return LastBlocks(encoder, arguments.last_blocks) if arguments.last_blocks else encoder
+
+
+def untrained(arguments: argparse.Namespace) -> Encoder:
+    """The backbone of a pre-training as its seed makes it."""
     torch.manual_seed(arguments.seed)
     settings = arguments.random
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
@@ -77,7 +81,8 @@ def main(arguments: argparse.Namespace) -> None:
             FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
         )
         damage = {"corruption": arguments.corruption} if arguments.corruption else {}
-        return {"provenance": to_attribute(record), **damage}
+        blocks = {"last_blocks": arguments.last_blocks} if arguments.last_blocks else {}
+        return {"provenance": to_attribute(record), **damage, **blocks}
 
     def images() -> Iterator[torch.Tensor]:
         blocks = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
@@ -86,7 +91,8 @@ def main(arguments: argparse.Namespace) -> None:
     unit = np.repeat(np.arange(len(paths)), counts)
     features = embedded(encoder, images(), settings, device, len(unit))
     mirrored = (block.flip(3) for block in images())
-    flipped = embedded(encoder, mirrored, settings, device, len(unit)) if settings.flips else None
+    with_mirrored = settings.flips or arguments.last_blocks
+    flipped = embedded(encoder, mirrored, settings, device, len(unit)) if with_mirrored else None
     write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes, flipped)
 
 
@@ -145,5 +151,10 @@ if __name__ == "__main__":
     )
     which.add_argument("--pixels", action="store_true", help="raw pixels")
     parser.add_argument("--corruption", help="damage the images before: kind and strength, such as blur-3")
+    parser.add_argument(
+        "--last-blocks",
+        type=int,
+        help="class tokens of so many last blocks in place of the embedding, of the mirror images too",
+    )
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser.parse_args())

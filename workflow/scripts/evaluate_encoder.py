@@ -3,7 +3,7 @@
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ def main(arguments: argparse.Namespace) -> None:
         "units": content_id(arguments.units),
         "labels": content_id(arguments.labels),
     }
+    for name in ("corrupted", "last_blocks"):
+        if paths := getattr(arguments, name):
+            inputs[name] = content_id(*paths)
 
     def origin(format: str) -> dict[str, Any]:
         return provenance(
@@ -46,11 +49,12 @@ def main(arguments: argparse.Namespace) -> None:
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
     corrupted = corrupted_rows(arguments.corrupted, len(embeddings.unit))
+    last_blocks = partial(rows_of_blocks, arguments.last_blocks)
     predictions, attention = {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         try:
             with threadpool_limits(arguments.threads):
-                measured = measure(task, labelled, settings, arguments.seed, device, corrupted)
+                measured = measure(task, labelled, settings, arguments.seed, device, corrupted, last_blocks)
             result = measured.result | {"transductive": measured.result["transductive"] and arguments.seen}
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
@@ -96,6 +100,12 @@ def corrupted_rows(paths: Sequence[Path], images: int) -> Corrupted:
     return rows
 
 
+def rows_of_blocks(paths: Sequence[Path], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the last blocks say of images by their rows, and of their mirror images."""
+    found = read_embeddings(paths)
+    return found.features[rows], found.flipped[rows]
+
+
 def remove_others(folder: Path, tasks: list[str]) -> None:
     """Remove results of tasks that the config no longer names, or the report would show them."""
     for path in folder.glob("*.json"):
@@ -132,6 +142,9 @@ if __name__ == "__main__":
         nargs="*",
         default=[],
         help="the last parts again, of images damaged as their folder says",
+    )
+    parser.add_argument(
+        "--last-blocks", type=Path, nargs="*", default=[], help="all parts again, of the last blocks' class tokens"
     )
     parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")

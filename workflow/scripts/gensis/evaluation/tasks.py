@@ -10,6 +10,7 @@ from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled, in_order
 from gensis.evaluation.linear import fit_linear
+from gensis.evaluation.linear_sgd import Views, fit_linear_sgd, probabilities_of
 from gensis.evaluation.low_label import draws
 from gensis.evaluation.mil import HEADS, classify_bags
 from gensis.evaluation.predictions import Attention, Predictions
@@ -43,6 +44,7 @@ def measure(
     seed: int,
     device: torch.device,
     corrupted: Corrupted | None = None,
+    last_blocks: Views | None = None,
 ) -> Measured:
     """Fit and test one task.
 
@@ -50,9 +52,10 @@ def measure(
         task: one of the settings' image_tasks or slide_tasks.
         labelled: labelled images.
         settings: the stage's settings.
-        seed: of the initialisations of attention.
-        device: where k-NN and attention run.
+        seed: of the initialisations of attention and SGD.
+        device: where k-NN, attention and SGD run.
         corrupted: embeddings of the tested images, damaged, for the task `corruptions`.
+        last_blocks: what all images are embedded as for the task `linear-sgd`.
 
     Raises:
         Unmeasurable: the data do not allow it; the message is the reason.
@@ -70,6 +73,8 @@ def measure(
     attention: Attention = {}
     if task == "knn":
         probabilities = _knn(items, protocol, settings, device)
+    elif task == "linear-sgd":
+        probabilities = _linear_sgd(items, protocol, last_blocks, seed, device)
     elif task in settings.low_label_tasks:
         probabilities = _low_label(items, protocol, settings.low_label_tasks[task])
     elif classifier in HEADS:
@@ -127,6 +132,19 @@ def _linear(features: np.ndarray, items: Labelled | Slides, protocol: Protocol) 
     def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
         probe = fit_linear(features[train], items.labels[train], items.groups[train], len(items.classes))
         return {"": probe.probabilities(features[test])}
+
+    return pooled(protocol, predict)
+
+
+def _linear_sgd(
+    items: Labelled, protocol: Protocol, last_blocks: Views, seed: int, device: torch.device
+) -> Probabilities:
+    plain, mirrored = last_blocks(items.item)
+
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
+        views = plain[train], mirrored[train]
+        layer = fit_linear_sgd(views, items.labels[train], len(items.classes), seed, device)
+        return {"": probabilities_of(layer, plain[test])}
 
     return pooled(protocol, predict)
 

@@ -6,6 +6,8 @@ from statistics import fmean, stdev
 
 LARGEST_K = 20
 _KNN = "balanced_accuracy_k"
+_SLIDE_CLASSIFIERS = {"mean": "mean", "abmil": "attention", "dsmil": "two streams"}
+_SLIDE_METRICS = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "quadratic_kappa": "quadratic kappa"}
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,22 @@ class Scores:
         """The columns of the table of all encoders that have a value."""
         measured = {(score.task, score.metric) for score in self.all if score.dataset == dataset}
         k = _choose_k([metric for task, metric in measured if task == "knn"])
-        low_label = {task for task, _ in measured if task.startswith("linear-")}
+        low_label = {task for task, _ in measured if task.startswith("linear-") and task.endswith("pct")}
         parts = sorted((task.removeprefix("linear-").removesuffix("pct") for task in low_label), key=float)
         wanted = [
             Column("knn", f"{_KNN}{k}", f"k-NN, k = {k}, balanced accuracy"),
             Column("linear", "balanced_accuracy", "linear, balanced accuracy"),
+            Column("linear-sgd", "balanced_accuracy", "linear, DINO's protocol, balanced accuracy"),
             *(Column(f"linear-{part}pct", "balanced_accuracy", f"linear, {part} % of labels") for part in parts),
-            Column("slides-mean", "balanced_accuracy", "slides by mean, balanced accuracy"),
-            Column("slides-mean", "auroc", "slides by mean, AUROC"),
-            Column("slides-abmil", "balanced_accuracy", "slides by attention, balanced accuracy"),
-            Column("slides-abmil", "auroc", "slides by attention, AUROC"),
-            Column("slides-dsmil", "balanced_accuracy", "slides by two streams, balanced accuracy"),
-            Column("slides-dsmil", "auroc", "slides by two streams, AUROC"),
+            Column("retrieval", "average_precision", "retrieval, mean average precision"),
+            Column("corruptions", "knn_accuracy", "damaged images, k-NN, accuracy"),
+            Column("corruptions", "linear_accuracy", "damaged images, linear, accuracy"),
+            *(
+                Column(f"slides-{classifier}", metric, f"slides by {means}, {called}")
+                for classifier, means in _SLIDE_CLASSIFIERS.items()
+                for metric, called in _SLIDE_METRICS.items()
+            ),
+            Column("slides-retrieval", "average_precision", "retrieval of slides, mean average precision"),
         ]
         return [column for column in wanted if (column.task, column.metric) in measured]
 

@@ -74,6 +74,7 @@ img, svg { display: block; max-width: 100%; height: auto; }
   .forest dl { grid-template-columns: minmax(0, 1fr); }
   .forest dt { padding: .5rem 0 0; }
   .forest .number { flex-basis: 6.5rem; }
+  .forest text { font-size: 15px; }
 }
 .number { font-variant-numeric: tabular-nums; }
 
@@ -81,7 +82,10 @@ table {
   border-collapse: collapse; width: 100%; font-size: .875rem; line-height: 1.35; font-variant-numeric: tabular-nums;
 }
 th, td { padding: .45rem .75rem .45rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
-thead th { color: var(--quiet); font-weight: 500; font-size: .8rem; vertical-align: bottom; min-width: 4.5rem; }
+thead th {
+  color: var(--quiet); font-weight: 500; font-size: .8rem; vertical-align: bottom; min-width: 4.5rem;
+  overflow-wrap: normal;
+}
 tbody th { font-weight: 600; white-space: nowrap; }
 td { white-space: nowrap; }
 td small { display: block; }

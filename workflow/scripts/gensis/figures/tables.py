@@ -12,7 +12,10 @@ def all_encoders(scores: Scores) -> str:
     caption = "Below each value: 95 % interval from resampling the tested groups" + (
         ", averaged over seeds, and ± standard deviation over seeds. " if several else ". "
     )
-    caption += "Chance: the commonest class of train for every item; 1 / classes for balanced accuracy, 0.5 for AUROC."
+    caption += (
+        "Chance: the commonest class of train for every item; 1 / classes for balanced accuracy, 0.5 for AUROC, "
+        "0 for kappa, a random order for retrieval."
+    )
     tables = [figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption}") for dataset in scores.datasets]
     return "\n".join(tables) or paragraph("summary.csv is empty: nothing was measured.", "note")
 

@@ -17,6 +17,9 @@ class Evaluation(Settings):
     knn_temperature: PositiveFloat = 0.07
     linear: bool = True
     """Logistic regression on standardised embeddings, its strength chosen on a part of train."""
+    linear_sgd: bool = added(neutral=False)
+    """Also DINO's own linear protocol, for figures to set beside published ones: the class tokens of the last four
+    blocks, embedded in a pass of their own, and 100 epochs of SGD."""
     low_label: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(neutral=[])
     """Also with these parts of the training labels, such as 0.01 and 0.1: five draws by group, averaged."""
     retrieval: bool = added(neutral=False)
@@ -50,7 +53,8 @@ class Evaluation(Settings):
     @property
     def image_tasks(self) -> tuple[str, ...]:
         """Names of what is measured on single images."""
-        switched = {"knn": bool(self.knn), "linear": self.linear, "retrieval": self.retrieval}
+        switched = {"knn": bool(self.knn), "linear": self.linear, "linear-sgd": self.linear_sgd}
+        switched["retrieval"] = self.retrieval
         switched["corruptions"] = bool(self.corruptions)
         return (*(task for task, on in switched.items() if on), *self.low_label_tasks)
 

@@ -130,6 +130,32 @@ class Encoder(nn.Module):
         return self.backbone(self.preprocess(images)).float()
 
 
+class LastBlocks(nn.Module):
+    """An encoder that gives the class tokens after its last blocks, each through the final norm, one beside the other.
+
+    Networks without a class token give their ordinary embedding, as in DINO's linear protocol.
+    """
+
+    def __init__(self, encoder: Encoder, blocks: int):
+        super().__init__()
+        self.encoder, self.blocks = encoder, blocks
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embeddings float32 (B, blocks x D) of uint8 (B, 3, H, W); of shallower networks of all blocks."""
+        backbone = self.encoder.backbone
+        if getattr(backbone, "global_pool", None) != "token":
+            return self.encoder(images)
+        found = backbone.forward_intermediates(
+            self.encoder.preprocess(images),
+            indices=min(self.blocks, len(backbone.blocks)),
+            return_prefix_tokens=True,
+            norm=True,
+            intermediates_only=True,
+        )
+        return torch.cat([prefix[:, 0] for _, prefix in found], dim=1).float()
+
+
 def load_encoder(folder: Path) -> Encoder:
     """Load an encoder that `save_encoder` wrote.
 

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from tests.evaluation.test_tasks import slides
+from torch import nn
+
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.linear_sgd import fit_linear_sgd, probabilities_of
+from gensis.evaluation.tasks import measure
+from gensis.settings.evaluation import Evaluation
+
+CPU = torch.device("cpu")
+SETTINGS = Evaluation(linear_sgd=True, bootstrap=20)
+
+
+def images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = np.arange(count) % 3
+    return (generator.normal(size=(count, 6)) + 3 * np.eye(3, 6)[labels]).astype(np.float32), labels
+
+
+def test_it_ends_where_the_originals_optimizer_and_schedule_do():
+    """All images in one batch, mirror images like them: what is drawn but the first weights changes nothing."""
+    features, labels = images(200)
+    layer = fit_linear_sgd((features, features), labels, 3, 7, CPU)
+    reference = nn.Linear(6, 3)
+    with torch.no_grad():
+        reference.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(7))
+        reference.bias.zero_()
+    optimizer = torch.optim.SGD(reference.parameters(), 0.001 * 256 / 256, momentum=0.9, weight_decay=0)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100, eta_min=0)
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.CrossEntropyLoss()(reference(torch.from_numpy(features)), torch.from_numpy(labels)).backward()
+        optimizer.step()
+        scheduler.step()
+    torch.testing.assert_close(layer.weight, reference.weight, atol=1e-5, rtol=1e-4)
+    expected = torch.softmax(reference(torch.from_numpy(features)), 1).detach().numpy()
+    np.testing.assert_allclose(probabilities_of(layer, features), expected, atol=1e-5)
+
+
+def test_images_and_their_mirror_images_are_both_learnt_from():
+    features, labels = images(600)
+    for views in ((features, np.zeros_like(features)), (np.zeros_like(features), features)):
+        layer = fit_linear_sgd(views, labels, 3, 0, CPU)
+        assert (probabilities_of(layer, features).argmax(1) == labels).mean() > 0.9
+
+
+def test_one_class_alone_is_said():
+    features, labels = images(10)
+    with pytest.raises(Unmeasurable):
+        fit_linear_sgd((features, features), labels * 0, 3, 0, CPU)
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_the_task_goes_by_the_last_blocks_of_the_labelled_rows(split):
+    data = slides(0, split)  # what the encoder itself gives tells nothing
+    data = type(data)(**{**vars(data), "item": data.item + 5})  # five images without a label come first
+    telling = np.concatenate([np.zeros((5, 8)), 30 * np.eye(3, 8)[data.labels]]).astype(np.float32)
+    measured = measure("linear-sgd", data, SETTINGS, 0, CPU, last_blocks=lambda rows: (telling[rows], telling[rows]))
+    assert [metric["metric"] for metric in measured.result["metrics"]][:2] == ["accuracy", "balanced_accuracy"]
+    assert measured.result["metrics"][0]["value"] == 1
+    assert measured.result["n"] == (120 if split else 360)
+
+
+def test_it_is_measured_where_asked_for_and_old_studies_keep_their_json():
+    assert "linear-sgd" in SETTINGS.image_tasks
+    assert "linear-sgd" not in Evaluation().image_tasks
+    assert "linear_sgd" not in Evaluation().model_dump()

@@ -1,0 +1,52 @@
+"""What dry runs plan for other protocols of evaluation: published ones of slides, and DINO's own linear one."""
+
+import re
+import subprocess
+
+import pytest
+from tests.workflow.clone import TINY, copy_repository, planned, write_config
+
+ENCODERS = 5  # dino, two arms, an untrained one, pixels
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone with two slides to learn from, and the sheets and slides of both protocols."""
+    clone = copy_repository(tmp_path_factory.mktemp("protocols") / "clone")
+    (clone / "train_images").mkdir()
+    for name in ("a", "b", "c"):
+        (clone / f"train_images/{name}.tiff").write_bytes(b"not looked at by a plan")
+    (clone / "tissue.csv").write_text("slide,path\na,train_images/a.tiff\nb,train_images/b.tiff\n")
+    (clone / "train.csv").write_text("image_id,data_provider,isup_grade,gleason_score\na,radboud,0,0+0\nb,k,5,5+4\n")
+    command = re.search(r"awk .*", (clone / "config/panda.yaml").read_text())[0]
+    subprocess.run(command, shell=True, check=True, cwd=clone)
+    of_bright = "slide,path,label,split,group\n"
+    of_bright += "".join(
+        f"{name},train_images/{name}.tiff,{label},{split},{name}\n"
+        for name, label, split in zip("abc", ("noncancerous", "cancerous", "cancerous"), ("train", "train", "test"))
+    )
+    (clone / "bright.csv").write_text(of_bright)
+    return clone
+
+
+@pytest.mark.parametrize(("protocol", "seeds", "parts"), [("panda", 6, 1), ("bright", 3, 2)])
+def test_encoders_learn_from_one_set_of_slides_and_are_measured_on_another(clone, protocol, seeds, parts):
+    jobs = planned(clone, clone / f"config/{protocol}.yaml")
+    assert jobs["tile_slide"] == 2 + (2 if protocol == "panda" else 3)
+    assert (jobs["pretrain_encoder"], jobs["retrain_encoder"]) == (seeds, 2 * seeds)
+    assert jobs["evaluate_encoder_on_slides"] == ENCODERS * seeds
+    # What is measured on by all, and what is learnt from by the encoder that conditions the bank.
+    assert jobs["embed_images"] == ENCODERS * seeds * parts + seeds
+    assert not {"evaluate_encoder", "trace_encoder"} & jobs.keys()
+
+
+def test_the_last_blocks_are_embedded_for_dinos_linear_protocol_alone(clone, tmp_path):
+    def jobs(**evaluation):
+        study = TINY | {"datasets": {"d": {"kind": "torchvision", "name": "CIFAR10"}}}
+        study["pretraining"] = TINY["pretraining"] | {"dataset": "d"}
+        study["evaluation"] = TINY["evaluation"] | {"datasets": ["d"]} | evaluation
+        return planned(clone, write_config(tmp_path / "study.yaml", study))
+
+    plain, with_blocks = jobs(), jobs(linear_sgd=True)
+    assert with_blocks["embed_blocks"] == with_blocks["embed_images"] == plain["embed_images"]
+    assert {name: count for name, count in with_blocks.items() if name not in ("embed_blocks", "total")} == plain

@@ -1,0 +1,66 @@
+"""DINO's own linear protocol, on cached features (facebookresearch/dino, eval_linear.py; arXiv 2104.14294).
+
+As there: one linear layer from N(0, 0.01), on features as they are; SGD with momentum 0.9, no weight decay, a learning
+rate of 0.001 for 256 images a step that falls along a cosine epoch by epoch; 100 epochs, of which the last one counts.
+Training images are mirrored at random as there, but not cropped: features are computed once. With fewer than some
+100,000 images these are few steps for so small a rate.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from gensis.evaluation.folds import Unmeasurable
+
+EPOCHS = 100
+_BATCH = 256
+_LEARNING_RATE = 0.001
+_MOMENTUM = 0.9
+
+Views = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""int64 (n,) rows of images in the embeddings -> float32 (n, D) features of them and of their mirror images."""
+
+
+def fit_linear_sgd(
+    views: tuple[np.ndarray, np.ndarray], labels: np.ndarray, classes: int, seed: int, device: torch.device
+) -> nn.Linear:
+    """A linear layer after EPOCHS epochs.
+
+    Args:
+        views: float32 (N, D) features of the training images, and of their mirror images.
+        labels: int (N,).
+        classes: number of classes K.
+        seed: of weights, order and mirroring.
+        device: where it is trained.
+
+    Raises:
+        Unmeasurable: one class only.
+    """
+    if len(np.unique(labels)) < 2:
+        raise Unmeasurable("a training part holds one class only")
+    draws = torch.Generator().manual_seed(seed)
+    both, targets = torch.stack([torch.from_numpy(each) for each in views]), torch.from_numpy(labels)
+    layer = nn.Linear(both.shape[2], classes)
+    nn.init.normal_(layer.weight, 0, 0.01, generator=draws)
+    nn.init.zeros_(layer.bias)
+    layer.to(device)
+    optimizer = torch.optim.SGD(layer.parameters(), momentum=_MOMENTUM, fused=True)
+    for epoch in range(EPOCHS):
+        for group in optimizer.param_groups:
+            group["lr"] = _LEARNING_RATE * (1 + math.cos(math.pi * epoch / EPOCHS)) / 2
+        for rows in torch.randperm(len(labels), generator=draws).split(_BATCH):
+            mirrored = torch.randint(2, (len(rows),), generator=draws)
+            optimizer.zero_grad()
+            cross_entropy(layer(both[mirrored, rows].to(device)), targets[rows].to(device)).backward()
+            optimizer.step()
+    return layer
+
+
+@torch.no_grad()
+def probabilities_of(layer: nn.Linear, features: np.ndarray) -> np.ndarray:
+    """float64 (N, K) for float32 (N, D), not mirrored."""
+    return layer(torch.from_numpy(features).to(layer.weight.device)).double().softmax(1).cpu().numpy()
