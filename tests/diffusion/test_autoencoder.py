@@ -1,19 +1,29 @@
+import csv
+import json
+
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from tests.diffusion.tiny import CPU, open_pixels, write_dataset
+from PIL import Image
+from tests.diffusion.tiny import CPU, UNET, open_pixels, run_script, write_dataset, write_features
 
-from gensis.artifacts.files import write_json
+from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.diffusion.autoencoder import create_autoencoder, is_our_own, load_autoencoder, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
+from gensis.diffusion.fidelity import watch_fidelity
 from gensis.diffusion.inputs import HeldLatents, Latents, check_halvings, checked_px, encode, latents_of
 from gensis.errors import UserError
 from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.ssl.backbone import Encoder, create_backbone, load_encoder, save_encoder
+from gensis.ssl.perceptual import PerceptualDistance
+from gensis.ssl.preprocessing import Preprocessing
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
 from gensis.training.loop import train
 
 TINY = {"channels": (8, 16), "latent_channels": 3, "batch_size": 16, "learning_rate": 3e-3, "warmup_steps": 5}
+VIT = {"patch_size": 4, "embed_dim": 24, "depth": 3, "num_heads": 2}
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +32,19 @@ def pixels(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """Folder of an encoder that goes back to outside weights."""
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    backbone, arguments = create_backbone("vit_tiny_patch16_224", 16, VIT)
+    save_encoder(backbone, folder, "vit_tiny_patch16_224", arguments, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3))
+    write_json(folder / "provenance.json", {"outside_weights": {"theirs": "0123"}})
+    return folder
+
+
+@pytest.fixture(scope="module")
 def trained(pixels, tmp_path_factory):
-    trainer = AutoencoderTrainer(AutoencoderTraining(**TINY, steps=120), pixels, CPU, World(), 0)
+    trainer = AutoencoderTrainer(AutoencoderTraining(**TINY, steps=120, perceptual_weight=0), pixels, CPU, World(), 0)
     with CheckpointFolder(tmp_path_factory.mktemp("checkpoints"), "autoencoder", "f") as folder:
         history = train(trainer, folder, World(), CPU, 0, 1000)
     scale_latents(trainer.vae, pixels)
@@ -91,3 +112,91 @@ def test_only_a_folder_with_our_provenance_is_our_own(tmp_path):
     assert not is_our_own(tmp_path)
     write_json(tmp_path / "provenance.json", {"format": "gensis-autoencoder/1"})
     assert is_our_own(tmp_path)
+
+
+def test_every_image_but_those_held_out_is_learnt_from_once_an_epoch(pixels):
+    settings = AutoencoderTraining(**TINY | {"batch_size": 19}, perceptual_weight=0)
+    trainer = AutoencoderTrainer(settings, pixels, CPU, World(), 3)
+    seen = torch.cat([trainer._rows(step) for step in range(2)]).tolist()
+    assert len(trainer.held_out.rows) == 2
+    assert sorted(seen + trainer.held_out.rows.tolist()) == list(range(40))
+
+
+def test_perceptual_term_brings_what_the_encoder_sees_nearer(pixels):
+    torch.manual_seed(1)
+    backbone, _ = create_backbone("vit_tiny_patch16_224", 16, VIT)
+    distance = PerceptualDistance(Encoder(backbone, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3)))
+    ends = {}
+    for weight in (0.0, 1.0):
+        settings = AutoencoderTraining(**TINY, steps=60, perceptual_weight=weight)
+        trainer = AutoencoderTrainer(settings, pixels, CPU, World(), 0, distance)
+        for step in range(60):
+            torch.manual_seed(step)
+            figures = trainer.step(step)
+        originals = pixels.batch(torch.arange(40))
+        with torch.no_grad():
+            ends[weight] = distance((trainer.reconstruct(originals)[0] + 1) * 127.5, (originals + 1) * 127.5)
+        parts = figures["absolute_error"] + figures["squared_error"] + settings.kl_weight * figures["kl"]
+        torch.testing.assert_close(figures["loss"], parts + weight * figures.get("perceptual", 0))
+    assert ends[1.0] < 0.8 * ends[0.0]
+
+
+def test_a_stopped_and_resumed_training_ends_in_the_same_weights_and_figures(pixels, encoder, tmp_path):
+    class Killed(Exception):
+        pass
+
+    class KilledTrainer(AutoencoderTrainer):
+        def step(self, step):
+            if step == 4:
+                raise Killed
+            return super().step(step)
+
+    def run(kind, name):
+        settings = AutoencoderTraining(**TINY, steps=7, perceptual_weight=0.5)
+        trainer = kind(settings, pixels, CPU, World(), 0, PerceptualDistance(load_encoder(encoder)))
+        watch = watch_fidelity(trainer.vae, pixels, trainer.held_out.rows, World())
+        with CheckpointFolder(tmp_path, "autoencoder", name) as folder:
+            history = train(trainer, folder, World(), CPU, 0, 0, watch)
+        return [{key: row[key] for key in row if key != "images_per_second"} for row in history], trainer.vae
+
+    straight, vae = run(AutoencoderTrainer, "straight")
+    with pytest.raises(Killed):
+        run(KilledTrainer, "resumed")
+    resumed, again = run(AutoencoderTrainer, "resumed")
+    assert straight == resumed
+    assert {"psnr", "ssim", "perceptual"} <= set(straight[-1])
+    assert all(weight.equal(again.state_dict()[name]) for name, weight in vae.state_dict().items())
+
+
+def test_script_looks_with_the_encoder_that_it_is_given_and_records_it(encoder, tmp_path):
+    train_tsv = write_dataset(tmp_path / "images", 40, 16)
+    config = json.dumps(TINY | {"image_px": 16, "steps": 3})
+    where = ("--train", train_tsv, "--checkpoints", tmp_path / "checkpoints", "--output", tmp_path / "vae")
+    assert "give the encoder" in run_script("train_autoencoder", "--config", config, *where, status=1)
+    run_script("train_autoencoder", "--config", config, *where, "--encoder", encoder)
+    record = read_json(tmp_path / "vae/provenance.json")
+    assert record["inputs"]["encoder"] == content_id(encoder / "model.safetensors")
+    assert record["outside_weights"] == {"theirs": "0123"}
+    with open(tmp_path / "vae/history.csv") as stream:
+        assert {"perceptual", "psnr", "ssim"} <= set(next(csv.reader(stream)))
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_diffusion_model_shows_reconstructions_of_any_autoencoder(trained, tmp_path, ours):
+    train_tsv = write_dataset(tmp_path / "images", 40, 16)
+    trained[0].save_pretrained(tmp_path / "vae")
+    if ours:
+        record = {"format": "gensis-autoencoder/1", "outside_weights": {"theirs": "0123"}}
+        write_json(tmp_path / "vae/provenance.json", record)
+    features = write_features(tmp_path / "part-0000.h5", train_tsv, 12)
+    config = json.dumps(UNET | {"image_px": 16, "steps": 2, "batch_size": 8})
+    where = ("--train", train_tsv, "--embeddings", features, "--autoencoder", tmp_path / "vae")
+    out = ("--checkpoints", tmp_path / "checkpoints", "--output", tmp_path / "diffusion")
+    run_script("train_diffusion", "--config", config, *where, *out)
+    record = read_json(tmp_path / "diffusion/provenance.json")
+    assert set(record["outside_weights"]) == {"theirs" if ours else str(tmp_path / "vae")}
+    assert record["reconstruction"].keys() == {"images", "psnr", "ssim"}
+    assert record["reconstruction"]["images"] == 2
+    picture = np.asarray(Image.open(tmp_path / "diffusion/reconstructions.png")).astype(float)
+    assert picture.shape == (32, 32, 3)
+    assert 0 < np.abs(picture[:16] - picture[16:]).mean() < 40

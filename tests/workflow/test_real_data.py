@@ -5,6 +5,8 @@ import csv
 import pytest
 from tests.workflow.clone import TINY, copy_repository, snakemake, write_config
 
+from gensis.artifacts.files import read_json
+
 
 def summary(folder, values):
     result = snakemake(copy_repository(folder / "clone"), write_config(folder / "study.yaml", values))
@@ -46,4 +48,8 @@ def test_cifar10_images_to_a_summary_painting_in_latents_and_in_shards(data, tmp
     rows = summary(tmp_path, values)
     assert {row["task"] for row in rows} == {"knn", "linear"}
     assert {row["n"] for row in rows} == {"100"}
-    assert (tmp_path / "clone/results/tiny/diffusion/dino/seed0/vae/config.json").exists()
+    run = tmp_path / "clone/results/tiny"
+    assert (run / "diffusion/dino/seed0/vae/config.json").exists()
+    assert (run / "diffusion/dino/seed0/reconstructions.png").exists()
+    assert "encoder" in read_json(run / "autoencoder/seed0/provenance.json")["inputs"]
+    assert "What the autoencoder keeps" in (run / "report.html").read_text()

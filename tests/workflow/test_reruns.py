@@ -196,3 +196,12 @@ def test_a_repaired_mpp_tiles_that_slide_again(restored):
     ]
     sheet.write_text("\n".join(lines) + "\n")
     assert planned(restored.clone, restored.config)["tile_slide"] == 1
+
+
+@pytest.mark.parametrize("weight", [0, 0.5])
+def test_the_autoencoder_waits_for_the_encoder_only_if_that_judges_it(finished, tmp_path, weight):
+    training = {"channels": [8, 16], "perceptual_weight": weight}
+    values = finished.values | {"run": "other", "autoencoder": "train", "autoencoder_training": training}
+    target = "results/other/autoencoder/seed0/provenance.json"
+    rules = planned(finished.clone, write_config(tmp_path / "other.yaml", values), target)
+    assert rules == ({"pretrain_encoder": 1} if weight else {}) | {"train_autoencoder": 1}

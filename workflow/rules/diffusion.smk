@@ -1,5 +1,6 @@
 rule train_autoencoder:
     input:
+        perceptual_encoder,
         train=train_table,
     output:
         multiext(
@@ -20,6 +21,7 @@ rule train_autoencoder:
         gpu=1,
     params:
         config=stage("autoencoder"),
+        encoder=perceptual_option,
         runtime=runtime,
         checkpoints=checkpoints,
         events=events,
@@ -29,8 +31,8 @@ rule train_autoencoder:
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
-        " --train {input.train:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        " --train {input.train:q} {params.encoder:q} --checkpoints {params.checkpoints:q}"
+        " --events {params.events:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule train_diffusion:

@@ -202,6 +202,17 @@ def corrupted_parts(wildcards):
     ]
 
 
+def perceptual_encoder(wildcards):
+    """The encoder that the autoencoder's perceptual term looks with, if it has one: the study's own `dino`."""
+    weighs = STUDY.autoencoder_training.perceptual_weight > 0
+    return [f"{encoder_folder('dino', wildcards.seed)}/provenance.json"] if weighs else []
+
+
+def perceptual_option(wildcards, output):
+    """Argument that names this encoder."""
+    return [word for path in perceptual_encoder(wildcards) for word in ("--encoder", os.path.dirname(path))]
+
+
 def autoencoder_input(wildcards):
     """The autoencoder that this study trains, if it does."""
     trained = f"{RUN}/autoencoder/seed{wildcards.seed}/provenance.json"

@@ -4,16 +4,19 @@ import argparse
 import logging
 from pathlib import Path
 
-from gensis import command
+from gensis import command, load_encoder
 from gensis.artifacts.files import content_id, write_json
-from gensis.artifacts.provenance import provenance
+from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.diffusion.autoencoder import FORMAT, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
+from gensis.diffusion.fidelity import watch_fidelity
 from gensis.diffusion.inputs import Pixels, checked_px
+from gensis.errors import UserError
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.settings.runtime import Runtime
+from gensis.ssl.perceptual import PerceptualDistance
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
 from gensis.training.device import choose_device, device_name
 from gensis.training.distributed import start_world
@@ -27,14 +30,23 @@ def main(arguments: argparse.Namespace) -> None:
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = AutoencoderTraining.model_validate(arguments.config)
     image_px = checked_px(settings.image_px)
-    inputs = {"train": content_id(arguments.train)}
+    if bool(settings.perceptual_weight) != bool(arguments.encoder):
+        raise UserError(
+            f"perceptual_weight is {settings.perceptual_weight} and --encoder is {arguments.encoder}: "
+            "give the encoder that the perceptual term looks with, or neither"
+        )
+    inputs, outside = {"train": content_id(arguments.train)}, {}
+    if arguments.encoder:
+        inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
+        outside = outside_weights_of(arguments.encoder)
     key = fingerprint(arguments.config, inputs, arguments.seed, device)
     folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
         images = open_images(read_index(arguments.train), device, arguments.runtime.memory_gb, arguments.threads)
         pixels = Pixels(images, image_px)
-        trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed)
+        distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
+        trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed, distance)
         history = train(
             trainer,
             folder,
@@ -42,14 +54,15 @@ def main(arguments: argparse.Namespace) -> None:
             device,
             arguments.seed,
             arguments.runtime.checkpoint_seconds,
-            events=arguments.events,
+            watch_fidelity(trainer.vae, pixels, trainer.held_out.rows, world),
+            arguments.events,
         )
         if world.is_first:
             write_history(target / "history.csv", history)
             scale_latents(trainer.vae, pixels)
             trainer.vae.save_pretrained(target)
             record = provenance(
-                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started
+                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
             )
             weights = content_id(target / "diffusion_pytorch_model.safetensors")
             write_json(target / "provenance.json", record | {"weights": weights})
@@ -61,6 +74,7 @@ if __name__ == "__main__":
     parser = command.parser(__doc__, seed=True, gpus=True)
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--encoder", type=Path, help="folder of the study's encoder, for the perceptual term")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
     parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the autoencoder")

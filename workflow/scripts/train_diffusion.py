@@ -10,15 +10,17 @@ from diffusers import AutoencoderKL
 
 from gensis import command
 from gensis.artifacts.files import content_id, write_json
-from gensis.artifacts.provenance import provenance
+from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.diffusion import pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
+from gensis.diffusion.fidelity import fidelity, pictured
+from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.embeddings import outside_weights, read_embeddings
 from gensis.images.index import Index, read_index
 from gensis.images.matching import features_id, features_of, features_of_flips
-from gensis.images.reading import open_images
+from gensis.images.reading import StreamedImages, open_images
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.runtime import Runtime
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
@@ -43,7 +45,9 @@ def main(arguments: argparse.Namespace) -> None:
     outside = outside_weights(arguments.embeddings)
     if vae:
         inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
-        if not is_our_own(arguments.autoencoder):
+        if is_our_own(arguments.autoencoder):
+            outside |= outside_weights_of(arguments.autoencoder)
+        else:
             outside[str(arguments.autoencoder)] = inputs["autoencoder"]
     key = fingerprint(arguments.config, inputs, arguments.seed, device)
     folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
@@ -78,9 +82,26 @@ def main(arguments: argparse.Namespace) -> None:
                 "image_px": settings.image_px,
                 "weights": content_id(target / "denoiser" / WEIGHTS),
             }
+            if vae:
+                record["reconstruction"] = show_reconstructions(arguments, settings, index, vae, device, target)
             write_json(target / "provenance.json", record)
 
     train_and_publish(folder, world, arguments.output, make)
+
+
+def show_reconstructions(
+    arguments: argparse.Namespace,
+    settings: Diffusion,
+    index: Index,
+    vae: AutoencoderKL,
+    device: torch.device,
+    target: Path,
+) -> dict[str, float]:
+    """Draw what the autoencoder keeps of some images, and measure it; this study's own did not learn from these."""
+    pixels = Pixels(StreamedImages(index, device, arguments.threads), checked_px(settings.image_px))
+    rows = HeldOut(len(pixels), arguments.seed).rows
+    pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(target / "reconstructions.png")
+    return {"images": len(rows), **fidelity(vae, pixels, rows)}
 
 
 def open_inputs(

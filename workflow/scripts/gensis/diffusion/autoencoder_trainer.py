@@ -1,5 +1,6 @@
 """Training the autoencoder: one step, and all that it changes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,11 +9,17 @@ from torch import nn
 
 from gensis.diffusion.autoencoder import create_autoencoder
 from gensis.diffusion.descent import Descent
+from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.training.distributed import World
+from gensis.training.sampler import Sampler
 
 HISTORY_ROWS = 100
+PREFETCHED_STEPS = 2
+
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""How far apart images look, a scalar, of float32 (B, 3, H, W) in [0, 255] and their originals."""
 
 
 class Reconstruction(nn.Module):
@@ -31,17 +38,38 @@ class Reconstruction(nn.Module):
 class AutoencoderTrainer:
     """The autoencoder and its optimizer. A `training.loop.Task`."""
 
-    def __init__(self, settings: AutoencoderTraining, pixels: Pixels, device: torch.device, world: World, seed: int):
-        """Build everything at its initial value, which depends on ``seed`` alone."""
+    def __init__(
+        self,
+        settings: AutoencoderTraining,
+        pixels: Pixels,
+        device: torch.device,
+        world: World,
+        seed: int,
+        distance: Distance | None = None,
+    ):
+        """Build everything at its initial value, which depends on ``seed`` alone.
+
+        Args:
+            settings: of the stage.
+            pixels: of the train split, a part of which is held out.
+            device: where to train.
+            world: this process among all.
+            seed: of initialisation, sampling and the choice of what is held out.
+            distance: of the perceptual term; needed where that has a weight.
+        """
         torch.manual_seed(seed)
-        self.settings, self.pixels = settings, pixels
+        self.settings, self.pixels, self.distance = settings, pixels, distance
         self.vae = create_autoencoder(settings, pixels.image_px).to(device)
         self.reconstruct = world.parallel(Reconstruction(self.vae))
         self.descent = Descent(self.vae, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
         self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
-        self.batch_size = max(settings.batch_size // world.size, 1)
-        self.images_per_step = self.batch_size * world.size
+        self.held_out = HeldOut(len(pixels), seed)
+        # Fewer images than a batch holds are counted several times.
+        repeats = -(-settings.batch_size // self.held_out.others)
+        images = repeats * self.held_out.others
+        self.sampler = Sampler(images, settings.batch_size, seed, world.rank, world.size)
+        self.images_per_step = self.sampler.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of training; scalars for the history.
@@ -49,15 +77,21 @@ class AutoencoderTrainer:
         As in latent diffusion, the divergence's weight counts against errors summed over an image; all is divided by
         the number of an image's values, so that figures compare across sizes.
         """
-        rows = torch.randint(len(self.pixels), (self.batch_size,))
-        pixels = self.pixels.batch(rows)
+        pixels = self.pixels.batch(self._rows(step))
+        self.pixels.prefetch(self._rows(step + PREFETCHED_STEPS))
         reconstruction, divergence = self.reconstruct(pixels)
         absolute = nn.functional.l1_loss(reconstruction, pixels)
         squared = nn.functional.mse_loss(reconstruction, pixels)
         kl = divergence.mean() / pixels[0].numel()
         loss = absolute + squared + self.settings.kl_weight * kl
-        figures = self.descent.step(loss, step)
-        return {"loss": loss, "absolute_error": absolute, "squared_error": squared, "kl": kl, **figures}
+        errors = {"absolute_error": absolute, "squared_error": squared, "kl": kl}
+        if self.settings.perceptual_weight:
+            errors["perceptual"] = self.distance((reconstruction + 1) * 127.5, (pixels + 1) * 127.5)
+            loss = loss + self.settings.perceptual_weight * errors["perceptual"]
+        return {"loss": loss, **errors, **self.descent.step(loss, step)}
+
+    def _rows(self, step: int) -> torch.Tensor:
+        return self.held_out.row_of(self.sampler.rows(step) % self.held_out.others)
 
     def state_dict(self) -> dict[str, Any]:
         """See Task."""

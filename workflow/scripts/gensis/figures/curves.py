@@ -26,6 +26,11 @@ WATCHED = [
     ("images_per_second", "images/s", "Speed of the encoders' training."),
 ]
 """Column of an encoder's history, name of its axis, caption."""
+KEPT = [
+    ("psnr", "PSNR (dB)", "Peak signal-to-noise ratio of the autoencoder on images that it does not learn from."),
+    ("ssim", "SSIM", "Structural similarity of the same images to their originals; 1: equal."),
+]
+"""The same of the autoencoder."""
 
 
 def curves(run: Run) -> str:
@@ -50,6 +55,10 @@ def curves(run: Run) -> str:
             "that cannot be predicted.",
         ),
         _loss(trainings["autoencoder"], colours, "Loss of the autoencoder."),
+        *(
+            _figure(line_chart(_lines(trainings["autoencoder"], colours, column), STEP, label), caption)
+            for column, label, caption in KEPT
+        ),
     ]
     found = "".join(filter(None, figures))
     return f'<div class="charts">{found}</div>' if found else ""

@@ -12,6 +12,7 @@ from gensis.figures.embedding_map import embedding_map
 from gensis.figures.markup import section, text
 from gensis.figures.origins import origins
 from gensis.figures.overview import overview
+from gensis.figures.reconstructions import reconstructions
 from gensis.figures.run import Run
 from gensis.figures.slides import slides
 from gensis.figures.style import CSS
@@ -35,6 +36,7 @@ def page(run: Run, threads: int = 1) -> str:
         section("What was run", overview(run)),
         section("The bank: sources and what was painted of them", bank_grid(run)),
         section("Between two images", between(run)),
+        section("What the autoencoder keeps", reconstructions(run)),
         section("Can the bank be trusted?", bank_quality(run)),
         section("Training", curves(run)),
         section("Slides and their tiles", slides(run, threads)),

@@ -35,6 +35,7 @@ class Training:
     history: dict[str, list[float]]
     """Column -> a value a row, NaN where there is none."""
     provenance: dict[str, Any]
+    folder: Path
     trace: dict[str, list[float]]
     """Of an encoder, where its data set has labels: columns of trace.csv."""
 
@@ -216,7 +217,7 @@ class Run:
                 history = _read_history(folder / "history.csv")
                 measured = self.folder / "evaluation" / name / self.study.pretraining.dataset / f"seed{seed}"
                 trace = _read_history(measured / "trace.csv") if stage == "encoder" else {}
-                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"), trace)
+                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"), folder, trace)
 
 
 def _required(path: Path) -> str:

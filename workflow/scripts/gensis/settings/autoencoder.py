@@ -23,3 +23,5 @@ class AutoencoderTraining(Settings):
     warmup_steps: Annotated[int, Field(ge=0)] = 500
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
     """Weight of the Kullback-Leibler term, as in latent diffusion (arXiv 2112.10752)."""
+    perceptual_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the distance in feature maps of the study's own encoder `dino` (decision 0013); 0: no such term."""

@@ -1,0 +1,83 @@
+"""What an autoencoder loses: reconstructions against their originals, in figures and as a picture."""
+
+from collections.abc import Callable
+
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image
+from torch.nn import functional as F
+
+from gensis.diffusion.inputs import Pixels
+from gensis.training.distributed import World
+
+WINDOW_PX, SIGMA_PX = 11, 1.5
+STABILISERS = (0.01**2, 0.03**2)
+LEAST_ERROR = 1e-10  # 100 dB: equal images
+PICTURED = 8
+_BLOCK = 64
+
+
+@torch.no_grad()
+def reconstructed(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
+    """float32 (B, 3, H, W) in [-1, 1], decoded from the mode of what pixels (B, 3, H, W) in [-1, 1] are encoded to."""
+    latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
+    return vae.decode(latents).sample.float().clamp(-1, 1)
+
+
+def psnr(images: torch.Tensor, originals: torch.Tensor) -> torch.Tensor:
+    """Peak signal-to-noise ratio in dB, float32 (B,), of (B, C, H, W) in [0, 1]; 100 at most."""
+    return -10 * (images - originals).square().mean((1, 2, 3)).clamp_min(LEAST_ERROR).log10()
+
+
+def ssim(images: torch.Tensor, originals: torch.Tensor) -> torch.Tensor:
+    """Structural similarity (Wang et al. 2004), float32 (B,), of (B, C, H, W) in [0, 1].
+
+    Mean over channels and all places of a Gaussian window of 11 px that lie within the image.
+    """
+    mean_one, mean_other = _blurred(images), _blurred(originals)
+    variance_one = _blurred(images * images) - mean_one.square()
+    variance_other = _blurred(originals * originals) - mean_other.square()
+    covariance = _blurred(images * originals) - mean_one * mean_other
+    light, contrast = STABILISERS
+    above = (2 * mean_one * mean_other + light) * (2 * covariance + contrast)
+    below = (mean_one.square() + mean_other.square() + light) * (variance_one + variance_other + contrast)
+    return (above / below).mean((1, 2, 3))
+
+
+def _blurred(images: torch.Tensor) -> torch.Tensor:
+    """Images under the window, without the margins where it would stand out."""
+    side = min(WINDOW_PX, *images.shape[2:])
+    places = torch.arange(side, device=images.device) - (side - 1) / 2
+    window = (-places.square() / (2 * SIGMA_PX**2)).exp()
+    window = (window / window.sum()).view(1, 1, 1, side).expand(images.shape[1], 1, 1, side)
+    rows = F.conv2d(images, window, groups=images.shape[1])
+    return F.conv2d(rows, window.mT, groups=images.shape[1])
+
+
+def fidelity(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World = World()) -> dict[str, float]:
+    """Mean ``psnr`` and ``ssim`` of the reconstructions of some rows, which all processes share; nothing of no rows."""
+    if not len(rows):
+        return {}
+    sums = torch.zeros(2)
+    for block in rows[world.rank :: world.size].split(_BLOCK):
+        originals = pixels.batch(block)
+        one, other = ((each + 1) / 2 for each in (reconstructed(vae, originals), originals))
+        sums += torch.stack([psnr(one, other).sum(), ssim(one, other).sum()]).cpu()
+    means = world.mean(sums) * world.size / len(rows)
+    return dict(zip(("psnr", "ssim"), means.tolist()))
+
+
+def watch_fidelity(
+    vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World
+) -> Callable[[dict[str, float]], dict[str, float]]:
+    """The ``watch`` of `training.loop.train`: `fidelity` at each row of the history. It decides nothing."""
+    return lambda row: fidelity(vae, pixels, rows, world)
+
+
+def pictured(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor) -> Image.Image:
+    """Up to eight originals, evenly chosen from some rows, above their reconstructions."""
+    chosen = rows[torch.linspace(0, len(rows) - 1, min(PICTURED, len(rows))).round().long()]
+    originals = pixels.batch(chosen)
+    both = torch.stack([originals, reconstructed(vae, originals)])  # (2, n, 3, H, W)
+    grid = ((both + 1) * 127.5).round().to(torch.uint8).permute(0, 3, 1, 4, 2)
+    return Image.fromarray(grid.reshape(2 * pixels.image_px, -1, 3).cpu().numpy())
