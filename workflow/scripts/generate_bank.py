@@ -85,6 +85,8 @@ def attributes(
         "kind": kind,
         "bank_seed": arguments.seed,
         "guidance": settings.guidance,
+        "guidance_interval": settings.guidance_interval,
+        "sampler": settings.sampler,
         "sampling_steps": settings.sampling_steps,
         "image_px": pipeline.image_px,
         "provenance": to_attribute(record),

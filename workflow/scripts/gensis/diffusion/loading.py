@@ -35,10 +35,17 @@ def painter(pipeline: GenSISPipeline, settings: Bank) -> Callable[..., torch.Ten
         (B, 3, H, W).
     """
 
+    options = {
+        "guidance": settings.guidance,
+        "guidance_interval": settings.guidance_interval,
+        "num_inference_steps": settings.sampling_steps,
+        "sampler": settings.sampler,
+    }
+
     def paint(
         embeddings: torch.Tensor, partners: torch.Tensor | None, alpha: torch.Tensor | None, noise: torch.Tensor
     ) -> torch.Tensor:
         with torch.autocast(pipeline.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            return pipeline(embeddings, partners, alpha, settings.guidance, settings.sampling_steps, noise)
+            return pipeline(embeddings, partners, alpha, noise=noise, **options)
 
     return paint

@@ -30,7 +30,12 @@ class Bank(Settings):
     """Generative images a source."""
     guidance: Annotated[float, Field(ge=0)] = 2.0
     """Classifier-free guidance: 1 is plain conditioning, above 1 follows the embedding more closely."""
+    guidance_interval: tuple[Fraction, Fraction] = added(neutral=[0.0, 1.0])
+    """Part of the way, from 1 (noise) to 0 (image), in which guidance applies; outside a step takes half the time."""
+    sampler: Literal["auto", "heun", "dpm++"] = added(neutral="auto")
+    """`auto`: Euler for the objective flow, DDIM for epsilon. `heun`: flow alone. `dpm++`: DPM-Solver++ (2M)."""
     sampling_steps: PositiveInt = 50
+    """Steps of the sampler. Heun evaluates the denoiser twice in all but the last, the others once in each."""
     alphas: tuple[Fraction, ...] | UniformAlphas = (0.5,)
     """One interpolated image a source and alpha; alpha weights the source, 1 - alpha its partner."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -43,3 +48,16 @@ class Bank(Settings):
         if self.variants == 0 and self.alphas == ():
             raise ValueError("variants 0 and no alphas make an empty bank: set one of the two")
         return self
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Bank":
+        if self.guidance_interval[0] > self.guidance_interval[1]:
+            raise ValueError(
+                f"guidance_interval {self.guidance_interval} goes from high to low: put the lower end first"
+            )
+        return self
+
+    def evaluations(self) -> int:
+        """Forward passes of the denoiser that an image takes at most, guidance in all of its steps."""
+        steps = 2 * self.sampling_steps - 1 if self.sampler == "heun" else self.sampling_steps
+        return steps if self.guidance == 1 else 2 * steps

@@ -86,6 +86,8 @@ class Study(Settings):
             self._refuse_cycle(name)
             if bank.seed is not None:
                 _known(f"banks.{name}.seed", bank.seed, self.seeds)
+            if bank.sampler == "heun" and self.diffusion.objective != "flow":
+                raise ValueError(f"banks.{name}.sampler: heun needs the objective flow: choose auto or dpm++")
 
     def _names_of_arm_exist(self, name: str, arm: Retraining, pretraining: Pretraining) -> None:
         where = f"retraining.{name}"
