@@ -59,6 +59,7 @@ def changed(path: str, value: object) -> dict:
         ("pretraining/prototypes", "few", "pretraining.prototypes = few"),
         ("retraining/gen-dino/generative_probability", 2, "retraining.gen-dino.generative_probability = 2"),
         ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),
+        ("banks/default/filter", {}, "leaves out nothing"),
         ("banks/default/guidance_interval", [0.7, 0.3], "goes from high to low"),
         ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
         (
@@ -141,6 +142,7 @@ def test_swapped_values_change_the_stage():
         ("banks/default/guidance_interval", [0, 1], set()),
         ("banks/default/sampler", "dpm++", {"banks/default"}),
         ("banks/default/shards", 9, set()),
+        ("banks/default/filter", {"minimum_fidelity": 0.4}, set()),
         ("banks/default/seed", 0, set()),
         ("runtime", {"memory_gb": 1}, set()),
         ("evaluation/knn", [3], {"evaluation"}),

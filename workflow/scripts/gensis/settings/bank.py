@@ -19,6 +19,22 @@ class UniformAlphas(Settings):
         return self
 
 
+class Filter(Settings):
+    """Which painted images no training sees. They stay in the bank: other thresholds paint nothing anew."""
+
+    minimum_fidelity: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    """Cosine of the image's embedding with its condition below which it is left out; -1 leaves out none."""
+    copying_ratio: Annotated[float, Field(ge=0)] = 0.0
+    """An image is left out as a copy where its distance in pixels to its source, or its partner, is below this part of
+    its mean distance to the 2nd to 50th neighbours of that (Carlini et al. 2023: 1/3); 0 leaves out none."""
+
+    @model_validator(mode="after")
+    def _filters(self) -> "Filter":
+        if self.minimum_fidelity == -1 and self.copying_ratio == 0:
+            raise ValueError("filter leaves out nothing: give minimum_fidelity, copying_ratio or both")
+        return self
+
+
 class Bank(Settings):
     """Images painted once, before retraining, from the embeddings of one encoder."""
 
@@ -40,6 +56,8 @@ class Bank(Settings):
     """One interpolated image a source and alpha; alpha weights the source, 1 - alpha its partner."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the denoiser's and the autoencoder's passes; the sampler's own numbers are always float32."""
+    filter: Filter | None = added(neutral=None)
+    """Leave painted images out of training that show too little of their condition, or copy their source."""
     shards: PositiveInt = 1
     """Files (and jobs) that the sources are divided into. Images do not depend on it."""
 
