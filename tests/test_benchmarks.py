@@ -55,3 +55,13 @@ def test_neighbours_are_sought_by_all_subjects_that_are_installed():
     assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
         ["ratio", "knn", "gensis/scikit-learn"]
     ]
+
+
+def test_a_bank_is_painted_by_both_subjects():
+    lines = output("bank.py", "--toy", "--repeats", "1")
+    subjects = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [subject["subject"] for subject in subjects] == ["gensis", "diffusers"]
+    assert len({subject["n"] for subject in subjects}) == 1
+    assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
+        ["ratio", "bank-small-32", "gensis/diffusers"]
+    ]

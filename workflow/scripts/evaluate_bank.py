@@ -17,7 +17,7 @@ from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.artifacts.tables import read_table
 from gensis.augment.resample import resize
 from gensis.augment.views import ViewRecipe, view
-from gensis.bank.paint import even_batch_size, paint_plan
+from gensis.bank.paint import even_batch_size, largest_batch, paint_plan
 from gensis.bank.plan import plan_generative
 from gensis.diffusion.loading import load_pipeline, painter
 from gensis.diffusion.pipeline import slerp
@@ -113,8 +113,9 @@ class Lab:
         """Paint as the bank was painted, ``variants`` images of each of float32 (n, D) conditions."""
         plan = plan_generative(range(len(conditions)), variants, self.arguments.seed)
         paint = painter(self.pipeline, Bank.model_validate(self.arguments.config))
-        batch_size = even_batch_size(len(plan), self.arguments.runtime.micro_batch)
-        painted = paint_plan(plan, torch.from_numpy(conditions), self.pipeline.noise_shape, paint, batch_size)
+        batch_size = even_batch_size(len(plan), largest_batch(self.arguments.runtime.micro_batch, self.device))
+        where = 0, self.device, self.arguments.threads
+        painted = paint_plan(plan, torch.from_numpy(conditions), self.pipeline.noise_shape, paint, batch_size, *where)
         images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in painted)
         return self.look(name, len(plan), images)
 

@@ -175,20 +175,21 @@ class GenSISPipeline(DiffusionPipeline):
                 it is 1, which takes one forward pass (Kynkaanniemi et al. 2024, arXiv 2404.07724).
         """
         device = self.denoiser.device
-        embeddings = normalize(embeddings.to(device, torch.float32), dim=1)
+        # Nothing here waits for the device, so that a card begins a batch right after the one before.
+        embeddings = normalize(embeddings.to(device, torch.float32, non_blocking=True), dim=1)
         if partner_embeddings is not None:
-            partners = normalize(partner_embeddings.to(device, torch.float32), dim=1)
-            alpha = torch.as_tensor(alpha, dtype=torch.float32, device=device).expand(len(embeddings))
+            partners = normalize(partner_embeddings.to(device, torch.float32, non_blocking=True), dim=1)
+            alpha = torch.as_tensor(alpha, dtype=torch.float32).to(device, non_blocking=True).expand(len(embeddings))
             embeddings = slerp(embeddings, partners, alpha)
         if noise is None:
             noise = randn_tensor((len(embeddings), *self.noise_shape), generator, device)
-        sample = noise.to(device, torch.float32)
+        sample = noise.to(device, torch.float32, non_blocking=True)
         conditions = to_conditions(embeddings)
         scheduler = prepared_sampler(self.scheduler, sampler, num_inference_steps)
-        for timestep in scheduler.timesteps:
+        for timestep, there in zip(scheduler.timesteps, scheduler.timesteps.to(device, non_blocking=True)):
             time = float(timestep) / scheduler.config.num_train_timesteps
             guided = guidance_interval[0] <= time <= guidance_interval[1]
-            prediction = self.predict(sample, timestep, conditions, guidance if guided else 1)
+            prediction = self.predict(sample, there, conditions, guidance if guided else 1)
             sample = scheduler.step(prediction, timestep, sample).prev_sample
         pixels = self._decode(sample).float().clamp(-1, 1)
         images = ((pixels + 1) * 127.5).round().to(torch.uint8)
