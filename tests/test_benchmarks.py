@@ -89,3 +89,13 @@ def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(tmp_path, slides_a
     for task, metric in [("knn", "balanced_accuracy_k5"), ("linear", "balanced_accuracy")]:
         assert found[task, metric]["value"] == 1
         assert found[task, metric]["chance"] == 0.5
+
+
+def test_a_bank_is_painted_by_both_subjects():
+    lines = output("bank.py", "--toy", "--repeats", "1")
+    subjects = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [subject["subject"] for subject in subjects] == ["gensis", "diffusers"]
+    assert len({subject["n"] for subject in subjects}) == 1
+    assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
+        ["ratio", "bank-small-32", "gensis/diffusers"]
+    ]

@@ -22,12 +22,12 @@ def pipeline():
     return GenSISPipeline(denoiser, make_scheduler("flow", True))
 
 
-def painted(pipeline, plan, batch_size, embeddings=EMBEDDINGS):
+def painted(pipeline, plan, batch_size, embeddings=EMBEDDINGS, threads=1, sampler="auto"):
     def paint(embeddings, partners, alpha, noise):
         assert len(embeddings) == len(noise) == batch_size
-        return pipeline(embeddings, partners, alpha, 2.0, 3, noise)
+        return pipeline(embeddings, partners, alpha, 2.0, 3, noise, sampler=sampler)
 
-    batches = list(paint_plan(plan, embeddings, pipeline.noise_shape, paint, batch_size))
+    batches = list(paint_plan(plan, embeddings, pipeline.noise_shape, paint, batch_size, threads=threads))
     return np.concatenate(batches) if batches else np.zeros((0, 16, 16, 3), np.uint8)
 
 
@@ -43,6 +43,14 @@ def test_number_of_shards_changes_no_pixel(pipeline, kind, shards):
     parts = [painted(pipeline, plan(shard_sources(IMAGES, shard, shards)), 4) for shard in range(shards)]
     assert whole.shape == (2 * IMAGES, 16, 16, 3)
     assert np.array_equal(whole, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("sampler", ["auto", "heun"])
+def test_number_of_threads_changes_no_pixel(pipeline, sampler, threads):
+    plan = plan_interpolated(range(IMAGES), IMAGES, (0.3, 0.6), 5)
+    one, several = (painted(pipeline, plan, 4, threads=count, sampler=sampler) for count in (1, threads))
+    assert np.array_equal(one, several)
 
 
 def test_batch_size_changes_at_most_a_grey_level_of_few_values(pipeline):

@@ -12,7 +12,7 @@ from tests.diffusion.tiny import UNET
 from gensis.diffusion import pipeline as pipeline_module
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
-from gensis.diffusion.pipeline import GenSISPipeline, to_conditions
+from gensis.diffusion.pipeline import GenSISPipeline, prepared_sampler, to_conditions
 from gensis.settings.diffusion import Diffusion
 
 WIDTH = 6
@@ -90,6 +90,83 @@ def test_paints_uint8_of_the_denoisers_size_again_and_again(objective, embedding
     assert np.array_equal(np.stack(pictures), images.permute(0, 2, 3, 1).numpy())
 
 
+SAMPLERS = [("flow", "auto"), ("flow", "heun"), ("flow", "dpm++"), ("epsilon", "auto"), ("epsilon", "dpm++")]
+
+
+def of_a_gaussian(objective, sampler, steps, mean=0.3, deviation=0.2):
+    """What a sampler makes of noise 1.5 where images are N(mean, deviation^2), of which all predictions are known."""
+    scheduler = prepared_sampler(make_scheduler(objective, False), sampler, steps)
+    sample = torch.full((1, 1, 1, 1), 1.5, dtype=torch.float64)
+    for timestep in scheduler.timesteps:
+        if objective == "flow":
+            clean, noisy = 1 - timestep / 1000, timestep / 1000
+        else:
+            clean = scheduler.alphas_cumprod[timestep] ** 0.5
+            noisy = (1 - clean**2) ** 0.5
+        variance = (clean * deviation) ** 2 + noisy**2
+        noise = noisy * (sample - clean * mean) / variance
+        image = mean + clean * deviation**2 * (sample - clean * mean) / variance
+        sample = scheduler.step(noise - image if objective == "flow" else noise, timestep, sample).prev_sample
+    return sample.item()
+
+
+@pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
+def test_samplers_carry_noise_to_the_image_that_it_stands_for(objective, sampler):
+    error = abs(of_a_gaussian(objective, sampler, 1000) - (0.3 + 1.5 * 0.2))  # a quantile stays the quantile that it is
+    assert error < (0.001 if objective == "flow" else 0.01)  # latent diffusion's schedule does not begin in pure noise
+
+
+@pytest.mark.parametrize(("objective", "sampler"), [pair for pair in SAMPLERS if pair[1] != "auto"])
+def test_samplers_of_second_order_are_nearer_after_few_steps(objective, sampler):
+    errors = [abs(of_a_gaussian(objective, name, 12) - (0.3 + 1.5 * 0.2)) for name in ("auto", sampler)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_steps_are_counted_as_documented_and_those_of_flow_are_equal(objective, sampler, steps):
+    scheduler = prepared_sampler(make_scheduler(objective, False), sampler, steps)
+    assert len(scheduler.timesteps) == (2 * steps - 1 if sampler == "heun" else steps)
+    assert scheduler.timesteps[0] >= 999
+    if objective == "flow":
+        expected = torch.linspace(1000, 1000 / steps, steps)
+        torch.testing.assert_close(scheduler.timesteps.unique().flip(0).float(), expected, atol=1, rtol=0)
+
+
+@pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
+def test_every_sampler_paints_the_same_again(objective, sampler, embeddings, noise):
+    pipeline = make_pipeline(objective)
+    first, again = (pipeline(embeddings, noise=noise, num_inference_steps=3, sampler=sampler) for _ in range(2))
+    assert first.equal(again)
+
+
+def test_guesses_of_pixels_are_clipped_by_both_samplers_of_epsilon(embeddings, noise):
+    pipeline = make_pipeline("epsilon")
+    ddim, solver = (
+        pipeline(embeddings, noise=noise, num_inference_steps=1, sampler=name) for name in ("auto", "dpm++")
+    )
+    assert (ddim.int() - solver.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("objective", "sampler"), [("epsilon", "heun"), ("flow", "ddim")])
+def test_a_sampler_that_the_objective_does_not_have_is_refused(objective, sampler, embeddings):
+    with pytest.raises(ValueError, match=f"no sampler '{sampler}'"):
+        make_pipeline(objective)(embeddings, num_inference_steps=2, sampler=sampler)
+
+
+def test_outside_its_interval_guidance_takes_one_forward_pass_an_image(embeddings, noise):
+    pipeline = make_pipeline()
+    counts = []
+    pipeline.denoiser.register_forward_pre_hook(lambda module, arguments: counts.append(len(arguments[0])))
+    images = pipeline(embeddings, noise=noise, num_inference_steps=4, guidance_interval=(0.4, 0.8))  # 1, .75, .5, .25
+    assert counts == [4, 8, 8, 4]
+    everywhere, nowhere = (pipeline(embeddings, noise=noise, num_inference_steps=4, guidance=g) for g in (2.0, 1))
+    assert not images.equal(everywhere)
+    assert not images.equal(nowhere)
+    never = pipeline(embeddings, noise=noise, num_inference_steps=4, guidance_interval=(0.9, 0.95))
+    assert never.equal(nowhere)
+
+
 def test_the_papers_denoiser_saves_loads_and_paints_what_its_token_says(tmp_path, embeddings, noise):
     pipeline = make_pipeline(denoiser="paper", attention_levels=1)
     assert pipeline.embedding_width == WIDTH
@@ -148,6 +225,7 @@ torch.set_num_threads({torch.get_num_threads()})
 pipeline = DiffusionPipeline.from_pretrained({str(folder)!r}, custom_pipeline={str(folder)!r}, trust_remote_code=True)
 embeddings, noise = torch.load({str(tmp_path / "given.pt")!r})
 torch.save(pipeline(embeddings, noise=noise, num_inference_steps=3), {str(tmp_path / "painted.pt")!r})
+pipeline(embeddings, noise=noise, num_inference_steps=3, sampler="dpm++", guidance_interval=(0.2, 0.8))
 """
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment |= {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}

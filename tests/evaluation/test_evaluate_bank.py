@@ -19,6 +19,7 @@ from gensis.figures.bank_quality import MEANINGS
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
+from gensis.images.kept import kept_path, write_kept
 from gensis.images.store import write_store
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.evaluation import Evaluation
@@ -85,6 +86,7 @@ def measured(folder, **changes):
         "units": folder / "units.tsv",
         "labels": folder / "labels.tsv",
         "slides_are_units": False,
+        "filtered": False,
         "held_out": [folder / "test-0000.h5"],
         "embeddings": [folder / "part-0000.h5"],
         "encoder": folder / "encoder",
@@ -124,6 +126,24 @@ def test_same_seed_same_figures(made):
     first, again = (measured(made, labels=None, evaluation=Evaluation(bank_images=20)) for _ in range(2))
     assert first["figures"] == again["figures"]
     assert first["sources"] == 20
+
+
+def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
+    kept = np.arange(IMAGES) % 4 > 0
+    thresholds = {"minimum_fidelity": 0.5, "copying_ratio": 0.2}
+    measures = {"fidelity": np.where(np.arange(IMAGES) % 8, 0.9, 0.4), "copy_ratio": np.where(kept, 0.3, 0.1)}
+    write_kept(kept_path(made / "bank/generative-0000.h5"), measures, kept, thresholds)
+    write_kept(kept_path(made / "bank/interpolated-0000.h5"), measures, np.zeros(IMAGES, bool), thresholds)
+    result = measured(made, filtered=True)
+    counts = {"painted": IMAGES, "unfaithful": 8, "copies": 15}
+    assert result["filter"] == {
+        "generative": counts | {"kept": 45, "sources_without": 15},
+        "interpolated": counts | {"kept": 0, "sources_without": IMAGES},
+    }
+    assert result["skipped"]["interpolated images"] == "the bank holds none"
+    assert {"kept/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
+    figures = {figure["figure"]: figure for figure in result["figures"]}
+    assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)  # each image belongs to the source measured
 
 
 def test_what_is_not_there_is_said(made, tmp_path):

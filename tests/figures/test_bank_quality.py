@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
-from gensis.artifacts.files import write_json
+from gensis.artifacts.files import read_json, write_json
 from gensis.evaluation import bank_quality as measured
 from gensis.figures.bank_quality import ENOUGH, MEANINGS, bank_quality, warnings
 from gensis.figures.page import page
@@ -37,6 +37,16 @@ def test_every_figure_stands_between_its_floor_and_ceiling_with_its_meaning(resu
     assert "0.500<small>± 0.012</small></td><td>0.250</td><td>0.750</td><td>100</td>" in rows[0]
     assert "100 sources" in html
     assert "held-out images: there is no &lt;test&gt; split" in html
+
+
+def test_what_the_filter_leaves_out_is_said(results: Path) -> None:
+    write_quality(results, 0.95)
+    path = results / "tiny/bank/default/seed0/quality.json"
+    counts = {"painted": 2000, "unfaithful": 30, "copies": 5, "kept": 1966, "sources_without": 12}
+    write_json(path, read_json(path) | {"filter": {"generative": counts}})
+    html = bank_quality(Run(results / "tiny", results / "images"))
+    assert "leaves out 34 of 2,000 generative images: 30 show too little" in html
+    assert "12 sources have no such image left" in html
 
 
 @pytest.mark.parametrize(("ratio", "harms"), [(ENOUGH - 0.01, True), (ENOUGH, False), (1.0, False)])

@@ -59,6 +59,8 @@ def changed(path: str, value: object) -> dict:
         ("pretraining/prototypes", "few", "pretraining.prototypes = few"),
         ("retraining/gen-dino/generative_probability", 2, "retraining.gen-dino.generative_probability = 2"),
         ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),
+        ("banks/default/filter", {}, "leaves out nothing"),
+        ("banks/default/guidance_interval", [0.7, 0.3], "goes from high to low"),
         ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
         (
             "retraining/longer",
@@ -107,6 +109,11 @@ def test_a_mistake_is_one_line_that_names_the_key(path, value, said):
     assert "\n" not in message
 
 
+def test_heun_is_refused_where_the_painter_does_not_learn_a_flow():
+    with pytest.raises(UserError, match="heun needs the objective flow"):
+        load_study(changed("diffusion/objective", "epsilon") | {"banks": {"default": {"sampler": "heun"}}})
+
+
 def test_retraining_inherits_every_key_of_pretraining_and_may_override_it():
     values = changed("pretraining/batch_size", 64)
     values["retraining"]["gen-dino"]["epochs"] = 7
@@ -132,7 +139,10 @@ def test_swapped_values_change_the_stage():
     ("path", "value", "stages"),
     [
         ("banks/default/guidance", 3.0, {"banks/default"}),
+        ("banks/default/guidance_interval", [0, 1], set()),
+        ("banks/default/sampler", "dpm++", {"banks/default"}),
         ("banks/default/shards", 9, set()),
+        ("banks/default/filter", {"minimum_fidelity": 0.4}, set()),
         ("banks/default/seed", 0, set()),
         ("runtime", {"memory_gb": 1}, set()),
         ("evaluation/knn", [3], {"evaluation"}),

@@ -9,6 +9,7 @@ from tests.ssl.test_pretrainer import run
 from gensis.augment.views import ViewRecipe
 from gensis.errors import UserError
 from gensis.images.index import read_index
+from gensis.images.kept import kept_path, write_kept
 from gensis.images.reading import StreamedImages, open_images
 from gensis.settings.pretraining import Retraining
 from gensis.ssl.bank_images import open_parts, other_rows
@@ -226,3 +227,39 @@ def test_a_step_without_the_task_counts_nothing_for_it(folder):
     assert {row["disentangle"] > 0 for row in rows} == {True, False}
     assert all(row["loss"] == pytest.approx(row["dino"] + row["disentangle"]) for row in rows)
     assert [row["generative_probability"] for row in rows] == pytest.approx([step / 6 for step in range(6)])
+
+
+@pytest.fixture
+def filtered_folder(folder, tmp_path):
+    """The bank, of whose images a filter keeps none of the first three sources, and one of the fourth."""
+    left_out = np.isin(np.arange(2 * SOURCES), [0, 1, 2, 3, *(SOURCES + np.arange(3))])
+    for store in folder.glob("*.h5"):
+        (tmp_path / store.name).symlink_to(store)
+    for kind in ("generative", "interpolated"):
+        write_kept(kept_path(tmp_path / f"{kind}-0000.h5"), {}, ~left_out, {})
+    return tmp_path
+
+
+def test_images_that_the_filter_leaves_out_are_never_drawn_and_their_sources_are_seen_as_they_are(filtered_folder):
+    settings = Retraining(bank="b", **TINY)
+    for images in open_parts(settings, filtered_folder, SOURCES, CPU, 1.0, 1, seed=0, filtered=True):
+        positions, has = images.choose(ROWS.repeat(50), torch.Generator().manual_seed(0))
+        assert has.reshape(50, SOURCES).all(0).tolist() == [False] * 3 + [True] * (SOURCES - 3)
+        drawn = positions[has]
+        assert set(drawn.tolist()) == set(range(4, SOURCES)) | set(range(SOURCES + 3, 2 * SOURCES))
+        assert (drawn % SOURCES).equal(ROWS.repeat(50)[has])
+
+
+def test_without_the_flag_what_a_filter_left_behind_changes_nothing(filtered_folder):
+    generative, _ = open_parts(Retraining(bank="b", **TINY), filtered_folder, SOURCES, CPU, 1.0, 1, seed=0)
+    assert generative.first.diff().tolist() == [2] * SOURCES
+
+
+def test_a_filter_that_keeps_nothing_ends_with_one_line(filtered_folder):
+    settings = Retraining(bank="b", **TINY)
+    write_kept(kept_path(filtered_folder / "generative-0000.h5"), {}, np.zeros(2 * SOURCES, bool), {})
+    with pytest.raises(UserError, match=f"keeps none of {2 * SOURCES} generative images: loosen it"):
+        open_parts(settings, filtered_folder, SOURCES, CPU, 1.0, 1, seed=0, filtered=True)
+    kept_path(filtered_folder / "generative-0000.h5").unlink()
+    with pytest.raises(UserError, match="run filter_bank"):
+        open_parts(settings, filtered_folder, SOURCES, CPU, 1.0, 1, seed=0, filtered=True)

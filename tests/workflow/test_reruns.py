@@ -43,11 +43,25 @@ def test_another_guidance_makes_that_bank_and_what_follows(study):
     }
 
 
+def test_another_threshold_of_the_filter_paints_nothing_anew(study):
+    assert study(banks={"default": {"sampling_steps": 2, "filter": {"copying_ratio": 0.3}}}) == {
+        "filter_bank": 1,
+        "evaluate_bank": 1,
+        **AFTER_THE_BANK,
+    }
+
+
 def test_two_values_of_one_stage_swapped_make_that_stage(study):
     def swap(values):
         return values | {"steps": values["batch_size"], "batch_size": values["steps"]}
 
-    assert study(diffusion=swap) == {"train_diffusion": 1, "generate_bank": 1, "evaluate_bank": 1, **AFTER_THE_BANK}
+    assert study(diffusion=swap) == {
+        "train_diffusion": 1,
+        "generate_bank": 1,
+        "filter_bank": 1,
+        "evaluate_bank": 1,
+        **AFTER_THE_BANK,
+    }
 
 
 def test_a_changed_weight_of_the_task_retrains_alone(study):

@@ -30,3 +30,34 @@ rule generate_bank:
         " --train {input.train:q} --embeddings {input.embeddings:q} --diffusion {params.diffusion:q}"
         " --shard {wildcards.shard} --shards {params.shards} --checkpoints {params.checkpoints:q}"
         " --generative {output.generative:q} --interpolated {output.interpolated:q} > {log:q} 2>&1"
+
+
+rule filter_bank:
+    input:
+        stores=multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
+        train=train_table,
+        embeddings=train_embeddings,
+        encoder=lambda wildcards: f"{encoder_folder(STUDY.banks[wildcards.bank].encoder, wildcards.seed)}/provenance.json",
+    output:
+        multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/kept/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
+    log:
+        f"{RUN}/logs/filter_bank/{{bank}}-seed{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/filter_bank/{{bank}}-seed{{seed}}-{{shard}}.tsv"
+    wildcard_constraints:
+        bank=one_of([name for name, bank in STUDY.banks.items() if bank.filter]),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        config=stage("filters/{bank}"),
+        runtime=runtime,
+        encoder=folder_of_input("encoder"),
+        program=program("filter_bank"),
+    shell:
+        "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --train {input.train:q} --embeddings {input.embeddings:q} --encoder {params.encoder:q}"
+        " --stores {input.stores:q} > {log:q} 2>&1"

@@ -233,6 +233,12 @@ def bank_shards(bank: str, seed: str) -> list[str]:
     ]
 
 
+def kept_shards(bank: str, seed: str) -> list[str]:
+    """What a bank's filter keeps of all its files; nothing where it has none."""
+    shards = bank_shards(bank, seed) if STUDY.banks[bank].filter else []
+    return [os.path.join(os.path.dirname(path), "kept", os.path.basename(path)) for path in shards]
+
+
 def banks_with_seeds() -> list[tuple[str, int]]:
     """Name and seed of every bank."""
     return [(bank, seed) for bank in STUDY.banks for seed in STUDY.bank_seeds(bank)]

@@ -41,6 +41,7 @@ rule retrain_encoder:
         train=train_table,
         init=initial_encoder,
         bank=retraining_bank,
+        kept=retraining_filter,
     output:
         multiext(
             f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",

@@ -82,6 +82,7 @@ rule trace_encoder:
 rule evaluate_bank:
     input:
         bank=lambda wildcards: bank_shards(wildcards.bank, wildcards.seed),
+        kept=lambda wildcards: kept_shards(wildcards.bank, wildcards.seed),
         train=train_table,
         units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
         labels=bank_labels,

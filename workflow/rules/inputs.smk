@@ -132,18 +132,24 @@ def initial_option(wildcards, output):
     return [word for path in initial_encoder(wildcards) for word in ("--init", os.path.dirname(path))]
 
 
-def retraining_bank(wildcards):
+def retraining_bank(wildcards, files=bank_shards):
     """The bank that an arm learns from, if it does: of the same seed, unless the bank is made for one seed alone."""
     bank = STUDY.retraining[wildcards.encoder].bank
     if bank is None:
         return []
     made_for = STUDY.banks[bank].seed
-    return bank_shards(bank, wildcards.seed if made_for is None else made_for)
+    return files(bank, wildcards.seed if made_for is None else made_for)
+
+
+def retraining_filter(wildcards):
+    """What is kept of that bank, where it has a filter."""
+    return retraining_bank(wildcards, kept_shards)
 
 
 def bank_option(wildcards, input):
-    """Argument that names the bank."""
-    return ["--bank", os.path.dirname(input.bank[0])] if input.bank else []
+    """Arguments that name the bank."""
+    bank = ["--bank", os.path.dirname(input.bank[0])] if input.bank else []
+    return [*bank, "--filtered"] if input.kept else bank
 
 
 def embedding_inputs(wildcards):
@@ -268,6 +274,7 @@ def bank_options(wildcards, input):
     """Arguments of a bank's measurement that not every data set has."""
     return [
         *(["--slides-are-units"] if TRAINED_ON in SLIDE_DATASETS else []),
+        *(["--filtered"] if input.kept else []),
         *(["--labels", *input.labels] if input.labels else []),
         *(["--held-out", *input.held_out] if input.held_out else []),
     ]

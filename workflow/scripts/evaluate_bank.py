@@ -17,7 +17,7 @@ from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.artifacts.tables import read_table
 from gensis.augment.resample import resize
 from gensis.augment.views import ViewRecipe, view
-from gensis.bank.paint import even_batch_size, paint_plan
+from gensis.bank.paint import even_batch_size, largest_batch, paint_plan
 from gensis.bank.plan import plan_generative
 from gensis.diffusion.loading import load_pipeline, painter
 from gensis.diffusion.pipeline import slerp
@@ -28,6 +28,7 @@ from gensis.evaluation.kept import RealImages, class_kept
 from gensis.evaluation.trace import labels_and_groups
 from gensis.images.embeddings import read_embeddings
 from gensis.images.index import Index, index_of, read_index
+from gensis.images.kept import count_kept
 from gensis.images.matching import features_id, features_of
 from gensis.images.reading import Images, StreamedImages, read_ahead
 from gensis.settings.bank import Bank
@@ -46,6 +47,7 @@ MOST_HELD_OUT = 256
 CONDITIONS, SEEDS = 8, 8
 BLUR = 4  # a blurred image is one enlarged from a quarter of its side
 SECONDS_A_LINE = 20
+NONE = "the bank holds none"
 
 log = logging.getLogger("evaluate_bank")
 
@@ -62,9 +64,20 @@ class Lab:
         self.encoder = load_encoder(arguments.encoder).to(device)
         self.untrained = untrained(arguments.pretraining).to(device)
         self.recipe = first_view(arguments.pretraining, len(index))
+        self.banks = {kind: self.open_bank(kind) for kind in ("generative", "interpolated")}
         rows = np.random.default_rng(arguments.seed).permutation(len(index))
         count = min(arguments.evaluation.bank_images, len(index) // 2)
-        self.sources, self.others = rows[:count], rows[count : 2 * count]
+        has_images = np.all([bank.first.diff().numpy() > 0 for bank in self.banks.values() if bank], axis=0)
+        self.sources = rows[has_images[rows]][:count] if has_images.ndim else rows[:count]
+        self.others = rows[~np.isin(rows, self.sources)][: len(self.sources)]
+
+    def open_bank(self, kind: str) -> SyntheticImages | None:
+        """The bank's images of a kind, as training would see them; None if there are none."""
+        arguments = self.arguments
+        if arguments.filtered and not kept_counts(arguments.bank, kind)["kept"]:
+            return None
+        reading = self.device, arguments.runtime.memory_gb, arguments.threads
+        return open_bank(arguments.bank, kind, len(self.index), *reading, filtered=arguments.filtered)
 
     def look(self, name: str, count: int, batches: Iterable[torch.Tensor]) -> Seen:
         """``count`` images, uint8 (n, 3, H, W) a batch."""
@@ -89,12 +102,10 @@ class Lab:
 
     def look_at_bank(self, kind: str) -> tuple[SyntheticImages, np.ndarray, Seen] | None:
         """One image of each source, drawn: the bank's images of a kind, positions among them, and how they look."""
-        arguments = self.arguments
-        reading = self.device, arguments.runtime.memory_gb, arguments.threads
-        bank = open_bank(arguments.bank, kind, len(self.index), *reading)
+        bank = self.banks[kind]
         if bank is None:
             return None
-        generator = torch.Generator().manual_seed(arguments.seed)
+        generator = torch.Generator().manual_seed(self.arguments.seed)
         positions = bank.choose(torch.from_numpy(self.sources), generator)[0].numpy()
         return bank, positions, self.look_at_rows(f"{kind} images", bank.images, positions)
 
@@ -102,8 +113,9 @@ class Lab:
         """Paint as the bank was painted, ``variants`` images of each of float32 (n, D) conditions."""
         plan = plan_generative(range(len(conditions)), variants, self.arguments.seed)
         paint = painter(self.pipeline, Bank.model_validate(self.arguments.config))
-        batch_size = even_batch_size(len(plan), self.arguments.runtime.micro_batch)
-        painted = paint_plan(plan, torch.from_numpy(conditions), self.pipeline.noise_shape, paint, batch_size)
+        batch_size = even_batch_size(len(plan), largest_batch(self.arguments.runtime.micro_batch, self.device))
+        where = 0, self.device, self.arguments.threads
+        painted = paint_plan(plan, torch.from_numpy(conditions), self.pipeline.noise_shape, paint, batch_size, *where)
         images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in painted)
         return self.look(name, len(plan), images)
 
@@ -124,6 +136,8 @@ def main(arguments: argparse.Namespace) -> None:
         result["skipped"]["all figures"] = f"{len(lab.sources)} sources are fewer than {quality.FEWEST}"
     else:
         measure(lab, result)
+    if arguments.filtered:
+        result["filter"] = filtered(lab)
     for found in result["figures"]:
         log.info("%s: %.4g (%.4g to %.4g)", *(found[key] for key in ("figure", "value", "floor", "ceiling")))
     for name, reason in result["skipped"].items():
@@ -135,7 +149,7 @@ def main(arguments: argparse.Namespace) -> None:
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
         "units": content_id(arguments.units),
         **({"labels": content_id(arguments.labels)} if arguments.labels else {}),
-        **bank_contents(arguments.bank),
+        **bank_contents(arguments.bank, arguments.filtered),
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
     outside = outside_weights_of(arguments.diffusion)
@@ -150,11 +164,11 @@ def measure(lab: Lab, result: dict[str, Any]) -> None:
     if generative:
         measure_generative(lab, generative[2], views, result)
     else:
-        result["skipped"]["generative images"] = "the bank holds none"
+        result["skipped"]["generative images"] = NONE
     if interpolated:
         measure_interpolated(lab, *interpolated, generative and generative[2], views, result)
     else:
-        result["skipped"]["interpolated images"] = "the bank holds none"
+        result["skipped"]["interpolated images"] = NONE
 
 
 def measure_generative(lab: Lab, painted: Seen, views: Seen, result: dict[str, Any]) -> None:
@@ -233,6 +247,22 @@ def measure_interpolated(
     result["figures"] += figures + found
 
 
+def kept_counts(folder: Path, kind: str) -> dict[str, int]:
+    """`count_kept` of all stores of a kind."""
+    counts = [count_kept(path) for path in sorted(folder.glob(f"{kind}-*.h5"))]
+    return {name: sum(each[name] for each in counts) for name in counts[0]}
+
+
+def filtered(lab: Lab) -> dict[str, dict[str, int]]:
+    """What the bank's filter keeps, by kind."""
+    found = {}
+    for kind, bank in lab.banks.items():
+        sources = 0 if bank is None else int((bank.first.diff() > 0).sum())
+        found[kind] = kept_counts(lab.arguments.bank, kind) | {"sources_without": len(lab.index) - sources}
+        log.info("%s: %s", kind, ", ".join(f"{number} {name}" for name, number in found[kind].items()))
+    return found
+
+
 def untrained(settings: Pretraining) -> Encoder:
     """The backbone of pre-training with weights as they are drawn: a space that nothing was conditioned on."""
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
@@ -269,5 +299,6 @@ if __name__ == "__main__":
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that made these")
     parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
     parser.add_argument("--bank", type=Path, required=True, help="folder of the bank")
+    parser.add_argument("--filtered", action="store_true", help="measure just the images that its filter keeps")
     parser.add_argument("--output", type=Path, required=True, help="quality.json to write")
     command.run(main, parser.parse_args())

@@ -16,7 +16,7 @@ from gensis import command
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
 from gensis.bank.blocks import Blocks
-from gensis.bank.paint import encode_batches, even_batch_size, paint_plan
+from gensis.bank.paint import encode_batches, even_batch_size, largest_batch, paint_plan
 from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sources
 from gensis.diffusion.loading import load_pipeline, painter
 from gensis.diffusion.pipeline import GenSISPipeline
@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
         "interpolated": plan_interpolated(sources, len(index), settings.alphas, arguments.seed),
     }
     # From the number of all sources rather than the shard's: images must not depend on the number of shards.
-    batch_size = even_batch_size(len(index), arguments.runtime.micro_batch)
+    batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.micro_batch, device))
     encode = choose_encoder(index, pipeline.image_px)
     # All that decides the images of the shard: no job goes on from the blocks of another.
     decides = [arguments.config, inputs, arguments.seed, sources.start, sources.stop, batch_size]
@@ -64,8 +64,10 @@ def main(arguments: argparse.Namespace) -> None:
     for kind, plan in plans.items():
 
         def paint(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
-            paint = painter(pipeline, settings)
-            batches = paint_plan(plan, torch.from_numpy(features), pipeline.noise_shape, paint, batch_size, start)
+            paint = painter(pipeline, settings, arguments.runtime.compile)
+            noise_shape = pipeline.noise_shape
+            where = start, device, arguments.threads
+            batches = paint_plan(plan, torch.from_numpy(features), noise_shape, paint, batch_size, *where)
             return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
 
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
@@ -85,6 +87,8 @@ def attributes(
         "kind": kind,
         "bank_seed": arguments.seed,
         "guidance": settings.guidance,
+        "guidance_interval": settings.guidance_interval,
+        "sampler": settings.sampler,
         "sampling_steps": settings.sampling_steps,
         "image_px": pipeline.image_px,
         "provenance": to_attribute(record),

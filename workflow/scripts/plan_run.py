@@ -62,7 +62,7 @@ def painter(study: Study, images: int | None) -> str:
 def painting(bank: Bank, images: int | None) -> str:
     """Images of a bank, and forward passes for them."""
     each = bank.variants + (1 if isinstance(bank.alphas, UniformAlphas) else len(bank.alphas))
-    passes = bank.sampling_steps * (1 if bank.guidance == 1 else 2)
+    passes = bank.evaluations()
     text = f"{each} image(s) a source, {passes} forward passes each, {bank.shards} job(s)"
     return text if images is None else f"{text}: {each * images:,} images, {each * images * passes:,} passes"
 

@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
     index = read_index(arguments.train)
     inputs, outside = {"train": content_id(arguments.train)}, {}
     if arguments.bank:
-        inputs |= bank_contents(arguments.bank)
+        inputs |= bank_contents(arguments.bank, arguments.filtered)
         outside |= outside_weights(sorted(arguments.bank.glob("*-*.h5")))
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
@@ -96,7 +96,9 @@ def build(
     images = open_images(index, *reading)
     generative = interpolated = None
     if arguments.bank:
-        generative, interpolated = open_parts(settings, arguments.bank, len(index), *reading, arguments.seed)
+        generative, interpolated = open_parts(
+            settings, arguments.bank, len(index), *reading, arguments.seed, arguments.filtered
+        )
     return Pretrainer(
         settings,
         images,
@@ -115,6 +117,7 @@ if __name__ == "__main__":
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--bank", type=Path, help="folder of the bank")
+    parser.add_argument("--filtered", action="store_true", help="read just the images that its filter keeps")
     parser.add_argument("--init", type=Path, help="folder of the encoder whose weights it starts from")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
     parser.add_argument("--events", type=Path, help="folder for TensorBoard")

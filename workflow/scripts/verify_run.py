@@ -14,6 +14,7 @@ from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.images.embeddings import read_embeddings
 from gensis.images.index import read_index
+from gensis.images.kept import read_kept
 from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
 
@@ -38,6 +39,8 @@ def main(arguments: argparse.Namespace) -> None:
     trained_on = len(read_index(images / study["pretraining"]["dataset"] / "train.tsv"))
     for path in sorted(run.glob("bank/*/seed*/*.h5")):
         problems += check_bank(path, trained_on)
+    for path in sorted(run.glob("bank/*/seed*/kept/*.h5")):
+        problems += check_kept(path)
     problems += check_summary(run)
     for problem in problems:
         log.error("%s", problem)
@@ -88,6 +91,14 @@ def check_bank(path: Path, sources: int) -> Iterator[str]:
         source, partner = store.column("source"), store.column("partner")
     if len(source) and (source.max() >= sources or partner.max() >= sources or (source == partner).any()):
         yield f"{path}: sources or partners that are not among the {sources} training images"
+
+
+def check_kept(path: Path) -> Iterator[str]:
+    """What a filter keeps of a shard: as many answers as images."""
+    store = path.parents[1] / path.name
+    with Store(store) as painted:
+        if len(read_kept(store)) != len(painted):
+            yield f"{path}: not of the images in {store}"
 
 
 def check_summary(run: Path) -> Iterator[str]:

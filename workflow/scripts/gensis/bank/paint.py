@@ -2,14 +2,24 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
 
 from gensis.bank.plan import Plan
+from gensis.threads import in_threads
+
+CPU = torch.device("cpu")
+CPU_BATCH = 16
 
 Paint = Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor], torch.Tensor]
 """(embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, C, h, w)) -> uint8 (B, 3, H, W)."""
+
+
+def largest_batch(micro_batch: int, device: torch.device) -> int:
+    """Images a batch at most: on the CPU, where each thread paints a batch of its own, as few as its cache holds."""
+    return min(micro_batch, CPU_BATCH) if device.type == "cpu" else micro_batch
 
 
 def even_batch_size(images: int, largest: int) -> int:
@@ -25,11 +35,13 @@ def paint_plan(
     paint: Paint,
     batch_size: int,
     start: int = 0,
+    device: torch.device = CPU,
+    threads: int = 1,
 ) -> Iterator[np.ndarray]:
     """Paint the images of a plan.
 
     All batches have ``batch_size`` images, since a batch's size decides the last bits of its images; the last one is
-    filled up by repetition.
+    filled up by repetition. A card never waits: noise is drawn, and images are fetched, while it paints the next batch.
 
     Args:
         plan: what to paint.
@@ -38,18 +50,69 @@ def paint_plan(
         paint: the diffusion model.
         batch_size: images a call of `paint`.
         start: number of the first image to paint, a multiple of ``batch_size`` or the end.
+        device: where ``paint`` works.
+        threads: on the CPU, batches painted at once; each is painted by one thread, so that images do not depend on it.
 
     Yields:
         uint8 (n, H, W, 3), in the plan's order.
     """
     between = bool((plan.partner >= 0).all())
-    for first in range(start, len(plan), batch_size):
+
+    def given(first: int) -> tuple[torch.Tensor | None, ...]:
         chosen = np.arange(first, first + batch_size).clip(max=len(plan) - 1)
         noise = torch.stack([_noise(int(seed), noise_shape) for seed in plan.seed[chosen]])
         partners = embeddings[plan.partner[chosen]] if between else None
         alpha = torch.from_numpy(plan.alpha[chosen]) if between else None
-        images = paint(embeddings[plan.source[chosen]], partners, alpha, noise)
-        yield images[: len(plan) - first].permute(0, 2, 3, 1).cpu().numpy()
+        return embeddings[plan.source[chosen]], partners, alpha, noise
+
+    firsts = range(start, len(plan), batch_size)
+    if device.type == "cpu":
+        groups = (firsts[number : number + threads] for number in range(0, len(firsts), threads))
+        painted = (
+            batch for group in groups for batch in in_threads(threads, lambda first: paint(*given(first)), group)
+        )
+    else:
+        painted = (paint(*inputs) for inputs in _one_ahead(lambda first: _pinned(given(first)), firsts))
+    for first, images in zip(firsts, _fetched(images.permute(0, 2, 3, 1) for images in painted)):
+        yield images[: len(plan) - first]
+
+
+def _one_ahead(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
+    """What a function gives for each number, computed by a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        for future, _ in pairwise(chain(map(lambda first: pool.submit(given, first), firsts), [None])):
+            yield future.result()
+
+
+def _pinned(tensors: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
+    """Where a card fetches them without anybody waiting."""
+    return tuple(None if tensor is None else tensor.pin_memory() for tensor in tensors)
+
+
+def _fetched(painted: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
+    """Images as arrays, each batch copied from its device while the next one is painted."""
+    copies = map(_Copy, painted)
+    for copy, _ in pairwise(chain(copies, [None])):
+        yield copy.array()
+
+
+class _Copy:
+    """A copy to the CPU, begun."""
+
+    def __init__(self, images: torch.Tensor):
+        self._event = None
+        self._images = images
+        if images.is_cuda:
+            self._images = torch.empty(images.shape, dtype=images.dtype, pin_memory=True)
+            self._images.copy_(images, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def array(self) -> np.ndarray:
+        """The images, when they have come."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._images.numpy()
 
 
 def encode_batches(

@@ -24,21 +24,38 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
             f"{folder} paints from embeddings of {pipeline.embedding_width} values, not {embedding_width}: "
             "give the embeddings of the encoder that it was trained with"
         )
-    return pipeline.to(device)
+    pipeline.to(device)
+    for network in filter(None, (pipeline.denoiser, pipeline.vae)):
+        network.to(memory_format=torch.channels_last)  # in which convolutions are faster
+    return pipeline
 
 
-def painter(pipeline: GenSISPipeline, settings: Bank) -> Callable[..., torch.Tensor]:
+def painter(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
     """The pipeline as a bank calls it.
+
+    Args:
+        pipeline: from `load_pipeline`.
+        settings: of the bank.
+        compiled: let torch compile the denoiser: a minute at the start, faster steps on a card.
 
     Returns:
         (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8
         (B, 3, H, W).
     """
 
+    if compiled:
+        pipeline.denoiser.compile(dynamic=False)
+    options = {
+        "guidance": settings.guidance,
+        "guidance_interval": settings.guidance_interval,
+        "num_inference_steps": settings.sampling_steps,
+        "sampler": settings.sampler,
+    }
+
     def paint(
         embeddings: torch.Tensor, partners: torch.Tensor | None, alpha: torch.Tensor | None, noise: torch.Tensor
     ) -> torch.Tensor:
         with torch.autocast(pipeline.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            return pipeline(embeddings, partners, alpha, settings.guidance, settings.sampling_steps, noise)
+            return pipeline(embeddings, partners, alpha, noise=noise, **options)
 
     return paint

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    UNet2DConditionModel,
+)
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
@@ -53,6 +60,56 @@ def as_told(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, to
     if config.get("encoder_hid_dim_type") == "text_proj":
         return {"encoder_hidden_states": conditions.unsqueeze(1)}
     return {"encoder_hidden_states": None, "class_labels": conditions}
+
+
+class _ClippingDPMSolver(DPMSolverMultistepScheduler):
+    """DPM-Solver++ that clips its guesses to [-1, 1] as DDIM does: without quantiles, which large batches exceed."""
+
+    def _threshold_sample(self, sample: torch.Tensor) -> torch.Tensor:
+        return sample.clamp(-1, 1)
+
+
+def prepared_sampler(saved: SchedulerMixin, sampler: str, steps: int) -> SchedulerMixin:
+    """A scheduler of its own for one batch, its `timesteps` set. They stay on the CPU: no step waits for the device.
+
+    Flow is walked in equal steps from 1 to 0; the schedulers' defaults spend their last step on the last thousandth.
+
+    Args:
+        saved: the model's own scheduler, which says what the denoiser predicts.
+        sampler: ``auto`` (Euler for flow, DDIM for noise prediction), ``heun`` (flow alone) or ``dpm++``.
+        steps: of the sampler; Heun evaluates the denoiser twice in all but the last, the others once in each.
+
+    Raises:
+        ValueError: there is no such sampler for this model.
+    """
+    config = saved.config
+    is_flow = isinstance(saved, FlowMatchEulerDiscreteScheduler)
+    if sampler == "auto":
+        scheduler = type(saved).from_config(config)
+        if is_flow:
+            scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
+        else:
+            scheduler.set_timesteps(steps)
+        return scheduler
+    if sampler == "heun" and is_flow:
+        scheduler = FlowMatchHeunDiscreteScheduler(config.num_train_timesteps)
+        scheduler.sigma_min = 1 / steps
+        scheduler.set_timesteps(steps)
+        return scheduler
+    if sampler == "dpm++":
+        if is_flow:
+            options = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+            scheduler = DPMSolverMultistepScheduler(config.num_train_timesteps, **options)
+        else:
+            scheduler = _ClippingDPMSolver.from_config(config)
+            # Steps that are equal in time leave half of the way to the last one (Karras et al. 2022, arXiv 2206.00364).
+            scheduler.register_to_config(use_karras_sigmas=True, thresholding=config.clip_sample)
+        scheduler.set_timesteps(steps)
+        scheduler.set_begin_index(0)  # which it would look for by the time, and many short steps share one
+        if is_flow:  # whose times it rounds down to whole ones
+            scheduler.timesteps = scheduler.sigmas[:-1] * config.num_train_timesteps
+        return scheduler
+    raise ValueError(f"{type(saved).__name__} has no sampler '{sampler}'")
 
 
 class GenSISPipeline(DiffusionPipeline):
@@ -99,6 +156,8 @@ class GenSISPipeline(DiffusionPipeline):
         noise: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "uint8",
+        sampler: str = "auto",
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
     ) -> torch.Tensor | list[Image.Image]:
         """Paint one image from each embedding.
 
@@ -107,24 +166,31 @@ class GenSISPipeline(DiffusionPipeline):
             partner_embeddings: float (B, D): paint between the two by SLERP instead.
             alpha: weight of `embeddings` against their partners, in [0, 1]: float or (B,).
             guidance: 1 is the plain conditional prediction; above 1 leads away from the unconditional one.
-            num_inference_steps: steps of the sampler.
+            num_inference_steps: steps of the sampler (see `prepared_sampler`).
             noise: float (B, *noise_shape) of unit variance; drawn from `generator` if absent.
             generator: source of the noise; torch's global one if absent.
             output_type: ``uint8`` for a tensor (B, 3, H, W) on the device, ``pil`` for a list of images.
+            sampler: ``auto``, ``heun`` or ``dpm++`` (see `prepared_sampler`).
+            guidance_interval: times, 1 being pure noise and 0 the image, from and to which `guidance` applies; outside
+                it is 1, which takes one forward pass (Kynkaanniemi et al. 2024, arXiv 2404.07724).
         """
         device = self.denoiser.device
-        embeddings = normalize(embeddings.to(device, torch.float32), dim=1)
+        # Nothing here waits for the device, so that a card begins a batch right after the one before.
+        embeddings = normalize(embeddings.to(device, torch.float32, non_blocking=True), dim=1)
         if partner_embeddings is not None:
-            partners = normalize(partner_embeddings.to(device, torch.float32), dim=1)
-            alpha = torch.as_tensor(alpha, dtype=torch.float32, device=device).expand(len(embeddings))
+            partners = normalize(partner_embeddings.to(device, torch.float32, non_blocking=True), dim=1)
+            alpha = torch.as_tensor(alpha, dtype=torch.float32).to(device, non_blocking=True).expand(len(embeddings))
             embeddings = slerp(embeddings, partners, alpha)
         if noise is None:
             noise = randn_tensor((len(embeddings), *self.noise_shape), generator, device)
-        sample = noise.to(device, torch.float32)
+        sample = noise.to(device, torch.float32, non_blocking=True)
         conditions = to_conditions(embeddings)
-        for timestep in self._timesteps(num_inference_steps):
-            prediction = self.predict(sample, timestep, conditions, guidance)
-            sample = self.scheduler.step(prediction, timestep, sample).prev_sample
+        scheduler = prepared_sampler(self.scheduler, sampler, num_inference_steps)
+        for timestep, there in zip(scheduler.timesteps, scheduler.timesteps.to(device, non_blocking=True)):
+            time = float(timestep) / scheduler.config.num_train_timesteps
+            guided = guidance_interval[0] <= time <= guidance_interval[1]
+            prediction = self.predict(sample, there, conditions, guidance if guided else 1)
+            sample = scheduler.step(prediction, timestep, sample).prev_sample
         pixels = self._decode(sample).float().clamp(-1, 1)
         images = ((pixels + 1) * 127.5).round().to(torch.uint8)
         if output_type == "uint8":
@@ -150,15 +216,6 @@ class GenSISPipeline(DiffusionPipeline):
         output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **both).sample.float()
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
-
-    def _timesteps(self, steps: int) -> torch.Tensor:
-        """Prepare the scheduler. Its numbers stay on the CPU, so that no step waits for the device."""
-        if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
-            # Equal steps that end at 0; the default spends its last one on the thousandth before 0.
-            self.scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
-        else:
-            self.scheduler.set_timesteps(steps)
-        return self.scheduler.timesteps
 
     def _decode(self, sample: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, H, W) in [-1, 1] from what was denoised."""

@@ -10,7 +10,15 @@ _CHUNK_VALUES = 1 << 24
 
 
 def near_copies(painted: np.ndarray, sources: np.ndarray, real: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Whether each image lies within a third of the distance that it has to its source's neighbours.
+    """Whether each image lies within a third of the distance that it has to its source's neighbours: bool (n,).
+
+    The arguments are those of `copy_ratios`.
+    """
+    return copy_ratios(painted, sources, real, own) < RATIO
+
+
+def copy_ratios(painted: np.ndarray, sources: np.ndarray, real: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Distance of each image to its source, as a part of that to the source's neighbours.
 
     The ratio of Carlini et al. 2023 (arXiv 2301.13188), for a source that is known.
 
@@ -21,7 +29,7 @@ def near_copies(painted: np.ndarray, sources: np.ndarray, real: np.ndarray, own:
         own: int64 (n,): row of the source in ``real``; -1 where it is not there.
 
     Returns:
-        bool (n,): distance to the source below RATIO x mean distance to its 2nd to 50th neighbours among ``real``.
+        float32 (n,): distance to the source over mean distance to its 2nd to 50th neighbours among ``real``.
     """
     bank = torch.from_numpy(real)
     count = min(NEIGHBOURS - 1, len(real) - 1)
@@ -32,7 +40,7 @@ def near_copies(painted: np.ndarray, sources: np.ndarray, real: np.ndarray, own:
         itself = torch.arange(len(real)) == row[:, None]
         neighbours = from_source.masked_fill(itself, torch.inf).topk(count, largest=False).indices
         apart = torch.cdist(image, bank).gather(1, neighbours).mean(1)
-        found.append((image - source).norm(dim=1) < RATIO * apart)
+        found.append((image - source).norm(dim=1) / apart)
     return torch.cat(found).numpy()
 
 

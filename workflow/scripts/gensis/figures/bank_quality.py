@@ -121,13 +121,25 @@ def _bank(bank: Bank) -> str:
         f"{quality['sources']:,} sources drawn by the seed, one image of each. Floor and ceiling are the same figure "
         "of images that are known." + (f" Not measured: {skipped}." if skipped else "")
     )
+    parts_left = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
     charts = _along_alpha(quality) + _class_kept(quality)
     parts = [
         paragraph(verdict(bank)),
+        *parts_left,
         figure(table(header, rows, "reasons"), caption) if rows else paragraph(caption, "note"),
         f'<div class="charts">{charts}</div>' if charts else "",
     ]
     return "\n".join(filter(None, parts))
+
+
+def _filtered(kind: str, counts: dict[str, int]) -> str:
+    """How many images of a kind the bank's filter leaves out, and why."""
+    left_out = counts["painted"] - counts["kept"]
+    return (
+        f"The filter leaves out {left_out:,} of {counts['painted']:,} {kind} images: {counts['unfaithful']:,} show too "
+        f"little of their condition, {counts['copies']:,} copy a source. {counts['sources_without']:,} sources have no "
+        "such image left; training sees them as they are."
+    )
 
 
 def _cells(found: dict[str, Any]) -> list[str]:

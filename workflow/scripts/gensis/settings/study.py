@@ -86,6 +86,8 @@ class Study(Settings):
             self._refuse_cycle(name)
             if bank.seed is not None:
                 _known(f"banks.{name}.seed", bank.seed, self.seeds)
+            if bank.sampler == "heun" and self.diffusion.objective != "flow":
+                raise ValueError(f"banks.{name}.sampler: heun needs the objective flow: choose auto or dpm++")
 
     def _names_of_arm_exist(self, name: str, arm: Retraining, pretraining: Pretraining) -> None:
         where = f"retraining.{name}"
@@ -260,7 +262,7 @@ def stage_json(study: Study, stage: str) -> str:
     Args:
         study: a validated study.
         stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding/<encoder>``, ``autoencoder``, ``diffusion``,
-            ``banks/<name>`` or ``evaluation``.
+            ``banks/<name>``, ``filters/<bank>`` or ``evaluation``.
     """
     section, _, name = stage.partition("/")
     if section == "datasets":
@@ -277,7 +279,9 @@ def stage_json(study: Study, stage: str) -> str:
     if section == "diffusion":
         return canonical_json(study.diffusion, image_px=study.diffusion_px)
     if section == "banks":
-        return canonical_json(study.banks[name], without=frozenset({"shards", "seed"}))
+        return canonical_json(study.banks[name], without=frozenset({"shards", "seed", "filter"}))
+    if section == "filters":
+        return canonical_json(study.banks[name].filter)
     if section == "evaluation":
         return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
     raise ValueError(f"no stage '{stage}'")

@@ -8,6 +8,7 @@ import torch
 
 from gensis.errors import UserError
 from gensis.images.index import Index
+from gensis.images.kept import kept_content, read_kept
 from gensis.images.reading import Images, open_images
 from gensis.images.store import Store
 from gensis.settings.pretraining import Retraining
@@ -20,7 +21,7 @@ class SyntheticImages:
     images: Images | None
     """None where only partners and weights are wanted."""
     order: torch.Tensor | None
-    """Integers (M,): positions of the images, sorted by source. None where the images themselves are."""
+    """Integers: positions of the images that a filter keeps, sorted by source. None where these are all, and sorted."""
     first: torch.Tensor
     """Integers (sources + 1,): where each source's images begin in that order."""
     partner: torch.Tensor
@@ -76,6 +77,7 @@ def open_bank(
     threads: int,
     with_images: bool = True,
     shuffled_by: int | None = None,
+    filtered: bool = False,
 ) -> SyntheticImages | None:
     """Open a bank's `generative` or `interpolated` images.
 
@@ -88,14 +90,21 @@ def open_bank(
         threads: see `open_images`.
         with_images: whether more than partners and weights is wanted.
         shuffled_by: seed by which all sources and partners take each other's places (see `other_rows`).
+        filtered: whether just the images are drawn that the bank's filter keeps.
 
     Returns:
         None if the bank holds no such images.
+
+    Raises:
+        UserError: the bank was made from other images, or its filter keeps none.
     """
     paths = sorted(Path(folder).glob(f"{kind}-*.h5"))
     index = _index(folder, paths)
     if not len(index):
         return None
+    kept = np.concatenate([read_kept(path) for path in paths]) if filtered else None
+    if kept is not None and not kept.any():
+        raise UserError(f"the filter of {folder} keeps none of {len(kept)} {kind} images: loosen it")
     source = _column(paths, "source")
     if source.max() >= sources:
         raise UserError(f"{folder} was made from other images: its source {source.max()} is not among {sources}")
@@ -106,7 +115,7 @@ def open_bank(
         others = other_rows(sources, shuffled_by)
         source, partner = others[source], others[partner]
     images = open_images(index, device, memory_gb, threads) if with_images else None
-    return SyntheticImages(images, *_by_source(source, sources), *map(torch.from_numpy, (partner, alpha)))
+    return SyntheticImages(images, *_by_source(source, sources, kept), *map(torch.from_numpy, (partner, alpha)))
 
 
 def _index(folder: Path, paths: list[Path]) -> Index:
@@ -134,16 +143,26 @@ def _compact(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.int32) if numbers.max(initial=0) <= np.iinfo(np.int32).max else numbers
 
 
-def _by_source(source: np.ndarray, sources: int) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """`SyntheticImages.order` and `first` of images with integer (M,) sources."""
-    first = _compact(np.concatenate([[0], np.cumsum(np.bincount(source, minlength=sources))]))
-    is_sorted = (source[1:] >= source[:-1]).all()
-    order = None if is_sorted else torch.from_numpy(_compact(np.argsort(source, kind="stable")))
+def _by_source(source: np.ndarray, sources: int, kept: np.ndarray | None) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """`SyntheticImages.order` and `first` of images with integer (M,) sources, of which bool (M,) are drawn from."""
+    drawn = source if kept is None else source[kept]
+    first = _compact(np.concatenate([[0], np.cumsum(np.bincount(drawn, minlength=sources))]))
+    order = None
+    if kept is not None or (source[1:] < source[:-1]).any():
+        order = np.argsort(drawn, kind="stable")
+        order = torch.from_numpy(_compact(order if kept is None else np.flatnonzero(kept)[order]))
     return order, torch.from_numpy(first)
 
 
 def open_parts(
-    settings: Retraining, folder: Path, sources: int, device: torch.device, memory_gb: float, threads: int, seed: int
+    settings: Retraining,
+    folder: Path,
+    sources: int,
+    device: torch.device,
+    memory_gb: float,
+    threads: int,
+    seed: int,
+    filtered: bool = False,
 ) -> tuple[SyntheticImages | None, SyntheticImages | None]:
     """The generative and the interpolated images of a bank, as far as a retraining reads them.
 
@@ -155,6 +174,7 @@ def open_parts(
         memory_gb: see `open_images`.
         threads: see `open_images`.
         seed: of the retraining, by which it shuffles the bank if it does.
+        filtered: see `open_bank`.
 
     Raises:
         UserError: the bank was made from other images, or has not what the settings ask for.
@@ -166,6 +186,7 @@ def open_parts(
         "memory_gb": memory_gb,
         "threads": threads,
         "shuffled_by": seed if settings.shuffle_bank else None,
+        "filtered": filtered,
     }
     generative = interpolated = None
     if settings.largest_generative_probability > 0:
@@ -173,7 +194,10 @@ def open_parts(
     if settings.disentangle_weight > 0:
         interpolated = open_bank(kind="interpolated", with_images=settings.in_between == "painted", **reading)
     if not settings.real_images and (generative is None or generative.first.diff().min() < 2):
-        raise UserError(f"{folder} has not two generative images of every source: make it with variants: 2 or more")
+        loosen = ", or loosen its filter" if filtered else ""
+        raise UserError(
+            f"{folder} has not two generative images of every source: make it with variants: 2 or more{loosen}"
+        )
     return generative, interpolated
 
 
@@ -185,12 +209,14 @@ def other_rows(count: int, seed: int) -> np.ndarray:
     return _compact(others)
 
 
-def bank_contents(folder: Path) -> dict[str, str]:
-    """Content ids of a bank's files, by name."""
+def bank_contents(folder: Path, filtered: bool = False) -> dict[str, str]:
+    """Content ids of a bank's files, by name, and of what its filter keeps of them."""
     contents = {}
     for path in sorted(Path(folder).glob("*-*.h5")):
         with Store(path) as store:
             contents[path.stem] = store.content
+        if filtered:
+            contents[f"kept/{path.stem}"] = kept_content(path)
     if not contents:
         raise UserError(f"{folder} holds no bank: make it first")
     return contents

@@ -1,0 +1,130 @@
+"""Measure the images of a bank's shard, and say which of them training may see."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from gensis import command
+from gensis.artifacts.files import content_id
+from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
+from gensis.augment.resample import resize
+from gensis.bank.paint import even_batch_size
+from gensis.diffusion.pipeline import slerp
+from gensis.evaluation.copying import copy_ratios
+from gensis.images.embeddings import read_embeddings
+from gensis.images.index import Index, index_of, read_index
+from gensis.images.kept import FORMAT, kept_path, write_kept
+from gensis.images.matching import features_id, features_of
+from gensis.images.reading import StreamedImages, read_ahead
+from gensis.images.store import Store
+from gensis.settings.bank import Filter
+from gensis.settings.runtime import Runtime
+from gensis.ssl.backbone import load_encoder
+from gensis.training.device import choose_device, device_name
+
+PIXELS_PX = 16
+NEIGHBOURS_AMONG = 4096  # training images that a source's neighbours are sought among
+SECONDS_A_LINE = 20
+
+log = logging.getLogger("filter_bank")
+
+
+class Judge:
+    """Looks at painted images beside what they were painted from."""
+
+    def __init__(self, arguments: argparse.Namespace, index: Index, features: np.ndarray, device: torch.device):
+        """Open everything; ``features`` are float32 (N, D), the embeddings of the index's images."""
+        self.features, self.device, self.threads = torch.from_numpy(features), device, arguments.threads
+        self.images = StreamedImages(index, device, arguments.threads)
+        self.encoder = load_encoder(arguments.encoder).to(device)
+        # All batches are of one size, whatever the number of shards: it decides the last bits of what is measured.
+        self.batch_size = even_batch_size(len(index), arguments.runtime.micro_batch)
+        draw = np.random.default_rng(arguments.seed)
+        self.known_rows = np.sort(draw.choice(len(index), min(NEIGHBOURS_AMONG, len(index)), replace=False))
+        blocks = torch.from_numpy(self.known_rows).split(self.batch_size)
+        self.known = np.concatenate([small_pixels(block) for block in read_ahead(self.images, blocks)])
+
+    def measure(self, path: Path) -> dict[str, np.ndarray]:
+        """`fidelity` and `copy_ratio` of the images of a store, float32 (N,)."""
+        with Store(path) as store:
+            columns = {name: store.column(name) for name in ("source", "partner", "alpha")}
+            line = {"unit": path.stem, "images": str(len(store)), "content": store.content}
+        count = len(columns["source"])
+        measured = {name: np.empty(count, np.float32) for name in ("fidelity", "copy_ratio")}
+        if not count:
+            return measured
+        firsts = range(0, count, self.batch_size)
+        batches = [np.arange(first, first + self.batch_size).clip(max=count - 1) for first in firsts]
+        began = said = time.time()
+        with StreamedImages(index_of(path.parent, [line]), self.device, self.threads) as painted:
+            for rows, images in zip(batches, read_ahead(painted, map(torch.from_numpy, batches))):
+                of_batch = {name: column[rows] for name, column in columns.items()}
+                measured["fidelity"][rows] = self.fidelity(images, **of_batch)
+                measured["copy_ratio"][rows] = self.copy_ratio(images, of_batch["source"], of_batch["partner"])
+                if rows[-1] == count - 1 or time.time() - said > SECONDS_A_LINE:
+                    command.progress(log, int(rows[-1]) + 1, count, began, "images")
+                    said = time.time()
+        return measured
+
+    def fidelity(self, images: torch.Tensor, source: np.ndarray, partner: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """Cosine of each painted image's embedding with its condition, float32 (n,)."""
+        conditions = F.normalize(self.features[source])
+        if (partner >= 0).all():
+            conditions = slerp(conditions, F.normalize(self.features[partner]), torch.from_numpy(alpha))
+        with torch.inference_mode():
+            return F.cosine_similarity(self.encoder(images).cpu(), conditions).numpy()
+
+    def copy_ratio(self, images: torch.Tensor, source: np.ndarray, partner: np.ndarray) -> np.ndarray:
+        """The smaller of the ratios (see `copy_ratios`) to an image's source and its partner, float32 (n,)."""
+        found, pixels = [], small_pixels(images)
+        for rows in (source, partner) if (partner >= 0).all() else (source,):
+            place = np.searchsorted(self.known_rows, rows).clip(max=len(self.known_rows) - 1)
+            own = np.where(self.known_rows[place] == rows, place, -1)
+            originals = small_pixels(self.images.batch(torch.from_numpy(rows)))
+            found.append(copy_ratios(pixels, originals, self.known, own))
+        return np.min(found, axis=0)
+
+
+def small_pixels(images: torch.Tensor) -> np.ndarray:
+    """float32 (n, 768) of uint8 (n, 3, H, W): 16 px, in [-1, 1]."""
+    return (resize(images, PIXELS_PX).round().flatten(1) / 127.5 - 1).cpu().numpy()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write a file beside each store of the shard."""
+    device = choose_device(arguments.gpus, arguments.threads)
+    settings = Filter.model_validate(arguments.config)
+    index = read_index(arguments.train)
+    features = features_of(index, read_embeddings(arguments.embeddings))
+    judge = Judge(arguments, index, features, device)
+    outside = outside_weights_of(arguments.encoder)
+    inputs = {
+        "train": content_id(arguments.train),
+        "embeddings": features_id(features),
+        "encoder": content_id(arguments.encoder / "model.safetensors"),
+    }
+    for path in arguments.stores:
+        measured = judge.measure(path)
+        kept = (measured["fidelity"] >= settings.minimum_fidelity) & (measured["copy_ratio"] >= settings.copying_ratio)
+        log.info("%s: %d of %d images are kept", path.stem, kept.sum(), len(kept))
+        with Store(path) as store:
+            of = inputs | {path.stem: store.content}
+        name = device_name(device)
+        record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, outside)
+        attributes = settings.model_dump() | {"provenance": to_attribute(record)}
+        write_kept(kept_path(path), measured, kept, attributes)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__, seed=True, gpus=True)
+    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that made these")
+    parser.add_argument("--stores", type=Path, nargs="+", required=True, help="stores of the bank's shard")
+    command.run(main, parser.parse_args())

@@ -1,0 +1,73 @@
+"""Which images of a bank's store a filter keeps: a file of the same name in the folder `kept` beside it."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from gensis.artifacts.files import written_atomically
+from gensis.errors import UserError
+
+FORMAT = "gensis-kept/1"
+
+
+def kept_path(store: Path) -> Path:
+    """Where the choice among a store's images lies."""
+    return store.parent / "kept" / store.name
+
+
+def write_kept(path: Path, measured: Mapping[str, np.ndarray], kept: np.ndarray, attributes: Mapping[str, Any]) -> None:
+    """Write the choice atomically.
+
+    Args:
+        path: the file to make.
+        measured: name -> float32 (N,), what the choice goes by.
+        kept: bool (N,).
+        attributes: of the file, beside `format` and `content`.
+    """
+    content = hashlib.sha256(np.packbits(kept)).hexdigest()[:16]
+    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, values in measured.items():
+            file[name] = values.astype(np.float32)
+        file["kept"] = kept
+        file.attrs.update({"format": FORMAT, "content": content, **attributes})
+
+
+def read_kept(store: Path) -> np.ndarray:
+    """Which images of a store a filter keeps, bool (N,).
+
+    Raises:
+        UserError: the store was not filtered.
+    """
+    return _read(store)["kept"]
+
+
+def kept_content(store: Path) -> str:
+    """Content id of the choice among a store's images: equal where the same ones are kept, whatever the thresholds."""
+    return _read(store)["content"]
+
+
+def count_kept(store: Path) -> dict[str, int]:
+    """Numbers of images: `painted`, `unfaithful`, `copies` (some may be both) and `kept`."""
+    found = _read(store)
+    return {
+        "painted": len(found["kept"]),
+        "unfaithful": int((found["fidelity"] < found["minimum_fidelity"]).sum()),
+        "copies": int((found["copy_ratio"] < found["copying_ratio"]).sum()),
+        "kept": int(found["kept"].sum()),
+    }
+
+
+def _read(store: Path) -> dict[str, Any]:
+    """Datasets and attributes."""
+    path = kept_path(Path(store))
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["format"] != FORMAT:
+                raise KeyError
+            return dict(file.attrs) | {name: data[:] for name, data in file.items()}
+    except (OSError, KeyError):
+        raise UserError(f"{path} says of no images whether they are kept ({FORMAT}): run filter_bank") from None
