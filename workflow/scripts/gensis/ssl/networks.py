@@ -12,6 +12,7 @@ from gensis.errors import UserError
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import Resolved, resolve
 from gensis.ssl.backbone import create_backbone, load_weights
+from gensis.ssl.class_token import class_token_only
 from gensis.ssl.head import DINOHead
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
     layout = torch.preserve_format if is_transformer else torch.channels_last
     student, teacher = (
         Projector(
-            backbone,
+            class_token_only(backbone),
             DINOHead(
                 backbone.num_features,
                 resolved.prototypes,
