@@ -16,7 +16,9 @@ from gensis.images.store import Store
 from gensis.ssl.bank_images import open_bank
 
 IMAGES, PX, WIDTH = 10, 16, 6
-AUTOENCODER = {"image_px": PX, "channels": [8, 8], "latent_channels": 2, "steps": 3, "batch_size": 4}
+AUTOENCODER = {"image_px": PX, "channels": [8, 8], "latent_channels": 2, "steps": 3, "batch_size": 4} | {
+    "perceptual_weight": 0
+}
 DIFFUSION = {"image_px": PX, **UNET, "steps": 3, "batch_size": 4}
 BANK = {"encoder": "dino", "variants": 2, "guidance": 1.5, "sampling_steps": 2, "alphas": {"uniform": [0.3, 0.7]}}
 

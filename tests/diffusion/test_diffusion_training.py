@@ -57,6 +57,21 @@ def test_images_are_painted_back_from_their_own_embeddings(
     assert error < share * error_of_others
 
 
+@pytest.mark.slow
+def test_sixteen_images_are_each_painted_back_at_25_db(tmp_path):
+    train_tsv = write_dataset(tmp_path / "images", 16, 16)
+    embeddings = torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(3))
+    settings = {"channels": (16, 32), "steps": 600, "batch_size": 32, "ema_decay": 0.99, "learning_rate": 4e-3}
+    trainer = make_trainer(train_tsv, embeddings, **settings)
+    with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
+        train(trainer, folder, World(), CPU, 0, 1000)
+    noise = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
+    painted = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
+    error = (painted - trainer.inputs.images.batch(torch.arange(16))).square().mean((1, 2, 3))
+    assert (10 * torch.log10(255**2 / error)).min() >= 25
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_that_was_stopped_and_resumed_ends_in_the_same_weights(train_tsv, embeddings, tmp_path, precision):
     class Killed(Exception):
