@@ -112,15 +112,15 @@ class Judge:
         self.own = self.encoder(self.images.batch(torch.from_numpy(self.sources))).numpy()
         self.steps, self.guidance = arguments.steps, arguments.guidance
 
-    def look(self, pipeline: GenSISPipeline) -> tuple[dict[str, float], torch.Tensor]:
-        """Figures of what the pipeline paints, and the images, uint8 (n, 3, H, W)."""
+    def look(self, pipeline: GenSISPipeline, **options: Any) -> tuple[dict[str, float], torch.Tensor]:
+        """Figures of what the pipeline paints, and the images, uint8 (n, 3, H, W); ``options`` of its call."""
         generator = torch.Generator().manual_seed(0)
         conditions = torch.from_numpy(self.features[self.sources])
         painted = []
         for block in conditions.split(100):
             noise = torch.randn(len(block), *pipeline.noise_shape, generator=generator)
             with torch.autocast("cpu", torch.bfloat16):
-                told = {"guidance": self.guidance, "num_inference_steps": self.steps}
+                told = {"guidance": self.guidance, "num_inference_steps": self.steps} | options
                 painted.append(pipeline(block, noise=noise, **told))
         images = torch.cat(painted)
         seen = self.encoder(images).numpy()
@@ -219,16 +219,22 @@ def draw(folder: Path, rows: list[dict[str, Any]]) -> None:
     figure.savefig(folder / "class_kept.png", dpi=120, bbox_inches="tight")
 
 
+def parser(description: str) -> argparse.ArgumentParser:
+    """What every look needs to be told."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--run", type=Path, required=True, help="results of a run whose dino has embedded its images")
+    made.add_argument("--dataset", required=True)
+    made.add_argument("--slides-are-units", action="store_true", help="the units are slides")
+    made.add_argument("--sources", type=int, default=400)
+    made.add_argument("--steps", type=int, default=12, help="of the sampler")
+    made.add_argument("--guidance", type=float, default=1.5)
+    made.add_argument("--output", type=Path, required=True)
+    return made
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="results of a run whose dino has embedded its images")
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
-    parser.add_argument("--image-px", type=int, default=16)
-    parser.add_argument("--minutes", type=float, default=8.0, help="CPU time of each candidate")
-    parser.add_argument("--sources", type=int, default=400)
-    parser.add_argument("--steps", type=int, default=12, help="of the sampler")
-    parser.add_argument("--guidance", type=float, default=1.5)
-    parser.add_argument("--candidates", nargs="+", default=list(CANDIDATES), choices=CANDIDATES)
-    parser.add_argument("--output", type=Path, required=True)
-    main(parser.parse_args())
+    told = parser(__doc__)
+    told.add_argument("--image-px", type=int, default=16)
+    told.add_argument("--minutes", type=float, default=8.0, help="CPU time of each candidate")
+    told.add_argument("--candidates", nargs="+", default=list(CANDIDATES), choices=CANDIDATES)
+    main(told.parse_args())

@@ -1,0 +1,61 @@
+"""How many steps a painter's images need: class kept, fidelity and distance to real images by sampler, steps, guidance.
+
+    python benchmarks/sampling.py --run results/cifar10-two-hours --dataset cifar10-16px --output /tmp/sampling
+
+Paints the same sources from the same noise each time. Distance: squared Frechet distance in the space of the encoder of
+another seed, which nothing was conditioned on, to as many other real images. Prints a JSON line a setting.
+"""
+
+import argparse
+import json
+import time
+
+import numpy as np
+import torch
+from painter import CPU, Judge, draw_strips, parser
+
+from gensis.diffusion.loading import load_pipeline
+from gensis.evaluation.distances import frechet_distance
+from gensis.ssl.backbone import Encoder, load_encoder
+
+SETTINGS = [
+    *(("auto", steps, 1.5) for steps in (4, 8, 12, 25, 50)),
+    *(("dpm++", steps, 1.5) for steps in (4, 8, 12, 25)),
+    *(("heun", steps, 1.5) for steps in (4, 8, 12)),
+    *(("auto", 12, guidance) for guidance in (1.0, 2.0, 3.0)),
+]
+SHOWN = 16
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Paint with each setting; the pictures go one below the other into a grid, sources first."""
+    torch.set_num_threads(1)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    judge = Judge(arguments)
+    pipeline = load_pipeline(arguments.run / "diffusion/dino/seed0", judge.features.shape[1], CPU)
+    independent = load_encoder(arguments.run / "encoders/dino/seed1").eval()
+    others = np.random.default_rng(0).permutation(len(judge.index))[-arguments.sources :]
+    real = embedded(independent, judge.images.batch(torch.from_numpy(others)))
+    own = judge.images.batch(torch.from_numpy(judge.sources))
+    floor = {"frechet_of_sources": frechet_distance(real, embedded(independent, own))}
+    print(json.dumps({"case": "sampling", "subject": "real"} | floor), flush=True)
+    strips = [own[:SHOWN]]
+    for sampler, steps, guidance in SETTINGS:
+        began = time.process_time()
+        told = {"sampler": sampler, "num_inference_steps": steps, "guidance": guidance}
+        figures, images = judge.look(pipeline, **told)
+        figures["frechet"] = frechet_distance(real, embedded(independent, images))
+        spent = {"cpu_seconds": round(time.process_time() - began, 1)}
+        print(json.dumps({"case": "sampling", "subject": "gensis"} | told | figures | spent), flush=True)
+        strips.append(images[:SHOWN])
+    draw_strips(arguments.output / "sampling.png", strips)
+
+
+def embedded(encoder: Encoder, images: torch.Tensor) -> np.ndarray:
+    """Embeddings of uint8 (n, 3, H, W), of mean square 1."""
+    features = torch.nn.functional.normalize(encoder(images)).numpy()
+    return features * features.shape[1] ** 0.5
+
+
+if __name__ == "__main__":
+    main(parser(__doc__).parse_args())
