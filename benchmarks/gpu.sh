@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What waits for a card: bash benchmarks/gpu.sh OUT [PART...]     parts: environment checks paper resnet cifar (all)
+# What waits for a card: bash benchmarks/gpu.sh OUT [PART...]     parts: environment checks paper resnet bank cifar painter
 # Each part takes under 10 minutes on one card and leaves its results in OUT as files; one that failed or was stopped is
-# started again by its name, and `cifar` goes on from its last checkpoint. SIZE=toy runs all of it on a CPU, as small as
+# started again by its name; `cifar`, and then `painter`, go on from their last checkpoint. SIZE=toy runs all of it on a CPU, as small as
 # it goes. Packages that the machine lacks are taken from benchmarks/wheels (README.md), images from $GENSIS_DATA.
 set -euo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -13,11 +13,14 @@ mkdir -p "$work"
 
 if [ "${SIZE:-}" = toy ]; then
     device=cpu gpus=0 threads=2 toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 images='{"train": 128, "test": 64}'
+    painter='{"image_px": 32, "channels": [8, 16], "layers_per_block": 1, "steps": 4, "batch_size": 16}'
 else
     device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 images='{}'
+    # About 20 minutes, if a card does 5,000 images a second.
+    painter='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
 fi
 
-if [ -d benchmarks/wheels ] && ! "$python" -c "import pydantic, imagecodecs, simplejpeg" 2>/dev/null; then
+if [ -d benchmarks/wheels ] && ! "$python" -c "import pydantic, imagecodecs, simplejpeg, diffusers" 2>/dev/null; then
     "$python" -m pip install -q --no-index --no-deps --target "$work/site" --upgrade benchmarks/wheels/*.whl
 fi
 export PYTHONPATH="$work/site:$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
@@ -49,6 +52,18 @@ paper() {
 
 resnet() {
     pretrain step-resnet18-32 --alone --precision bfloat16
+}
+
+bank() { # beside diffusers' plain loop, eager and compiled
+    local case variant
+    : >"$out/bank.jsonl"
+    for case in bank-32 bank-64; do
+        for variant in "" "--compile"; do
+            # shellcheck disable=SC2086 # a variant may be no word
+            "$python" benchmarks/bank.py --case $case --device $device --repeats $repeats --precision bfloat16 \
+                "${toy[@]}" $variant >>"$out/bank.jsonl" || echo "{\"case\": \"$case\", \"failed\": \"$variant\"}" >>"$out/bank.jsonl"
+        done
+    done
 }
 
 cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again until evaluation/*.json are there
@@ -88,7 +103,27 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
     done
 }
 
-[ $# -gt 0 ] || set -- environment checks paper resnet cifar
+painter() { # after cifar: paints from its encoder, then a bank and its quality. Call again until quality.json is there
+    local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" status=0
+    local bank='{"encoder": "dino", "sampling_steps": 12, "guidance": 1.5, "precision": "bfloat16"}'
+    local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime '{"checkpoint_seconds": 60, "micro_batch": 2000}')
+    local from=(--train "$images_folder/train.tsv" --embeddings "$run/train.h5" --diffusion "$run/diffusion")
+    timeout -s TERM $seconds "$python" $scripts/train_diffusion.py --config "$painter" "${common[@]}" "${from[@]:0:4}" \
+        --checkpoints "$run/checkpoints" --output "$run/diffusion" 2>>"$out/painter.log" || status=$?
+    if [ $status -ne 0 ]; then
+        tail -n 2 "$out/painter.log"
+        return $status
+    fi
+    cp "$run/diffusion/history.csv" "$out/painter-history.csv"
+    "$python" $scripts/generate_bank.py --config "$bank" "${common[@]}" "${from[@]}" --checkpoints "$run/checkpoints" \
+        --generative "$run/bank/generative-0000.h5" --interpolated "$run/bank/interpolated-0000.h5" 2>>"$out/painter.log"
+    "$python" $scripts/evaluate_bank.py --config "$bank" "${common[@]}" "${from[@]}" --encoder "$run/encoder" \
+        --pretraining '{"dataset": "cifar10", "backbone": "resnet18_cifar", "image_px": 32}' --bank "$run/bank" \
+        --units "$images_folder/units.tsv" --labels "$images_folder/labels.tsv" --output "$out/quality.json" \
+        --held-out "$images_folder/test-0000.h5" 2>>"$out/painter.log"
+}
+
+[ $# -gt 0 ] || set -- environment checks paper resnet bank cifar painter
 for part in "$@"; do
     declare -F "$part" >/dev/null || { echo "error: no part '$part': see the head of $0" >&2; exit 1; }
     echo "$(date +%T) $part"
