@@ -24,6 +24,7 @@ from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import Encoder, create_backbone, load_encoder
+from gensis.ssl.class_token import class_token_only
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.threads import in_threads
 from gensis.training.device import choose_device, device_name
@@ -60,6 +61,8 @@ def main(arguments: argparse.Namespace) -> None:
     settings = Embedding.model_validate(arguments.config)
     # Convolutions are faster so; other layers do not care.
     encoder = make_encoder(arguments).to(device, memory_format=torch.channels_last).eval()
+    if isinstance(encoder, Encoder):
+        class_token_only(encoder.backbone)  # here, where nobody asks for other tokens
     paths = [arguments.images / f"{unit}.h5" for unit in arguments.units]
     keys, counts, inputs = [], [], {}
     for path in paths:
