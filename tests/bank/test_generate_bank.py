@@ -105,6 +105,23 @@ def test_number_of_shards_changes_no_byte_of_an_image(made, kind):
     assert all(image.startswith(PNG) and decode(image).shape == (PX, PX, 3) for image in whole)
 
 
+def test_a_shard_that_was_killed_goes_on_to_the_same_bytes(made, tmp_path):
+    in_blocks = ("--runtime", json.dumps({"checkpoint_seconds": 0, "micro_batch": 4}))
+    paint(made, BANK, 0, 1, tmp_path / "whole", *in_blocks)
+    kept = ("--checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "no-folder").touch()  # the job ends when the generative images are done and the others begin
+    lost = ("--interpolated", tmp_path / "no-folder" / "interpolated-0000.h5")
+    paint(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept, *lost, status=1)
+    blocks = sorted((tmp_path / "checkpoints").rglob("*.npz"))
+    assert len(blocks) == 5
+    for block in blocks[3:]:
+        block.unlink()
+    log = paint(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept)
+    assert "going on from generative image 12 of 20" in log
+    for kind in ("generative", "interpolated"):
+        assert images_of(tmp_path / "killed", kind) == images_of(tmp_path / "whole", kind)
+
+
 def test_store_says_what_it_holds(made):
     with h5py.File(made.folder / "bank-1" / "interpolated-0000.h5") as file:
         assert file.attrs["kind"] == "interpolated"
