@@ -76,6 +76,7 @@ def test_diffusion_folder_is_complete(made):
         "model_index.json",
         "pipeline.py",
         "history.csv",
+        "reconstructions.png",
         "provenance.json",
         "scheduler/scheduler_config.json",
         *(
