@@ -36,14 +36,15 @@ def painter(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) ->
     Args:
         pipeline: from `load_pipeline`.
         settings: of the bank.
-        compiled: let torch compile the denoiser: a minute at the start, faster steps on a card.
+        compiled: let torch compile the denoiser, on a card: a minute at the start, faster steps. On the CPU, where several
+            threads paint at once, they would wait for each other's compilation for good.
 
     Returns:
         (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8
         (B, 3, H, W).
     """
 
-    if compiled:
+    if compiled and pipeline.device.type != "cpu":
         pipeline.denoiser.compile(dynamic=False)
     options = {
         "guidance": settings.guidance,

@@ -19,7 +19,7 @@ class Runtime(Settings):
     monitor_epochs: PositiveInt = 5
     """Epochs between two looks at the teacher's embeddings in pre-training (RankMe and view retrieval)."""
     compile: bool = False
-    """Let torch compile the networks in pre-training and painting: minutes at the start, faster steps on a card."""
+    """Let torch compile the networks in pre-training and, on cards, in painting: minutes at the start, then faster."""
     sharding: Literal["none", "fsdp"] = "none"
     """Where several cards pre-train one encoder: a copy of the networks on each, or with `fsdp` a part of them."""
     micro_batch: PositiveInt = 256
