@@ -36,8 +36,8 @@ def painter(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) ->
     Args:
         pipeline: from `load_pipeline`.
         settings: of the bank.
-        compiled: let torch compile the denoiser, on a card: a minute at the start, faster steps. On the CPU, where several
-            threads paint at once, they would wait for each other's compilation for good.
+        compiled: let torch compile the denoiser, on a card: a minute at the start, faster steps. On the CPU several
+            threads paint at once, and those that compile at once wait for each other for good.
 
     Returns:
         (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8
