@@ -136,9 +136,9 @@ def test_mirror_images_follow_the_images_and_have_their_own_embeddings(train_tsv
 
 def test_an_epoch_sees_every_image_and_a_small_set_fills_large_batches(train_tsv, embeddings):
     trainer = make_trainer(train_tsv, embeddings, batch_size=2)
-    assert sorted(torch.cat([trainer._rows(step) for step in range(4)]).tolist()) == list(range(8))
+    assert sorted(torch.cat([trainer.shuffled.rows(step) for step in range(4)]).tolist()) == list(range(8))
     large = make_trainer(train_tsv, embeddings, batch_size=24)
-    assert torch.bincount(large._rows(5)).tolist() == [3] * 8
+    assert torch.bincount(large.shuffled.rows(5)).tolist() == [3] * 8
 
 
 def test_average_follows_the_weights_with_a_decay_that_warms_up():

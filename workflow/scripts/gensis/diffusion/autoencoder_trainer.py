@@ -11,9 +11,9 @@ from gensis.diffusion.autoencoder import create_autoencoder
 from gensis.diffusion.descent import Descent
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
+from gensis.diffusion.shuffled import ShuffledRows
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.training.distributed import World
-from gensis.training.sampler import Sampler
 
 HISTORY_ROWS = 100
 PREFETCHED_STEPS = 2
@@ -65,11 +65,8 @@ class AutoencoderTrainer:
         self.total_steps = settings.steps
         self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
         self.held_out = HeldOut(len(pixels), seed)
-        # Fewer images than a batch holds are counted several times.
-        repeats = -(-settings.batch_size // self.held_out.others)
-        images = repeats * self.held_out.others
-        self.sampler = Sampler(images, settings.batch_size, seed, world.rank, world.size)
-        self.images_per_step = self.sampler.batch_size
+        self.shuffled = ShuffledRows(self.held_out.others, settings.batch_size, seed, world)
+        self.images_per_step = self.shuffled.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of training; scalars for the history.
@@ -91,7 +88,7 @@ class AutoencoderTrainer:
         return {"loss": loss, **errors, **self.descent.step(loss, step)}
 
     def _rows(self, step: int) -> torch.Tensor:
-        return self.held_out.row_of(self.sampler.rows(step) % self.held_out.others)
+        return self.held_out.row_of(self.shuffled.rows(step))
 
     def state_dict(self) -> dict[str, Any]:
         """See Task."""

@@ -12,9 +12,9 @@ from gensis.diffusion.descent import Descent
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.pipeline import as_told, to_conditions
+from gensis.diffusion.shuffled import ShuffledRows
 from gensis.settings.diffusion import Diffusion
 from gensis.training.distributed import World
-from gensis.training.sampler import Sampler
 
 HISTORY_ROWS = 100
 PREFETCHED_STEPS = 2
@@ -51,16 +51,14 @@ class DiffusionTrainer:
         self.descent = Descent(self.denoiser, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
         self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
-        # Fewer images than a batch holds are counted several times.
-        repeats = -(-settings.batch_size // len(inputs))
-        self.sampler = Sampler(repeats * len(inputs), settings.batch_size, seed, world.rank, world.size)
-        self.images_per_step = self.sampler.batch_size
+        self.shuffled = ShuffledRows(len(inputs), settings.batch_size, seed, world)
+        self.images_per_step = self.shuffled.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of training; scalars for the history."""
-        rows = self._rows(step)
+        rows = self.shuffled.rows(step)
         inputs = self.inputs.batch(rows)
-        self.inputs.prefetch(self._rows(step + PREFETCHED_STEPS))
+        self.inputs.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = noisy_conditions(self.embeddings[rows].to(self.device), self.settings.condition_noise)
         conditions = drop(conditions, self.settings.conditioning_dropout)
         noised = add_noise(inputs, self.scheduler)
@@ -85,9 +83,6 @@ class DiffusionTrainer:
         self.denoiser.load_state_dict(state["denoiser"])
         self.average.load_state_dict(state["average"])
         self.descent.load_state_dict(state["descent"])
-
-    def _rows(self, step: int) -> torch.Tensor:
-        return self.sampler.rows(step) % len(self.inputs)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
