@@ -37,9 +37,8 @@ from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.evaluation.fidelity import cosines
 from gensis.evaluation.kept import RealImages, class_kept
 from gensis.evaluation.trace import labels_and_groups
-from gensis.images.embeddings import read_embeddings
+from gensis.images.features import Features
 from gensis.images.index import read_index
-from gensis.images.matching import features_of
 from gensis.images.reading import open_images
 from gensis.settings.diffusion import Diffusion
 from gensis.ssl.backbone import load_encoder
@@ -101,7 +100,8 @@ class Judge:
         folder = arguments.run.parent / "images" / arguments.dataset
         self.index = read_index(folder / "train.tsv")
         parts = sorted((arguments.run / "embeddings/dino" / arguments.dataset / "seed0").glob("part-*.h5"))
-        self.features = features_of(self.index, read_embeddings(parts))
+        self.embeddings = Features(self.index, parts)
+        self.features = self.embeddings[np.arange(len(self.index))].numpy()
         self.encoder = load_encoder(arguments.run / "encoders/dino/seed0").eval()
         unit, position = self.index.locate(np.arange(len(self.index)))
         images = [(self.index.units[number], str(at)) for number, at in zip(unit, position)]
@@ -137,12 +137,11 @@ def trainer_of(candidate: dict[str, Any], judge: Judge, image_px: int) -> Diffus
     if side := candidate.get("patches"):
         inputs = Patches(inputs, side)
     settings = {name: value for name, value in candidate.items() if name not in ("patches", "transformer")}
-    embeddings = torch.from_numpy(judge.features)
-    trainer = DiffusionTrainer(Diffusion(**(COMMON | settings)), inputs, embeddings, CPU, World(), 0)
+    trainer = DiffusionTrainer(Diffusion(**(COMMON | settings)), inputs, judge.embeddings, CPU, World(), 0)
     if told := candidate.get("transformer"):
         torch.manual_seed(0)
         channels, side_px, _ = inputs.shape
-        width = embeddings.shape[1]
+        width = judge.embeddings.shape[1]
         trainer.denoiser = Transformer(side_px, channels, projection_class_embeddings_input_dim=width, **told)
         trainer.parallel_denoiser = trainer.denoiser
         trainer.average = copy.deepcopy(trainer.denoiser).requires_grad_(False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.diffusion.tiny import CPU, UNET, open_pixels, write_dataset
+from tests.diffusion.tiny import CPU, UNET, open_features, open_pixels, write_dataset
 
 from gensis.diffusion.average import update_average, warmed_decay
 from gensis.diffusion.inputs import Flipped, Pixels
@@ -16,7 +16,8 @@ WIDTH = 12
 
 
 def make_trainer(train_tsv, embeddings, **settings) -> DiffusionTrainer:
-    return DiffusionTrainer(Diffusion(**(UNET | settings)), open_pixels(train_tsv, 16), embeddings, CPU, World(), 0)
+    features = open_features(train_tsv, embeddings.numpy())
+    return DiffusionTrainer(Diffusion(**(UNET | settings)), open_pixels(train_tsv, 16), features, CPU, World(), 0)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_in_the_same_weights(train_tsv, 
 
     def arguments():
         settings = Diffusion(**UNET, steps=7, batch_size=4, precision=precision)
-        return settings, open_pixels(train_tsv, 16), embeddings, CPU, World(), 0
+        return settings, open_pixels(train_tsv, 16), open_features(train_tsv, embeddings.numpy()), CPU, World(), 0
 
     straight, killed, resumed = (
         DiffusionTrainer(*arguments()),

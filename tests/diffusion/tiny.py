@@ -11,6 +11,7 @@ import torch
 from gensis.diffusion.inputs import Pixels
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
+from gensis.images.features import Features
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import open_images
 from gensis.images.store import write_store
@@ -37,10 +38,11 @@ def write_dataset(folder: Path, count: int, px: int, units: int = 1) -> Path:
     return folder / "train.tsv"
 
 
-def write_features(path: Path, train: Path, width: int) -> Path:
-    """Random embeddings of a train split's images as one part."""
+def write_features(path: Path, train: Path, width: int, features: np.ndarray | None = None) -> Path:
+    """Embeddings of a train split's images as one part, random ones unless they are given."""
     index = read_index(train)
-    features = np.random.default_rng(1).normal(size=(len(index), width)).astype(np.float32)
+    if features is None:
+        features = np.random.default_rng(1).normal(size=(len(index), width)).astype(np.float32)
     unit = np.repeat(np.arange(len(index.units)), np.diff(index.first_rows))
     keys = np.array([str(row) for row in range(len(index))], object)
     write_embeddings(path, [features], unit, index.units, keys)
@@ -50,6 +52,11 @@ def write_features(path: Path, train: Path, width: int) -> Path:
 def open_pixels(train: Path, px: int) -> Pixels:
     """The train split's images as a model's inputs."""
     return Pixels(open_images(read_index(train), CPU, 1.0, 1), px)
+
+
+def open_features(train: Path, features: np.ndarray) -> Features:
+    """Given embeddings of the train split's images."""
+    return Features(read_index(train), [write_features(train.parent / "part.h5", train, features.shape[1], features)])
 
 
 def run_script(name: str, *arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> str:

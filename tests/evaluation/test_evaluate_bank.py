@@ -128,6 +128,18 @@ def test_same_seed_same_figures(made):
     assert first["sources"] == 20
 
 
+def test_of_more_images_than_are_known_only_neighbours_are_sought_among_fewer(made, monkeypatch):
+    whole = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
+    monkeypatch.setattr(evaluate_bank, "MOST_KNOWN", 30)
+    part = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
+    assert part["class_kept"]["ratio"]["value"] == 1
+    of_whole, of_part = ({found["figure"]: found for found in result["figures"]} for result in (whole, part))
+    different = {name for name, found in of_part.items() if found != of_whole[name]}
+    assert {"source_nearest", "source_rank", "two_nearest"} >= different
+    assert of_part["source_nearest"]["value"] == 1
+    assert 1 / IMAGES < of_part["source_nearest"]["floor"] <= 1 / 30
+
+
 def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
     kept = np.arange(IMAGES) % 4 > 0
     thresholds = {"minimum_fidelity": 0.5, "copying_ratio": 0.2}

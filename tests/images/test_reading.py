@@ -151,7 +151,7 @@ def test_what_is_read_without_hdf5_is_what_hdf5_reads(folder):
 
 
 def test_more_stores_than_may_be_open_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("gensis.images.encoded._OPEN_FILES", 2)
+    monkeypatch.setattr("gensis.images.open_files._OPEN_FILES", 2)
     units = []
     for number in range(6):
         units.append((f"u{number}", *write_store(tmp_path / f"u{number}.h5", [encode_png(picture(number))] * 5, {})))

@@ -151,5 +151,5 @@ def test_embeddings_of_several_parts_are_read_as_one(tmp_path):
 
 def test_embeddings_that_are_too_few_leave_no_file(tmp_path):
     with pytest.raises(ValueError, match="2 embeddings of 3 images"):
-        write_embeddings(tmp_path / "0.h5", [np.zeros((2, 4))], np.zeros(3), ("a",), np.zeros((3, 2)))
+        write_embeddings(tmp_path / "0.h5", [np.zeros((2, 4))], np.zeros(3, int), ("a",), np.zeros((3, 2)))
     assert not list(tmp_path.iterdir())

@@ -26,10 +26,9 @@ from gensis.evaluation.bank_quality import Seen
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.kept import RealImages, class_kept
 from gensis.evaluation.trace import labels_and_groups
-from gensis.images.embeddings import read_embeddings
+from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
 from gensis.images.kept import count_kept
-from gensis.images.matching import features_id, features_of
 from gensis.images.reading import Images, StreamedImages, read_ahead
 from gensis.settings.bank import Bank
 from gensis.settings.evaluation import Evaluation
@@ -44,6 +43,7 @@ from gensis.training.device import choose_device, device_name
 FORMAT = "gensis-bank-quality/1"
 PIXELS_PX = 16
 MOST_HELD_OUT = 256
+MOST_KNOWN = 100_000  # training images that neighbours are sought among, and a few more
 CONDITIONS, SEEDS = 8, 8
 BLUR = 4  # a blurred image is one enlarged from a quarter of its side
 SECONDS_A_LINE = 20
@@ -55,9 +55,9 @@ log = logging.getLogger("evaluate_bank")
 class Lab:
     """A bank, the images that it was painted from, and what looks at both and paints more."""
 
-    def __init__(self, arguments: argparse.Namespace, index: Index, features: np.ndarray, device: torch.device):
-        """Open everything; ``features`` are float32 (N, D), the embeddings of the index's images."""
-        self.arguments, self.index, self.features, self.device = arguments, index, features, device
+    def __init__(self, arguments: argparse.Namespace, index: Index, features: Features, device: torch.device):
+        """Open everything; ``features`` are those of the index's images."""
+        self.arguments, self.index, self.device = arguments, index, device
         self.units = read_table(arguments.units)
         self.images = StreamedImages(index, device, arguments.threads)
         self.pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
@@ -70,6 +70,11 @@ class Lab:
         has_images = np.all([bank.first.diff().numpy() > 0 for bank in self.banks.values() if bank], axis=0)
         self.sources = rows[has_images[rows]][:count] if has_images.ndim else rows[:count]
         self.others = rows[~np.isin(rows, self.sources)][: len(self.sources)]
+        self.drawn = {kind: self.draw(bank) for kind, bank in self.banks.items() if bank}
+        between = self.banks["interpolated"]
+        partners = between.partner[self.drawn["interpolated"]].numpy() if between else rows[:0]
+        self.known = np.unique(np.concatenate([rows[:MOST_KNOWN], self.sources, partners]))
+        self.features = features[self.known].numpy()
 
     def open_bank(self, kind: str) -> SyntheticImages | None:
         """The bank's images of a kind, as training would see them; None if there are none."""
@@ -100,14 +105,19 @@ class Lab:
         batches = read_ahead(images, torch.from_numpy(rows).split(self.arguments.runtime.micro_batch))
         return self.look(name, len(rows), map(change, batches) if change else batches)
 
-    def look_at_bank(self, kind: str) -> tuple[SyntheticImages, np.ndarray, Seen] | None:
-        """One image of each source, drawn: the bank's images of a kind, positions among them, and how they look."""
-        bank = self.banks[kind]
-        if bank is None:
-            return None
+    def draw(self, bank: SyntheticImages) -> np.ndarray:
+        """Positions in the bank of one image of each source."""
         generator = torch.Generator().manual_seed(self.arguments.seed)
-        positions = bank.choose(torch.from_numpy(self.sources), generator)[0].numpy()
-        return bank, positions, self.look_at_rows(f"{kind} images", bank.images, positions)
+        return bank.choose(torch.from_numpy(self.sources), generator)[0].numpy()
+
+    def look_at_bank(self, kind: str) -> Seen | None:
+        """The drawn images of a kind."""
+        bank = self.banks[kind]
+        return bank and self.look_at_rows(f"{kind} images", bank.images, self.drawn[kind])
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Where some rows' embeddings are among `features`."""
+        return np.searchsorted(self.known, rows)
 
     def paint(self, name: str, conditions: np.ndarray, variants: int) -> Seen:
         """Paint as the bank was painted, ``variants`` images of each of float32 (n, D) conditions."""
@@ -129,7 +139,7 @@ def main(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.gpus, arguments.threads)
     torch.manual_seed(arguments.seed)  # of the untrained network and of the views
     index = read_index(arguments.train)
-    features = features_of(index, read_embeddings(arguments.embeddings))
+    features = Features(index, arguments.embeddings)
     lab = Lab(arguments, index, features, device)
     result = {"sources": len(lab.sources), "figures": [], "skipped": {}}
     if len(lab.sources) < quality.FEWEST:
@@ -144,7 +154,7 @@ def main(arguments: argparse.Namespace) -> None:
         log.info("%s: skipped: %s", name, reason)
     inputs = {
         "train": content_id(arguments.train),
-        "embeddings": features_id(features),
+        "embeddings": features.content,
         "encoder": content_id(arguments.encoder / "model.safetensors"),
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
         "units": content_id(arguments.units),
@@ -162,30 +172,31 @@ def measure(lab: Lab, result: dict[str, Any]) -> None:
     views = lab.look_at_rows("views", lab.images, lab.sources, lab.view)
     generative, interpolated = lab.look_at_bank("generative"), lab.look_at_bank("interpolated")
     if generative:
-        measure_generative(lab, generative[2], views, result)
+        measure_generative(lab, generative, views, result)
     else:
         result["skipped"]["generative images"] = NONE
     if interpolated:
-        measure_interpolated(lab, *interpolated, generative and generative[2], views, result)
+        measure_interpolated(lab, interpolated, generative, views, result)
     else:
         result["skipped"]["interpolated images"] = NONE
 
 
 def measure_generative(lab: Lab, painted: Seen, views: Seen, result: dict[str, Any]) -> None:
     """Images of one source each: do they show it, resemble real ones, copy it, differ, keep its class?"""
-    figures, sources, conditions = result["figures"], lab.sources, lab.features[lab.sources]
+    figures, sources, places = result["figures"], lab.sources, lab.places(lab.sources)
+    conditions = lab.features[places]
     real = lab.look_at_rows("other images", lab.images, lab.others)
     own = lab.look_at_rows("sources", lab.images, sources)
     blurred = lab.look_at_rows("blurred sources", lab.images, sources, blur)
     figures += quality.fidelity("fidelity", painted.encoder, conditions, views.encoder, conditions)
-    figures += quality.retrieval(painted.encoder, views.encoder, sources, lab.features, lab.device)
+    figures += quality.retrieval(painted.encoder, views.encoder, places, lab.features, lab.device)
     figures += quality.resemblance(real, own, painted, blurred)
     figures += quality.detection(real, painted)
     known = np.concatenate([own.pixels, real.pixels])
     figures += quality.copying("near_copies", painted, own, np.arange(len(own)), known)
     measure_held_out(lab, views, known, result)
     some = sources[:CONDITIONS]
-    again = lab.paint("images of few conditions", lab.features[some], SEEDS)
+    again = lab.paint("images of few conditions", conditions[:CONDITIONS], SEEDS)
     several = lab.look_at_rows("views of their sources", lab.images, some.repeat(SEEDS), lab.view)
     figures += quality.diversity(again, several, real, SEEDS)
     measure_class_kept(lab, own, painted, result)
@@ -203,7 +214,7 @@ def measure_held_out(lab: Lab, views: Seen, known: np.ndarray, result: dict[str,
     with StreamedImages(index, lab.device, lab.arguments.threads) as images:
         own = lab.look_at_rows("held-out images", images, rows)
     painted = lab.paint("images of held-out ones", own.encoder, 1)
-    conditions = lab.features[lab.sources]
+    conditions = lab.features[lab.places(lab.sources)]
     result["figures"] += quality.fidelity("fidelity_held_out", painted.encoder, own.encoder, views.encoder, conditions)
     result["figures"] += quality.copying("near_copies_held_out", painted, own, np.full(len(rows), -1), known)
 
@@ -213,12 +224,12 @@ def measure_class_kept(lab: Lab, own: Seen, painted: Seen, result: dict[str, Any
     try:
         if lab.arguments.labels is None:
             raise Unmeasurable("the data set has no labels")
-        unit, position = lab.index.locate(np.arange(len(lab.index)))
+        unit, position = lab.index.locate(lab.known)
         images = [(lab.index.units[number], str(at)) for number, at in zip(unit, position)]
         labels = read_table(lab.arguments.labels)
         known = RealImages(lab.features, *labels_and_groups(images, lab.units, labels, lab.arguments.slides_are_units))
         resamples = lab.arguments.evaluation.bootstrap
-        kept = class_kept(known, lab.sources, own.encoder, painted.encoder, resamples, lab.device)
+        kept = class_kept(known, lab.places(lab.sources), own.encoder, painted.encoder, resamples, lab.device)
     except Unmeasurable as reason:
         result["skipped"]["class kept"] = str(reason)
         return
@@ -228,21 +239,20 @@ def measure_class_kept(lab: Lab, own: Seen, painted: Seen, result: dict[str, Any
 
 def measure_interpolated(
     lab: Lab,
-    bank: SyntheticImages,
-    positions: np.ndarray,
     painted: Seen,
     generative: Seen | None,
     views: Seen,
     result: dict[str, Any],
 ) -> None:
     """Images between two sources: do they show both? Those of one source alone are the end of the scale."""
-    alpha, partners = bank.alpha[positions], bank.partner[positions].numpy()
-    pair = (normalize(torch.from_numpy(lab.features[rows])) for rows in (lab.sources, partners))
-    conditions, own = slerp(*pair, alpha).numpy(), lab.features[lab.sources]
+    bank, drawn = lab.banks["interpolated"], lab.drawn["interpolated"]
+    alpha, sources, partners = bank.alpha[drawn], lab.places(lab.sources), lab.places(bank.partner[drawn].numpy())
+    pair = (normalize(torch.from_numpy(lab.features[places])) for places in (sources, partners))
+    conditions, own = slerp(*pair, alpha).numpy(), lab.features[sources]
     figures = quality.fidelity("fidelity_interpolated", painted.encoder, conditions, views.encoder, own)
     ends = painted.encoder[:0] if generative is None else generative.encoder
     found, result["along_alpha"] = quality.interpolation(
-        painted.encoder, ends, alpha.numpy(), lab.sources, partners, lab.features, lab.device
+        painted.encoder, ends, alpha.numpy(), sources, partners, lab.features, lab.device
     )
     result["figures"] += figures + found
 

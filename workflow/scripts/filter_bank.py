@@ -16,10 +16,9 @@ from gensis.augment.resample import resize
 from gensis.bank.paint import even_batch_size
 from gensis.diffusion.pipeline import slerp
 from gensis.evaluation.copying import copy_ratios
-from gensis.images.embeddings import read_embeddings
+from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
 from gensis.images.kept import FORMAT, kept_path, write_kept
-from gensis.images.matching import features_id, features_of
 from gensis.images.reading import StreamedImages, read_ahead
 from gensis.images.store import Store
 from gensis.settings.bank import Filter
@@ -37,9 +36,9 @@ log = logging.getLogger("filter_bank")
 class Judge:
     """Looks at painted images beside what they were painted from."""
 
-    def __init__(self, arguments: argparse.Namespace, index: Index, features: np.ndarray, device: torch.device):
-        """Open everything; ``features`` are float32 (N, D), the embeddings of the index's images."""
-        self.features, self.device, self.threads = torch.from_numpy(features), device, arguments.threads
+    def __init__(self, arguments: argparse.Namespace, index: Index, features: Features, device: torch.device):
+        """Open everything; ``features`` are those of the index's images."""
+        self.features, self.device, self.threads = features, device, arguments.threads
         self.images = StreamedImages(index, device, arguments.threads)
         self.encoder = load_encoder(arguments.encoder).to(device)
         # All batches are of one size, whatever the number of shards: it decides the last bits of what is measured.
@@ -100,12 +99,12 @@ def main(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Filter.model_validate(arguments.config)
     index = read_index(arguments.train)
-    features = features_of(index, read_embeddings(arguments.embeddings))
+    features = Features(index, arguments.embeddings)
     judge = Judge(arguments, index, features, device)
     outside = outside_weights_of(arguments.encoder)
     inputs = {
         "train": content_id(arguments.train),
-        "embeddings": features_id(features),
+        "embeddings": features.content,
         "encoder": content_id(arguments.encoder / "model.safetensors"),
     }
     for path in arguments.stores:

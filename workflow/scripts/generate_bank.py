@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from gensis import command
 from gensis.artifacts.files import content_id, read_json
@@ -21,9 +20,8 @@ from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sou
 from gensis.diffusion.loading import load_pipeline, painter
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.images.codec import PNG, encode_jpeg, encode_png
-from gensis.images.embeddings import read_embeddings
+from gensis.images.features import Features
 from gensis.images.index import Index, read_index
-from gensis.images.matching import features_id, features_of
 from gensis.images.store import Store, write_store
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
@@ -43,11 +41,11 @@ def main(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Bank.model_validate(arguments.config)
     index = read_index(arguments.train)
-    features = features_of(index, read_embeddings(arguments.embeddings))
+    features = Features(index, arguments.embeddings)
     pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
     inputs = {
         "train": content_id(arguments.train),
-        "embeddings": features_id(features),
+        "embeddings": features.content,
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
     }
     sources = shard_sources(len(index), arguments.shard, arguments.shards)
@@ -67,7 +65,7 @@ def main(arguments: argparse.Namespace) -> None:
             paint = painter(pipeline, settings, arguments.runtime.compile)
             noise_shape = pipeline.noise_shape
             where = start, device, arguments.threads
-            batches = paint_plan(plan, torch.from_numpy(features), noise_shape, paint, batch_size, *where)
+            batches = paint_plan(plan, features, noise_shape, paint, batch_size, *where)
             return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
 
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)

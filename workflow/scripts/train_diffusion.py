@@ -17,9 +17,9 @@ from gensis.diffusion.fidelity import fidelity, pictured
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
 from gensis.diffusion.trainer import DiffusionTrainer
-from gensis.images.embeddings import outside_weights, read_embeddings
+from gensis.images.embeddings import outside_weights
+from gensis.images.features import Features
 from gensis.images.index import Index, read_index
-from gensis.images.matching import features_id, features_of, features_of_flips
 from gensis.images.reading import StreamedImages, open_images
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.runtime import Runtime
@@ -38,10 +38,9 @@ def main(arguments: argparse.Namespace) -> None:
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = Diffusion.model_validate(arguments.config)
     index = read_index(arguments.train)
-    embeddings = read_embeddings(arguments.embeddings)
-    features = features_of_flips(index, embeddings) if settings.flips else features_of(index, embeddings)
+    features = Features(index, arguments.embeddings, settings.flips)
     vae = load_autoencoder(arguments.autoencoder, device) if arguments.autoencoder else None
-    inputs = {"train": content_id(arguments.train), "embeddings": features_id(features)}
+    inputs = {"train": content_id(arguments.train), "embeddings": features.content}
     outside = outside_weights(arguments.embeddings)
     if vae:
         inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
@@ -54,7 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     def make(target: Path) -> None:
         learnt_from = open_inputs(arguments, settings, index, vae, device)
-        trainer = DiffusionTrainer(settings, learnt_from, torch.from_numpy(features), device, world, arguments.seed)
+        trainer = DiffusionTrainer(settings, learnt_from, features, device, world, arguments.seed)
         history = train(
             trainer,
             folder,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gensis.bank.plan import Plan
+from gensis.images.features import Features
 from gensis.threads import in_threads
 
 CPU = torch.device("cpu")
@@ -30,7 +31,7 @@ def even_batch_size(images: int, largest: int) -> int:
 
 def paint_plan(
     plan: Plan,
-    embeddings: torch.Tensor,
+    embeddings: torch.Tensor | Features,
     noise_shape: tuple[int, int, int],
     paint: Paint,
     batch_size: int,
@@ -45,7 +46,7 @@ def paint_plan(
 
     Args:
         plan: what to paint.
-        embeddings: float32 (N, D) of the whole train split, on the CPU.
+        embeddings: float32 (N, D) of the whole train split, on the CPU or on the disk.
         noise_shape: of the noise that one image starts from.
         paint: the diffusion model.
         batch_size: images a call of `paint`.

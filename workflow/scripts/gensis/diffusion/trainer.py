@@ -13,6 +13,7 @@ from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.pipeline import as_told, to_conditions
 from gensis.diffusion.shuffled import ShuffledRows
+from gensis.images.features import Features
 from gensis.settings.diffusion import Diffusion
 from gensis.training.distributed import World
 
@@ -27,7 +28,7 @@ class DiffusionTrainer:
         self,
         settings: Diffusion,
         inputs: Inputs,
-        embeddings: torch.Tensor,
+        embeddings: Features,
         device: torch.device,
         world: World,
         seed: int,
@@ -37,7 +38,7 @@ class DiffusionTrainer:
         Args:
             settings: of the stage.
             inputs: pixels or latents of the train split, perhaps with its mirror images.
-            embeddings: float32 (N, D) on the CPU, one an input.
+            embeddings: one an input.
             device: where to train.
             world: this process among all.
             seed: of initialisation and sampling.
@@ -58,8 +59,9 @@ class DiffusionTrainer:
         """One step of training; scalars for the history."""
         rows = self.shuffled.rows(step)
         inputs = self.inputs.batch(rows)
-        self.inputs.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = noisy_conditions(self.embeddings[rows].to(self.device), self.settings.condition_noise)
+        for reader in (self.inputs, self.embeddings):
+            reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)
         noised = add_noise(inputs, self.scheduler)
         told = as_told(self.denoiser.config, conditions)

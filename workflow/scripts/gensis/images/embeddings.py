@@ -1,5 +1,6 @@
 """Embeddings of images: HDF5 files of a fixed number of units, in the units' order."""
 
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from gensis.artifacts.files import written_atomically
 from gensis.errors import UserError
 
 FORMAT = "gensis-embeddings/1"
+_STRING = h5py.string_dtype()
 
 
 @dataclass(frozen=True)
@@ -59,28 +61,35 @@ def write_embeddings(
         flipped: of the mirrored images, like ``features``.
     """
     with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
-        _write_blocks(file, "features", features, len(unit))
+        contents = [hashlib.sha256() for _ in units]
+        _write_blocks(file, "features", features, unit, contents)
         if flipped is not None:
-            _write_blocks(file, "features_flipped", flipped, len(unit))
+            _write_blocks(file, "features_flipped", flipped, unit, contents)
+        file.create_dataset("content", data=[of_unit.hexdigest()[:16] for of_unit in contents], dtype=_STRING)
         file["unit"] = unit.astype(np.int32)
-        file.create_dataset("units", data=np.array(units, object), dtype=h5py.string_dtype())
+        file.create_dataset("units", data=np.array(units, object), dtype=_STRING)
         if keys.ndim == 2:
             file["coords"] = keys.astype(np.int64)
         else:
-            file.create_dataset("key", data=keys.astype(object), dtype=h5py.string_dtype())
+            file.create_dataset("key", data=keys.astype(object), dtype=_STRING)
         file.attrs.update({"format": FORMAT, **attributes()})
 
 
-def _write_blocks(file: h5py.File, name: str, features: Iterable[np.ndarray], count: int) -> None:
+def _write_blocks(
+    file: h5py.File, name: str, features: Iterable[np.ndarray], unit: np.ndarray, contents: Sequence["hashlib._Hash"]
+) -> None:
     blocks = iter(features)
     first = next(blocks)
-    target = file.create_dataset(name, (count, first.shape[1]), np.float32)
+    target = file.create_dataset(name, (len(unit), first.shape[1]), np.float32)
     done = 0
     for block in itertools.chain([first], blocks):
         target[done : done + len(block)] = block
+        units = unit[done : done + len(block)]
+        for number in np.unique(units):
+            contents[number].update(np.ascontiguousarray(block[units == number], np.float32))
         done += len(block)
-    if done != count:
-        raise ValueError(f"{done} embeddings of {count} images")
+    if done != len(unit):
+        raise ValueError(f"{done} embeddings of {len(unit)} images")
 
 
 def read_embeddings(paths: Sequence[Path]) -> Embeddings:

@@ -1,19 +1,16 @@
-"""Single encoded images read from their stores without HDF5, whose lock lets one thread at a time read.
+"""Single encoded images read from their stores by plain reads.
 
 A store's datasets are contiguous, so that once it is known where they begin in the file, an image is two plain reads:
 its two offsets, then its bytes. Nothing of a store but these two numbers is kept, whatever the number of its images.
 """
 
-import os
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from gensis.errors import UserError
+from gensis.images.open_files import OpenFiles
 from gensis.images.store import Store
-
-_OPEN_FILES = 256  # many systems allow a process 1,024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class EncodedImages:
 
     def __init__(self, layouts: list[Layout]):
         self.layouts = layouts
-        self._open = lru_cache(_OPEN_FILES)(_OpenFile)
+        self._files = OpenFiles()
 
     def read(self, store: int, position: int) -> bytes:
         """The bytes of one image.
@@ -61,31 +58,9 @@ class EncodedImages:
             OSError: it cannot be read; the error names the file.
         """
         layout = self.layouts[store]
-        try:
-            file = self._open(layout.path)
-            first, last = struct.unpack("=qq", file.read(layout.offsets_at + 8 * position, 16))
-            return file.read(layout.encoded_at + first, last - first)
-        except OSError as error:
-            error.filename = error.filename or str(layout.path)
-            raise
+        first, last = struct.unpack("=qq", self._files.read(layout.path, layout.offsets_at + 8 * position, 16))
+        return self._files.read(layout.path, layout.encoded_at + first, last - first)
 
     def close(self) -> None:
         """Close all files; reading opens them again."""
-        self._open.cache_clear()
-
-
-class _OpenFile:
-    """Closed when nobody holds it: not under a thread that still reads it when the cache lets it go."""
-
-    def __init__(self, path: Path):
-        self._descriptor = os.open(path, os.O_RDONLY)
-
-    def read(self, at: int, count: int) -> bytes:
-        found = os.pread(self._descriptor, count, at)
-        if len(found) < count:
-            raise ValueError("the file ends before the image does")
-        return found
-
-    def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
+        self._files.close()

@@ -1,0 +1,142 @@
+"""The embeddings of an index's images by row, read where they lie."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from gensis.errors import UserError
+from gensis.images.embeddings import FORMAT
+from gensis.images.index import Index
+from gensis.images.open_files import OpenFiles
+
+_AHEAD = 4  # prefetched batches that may wait; the oldest makes room
+_BYTES = np.dtype(np.float32).itemsize
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Where a unit's embeddings lie."""
+
+    path: Path
+    images: int
+    width: int
+    at: int
+    """Byte at which they begin."""
+    flipped_at: int | None
+    """Byte at which those of the mirror images begin, if they were embedded."""
+    content: str
+
+
+class Features:
+    """Embeddings of an index's images, in its order, and perhaps those of their mirror images after them.
+
+    Nothing is held but where each unit's begin, whatever the number of images: 100 million of 384 values take 154 GB.
+    Any number of threads may read at once.
+    """
+
+    def __init__(self, index: Index, paths: Sequence[Path], flips: bool = False):
+        """Look into every part.
+
+        Args:
+            index: of the train split.
+            paths: embeddings of all of its images and perhaps of others, in parts, in any order of units.
+            flips: mirror images count as rows ``len(index)`` to ``2 * len(index)``.
+
+        Raises:
+            UserError: a part is missing or damaged; or a unit has no embeddings, or not as many as images; or mirror
+                images were not embedded.
+        """
+        known = {name: unit for path in paths for name, unit in _read_units(Path(path)).items()}
+        self._index, self._units = index, [known.get(name) for name in index.units]
+        self._check()
+        if flips and any(unit.flipped_at is None for unit in self._units):
+            raise UserError("the embeddings hold no mirrored images: embed again with embedding.flips")
+        self.shape = (len(index) * (2 if flips else 1), self._units[0].width)
+        self.content = hashlib.sha256(" ".join(unit.content for unit in self._units).encode()).hexdigest()[:16]
+        """Content id: of the units' embeddings, which `train.tsv` says in which order."""
+        self._files = OpenFiles()
+        self._pool = ThreadPoolExecutor(1)
+        self._begun: dict[bytes, Future] = {}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """float32 (n, D) on the CPU, of int64 (n,) rows."""
+        rows = np.asarray(rows)
+        begun = self._begun.pop(rows.tobytes(), None)
+        return begun.result() if begun else self._read(rows)
+
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """Begin to read rows that will be asked for; to call it is never necessary."""
+        rows = rows.numpy()
+        if len(self._begun) == _AHEAD:
+            self._begun.pop(next(iter(self._begun))).cancel()
+        self._begun[rows.tobytes()] = self._pool.submit(self._read, rows)
+
+    def _read(self, rows: np.ndarray) -> torch.Tensor:
+        mirrored, rows = np.divmod(rows, len(self._index))
+        found = np.empty((len(rows), self.shape[1]), np.float32)
+        size = found.shape[1] * _BYTES
+        for row, (number, position, flipped) in enumerate(zip(*self._index.locate(rows), mirrored)):
+            unit = self._units[number]
+            begin = unit.flipped_at if flipped else unit.at
+            try:
+                encoded = self._files.read(unit.path, begin + int(position) * size, size)
+            except ValueError as error:
+                raise UserError(f"{unit.path}: {error}: delete it and run again") from error
+            found[row] = np.frombuffer(encoded, np.float32)
+        return torch.from_numpy(found)
+
+    def _check(self) -> None:
+        """Every unit has embeddings of all of its images that the index knows of."""
+        index = self._index
+        positions = index.locate(index.first_rows[1:] - 1)[1]
+        for name, unit, last in zip(index.units, self._units, positions):
+            images = unit.images if unit else 0
+            if images != last + 1 if index.ranges is None else images <= last:
+                raise UserError(
+                    f"the embeddings hold {images} of the {last + 1} images of {name}: embed the images again"
+                )
+
+
+def _read_units(path: Path) -> dict[str, _Unit]:
+    """The units of a part, by name."""
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["format"] != FORMAT:
+                raise KeyError
+            names, contents = file["units"].asstr()[:], file["content"].asstr()[:]
+            first = np.searchsorted(file["unit"][:], np.arange(len(names) + 1)).tolist()
+            count, width = file["features"].shape
+            begin, flipped = _begin(file, "features"), _begin(file, "features_flipped")
+    except (OSError, KeyError):
+        raise UserError(f"{path} holds no embeddings ({FORMAT}): delete it and run again") from None
+    if count and begin is None:
+        raise UserError(
+            f"{path}: its datasets are not contiguous, as a program that repacks files leaves them: "
+            "delete it and run again"
+        )
+    size = width * _BYTES
+    return {
+        name: _Unit(
+            path,
+            last - row,
+            width,
+            (begin or 0) + row * size,
+            None if flipped is None else flipped + row * size,
+            content,
+        )
+        for name, row, last, content in zip(names, first[:-1], first[1:], contents)
+    }
+
+
+def _begin(file: h5py.File, name: str) -> int | None:
+    """Byte at which a dataset begins; None if there is none, or it is empty, or not contiguous."""
+    return file[name].id.get_offset() if name in file else None
