@@ -11,8 +11,8 @@ from tests.diffusion.tiny import CPU, UNET, open_pixels, run_script, write_datas
 from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.diffusion.autoencoder import create_autoencoder, is_our_own, load_autoencoder, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
-from gensis.diffusion.fidelity import watch_fidelity
 from gensis.diffusion.inputs import HeldLatents, Latents, check_halvings, checked_px, encode, latents_of
+from gensis.diffusion.reconstruction import watch_reconstruction
 from gensis.errors import UserError
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.ssl.backbone import Encoder, create_backbone, load_encoder, save_encoder
@@ -154,7 +154,7 @@ def test_a_stopped_and_resumed_training_ends_in_the_same_weights_and_figures(pix
     def run(kind, name):
         settings = AutoencoderTraining(**TINY, steps=7, perceptual_weight=0.5)
         trainer = kind(settings, pixels, CPU, World(), 0, PerceptualDistance(load_encoder(encoder)))
-        watch = watch_fidelity(trainer.vae, pixels, trainer.held_out.rows, World())
+        watch = watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, World())
         with CheckpointFolder(tmp_path, "autoencoder", name) as folder:
             history = train(trainer, folder, World(), CPU, 0, 0, watch)
         return [{key: row[key] for key in row if key != "images_per_second"} for row in history], trainer.vae

@@ -9,8 +9,8 @@ from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.diffusion.autoencoder import FORMAT, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
-from gensis.diffusion.fidelity import watch_fidelity
 from gensis.diffusion.inputs import Pixels, checked_px
+from gensis.diffusion.reconstruction import watch_reconstruction
 from gensis.errors import UserError
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> None:
             device,
             arguments.seed,
             arguments.runtime.checkpoint_seconds,
-            watch_fidelity(trainer.vae, pixels, trainer.held_out.rows, world),
+            watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, world),
             arguments.events,
         )
         if world.is_first:

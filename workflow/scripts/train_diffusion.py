@@ -13,9 +13,9 @@ from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.diffusion import pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
-from gensis.diffusion.fidelity import fidelity, pictured
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
+from gensis.diffusion.reconstruction import pictured, reconstruction
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.embeddings import outside_weights
 from gensis.images.features import Features
@@ -100,7 +100,7 @@ def show_reconstructions(
     pixels = Pixels(StreamedImages(index, device, arguments.threads), checked_px(settings.image_px))
     rows = HeldOut(len(pixels), arguments.seed).rows
     pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(target / "reconstructions.png")
-    return {"images": len(rows), **fidelity(vae, pixels, rows)}
+    return {"images": len(rows), **reconstruction(vae, pixels, rows)}
 
 
 def open_inputs(

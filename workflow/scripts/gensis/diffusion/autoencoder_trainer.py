@@ -11,12 +11,10 @@ from gensis.diffusion.autoencoder import create_autoencoder
 from gensis.diffusion.descent import Descent
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
-from gensis.diffusion.shuffled import ShuffledRows
+from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.training.distributed import World
-
-HISTORY_ROWS = 100
-PREFETCHED_STEPS = 2
+from gensis.training.loop import PREFETCHED_STEPS
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """How far apart images look, a scalar, of float32 (B, 3, H, W) in [0, 255] and their originals."""
@@ -63,7 +61,7 @@ class AutoencoderTrainer:
         self.reconstruct = world.parallel(Reconstruction(self.vae))
         self.descent = Descent(self.vae, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
-        self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
+        self.steps_per_row = steps_per_row(settings.steps)
         self.held_out = HeldOut(len(pixels), seed)
         self.shuffled = ShuffledRows(self.held_out.others, settings.batch_size, seed, world)
         self.images_per_step = self.shuffled.batch_size

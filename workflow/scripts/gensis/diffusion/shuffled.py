@@ -1,9 +1,11 @@
-"""The rows that a painter or an autoencoder learns from in each step."""
+"""How a painter or an autoencoder goes through the images: the rows of each step, and the steps of each look."""
 
 import torch
 
 from gensis.training.distributed import World
 from gensis.training.sampler import Sampler
+
+HISTORY_ROWS = 100
 
 
 class ShuffledRows:
@@ -19,3 +21,8 @@ class ShuffledRows:
     def rows(self, step: int) -> torch.Tensor:
         """int64 rows of this process at a step."""
         return self._sampler.rows(step) % self.images
+
+
+def steps_per_row(steps: int) -> int:
+    """Steps that one row of the history averages over, of a training of so many."""
+    return max(steps // HISTORY_ROWS, 1)

@@ -12,13 +12,11 @@ from gensis.diffusion.descent import Descent
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.pipeline import as_told, to_conditions
-from gensis.diffusion.shuffled import ShuffledRows
+from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.images.features import Features
 from gensis.settings.diffusion import Diffusion
 from gensis.training.distributed import World
-
-HISTORY_ROWS = 100
-PREFETCHED_STEPS = 2
+from gensis.training.loop import PREFETCHED_STEPS
 
 
 class DiffusionTrainer:
@@ -51,7 +49,7 @@ class DiffusionTrainer:
         self.parallel_denoiser = world.parallel(self.denoiser)
         self.descent = Descent(self.denoiser, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
-        self.steps_per_row = max(settings.steps // HISTORY_ROWS, 1)
+        self.steps_per_row = steps_per_row(settings.steps)
         self.shuffled = ShuffledRows(len(inputs), settings.batch_size, seed, world)
         self.images_per_step = self.shuffled.batch_size
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from gensis.evaluation.neighbours import similarities
+from gensis.evaluation.neighbours import by_chunks
 
 _CHUNK_BYTES = 1 << 26  # sorting takes several times as much
 
@@ -38,21 +38,22 @@ def retrieve(
     """
     of_train, of_test = (torch.from_numpy(each).to(device) for each in (labels, test_labels))
     ranks = torch.arange(1, len(train) + 1, device=device, dtype=torch.float64)
-    parts, relevant_counts, ranked_counts, done = [], [], [], 0
-    for cosine in similarities(train, test, device, chunk_bytes, groups):
+
+    def score(cosine: torch.Tensor, chosen: slice) -> dict[str, np.ndarray]:
         ranked = cosine.isfinite()
-        relevant = ranked & (of_train == of_test[done : done + len(cosine), None])
-        relevant_counts.append(relevant.sum(dim=1).cpu().numpy())
-        ranked_counts.append(ranked.sum(dim=1).cpu().numpy())
+        relevant = ranked & (of_train == of_test[chosen, None])
+        counts = {"relevant": relevant.sum(dim=1), "ranked": ranked.sum(dim=1)}
         relevant = relevant.gather(1, cosine.argsort(dim=1, descending=True))
         precision = relevant.cumsum(dim=1) / ranks
         scores = {"average_precision": (precision * relevant).sum(dim=1) / relevant.sum(dim=1)}
         scores |= {f"precision_k{k}": precision[:, k - 1] for k in ks}
-        parts.append({name: score.cpu().numpy() for name, score in scores.items()})
-        done += len(cosine)
-    expected, share = by_chance(np.concatenate(relevant_counts), np.concatenate(ranked_counts))
+        return {name: values.cpu().numpy() for name, values in (counts | scores).items()}
+
+    parts = list(by_chunks(score, train, test, device, chunk_bytes, groups))
+    scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    expected, share = by_chance(scores.pop("relevant"), scores.pop("ranked"))
     known = share > 0
-    found = {name: np.where(known, np.concatenate([part[name] for part in parts]), np.nan) for name in parts[0]}
+    found = {name: np.where(known, values, np.nan) for name, values in scores.items()}
     return found, {name: np.where(known, expected if name == "average_precision" else share, np.nan) for name in found}
 
 

@@ -24,10 +24,10 @@ from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.rates import Rates, generative_probability, is_last_layer_frozen, rates_of
 from gensis.ssl.teacher import update_teacher
 from gensis.training.distributed import World, gradients_kept
+from gensis.training.loop import PREFETCHED_STEPS
 from gensis.training.sampler import Sampler
 from gensis.training.sharding import load_module, load_optimizer, shard, whole
 
-PREFETCHED_STEPS = 2
 LARGEST_ROW = 1000
 """Steps of a row of the history where epochs are longer: of 100 million images, one takes days."""
 

@@ -22,6 +22,9 @@ from gensis.training.events import Events
 
 log = logging.getLogger(__name__)
 
+PREFETCHED_STEPS = 2
+"""How far ahead a task begins to read."""
+
 
 class Task(Protocol):
     """Something that is trained step by step. All its randomness in a step comes from torch's global generators."""

@@ -8,8 +8,8 @@ import torch
 from tests.diffusion.tiny import open_pixels, write_dataset
 
 from gensis.diffusion.autoencoder import create_autoencoder
-from gensis.diffusion.fidelity import fidelity, pictured, psnr, reconstructed, ssim
 from gensis.diffusion.held_out import HeldOut
+from gensis.diffusion.reconstruction import pictured, psnr, reconstructed, reconstruction, ssim
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.training.distributed import World
 
@@ -71,14 +71,14 @@ def test_a_twentieth_is_held_out_and_the_others_are_all_the_rest(images, count):
     assert HeldOut(images, 3).rows.tolist() == rows
 
 
-def test_fidelity_is_the_mean_over_the_rows(vae, pixels):
+def test_reconstruction_is_the_mean_over_the_rows(vae, pixels):
     rows = torch.tensor([5, 0, 33])
     originals = (pixels.batch(rows) + 1) / 2
-    reconstruction = (reconstructed(vae, pixels.batch(rows)) + 1) / 2
-    found = fidelity(vae, pixels, rows)
-    assert found["psnr"] == pytest.approx(psnr(reconstruction, originals).mean().item(), abs=1e-4)
-    assert found["ssim"] == pytest.approx(ssim(reconstruction, originals).mean().item(), abs=1e-5)
-    assert fidelity(vae, pixels, rows[:0]) == {}
+    images = (reconstructed(vae, pixels.batch(rows)) + 1) / 2
+    found = reconstruction(vae, pixels, rows)
+    assert found["psnr"] == pytest.approx(psnr(images, originals).mean().item(), abs=1e-4)
+    assert found["ssim"] == pytest.approx(ssim(images, originals).mean().item(), abs=1e-5)
+    assert reconstruction(vae, pixels, rows[:0]) == {}
 
 
 def test_processes_share_the_rows_and_agree_on_the_mean(vae, pixels):
@@ -89,8 +89,8 @@ def test_processes_share_the_rows_and_agree_on_the_mean(vae, pixels):
             sums.append(tensor.clone())
             return sum(sums) / 2
 
-    fidelity(vae, pixels, rows, Other(0, 2))
-    assert fidelity(vae, pixels, rows, Other(1, 2)) == pytest.approx(fidelity(vae, pixels, rows), abs=1e-4)
+    reconstruction(vae, pixels, rows, Other(0, 2))
+    assert reconstruction(vae, pixels, rows, Other(1, 2)) == pytest.approx(reconstruction(vae, pixels, rows), abs=1e-4)
 
 
 def test_picture_has_originals_above_their_reconstructions(vae, pixels):

@@ -54,7 +54,7 @@ def _blurred(images: torch.Tensor) -> torch.Tensor:
     return F.conv2d(rows, window.mT, groups=images.shape[1])
 
 
-def fidelity(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World = World()) -> dict[str, float]:
+def reconstruction(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World = World()) -> dict[str, float]:
     """Mean ``psnr`` and ``ssim`` of the reconstructions of some rows, which all processes share; nothing of no rows."""
     if not len(rows):
         return {}
@@ -67,11 +67,11 @@ def fidelity(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: Worl
     return dict(zip(("psnr", "ssim"), means.tolist()))
 
 
-def watch_fidelity(
+def watch_reconstruction(
     vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World
 ) -> Callable[[dict[str, float]], dict[str, float]]:
-    """The ``watch`` of `training.loop.train`: `fidelity` at each row of the history. It decides nothing."""
-    return lambda row: fidelity(vae, pixels, rows, world)
+    """The ``watch`` of `training.loop.train`: `reconstruction` at each row of the history. It decides nothing."""
+    return lambda row: reconstruction(vae, pixels, rows, world)
 
 
 def pictured(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor) -> Image.Image:
