@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.augment.corruptions import CORRUPTIONS, corrupt
+from gensis.augment.corruptions import CORRUPTIONS, _clouds, _defocus, _motion, corrupt
 from gensis.settings.evaluation import Evaluation
 
 
@@ -47,7 +47,7 @@ def test_damage_is_a_function_of_the_image_and_its_seed(images, kind):
     assert whole.dtype == torch.uint8
     assert torch.equal(corrupt(images[2:], kind, 3, [7]), whole[2:])
     assert torch.equal(torch.get_rng_state(), state)
-    if kind in ("noise", "stain"):
+    if kind in ("noise", "shot", "impulse", "motion", "fog", "stain"):
         assert not torch.equal(corrupt(images[:1], kind, 3, [1]), corrupt(images[:1], kind, 3, [2]))
 
 
@@ -77,3 +77,60 @@ def test_lengths_shrink_with_the_image():
     large[..., 48:80, 48:80] = 255
     halved = torch.nn.functional.avg_pool2d(corrupt(large, "blur", 5, [0]).float(), 2)
     assert (halved - corrupt(large[..., ::2, ::2], "blur", 5, [0]).float()).abs().mean() < 2
+
+
+def test_shot_noise_has_the_variance_of_photons():
+    grey = torch.full((1, 3, 128, 128), 128, dtype=torch.uint8)
+    found = corrupt(grey, "shot", 1, [0]).float() / 255
+    assert found.mean().item() == pytest.approx(128 / 255, abs=0.005)
+    assert found.var().item() == pytest.approx(128 / 255 / 60, rel=0.05)
+
+
+def test_impulses_are_the_published_part_of_the_values_half_of_them_white():
+    grey = torch.full((1, 3, 128, 128), 128, dtype=torch.uint8)
+    found = corrupt(grey, "impulse", 5, [0])
+    assert (found == 255).float().mean().item() == pytest.approx(0.135, abs=0.01)
+    assert (found == 0).float().mean().item() == pytest.approx(0.135, abs=0.01)
+
+
+def test_a_point_out_of_focus_is_a_disc():
+    point = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+    point[..., 112, 112] = 255
+    weights = _defocus(point / 255, (6, 0.5), [0])[0, 0]
+    far = (torch.arange(224)[:, None] - 112).square() + (torch.arange(224) - 112).square()
+    assert weights.sum().item() == pytest.approx(1, abs=1e-4)
+    assert weights[far > 8**2].abs().max() < 1e-6
+    inner = weights[far < 4**2]
+    assert inner.min().item() == pytest.approx(1 / 113, rel=1e-3)  # places within 6 px of a place
+    assert inner.max().item() == pytest.approx(1 / 113, rel=1e-3)
+
+
+def test_a_moved_point_is_a_line_that_fades():
+    point = torch.zeros(1, 3, 224, 224)
+    point[..., 112, 112] = 1
+    moved = _motion(point, (10, 3), [3])[0, 0]
+    rows, columns = moved.nonzero().T.tolist()
+    weights = moved[rows, columns]
+    assert weights.sum().item() == pytest.approx(1, abs=1e-4)
+    assert len(set(columns)) >= 15  # within 45 degrees of the horizontal
+    assert max(columns) == 112
+    assert moved[112, 112] == moved.max()
+
+
+def test_zoom_keeps_the_centre_and_blurs_the_edges():
+    rings = torch.zeros(1, 3, 225, 225, dtype=torch.uint8)
+    rings[..., ::8] = 255
+    lost = (corrupt(rings, "zoom", 3, [0]).float() - rings.float()).abs()[0, 0].mean(0)
+    assert lost[108:117].mean() < 0.5 * lost[:40].mean()
+
+
+def test_fog_is_as_rough_near_as_far_and_never_brighter_than_the_image(images):
+    dark = images // 2
+    foggy = corrupt(dark, "fog", 5, range(3))
+    assert (foggy.amax(dim=(1, 2, 3)) <= dark.amax(dim=(1, 2, 3))).all()
+    clouds = _clouds(64, 2, 1)
+    assert (clouds.min(), clouds.max()) == (0, 1)
+    near, far = (np.abs(clouds - np.roll(clouds, by, 1)).mean() for by in (1, 16))
+    assert near < 0.5 * far
+    seam = np.abs(clouds[:, 0] - clouds[:, -1]).mean()
+    assert seam < 3 * near

@@ -6,6 +6,22 @@ from pydantic import Field
 
 from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings, added
 
+Corruption = Literal[
+    "noise",
+    "shot",
+    "impulse",
+    "blur",
+    "defocus",
+    "motion",
+    "zoom",
+    "fog",
+    "brightness",
+    "contrast",
+    "pixelate",
+    "jpeg",
+    "stain",
+]
+
 
 class Evaluation(Settings):
     """k-NN, linear probe and slide-level classification of frozen embeddings."""
@@ -25,9 +41,7 @@ class Evaluation(Settings):
     retrieval: bool = added(neutral=False)
     """Also rank all training images, and mean embeddings of slides, by likeness to each tested one: mean average
     precision, and precision at the k of `knn`."""
-    corruptions: tuple[Literal["noise", "blur", "jpeg", "pixelate", "brightness", "contrast", "stain"], ...] = added(
-        neutral=[]
-    )
+    corruptions: tuple[Corruption, ...] = added(neutral=[])
     """Also embed tested images damaged in these ways, each in five strengths, and test classifiers of clean ones."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
