@@ -161,7 +161,8 @@ polyline { fill: none; stroke-width: 1.5; opacity: .85; stroke-linejoin: round; 
 
 @media print {
   body { max-width: none; padding: 0; font-size: 11pt; }
-  figure, .answer, tr { break-inside: avoid; }
+  figure, .answer, .chain, tr { break-inside: avoid; }
+  td { white-space: normal; }
   h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; }
 }
