@@ -74,7 +74,7 @@ def test_steps_equal_the_originals(make_pretrainer):
         assert pretrainer.learn(given, step)["loss"].item() == pytest.approx(loss, rel=1e-5)
     torch.testing.assert_close(pretrainer.centre, original.centre)
     for ours, theirs in [(pretrainer.student, original.student), (pretrainer.teacher, original.teacher)]:
-        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=3e-5, rtol=1e-4)
 
 
 def test_a_batch_in_parts_gives_the_loss_centre_and_gradients_of_the_whole(make_pretrainer):
