@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from tests.ssl.conftest import TINY
 
 from gensis.ssl.bank_views import BatchViews
 from gensis.ssl.batch import Batch, Between
@@ -64,8 +65,12 @@ class Original:
 
 
 def test_steps_equal_the_originals(make_pretrainer):
-    # Of a learning rate at which Adam does not turn roundings of small gradients into large steps.
-    pretrainer = make_pretrainer(drop_path=0.0, freeze_last_layer=FROZEN / 6, learning_rate=0.01)
+    # Of a learning rate at which Adam does not turn roundings of small gradients into large steps, and without biases
+    # of keys, whose gradient is nothing but rounding.
+    backbone_args = TINY["backbone_args"] | {"qkv_bias": False}
+    pretrainer = make_pretrainer(
+        drop_path=0.0, freeze_last_layer=FROZEN / 6, learning_rate=0.01, backbone_args=backbone_args
+    )
     original = Original(pretrainer)
     for step in range(STEPS):
         given = batch(step)
@@ -74,7 +79,7 @@ def test_steps_equal_the_originals(make_pretrainer):
         assert pretrainer.learn(given, step)["loss"].item() == pytest.approx(loss, rel=1e-5)
     torch.testing.assert_close(pretrainer.centre, original.centre)
     for ours, theirs in [(pretrainer.student, original.student), (pretrainer.teacher, original.teacher)]:
-        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=3e-5, rtol=1e-4)
+        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=1e-5, rtol=1e-4)
 
 
 def test_a_batch_in_parts_gives_the_loss_centre_and_gradients_of_the_whole(make_pretrainer):
