@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -28,12 +30,21 @@ def test_largest_among_equal_values_are_distinct_columns():
     assert all(len(set(row)) == 20 for row in index.tolist())
 
 
-def test_neighbours_are_those_of_a_plain_sort_in_any_chunks():
+@pytest.fixture
+def threads_restored():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("threads_restored")
+def test_neighbours_are_those_of_a_plain_sort_in_any_chunks_and_threads():
     generator = np.random.default_rng(0)
     train, test = (generator.normal(size=(n, 6)).astype(np.float32) for n in (900, 11))
     unit = [x.astype(float) / np.linalg.norm(x, axis=1, keepdims=True) for x in (test, train)]
     expected = np.argsort(-unit[0] @ unit[1].T, axis=1)[:, :9]
-    for chunk_bytes in (1, 4 * 900 * 4, 1 << 28):
+    for threads, chunk_bytes in itertools.product((1, 2, 3), (1, 4 * 900 * 4, 1 << 28)):
+        torch.set_num_threads(threads)
         found = torch.cat([index for _, index in neighbours(train, test, 9, CPU, chunk_bytes)])
         assert found.tolist() == expected.tolist()
 

@@ -1,99 +1,145 @@
-from pathlib import Path
+"""Embeddings of stores, and the files of features that slides become."""
 
+from argparse import Namespace
+
+import h5py
 import numpy as np
 import pytest
 import torch
+from tests.figures.tiny import flat, write_slide
 
+import embed_images
+import split_features
+from gensis.artifacts.files import write_json
+from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
-from gensis.images.embeddings import write_embeddings
-from gensis.images.features import Features
-from gensis.images.index import Index, Ranges
+from gensis.images.codec import encode_png
+from gensis.images.embeddings import outside_weights, read_embeddings
+from gensis.settings.runtime import Runtime
+from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
 
-VALUES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-UNIT = np.array([0, 0, 2, 2, 2, 3, 3], np.int32)
-UNITS = ("a", "empty", "b", "test")
+VIT = ("vit_tiny_patch16_224", {"patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2})
+COLOURS = {"a": [(10, 20, 30), (200, 0, 0), (0, 0, 255)], "none": [], "b": [(90, 90, 0), (1, 250, 3)]}
 
 
 @pytest.fixture
-def parts(tmp_path) -> list[Path]:
-    """Two parts of two units each; the mirror images' embeddings are the negative ones."""
-    paths = []
-    for number, of_part in enumerate((UNIT < 2, UNIT >= 2)):
-        values, unit = VALUES[of_part], UNIT[of_part] - 2 * number
-        blocks = [values[:0], values[:1], values[1:]]
-        paths.append(tmp_path / f"part-{number}.h5")
-        mirrored = [-block for block in blocks]
-        keys = np.arange(len(unit)).astype(str)
-        write_embeddings(paths[-1], blocks, unit, UNITS[2 * number :][:2], keys, flipped=mirrored)
-    return paths
+def slides(tmp_path):
+    """Three slides, one without tiles, and an encoder that goes back to outside weights."""
+    for unit, colours in COLOURS.items():
+        coords = [(512 * number, 1024) for number in range(len(colours))]
+        write_slide(tmp_path / f"{unit}.h5", coords, [flat(colour) for colour in colours])
+    torch.manual_seed(0)
+    backbone, made_with = create_backbone(VIT[0], 16, VIT[1])
+    preprocessing = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    save_encoder(backbone, tmp_path / "encoder", VIT[0], made_with, preprocessing)
+    write_json(tmp_path / "encoder/provenance.json", {"outside_weights": {"theirs": "1234"}})
+    return tmp_path
 
 
-def index(*units: tuple[str, int]) -> Index:
-    first_rows = np.cumsum([0] + [count for _, count in units])
-    return Index(Path(), tuple(unit for unit, _ in units), first_rows, ("",) * len(units))
+def embed(folder, units=tuple(COLOURS), **changes):
+    arguments = {"config": {}, "runtime": Runtime(micro_batch=2), "images": folder, "units": list(units)}
+    arguments |= {"encoder": folder / "encoder", "random": None, "pixels": False, "output": folder / "part-0000.h5"}
+    arguments |= {"corruption": None, "last_blocks": None}
+    embed_images.main(Namespace(**(arguments | {"seed": 0, "gpus": 0, "threads": 1, "started": 0.0} | changes)))
+    return read_embeddings([folder / "part-0000.h5"])
 
 
-def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list(parts):
-    features = Features(index(("b", 3), ("a", 2)), parts)
-    assert features.shape == (5, 3)
-    assert np.array_equal(features[np.arange(5)], VALUES[[2, 3, 4, 0, 1]])
-    assert np.array_equal(features[torch.tensor([4, 0, 4])], VALUES[[1, 2, 1]])
-    assert Features(index(("a", 2)), parts[::-1])[np.array([1])].tolist() == VALUES[1:2].tolist()
+def test_embeddings_do_not_depend_on_the_number_of_threads(tmp_path, slides):
+    of_units = {}
+    write_slide(slides / "many.h5", [(0, 0)] * 70, [flat((number, 100, 255 - number)) for number in range(70)])
+    for threads in (1, 3):
+        changes = {"threads": threads, "runtime": Runtime(micro_batch=64), "output": slides / "part-0000.h5"}
+        of_units[threads] = embed(slides, ("many", "a"), **changes).features
+        (slides / "part-0000.h5").unlink()
+    assert np.array_equal(of_units[1], of_units[3])
+    assert np.unique(of_units[1].round(6), axis=0).shape[0] == 73
 
 
-def test_features_of_the_images_that_are_chosen_of_each_store(parts):
-    chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), Ranges(np.array([0, 1, 2]), np.array([0, 2, 1])))
-    assert np.array_equal(Features(chosen, parts)[np.arange(3)], VALUES[[2, 4, 1]])
-    beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), Ranges(np.array([0]), np.array([2])))
-    with pytest.raises(UserError, match="2 of the 3 images of a"):
-        Features(beyond, parts)
+def expected(folder, unit):
+    images = torch.tensor(COLOURS[unit], dtype=torch.uint8).view(-1, 3, 1, 1).expand(-1, 3, 16, 16)
+    return load_encoder(folder / "encoder")(images).numpy()
 
 
-@pytest.mark.parametrize("unit", [("a", 3), ("empty", 1), ("unknown", 2)])
-def test_a_unit_with_other_images_is_refused(parts, unit):
-    with pytest.raises(UserError, match=f"images of {unit[0]}"):
-        Features(index(unit), parts)
+def test_every_image_has_its_embedding_whatever_blocks_it_went_through(slides):
+    found = embed(slides)
+    assert found.unit.tolist() == [0, 0, 0, 2, 2]
+    np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)
+    np.testing.assert_allclose(found.features[3:], expected(slides, "b"), atol=1e-5)
+    assert outside_weights([slides / "part-0000.h5"]) == {"theirs": "1234"}
 
 
-def test_features_of_mirror_images_follow_those_of_the_images(parts, tmp_path):
-    both = Features(index(("b", 3), ("a", 2)), parts, flips=True)
-    rows = [2, 3, 4, 0, 1]
-    assert np.array_equal(both[np.arange(10)], np.concatenate([VALUES[rows], -VALUES[rows]]))
-    write_embeddings(tmp_path / "none.h5", [VALUES[:2]], UNIT[:2], ["a"], np.arange(2).astype(str))
-    with pytest.raises(UserError, match=r"embed again with embedding\.flips"):
-        Features(index(("a", 2)), [tmp_path / "none.h5"], flips=True)
+def test_normalised_embeddings_have_length_one_and_none_at_all_have_a_width(slides):
+    lengths = np.linalg.norm(embed(slides, config={"normalize": True}).features, axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-5)
+    assert embed(slides, ["none"]).features.shape == (0, 24)
 
 
-def test_what_was_prefetched_is_what_is_read(parts):
-    features = Features(index(("a", 2), ("b", 3)), parts)
-    batches = [torch.tensor([first, 4 - first]) for first in range(5)] * 2
-    for batch in batches:
-        features.prefetch(batch)
-    assert all(np.array_equal(features[batch], VALUES[batch]) for batch in batches)
+def test_mirror_images_have_embeddings_of_their_own_where_asked_for(slides):
+    gradient = np.zeros((64, 64, 3), np.uint8)
+    gradient[:, :32] = 255
+    write_slide(
+        slides / "a.h5", [(0, 0), (0, 0)], [encode_png(image) for image in (gradient, gradient[:, ::-1].copy())]
+    )
+    found = embed(slides, ("a",), config={"flips": True})
+    np.testing.assert_allclose(found.flipped, found.features[::-1], atol=1e-5)
+    assert np.abs(found.flipped - found.features).max() > 1e-2
+    assert embed(slides, ("a",)).flipped is None
 
 
-def test_content_is_that_of_the_listed_units_in_whatever_blocks_and_parts_they_lie(parts, tmp_path):
-    keys = np.arange(5).astype(str)
-    write_embeddings(tmp_path / "one.h5", [VALUES[:5]], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
-    listed = index(("a", 2), ("b", 3))
-    content = Features(listed, parts).content
-    assert Features(listed, [tmp_path / "one.h5"]).content == content
-    changed = VALUES[:5] + np.eye(5, 3, dtype=np.float32)
-    write_embeddings(tmp_path / "one.h5", [changed], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
-    assert Features(listed, [tmp_path / "one.h5"]).content != content
-    assert Features(index(("a", 2)), parts).content != content
+def test_the_last_blocks_are_embedded_with_those_of_the_mirror_images(slides):
+    found = embed(slides, last_blocks=4)
+    np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)  # of its one block
+    np.testing.assert_allclose(found.flipped, found.features, atol=1e-5)  # images of one colour
+    with h5py.File(slides / "part-0000.h5") as file:
+        assert file.attrs["last_blocks"] == 4
+    assert embed(slides, encoder=None, pixels=True, last_blocks=4).features.shape == (5, 768)
 
 
-def test_a_file_that_is_no_part_is_named(tmp_path):
-    (tmp_path / "part.h5").write_text("nothing")
-    with pytest.raises(UserError, match=r"part\.h5 holds no embeddings"):
-        Features(index(("a", 2)), [tmp_path / "part.h5"])
-    with pytest.raises(UserError, match="holds no embeddings"):
-        Features(index(("a", 2)), [tmp_path / "missing.h5"])
+def test_a_store_that_is_none_is_one_line_and_leaves_no_part(slides):
+    (slides / "b.h5").write_bytes(b"no store")
+    with pytest.raises(UserError, match=r"b.h5 is not an image store") as error:
+        embed(slides)
+    assert "\n" not in str(error.value)
+    assert not (slides / "part-0000.h5").exists()
 
 
-def test_a_part_cut_short_is_named(parts):
-    features = Features(index(("b", 3)), parts)
-    parts[1].write_bytes(parts[1].read_bytes()[:100])
-    with pytest.raises(UserError, match=r"part-1\.h5.*too early"):
-        features[np.arange(3)]
+def test_a_slide_becomes_a_file_of_features_without_the_tiles_that_fail_quality(slides):
+    embed(slides)
+    rows = [("a", "1-2"), ("none", ""), ("b", "")]
+    write_table(slides / "units.tsv", ("unit", "rows"), rows)
+    parts = [slides / "part-0000.h5"]
+    split_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    assert sorted(path.name for path in (slides / "features").iterdir()) == ["a.h5", "b.h5", "stamp"]
+    with h5py.File(slides / "features/a.h5") as file:
+        np.testing.assert_allclose(file["features"][:], expected(slides, "a")[1:], atol=1e-5)
+        assert file["coords"][:].tolist() == [[512, 1024], [1024, 1024]]
+        assert (file["features"].dtype, file["coords"].dtype) == (np.float32, np.int64)
+        assert dict(file["coords"].attrs) == {
+            "patch_size": 256, "patch_size_level0": 512, "level0_width": 4096, "level0_height": 4096,
+            "overlap": 0, "name": "a",
+        }  # fmt: skip
+
+
+def test_stamp_finds_the_same_features_with_places_in_um(slides):
+    embed(slides)
+    write_table(slides / "units.tsv", ("unit", "rows"), [("a", ""), ("none", ""), ("b", "")])
+    parts = [slides / "part-0000.h5"]
+    split_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    with h5py.File(slides / "features/stamp/b.h5", swmr=True, libver="latest") as file:
+        np.testing.assert_allclose(file["feats"][:], expected(slides, "b"), atol=1e-5)
+        assert file["coords"][:].tolist() == [[0, 256], [128, 256]]
+        assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"], file.attrs["unit"]) == (128, 256, "um")
+
+
+def test_damaged_images_are_embedded_in_place_of_the_clean_ones(slides):
+    clean = embed(slides).features
+    damaged = embed(slides, corruption="noise-5")
+    blockwise = embed(slides, corruption="noise-5", runtime=Runtime(micro_batch=5)).features
+    assert damaged.units == tuple(COLOURS)
+    assert (np.abs(damaged.features - clean).max(axis=1) > 1e-3).all()
+    np.testing.assert_allclose(blockwise, damaged.features, atol=1e-5)
+    alone = embed(slides, ("b",), corruption="noise-5").features
+    np.testing.assert_allclose(alone, damaged.features[3:], atol=1e-5)
+    with h5py.File(slides / "part-0000.h5") as file:
+        assert file.attrs["corruption"] == "noise-5"

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 
 from gensis.errors import UserError
+from gensis.images.ahead import Ahead
 from gensis.images.embeddings import FORMAT
 from gensis.images.index import Index
 from gensis.images.open_files import OpenFiles
 
-_AHEAD = 4  # prefetched batches that may wait; the oldest makes room
 _BYTES = np.dtype(np.float32).itemsize
 
 
@@ -37,8 +38,13 @@ class Features:
     """Embeddings of an index's images, in its order, and perhaps those of their mirror images after them.
 
     Nothing is held but where each unit's begin, whatever the number of images: 100 million of 384 values take 154 GB.
-    Any number of threads may read at once.
+    Any number of threads may read at once; one of them may prefetch.
     """
+
+    shape: tuple[int, int]
+    """Rows and D."""
+    content: str
+    """Content id: of the units' embeddings, which `train.tsv` says in which order."""
 
     def __init__(self, index: Index, paths: Sequence[Path], flips: bool = False):
         """Look into every part.
@@ -49,20 +55,22 @@ class Features:
             flips: mirror images count as rows ``len(index)`` to ``2 * len(index)``.
 
         Raises:
-            UserError: a part is missing or damaged; or a unit has no embeddings, or not as many as images; or mirror
-                images were not embedded.
+            UserError: a part is missing or damaged; or a unit has no embeddings, or not as many as images, or as many
+                values as others; or mirror images were not embedded.
         """
         known = {name: unit for path in paths for name, unit in _read_units(Path(path)).items()}
         self._index, self._units = index, [known.get(name) for name in index.units]
         self._check()
         if flips and any(unit.flipped_at is None for unit in self._units):
             raise UserError("the embeddings hold no mirrored images: embed again with embedding.flips")
-        self.shape = (len(index) * (2 if flips else 1), self._units[0].width)
+        width, *others = {unit.width: None for unit in self._units}
+        if others:
+            raise UserError(f"the embeddings have {width} values, and {others[0]}: embed the images again")
+        self.shape = (len(index) * (2 if flips else 1), width)
         self.content = hashlib.sha256(" ".join(unit.content for unit in self._units).encode()).hexdigest()[:16]
-        """Content id: of the units' embeddings, which `train.tsv` says in which order."""
         self._files = OpenFiles()
         self._pool = ThreadPoolExecutor(1)
-        self._begun: dict[bytes, Future] = {}
+        self._ahead = Ahead()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -70,15 +78,17 @@ class Features:
     def __getitem__(self, rows: np.ndarray | torch.Tensor) -> torch.Tensor:
         """float32 (n, D) on the CPU, of int64 (n,) rows."""
         rows = np.asarray(rows)
-        begun = self._begun.pop(rows.tobytes(), None)
+        begun = self._ahead.take(rows)
         return begun.result() if begun else self._read(rows)
 
     def prefetch(self, rows: torch.Tensor) -> None:
         """Begin to read rows that will be asked for; to call it is never necessary."""
-        rows = rows.numpy()
-        if len(self._begun) == _AHEAD:
-            self._begun.pop(next(iter(self._begun))).cancel()
-        self._begun[rows.tobytes()] = self._pool.submit(self._read, rows)
+        self._ahead.prefetch(rows.numpy(), partial(self._pool.submit, self._read))
+
+    def close(self) -> None:
+        """End the thread and close the files."""
+        self._pool.shutdown(cancel_futures=True)
+        self._files.close()
 
     def _read(self, rows: np.ndarray) -> torch.Tensor:
         mirrored, rows = np.divmod(rows, len(self._index))
@@ -115,8 +125,12 @@ def _read_units(path: Path) -> dict[str, _Unit]:
             names, contents = file["units"].asstr()[:], file["content"].asstr()[:]
             first = np.searchsorted(file["unit"][:], np.arange(len(names) + 1)).tolist()
             count, width = file["features"].shape
+            of_both = [file[name] for name in ("features", "features_flipped") if name in file]
+            # Their bytes are read as they are.
+            if any((values.dtype, values.shape) != (np.float32, (first[-1], width)) for values in of_both):
+                raise ValueError
             begin, flipped = _begin(file, "features"), _begin(file, "features_flipped")
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         raise UserError(f"{path} holds no embeddings ({FORMAT}): delete it and run again") from None
     if count and begin is None:
         raise UserError(

@@ -14,6 +14,7 @@ import torch
 
 from gensis.command import progress
 from gensis.errors import UserError
+from gensis.images.ahead import Ahead
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
@@ -21,7 +22,6 @@ from gensis.training.device import copied
 
 log = logging.getLogger(__name__)
 _BLOCK = 512
-_AHEAD = 4  # prefetched batches that may wait; the oldest makes room
 _LOG_SECONDS = 30
 
 
@@ -100,7 +100,7 @@ class StreamedImages:
         self._encoded = EncodedImages(_layouts(index))
         self._threads = max(threads, 1)
         self._pool = ThreadPoolExecutor(self._threads)
-        self._begun: dict[bytes, _Batch] = {}
+        self._ahead = Ahead()
         self.shape = self._first_shape()
 
     def __len__(self) -> int:
@@ -108,12 +108,7 @@ class StreamedImages:
 
     def prefetch(self, rows: torch.Tensor) -> None:
         """See Images."""
-        key = rows.numpy().tobytes()
-        if key in self._begun:
-            return
-        if len(self._begun) == _AHEAD:
-            self._begun.pop(next(iter(self._begun))).cancel()
-        self._begun[key] = self._begin(rows)
+        self._ahead.prefetch(rows.numpy(), self._begin)
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Images.
@@ -121,8 +116,8 @@ class StreamedImages:
         Raises:
             UserError: an image cannot be decoded, or has another size.
         """
-        begun = self._begun.pop(rows.numpy().tobytes(), None) or self._begin(rows)
-        return begun.pixels().to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        begun = self._ahead.take(rows.numpy()) or self._begin(rows.numpy())
+        return begun.result().to(self.device, non_blocking=True).permute(0, 3, 1, 2)
 
     def close(self) -> None:
         """End the threads and close the files."""
@@ -143,13 +138,13 @@ class StreamedImages:
             raise self._damaged(store, position, error) from error
         return channels, height, width
 
-    def _begin(self, rows: torch.Tensor) -> "_Batch":
+    def _begin(self, rows: np.ndarray) -> "_Batch":
         channels, height, width = self.shape
         # From pinned memory the copy to a card runs beside all else; torch keeps it until the copy is done.
         pixels = torch.empty(
             (len(rows), height, width, channels), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
         )
-        stores, positions = (part.tolist() for part in self.index.locate(rows.numpy()))
+        stores, positions = (part.tolist() for part in self.index.locate(rows))
         images, size = pixels.numpy(), -(-len(rows) // (4 * self._threads)) or 1
         parts = [slice(start, start + size) for start in range(0, len(rows), size)]
         work = [self._pool.submit(self._decode, stores[part], positions[part], images[part]) for part in parts]
@@ -175,7 +170,7 @@ class _Batch:
     """uint8 (n, height, width, 3), written to by the work."""
     work: list[Future]
 
-    def pixels(self) -> torch.Tensor:
+    def result(self) -> torch.Tensor:
         """The memory when all is written; raises what a thread raised."""
         for part in self.work:
             part.result()

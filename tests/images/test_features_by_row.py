@@ -1,0 +1,120 @@
+from contextlib import closing
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from gensis.errors import UserError
+from gensis.images.embeddings import write_embeddings
+from gensis.images.features import Features
+from gensis.images.index import Index, Ranges
+
+VALUES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+UNIT = np.array([0, 0, 2, 2, 2, 3, 3], np.int32)
+UNITS = ("a", "empty", "b", "test")
+
+
+@pytest.fixture
+def parts(tmp_path) -> list[Path]:
+    """Two parts of two units each; the mirror images' embeddings are the negative ones."""
+    paths = []
+    for number, of_part in enumerate((UNIT < 2, UNIT >= 2)):
+        values, unit = VALUES[of_part], UNIT[of_part] - 2 * number
+        blocks = [values[:0], values[:1], values[1:]]
+        paths.append(tmp_path / f"part-{number}.h5")
+        mirrored = [-block for block in blocks]
+        keys = np.arange(len(unit)).astype(str)
+        write_embeddings(paths[-1], blocks, unit, UNITS[2 * number :][:2], keys, flipped=mirrored)
+    return paths
+
+
+def index(*units: tuple[str, int]) -> Index:
+    first_rows = np.cumsum([0] + [count for _, count in units])
+    return Index(Path(), tuple(unit for unit, _ in units), first_rows, ("",) * len(units))
+
+
+def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list(parts):
+    features = Features(index(("b", 3), ("a", 2)), parts)
+    assert features.shape == (5, 3)
+    assert np.array_equal(features[np.arange(5)], VALUES[[2, 3, 4, 0, 1]])
+    assert np.array_equal(features[torch.tensor([4, 0, 4])], VALUES[[1, 2, 1]])
+    assert Features(index(("a", 2)), parts[::-1])[np.array([1])].tolist() == VALUES[1:2].tolist()
+
+
+def test_features_of_the_images_that_are_chosen_of_each_store(parts):
+    chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), Ranges(np.array([0, 1, 2]), np.array([0, 2, 1])))
+    assert np.array_equal(Features(chosen, parts)[np.arange(3)], VALUES[[2, 4, 1]])
+    beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), Ranges(np.array([0]), np.array([2])))
+    with pytest.raises(UserError, match="2 of the 3 images of a"):
+        Features(beyond, parts)
+
+
+@pytest.mark.parametrize("unit", [("a", 3), ("empty", 1), ("unknown", 2)])
+def test_a_unit_with_other_images_is_refused(parts, unit):
+    with pytest.raises(UserError, match=f"images of {unit[0]}"):
+        Features(index(unit), parts)
+
+
+def test_features_of_mirror_images_follow_those_of_the_images(parts, tmp_path):
+    both = Features(index(("b", 3), ("a", 2)), parts, flips=True)
+    rows = [2, 3, 4, 0, 1]
+    assert np.array_equal(both[np.arange(10)], np.concatenate([VALUES[rows], -VALUES[rows]]))
+    write_embeddings(tmp_path / "none.h5", [VALUES[:2]], UNIT[:2], ["a"], np.arange(2).astype(str))
+    with pytest.raises(UserError, match=r"embed again with embedding\.flips"):
+        Features(index(("a", 2)), [tmp_path / "none.h5"], flips=True)
+
+
+def test_what_was_prefetched_is_what_is_read(parts):
+    batches = [torch.tensor([first, 4 - first]) for first in range(5)] * 2
+    with closing(Features(index(("a", 2), ("b", 3)), parts)) as features:
+        for batch in batches:
+            features.prefetch(batch)
+        assert all(np.array_equal(features[batch], VALUES[batch]) for batch in batches)
+
+
+def test_content_is_that_of_the_listed_units_in_whatever_blocks_and_parts_they_lie(parts, tmp_path):
+    keys = np.arange(5).astype(str)
+    write_embeddings(tmp_path / "one.h5", [VALUES[:5]], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
+    listed = index(("a", 2), ("b", 3))
+    content = Features(listed, parts).content
+    assert Features(listed, [tmp_path / "one.h5"]).content == content
+    changed = VALUES[:5] + np.eye(5, 3, dtype=np.float32)
+    write_embeddings(tmp_path / "one.h5", [changed], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
+    assert Features(listed, [tmp_path / "one.h5"]).content != content
+    assert Features(index(("a", 2)), parts).content != content
+
+
+def test_a_file_that_is_no_part_is_named(tmp_path):
+    (tmp_path / "part.h5").write_text("nothing")
+    with pytest.raises(UserError, match=r"part\.h5 holds no embeddings"):
+        Features(index(("a", 2)), [tmp_path / "part.h5"])
+    with pytest.raises(UserError, match="holds no embeddings"):
+        Features(index(("a", 2)), [tmp_path / "missing.h5"])
+
+
+@pytest.mark.parametrize("name", ["features", "features_flipped"])
+@pytest.mark.parametrize(
+    "change", [np.float64, lambda values: values[:, 0], lambda values: values[:-1], lambda values: values.astype(">f4")]
+)
+def test_a_part_of_another_type_or_shape_is_named_and_not_misread(parts, name, change):
+    with h5py.File(parts[1], "a") as file:
+        values = change(file[name][:])
+        del file[name]
+        file[name] = values
+    with pytest.raises(UserError, match=r"part-1\.h5 holds no embeddings"):
+        Features(index(("b", 3)), parts)
+
+
+def test_parts_of_different_encoders_are_refused(parts, tmp_path):
+    write_embeddings(tmp_path / "wide.h5", [np.zeros((3, 5))], np.zeros(3, int), ["b"], np.arange(3).astype(str))
+    with pytest.raises(UserError, match="have 3 values, and 5"):
+        Features(index(("a", 2), ("b", 3)), [parts[0], tmp_path / "wide.h5"])
+
+
+def test_a_part_cut_short_is_named(parts):
+    features = Features(index(("b", 3)), parts)
+    parts[1].write_bytes(parts[1].read_bytes()[:100])
+    with pytest.raises(UserError, match=r"part-1\.h5.*too early"):
+        features[np.arange(3)]
