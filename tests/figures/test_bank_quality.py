@@ -59,6 +59,17 @@ def test_a_bank_that_loses_classes_is_said_to_harm_first_of_all(results: Path, r
     assert answer.strip().startswith("<p><b>Bank default, seed 0</b> <b>harms</b>") is harms
 
 
+def test_class_kept_says_little_where_real_images_are_near_chance(results: Path) -> None:
+    write_quality(results, 0.95)
+    path = results / "tiny/bank/default/seed0/quality.json"
+    quality = read_json(path)
+    quality["class_kept"]["real"]["low"] = quality["class_kept"]["chance"]
+    write_json(path, quality)
+    html = bank_quality(Run(results / "tiny", results / "images"))
+    assert "says little" in html
+    assert "keeps the classes" not in html
+
+
 def test_banks_of_several_seeds_share_one_warning(results: Path) -> None:
     write_quality(results, 0.5)
     other = results / "tiny/bank/default/seed1"

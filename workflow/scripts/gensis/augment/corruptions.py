@@ -73,9 +73,9 @@ def _blur(images: torch.Tensor, sigma_px: float, seeds: Sequence[int]) -> torch.
 
 
 def _defocus(images: torch.Tensor, lens: tuple[float, float], seeds: Sequence[int]) -> torch.Tensor:
-    """Out of focus: averaged over a disc, whose radius and soft edge are lengths in px."""
-    radius_px, edge_px = lens
-    radius_px, wide = _scaled(radius_px, images), 3 if radius_px <= 8 else 5
+    """Out of focus: averaged over a disc, whose radius and soft edge (a sigma) are lengths in px."""
+    wide = 3 if lens[0] <= 8 else 5
+    radius_px, edge_px = (_scaled(length_px, images) for length_px in lens)
     half = math.ceil(radius_px) + wide - 1  # what the edge is softened from is 0 beyond it
     places = torch.arange(-half, half + 1, device=images.device, dtype=torch.float32)
     disc = (places[:, None].square() + places.square() <= radius_px**2).float()

@@ -6,6 +6,7 @@ from gensis.training.distributed import World
 from gensis.training.sampler import Sampler
 
 HISTORY_ROWS = 100
+"""Of a whole training: as many points as a curve shows."""
 
 
 class ShuffledRows:

@@ -102,6 +102,8 @@ def verdict(bank: Bank) -> str:
             f"{named} <b>harms</b>: {measured}, below {ENOUGH}. What is retrained with it says nothing of the method: "
             "train the diffusion model longer first."
         )
+    if (low := kept["real"]["low"]) is not None and low <= kept["chance"]:
+        return f"{named}: {measured}. That says little, since the real ones are not told above chance either."
     return f"{named} keeps the classes: {measured}."
 
 
