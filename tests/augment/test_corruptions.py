@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.augment.corruptions import CORRUPTIONS, _clouds, _defocus, _motion, corrupt
+from gensis.augment.corruptions import CORRUPTIONS, corrupt
+from gensis.augment.damage.blur import defocus, glass, motion
+from gensis.augment.damage.digital import _smoothed, elastic
+from gensis.augment.damage.weather import _clouds, snow
 from gensis.settings.evaluation import Evaluation
 
 
@@ -36,7 +39,10 @@ def test_settings_know_all_kinds():
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_greater_strengths_damage_more(kind, side_px):
     distances = [distance(pictures(side_px), kind, strength) for strength in range(1, 6)]
-    assert 0 < distances[0] < distances[-1]
+    assert min(distances) > 0
+    if kind in ("glass", "elastic"):  # their published strengths trade blur for moves, and moves for bends
+        return
+    assert distances[0] < distances[-1]
     assert np.corrcoef(distances, range(5))[0, 1] > 0.8
 
 
@@ -47,7 +53,7 @@ def test_damage_is_a_function_of_the_image_and_its_seed(images, kind):
     assert whole.dtype == torch.uint8
     assert torch.equal(corrupt(images[2:], kind, 3, [7]), whole[2:])
     assert torch.equal(torch.get_rng_state(), state)
-    if kind in ("noise", "shot", "impulse", "motion", "fog", "stain"):
+    if kind not in ("blur", "defocus", "zoom", "brightness", "contrast", "pixelate", "jpeg"):
         assert not torch.equal(corrupt(images[:1], kind, 3, [1]), corrupt(images[:1], kind, 3, [2]))
 
 
@@ -96,7 +102,7 @@ def test_impulses_are_the_published_part_of_the_values_half_of_them_white():
 def test_a_point_out_of_focus_is_a_disc():
     point = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     point[..., 112, 112] = 255
-    weights = _defocus(point / 255, (6, 0.5), [0])[0, 0]
+    weights = defocus(point / 255, (6, 0.5), [0])[0, 0]
     far = (torch.arange(224)[:, None] - 112).square() + (torch.arange(224) - 112).square()
     assert weights.sum().item() == pytest.approx(1, abs=1e-4)
     assert weights[far > 8**2].abs().max() < 1e-6
@@ -108,7 +114,7 @@ def test_a_point_out_of_focus_is_a_disc():
 def test_a_moved_point_is_a_line_that_fades():
     point = torch.zeros(1, 3, 224, 224)
     point[..., 112, 112] = 1
-    moved = _motion(point, (10, 3), [3])[0, 0]
+    moved = motion(point, (10, 3), [3])[0, 0]
     rows, columns = moved.nonzero().T.tolist()
     weights = moved[rows, columns]
     assert weights.sum().item() == pytest.approx(1, abs=1e-4)
@@ -134,3 +140,64 @@ def test_fog_is_as_rough_near_as_far_and_never_brighter_than_the_image(images):
     assert near < 0.5 * far
     seam = np.abs(clouds[:, 0] - clouds[:, -1]).mean()
     assert seam < 3 * near
+
+
+def test_glass_shows_places_no_further_than_its_distance():
+    where = torch.arange(224.0).expand(1, 3, 224, 224) / 223
+    found = glass(where, (0.1, 4, 1), [0]) * 223
+    moved = (found - torch.arange(224.0)).round()[0, 0, :, 4:-4]
+    assert {-4, 3} <= set(moved.flatten().tolist()) <= set(range(-4, 4))
+    assert torch.equal(found[:, 0], found[:, 2])
+    twice = (glass(where, (0.1, 4, 2), [0]) * 223 - torch.arange(224.0)).round()[0, 0, :, 8:-8]
+    assert twice.std().item() == pytest.approx(moved.std().item() * 2**0.5, rel=0.02)
+
+
+def test_snow_whitens_what_lies_between_the_flakes():
+    images = pictures(32) / 255
+    no_flakes = (0, 0, 1, 0.5, 8, 3, 0.7)
+    red, green, blue = images.unbind(1)
+    light = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None] * 1.5 + 0.5
+    wanted = 0.7 * images + 0.3 * torch.maximum(images, light)
+    assert torch.allclose(snow(images, no_flakes, range(3)), wanted, atol=1e-6)
+
+
+def test_snow_falls_and_is_grey():
+    black = torch.zeros(1, 3, 64, 64)
+    flakes = snow(black, (0.1, 0.3, 1, 0.7, 30, 15, 1), [2])[0]
+    assert 0 < flakes.mean() < 0.5
+    assert torch.equal(flakes[0], flakes[1])
+    across, down = (flakes[0].diff(dim=axis).abs().mean() for axis in (1, 0))
+    assert down < 0.7 * across  # drawn out along steep lines
+
+
+def test_elastic_is_its_affine_map_where_nothing_else_moves():
+    from scipy.ndimage import map_coordinates
+
+    generator = np.random.default_rng(7)
+    image = pictures(32)[:1] / 255
+    moved = generator.uniform(-2.56, 2.56, (3, 2))
+    fixed = np.array([[26, 26], [26, 6], [6, 6]])  # as x, y: the middle and a third of the side
+    forward = np.linalg.lstsq(np.column_stack([fixed, np.ones(3)]), fixed + moved, rcond=None)[0].T
+    found = elastic(image, (0, 0, 2.56), [7])[0].numpy()
+    for row, column in ((16, 16), (9, 20), (23, 12)):
+        x, y = np.linalg.solve(forward[:, :2], np.array([column, row]) - forward[:, 2])
+        wanted = [map_coordinates(channel, [[y], [x]], order=1)[0] for channel in image[0].numpy()]
+        np.testing.assert_allclose(found[:, row, column], wanted, atol=1e-4)
+
+
+def test_elastic_noise_is_as_smooth_as_its_sigma():
+    from scipy.ndimage import gaussian_filter
+
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 40, 56))
+    wanted = np.stack([gaussian_filter(plane, 2.5, mode="reflect", truncate=6) for plane in noise])
+    np.testing.assert_allclose(_smoothed(noise, 2.5), wanted, atol=1e-6)
+    assert np.allclose(_smoothed(noise, 0), noise)
+
+
+def test_elastic_moves_places_in_proportion_to_the_image():
+    def moves(side_px: int) -> float:
+        ramp = torch.linspace(0, 1, side_px).expand(1, 3, side_px, side_px)
+        edge = side_px // 8
+        return (elastic(ramp, (488, 19.52, 0), [1]) - ramp)[..., edge:-edge, edge:-edge].std().item()
+
+    assert moves(112) == pytest.approx(moves(448), rel=0.3)
