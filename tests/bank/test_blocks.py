@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from gensis.bank.blocks import Blocks
@@ -43,5 +45,24 @@ def test_a_block_that_was_being_written_is_not_taken_for_one(tmp_path):
     blocks = Blocks(tmp_path / "a", 4, 0.0)
     with pytest.raises(Killed):
         list(blocks.resumed(painter([], 9)))
-    (tmp_path / "a" / ".000002.npz.123.tmp").write_bytes(b"half")
+    (tmp_path / "a" / ".000000000008.npz.123.tmp").write_bytes(b"half")
     assert list(blocks.resumed(painter([]))) == IMAGES
+
+
+def test_blocks_of_two_jobs_that_shared_a_folder_put_no_image_in_anothers_place(tmp_path):
+    """The second job began when the first had written nothing, was slower, and so wrote longer blocks."""
+    for name, batch_size, killed_at in (("first", 4, 17), ("second", 8, 9)):
+        with pytest.raises(Killed):
+            list(Blocks(tmp_path / name, batch_size, 0.0).resumed(painter([], killed_at)))
+    shutil.copytree(tmp_path / "second", tmp_path / "first", dirs_exist_ok=True)
+    assert list(Blocks(tmp_path / "first", 4, 0.0).resumed(painter([]))) == IMAGES
+
+
+@pytest.mark.parametrize("damage", [b"", b"half a block"])
+def test_a_spoilt_block_is_painted_again(tmp_path, damage):
+    with pytest.raises(Killed):
+        list(Blocks(tmp_path, 4, 0.0).resumed(painter([], 13)))
+    sorted(tmp_path.iterdir())[1].write_bytes(damage)
+    started = []
+    assert list(Blocks(tmp_path, 4, 0.0).resumed(painter(started))) == IMAGES
+    assert started == [4]

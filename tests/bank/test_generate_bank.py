@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from diffusers import AutoencoderKL
-from tests.diffusion.tiny import CPU, UNET, run_script, write_dataset, write_features
+from tests.diffusion.tiny import HELD, UNET, run_script, write_dataset, write_features
 
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
@@ -106,6 +106,15 @@ def test_number_of_shards_changes_no_byte_of_an_image(made, kind):
     assert all(image.startswith(PNG) and decode(image).shape == (PX, PX, 3) for image in whole)
 
 
+def test_a_bank_made_anew_in_fewer_shards_keeps_none_of_the_others(made, tmp_path):
+    for shards in (3, 2):
+        for shard in range(shards):
+            paint(made, BANK, shard, shards, tmp_path)
+    names = {f"{kind}-{shard:04d}.h5" for kind in ("generative", "interpolated") for shard in range(2)}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert images_of(tmp_path, "generative") == images_of(made.folder / "bank-1", "generative")
+
+
 def test_a_shard_that_was_killed_goes_on_to_the_same_bytes(made, tmp_path):
     in_blocks = ("--runtime", json.dumps({"checkpoint_seconds": 0, "micro_batch": 4}))
     paint(made, BANK, 0, 1, tmp_path / "whole", *in_blocks)
@@ -136,7 +145,7 @@ def test_store_says_what_it_holds(made):
 
 
 def test_retraining_finds_each_sources_images(made):
-    bank = open_bank(made.folder / "bank-3", "generative", IMAGES, CPU, 1.0, 1)
+    bank = open_bank(made.folder / "bank-3", "generative", IMAGES, HELD)
     assert bank.first.diff().tolist() == [2] * IMAGES
     assert bank.images.shape == (3, PX, PX)
 
@@ -146,8 +155,8 @@ def test_kinds_that_the_settings_leave_empty_give_empty_stores(made, tmp_path):
     with Store(tmp_path / "generative-0000.h5") as store:
         assert len(store) == 0
         assert store.column("seed").dtype == np.int64
-    assert open_bank(tmp_path, "generative", IMAGES, CPU, 1.0, 1) is None
-    assert len(open_bank(tmp_path, "interpolated", IMAGES, CPU, 1.0, 1).images) == IMAGES
+    assert open_bank(tmp_path, "generative", IMAGES, HELD) is None
+    assert len(open_bank(tmp_path, "interpolated", IMAGES, HELD).images) == IMAGES
 
 
 def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tmp_path):

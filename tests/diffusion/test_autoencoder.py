@@ -93,6 +93,21 @@ def test_pixels_are_resized_and_span_minus_one_to_one(pixels):
     torch.testing.assert_close(batch.mean((2, 3)), (original / 255 * 2 - 1).mean((2, 3)), atol=0.02, rtol=0)
 
 
+def test_latents_are_measured_within_a_data_set_of_any_size(trained, pixels):
+    class Many:
+        """Twenty million images, of which nothing is read that does not exist."""
+
+        def __len__(self):
+            return 20_000_000
+
+        def batch(self, rows):
+            assert rows.max() < len(self)
+            return pixels.batch(rows % len(pixels))
+
+    scale_latents(trained[0], Many(), 1000)
+    scale_latents(trained[0], pixels)
+
+
 def test_each_level_after_the_first_halves_the_side():
     vae = create_autoencoder(AutoencoderTraining(channels=(8, 8, 8), latent_channels=2), 16)
     assert vae.encode(torch.zeros(1, 3, 16, 16)).latent_dist.mode().shape == (1, 2, 4, 4)
@@ -103,7 +118,7 @@ def test_what_does_not_fit_is_refused_in_one_line(pixels, tmp_path):
         load_autoencoder(tmp_path, CPU)
     assert "\n" not in str(refusal.value)
     with pytest.raises(UserError, match="cannot be halved 5 times"):
-        check_halvings(pixels, 5)
+        check_halvings(16, 5)
     with pytest.raises(UserError, match="give a number"):
         checked_px("auto")
 

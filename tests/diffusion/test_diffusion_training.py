@@ -1,12 +1,16 @@
+import json
+
 import numpy as np
 import pytest
 import torch
-from tests.diffusion.tiny import CPU, UNET, open_features, open_pixels, write_dataset
+from tests.diffusion.tiny import CPU, UNET, open_features, open_pixels, run_script, write_dataset
 
 from gensis.diffusion.average import update_average, warmed_decay
 from gensis.diffusion.inputs import Flipped, Pixels
+from gensis.diffusion.loading import load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline, to_conditions
 from gensis.diffusion.trainer import DiffusionTrainer, drop, noisy_conditions
+from gensis.images.embeddings import write_embeddings
 from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
@@ -126,13 +130,34 @@ def test_noisy_conditions_keep_their_length_and_turn_as_far_as_asked():
     assert abs(cosine.mean() - 1 / (1 + 0.75**2) ** 0.5) < 0.005
 
 
-def test_mirror_images_follow_the_images_and_have_their_own_embeddings(train_tsv, embeddings):
+def test_mirror_images_are_rows_after_the_images(train_tsv):
     pixels = open_pixels(train_tsv, 16)
     both = Pixels(Flipped(pixels.images), 16)
     images = pixels.batch(torch.arange(8))
     assert len(both) == 16
     rows = torch.tensor([3, 11, 0, 8])
     assert both.batch(rows).equal(torch.stack([images[3], images[3].flip(2), images[0], images[0].flip(2)]))
+
+
+def test_mirror_images_are_painted_back_from_their_own_embeddings(train_tsv, embeddings, tmp_path):
+    both = torch.cat([embeddings, torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(4))])
+    keys, unit = np.arange(8).astype(str), np.zeros(8, np.int32)
+    blocks = (each.numpy() for each in both.split(8))
+    write_embeddings(tmp_path / "part.h5", [next(blocks)], unit, ["train-0000"], keys, flipped=[next(blocks)])
+    settings = UNET | {"channels": [16, 32], "image_px": 16, "flips": True, "steps": 300, "batch_size": 32}
+    settings |= {"ema_decay": 0.98, "learning_rate": 4e-3}
+    run_script(
+        "train_diffusion",
+        *("--config", json.dumps(settings), "--train", train_tsv, "--embeddings", tmp_path / "part.h5"),
+        *("--seed", 0, "--gpus", 0, "--checkpoints", tmp_path / "checkpoints", "--output", tmp_path / "diffusion"),
+    )
+    pipeline = load_pipeline(tmp_path / "diffusion", WIDTH, CPU)
+    noise = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    painted = pipeline(both, guidance=1, num_inference_steps=5, noise=noise).float()
+    images = open_pixels(train_tsv, 16).images.batch(torch.arange(8)).float()
+    wanted, mirrored = torch.cat([images, images.flip(3)]), torch.cat([images.flip(3), images])
+    error, error_of_mirrored = ((painted - other).square().mean().sqrt() for other in (wanted, mirrored))
+    assert error < 0.3 * error_of_mirrored
 
 
 def test_an_epoch_sees_every_image_and_a_small_set_fills_large_batches(train_tsv, embeddings):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gensis.evaluation import copying
-from gensis.evaluation.copying import near_copies, nearest_others
+from gensis.evaluation.copying import copy_ratios, near_copies, nearest_others
 
 
 @pytest.fixture
@@ -48,3 +48,8 @@ def test_few_real_images_are_enough(real):
 def test_nearest_other_image_is_never_the_image_itself(real):
     doubled = np.concatenate([real, real[::-1] + 0.001])
     assert nearest_others(doubled, np.arange(70)).tolist() == list(range(139, 69, -1))
+
+
+def test_a_copy_is_one_even_where_neighbours_are_copies_too():
+    blank = np.ones((60, 12), np.float32)
+    assert copy_ratios(blank[:4], blank[:4], blank, np.arange(4)).tolist() == [0] * 4

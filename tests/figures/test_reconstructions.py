@@ -59,3 +59,10 @@ def test_a_run_in_pixels_shows_none_and_one_in_latents_its_section_and_curves(re
     latent = with_latents(results)
     assert heading in page(latent)
     assert all(f">{name}</text>" in curves(latent) for name in ("PSNR (dB)", "SSIM"))
+
+
+def test_a_picture_of_an_earlier_model_is_not_shown(results: Path) -> None:
+    folder = with_latents(results).folder / "diffusion/dino/seed0"
+    tiny.write_training(folder, ("loss",), [(10, 1.1)])
+    assert (folder / NAME).exists()
+    assert reconstructions(Run(results / "tiny", results / "images")) == ""

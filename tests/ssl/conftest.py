@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
 CPU = torch.device("cpu")
+HELD = partial(open_images, device=CPU, memory_gb=1.0, threads=1)
 TINY = {
     "dataset": "d",
     "backbone": "vit_tiny_patch16_224",

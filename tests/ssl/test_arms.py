@@ -1,9 +1,11 @@
 """What a batch of each arm shows, told by the grey of its views: every image of source i is of one grey near 10 i."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from tests.ssl.conftest import CPU, TINY, write_bank, write_images
+from tests.ssl.conftest import CPU, HELD, TINY, write_bank, write_images
 from tests.ssl.test_pretrainer import run
 
 from gensis.augment.views import ViewRecipe
@@ -50,8 +52,9 @@ def make(folder):
 
     def make(rank=0, memory_gb=1.0, bank=folder, **arm):
         settings = Retraining(bank="b", **(TINY | arm))
-        images = open_images(read_index(folder / "train.tsv"), CPU, memory_gb, 1)
-        parts = open_parts(settings, bank, SOURCES, CPU, memory_gb, 1, seed=0)
+        opened = partial(open_images, device=CPU, memory_gb=memory_gb, threads=1)
+        images = opened(read_index(folder / "train.tsv"))
+        parts = open_parts(settings, bank, SOURCES, opened, seed=0)
         chooser = Chooser(settings, images, *parts, seed=0, rank=rank, steps=STEPS)
         return chooser, Batches(settings, (PLAIN,) * 3, chooser, CPU, lambda views: views)
 
@@ -106,7 +109,7 @@ def test_pixel_mix_has_the_pairs_partners_and_alphas_of_gen_dino_and_mixes_pixel
 
 def test_pixel_mix_opens_no_painted_image_between_two(folder):
     settings = Retraining(bank="b", **TINY, in_between="pixels")
-    assert open_parts(settings, folder, SOURCES, CPU, 1.0, 1, seed=0)[1].images is None
+    assert open_parts(settings, folder, SOURCES, HELD, seed=0)[1].images is None
 
 
 def test_interpolation_only_reads_nothing_generative(make, folder, tmp_path):
@@ -211,9 +214,10 @@ ARMS = {
 def test_an_arm_trains_alike_whether_its_images_are_held_or_streamed(folder, arm):
     def losses(memory_gb):
         settings = Retraining(bank="b", **(TINY | ARMS[arm]))
-        images = open_images(read_index(folder / "train.tsv"), CPU, memory_gb, 1)
+        opened = partial(open_images, device=CPU, memory_gb=memory_gb, threads=1)
+        images = opened(read_index(folder / "train.tsv"))
         assert isinstance(images, StreamedImages) == (memory_gb < 1)
-        parts = open_parts(settings, folder, SOURCES, CPU, memory_gb, 1, seed=0)
+        parts = open_parts(settings, folder, SOURCES, opened, seed=0)
         return run(Pretrainer(settings, images, CPU, World(), 0, *parts), 3)
 
     assert losses(1.0) == losses(1e-9)
@@ -222,7 +226,7 @@ def test_an_arm_trains_alike_whether_its_images_are_held_or_streamed(folder, arm
 def test_a_step_without_the_task_counts_nothing_for_it(folder):
     settings = Retraining(bank="b", **TINY, disentangle_probability=0.5, generative_probability={"start": 0, "end": 1})
     images = open_images(read_index(folder / "train.tsv"), CPU, 1.0, 1)
-    parts = open_parts(settings, folder, SOURCES, CPU, 1.0, 1, seed=0)
+    parts = open_parts(settings, folder, SOURCES, HELD, seed=0)
     rows = run(Pretrainer(settings, images, CPU, World(), 0, *parts), 6)
     assert {row["disentangle"] > 0 for row in rows} == {True, False}
     assert all(row["loss"] == pytest.approx(row["dino"] + row["disentangle"]) for row in rows)
@@ -242,7 +246,7 @@ def filtered_folder(folder, tmp_path):
 
 def test_images_that_the_filter_leaves_out_are_never_drawn_and_their_sources_are_seen_as_they_are(filtered_folder):
     settings = Retraining(bank="b", **TINY)
-    for images in open_parts(settings, filtered_folder, SOURCES, CPU, 1.0, 1, seed=0, filtered=True):
+    for images in open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True):
         positions, has = images.choose(ROWS.repeat(50), torch.Generator().manual_seed(0))
         assert has.reshape(50, SOURCES).all(0).tolist() == [False] * 3 + [True] * (SOURCES - 3)
         drawn = positions[has]
@@ -251,7 +255,7 @@ def test_images_that_the_filter_leaves_out_are_never_drawn_and_their_sources_are
 
 
 def test_without_the_flag_what_a_filter_left_behind_changes_nothing(filtered_folder):
-    generative, _ = open_parts(Retraining(bank="b", **TINY), filtered_folder, SOURCES, CPU, 1.0, 1, seed=0)
+    generative, _ = open_parts(Retraining(bank="b", **TINY), filtered_folder, SOURCES, HELD, seed=0)
     assert generative.first.diff().tolist() == [2] * SOURCES
 
 
@@ -259,7 +263,7 @@ def test_a_filter_that_keeps_nothing_ends_with_one_line(filtered_folder):
     settings = Retraining(bank="b", **TINY)
     write_kept(kept_path(filtered_folder / "generative-0000.h5"), {}, np.zeros(2 * SOURCES, bool), {})
     with pytest.raises(UserError, match=f"keeps none of {2 * SOURCES} generative images: loosen it"):
-        open_parts(settings, filtered_folder, SOURCES, CPU, 1.0, 1, seed=0, filtered=True)
+        open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)
     kept_path(filtered_folder / "generative-0000.h5").unlink()
     with pytest.raises(UserError, match="run filter_bank"):
-        open_parts(settings, filtered_folder, SOURCES, CPU, 1.0, 1, seed=0, filtered=True)
+        open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)

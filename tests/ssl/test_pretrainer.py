@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.ssl.conftest import CPU, write_bank
+from tests.ssl.conftest import HELD, write_bank
 
 from gensis.augment.views import ViewRecipe
 from gensis.errors import UserError
@@ -29,7 +29,7 @@ def copies(tmp_path, pictures):
     write_bank(tmp_path, pictures, range(count), [-1] * count, [1.0] * count, "generative")
     partners = np.roll(np.arange(count), 1)
     write_bank(tmp_path, pictures, range(count), partners, [0.5] * count, "interpolated")
-    return {kind: open_bank(tmp_path, kind, count, CPU, 1.0, 1) for kind in ("generative", "interpolated")}
+    return {kind: open_bank(tmp_path, kind, count, HELD) for kind in ("generative", "interpolated")}
 
 
 def test_the_student_learns_and_neither_teacher_nor_centre_gets_a_gradient(make_pretrainer, copies):
@@ -50,7 +50,7 @@ def test_with_copies_as_bank_and_weight_zero_training_equals_plain_dino_step_for
 
 def test_a_bank_of_other_images_does_change_training(make_pretrainer, tmp_path, pictures):
     write_bank(tmp_path, 255 - pictures, range(24), [-1] * 24, [1.0] * 24, "generative")
-    generative = open_bank(tmp_path, "generative", 24, CPU, 1.0, 1)
+    generative = open_bank(tmp_path, "generative", 24, HELD)
     assert run(make_pretrainer(), 1) != run(make_pretrainer(generative=generative, disentangle_weight=0.0), 1)
 
 
@@ -76,12 +76,12 @@ def test_the_disentanglement_task_is_not_computed_at_weight_zero(make_pretrainer
 def test_a_bank_made_from_other_images_is_refused(tmp_path, pictures):
     write_bank(tmp_path, pictures[:2], [0, 99], [-1, -1], [1, 1], "generative")
     with pytest.raises(UserError, match="source 99 is not among 24"):
-        open_bank(tmp_path, "generative", 24, CPU, 1.0, 1)
+        open_bank(tmp_path, "generative", 24, HELD)
 
 
 def test_a_source_without_synthetic_image_is_said_and_one_with_several_draws_among_its_own(tmp_path, pictures):
     write_bank(tmp_path, pictures[:4], [2, 0, 2, 2], [-1] * 4, [1.0] * 4, "generative")
-    bank = open_bank(tmp_path, "generative", 24, CPU, 1.0, 1)
+    bank = open_bank(tmp_path, "generative", 24, HELD)
     positions, has = bank.choose(torch.tensor([0, 1, 2] * 50), torch.Generator().manual_seed(0))
     assert has.tolist() == [True, False, True] * 50
     assert set(positions.view(50, 3)[:, 0].tolist()) == {1}

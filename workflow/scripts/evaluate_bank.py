@@ -4,6 +4,7 @@ import argparse
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ MOST_HELD_OUT = 256
 MOST_KNOWN = 100_000  # training images that neighbours are sought among, and a few more
 CONDITIONS, SEEDS = 8, 8
 BLUR = 4  # a blurred image is one enlarged from a quarter of its side
+LOOKED_AT = 64  # images at a time: views are drawn batch by batch, and runtime.micro_batch must change no figure
 SECONDS_A_LINE = 20
 NONE = "the bank holds none"
 
@@ -62,7 +64,7 @@ class Lab:
         self.images = StreamedImages(index, device, arguments.threads)
         self.pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
         self.encoder = load_encoder(arguments.encoder).to(device)
-        self.untrained = untrained(arguments.pretraining).to(device)
+        self.untrained = untrained(arguments.pretraining, arguments.seed).to(device)
         self.recipe = first_view(arguments.pretraining, len(index))
         self.banks = {kind: self.open_bank(kind) for kind in ("generative", "interpolated")}
         rows = np.random.default_rng(arguments.seed).permutation(len(index))
@@ -81,8 +83,8 @@ class Lab:
         arguments = self.arguments
         if arguments.filtered and not kept_counts(arguments.bank, kind)["kept"]:
             return None
-        reading = self.device, arguments.runtime.memory_gb, arguments.threads
-        return open_bank(arguments.bank, kind, len(self.index), *reading, filtered=arguments.filtered)
+        streamed = partial(StreamedImages, device=self.device, threads=arguments.threads)  # few of many are looked at
+        return open_bank(arguments.bank, kind, len(self.index), streamed, filtered=arguments.filtered)
 
     def look(self, name: str, count: int, batches: Iterable[torch.Tensor]) -> Seen:
         """``count`` images, uint8 (n, 3, H, W) a batch."""
@@ -102,7 +104,7 @@ class Lab:
         self, name: str, images: Images, rows: np.ndarray, change: Callable[[torch.Tensor], torch.Tensor] | None = None
     ) -> Seen:
         """Some images by their rows, changed if asked for."""
-        batches = read_ahead(images, torch.from_numpy(rows).split(self.arguments.runtime.micro_batch))
+        batches = read_ahead(images, torch.from_numpy(rows).split(LOOKED_AT))
         return self.look(name, len(rows), map(change, batches) if change else batches)
 
     def draw(self, bank: SyntheticImages) -> np.ndarray:
@@ -137,7 +139,6 @@ class Lab:
 def main(arguments: argparse.Namespace) -> None:
     """Write one JSON: the figures, and what could not be measured and why."""
     device = choose_device(arguments.gpus, arguments.threads)
-    torch.manual_seed(arguments.seed)  # of the untrained network and of the views
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
     lab = Lab(arguments, index, features, device)
@@ -169,6 +170,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def measure(lab: Lab, result: dict[str, Any]) -> None:
     """Add to the result what the bank and the data allow, and why not the rest."""
+    torch.manual_seed(lab.arguments.seed)  # of the views
     views = lab.look_at_rows("views", lab.images, lab.sources, lab.view)
     generative, interpolated = lab.look_at_bank("generative"), lab.look_at_bank("interpolated")
     if generative:
@@ -273,8 +275,9 @@ def filtered(lab: Lab) -> dict[str, dict[str, int]]:
     return found
 
 
-def untrained(settings: Pretraining) -> Encoder:
+def untrained(settings: Pretraining, seed: int) -> Encoder:
     """The backbone of pre-training with weights as they are drawn: a space that nothing was conditioned on."""
+    torch.manual_seed(seed)
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
     return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
 

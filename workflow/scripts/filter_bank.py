@@ -59,12 +59,17 @@ class Judge:
             return measured
         firsts = range(0, count, self.batch_size)
         batches = [np.arange(first, first + self.batch_size).clip(max=count - 1) for first in firsts]
+        shown = ("source", "partner") if (columns["partner"] >= 0).all() else ("source",)
+        wanted = (torch.from_numpy(np.concatenate([columns[name][rows] for name in shown])) for rows in batches)
+        originals = read_ahead(self.images, wanted)
         began = said = time.time()
         with StreamedImages(index_of(path.parent, [line]), self.device, self.threads) as painted:
-            for rows, images in zip(batches, read_ahead(painted, map(torch.from_numpy, batches))):
+            of_batches = zip(batches, read_ahead(painted, map(torch.from_numpy, batches)), originals)
+            for rows, images, own in of_batches:
                 of_batch = {name: column[rows] for name, column in columns.items()}
                 measured["fidelity"][rows] = self.fidelity(images, **of_batch)
-                measured["copy_ratio"][rows] = self.copy_ratio(images, of_batch["source"], of_batch["partner"])
+                rows_of_own = [of_batch[name] for name in shown]
+                measured["copy_ratio"][rows] = self.copy_ratio(images, own, rows_of_own)
                 if rows[-1] == count - 1 or time.time() - said > SECONDS_A_LINE:
                     command.progress(log, int(rows[-1]) + 1, count, began, "images")
                     said = time.time()
@@ -78,14 +83,19 @@ class Judge:
         with torch.inference_mode():
             return F.cosine_similarity(self.encoder(images).cpu(), conditions).numpy()
 
-    def copy_ratio(self, images: torch.Tensor, source: np.ndarray, partner: np.ndarray) -> np.ndarray:
-        """The smaller of the ratios (see `copy_ratios`) to an image's source and its partner, float32 (n,)."""
-        found, pixels = [], small_pixels(images)
-        for rows in (source, partner) if (partner >= 0).all() else (source,):
+    def copy_ratio(self, images: torch.Tensor, originals: torch.Tensor, rows_of: list[np.ndarray]) -> np.ndarray:
+        """The smaller of the ratios (see `copy_ratios`) to an image's source and its partner, float32 (n,).
+
+        Args:
+            images: uint8 (n, 3, H, W).
+            originals: uint8 (n or 2 n, 3, h, w): all sources, and then perhaps all partners.
+            rows_of: rows (n,) of the sources, and perhaps of the partners.
+        """
+        pixels, found = small_pixels(images), []
+        for rows, of_images in zip(rows_of, np.split(small_pixels(originals), len(rows_of))):
             place = np.searchsorted(self.known_rows, rows).clip(max=len(self.known_rows) - 1)
             own = np.where(self.known_rows[place] == rows, place, -1)
-            originals = small_pixels(self.images.batch(torch.from_numpy(rows)))
-            found.append(copy_ratios(pixels, originals, self.known, own))
+            found.append(copy_ratios(pixels, of_images, self.known, own))
         return np.min(found, axis=0)
 
 

@@ -22,6 +22,7 @@ from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.images.codec import PNG, encode_jpeg, encode_png
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
+from gensis.images.kept import kept_path
 from gensis.images.store import Store, write_store
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
@@ -56,22 +57,33 @@ def main(arguments: argparse.Namespace) -> None:
     # From the number of all sources rather than the shard's: images must not depend on the number of shards.
     batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.micro_batch, device))
     encode = choose_encoder(index, pipeline.image_px)
-    # All that decides the images of the shard: no job goes on from the blocks of another.
-    decides = [arguments.config, inputs, arguments.seed, sources.start, sources.stop, batch_size]
+    # Where the shard goes, and all that decides its images: no job goes on from the blocks of another.
+    where = str(arguments.generative), sources.start, sources.stop
+    decides = [arguments.config, inputs, arguments.seed, *where, batch_size]
     folder = arguments.checkpoints / "bank" / digest(decides)
     for kind, plan in plans.items():
 
         def paint(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
             paint = painter(pipeline, settings, arguments.runtime.compile)
             noise_shape = pipeline.noise_shape
-            where = start, device, arguments.threads
-            batches = paint_plan(plan, features, noise_shape, paint, batch_size, *where)
+            batches = paint_plan(plan, features, noise_shape, paint, batch_size, start, device, arguments.threads)
             return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
 
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
         origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
-        write_store(getattr(arguments, kind), blocks.resumed(paint), origin, plan.columns)
+        path = getattr(arguments, kind)
+        write_store(path, blocks.resumed(paint), origin, plan.columns)
+        remove_beyond(path.parent, kind, arguments.shards)
     shutil.rmtree(folder, ignore_errors=True)  # not before both are written: Snakemake removes one without the other
+
+
+def remove_beyond(folder: Path, kind: str, shards: int) -> None:
+    """Remove the shards of a bank that was made in more of them: its images are all in those that are made now."""
+    for path in folder.glob(f"{kind}-*.h5"):
+        if int(path.stem.removeprefix(f"{kind}-")) >= shards:
+            log.info("%s is removed: the bank has %d shards now", path, shards)
+            path.unlink(missing_ok=True)
+            kept_path(path).unlink(missing_ok=True)
 
 
 def attributes(

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import shutil
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -92,12 +93,12 @@ def build(
     arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
     """The training at its first step."""
-    reading = (device, arguments.runtime.memory_gb, arguments.threads)
-    images = open_images(index, *reading)
+    opened = partial(open_images, device=device, memory_gb=arguments.runtime.memory_gb, threads=arguments.threads)
+    images = opened(index)
     generative = interpolated = None
     if arguments.bank:
         generative, interpolated = open_parts(
-            settings, arguments.bank, len(index), *reading, arguments.seed, arguments.filtered
+            settings, arguments.bank, len(index), opened, arguments.seed, arguments.filtered
         )
     return Pretrainer(
         settings,

@@ -107,11 +107,11 @@ def open_inputs(
     arguments: argparse.Namespace, settings: Diffusion, index: Index, vae: AutoencoderKL | None, device: torch.device
 ) -> Inputs:
     """What the denoiser learns from: pixels, or latents if there is an autoencoder."""
+    levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)
+    check_halvings(checked_px(settings.image_px), sum(len(channels) - 1 for channels in levels))
     images = open_images(index, device, arguments.runtime.memory_gb, arguments.threads)
     pixels = Pixels(Flipped(images) if settings.flips else images, checked_px(settings.image_px))
-    inputs = latents_of(pixels, vae, arguments.runtime.memory_gb) if vae else pixels
-    check_halvings(inputs, len(settings.channels) - 1)
-    return inputs
+    return latents_of(pixels, vae, arguments.runtime.memory_gb) if vae else pixels
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Painted images kept in blocks, so that the job of a shard, killed anywhere, goes on after its last block."""
 
+import logging
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import numpy as np
 from gensis.artifacts.files import written_atomically
 
 LARGEST_BYTES = 1 << 28
+
+log = logging.getLogger(__name__)
 
 
 class Blocks:
@@ -31,15 +36,17 @@ class Blocks:
         Args:
             paint: makes the encoded images from a given one on, in order.
         """
-        paths = sorted(self.folder.glob("*.npz"))
         count = 0
-        for path in paths:
-            images = _read(path)
+        while images := _read(self._path(count)):
             count += len(images)
             yield from images
-        yield from self._kept(paint(count), len(paths), count)
+        yield from self._kept(paint(count), count)
 
-    def _kept(self, encoded: Iterable[bytes], number: int, count: int) -> Iterator[bytes]:
+    def _path(self, first: int) -> Path:
+        """The block that begins with an image: whoever wrote it, these are the images from there on."""
+        return self.folder / f"{first:012d}.npz"
+
+    def _kept(self, encoded: Iterable[bytes], count: int) -> Iterator[bytes]:
         waiting: list[bytes] = []
         size, since = 0, time.monotonic()
         for image in encoded:
@@ -48,8 +55,8 @@ class Blocks:
             late = size >= LARGEST_BYTES or time.monotonic() - since >= self._seconds
             if late and (count + len(waiting)) % self._batch_size == 0:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                _write(self.folder / f"{number:06d}.npz", waiting)
-                number, count = number + 1, count + len(waiting)
+                _write(self._path(count), waiting)
+                count += len(waiting)
                 waiting, size, since = [], 0, time.monotonic()
             yield image
 
@@ -60,6 +67,13 @@ def _write(path: Path, images: list[bytes]) -> None:
 
 
 def _read(path: Path) -> list[bytes]:
-    with np.load(path) as block:
-        encoded, ends = block["encoded"].tobytes(), np.cumsum(block["lengths"])
+    """A block's images; none if it is not there or cannot be read, so that they are painted again."""
+    try:
+        with np.load(path) as block:
+            encoded, ends = block["encoded"].tobytes(), np.cumsum(block["lengths"])
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        log.warning("%s cannot be read (%s): its images are painted again", path, error)
+        return []
     return [encoded[end - length : end] for end, length in zip(ends.tolist(), np.diff(ends, prepend=0).tolist())]

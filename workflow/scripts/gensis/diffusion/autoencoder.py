@@ -34,7 +34,7 @@ def scale_latents(vae: AutoencoderKL, pixels: Pixels, count: int = 2000) -> None
     """Measure the latents of ``count`` evenly spaced images, and store the shift and the factor that bring them to mean
     0 and variance 1 in the autoencoder's configuration.
     """
-    rows = torch.linspace(0, len(pixels) - 1, min(count, len(pixels))).round().long()
+    rows = torch.linspace(0, len(pixels) - 1, min(count, len(pixels)), dtype=torch.float64).round().long()
     vae.register_to_config(shift_factor=0.0, scaling_factor=1.0)
     latents = torch.cat([encode(vae, pixels.batch(block)).cpu() for block in rows.split(_BLOCK)]).double()
     vae.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())

@@ -133,15 +133,14 @@ def checked_px(image_px: int | str) -> int:
     return image_px
 
 
-def check_halvings(inputs: Inputs, halvings: int) -> None:
-    """Refuse inputs that the denoiser's levels cannot halve without a rest.
+def check_halvings(image_px: int, halvings: int) -> None:
+    """Refuse images that the levels of denoiser and autoencoder cannot halve without a rest.
 
     Raises:
         UserError: as said.
     """
-    side = inputs.shape[1]
-    if side % 2**halvings:
+    if image_px % 2**halvings:
         raise UserError(
-            f"the diffusion model's inputs have a side of {side}, which cannot be halved {halvings} times: "
-            "choose another diffusion.image_px, or fewer diffusion.channels"
+            f"diffusion.image_px {image_px} cannot be halved {halvings} times, as denoiser and autoencoder do: "
+            "use a multiple of a power of two, or fewer `channels`"
         )

@@ -40,7 +40,8 @@ def copy_ratios(painted: np.ndarray, sources: np.ndarray, real: np.ndarray, own:
         itself = torch.arange(len(real)) == row[:, None]
         neighbours = from_source.masked_fill(itself, torch.inf).topk(count, largest=False).indices
         apart = torch.cdist(image, bank).gather(1, neighbours).mean(1)
-        found.append((image - source).norm(dim=1) / apart)
+        distance = (image - source).norm(dim=1)
+        found.append(torch.where(distance > 0, distance / apart, 0))  # 0 / 0: source, copy and neighbours are the same
     return torch.cat(found).numpy()
 
 

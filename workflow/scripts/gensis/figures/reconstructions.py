@@ -13,7 +13,7 @@ LARGEST_SIDE_PX = 144
 def reconstructions(run: Run) -> str:
     """The picture of the first diffusion model that works in latents, with its figures; nothing if none does."""
     painters = [training for training in run.trainings if training.stage == "diffusion"]
-    painter = next((painter for painter in painters if (painter.folder / NAME).exists()), None)
+    painter = next((painter for painter in painters if "reconstruction" in painter.provenance), None)
     if painter is None:
         return ""
     pixels = np.asarray(Image.open(painter.folder / NAME).convert("RGB"))
@@ -38,7 +38,7 @@ def _cell(pixels: np.ndarray, label: str) -> str:
 
 def _figures(run: Run, painter: Training) -> str:
     """PSNR and SSIM in a sentence, and what they were measured on."""
-    measured = painter.provenance.get("reconstruction", {})
+    measured = painter.provenance["reconstruction"]
     if "psnr" not in measured:
         return ""
     trained = run.study.autoencoder_mode == "train"

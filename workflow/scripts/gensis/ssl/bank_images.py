@@ -1,5 +1,6 @@
 """A bank of self-augmentations as retraining sees it: the synthetic images of a real one, by its row."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from gensis.errors import UserError
 from gensis.images.index import Index
 from gensis.images.kept import kept_content, read_kept
-from gensis.images.reading import Images, open_images
+from gensis.images.reading import Images
 from gensis.images.store import Store
 from gensis.settings.pretraining import Retraining
 
@@ -72,10 +73,7 @@ def open_bank(
     folder: Path,
     kind: str,
     sources: int,
-    device: torch.device,
-    memory_gb: float,
-    threads: int,
-    with_images: bool = True,
+    open_images: Callable[[Index], Images] | None,
     shuffled_by: int | None = None,
     filtered: bool = False,
 ) -> SyntheticImages | None:
@@ -85,10 +83,7 @@ def open_bank(
         folder: of the bank.
         kind: which of the two.
         sources: number of images in the train split that the bank was made from.
-        device: where batches are wanted.
-        memory_gb: see `open_images`.
-        threads: see `open_images`.
-        with_images: whether more than partners and weights is wanted.
+        open_images: opens the images; None if just partners and weights are wanted.
         shuffled_by: seed by which all sources and partners take each other's places (see `other_rows`).
         filtered: whether just the images are drawn that the bank's filter keeps.
 
@@ -114,7 +109,7 @@ def open_bank(
     if shuffled_by is not None:
         others = other_rows(sources, shuffled_by)
         source, partner = others[source], others[partner]
-    images = open_images(index, device, memory_gb, threads) if with_images else None
+    images = open_images(index) if open_images else None
     return SyntheticImages(images, *_by_source(source, sources, kept), *map(torch.from_numpy, (partner, alpha)))
 
 
@@ -158,9 +153,7 @@ def open_parts(
     settings: Retraining,
     folder: Path,
     sources: int,
-    device: torch.device,
-    memory_gb: float,
-    threads: int,
+    open_images: Callable[[Index], Images],
     seed: int,
     filtered: bool = False,
 ) -> tuple[SyntheticImages | None, SyntheticImages | None]:
@@ -170,9 +163,7 @@ def open_parts(
         settings: of the retraining.
         folder: of the bank.
         sources: see `open_bank`.
-        device: see `open_bank`.
-        memory_gb: see `open_images`.
-        threads: see `open_images`.
+        open_images: see `open_bank`.
         seed: of the retraining, by which it shuffles the bank if it does.
         filtered: see `open_bank`.
 
@@ -182,17 +173,15 @@ def open_parts(
     reading = {
         "folder": folder,
         "sources": sources,
-        "device": device,
-        "memory_gb": memory_gb,
-        "threads": threads,
         "shuffled_by": seed if settings.shuffle_bank else None,
         "filtered": filtered,
     }
     generative = interpolated = None
     if settings.largest_generative_probability > 0:
-        generative = open_bank(kind="generative", **reading)
+        generative = open_bank(kind="generative", open_images=open_images, **reading)
     if settings.disentangle_weight > 0:
-        interpolated = open_bank(kind="interpolated", with_images=settings.in_between == "painted", **reading)
+        painted = open_images if settings.in_between == "painted" else None
+        interpolated = open_bank(kind="interpolated", open_images=painted, **reading)
     if not settings.real_images and (generative is None or generative.first.diff().min() < 2):
         loosen = ", or loosen its filter" if filtered else ""
         raise UserError(
