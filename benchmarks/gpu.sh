@@ -20,7 +20,7 @@ else
     painter='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
 fi
 
-if [ -d benchmarks/wheels ] && ! "$python" -c "import pydantic, imagecodecs, simplejpeg, diffusers" 2>/dev/null; then
+if [ -d benchmarks/wheels ] && ! "$python" -c "import pydantic, imagecodecs, simplejpeg, diffusers, torchmetrics" 2>/dev/null; then
     "$python" -m pip install -q --no-index --no-deps --target "$work/site" --upgrade benchmarks/wheels/*.whl
 fi
 export PYTHONPATH="$work/site:$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1

@@ -122,8 +122,9 @@ def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
     assert "NaN" not in json.dumps(result)
 
 
-def test_same_seed_same_figures(made):
-    first, again = (measured(made, labels=None, evaluation=Evaluation(bank_images=20)) for _ in range(2))
+def test_same_seed_same_figures_whatever_the_batch_size(made):
+    told = {"labels": None, "evaluation": Evaluation(bank_images=20)}
+    first, again = (measured(made, **told, runtime=Runtime(micro_batch=size)) for size in (32, 16))
     assert first["figures"] == again["figures"]
     assert first["sources"] == 20
 
