@@ -41,6 +41,13 @@ def changed(path: str, value: object) -> dict:
         ("pretraining/backbone", "vit_gigantic", "timm has no model 'vit_gigantic'"),
         ("retraining/gen-dino/bank", "absent", "'absent' is not one of default"),
         ("retraining/pixels", {"bank": "default"}, "reserved"),
+        ("banks/default", {"variants": 0}, "banks.default has variants: 0"),
+        ("banks/default", {"alphas": []}, "banks.default has alphas: []"),
+        (
+            "retraining/gen-dino",
+            {"bank": "default", "shuffle_bank": True, "disentangle_targets": "both"},
+            "shuffle_bank: true is no control",
+        ),
         ("banks/default/encoder", "gen-dino", "break the cycle"),
         ("banks/default", {"variants": 0, "alphas": []}, "empty bank"),
         ("diffusion/image_px", 96, "below half of pretraining.image_px 224"),

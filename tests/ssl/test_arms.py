@@ -87,6 +87,15 @@ def test_gen_dino_pairs_each_image_with_one_of_its_own_and_the_in_between_image_
     assert torch.equal(batch.between.source_slots, batch.views.real_slot.unsqueeze(0))
 
 
+def test_generative_targets_count_only_where_both_sources_show_a_generative_image(make):
+    chooser, _ = make(disentangle_targets="generative", generative_probability=0.5)
+    choices = [chooser.choose(ROWS, step) for step in range(8)]
+    shows = torch.stack([choice.pairs.has for choice in choices])
+    counts = torch.stack([choice.mixtures.counts for choice in choices])
+    assert 0 < shows.sum() < shows.numel()
+    assert torch.equal(counts, shows)
+
+
 def test_each_of_several_in_between_images_of_a_source_comes_with_its_own_alpha(make):
     _, batches = make()
     seen = set()

@@ -118,19 +118,25 @@ def interpreter() -> str:
     return "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
+def on_cards(cards: int) -> list[str]:
+    """The beginning of a command that sees cards of its own, and what runs it."""
+    return [interpreter(), script_of("on_cards"), str(cards), interpreter()] if cards else [interpreter()]
+
+
 def program(name: str) -> Callable[..., str]:
     """Interpreter and script, quoted, as a derived param."""
-    return lambda wildcards, output: shlex.join([interpreter(), script_of(name)])
+    return lambda wildcards, output, resources: shlex.join([*on_cards(resources.get("gpu", 0)), script_of(name)])
 
 
 def launcher(wildcards, output, resources) -> str:
     """What starts a training: Python, or torchrun with a process for each card, on each of a SLURM job's nodes."""
-    one = interpreter()
-    cards, nodes = resources.get("gpu", 0), resources.get("nodes", 1)
+    nodes = resources.get("nodes", 1)
+    cards = resources.get("gpu", 0) // nodes  # `gpu` is what the job has in all
+    one = shlex.join(on_cards(cards))
     torchrun = f"{one} -m torch.distributed.run --nproc-per-node={max(cards, 1)}"
     if nodes > 1:
         meeting = '--rdzv-backend=c10d --rdzv-endpoint="$(hostname):29500" --rdzv-id="$SLURM_JOB_ID"'
-        return f"srun --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {meeting}"
+        return f"srun --overlap --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {meeting}"
     return f"{torchrun} --standalone" if cards > 1 else one
 
 

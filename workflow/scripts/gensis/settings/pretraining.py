@@ -149,6 +149,11 @@ class Retraining(Pretraining):
             raise ValueError("real_images: false takes every view from the bank: leave generative_probability at 1")
         if self.in_between == "pixels" and not (self.real_images and self.disentangle_targets == "real"):
             raise ValueError("in_between: pixels mixes real images: leave real_images and disentangle_targets out")
+        if self.shuffle_bank and not (self.real_images and self.disentangle_targets == "real"):
+            raise ValueError(
+                "shuffle_bank: true is no control where the bank's images meet each other alone, all shuffled alike: "
+                "leave real_images and disentangle_targets out"
+            )
         if self.disentangle_targets != "real" and self.largest_generative_probability == 0:
             raise ValueError(f"disentangle_targets: {self.disentangle_targets} needs a generative_probability above 0")
         return self

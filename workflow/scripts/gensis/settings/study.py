@@ -101,10 +101,21 @@ class Study(Settings):
                 raise ValueError(f"{where}.bank is missing: add it, or `as_long_as` for DINO without a bank")
             return
         _known(f"{where}.bank", arm.bank, self.banks)
-        if not arm.real_images and self.banks[arm.bank].variants < 2:
+        bank = self.banks[arm.bank]
+        if not arm.real_images and bank.variants < 2:
             raise ValueError(
                 f"{where}.real_images: without real images both views come from banks.{arm.bank}, "
-                f"whose variants are {self.banks[arm.bank].variants}: make at least 2"
+                f"whose variants are {bank.variants}: make at least 2"
+            )
+        if arm.largest_generative_probability > 0 and not bank.variants:
+            raise ValueError(
+                f"{where} shows generative images, and banks.{arm.bank} has variants: 0: make some, or set "
+                "generative_probability: 0"
+            )
+        if arm.disentangle_weight > 0 and not bank.alphas:
+            raise ValueError(
+                f"{where} shows in-between images, and banks.{arm.bank} has alphas: []: give some, or set "
+                "disentangle_weight: 0"
             )
 
     @model_validator(mode="after")

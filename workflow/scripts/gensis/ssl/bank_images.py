@@ -178,16 +178,23 @@ def open_parts(
     }
     generative = interpolated = None
     if settings.largest_generative_probability > 0:
-        generative = open_bank(kind="generative", open_images=open_images, **reading)
+        generative = _found(open_bank(kind="generative", open_images=open_images, **reading), folder, "generative")
     if settings.disentangle_weight > 0:
         painted = open_images if settings.in_between == "painted" else None
-        interpolated = open_bank(kind="interpolated", open_images=painted, **reading)
-    if not settings.real_images and (generative is None or generative.first.diff().min() < 2):
+        found = open_bank(kind="interpolated", open_images=painted, **reading)
+        interpolated = _found(found, folder, "interpolated")
+    if not settings.real_images and generative.first.diff().min() < 2:
         loosen = ", or loosen its filter" if filtered else ""
         raise UserError(
             f"{folder} has not two generative images of every source: make it with variants: 2 or more{loosen}"
         )
     return generative, interpolated
+
+
+def _found(images: SyntheticImages | None, folder: Path, kind: str) -> SyntheticImages:
+    if images is None:
+        raise UserError(f"{folder} holds no {kind} images, which this retraining shows: make some, or turn them off")
+    return images
 
 
 def other_rows(count: int, seed: int) -> np.ndarray:

@@ -93,7 +93,7 @@ class Chooser:
         draws = torch.Generator().manual_seed(step_seed(self._seed, step, self._rank) ^ 1)
         pairs = self._pairs(rows, step, draws)
         if self.disentangles and disentangles_at(step, self._seed, self._settings):
-            return Choice(pairs, self._mixtures(rows, draws))
+            return Choice(pairs, self._mixtures(rows, pairs, draws))
         return Choice(pairs, None)
 
     def _pairs(self, rows: torch.Tensor, step: int, draws: torch.Generator) -> Pairs:
@@ -110,7 +110,7 @@ class Chooser:
         has = has & (torch.rand(len(rows), generator=draws) < probability)
         return Pairs(image, synthetic, has, torch.randint(2, (len(rows),), generator=draws))
 
-    def _mixtures(self, rows: torch.Tensor, draws: torch.Generator) -> Mixtures:
+    def _mixtures(self, rows: torch.Tensor, pairs: Pairs, draws: torch.Generator) -> Mixtures:
         bank, settings = self._interpolated, self._settings
         positions, counts = bank.choose(rows, draws)
         partner = bank.partner[positions].long()
@@ -120,7 +120,7 @@ class Chooser:
             of_synthetic.append(False)
         if not settings.real_images or settings.disentangle_targets != "real":
             of_partner, has = self._generative.choose(partner, draws)
-            counts = counts & has
+            counts = counts & has & pairs.has  # the source must show a synthetic image, too
             partners.append(Pick(self._generative.images, of_partner))
             of_synthetic.append(True)
         painted = Pick(bank.images, positions) if settings.in_between == "painted" else None
