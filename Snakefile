@@ -68,11 +68,13 @@ rule geojson:
 rule encoders:
     input:
         needs_pretraining,
+        outcome_tables([TRAINED_ON]),
         [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ALL_ENCODERS for seed in STUDY.seeds],
 
 
 rule embeddings:
     input:
+        outcome_tables(SLIDE_DATASETS),
         [
             path
             for encoder in (*ALL_ENCODERS, *BASELINES)
@@ -84,6 +86,7 @@ rule embeddings:
 
 rule features:
     input:
+        outcome_tables(SLIDE_DATASETS),
         [
             features_folder(dataset, encoder, seed)
             for encoder in ALL_ENCODERS
@@ -95,6 +98,7 @@ rule features:
 rule diffusion:
     input:
         needs_pretraining,
+        outcome_tables([TRAINED_ON]),
         [
             f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
             for encoder, seed in dict.fromkeys((STUDY.banks[bank].encoder, seed) for bank, seed in banks_with_seeds())
@@ -104,6 +108,7 @@ rule diffusion:
 rule bank:
     input:
         needs_pretraining,
+        outcome_tables([TRAINED_ON]),
         [path for bank, seed in banks_with_seeds() for path in bank_shards(bank, seed)],
         [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()],
 

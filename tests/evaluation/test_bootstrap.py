@@ -43,6 +43,11 @@ def test_copies_within_a_group_are_no_news():
     assert ungrouped[1] - ungrouped[0] < 0.4 * (alone[1] - alone[0])
 
 
+def test_resamples_of_more_items_than_float32_can_count_are_counted_to_the_last():
+    each = 2**24 + 1  # items that each of two groups stands for
+    assert intervals(lambda weights: {"items": (weights * each).sum(0)}, np.arange(2), 50)["items"] == (2 * each,) * 2
+
+
 def test_numbers_of_the_groups_do_not_matter():
     correct = (np.random.default_rng(3).random(30) < 0.6).astype(int)
     groups = np.repeat(np.arange(10), 3)

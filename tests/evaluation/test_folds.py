@@ -16,7 +16,7 @@ def test_no_group_lies_on_both_sides_of_a_fold_and_each_item_is_tested_once(item
     try:
         rounds = grouped_folds(labels, groups, folds)
     except Unmeasurable:
-        assert min(len(np.unique(groups[labels == k])) for k in np.unique(labels)) < 2
+        assert sum(len(np.unique(groups[labels == k])) > 1 for k in np.unique(labels)) < 2
         return
     assert 2 <= len(rounds) <= folds
     for train, test in rounds:
@@ -25,9 +25,10 @@ def test_no_group_lies_on_both_sides_of_a_fold_and_each_item_is_tested_once(item
     assert sorted(np.concatenate([test for _, test in rounds])) == list(range(len(labels)))
 
 
-def test_fewer_folds_where_a_class_has_fewer_groups():
-    labels, groups = np.repeat([0, 0, 0, 1, 1, 1, 1], 2), np.repeat(np.arange(7), 2)
-    assert len(grouped_folds(labels, groups, 5)) == 3
+@pytest.mark.parametrize("items", [1, 2])
+def test_fewer_folds_where_every_class_has_fewer_groups(items):
+    labels, groups = np.repeat([0, 0, 0, 1, 1, 1, 1], items), np.repeat(np.arange(7), items)
+    assert len(grouped_folds(labels, groups, 5)) == 4
 
 
 def test_folds_are_the_same_each_time():
@@ -42,11 +43,43 @@ def test_every_class_is_in_every_fold_where_each_item_is_its_own_group():
         assert set(labels[train]) == set(labels[test]) == set(range(5))
 
 
-def test_a_class_in_one_group_only_allows_no_folds_and_no_holdout():
+def test_one_class_alone_in_two_groups_allows_no_folds_and_no_holdout():
     labels, groups = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])
     with pytest.raises(Unmeasurable, match="too few groups"):
         grouped_folds(labels, groups, 5)
     assert holdouts(labels, groups) == []
+
+
+@pytest.mark.parametrize("strays", [0, 1, 2])
+@pytest.mark.parametrize("images_a_group", [1, 4])
+def test_a_rare_class_does_not_change_how_much_is_set_aside_for_a_choice(strays, images_a_group):
+    labels = np.concatenate([np.arange(200) // images_a_group % 2, np.full(strays, 2)])
+    groups = np.concatenate([np.arange(200) // images_a_group, 1000 + np.arange(strays)])
+    ways = holdouts(labels, groups)
+    assert len(ways) == 5
+    for fit, validation in ways:
+        assert not set(groups[fit]) & set(groups[validation])
+        assert len(validation) == pytest.approx(len(labels) / 5, abs=2 * images_a_group)
+        assert {0, 1} <= set(labels[validation]) <= set(labels[fit])
+
+
+@pytest.mark.parametrize("strays", [1, 2])
+def test_a_rare_class_leaves_a_cross_validation_as_it_is_and_quiet(strays, recwarn):
+    labels = np.concatenate([np.arange(100) % 2, np.full(strays, 2)])
+    protocol = plan(labels, np.arange(len(labels)), np.full(len(labels), ""), 5)
+    assert protocol.name == "5-fold cross-validation by group"
+    for _, test in protocol.rounds:
+        assert np.bincount(labels[test])[:2].tolist() == [10, 10]
+    assert not recwarn.list
+
+
+@given(items)
+def test_a_choice_rests_on_two_classes_or_more_that_were_all_learnt(items):
+    labels, groups = np.array(items).T
+    for fit, validation in holdouts(labels, groups):
+        assert not set(groups[fit]) & set(groups[validation])
+        assert len(set(labels[validation])) > 1
+        assert set(labels[validation]) <= set(labels[fit])
 
 
 def test_with_a_test_split_train_is_fitted_and_test_is_tested_once():

@@ -51,6 +51,22 @@ def test_too_few_groups_to_choose_from_still_fit():
     assert probe.model.C == 1
 
 
+def test_one_stray_image_does_not_keep_the_strength_from_being_chosen():
+    noise, labels = images(2, signal=0)
+    labels[7] = 3
+    assert fit_linear(noise, labels, np.arange(len(labels)), 4).model.C < 1
+
+
+def test_one_stray_image_of_another_class_hardly_changes_a_probe():
+    (features, labels), (test, test_labels) = images(9), images(10, 3000)
+    groups, stray = np.arange(600), np.where(np.arange(600) == 7, 3, labels)
+    plain, strayed = (fit_linear(features, known, groups, 4) for known in (labels, stray))
+    chosen = [STRENGTHS.index(probe.model.C) for probe in (plain, strayed)]
+    assert abs(chosen[0] - chosen[1]) <= 1
+    accuracies = [(probe.probabilities(test).argmax(1) == test_labels).mean() for probe in (plain, strayed)]
+    assert accuracies[1] == pytest.approx(accuracies[0], abs=0.01)
+
+
 def test_a_class_that_train_lacks_gets_no_probability():
     features, labels = images(6)
     probabilities = fit_linear(features, labels + 1, np.arange(600), 5).probabilities(features)

@@ -1,3 +1,5 @@
+from itertools import groupby
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,8 @@ def test_clean_classifiers_are_tested_on_the_rows_of_the_damaged_images(split):
     found = {metric["metric"]: metric for metric in measured.result["metrics"]}
     tested = np.sort(np.concatenate([rows for name, rows in asked if name == "blur-1"]))
     assert tested.tolist() == np.sort(measured.predictions.item).tolist()
+    read = [name for name, _ in groupby(name for name, _ in asked)]
+    assert len(read) == len(set(read)) == 10, "each damage is read once"
     for classifier in ("knn", "linear"):
         assert found[f"{classifier}_accuracy_blur"]["value"] == 1
         assert found[f"{classifier}_accuracy_noise"]["value"] < 0.6

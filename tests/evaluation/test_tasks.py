@@ -124,14 +124,34 @@ def test_retrieval_ranks_train_for_test_or_all_of_other_groups(task, split):
     assert noise["low"] < noise["value"] < noise["high"]
 
 
+@pytest.mark.parametrize("strays", [1, 2])
+@pytest.mark.parametrize("task", TASKS)
+def test_a_class_in_one_or_two_slides_leaves_the_others_measured(task, strays, caplog):
+    data = slides(30, split=False)
+    other = Labelled(
+        **{**vars(data), "labels": np.where(data.unit < strays, 3, data.labels), "classes": (*data.classes, "w")}
+    )
+    with caplog.at_level("INFO"):
+        found = metrics(task, other)
+    assert all(np.isfinite(metric["value"]) for metric in found.values())
+    accuracies = [metric["value"] for name, metric in found.items() if name.startswith("accuracy")]
+    assert min(accuracies) > 0.9
+    assert (f"{task}: in one group only, so never told right when tested: w" in caplog.messages) == (strays == 1)
+
+
 def test_classes_in_their_order_give_slides_a_quadratic_kappa():
     ordered = SETTINGS.model_copy(update={"ordered_classes": ("z", "none such", "y", "x")})
     result = measure("slides-mean", slides(30, split=True), ordered, 0, CPU).result
     assert result["classes"] == ["z", "none such", "y", "x"]
     assert result["metrics"][-1] == result["metrics"][0] | {"metric": "quadratic_kappa", "chance": 0}
     assert "quadratic_kappa" not in metrics("linear", slides(30, split=True), ordered)
-    unordered = SETTINGS.model_copy(update={"ordered_classes": ("x", "y")})
-    assert "quadratic_kappa" not in metrics("slides-mean", slides(30, split=True), unordered)
+
+
+def test_labels_outside_the_order_give_no_quadratic_kappa_and_are_named(caplog):
+    unordered = SETTINGS.model_copy(update={"ordered_classes": ("x", "Y", "Z")})
+    with caplog.at_level("INFO"):
+        assert "quadratic_kappa" not in metrics("slides-mean", slides(30, split=True), unordered)
+    assert "slides-mean: no quadratic kappa: ordered_classes lacks y, z; without images: Y, Z" in caplog.messages
 
 
 @pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])

@@ -82,6 +82,10 @@ def test_a_full_disk_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, small
             "raise PermissionError(13, 'no', '/results/x.h5')",
             "error: /results/x.h5: Permission denied: allow this user to read and write there",
         ),
+        (
+            "import torch; raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')",
+            "error: the card's memory is full (CUDA out of memory. Tried to allocate 2.00 GiB.): raise pretraining.acc",
+        ),
     ],
 )
 def test_errors_of_the_machine_end_a_job_in_one_line(code, line):

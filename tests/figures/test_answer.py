@@ -58,7 +58,13 @@ def test_few_seeds_show_nothing_however_large_the_gain(results: Path, seeds: int
 
 @pytest.mark.parametrize(
     ("gains", "verdict"),
-    [([0.1] * 6, "Yes"), ([-0.1] * 6, "No"), ([0.1] * 5 + [-0.1], "Not shown"), ([0.0] * 6, "Not shown")],
+    [
+        ([0.1] * 6, "Yes"),
+        ([-0.1] * 6, "No"),
+        ([0.1] * 5 + [-0.1], "Not shown"),
+        ([0.0] * 6, "Not shown"),
+        ([0.001, 0.002, 0.001, 0.003, 0.001, 0.06], "Not shown"),  # six of one sign, and an interval with 0
+    ],
 )
 def test_six_seeds_are_judged_by_a_test(results: Path, gains: list[float], verdict: str) -> None:
     html = claimed(results, gains)
@@ -96,6 +102,21 @@ def test_transductive_is_said_only_of_images_that_were_trained_on(results: Path)
     datasets = tiny.CONFIG["datasets"] | {"other": tiny.CONFIG["datasets"]["tissue"]}
     tiny.write_config(results / "tiny", datasets=datasets, pretraining={"dataset": "other", "image_px": 16})
     assert "saw the test images" not in answer(Run(results / "tiny", results / "images"))
+
+
+def test_results_that_the_config_does_not_name_any_more_are_not_looked_at(results: Path) -> None:
+    before = answer(Run(results / "tiny", results / "images"))
+    left = {"protocol": "of yesterday", "transductive": True, "skipped": ""}
+    for where in ("gen-old/tissue/seed0", "dino/gone/seed0", "dino/tissue/seed7"):
+        write_json(results / "tiny/evaluation" / where / "knn.json", left)
+    assert answer(Run(results / "tiny", results / "images")) == before
+
+
+def test_bags_of_groups_are_counted_as_groups(results: Path) -> None:
+    tiny.write_config(results / "tiny", evaluation=tiny.CONFIG["evaluation"] | {"bags": "group"})
+    html = answer(Run(results / "tiny", results / "images"))
+    assert "5 groups tested" in html
+    assert "slides tested" not in html
 
 
 def test_skipped_tasks_are_said_with_their_reason(run: Run) -> None:

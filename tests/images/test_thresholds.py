@@ -113,6 +113,15 @@ def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder
     assert "of 3 tiles, focus >= 5 holds for 0, pen_fraction <= 0.1 holds for 3" in reason
 
 
+def test_nothing_is_learnt_from_where_more_slides_failed_than_may(folder):
+    with pytest.raises(
+        UserError, match=r"1 of 3 slides .* more than max_failed_slides 0.3; the first, .*outcomes.failed"
+    ):
+        tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}), 0.3)
+    assert not (folder / "train.tsv").exists()
+    assert column(folder / tables.FAILED, "outcome") == ["low_quality"]
+
+
 def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
     quality = Quality(minimum={"focus": 5})
     tables.write_train(folder / "train.tsv", units_of(folder), quality)

@@ -183,6 +183,11 @@ def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
     return [f"{IMAGES}/{dataset}/{unit.name}.json" for unit in units]
 
 
+def outcome_tables(datasets: list[str]) -> list[str]:
+    """What became of each slide, of those data sets that are of slides."""
+    return [f"{IMAGES}/{dataset}/outcomes.tsv" for dataset in datasets if dataset in SLIDE_DATASETS]
+
+
 def slide_pictures() -> list[str]:
     """A picture of each slide and one of all, of each data set of slides."""
     return [f"{IMAGES}/{dataset}/{name}" for dataset in SLIDE_DATASETS for name in ("pictures", "slides.jpg")]

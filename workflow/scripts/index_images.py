@@ -17,13 +17,13 @@ def main(arguments: argparse.Namespace) -> None:
     # The slides were found when they were tiled; by now they may lie in an archive.
     units = list_units(dataset, arguments.sheet, will_exist=lambda path: True)
     path = arguments.output
-    quality = getattr(dataset, "quality", Quality())
+    quality, max_failed = getattr(dataset, "quality", Quality()), getattr(dataset, "max_failed_slides", 1.0)
     if path.stem == "train":
-        tables.write_train(path, units, quality)
+        tables.write_train(path, units, quality, max_failed)
     elif path.stem == "units":
         tables.write_units(path, units, quality)
     elif path.stem == "outcomes":
-        tables.write_outcomes(path, units, getattr(dataset, "max_failed_slides", 1.0), quality)
+        tables.write_outcomes(path, units, max_failed, quality)
     else:
         tables.write_labels(path, dataset, units)
 

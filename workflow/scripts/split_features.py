@@ -11,6 +11,7 @@ import numpy as np
 from gensis import command
 from gensis.artifacts.files import written_atomically
 from gensis.artifacts.tables import read_table
+from gensis.errors import UserError
 from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
 
@@ -36,6 +37,8 @@ def main(arguments: argparse.Namespace) -> None:
         if time.time() - said > SECONDS_A_LINE:
             said = time.time()
             log.info("%d slides", written)
+    if not written:
+        raise UserError(f"none of {len(chosen)} slides has tiles: outcomes.tsv beside {arguments.units} says why")
     log.info("%d of %d slides have tiles", written, len(chosen))
 
 

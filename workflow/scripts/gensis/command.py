@@ -62,6 +62,11 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
 def _failure_of_machine(error: Exception) -> str | None:
     """What to say of an error that is the machine's: which file, what happened, what to do. None for other errors."""
     text = str(error)
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+        return (
+            f"the card's memory is full ({text.splitlines()[0]}): raise pretraining.accumulate, or lower the stage's "
+            "batch_size, runtime.memory_gb or runtime.micro_batch, and run again: finished jobs are kept"
+        )
     code, path = getattr(error, "errno", None), getattr(error, "filename", None)
     if path is None and (within := re.search(r"errno = (\d+)", text)):  # as HDF5 tells it, in RuntimeErrors too
         code = int(within[1])

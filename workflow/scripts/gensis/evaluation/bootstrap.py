@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 _SEED = 0  # One for all, so that two encoders are measured on the same resamples.
-_CHUNK_VALUES = 1 << 20  # 4 MB: larger ones leave the cache and take twice as long
+_CHUNK_VALUES = 1 << 19  # 4 MB: larger ones leave the cache and take twice as long
 
 
 def intervals(
@@ -14,7 +14,7 @@ def intervals(
     """95 % percentile intervals of metrics under resampling of whole groups: items of one group are no news.
 
     Args:
-        measure: float32 (N, B) weights of the items -> name -> (B,) values, NaN where a resample has none.
+        measure: float64 (N, B) weights of the items -> name -> (B,) values, NaN where a resample has none.
         groups: int (N,).
         resamples: how many; with none, or a single group, there are no intervals.
     """
@@ -27,7 +27,7 @@ def intervals(
 
 
 def _weightings(codes: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
-    """How often each item is drawn: float32 (N, B), B bounded by memory."""
+    """How often each item is drawn: float64 (N, B), for float32 counts no further than 2^24; B bounded by memory."""
     generator = np.random.default_rng(_SEED)
     groups = codes.max() + 1
     chunk = max(1, _CHUNK_VALUES // len(codes))
@@ -35,4 +35,4 @@ def _weightings(codes: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
         size = min(chunk, resamples - start)
         draws = generator.integers(groups, size=(size, groups)) + groups * np.arange(size)[:, None]
         counts = np.bincount(draws.ravel(), minlength=size * groups).reshape(size, groups)
-        yield counts.T.astype(np.float32)[codes]
+        yield counts.T.astype(np.float64)[codes]

@@ -79,7 +79,7 @@ def class_kept(
             return found | {"ratio": found["painted"] / found["real"]}
 
     bounds = intervals(shares, groups, resamples)
-    values = {name: float(value[0]) for name, value in shares(np.ones((len(labels), 1), np.float32)).items()}
+    values = {name: float(value[0]) for name, value in shares(np.ones((len(labels), 1))).items()}
     measured = {
         name: dict(zip(("value", "low", "high"), (value, *bounds.get(name, (None, None)))))
         for name, value in values.items()

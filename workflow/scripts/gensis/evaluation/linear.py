@@ -55,7 +55,7 @@ def fit_linear(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, cla
 
 
 def _choose_strength(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: int) -> float:
-    ways = [(fit, validation) for fit, validation in holdouts(labels, groups) if len(np.unique(labels[fit])) > 1]
+    ways = holdouts(labels, groups)
     if not ways:
         log.info("linear: too few groups to set some of train aside, so C is %g", _FALLBACK)
         return _FALLBACK

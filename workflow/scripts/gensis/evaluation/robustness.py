@@ -40,11 +40,14 @@ def answers_to_corrupted(
     """
     right = defaultdict(list)
     classes = len(items.classes)
-    for train, test in protocol.rounds:
-        features, labels = items.features[train], items.labels[train]
-        probe = fit_linear(features, labels, items.groups[train], classes)
-        for name in names:
+    probes = [
+        fit_linear(items.features[train], items.labels[train], items.groups[train], classes)
+        for train, _ in protocol.rounds
+    ]
+    for name in names:  # outside the rounds, so that the embeddings of each are read once
+        for (train, test), probe in zip(protocol.rounds, probes):
             damaged = corrupted(name, items.item[test])
+            features, labels = items.features[train], items.labels[train]
             votes = knn_probabilities(features, labels, damaged, (k,), classes, temperature, device)[k]
             for classifier, probabilities in {"knn": votes, "linear": probe.probabilities(damaged)}.items():
                 right[classifier, name].append(probabilities.argmax(1) == items.labels[test])

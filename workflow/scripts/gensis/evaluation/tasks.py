@@ -1,12 +1,14 @@
 """The measurements: each takes labelled embeddings to metrics with intervals and chance."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.folds import Unmeasurable, groups_per_class
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled, in_order
 from gensis.evaluation.linear import fit_linear
@@ -20,6 +22,8 @@ from gensis.evaluation.robustness import Corrupted, answers_to_corrupted, by_kin
 from gensis.evaluation.scoring import classification_metrics, mean_scores
 from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
+
+log = logging.getLogger(__name__)
 
 _CORRUPTION_NEIGHBOURS = 20
 Probabilities = dict[str, np.ndarray]
@@ -68,6 +72,8 @@ def measure(
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
     if "retrieval" in (kind, classifier):
         return _retrieval(items, leave_group_out(protocol), settings, device)
+    if protocol.transductive:
+        _log_lone_classes(task, items)
     if task == "corruptions":
         return _corruptions(items, protocol, settings, device, corrupted)
     attention: Attention = {}
@@ -81,6 +87,8 @@ def measure(
         probabilities, attention = _attentive(classifier, items, protocol, settings, seed, device)
     else:
         probabilities = _linear(items.means() if kind == "slides" else items.features, items, protocol)
+    if kind == "slides" and settings.ordered_classes and not ordered:
+        _log_unordered(task, items.classes, settings.ordered_classes)
     predictions = _predictions(items, protocol, probabilities)
     metrics = classification_metrics(
         _names(kind, ordered), predictions, _commonest(items, protocol), settings.bootstrap
@@ -105,6 +113,19 @@ def _names(kind: str, ordered: bool) -> tuple[str, ...]:
         return ("accuracy", "balanced_accuracy")
     with_order = kind == "slides" and ordered
     return ("accuracy", "balanced_accuracy", "macro_f1", "auroc", *(["quadratic_kappa"] if with_order else []))
+
+
+def _log_lone_classes(task: str, items: Labelled | Slides) -> None:
+    """Name the classes that cross-validation counts but cannot learn."""
+    if lone := [items.classes[k] for k in np.flatnonzero(groups_per_class(items.labels, items.groups) == 1)]:
+        log.info("%s: in one group only, so never told right when tested: %s", task, ", ".join(lone))
+
+
+def _log_unordered(task: str, classes: Sequence[str], ordered: Sequence[str]) -> None:
+    """Name what keeps `quadratic_kappa` from being measured."""
+    missing, unused = (", ".join(sorted(set(a) - set(b))) for a, b in ((classes, ordered), (ordered, classes)))
+    more = f"; without images: {unused}" if unused else ""
+    log.info("%s: no quadratic kappa: ordered_classes lacks %s%s", task, missing, more)
 
 
 def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device) -> Probabilities:

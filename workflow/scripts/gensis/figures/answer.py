@@ -28,7 +28,7 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     subject = scores.subject if scores.subject in means else "dino" if "dino" in means else next(iter(means))
     others = [f"{text(_NAMES.get(name, name))} {number(means[name])}" for name in _baselines(means, subject)]
     against = f" against {_listed(others)}" if others else ""
-    tested = count(means[subject].n, "slide" if column.task.startswith("slides-") else "image")
+    tested = count(means[subject].n, _unit(run, column))
     question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b>, {text(column.label)}? "
     question = question if subject != "dino" else f"<b>{text(dataset)}</b>, {text(column.label)}. "
     sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{against}; {tested} tested.'
@@ -41,6 +41,13 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
         f'<div class="answer"><div>{paragraph(question + claim(run, subject, dataset, column))}{paragraph(sentence)}'
         f"{paragraph(_protocol(run, dataset, column), 'note')}</div>{picture}</div>"
     )
+
+
+def _unit(run: Run, column: Column) -> str:
+    """What is counted."""
+    if not column.task.startswith("slides-"):
+        return "image"
+    return "group" if run.study.evaluation.bags == "group" else "slide"
 
 
 def _baselines(means: dict[str, Mean], subject: str) -> list[str]:

@@ -37,8 +37,11 @@ class Compared:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether a difference may be claimed; over fewer than SEEDS_FOR_A_CLAIM seeds there is no p-value."""
-        return self.seed is None and self.p < 0.05
+        """Whether a difference may be claimed: by test and by interval, for six signs alone say nothing of its size.
+
+        Over fewer than SEEDS_FOR_A_CLAIM seeds there is no p-value.
+        """
+        return self.seed is None and self.p < 0.05 and not self.low <= 0 <= self.high
 
 
 class Comparisons:

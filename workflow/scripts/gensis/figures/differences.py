@@ -52,7 +52,8 @@ def _legend(seeds: int) -> str:
         )
     return (
         f"Mean difference over {seeds} seeds, a small dot each; line: 95 % t interval over seeds, on these test items. "
-        f"Filled: evidence of a difference, from {SEEDS_FOR_A_CLAIM} seeds on. Upright line: no difference."
+        f"Filled: evidence of a difference, by this and by a sign-flip test, from {SEEDS_FOR_A_CLAIM} seeds on. "
+        "Upright line: no difference."
     )
 
 
@@ -69,8 +70,8 @@ def _table(run: Run, dataset: str) -> str:
     caption = (
         f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_CLAIM} "
         "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class kept: of the "
-        "bank's images, as a part of what real images reach; below 0.9 a bank harms. Differences over the tested items "
-        "with one seed are in comparisons.csv; they say nothing of other seeds."
+        "bank's images, as a part of what real images reach; below 0.9, our rule of thumb, a bank harms. Differences "
+        "over the tested items with one seed are in comparisons.csv; they say nothing of other seeds."
     )
     return figure(table(["pair", *(column.label for column in columns), "class kept"], rows, "numbers"), caption)
 

@@ -206,9 +206,12 @@ class Run:
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
-        """All measurements, those that were skipped too."""
+        """All measurements that the config names, those that were skipped too."""
+        encoders = {"dino", "random", "pixels", *self.study.retraining, *self.study.encoders}
+        seeds = {f"seed{seed}" for seed in self.study.seeds}
         paths = sorted((self.folder / "evaluation").glob("*/*/seed*/*.json"))
-        return [_read_evaluation(path) for path in paths]
+        named = [path for path in paths if path.parts[-4] in encoders and path.parts[-2] in seeds]
+        return [_read_evaluation(path) for path in named if path.parts[-3] in self.study.evaluation.datasets]
 
     def _trainings(self, stage: str, where: str, name: str) -> Iterator[Training]:
         for seed in self.study.seeds:

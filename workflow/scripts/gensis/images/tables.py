@@ -19,21 +19,27 @@ from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
 
+FAILED = "outcomes.failed.tsv"
+
 log = logging.getLogger(__name__)
 
 
-def write_train(path: Path, units: Units, quality: Quality = Quality()) -> None:
-    """`train.tsv`: the only index that pre-training, diffusion and bank read."""
+def write_train(path: Path, units: Units, quality: Quality = Quality(), max_failed: float = 1.0) -> None:
+    """`train.tsv`: the only index that pre-training, diffusion and bank read.
+
+    Raises:
+        UserError: there is no image, or more than the fraction ``max_failed`` of the units has none.
+    """
     outcomes = _outcomes(path.parent, units.of_split("train"), quality)
+    _refuse_failures(path.parent, outcomes, max_failed)
     listed = [(outcome["unit"], outcome["images"], outcome["content"]) for outcome in outcomes]
-    write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
     if not any(outcome["images"] for outcome in outcomes):
-        path.unlink()
         kinds = Counter(outcome["outcome"] for outcome in outcomes)
         raise UserError(
             f"no image in the train split of {path.parent} ({_counts(kinds)}): "
             f"first reason: {outcomes[0]['reason'] or 'none given'}"
         )
+    write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
 
 
 def write_units(path: Path, units: Units, quality: Quality = Quality()) -> None:
@@ -69,16 +75,22 @@ def write_outcomes(path: Path, units: Units, max_failed: float, quality: Quality
     outcomes = _outcomes(path.parent, units.units, quality)
     columns = ("unit", "outcome", "images", "failed", "reason")
     write_table(path, columns, [[outcome[column] for column in columns] for outcome in outcomes])
-    empty = [outcome for outcome in outcomes if not outcome["images"]]
     log.info("%s", _counts(Counter(outcome["outcome"] for outcome in outcomes)))
-    if len(empty) > max_failed * len(outcomes):
-        first = empty[0]
-        path.rename(path.with_suffix(".failed.tsv"))
-        raise UserError(
-            f"{len(empty)} of {len(outcomes)} slides of {path.parent} gave no images, more than max_failed_slides "
-            f"{max_failed}; the first, {first['unit']}: {first['outcome']}, {first['reason']} "
-            f"(all are in {path.with_suffix('.failed.tsv')})"
-        )
+    _refuse_failures(path.parent, outcomes, max_failed)
+
+
+def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: float) -> None:
+    """List those without images, and refuse to go on, where they are more than the fraction ``max_failed``."""
+    empty = [outcome for outcome in outcomes if not outcome["images"]]
+    if len(empty) <= max_failed * len(outcomes):
+        return
+    first, listed = empty[0], folder / FAILED
+    columns = ("unit", "outcome", "reason")
+    write_table(listed, columns, [[outcome[column] for column in columns] for outcome in empty])
+    raise UserError(
+        f"{len(empty)} of {len(outcomes)} slides of {folder} gave no images, more than max_failed_slides {max_failed}; "
+        f"the first, {first['unit']}: {first['outcome']}, {first['reason']} (all are in {listed})"
+    )
 
 
 def _outcomes(folder: Path, units: Sequence[Unit], quality: Quality) -> list[dict[str, Any]]:
