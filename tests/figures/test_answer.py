@@ -41,6 +41,15 @@ def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None
         assert expected in html
 
 
+def test_dino_with_as_many_passes_stands_beside_the_method(results: Path) -> None:
+    retraining = tiny.CONFIG["retraining"] | {"dino-longer": {"as_long_as": "gen-dino"}}
+    tiny.write_config(results / "tiny", retraining=retraining)
+    tiny.write_scores(results / "tiny", tiny.VALUES | {"dino-longer": 0.62})
+    html = answer(Run(results / "tiny", results / "images"))
+    assert "against dino 0.610" in html
+    assert "dino-longer (dino with as many passes) 0.620" in html
+
+
 def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
     first = answer(run).partition("</p>")[0]
     assert "Does gen-dino beat dino on <b>tissue</b>" in first

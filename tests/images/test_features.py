@@ -121,6 +121,14 @@ def test_a_slide_becomes_a_file_of_features_without_the_tiles_that_fail_quality(
         }  # fmt: skip
 
 
+def test_slides_none_of_which_has_tiles_are_said_in_one_line_that_names_the_reasons(slides):
+    embed(slides, ["none"])
+    write_table(slides / "units.tsv", ("unit", "rows"), [("none", "")])
+    arguments = Namespace(embeddings=[slides / "part-0000.h5"], units=slides / "units.tsv", output=slides / "features")
+    with pytest.raises(UserError, match=r"none of 1 slides has tiles: .*/outcomes.tsv or outcomes.failed.tsv says why"):
+        split_features.main(arguments)
+
+
 def test_stamp_finds_the_same_features_with_places_in_um(slides):
     embed(slides)
     write_table(slides / "units.tsv", ("unit", "rows"), [("a", ""), ("none", ""), ("b", "")])

@@ -115,7 +115,7 @@ def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder
 
 def test_nothing_is_learnt_from_where_more_slides_failed_than_may(folder):
     with pytest.raises(
-        UserError, match=r"1 of 3 slides .* more than max_failed_slides 0.3; the first, .*outcomes.failed"
+        UserError, match=r"1 of 3 training slides .* more than max_failed_slides 0.3; the first, .*outcomes.failed"
     ):
         tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}), 0.3)
     assert not (folder / "train.tsv").exists()

@@ -58,6 +58,8 @@ def test_masks_and_annotations_are_paths_relative_to_the_sheet(folder):
         ("slide,path\none,\n", "path is empty"),
         ("slide,path\n", "lists nothing"),
         ("", "no column"),
+        ("slide;path\none;a.tiff\n", "is separated by semicolons: separate by commas"),
+        ("slide\tpath\none\ta.tiff\n", "is separated by tabs: separate by commas"),
     ],
 )
 def test_a_mistake_in_a_sheet_is_one_line(folder, text, said):
@@ -74,6 +76,18 @@ def test_a_missing_sheet_and_one_that_is_no_text_are_said(folder):
     (folder / "sheet.csv").write_bytes(b"\xff\xfe\x00\x01" * 50)
     with pytest.raises(UserError, match="cannot be read as CSV"):
         read_sheet(folder / "sheet.csv", "slides", {})
+
+
+def test_columns_that_are_not_used_are_said(folder, caplog):
+    path = write(folder, "slide,path,Label,patient\none,a.tiff,CLL,p1\n")
+    read_sheet(path, "slides", {"label": "Label"})
+    assert [record.getMessage() for record in caplog.records] == [
+        f"sheet {path}: columns not used: patient: if one of them is the label or group, say so with "
+        "`columns: {group: ...}`"
+    ]
+    caplog.clear()
+    read_sheet(path, "slides", {"label": "Label", "group": "patient"})
+    assert not caplog.records
 
 
 def test_units_are_all_train_without_a_split(folder):

@@ -1,10 +1,12 @@
 import copy
 import json
+from pathlib import Path
 
 import pytest
 
 from gensis.errors import UserError
 from gensis.settings import load_study, stage_json
+from gensis.settings.autoencoder import check_autoencoder
 from gensis.settings.base import Settings, added, canonical_json
 from gensis.settings.encoders import weight_files
 
@@ -106,6 +108,20 @@ def changed(path: str, value: object) -> dict:
         ("encoders", {"mine": {}}, "encoders.mine = {}: it names no weights: give `timm`, or the `path`"),
         ("encoders", {"mine": {"timm": "vit_gigantic.dino"}}, "encoders.mine.timm: timm has no model 'vit_gigantic'"),
         ("encoders", {"mine": "there"}, "encoders.mine must hold keys"),
+        ("seeds", 3, "seeds = 3: must be a list: write [3]"),
+        ("seeds", [0, 1, 0], "seeds = [0, 1, 0]: 0 is there twice: name each once"),
+        ("evaluation/datasets", "tree", "evaluation.datasets = tree: must be a list: write [tree]"),
+        ("evaluation/knn", None, "evaluation.knn = None: must be a list"),
+        ("datasets", None, "datasets must hold keys, such as {tiles: {kind: slides, sheet: slides.csv}}"),
+        ("datasets/tiles", None, "datasets.tiles must hold keys, such as {kind: slides, sheet: slides.csv}"),
+        ("retraining/gen-dino", None, "retraining.gen-dino must hold keys, such as {bank: default}"),
+        ("pretraining", 3, "pretraining must hold keys, such as {dataset: tiles}"),
+        ("evaluation", None, "evaluation must hold keys: write {} to take every default"),
+        (
+            "datasets/tree",
+            {"kind": "folder", "path": "x", "max_images": 5000},
+            "datasets.tree.max_images must hold keys, such as {train: 5000}",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(path, value, said):
@@ -192,6 +208,14 @@ def test_weights_of_a_folder_lie_beside_its_config(tmp_path):
         (tmp_path / name).touch()
     assert weight_files(tmp_path) == [tmp_path / "config.json", tmp_path / "pytorch_model.bin"]
     assert weight_files(tmp_path / "config.json") == [tmp_path / "config.json"]
+
+
+def test_an_autoencoder_that_is_no_folder_of_one_is_refused(tmp_path):
+    for folder in ("trian", tmp_path):
+        with pytest.raises(UserError, match=f"autoencoder: '{folder}' is neither auto, none, train nor a folder"):
+            check_autoencoder(Path(folder))
+    (tmp_path / "config.json").touch()
+    check_autoencoder(tmp_path)
 
 
 def test_mirror_images_are_embedded_by_encoders_that_condition_a_bank_and_no_others():

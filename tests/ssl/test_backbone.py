@@ -39,6 +39,12 @@ def test_a_saved_encoder_loads_through_timm_with_its_own_weights_and_preprocessi
     assert "license" not in json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
 
 
+def test_images_that_do_not_divide_into_patches_are_refused_before_the_first_one():
+    with pytest.raises(UserError, match=r"pretraining.image_px 56 is no multiple of the patch size 16 of backbone vit"):
+        create_backbone("vit_tiny_patch16_224", 56, {"depth": 1})
+    create_backbone("vit_tiny_patch16_224", 56, {"depth": 1, "patch_size": 8})
+
+
 def test_the_encoder_preprocesses_by_itself(tmp_path):
     name, arguments = TINY_VIT
     backbone, made_with = create_backbone(name, 16, arguments)

@@ -26,6 +26,21 @@ def test_slides_are_embedded_by_a_finished_encoder_without_any_training(finished
     }
 
 
+def test_slides_that_are_embedded_get_their_table_of_outcomes(finished, tmp_path, encoder):
+    values = {"run": "embed", "datasets": {"new": finished.values["datasets"]["tissue"]}, "encoders": {"mine": encoder}}
+    jobs = planned(finished.clone, write_config(tmp_path / "embed.yaml", values), "features")
+    assert jobs["index_images"] == 2  # units.tsv and outcomes.tsv
+
+
+@pytest.mark.parametrize("target", ["encoders", "embeddings", "diffusion", "bank"])
+def test_parts_of_a_study_of_slides_ask_for_its_table_of_outcomes(finished, tmp_path, target):
+    tissue = finished.values["datasets"]["tissue"]
+    values = finished.values | {"run": "other", "datasets": {"new": tissue}, "evaluation": {"datasets": ["new"]}}
+    values["pretraining"] = values["pretraining"] | {"dataset": "new"}
+    result = snakemake(finished.clone, write_config(tmp_path / "other.yaml", values), "-n", target)
+    assert "output: results/images/new/outcomes.tsv" in result.stdout
+
+
 def test_what_needs_a_training_says_in_one_line_that_there_is_none(finished, alone):
     result = snakemake(finished.clone, alone, "-n")
     assert result.returncode != 0

@@ -6,7 +6,7 @@ import h5py
 import pytest
 import timm
 import torch
-from tests.workflow.clone import snakemake, write_config
+from tests.workflow.clone import copy_repository, snakemake, write_config
 
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
@@ -33,6 +33,19 @@ def test_bad_slides_get_their_row_and_the_rest_goes_on(finished):
     assert rows["broken"]["reason"]
     assert [rows[name]["outcome"] for name in ("lymphoid-1", "glandular-3")] == ["ok", "ok"]
     assert "2 of 8 slides gave no images" in finished.log
+
+
+def test_too_many_bad_slides_end_a_run_before_anything_is_trained(finished, tmp_path):
+    clone = copy_repository(tmp_path / "clone")
+    lines = "slide,path", *(f"{name},{finished.slides}/{name}.tiff" for name in ("lymphoid-1", "broken"))
+    (tmp_path / "slides.csv").write_text("\n".join(lines) + "\n")
+    tissue = finished.values["datasets"]["tissue"] | {"sheet": str(tmp_path / "slides.csv"), "columns": {}}
+    values = finished.values | {"datasets": {"tissue": tissue | {"max_failed_slides": 0.1}}}
+    result = snakemake(clone, write_config(tmp_path / "few.yaml", values), "encoders")
+    assert result.returncode != 0
+    assert "error: 1 of 2 training slides of results/images/tissue gave no images" in result.stdout
+    assert [row["unit"] for row in read_table(clone / "results/images/tissue/outcomes.failed.tsv")] == ["broken"]
+    assert not (clone / "results/tiny/encoders").exists()
 
 
 def test_labels_groups_and_splits_reach_nothing_but_the_tables_of_evaluation(finished):
@@ -99,6 +112,17 @@ def test_verify_passes_a_whole_run_and_names_what_is_damaged(finished):
     assert "lymphoid-1.h5: damaged" in result.stdout
 
 
+def test_verify_names_what_an_unfinished_run_misses_and_makes_nothing(finished, tmp_path):
+    config = write_config(tmp_path / "other.yaml", finished.values | {"run": "other"})
+    result = snakemake(finished.clone, config, "verify")
+    assert result.returncode != 0
+    missing = "results/other/encoders/dino/seed0/provenance.json"
+    assert result.stdout.splitlines()[-1] == (
+        f"error: the run is not finished: {missing} is missing: run snakemake first"
+    )
+    assert not (finished.clone / "results/other").exists()
+
+
 @pytest.mark.parametrize("target", ["images", "encoders", "embeddings", "features", "diffusion", "bank", "evaluation"])
 def test_a_target_names_that_much(finished, target):
     assert "Nothing to be done" in snakemake(finished.clone, finished.config, "-n", target).stdout
@@ -117,8 +141,9 @@ def test_the_plan_says_what_a_run_will_make(finished):
         ({"run": "a/b"}, "cannot be a name"),
         ({"pretraining": {"dataset": "tissue", "backbone": "vit_gigantic"}}, "timm has no model 'vit_gigantic'"),
         ({"datasets": {"tissue": {"kind": "slides", "sheet": "absent.csv"}}}, "sheet absent.csv does not exist"),
+        ({"autoencoder": "trian"}, "autoencoder: 'trian' is neither auto, none, train nor a folder"),
     ],
-    ids=["unknown-key", "wrong-type", "name", "backbone", "sheet"],
+    ids=["unknown-key", "wrong-type", "name", "backbone", "sheet", "autoencoder"],
 )
 def test_a_mistake_ends_with_one_line_and_no_traceback(finished, tmp_path, change, said):
     result = snakemake(finished.clone, write_config(tmp_path / "bad.yaml", finished.values | change), "-n")

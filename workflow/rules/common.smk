@@ -16,6 +16,7 @@ from gensis.artifacts.files import quick_id
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
+from gensis.settings.autoencoder import check_autoencoder
 from gensis.settings.base import canonical_json
 from gensis.settings.encoders import weight_files
 from gensis.settings.study import read_backbones
@@ -51,6 +52,11 @@ def read_config() -> tuple[Study, dict[str, Units]]:
         for encoder in study.encoders.values():
             if encoder.path:
                 weight_files(Path(from_here(encoder.path)))
+        if study.autoencoder not in ("auto", "none", "train"):
+            check_autoencoder(Path(from_here(study.autoencoder)))
+        for name, dataset in study.datasets.items():
+            if hasattr(dataset, "path"):
+                study.datasets[name] = dataset.model_copy(update={"path": from_here(dataset.path)})
         return study, {
             name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in study.used_datasets
         }

@@ -230,7 +230,7 @@ def autoencoder_folder(wildcards):
     mode = STUDY.autoencoder_mode
     if mode == "none":
         return ""
-    return f"{RUN}/autoencoder/seed{wildcards.seed}" if mode == "train" else mode
+    return f"{RUN}/autoencoder/seed{wildcards.seed}" if mode == "train" else from_here(mode)
 
 
 def autoencoder_option(wildcards, output):
@@ -257,6 +257,16 @@ def report_inputs(wildcards):
     banks += [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()]
     tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
     return histories + traces + banks + tables
+
+
+def finished_run(wildcards):
+    """No file: ends with one line where one of the run is missing. What is only looked at makes nothing."""
+    tables = [f"{IMAGES}/{TRAINED_ON}/train.tsv", f"{RUN}/config.yaml", f"{RUN}/summary.csv", f"{RUN}/report.html"]
+    units = [path for dataset in UNITS for files in (stores, outcomes) for path in files(dataset, UNITS[dataset].units)]
+    for path in [*needs_pretraining(wildcards), *units, *report_inputs(wildcards), *evaluations(), *tables]:
+        if not os.path.exists(path):
+            sys.exit(f"error: the run is not finished: {path} is missing: run snakemake first")
+    return []
 
 
 def bank_labels(wildcards):

@@ -38,14 +38,14 @@ rule write_report:
 
 rule verify:
     input:
-        page=f"{RUN}/report.html",
+        finished_run,
     log:
         f"{RUN}/logs/verify.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        run=folder_of_input("page"),
+        run=RUN,
         images=IMAGES,
         program=program("verify_run"),
     shell:

@@ -38,7 +38,8 @@ def main(arguments: argparse.Namespace) -> None:
             said = time.time()
             log.info("%d slides", written)
     if not written:
-        raise UserError(f"none of {len(chosen)} slides has tiles: outcomes.tsv beside {arguments.units} says why")
+        table = arguments.units.with_name("outcomes.tsv")
+        raise UserError(f"none of {len(chosen)} slides has tiles: {table} or outcomes.failed.tsv says why")
     log.info("%d of %d slides have tiles", written, len(chosen))
 
 

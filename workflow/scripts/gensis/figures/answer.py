@@ -26,7 +26,8 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     means = {name: scores.mean(name, dataset, column) for name in scores.encoders}
     means = {name: mean for name, mean in means.items() if mean}
     subject = scores.subject if scores.subject in means else "dino" if "dino" in means else next(iter(means))
-    others = [f"{text(_NAMES.get(name, name))} {number(means[name])}" for name in _baselines(means, subject)]
+    known = {name: called for name, called in _baselines(run, subject).items() if name in means}
+    others = [f"{text(called)} {number(means[name])}" for name, called in known.items()]
     against = f" against {_listed(others)}" if others else ""
     tested = count(means[subject].n, _unit(run, column))
     question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b>, {text(column.label)}? "
@@ -50,8 +51,12 @@ def _unit(run: Run, column: Column) -> str:
     return "group" if run.study.evaluation.bags == "group" else "slide"
 
 
-def _baselines(means: dict[str, Mean], subject: str) -> list[str]:
-    return [name for name in ("dino", "random", "pixels", "chance") if name in means and name != subject]
+def _baselines(run: Run, subject: str) -> dict[str, str]:
+    """What the subject stands beside, and how it is called: dino with as many passes is the one that cost as much."""
+    as_long = [name for name, arm in run.study.retraining.items() if arm.as_long_as == subject]
+    longer = {name: f"{name} (dino with as many passes)" for name in as_long}
+    named = {"dino": "dino", **longer, **_NAMES}
+    return {name: called for name, called in named.items() if name != subject}
 
 
 def _learnt_nothing(means: dict[str, Mean]) -> str:

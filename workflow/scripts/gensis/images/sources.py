@@ -86,7 +86,10 @@ class Folder:
         )
         self.keys = sorted(path.as_posix() for path in found)
         if not self.keys:
-            raise UserError(f"folder {root} holds no images ({', '.join(SUFFIXES)}): correct `path` or `splits`")
+            raise UserError(
+                f"folder {root} holds no images ({', '.join(SUFFIXES)}): correct `path` or `splits` "
+                "(`splits: {train: .}` takes a folder without train/ and test/)"
+            )
         parts = [key.split("/") for key in self.keys]
         self.labels = [part[0] for part in parts] if all(len(part) > 1 for part in parts) else None
 

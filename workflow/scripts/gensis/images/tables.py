@@ -28,10 +28,10 @@ def write_train(path: Path, units: Units, quality: Quality = Quality(), max_fail
     """`train.tsv`: the only index that pre-training, diffusion and bank read.
 
     Raises:
-        UserError: there is no image, or more than the fraction ``max_failed`` of the units has none.
+        UserError: there is no image, or more than the fraction ``max_failed`` of these units has none.
     """
     outcomes = _outcomes(path.parent, units.of_split("train"), quality)
-    _refuse_failures(path.parent, outcomes, max_failed)
+    _refuse_failures(path.parent, outcomes, max_failed, "training slides")
     listed = [(outcome["unit"], outcome["images"], outcome["content"]) for outcome in outcomes]
     if not any(outcome["images"] for outcome in outcomes):
         kinds = Counter(outcome["outcome"] for outcome in outcomes)
@@ -76,10 +76,10 @@ def write_outcomes(path: Path, units: Units, max_failed: float, quality: Quality
     columns = ("unit", "outcome", "images", "failed", "reason")
     write_table(path, columns, [[outcome[column] for column in columns] for outcome in outcomes])
     log.info("%s", _counts(Counter(outcome["outcome"] for outcome in outcomes)))
-    _refuse_failures(path.parent, outcomes, max_failed)
+    _refuse_failures(path.parent, outcomes, max_failed, "slides")
 
 
-def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: float) -> None:
+def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: float, what: str) -> None:
     """List those without images, and refuse to go on, where they are more than the fraction ``max_failed``."""
     empty = [outcome for outcome in outcomes if not outcome["images"]]
     if len(empty) <= max_failed * len(outcomes):
@@ -88,7 +88,7 @@ def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: f
     columns = ("unit", "outcome", "reason")
     write_table(listed, columns, [[outcome[column] for column in columns] for outcome in empty])
     raise UserError(
-        f"{len(empty)} of {len(outcomes)} slides of {folder} gave no images, more than max_failed_slides {max_failed}; "
+        f"{len(empty)} of {len(outcomes)} {what} of {folder} gave no images, more than max_failed_slides {max_failed}; "
         f"the first, {first['unit']}: {first['outcome']}, {first['reason']} (all are in {listed})"
     )
 

@@ -1,9 +1,11 @@
 """The autoencoder in whose latents the diffusion model may work."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gensis.errors import UserError
 from gensis.settings.base import PositiveFloat, PositiveInt, Settings
 from gensis.settings.diffusion import Channels
 
@@ -25,3 +27,15 @@ class AutoencoderTraining(Settings):
     """Weight of the Kullback-Leibler term, as in latent diffusion (arXiv 2112.10752)."""
     perceptual_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the distance in feature maps of the study's own encoder `dino` (decision 0013); 0: no such term."""
+
+
+def check_autoencoder(folder: Path) -> None:
+    """Refuse a mistyped folder, or a mistyped `train`, before anything is trained.
+
+    Raises:
+        UserError: it holds no config.json, which diffusers reads first.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"config: autoencoder: '{folder}' is neither auto, none, train nor a folder with config.json: correct it"
+        )

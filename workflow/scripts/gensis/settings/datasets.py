@@ -82,7 +82,7 @@ class SlidesDataset(Tiling):
     quality: Quality = Quality()
     """Tiles that fail it stay in the store, but nothing is learnt from them or measured on them."""
     max_failed_slides: Fraction = 0.5
-    """More slides than this fraction without images and the run stops."""
+    """More slides than this fraction without images, of all or of those to train on, and the run stops."""
 
 
 class NaturalDataset(Settings):

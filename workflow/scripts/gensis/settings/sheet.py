@@ -1,6 +1,7 @@
 """Sample sheets: CSV files that list slides or image files."""
 
 import csv
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 from gensis.errors import UserError
 from gensis.settings.base import checked_name, checked_path
 from gensis.settings.datasets import FILE_COLUMNS, SLIDE_COLUMNS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
         raise UserError(f"sheet {sheet} does not exist: correct the data set's `sheet`") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"sheet {sheet} cannot be read as CSV in UTF-8 ({error}): save it again as such") from None
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        separators = "semicolons" if ";" in header[0] else "tabs"
+        raise UserError(f"sheet {sheet} is separated by {separators}: separate by commas")
     required = [name for name in ("slide", "path") if name in known]
     for name in {*required, *columns}:
         if columns.get(name, name) not in header:
@@ -74,6 +80,13 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
                 f"sheet {sheet} has no column '{columns.get(name, name)}' (it has: {', '.join(header)}): "
                 f"add it, or name the right one with `columns: {{{name}: ...}}`"
             )
+    used = {columns.get(name, name) for name in known}
+    if unused := [name for name in header if name and name not in used]:
+        log.warning(
+            "sheet %s: columns not used: %s: if one of them is the label or group, say so with `columns: {group: ...}`",
+            sheet,
+            ", ".join(unused),
+        )
     return [{name: (line.get(columns.get(name, name)) or "").strip() for name in known} for line in lines]
 
 

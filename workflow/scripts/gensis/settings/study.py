@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from gensis.errors import UserError
 from gensis.settings import base
@@ -25,6 +25,25 @@ ABOUT_THE_SHEET = frozenset({"kind", "sheet", "columns", "quality", "max_failed_
 RESERVED = ("dino", "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64
+# What may stand where `{}` does not help, by key or model.
+EXAMPLES = {
+    "datasets": "{tiles: {kind: slides, sheet: slides.csv}}",
+    "Pretraining": "{dataset: tiles}",
+    "Retraining": "{bank: default}",
+    "OutsideEncoder": "{path: folder}",
+    "Filter": "{minimum_fidelity: 0.5}",
+    "max_images": "{train: 5000}",
+    "splits": "{train: .}",
+    "columns": "{group: case}",
+    "minimum": "{focus: 5}",
+    "maximum": "{pen_fraction: 0.1}",
+}
+
+
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise ValueError(f"{twice[0]} is there twice: name each once")
+    return seeds
 
 
 class Study(Settings):
@@ -32,7 +51,7 @@ class Study(Settings):
 
     run: Name
     """Name of the folder below results/."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_each_once)] = (0,)
     """Everything after the images exists once a seed."""
     datasets: dict[Name, Dataset]
     pretraining: Pretraining | None = None
@@ -247,8 +266,15 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
     if mistake["type"].startswith("union_tag"):
         return f"config: {where}: `kind` must be one of {', '.join(KINDS)}"
     if mistake["type"] in ("model_type", "dict_type"):
-        return f"config: {where} must hold keys: write {{}} to take every default"
+        example = EXAMPLES.get(mistake.get("ctx", {}).get("class_name") or mistake["loc"][-1])
+        advice = f", such as {example}" if example else ": write {} to take every default"
+        return f"config: {where} must hold keys{advice}"
+    if mistake["type"] == "model_attributes_type":
+        return f"config: {where} must hold keys, such as {{kind: slides, sheet: slides.csv}}"
     message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "tuple_type":
+        single = mistake["input"] if isinstance(mistake["input"], str | int | float) else None
+        message = "must be a list" if single is None else f"must be a list: write [{single}]"
     if not where:
         return f"config: {message}"
     given = "" if isinstance(mistake["input"], dict) and mistake["input"] else f" = {str(mistake['input'])[:60]}"

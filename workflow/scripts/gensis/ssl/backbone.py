@@ -30,7 +30,7 @@ def create_backbone(
         The model, and the arguments that make it again (without stochastic depth).
 
     Raises:
-        UserError: timm has no such model, or it does not take these arguments.
+        UserError: timm has no such model, or it does not take these arguments or this size.
     """
     if not timm.is_model(name):
         raise UserError(f"timm has no model '{name}': choose a backbone of config/backbones.txt")
@@ -43,12 +43,27 @@ def create_backbone(
     regularisation = {"drop_path_rate": drop_path} if drop_path else {}
     for candidate in candidates:
         try:
-            return timm.create_model(name, pretrained=False, **candidate, **regularisation), candidate
+            backbone = timm.create_model(name, pretrained=False, **candidate, **regularisation)
         except TypeError as error:
             reason = error
+            continue
         except (AssertionError, ValueError, RuntimeError) as error:
             raise UserError(f"backbone {name} at {image_px} px with {backbone_args} cannot be made: {error}") from error
+        if candidate.get("dynamic_img_size"):
+            _check_size(backbone, name, image_px)
+        return backbone, candidate
     raise UserError(f"backbone {name} does not take {backbone_args}: {reason}") from reason
+
+
+def _check_size(backbone: nn.Module, name: str, image_px: int) -> None:
+    """Refuse images that do not divide into patches: timm says so only when it sees the first."""
+    patches = getattr(backbone, "patch_embed", None)
+    patch_px = getattr(patches, "patch_size", (1,))[0]
+    if image_px % patch_px and not getattr(patches, "dynamic_img_pad", False):
+        raise UserError(
+            f"pretraining.image_px {image_px} is no multiple of the patch size {patch_px} of backbone {name}: "
+            "take a multiple, or give another `patch_size` in backbone_args"
+        )
 
 
 def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], folder: Path) -> None:
