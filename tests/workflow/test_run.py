@@ -6,7 +6,7 @@ import h5py
 import pytest
 import timm
 import torch
-from tests.workflow.clone import copy_repository, snakemake, write_config
+from tests.workflow.clone import TINY, copy_repository, snakemake, write_config
 
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
@@ -153,6 +153,21 @@ def test_a_mistake_ends_with_one_line_and_no_traceback(finished, tmp_path, chang
     assert errors[0].startswith("error: ")
     assert said in errors[0]
     assert "Traceback" not in result.stdout
+
+
+def test_a_folder_of_images_and_an_autoencoder_may_lie_beside_the_snakefile(tmp_path):
+    clone = copy_repository(tmp_path / "clone")
+    for folder in (tmp_path / "elsewhere", clone / "photos/train", clone / "painter"):
+        folder.mkdir(parents=True)
+    (clone / "painter/config.json").touch()
+    photos = {"kind": "folder", "path": "photos", "splits": {"train": "train"}}
+    values = TINY | {"datasets": {"photos": photos}, "autoencoder": "painter"}
+    values["pretraining"] = TINY["pretraining"] | {"dataset": "photos"}
+    config = write_config(tmp_path / "beside.yaml", values)
+    result = snakemake(tmp_path / "elsewhere", config, "-n", "-p", "--snakefile", str(clone / "Snakefile"))
+    assert result.returncode == 0, result.stdout
+    assert f'"path":"{clone}/photos"' in result.stdout
+    assert f"--autoencoder {clone}/painter" in result.stdout
 
 
 def test_the_resolved_config_is_stored(finished):
