@@ -32,7 +32,7 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray, folds: int) -> list[Ro
         raise Unmeasurable("too few groups: fewer than two classes lie in two or more groups (patients, cases)")
     folds = min(folds, int(per_class.max()))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")
+        warnings.filterwarnings("ignore", "The least populated class")  # that it may be absent is said above
         if len(np.unique(groups)) == len(groups):
             # Each item is its own group: the same folds by definition, and much faster.
             rounds = list(StratifiedKFold(folds, shuffle=True, random_state=_SEED).split(labels, labels))
