@@ -82,6 +82,7 @@ def test_a_full_disk_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, small
             "raise PermissionError(13, 'no', '/results/x.h5')",
             "error: /results/x.h5: Permission denied: allow this user to read and write there",
         ),
+        ("bytearray(1 << 62)", "error: the memory is full (MemoryError): give the job more"),
         (
             "import torch; raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')",
             "error: the card's memory is full (CUDA out of memory. Tried to allocate 2.00 GiB.): raise pretraining.acc",

@@ -47,6 +47,8 @@ def main(arguments: argparse.Namespace) -> None:
             f"{failed} of {images + failed} images of {arguments.unit} do not decode, first {imported.failed[0]}: "
             "mend them, or raise the data set's max_failed_fraction"
         )
+    if imported.several_frames:
+        log.warning("%d images hold several frames or pages: the first of each is taken", imported.several_frames)
     reason = f"do not decode: {', '.join(imported.failed[:10])}" if failed else ""
     outcome = {
         "format": "gensis-outcome/1",

@@ -52,7 +52,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
         main(arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, MemoryError) as error:
         message = _failure_of_machine(error)
         if message is None:
             raise
@@ -62,6 +62,8 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
 def _failure_of_machine(error: Exception) -> str | None:
     """What to say of an error that is the machine's: which file, what happened, what to do. None for other errors."""
     text = str(error)
+    if isinstance(error, MemoryError):
+        return f"the memory is full ({text or 'MemoryError'}): give the job more, and run again: finished jobs are kept"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
         return (
             f"the card's memory is full ({text.splitlines()[0]}): raise pretraining.accumulate, or lower the stage's "

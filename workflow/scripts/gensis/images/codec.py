@@ -1,6 +1,9 @@
 """Images to bytes and back."""
 
 import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import imagecodecs
 import numpy as np
@@ -8,8 +11,10 @@ import simplejpeg
 from PIL import Image
 
 from gensis.errors import UserError
+from gensis.images.modes import image_to_rgb, to_rgb
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG"
+_SHORT_OF_MEMORY = re.compile("(out of|insufficient|not enough) memory", re.IGNORECASE)  # as C libraries tell it
 
 
 def decode(encoded: bytes) -> np.ndarray:
@@ -23,16 +28,29 @@ def decode(encoded: bytes) -> np.ndarray:
 
     Raises:
         ValueError: the bytes are no image.
+        MemoryError: the memory is short.
     """
-    try:
+    with decoding():
         if encoded.startswith(JPEG):
             return imagecodecs.jpeg8_decode(encoded, outcolorspace="RGB")
         if encoded.startswith(PNG):
-            image = imagecodecs.png_decode(encoded)
-            if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
-                return image
-        return _decode_with_pillow(encoded)
+            return to_rgb(imagecodecs.png_decode(encoded))
+        with Image.open(io.BytesIO(encoded)) as image:
+            return image_to_rgb(image)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Make whatever a decoder raises a ValueError that says why, but a MemoryError where the memory is short."""
+    try:
+        yield
+    except MemoryError:
+        raise
     except Exception as error:
+        if _SHORT_OF_MEMORY.search(str(error)):
+            raise MemoryError(str(error)) from error
+        if isinstance(error, ValueError):
+            raise
         raise ValueError(f"not an image: {error}") from error
 
 
@@ -65,14 +83,6 @@ def decode_into(encoded: bytes, image: np.ndarray) -> None:
                 "data set: set its image_px, so that all are resized"
             )
         image[:] = decoded
-
-
-def _decode_with_pillow(encoded: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(encoded)) as image:
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            layer = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return np.asarray(image.convert("RGB"))
 
 
 def encode_jpeg(image: np.ndarray, quality: int, subsampling: str = "444") -> bytes:

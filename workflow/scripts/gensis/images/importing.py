@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from gensis.errors import UserError
-from gensis.images.codec import PNG, decode, encode_jpeg, encode_png
+from gensis.images.codec import PNG, encode_jpeg, encode_png
+from gensis.images.pictures import Picture, read_picture
 from gensis.images.sources import Source
 from gensis.settings.datasets import NaturalDataset
 
@@ -23,43 +24,49 @@ class Imported:
 
     keys: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    """Keys, each with the reason in brackets."""
+    several_frames: int = 0
+    """Animations and TIFFs of several pages, of which the first is taken."""
     shape: tuple[int, ...] | None = None
 
     def images(self, source: Source, positions: np.ndarray, dataset: NaturalDataset) -> Iterator[bytes]:
-        """Encoded images of ``source`` at ``positions``; those that do not decode are noted in `failed`.
+        """Images of ``source`` at ``positions``, as JPEG or PNG; those that cannot be read are noted in `failed`.
 
         Raises:
             UserError: images of different sizes where no `image_px` is set.
         """
         for position in positions:
-            encoded = source.read(int(position))
             key = source.keys[position]
             try:
-                image = decode(encoded)
+                encoded = source.read(int(position))
+                picture = read_picture(encoded)
             except ValueError as error:
-                log.warning("%s: %s", key, error)
-                self.failed.append(key)
+                self.failed.append(f"{key} ({' '.join(str(error).split())})")
+                log.warning("%s", self.failed[-1])
                 continue
-            if dataset.image_px is not None:
-                encoded = _resized(image, dataset.image_px, encoded)
-            elif self.shape not in (None, image.shape):
+            shape = picture.pixels.shape
+            if dataset.image_px is None and self.shape not in (None, shape):
                 raise UserError(
-                    f"{key} is {image.shape[1]}x{image.shape[0]} px, others are {self.shape[1]}x{self.shape[0]}: "
+                    f"{key} is {shape[1]}x{shape[0]} px, others are {self.shape[1]}x{self.shape[0]}: "
                     "set the data set's image_px, so that all are resized"
                 )
-            self.shape = image.shape
+            self.shape = shape
             self.keys.append(key)
-            yield encoded
+            self.several_frames += picture.frames > 1
+            yield _stored(picture, dataset.image_px, encoded)
 
 
-def _resized(image: np.ndarray, image_px: int, encoded: bytes) -> bytes:
-    """The image with its shorter side resized to ``image_px`` and its central square cut out, encoded."""
-    height, width = image.shape[:2]
-    if height == width == image_px:
-        return encoded
+def _stored(picture: Picture, image_px: int | None, encoded: bytes) -> bytes:
+    """The file's own bytes where training reads them; else losslessly, or resized, its pixels.
+
+    Resized are the shorter side to ``image_px``, of which the central square is cut out.
+    """
+    height, width = picture.pixels.shape[:2]
+    if image_px is None or height == width == image_px:
+        return encoded if picture.as_trained else encode_png(picture.pixels)
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2
-    square = Image.fromarray(image).resize(
+    square = Image.fromarray(picture.pixels).resize(
         (image_px, image_px), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
     )
     if encoded.startswith(PNG) or image_px <= LARGEST_LOSSLESS_PX:

@@ -1,0 +1,52 @@
+"""Pixels of every depth and colour model as 8-bit RGB."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
+
+
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Grey or colour, opaque or not, as 8-bit RGB.
+
+    Args:
+        pixels: uint8 or uint16, (height, width) or (height, width, channels): grey, grey and alpha, RGB or RGBA.
+            Of 16 bits the upper 8 are kept, as Pillow does: 65535 becomes 255.
+
+    Returns:
+        uint8 (height, width, 3), the argument itself where it is that already. Transparent areas are laid over white.
+    """
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] in (2, 4):
+        layer = Image.fromarray(pixels).convert("RGBA")
+        over_white = Image.new("RGBA", layer.size, "white")
+        over_white.alpha_composite(layer)
+        return np.asarray(over_white.convert("RGB"))
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def image_to_rgb(image: Image.Image) -> np.ndarray:
+    """The pixels of a Pillow image as `to_rgb` gives them; colour profiles are not applied.
+
+    Raises:
+        ValueError: its numbers have no range that is known, such as float ones.
+    """
+    if image.mode.startswith("I;16"):
+        return to_rgb(_full_range(image))
+    if image.mode in ("I", "F"):
+        kind = "float or 64-bit" if image.mode == "F" else "32-bit or signed"
+        raise ValueError(f"{kind} pixels (Pillow's mode {image.mode}) have no known white: save it with 8 or 16 bits")
+    return to_rgb(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
+
+
+def _full_range(image: Image.Image) -> np.ndarray:
+    """Grey of up to 16 bits as uint16 of which 65535 is white, as a TIFF's tags say."""
+    tags: Mapping[int, int | tuple[int, ...]] = getattr(image, "tag_v2", {})
+    (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
+    values = np.asarray(image).astype(np.uint16) << (16 - bits)
+    return ~values if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else values
