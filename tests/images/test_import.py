@@ -1,8 +1,12 @@
 """Natural images from each kind of source into the store, through the scripts' own functions."""
 
 import json
+import os
 import subprocess
 import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import import_images
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
@@ -42,12 +47,12 @@ def tree(tmp_path):
     return tmp_path / "photos"
 
 
-def import_units(folder: Path, dataset: dict, sheet: Path | None = None) -> list[dict]:
-    units = ["train-0000", "test-0000"]
+def import_units(
+    folder: Path, dataset: dict, sheet: Path | None = None, units: Sequence[str] = ("train-0000", "test-0000")
+) -> list[dict]:
     for unit in units:
-        command = [sys.executable, str(SCRIPTS / "import_images.py"), "--config", json.dumps(dataset), "--unit", unit]
-        command += ["--store", str(folder / f"{unit}.h5"), "--outcome", str(folder / f"{unit}.json")]
-        subprocess.run(command + (["--sheet", str(sheet)] if sheet else []), check=True, capture_output=True)
+        places = {"store": folder / f"{unit}.h5", "outcome": folder / f"{unit}.json"}
+        import_images.main(Namespace(config=dataset, unit=unit, sheet=sheet, started=time.time(), **places))
     return [read_json(folder / f"{unit}.json") for unit in units]
 
 
@@ -133,7 +138,10 @@ def test_too_many_broken_images_stop_the_import_with_one_line(tree, tmp_path):
     command += ["--store", str(tmp_path / "x.h5"), "--outcome", str(tmp_path / "x.json")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "error: 1 of 4 images of train-0000 do not decode, first dog/broken.jpg" in result.stderr.splitlines()[-1]
+    assert (
+        "error: 1 of 4 images of train-0000 do not decode, first dog/broken.jpg (none of JPEG, PNG"
+        in result.stderr.splitlines()[-1]
+    )
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "x.h5").exists()
 
@@ -144,3 +152,126 @@ def test_an_empty_folder_and_a_missing_one_are_said(tmp_path):
         Folder(tmp_path / "empty")
     with pytest.raises(UserError, match="does not exist"):
         list_units(FolderDataset(kind="folder", path=str(tmp_path / "absent")), None)
+
+
+PICTURE = encode_png(picture(0))
+MAC_COMPANION = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(64)
+
+
+def keys(root, *files):
+    """Keys of a folder of such files: each holds a picture, or what stands behind its name."""
+    for file in files:
+        name, content = file if isinstance(file, tuple) else (file, PICTURE)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return Folder(root).keys
+
+
+def test_what_systems_leave_beside_pictures_is_ignored(tmp_path, caplog):
+    caplog.set_level("INFO")
+    found = keys(
+        tmp_path / ".cache/photos",  # the data set's own folder may be hidden
+        "cat/1.png", ("cat/._1.png", MAC_COMPANION), ("cat/.DS_Store", b""), ("cat/Thumbs.db", b""),
+        "cat/.ipynb_checkpoints/1-checkpoint.png", ".ipynb_checkpoints/2.png", "__MACOSX/cat/1.png", "cat/@eaDir/1.jpg",
+        "lost+found/1.png", "dog/#recycle/1.png", "dog/1.JPG", ("dog/notes.txt", b""), ("dog/1.heic", b""),
+    )  # fmt: skip
+    assert found == ["cat/1.png", "dog/1.JPG"]
+    assert Folder(tmp_path / ".cache/photos").labels == ["cat", "dog"]
+    assert "left out: 8 hidden, 1 .db, 1 .heic, 1 .txt" in caplog.text
+
+
+def test_names_of_pictures_in_any_case_are_taken_and_their_contents_decide(tmp_path):
+    suffixes = ["JPG", "Jpeg", "jpe", "jfif", "PNG", "TIF", "tiff", "webp", "bmp", "gif", "avif", "jp2", "ppm", "pgm"]
+    names = sorted(f"a.{suffix}" for suffix in suffixes)
+    assert keys(tmp_path, *names) == names
+    dataset = FolderDataset(kind="folder", path=str(tmp_path))
+    assert list(Imported().images(Folder(tmp_path), np.arange(len(names)), dataset)) == [PICTURE] * len(names)
+
+
+def test_the_order_is_that_of_the_names_as_text(tmp_path):
+    assert keys(tmp_path, "cat/1.png", "cat-2/1.png", "cat/10.png") == ["cat-2/1.png", "cat/1.png", "cat/10.png"]
+
+
+def test_a_folder_without_pictures_says_what_it_holds(tmp_path):
+    with pytest.raises(UserError, match=r"holds no images .*, just 2 \.heic, 1 hidden: correct `path`"):
+        keys(tmp_path, "a/1.heic", "a/2.HEIC", ".x.png")
+
+
+def test_a_picture_beside_the_folders_of_the_classes_takes_no_label_from_them(tmp_path):
+    keys(tmp_path, "cover.png", "cat/1.png")
+    assert list(zip(Folder(tmp_path).keys, Folder(tmp_path).labels)) == [("cat/1.png", "cat"), ("cover.png", "")]
+    assert keys(tmp_path / "flat", "1.png", "2.png") == ["1.png", "2.png"]
+    assert Folder(tmp_path / "flat").labels is None
+
+
+def test_each_real_folder_is_read_once_and_under_its_own_name(tmp_path):
+    root, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    keys(elsewhere, "1.png", "deep/2.png")
+    keys(root, "cat/1.png", "dog/1.png")
+    (root / "cat/up").symlink_to("..")
+    (root / "cat/self").symlink_to(".")
+    (root / "a-link-to-dog").symlink_to("dog")
+    (root / "fox").symlink_to(elsewhere)
+    (root / "fox-again").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
+    assert Folder(root).keys == ["cat/1.png", "dog/1.png", "fox/1.png", "fox/deep/2.png"]
+    (tmp_path / "linked").symlink_to(root)
+    assert Folder(tmp_path / "linked").keys == Folder(root).keys
+
+
+def test_what_is_no_readable_file_is_counted_and_the_rest_goes_on(tmp_path):
+    keys(tmp_path, "good.png", ("empty.png", b""))
+    (tmp_path / "gone.png").symlink_to("/absent/gone.png")
+    (tmp_path / "itself.png").symlink_to("itself.png")
+    (tmp_path / "class-on-a-disk-that-is-gone").symlink_to("/absent/folder")
+    os.mkfifo(tmp_path / "pipe.png")
+    with open(tmp_path / "vast.png", "wb") as file:
+        file.truncate(10**9)  # takes no room
+    imported, source = Imported(), Folder(tmp_path)
+    dataset = FolderDataset(kind="folder", path=str(tmp_path))
+    assert list(imported.images(source, np.arange(len(source.keys)), dataset)) == [PICTURE]
+    assert imported.failed == [
+        "class-on-a-disk-that-is-gone (No such file or directory)",
+        "empty.png (it is empty)",
+        "gone.png (No such file or directory)",
+        "itself.png (Too many levels of symbolic links)",
+        "pipe.png (it is no file)",
+        "vast.png (1,000,000,000 bytes, more than the 800,000,000 bytes that are read: make it smaller, or cut it with "
+        "`kind: slides`)",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_counted_and_a_folder_is_told(tmp_path):
+    keys(tmp_path, "cat/1.png", "dog/1.png")
+    (tmp_path / "cat/1.png").chmod(0)
+    with pytest.raises(ValueError, match="Permission denied"):
+        Folder(tmp_path).read(0)
+    (tmp_path / "dog").chmod(0)
+    with pytest.raises(UserError, match=r"folder .*dog may not be read"):
+        Folder(tmp_path)
+
+
+def test_a_name_that_is_not_utf8_is_kept_by_its_bytes(tmp_path):
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(PICTURE)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    (outcome,) = import_units(
+        tmp_path / "out", {"kind": "folder", "path": str(tmp_path), "splits": {"train": "."}}, units=["train-0000"]
+    )
+    assert outcome["images"] == 1
+    with Store(tmp_path / "out/train-0000.h5") as store:
+        assert store.column("key").tolist() == [r"caf\xe9.png"]
+
+
+def test_a_sheet_may_list_what_cannot_be_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(PICTURE)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "cut.png").write_bytes(PICTURE[:99])
+    sheet = tmp_path / "files.csv"
+    sheet.write_text("path\na.png\nfolder.png\ncut.png\n")
+    dataset = {"kind": "files", "sheet": str(sheet), "max_failed_fraction": 0.9}
+    (outcome,) = import_units(tmp_path, dataset, sheet, ["train-0000"])
+    assert (outcome["images"], outcome["failed"]) == (1, 2)
+    assert outcome["reason"].startswith("do not decode: folder.png (it is no file), cut.png (not an image: ")

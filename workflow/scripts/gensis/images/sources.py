@@ -1,8 +1,12 @@
 """Where natural images come from: files in a sheet, a folder tree, torchvision, or one packed HDF5 file."""
 
+import errno
 import fcntl
+import logging
 import os
-from collections.abc import Sequence
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +15,22 @@ import numpy as np
 
 from gensis.errors import UserError
 from gensis.images.codec import encode_png
+from gensis.images.pictures import LARGEST_BYTES, refuse_size
 from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, NaturalDataset, TorchvisionDataset
 from gensis.settings.sheet import Row
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+log = logging.getLogger(__name__)
+
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".pgm",
+)  # fmt: skip
+"""Names in a folder tree that are taken for pictures, in upper or lower case; what is in them decides the rest."""
+# What systems leave beside pictures, some of it pictures too: previews, copies, deleted files. Hidden names as well.
+_LEFT_BY_SYSTEMS = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+)
+# Failures that are one file's, such as a link to nothing; any other is the disk's, and ends the import.
+_OF_ONE_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
 
 
 class Source(Protocol):
@@ -28,7 +44,11 @@ class Source(Protocol):
     """Group of each image that must stay on one side of a fold; None where the source knows none."""
 
     def read(self, position: int) -> bytes:
-        """One image, encoded."""
+        """One image, encoded.
+
+        Raises:
+            ValueError: this image cannot be read; others can.
+        """
 
 
 def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -> Source:
@@ -38,6 +58,9 @@ def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -
         dataset: its settings.
         split: ``train`` or ``test``.
         rows: the sheet's lines, for `kind: files`.
+
+    Raises:
+        UserError: there are no images, or what describes them cannot be right.
     """
     if isinstance(dataset, FilesDataset):
         return Files([row for row in rows if (row.split or "train") == split])
@@ -68,7 +91,7 @@ class Files:
 
     def read(self, position: int) -> bytes:
         """See Source."""
-        return Path(self._paths[position]).read_bytes()
+        return _read_file(Path(self._paths[position]))
 
 
 class Folder:
@@ -77,25 +100,83 @@ class Folder:
     groups = None
 
     def __init__(self, root: Path):
+        """List the pictures.
+
+        Raises:
+            UserError: there are none, or a folder cannot be read.
+        """
+        left_out: Counter[str] = Counter()
         self._root = root
-        found = (
-            (Path(folder) / name).relative_to(root)
-            for folder, _, names in os.walk(root, followlinks=True)
-            for name in names
-            if name.lower().endswith(SUFFIXES)
-        )
-        self.keys = sorted(path.as_posix() for path in found)
-        if not self.keys:
+        self._names = sorted(path.relative_to(root).as_posix() for path in _pictures_below(root, left_out))
+        others = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common(10))
+        if not self._names:
             raise UserError(
-                f"folder {root} holds no images ({', '.join(SUFFIXES)}): correct `path` or `splits` "
-                "(`splits: {train: .}` takes a folder without train/ and test/)"
+                f"folder {root} holds no images ({', '.join(SUFFIXES)}){f', just {others}' if others else ''}: correct "
+                "`path` or `splits` (`splits: {train: .}` takes a folder without train/ and test/)"
             )
-        parts = [key.split("/") for key in self.keys]
-        self.labels = [part[0] for part in parts] if all(len(part) > 1 for part in parts) else None
+        if others:
+            log.info("%s: left out: %s", root, others)
+        # A name in another encoding than UTF-8 is told by its bytes: the store holds text.
+        self.keys = [os.fsencode(name).decode(errors="backslashreplace") for name in self._names]
+        classes = [key.partition("/")[0] if "/" in key else "" for key in self.keys]
+        self.labels = classes if any(classes) else None
 
     def read(self, position: int) -> bytes:
         """See Source."""
-        return (self._root / self.keys[position]).read_bytes()
+        return _read_file(self._root / self._names[position])
+
+
+def _pictures_below(root: Path, left_out: Counter[str]) -> Iterator[Path]:
+    """Files of `SUFFIXES` at or below a folder, each real folder once; `left_out` counts the others by their kind.
+
+    Links to folders are followed last, so that what lies below the root is found under its own name.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [os.fspath(root)]
+    while waiting:
+        for folder, folders, files in os.walk(waiting.pop(0), onerror=_folder_failed):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders[:] = _visible(folders, left_out)
+            waiting += [path for name in folders if os.path.islink(path := os.path.join(folder, name))]
+            for path in (Path(folder, name) for name in _visible(files, left_out)):
+                suffix = path.suffix.lower()
+                if suffix in SUFFIXES or not path.exists():  # a link to nothing may have been one to a folder
+                    yield path
+                else:
+                    left_out[suffix or "without a suffix"] += 1
+
+
+def _visible(names: list[str], left_out: Counter[str]) -> list[str]:
+    """Sorted names without those that are hidden or left by systems."""
+    visible = sorted(name for name in names if not name.startswith(".") and name not in _LEFT_BY_SYSTEMS)
+    if hidden := len(names) - len(visible):
+        left_out["hidden"] += hidden
+    return visible
+
+
+def _folder_failed(error: OSError) -> None:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        raise UserError(f"folder {error.filename} may not be read: allow this user to, or move it elsewhere") from None
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        raise error
+
+
+def _read_file(path: Path) -> bytes:
+    """All of a file. Raises ValueError where it cannot be read and others can."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no file")
+        refuse_size(status.st_size, LARGEST_BYTES, "bytes")
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        raise ValueError(error.strerror) from error
 
 
 class PackedHdf5:
