@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import h5py
 import numpy as np
 
 from gensis.errors import UserError
 from gensis.images.codec import encode_png
+from gensis.images.packed import PackedHdf5
 from gensis.images.pictures import LARGEST_BYTES, refuse_size
 from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, NaturalDataset, TorchvisionDataset
 from gensis.settings.sheet import Row
@@ -67,7 +67,7 @@ def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -
     if isinstance(dataset, FolderDataset):
         return Folder(Path(dataset.path) / dataset.splits[split])
     if isinstance(dataset, Hdf5Dataset):
-        return PackedHdf5(Path(dataset.path), dataset.splits[split])
+        return _packed(Path(dataset.path), dataset.splits[split], set(dataset.splits.values()))
     if isinstance(dataset, TorchvisionDataset):
         return Torchvision(dataset.name, Path(dataset.root), split)
     raise TypeError(f"no source for {type(dataset).__name__}")
@@ -179,31 +179,12 @@ def _read_file(path: Path) -> bytes:
         raise ValueError(error.strerror) from error
 
 
-class PackedHdf5:
-    """A group of an HDF5 file with `jpeg`, `offsets` [, `labels`, `names`]; attribute `classes` names the labels."""
-
-    groups = None
-
-    def __init__(self, path: Path, group: str):
-        try:
-            self._file = h5py.File(path, "r")
-            data = self._file[group]
-            self._bytes, self._offsets = data["jpeg"], data["offsets"][:]
-        except (OSError, KeyError) as error:
-            raise UserError(
-                f"{path} has no group '{group}' with `jpeg` and `offsets` ({error}): correct `path` or `splits`"
-            ) from None
-        count = len(self._offsets) - 1
-        self.keys = list(data["names"].asstr()[:]) if "names" in data else [str(number) for number in range(count)]
-        self.labels = None
-        if "labels" in data:
-            classes = self._file.attrs.get("classes")
-            names = [str(number) for number in data["labels"][:]]
-            self.labels = names if classes is None else [str(classes[int(number)]) for number in names]
-
-    def read(self, position: int) -> bytes:
-        """See Source."""
-        return self._bytes[self._offsets[position] : self._offsets[position + 1]].tobytes()
+def _packed(path: Path, group: str, groups_of_splits: set[str]) -> PackedHdf5:
+    packed = PackedHdf5(path, group)
+    if packed.groups:
+        for other in groups_of_splits - {group}:
+            packed.refuse_shared_groups(PackedHdf5(path, other))
+    return packed
 
 
 class Torchvision:

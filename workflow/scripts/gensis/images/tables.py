@@ -151,7 +151,13 @@ def natural_labels(folder: Path, dataset: NaturalDataset, units: Units) -> Itera
         for unit in units.of_split(split):
             with Store(folder / f"{unit.name}.h5") as store:
                 keys = store.column("key")
-            for row, (label, group) in enumerate(known[key] for key in keys):
+            for row, key in enumerate(keys):
+                if key not in known:
+                    raise UserError(
+                        f"{folder / unit.name}.h5: its image '{key}' is no longer in the data set: import it again "
+                        "with `--forcerun import_images`"
+                    )
+                label, group = known[key]
                 if label:
                     yield unit.name, row, label, group
 

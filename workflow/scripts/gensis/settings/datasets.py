@@ -127,7 +127,8 @@ class TorchvisionDataset(NaturalDataset):
 
 
 class Hdf5Dataset(NaturalDataset):
-    """One HDF5 file with a group a split: `jpeg` (uint8, files end to end), `offsets` (int64) [, `labels`, `names`]."""
+    """One HDF5 file with a group a split: `jpeg` (uint8, files end to end), `offsets` (int64) [, `labels`, `groups`,
+    `names`]."""
 
     kind: Literal["hdf5"]
     path: Path
