@@ -58,8 +58,10 @@ def tiff(pixels, **options):
 
 def png(pixels, colour_type, depth=8, transparent=b"", size=None):
     """A PNG written by hand: also the kinds that Pillow does not write."""
-    rows = (b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in pixels)
     width, height = size or (pixels.shape[1], pixels.shape[0])
+    if depth < 8:
+        pixels = np.packbits(np.unpackbits(pixels[..., None], axis=-1)[..., -depth:].reshape(height, -1), axis=-1)
+    rows = (b"\0" + row.astype(f">u{max(depth // 8, 1)}").tobytes() for row in pixels)
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -114,6 +116,8 @@ READ = {
     "16-bit rgba png": (png(WIDE, 6, 16), over_white(UPPER[..., :3], ALPHA), 1),
     "16-bit la png": (png(WIDE[..., 2:], 4, 16), over_white(rgb(UPPER[..., 2]), ALPHA), 1),
     "1-bit png": (saved(Image.fromarray(GREY > 99), "PNG"), rgb(np.where(GREY > 99, 255, 0)), 0),
+    "2-bit png": (png(GREY // 64, 0, 2), rgb(GREY // 64 * 85), 0),
+    "4-bit png": (png(GREY // 16, 0, 4), rgb(GREY // 16 * 17), 0),
     "la png": (saved(np.dstack([GREY, ALPHA]), "PNG"), over_white(rgb(GREY), ALPHA), 1),
     "rgba png": (saved(RGBA, "PNG"), over_white(COLOUR, ALPHA), 1),
     "rgb png": (saved(COLOUR, "PNG"), COLOUR, 0),
@@ -262,7 +266,13 @@ def turned(number, upright):
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("JPEG", {"quality": 95, "subsampling": 0}), ("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})],
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("WEBP", {"lossless": True}),
+        ("AVIF", {"quality": 100, "subsampling": "4:4:4"}),
+    ],
 )
 def test_a_picture_is_turned_as_its_exif_says(kind, options, number):
     exif = Image.Exif()
@@ -270,7 +280,7 @@ def test_a_picture_is_turned_as_its_exif_says(kind, options, number):
     encoded = saved(np.ascontiguousarray(turned(number, PHOTO)), kind, exif=exif, **options)
     pixels = decode(stored(encoded))
     assert pixels.shape == PHOTO.shape
-    assert np.abs(pixels.astype(int) - PHOTO).max() <= (12 if kind == "JPEG" else 0)
+    assert np.abs(pixels.astype(int) - PHOTO).max() <= (12 if kind in ("JPEG", "AVIF") else 0)
     assert (stored(encoded) == encoded) == (number == 1 and kind in ("JPEG", "PNG"))
 
 
