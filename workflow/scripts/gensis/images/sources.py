@@ -1,6 +1,5 @@
 """Where natural images come from: files in a sheet, a folder tree, torchvision, or one packed HDF5 file."""
 
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Protocol
 import h5py
 import numpy as np
 
+from gensis.artifacts.files import lock_if_possible
 from gensis.errors import UserError
 from gensis.images.codec import encode_png
 from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, NaturalDataset, TorchvisionDataset
@@ -105,7 +105,7 @@ class PackedHdf5:
 
     def __init__(self, path: Path, group: str):
         try:
-            self._file = h5py.File(path, "r")
+            self._file = h5py.File(path, "r", locking=False)  # some file systems have no locks to give
             data = self._file[group]
             self._bytes, self._offsets = data["jpeg"], data["offsets"][:]
         except (OSError, KeyError) as error:
@@ -135,9 +135,10 @@ class Torchvision:
 
         root.mkdir(parents=True, exist_ok=True)
         which = {"train": split == "train"} if name.startswith("CIFAR") else {"split": split}
-        # The jobs of the two splits may start together; one downloads, the other waits.
+        # The jobs of the two splits may start together; one downloads, the other waits. Where
+        # nothing can be locked both download, and torchvision's checksum tells the one that was disturbed.
         with open(root / f"{name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock_if_possible(lock)
             try:
                 self._data = getattr(datasets, name)(root, download=True, **which)
             except (OSError, RuntimeError) as error:

@@ -12,8 +12,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
-from gensis.errors import UserError
+from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-images/1"
 _SPOOL_BYTES = 1 << 28  # kept in memory up to this size, then in a temporary file beside the target
@@ -44,7 +43,7 @@ def write_store(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=path.parent) as spool, written_atomically(path) as temporary:
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=path.parent) as spool:
         offsets = [0]
         digest = hashlib.sha256()
         for image in encoded:
@@ -53,7 +52,7 @@ def write_store(
             offsets.append(offsets[-1] + len(image))
         arrays = {"offsets": np.asarray(offsets, np.int64), **columns()}
         content = _content(digest, arrays)
-        with h5py.File(temporary, "w") as file:
+        with written_hdf5(path) as file:
             _copy_contiguous(spool, file.create_dataset("encoded", (offsets[-1],), np.uint8))
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
@@ -88,15 +87,11 @@ class Store:
         """Open a store.
 
         Raises:
-            UserError: the file is missing, is no HDF5, or is no image store.
+            UserError: the file is missing, cannot be read, or is no image store.
         """
-        try:
-            self.file = h5py.File(path, "r")
-            if self.file.attrs["format"] != FORMAT:
-                raise KeyError
-        except (OSError, KeyError):
-            raise UserError(f"{path} is not an image store ({FORMAT}): delete it and run again") from None
-        self.offsets: np.ndarray = self.file["offsets"][:]
+        self.file = open_hdf5(path, FORMAT)
+        with reading(path):
+            self.offsets: np.ndarray = self.file["offsets"][:]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
