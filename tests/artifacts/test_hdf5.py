@@ -123,6 +123,12 @@ def test_nobody_waits_for_a_lock_or_needs_one(tmp_path):
             assert file["values"][-1] == 4
 
 
+def test_a_file_that_this_process_has_open_with_a_lock_is_read(tmp_path):
+    write(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5"), open_hdf5(tmp_path / "x.h5", FORMAT) as file:
+        assert file["values"][-1] == 4
+
+
 def said(path: Path) -> str:
     """The line that opening a file ends with."""
     with pytest.raises(UserError) as error:
@@ -139,6 +145,12 @@ def test_each_trouble_has_its_own_line_and_only_what_was_read_and_is_wrong_is_to
     assert said(path) == "cannot be read now (Is a directory): mend that, keep it, and run again"
     assert "(Input/output error): mend that, keep it" in said(Path("/proc/self/mem"))
     path.rmdir()
+    with h5py.File(path, "w", libver="latest", locking=False) as file:
+        file["values"] = 1
+        file.flush()
+        shutil.copy(path, tmp_path / "open.h5")  # says that a program is still writing
+    assert "(Unable to synchronously open file (file is already open for write" in said(tmp_path / "open.h5")
+    assert "keep it" in said(tmp_path / "open.h5")
     path.write_text("version https://git-lfs.github.com/spec/v1")
     assert said(path) == "is not HDF5 (it begins with other bytes): move it away and run again"
     write(path)

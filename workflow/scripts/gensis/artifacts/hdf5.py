@@ -82,7 +82,7 @@ def open_hdf5(path: Path, format: str | None = None) -> h5py.File:
         UserError: it is missing, cannot be read now, is no HDF5, is damaged, or is of another kind or version.
     """
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = _opened(path)
     except OSError as error:
         raise refused(path, error) from None
     if format is not None:
@@ -92,6 +92,15 @@ def open_hdf5(path: Path, format: str | None = None) -> h5py.File:
             file.close()
             raise UserError(f"{path} {_other_format(found, format)}")
     return file
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")  # this process has it open already, with a lock: both must do alike
 
 
 @contextmanager
@@ -116,11 +125,13 @@ def refused(path: Path, error: Exception) -> UserError:
         return UserError(f"{path} does not exist: run again, so that it is made")
     except OSError as first:
         error, signature = first, b""
-    if isinstance(error, OSError) and error.errno:
-        return UserError(f"{path} cannot be read now ({os.strerror(error.errno)}): mend that, keep it, and run again")
+    told = " ".join(str(error).split())
+    if isinstance(error, OSError) and (error.errno or "already open" in told):
+        why = os.strerror(error.errno) if error.errno else told
+        return UserError(f"{path} cannot be read now ({why}): mend that, keep it, and run again")
     if signature != _SIGNATURE:
         return UserError(f"{path} is not HDF5 (it begins with other bytes): move it away and run again")
-    return UserError(f"{path} is damaged ({' '.join(str(error).split())}): delete it and run again")
+    return UserError(f"{path} is damaged ({told}): delete it and run again")
 
 
 def _other_format(found: object, format: str) -> str:
