@@ -9,6 +9,7 @@ from torch import nn
 from gensis.artifacts.files import read_json
 from gensis.errors import UserError
 from gensis.settings.encoders import weight_files
+from gensis.ssl.found_weights import find_weights
 
 
 def open_outside(name: str | None, path: Path | None) -> tuple[nn.Module, str, dict[str, Any]]:
@@ -74,14 +75,14 @@ def _created(name: str) -> nn.Module:
 def _load(backbone: nn.Module, weights: Path, name: str) -> None:
     """Load weights; those of a classifier may be too many, none may be missing."""
     try:
-        missing = timm.models.load_checkpoint(backbone, str(weights), strict=False).missing_keys
-    except Exception as error:  # pickle, safetensors and torch agree on no type
+        if weights.suffix in (".npz", ".npy"):  # of JAX, which timm knows how to convert
+            timm.models.load_checkpoint(backbone, str(weights))
+        else:
+            backbone.load_state_dict(find_weights(weights, backbone.state_dict(), name), strict=False)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # timm and torch agree on no type
         raise UserError(f"{weights} does not fit {name} ({_one_line(error)}): correct `timm` or `path`") from error
-    if missing:
-        raise UserError(
-            f"{weights} lacks {len(missing)} of the {len(backbone.state_dict())} tensors of {name}, "
-            f"such as {missing[0]}: correct `timm` or `path`"
-        )
 
 
 def _implied(backbone: nn.Module) -> dict[str, Any]:
