@@ -18,6 +18,7 @@ from gensis.errors import UserError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 FORMAT = "gensis-x/2"
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes the system fail")
 
 # Writes one small file after another under a limit of its size, from none to all of it, and says what it left behind.
 UNDER_LIMITS = """
@@ -76,6 +77,16 @@ def python(code: str, folder: Path, through: Sequence[str] = ()) -> subprocess.C
     return subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True)
 
 
+def under_strace(call: str, error: str) -> list[str]:
+    """The beginning of a command whose system calls of one kind fail."""
+    return ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
+
+
+def skip_without_strace(done: subprocess.CompletedProcess) -> None:
+    if "strace: " in done.stderr:
+        pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+
+
 def write(path: Path, format: str = FORMAT) -> None:
     with written_hdf5(path) as file:
         file["values"] = np.arange(5)
@@ -93,13 +104,11 @@ def test_a_file_that_may_not_grow_to_its_size_is_refused_and_leaves_nothing(tmp_
         assert file["words"].asstr()[:].tolist() == ["one", "two"]
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which makes single writes fail, is not installed")
+@needs_strace
 def test_a_disk_that_is_full_for_a_moment_leaves_nothing(tmp_path):
     # From the 20th on every 7th write fails, and it alone: over the files each kind of write is hit.
-    fault = ["strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=ENOSPC:when=20+7"]
-    done = python(MANY, tmp_path, fault)
-    if "strace" in done.stderr:
-        pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+    done = python(MANY, tmp_path, under_strace("pwrite64", "ENOSPC:when=20+7"))
+    skip_without_strace(done)
     assert done.returncode == 0, done.stderr
     refused = set(done.stdout.split())
     assert 20 < len(refused) < 40
@@ -108,6 +117,30 @@ def test_a_disk_that_is_full_for_a_moment_leaves_nothing(tmp_path):
     for path in files:
         with open_hdf5(path) as file:
             assert all(file[name][:].tolist() == [7] * 20 + list(range(20, 40)) for name in "abc")
+
+
+WITHOUT_LOCKS = """
+import sys
+from pathlib import Path
+from gensis.images.sources import lock_if_possible
+from gensis.images.store import Store, write_store
+from on_cards import take
+folder = Path(sys.argv[1])
+write_store(folder / "x.h5", [b"image"], {})
+print(Store(folder / "x.h5").read(0, 1))
+with open(folder / "lock", "w") as lock:
+    lock_if_possible(lock.fileno())
+print(take(["card"], 1, folder))
+"""
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
+def test_all_goes_on_where_the_file_system_has_no_locks(tmp_path, error):
+    done = python(WITHOUT_LOCKS, tmp_path, under_strace("flock", error))
+    skip_without_strace(done)
+    assert done.stdout.splitlines() == ["[b'image']", "[]"]
+    assert "jobs may share a card: set TMPDIR to a local disk" in done.stderr
 
 
 def test_nobody_waits_for_a_lock_or_needs_one(tmp_path):

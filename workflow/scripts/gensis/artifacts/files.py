@@ -1,7 +1,5 @@
 """Files that are complete or absent."""
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -9,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 
 @contextmanager
@@ -31,17 +29,6 @@ def written_atomically(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def lock_if_possible(file: IO[str]) -> bool:
-    """Wait for the lock of an open file, which is held until it is closed. False where the file system has none."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        return False
-    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ A file of ours appears whole under its name and never changes there, so that nob
 file systems (NFS without its lock daemon, Lustre mounted without flock) have none to give.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +45,7 @@ def written_hdf5(path: Path) -> Iterator[h5py.File]:
         file.close()
         with h5py.File(temporary, "r", locking=False) as file:
             if _described(file) != written:
-                raise OSError(f"{path}: HDF5 finds something else in it than it wrote")
+                raise OSError(errno.EIO, "HDF5 finds something else in it than it wrote", str(path))
 
 
 def _create(path: Path) -> h5py.h5f.FileID:

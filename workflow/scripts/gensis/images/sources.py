@@ -1,5 +1,7 @@
 """Where natural images come from: files in a sheet, a folder tree, torchvision, or one packed HDF5 file."""
 
+import errno
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +10,6 @@ from typing import Protocol
 import h5py
 import numpy as np
 
-from gensis.artifacts.files import lock_if_possible
 from gensis.errors import UserError
 from gensis.images.codec import encode_png
 from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, NaturalDataset, TorchvisionDataset
@@ -105,7 +106,7 @@ class PackedHdf5:
 
     def __init__(self, path: Path, group: str):
         try:
-            self._file = h5py.File(path, "r", locking=False)  # some file systems have no locks to give
+            self._file = h5py.File(path, "r")
             data = self._file[group]
             self._bytes, self._offsets = data["jpeg"], data["offsets"][:]
         except (OSError, KeyError) as error:
@@ -135,10 +136,9 @@ class Torchvision:
 
         root.mkdir(parents=True, exist_ok=True)
         which = {"train": split == "train"} if name.startswith("CIFAR") else {"split": split}
-        # The jobs of the two splits may start together; one downloads, the other waits. Where
-        # nothing can be locked both download, and torchvision's checksum tells the one that was disturbed.
+        # The jobs of the two splits may start together; one downloads, the other waits.
         with open(root / f"{name}.lock", "w") as lock:
-            lock_if_possible(lock)
+            lock_if_possible(lock.fileno())
             try:
                 self._data = getattr(datasets, name)(root, download=True, **which)
             except (OSError, RuntimeError) as error:
@@ -151,3 +151,15 @@ class Torchvision:
     def read(self, position: int) -> bytes:
         """See Source."""
         return encode_png(np.asarray(self._data[position][0].convert("RGB")))
+
+
+def lock_if_possible(descriptor: int) -> None:
+    """Wait for the lock of an open file, held until it is closed; go on without where the file system has no locks.
+
+    Two downloads at once then write the same bytes to the same file; torchvision's checksum tells if that went wrong.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise

@@ -67,7 +67,7 @@ def read_checkpoint(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         others = _other_objects(path)
         if not others:
-            raise UserError(f"{path} is no checkpoint of torch ({_one_line(error)}): correct `path`") from error
+            raise UserError(f"{path} is no checkpoint of torch ({one_line(error)}): correct `path`") from error
         raise UserError(
             f"{path} holds Python objects, whose code would run on reading ({', '.join(others[:_SHOWN])}): "
             "where it was made, save its tensors alone: torch.save(model.state_dict(), FILE)"
@@ -76,7 +76,7 @@ def read_checkpoint(path: Path) -> Any:
         raise
     except Exception as error:  # torch and safetensors agree on no type
         raise UserError(
-            f"{path} is no checkpoint of torch or safetensors ({_one_line(error)}): correct `path`"
+            f"{path} is no checkpoint of torch or safetensors ({one_line(error)}): correct `path`"
         ) from error
 
 
@@ -124,5 +124,6 @@ def _summary(tensors: Mapping[str, torch.Tensor]) -> str:
     return f"{len(tensors)} others, such as {few}"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an exception says, as the part of a line."""
     return " ".join(str(error).split())[:200]

@@ -9,7 +9,7 @@ from torch import nn
 from gensis.artifacts.files import read_json
 from gensis.errors import UserError
 from gensis.settings.encoders import weight_files
-from gensis.ssl.found_weights import find_weights
+from gensis.ssl.found_weights import find_weights, one_line
 
 
 def open_outside(name: str | None, path: Path | None) -> tuple[nn.Module, str, dict[str, Any]]:
@@ -59,7 +59,7 @@ def _downloaded(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
         raise
     except Exception as error:  # of several libraries, which agree on no type
         raise UserError(
-            f"the weights of {name} cannot be had ({_one_line(error)}): check the name and the network, "
+            f"the weights of {name} cannot be had ({one_line(error)}): check the name and the network, "
             "or download them elsewhere and give their folder as `path`"
         ) from error
     return backbone, architecture, {**_implied(backbone), **arguments, "num_classes": 0}
@@ -69,7 +69,7 @@ def _created(name: str) -> nn.Module:
     try:
         return timm.create_model(name, pretrained=False, num_classes=0)
     except (RuntimeError, TypeError, ValueError, KeyError, AssertionError) as error:
-        raise UserError(f"timm cannot make {name} ({_one_line(error)}): correct `timm` or the config.json") from error
+        raise UserError(f"timm cannot make {name} ({one_line(error)}): correct `timm` or the config.json") from error
 
 
 def _load(backbone: nn.Module, weights: Path, name: str) -> None:
@@ -82,7 +82,7 @@ def _load(backbone: nn.Module, weights: Path, name: str) -> None:
     except (UserError, MemoryError):
         raise
     except Exception as error:  # timm and torch agree on no type
-        raise UserError(f"{weights} does not fit {name} ({_one_line(error)}): correct `timm` or `path`") from error
+        raise UserError(f"{weights} does not fit {name} ({one_line(error)}): correct `timm` or `path`") from error
 
 
 def _implied(backbone: nn.Module) -> dict[str, Any]:
@@ -90,7 +90,3 @@ def _implied(backbone: nn.Module) -> dict[str, Any]:
     described = backbone.pretrained_cfg
     pooling = {"global_pool": described["global_pool"]} if described.get("global_pool") else {}
     return pooling | ({"img_size": described["input_size"][1:]} if described.get("fixed_input_size") else {})
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
