@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).absolute().parent
@@ -46,6 +47,7 @@ def main(arguments):
         sys.exit("error: no such command: say `python3 bootstrap.py demo` or `python3 bootstrap.py test`")
     if os.name == "nt":
         sys.exit("error: Windows itself cannot run this: install WSL2 (`wsl --install`) and call this inside it")
+    check_cache()
     command, here = arguments[0], "--here" in arguments
     if here:
         check_here(NEEDED_FILES[command])
@@ -56,6 +58,21 @@ def main(arguments):
     if command == "demo" and status == 0 and REPORT.exists():
         print(f"The report is {REPORT}")
     return status
+
+
+def check_cache():
+    """Exit with one line where Snakemake cannot write its cache: it would end in a traceback before the Snakefile."""
+    if sys.platform != "linux":
+        return
+    cache = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
+    try:
+        if not cache.is_absolute():
+            raise OSError("this user has no home")
+        (cache / "snakemake").mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=str(cache / "snakemake")).close()
+    except OSError as error:
+        fix = "`export XDG_CACHE_HOME=FOLDER`, one that can be written, and call this again"
+        sys.exit(f"error: Snakemake cannot keep its cache in {cache} ({error.strerror or error}): {fix}")
 
 
 def check_here(files):

@@ -156,6 +156,16 @@ def test_native_windows_is_one_line(copy):
     assert_one_line(call(copy, "demo", before="os.name = 'nt'"), "WSL2")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Snakemake's cache has another place")
+def test_a_home_that_cannot_be_written_is_one_line_before_anything_is_installed(copy):
+    done = call(copy, "demo", HOME="/dev/null", XDG_CACHE_HOME="")
+    assert_one_line(done, "/dev/null/.cache (Not a directory)", "export XDG_CACHE_HOME=FOLDER")
+    assert not (copy / ".venv").exists()
+    assert_one_line(call(copy, "demo", before="os.path.expanduser = str", XDG_CACHE_HOME=""), "this user has no home")
+    elsewhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": str(copy / "cache")}
+    assert call(copy, "test", "--here", **elsewhere).stdout.startswith("started pytest")
+
+
 def test_a_full_disk_is_one_line(copy):
     assert_one_line(call(copy, "test", before="bootstrap.NEEDED_BYTES = 10**18"), "10 GB", f"{copy}/.venv")
 

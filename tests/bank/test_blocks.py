@@ -58,6 +58,19 @@ def test_blocks_of_two_jobs_that_shared_a_folder_put_no_image_in_anothers_place(
     assert list(Blocks(tmp_path / "first", 4, 0.0).resumed(painter([]))) == IMAGES
 
 
+def test_no_flipped_bit_of_a_block_changes_an_image_or_ends_the_job(tmp_path):
+    with pytest.raises(Killed):
+        list(Blocks(tmp_path, 4, 0.0).resumed(painter([], 5)))
+    (block,) = tmp_path.iterdir()
+    whole = block.read_bytes()
+    for bit in range(0, 8 * len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        block.write_bytes(damaged)
+        images = Blocks(tmp_path, 4, 1e9).resumed(painter([]))
+        assert [next(images) for _ in range(4)] == IMAGES[:4]
+
+
 @pytest.mark.parametrize("damage", [b"", b"half a block"])
 def test_a_spoilt_block_is_painted_again(tmp_path, damage):
     with pytest.raises(Killed):

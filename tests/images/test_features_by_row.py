@@ -88,9 +88,9 @@ def test_content_is_that_of_the_listed_units_in_whatever_blocks_and_parts_they_l
 
 def test_a_file_that_is_no_part_is_named(tmp_path):
     (tmp_path / "part.h5").write_text("nothing")
-    with pytest.raises(UserError, match=r"part\.h5 holds no embeddings"):
+    with pytest.raises(UserError, match=r"part\.h5 is not HDF5"):
         Features(index(("a", 2)), [tmp_path / "part.h5"])
-    with pytest.raises(UserError, match="holds no embeddings"):
+    with pytest.raises(UserError, match=r"missing\.h5 does not exist"):
         Features(index(("a", 2)), [tmp_path / "missing.h5"])
 
 
@@ -103,7 +103,7 @@ def test_a_part_of_another_type_or_shape_is_named_and_not_misread(parts, name, c
         values = change(file[name][:])
         del file[name]
         file[name] = values
-    with pytest.raises(UserError, match=r"part-1\.h5 holds no embeddings"):
+    with pytest.raises(UserError, match=r"part-1\.h5 is damaged"):
         Features(index(("b", 3)), parts)
 
 

@@ -1,7 +1,9 @@
 import io
 import os
+import re
 import threading
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import imagecodecs
@@ -141,6 +143,32 @@ def test_a_store_cut_short_or_gone_is_told_by_its_name(folder):
     with pytest.raises(IsADirectoryError) as error:
         images.batch(torch.tensor([11]))
     assert str(error.value.filename) == str(folder / "c.h5")
+
+
+@pytest.mark.parametrize("encode", [lambda image: encode_jpeg(image, 90), encode_png], ids=["jpeg", "png"])
+def test_no_flipped_bit_of_an_image_goes_unnoticed(tmp_path, encode):
+    write_store(tmp_path / "a.h5", [encode(picture(number)) for number in range(3)], {})
+    layout = read_layout(tmp_path / "a.h5")
+    whole = (tmp_path / "a.h5").read_bytes()
+    with Store(tmp_path / "a.h5") as store:
+        begin, end = (layout.encoded_at + int(at) for at in store.offsets[1:3])
+    flips = np.random.default_rng(0).choice(8 * (end - begin), 40, replace=False)
+    for byte, bit in zip(begin + flips // 8, flips % 8):
+        damaged = bytearray(whole)
+        damaged[byte] ^= 1 << bit
+        (tmp_path / "a.h5").write_bytes(damaged)
+        with pytest.raises(ValueError, match="its bytes are not those that were written"):
+            EncodedImages([layout]).read(0, 1)
+        line = f"{tmp_path / 'a.h5'}: its image 1 is damaged (its bytes are not those that were written): delete"
+        with Store(tmp_path / "a.h5") as store, pytest.raises(UserError, match=re.escape(line)):
+            store.read(0, 3)
+        assert EncodedImages([layout]).read(0, 2) == encode(picture(2))
+
+
+def test_the_stored_checksums_are_those_of_zlib(folder):
+    with Store(folder / "b.h5") as store:
+        assert store.column("image_crc32").dtype == np.uint32
+        assert store.column("image_crc32").tolist() == [zlib.crc32(image) for image in store.read(0, len(store))]
 
 
 def test_what_is_read_without_hdf5_is_what_hdf5_reads(folder):

@@ -59,7 +59,7 @@ def test_an_interrupted_store_leaves_nothing(tmp_path):
 
 def test_a_file_that_is_no_store_is_one_line(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="is not an image store"):
+    with pytest.raises(UserError, match="is not HDF5"):
         Store(tmp_path / "x.h5")
 
 

@@ -65,6 +65,13 @@ def feature(properties: dict | None, kind: str = "Polygon") -> dict:
     ("properties", "class_name"),
     [
         ({"classification": {"name": "Tumor", "color": [200, 0, 0]}, "name": "first"}, "Tumor"),
+        ({"classification": {"names": ["Tumor", "Positive"], "color": [200, 0, 0]}}, "Tumor: Positive"),  # QuPath 0.4+
+        ({"classification": {"name": "Tumor: Positive", "colorRGB": -3670016}}, "Tumor: Positive"),  # before
+        ({"classification": {"name": "Tumor", "names": ["Tumor", "CD3 ", "CD8"]}}, "Tumor: CD3: CD8"),
+        ({"classification": {"names": ["Stroma"]}, "name": "first"}, "Stroma"),
+        ({"classification": ["Tumor", "Positive"]}, "Tumor: Positive"),
+        ({"classification": {"name": None}, "objectType": "annotation"}, ""),
+        ({"classification": {}}, ""),
         ({"classification": "Stroma"}, "Stroma"),
         ({"classification": None, "name": "Necrosis"}, "Necrosis"),
         ({"objectType": "annotation"}, ""),
@@ -115,6 +122,13 @@ def test_collections_lists_and_bare_geometries_hold_the_same_polygons(tmp_path, 
         ('{"type": "Polygon", "coordinates": [[[0], [1], [2]]]}', "three or more points"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, NaN], [2, 0]]]}', "three or more points"),
         ('{"type": "MultiPolygon", "coordinates": [3]}', "three or more points"),
+        *(
+            (
+                f'{{"type": "Feature", "properties": {{"classification": {unread}}}}}',
+                r"holds a class that is no name \(",
+            )
+            for unread in ("7", '{"label": "Tumor"}', '{"name": 3}', '{"names": ["Tumor", null]}')
+        ),
     ],
 )
 def test_what_cannot_be_an_area_is_one_line_that_names_the_file(tmp_path, text, said):

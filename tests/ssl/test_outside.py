@@ -1,5 +1,7 @@
 """Encoders that timm or others saved: opened, taken into a run, and started from."""
 
+import os
+import re
 from argparse import Namespace
 
 import pytest
@@ -111,9 +113,91 @@ def test_a_file_of_weights_belongs_to_the_architecture_that_is_named(tmp_path):
     with pytest.raises(UserError, match="does not say its architecture"):
         open_outside(None, tmp_path / "weights.pth")
     (tmp_path / "weights.pth").write_bytes(b"no weights")
-    with pytest.raises(UserError, match=r"weights.pth does not fit resnet10t") as error:
+    with pytest.raises(UserError, match=r"weights.pth is no checkpoint of torch .*: correct `path`") as error:
         open_outside("resnet10t", tmp_path / "weights.pth")
     assert "\n" not in str(error.value)
+
+
+def dino(state):
+    """A checkpoint of facebookresearch/dino: another student, and the options of the training."""
+    student = {f"module.backbone.{key}": torch.zeros_like(value) for key, value in state.items()}
+    teacher = {f"backbone.{key}": value for key, value in state.items()}
+    heads = {"head.mlp.0.weight": torch.zeros(2, 2)}
+    return {"student": student | heads, "teacher": teacher | heads, "epoch": 3, "args": Namespace(arch="vit_tiny")}
+
+
+def after(prefix):
+    return lambda state: {"epoch": 3, "state_dict": {prefix + key: value for key, value in state.items()}}
+
+
+CHECKPOINTS = {
+    "dino": dino,
+    "dinov2": lambda state: {
+        "teacher": {"backbone." + re.sub(r"^blocks\.", "blocks.0.", key): value for key, value in state.items()}
+    },
+    "student alone": lambda state: {
+        "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}},
+        "student": {f"module.backbone.{key}": value for key, value in state.items()},
+    },
+    "lightning": after("model.backbone."),
+    "lightly": lambda state: {
+        "hyper_parameters": {"lr": 0.1},
+        "state_dict": {f"student_backbone.{key}": value * 0 for key, value in state.items()}
+        | {f"teacher_backbone.{key}": value for key, value in state.items()},
+    },
+    "average": lambda state: {"model": {key: value * 0 for key, value in state.items()}, "model_ema": state},
+    "compiled": after("module._orig_mod.encoder."),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_checkpoints_of_other_trainings_are_opened_and_their_teacher_taken(tmp_path, kind):
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t" if kind == "compiled" else "test_vit", num_classes=0).eval()
+    torch.save(CHECKPOINTS[kind](model.state_dict()), tmp_path / "weights.pth")
+    opened, *_ = open_outside(model.default_cfg["architecture"], tmp_path / "weights.pth")
+    for key, value in opened.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[key], atol=0, rtol=0)
+
+
+def test_batch_counts_that_old_files_lack_are_not_missed(tmp_path):
+    model = timm.create_model("resnet10t", num_classes=0)
+    old = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "weights.pth")
+    opened, *_ = open_outside("resnet10t", tmp_path / "weights.pth")
+    torch.testing.assert_close(opened.state_dict()["bn1.weight"], old["bn1.weight"])
+
+
+class Runs:
+    """What runs a command when a pickle is read the careless way."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_what_a_checkpoint_holds_is_shown_where_nothing_fits_and_no_code_in_it_is_run(tmp_path):
+    model = timm.create_model("test_vit", num_classes=0)
+    state = {f"vit.{key}": value for key, value in model.state_dict().items()}
+    del state["vit.pos_embed"]
+    torch.save({"network": state, "head": {"weight": torch.zeros(1)}}, tmp_path / "weights.pth")
+    line = rf"weights.pth lacks 1 of the {len(state) + 1} tensors of test_vit, such as network.vit.pos_embed; "
+    line += rf"it has {len(state) + 1} others, such as network\.vit\.\w+, head\.weight: correct"
+    with pytest.raises(UserError, match=line):
+        open_outside("test_vit", tmp_path / "weights.pth")
+    torch.save({"epoch": 3}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match="it has no tensors"):
+        open_outside("test_vit", tmp_path / "weights.pth")
+    torch.save({"state_dict": state, "callback": Runs(f"touch {tmp_path / 'run'}")}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"holds Python objects, whose code would run on reading \(posix.system\)"):
+        open_outside("test_vit", tmp_path / "weights.pth")
+    assert not (tmp_path / "run").exists()
+    larger = timm.create_model("test_vit", num_classes=0, img_size=320)
+    torch.save(larger.state_dict(), tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"weights.pth does not fit test_vit .*size mismatch for pos_embed"):
+        open_outside("test_vit", tmp_path / "weights.pth")
 
 
 def test_weights_that_cannot_be_had_are_one_line(monkeypatch, tmp_path):

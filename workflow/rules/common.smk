@@ -18,6 +18,7 @@ from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.autoencoder import check_autoencoder
 from gensis.settings.base import canonical_json
+from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
@@ -51,7 +52,8 @@ def read_config() -> tuple[Study, dict[str, Units]]:
         study = load_study(config, read_backbones(Path(workflow.basedir, "config", "backbones.txt")))
         for encoder in study.encoders.values():
             if encoder.path:
-                weight_files(Path(from_here(encoder.path)))
+                weights = weight_files(Path(from_here(encoder.path)))
+                refuse_future({str(path): path.stat().st_mtime for path in weights})
         if study.autoencoder not in ("auto", "none", "train"):
             check_autoencoder(Path(from_here(study.autoencoder)))
         for name, dataset in study.datasets.items():

@@ -13,7 +13,7 @@ from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.errors import UserError
 from gensis.images.importing import Imported
 from gensis.images.sources import open_source, selection
-from gensis.images.store import write_store
+from gensis.images.store import FORMAT, write_store
 from gensis.settings.datasets import Dataset
 from gensis.settings.sheet import read_sheet
 
@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
     imported = Imported()
 
     def attributes() -> dict[str, str]:
-        record = provenance("gensis-images/1", arguments.config, {}, None, "cpu", arguments.started)
+        record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started)
         return {"unit": arguments.unit, "provenance": to_attribute(record)}
 
     images, content = write_store(

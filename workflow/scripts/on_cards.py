@@ -41,8 +41,10 @@ def take(names: Sequence[str], count: int, folder: Path) -> list[str]:
         lock = os.open(folder / f"gensis-card-{name}-{os.getuid()}.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(lock)
+            if not isinstance(error, BlockingIOError):
+                print(f"{folder}: {error.strerror}: jobs may share a card: set TMPDIR to a local disk", file=sys.stderr)
             continue
         taken[name] = lock
         if len(taken) == count:

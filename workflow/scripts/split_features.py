@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 
 from gensis import command
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.hdf5 import open_hdf5, written_hdf5
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
+from gensis.images import embeddings
 from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
 
@@ -26,7 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
     chosen = {row["unit"]: row.get("rows", ALL) for row in read_table(arguments.units)}
     said, written = time.time(), 0
     for path in arguments.embeddings:
-        with h5py.File(path, "r") as part:
+        with open_hdf5(path, embeddings.FORMAT) as part:
             units = part["units"].asstr()[:]
             bounds = np.searchsorted(part["unit"][:], np.arange(len(units) + 1))
             for unit, first, last in zip(units, bounds[:-1], bounds[1:]):
@@ -50,13 +51,13 @@ def write(folder: Path, unit: str, part: h5py.File, first: int, rows: np.ndarray
     span = slice(first, first + rows[-1] + 1)
     coords = part["coords"][span][rows]
     size = {"level0_width": of_slide["width_level0"], "level0_height": of_slide["height_level0"]}
-    with written_atomically(folder / f"{unit}.h5") as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(folder / f"{unit}.h5") as file:
         file["features"] = part["features"][span][rows]
         file["coords"] = coords
         file["coords"].attrs.update({**of_coords, **size, "overlap": 0, "name": unit})
         file.attrs.update({"format": FORMAT, "provenance": part.attrs["provenance"]})
     mpp = np.array([of_slide["mpp_x"], of_slide["mpp_y"]])
-    with written_atomically(folder / "stamp" / f"{unit}.h5") as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(folder / "stamp" / f"{unit}.h5") as file:
         file["feats"] = h5py.ExternalLink(f"../{unit}.h5", "features")  # no second copy
         file["coords"] = (coords * mpp).astype(np.float32)
         file.attrs.update(

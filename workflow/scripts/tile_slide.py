@@ -16,6 +16,7 @@ from gensis.artifacts.files import content_id, write_json
 from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.command import parser, run
 from gensis.images.codec import encode_jpeg, encode_png
+from gensis.images.store import FORMAT as STORE_FORMAT
 from gensis.images.store import write_store
 from gensis.settings.datasets import Tiling
 from gensis.slides import fields
@@ -71,7 +72,7 @@ def store(
     inputs = {"slide": head_id(arguments.slide)} | ({"mask": content_id(arguments.mask)} if arguments.mask else {})
 
     def attributes() -> dict[str, Any]:
-        record = provenance("gensis-images/1", arguments.config, inputs, None, "cpu", arguments.started)
+        record = provenance(STORE_FORMAT, arguments.config, inputs, None, "cpu", arguments.started)
         own = {"unit": arguments.unit, "provenance": to_attribute(record)}
         return fields.file_attributes(tiling, layout) | own
 

@@ -73,7 +73,7 @@ def _read(path: Path) -> list[bytes]:
             encoded, ends = block["encoded"].tobytes(), np.cumsum(block["lengths"])
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         log.warning("%s cannot be read (%s): its images are painted again", path, error)
         return []
     return [encoded[end - length : end] for end, length in zip(ends.tolist(), np.diff(ends, prepend=0).tolist())]

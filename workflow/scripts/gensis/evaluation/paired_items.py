@@ -9,9 +9,11 @@ import h5py
 import numpy as np
 from scipy.sparse import csr_array
 
+from gensis.artifacts.hdf5 import open_hdf5
 from gensis.errors import UserError
 from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.paired import Pair
+from gensis.evaluation.predictions import FORMAT
 from gensis.evaluation.statistics import Estimate, mcnemar_p
 
 METRICS = ("accuracy", "balanced_accuracy")
@@ -32,7 +34,7 @@ class Answers:
 
 def read_answers(path: Path) -> dict[str, Answers]:
     """Task -> answers, from predictions.h5; tasks that predict no class are left out."""
-    with h5py.File(path) as file:
+    with open_hdf5(path, FORMAT) as file:
         found = {task: _read(group) for task, group in file.items()}
     return {task: answers for task, answers in found.items() if answers.predicted}
 

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.hdf5 import written_hdf5
 
 FORMAT = "gensis-predictions/1"
 ATTENTION_FORMAT = "gensis-attention/1"
@@ -47,7 +47,7 @@ def write_predictions(path: Path, tasks: Mapping[str, Predictions], attributes: 
         tasks: name -> its predictions.
         attributes: of the file, beside `format`.
     """
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(path) as file:
         for task, predictions in tasks.items():
             _write(file.create_group(task), predictions)
         file.attrs.update({"format": FORMAT, **attributes})
@@ -79,7 +79,7 @@ def write_attention(
         coords: int64 (N, 2), of all images in the embeddings.
         attributes: of the file, beside `format`.
     """
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(path) as file:
         places = file.create_group("coords")
         for task, attention in tasks.items():
             group = file.create_group(task)

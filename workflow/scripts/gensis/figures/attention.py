@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from PIL import Image
 
+from gensis.artifacts.hdf5 import open_hdf5
 from gensis.figures.choice import evenly
 from gensis.figures.markup import figure, paragraph, picture, text
 from gensis.figures.run import Dataset, Run
@@ -45,7 +45,7 @@ def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
     path = predictions.with_name("attention.h5")
     if not path.exists():
         return ""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         task = next((name for name in file if name != "coords" and len(file[name])), None)
         if task is None:
             return ""
@@ -66,7 +66,7 @@ def read_said(predictions: Path, task: str) -> dict[str, str]:
     """Slide -> what it is and what the task took it for, as markup."""
     if not predictions.exists():
         return {}
-    with h5py.File(predictions) as file:
+    with open_hdf5(predictions) as file:
         group = file[task]
         classes = json.loads(group.attrs["classes"])
         lines = zip(group["unit"].asstr()[:], group["label"][:], group["predicted"][:], group["probabilities"][:])

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from PIL import Image
 
+from gensis.artifacts.hdf5 import open_hdf5
 from gensis.figures.choice import evenly
 from gensis.figures.markup import JPEG_QUALITY, count, figure, text
 from gensis.figures.run import Dataset, Run
@@ -62,7 +62,7 @@ def read_points(predictions: Path) -> Points | None:
     """The tested images, evenly chosen; None where no task tested single images."""
     if not predictions.exists():
         return None
-    with h5py.File(predictions) as file:
+    with open_hdf5(predictions) as file:
         tasks = [group for name, group in file.items() if not name.startswith("slides-") and "label" in group]
         if not tasks:
             return None
@@ -111,7 +111,7 @@ def _features(parts: Sequence[Path], rows: np.ndarray) -> np.ndarray:
     """float32 (n, D): some rows, ascending, of all parts one after the other."""
     found, first = [], 0
     for part in parts:
-        with h5py.File(part) as file:
+        with open_hdf5(part) as file:
             features = file["features"]
             here = rows[(rows >= first) & (rows < first + len(features))] - first
             found.append(features[here] if len(here) else np.zeros((0, features.shape[1]), np.float32))
@@ -123,7 +123,7 @@ def _images(dataset: Dataset, parts: Sequence[Path], rows: np.ndarray) -> list[I
     """Thumbnails of some rows of the embeddings, ascending."""
     images, first = [], 0
     for part in parts:
-        with h5py.File(part) as file:
+        with open_hdf5(part) as file:
             unit, names = file["unit"][:], file["units"].asstr()[:]
         of_unit = np.searchsorted(unit, np.arange(len(names)))
         here = rows[(rows >= first) & (rows < first + len(unit))] - first

@@ -11,8 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
-from gensis.errors import UserError
+from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-embeddings/1"
 _STRING = h5py.string_dtype()
@@ -60,7 +59,7 @@ def write_embeddings(
         attributes: of the file, beside `format`; called after the last block.
         flipped: of the mirrored images, like ``features``.
     """
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(path) as file:
         contents = [hashlib.sha256() for _ in units]
         _write_blocks(file, "features", features, unit, contents)
         if flipped is not None:
@@ -96,7 +95,7 @@ def read_embeddings(paths: Sequence[Path]) -> Embeddings:
     """Read parts in the given order as one.
 
     Raises:
-        UserError: a file is missing or is no part.
+        UserError: a file is missing, cannot be read, or is no part.
     """
     parts = [_read_part(Path(path)) for path in paths]
     first_unit = np.cumsum([0] + [len(part.units) for part in parts])
@@ -111,22 +110,17 @@ def read_embeddings(paths: Sequence[Path]) -> Embeddings:
 
 
 def _read_part(path: Path) -> Embeddings:
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["format"] != FORMAT:
-                raise KeyError
-            keys = file["coords"][:] if "coords" in file else file["key"].asstr()[:]
-            units = tuple(file["units"].asstr()[:])
-            flipped = file["features_flipped"][:] if "features_flipped" in file else None
-            return Embeddings(file["features"][:], file["unit"][:], units, keys, flipped)
-    except (OSError, KeyError):
-        raise UserError(f"{path} holds no embeddings ({FORMAT}): delete it and run again") from None
+    with open_hdf5(path, FORMAT) as file, reading(path):
+        keys = file["coords"][:] if "coords" in file else file["key"].asstr()[:]
+        units = tuple(file["units"].asstr()[:])
+        flipped = file["features_flipped"][:] if "features_flipped" in file else None
+        return Embeddings(file["features"][:], file["unit"][:], units, keys, flipped)
 
 
 def outside_weights(paths: Sequence[Path]) -> dict[str, str]:
     """Weights trained elsewhere that parts go back to, as in their provenance."""
     found: dict[str, str] = {}
     for path in paths:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, FORMAT) as file:
             found |= json.loads(file.attrs.get("provenance", "{}")).get("outside_weights", {})
     return found

@@ -1,7 +1,8 @@
 """Single encoded images read from their stores by plain reads.
 
-A store's datasets are contiguous, so that once it is known where they begin in the file, an image is two plain reads:
-its two offsets, then its bytes. Nothing of a store but these two numbers is kept, whatever the number of its images.
+A store's datasets are contiguous, so that once it is known where they begin in the file, an image is three plain reads:
+its two offsets, its bytes and their checksum. Nothing of a store but where its datasets begin is kept, whatever the
+number of its images.
 """
 
 import struct
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gensis.errors import UserError
+from gensis.images.codec import checksum
 from gensis.images.open_files import OpenFiles
-from gensis.images.store import Store
+from gensis.images.store import CHANGED, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Layout:
     """Byte at which the offsets begin, int64 each."""
     encoded_at: int
     """Byte at which the images' bytes begin; 0 in a store without images."""
+    checksums_at: int
+    """Byte at which their checksums begin, uint32 each; 0 in a store without images."""
 
 
 def read_layout(path: Path) -> Layout:
@@ -34,7 +38,7 @@ def read_layout(path: Path) -> Layout:
         UserError: it is no image store, or its datasets are not contiguous.
     """
     with Store(path) as store:
-        beginnings = [store.file[name].id.get_offset() for name in ("offsets", "encoded")]
+        beginnings = [store.file[name].id.get_offset() for name in ("offsets", "encoded", "image_crc32")]
         if len(store) and None in beginnings:
             raise UserError(
                 f"{path}: its datasets are not contiguous, as a program that repacks files leaves them: "
@@ -54,12 +58,16 @@ class EncodedImages:
         """The bytes of one image.
 
         Raises:
-            ValueError: the file ends before the image does.
+            ValueError: the file ends before the image does, or its bytes are not those that were written.
             OSError: it cannot be read; the error names the file.
         """
         layout = self.layouts[store]
         first, last = struct.unpack("=qq", self._files.read(layout.path, layout.offsets_at + 8 * position, 16))
-        return self._files.read(layout.path, layout.encoded_at + first, last - first)
+        encoded = self._files.read(layout.path, layout.encoded_at + first, last - first)
+        (expected,) = struct.unpack("=I", self._files.read(layout.path, layout.checksums_at + 4 * position, 4))
+        if checksum(encoded) != expected:
+            raise ValueError(CHANGED)
+        return encoded
 
     def close(self) -> None:
         """Close all files; reading opens them again."""

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import torch
 
+from gensis.artifacts.hdf5 import open_hdf5, reading
 from gensis.errors import UserError
 from gensis.images.ahead import Ahead
 from gensis.images.embeddings import FORMAT
@@ -118,20 +119,15 @@ class Features:
 
 def _read_units(path: Path) -> dict[str, _Unit]:
     """The units of a part, by name."""
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["format"] != FORMAT:
-                raise KeyError
-            names, contents = file["units"].asstr()[:], file["content"].asstr()[:]
-            first = np.searchsorted(file["unit"][:], np.arange(len(names) + 1)).tolist()
-            count, width = file["features"].shape
-            of_both = [file[name] for name in ("features", "features_flipped") if name in file]
-            # Their bytes are read as they are.
-            if any((values.dtype, values.shape) != (np.float32, (first[-1], width)) for values in of_both):
-                raise ValueError
-            begin, flipped = _begin(file, "features"), _begin(file, "features_flipped")
-    except (OSError, KeyError, ValueError):
-        raise UserError(f"{path} holds no embeddings ({FORMAT}): delete it and run again") from None
+    with open_hdf5(path, FORMAT) as file, reading(path):
+        names, contents = file["units"].asstr()[:], file["content"].asstr()[:]
+        first = np.searchsorted(file["unit"][:], np.arange(len(names) + 1)).tolist()
+        count, width = file["features"].shape
+        of_both = [file[name] for name in ("features", "features_flipped") if name in file]
+        # Their bytes are read as they are.
+        if any((values.dtype, values.shape) != (np.float32, (first[-1], width)) for values in of_both):
+            raise ValueError("its embeddings are not one float32 row an image")
+        begin, flipped = _begin(file, "features"), _begin(file, "features_flipped")
     if count and begin is None:
         raise UserError(
             f"{path}: its datasets are not contiguous, as a program that repacks files leaves them: "

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
-from gensis.errors import UserError
+from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-kept/1"
 
@@ -29,7 +27,7 @@ def write_kept(path: Path, measured: Mapping[str, np.ndarray], kept: np.ndarray,
         attributes: of the file, beside `format` and `content`.
     """
     content = hashlib.sha256(np.packbits(kept)).hexdigest()[:16]
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(path) as file:
         for name, values in measured.items():
             file[name] = values.astype(np.float32)
         file["kept"] = kept
@@ -64,10 +62,5 @@ def count_kept(store: Path) -> dict[str, int]:
 def _read(store: Path) -> dict[str, Any]:
     """Datasets and attributes."""
     path = kept_path(Path(store))
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["format"] != FORMAT:
-                raise KeyError
-            return dict(file.attrs) | {name: data[:] for name, data in file.items()}
-    except (OSError, KeyError):
-        raise UserError(f"{path} says of no images whether they are kept ({FORMAT}): run filter_bank") from None
+    with open_hdf5(path, FORMAT) as file, reading(path):
+        return dict(file.attrs) | {name: data[:] for name, data in file.items()}

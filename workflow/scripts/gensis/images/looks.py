@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from gensis.artifacts.files import written_atomically
-from gensis.errors import UserError
+from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-looks/1"
 
@@ -33,7 +32,7 @@ def add_look(folder: Path, step: int, features: np.ndarray) -> None:
 def write_looks(path: Path, rows: np.ndarray, folder: Path) -> None:
     """Write all looks that `add_look` kept in ``folder`` as one file."""
     kept = sorted(folder.glob("*.npy"))
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(path) as file:
         file["rows"] = rows.astype(np.int64)
         file["steps"] = np.array([int(look.stem) for look in kept], np.int64)
         file["features"] = np.stack([np.load(look) for look in kept])
@@ -46,10 +45,5 @@ def read_looks(path: Path) -> Looks:
     Raises:
         UserError: the file is missing or is none.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["format"] != FORMAT:
-                raise KeyError
-            return Looks(file["rows"][:], file["steps"][:], file["features"][:])
-    except (OSError, KeyError):
-        raise UserError(f"{path} holds no looks ({FORMAT}): delete its folder and run again") from None
+    with open_hdf5(path, FORMAT) as file, reading(path):
+        return Looks(file["rows"][:], file["steps"][:], file["features"][:])

@@ -18,6 +18,7 @@ from gensis.images.ahead import Ahead
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
+from gensis.images.store import damaged_image
 from gensis.training.device import copied
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class StreamedImages:
 
     def _damaged(self, store: int, position: int, error: ValueError) -> UserError:
         path = self._encoded.layouts[store].path
-        return UserError(f"{path}: its image {position} is damaged ({error}): delete this file and run again")
+        return damaged_image(path, position, error)
 
 
 @dataclass(frozen=True)

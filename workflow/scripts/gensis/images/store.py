@@ -1,21 +1,24 @@
 """The image store: one HDF5 file a unit (a slide, or a shard of natural images or of a bank).
 
-`encoded` holds the images' bytes end to end, `offsets` where each begins. A file is complete or absent.
+`encoded` holds the images' bytes end to end, `offsets` where each begins, `image_crc32` a checksum of each, which every
+reading compares. A file is complete or absent.
 """
 
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import h5py
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 from gensis.errors import UserError
+from gensis.images.codec import checksum
 
-FORMAT = "gensis-images/1"
+FORMAT = "gensis-images/2"
 _SPOOL_BYTES = 1 << 28  # kept in memory up to this size, then in a temporary file beside the target
 _BLOCK_BYTES = 1 << 24
 
@@ -44,16 +47,21 @@ def write_store(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=path.parent) as spool, written_atomically(path) as temporary:
-        offsets = [0]
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=path.parent) as spool:
+        offsets, checksums = [0], []
         digest = hashlib.sha256()
         for image in encoded:
             spool.write(image)
             digest.update(image)
             offsets.append(offsets[-1] + len(image))
-        arrays = {"offsets": np.asarray(offsets, np.int64), **columns()}
+            checksums.append(checksum(image))
+        arrays = {
+            "offsets": np.asarray(offsets, np.int64),
+            "image_crc32": np.asarray(checksums, np.uint32),
+            **columns(),
+        }
         content = _content(digest, arrays)
-        with h5py.File(temporary, "w") as file:
+        with written_hdf5(path) as file:
             _copy_contiguous(spool, file.create_dataset("encoded", (offsets[-1],), np.uint8))
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
@@ -81,6 +89,14 @@ def _copy_contiguous(spool: IO[bytes], target: h5py.Dataset) -> None:
         position += len(block)
 
 
+CHANGED = "its bytes are not those that were written"
+
+
+def damaged_image(path: Path, position: int, why: object) -> UserError:
+    """What to say of an image that is not whole."""
+    return UserError(f"{path}: its image {position} is damaged ({why}): delete this file and run again")
+
+
 class Store:
     """One unit's images, opened for reading. Open it in the process that reads it."""
 
@@ -88,15 +104,12 @@ class Store:
         """Open a store.
 
         Raises:
-            UserError: the file is missing, is no HDF5, or is no image store.
+            UserError: the file is missing, cannot be read, or is no image store.
         """
-        try:
-            self.file = h5py.File(path, "r")
-            if self.file.attrs["format"] != FORMAT:
-                raise KeyError
-        except (OSError, KeyError):
-            raise UserError(f"{path} is not an image store ({FORMAT}): delete it and run again") from None
-        self.offsets: np.ndarray = self.file["offsets"][:]
+        self.path = Path(path)
+        self.file = open_hdf5(path, FORMAT)
+        with reading(path):
+            self.offsets: np.ndarray = self.file["offsets"][:]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -107,12 +120,20 @@ class Store:
         return self.file.attrs["content"]
 
     def read(self, start: int, stop: int) -> list[bytes]:
-        """The encoded images ``start`` to ``stop`` (exclusive), with one read of the disk."""
-        first = self.offsets[start]
-        block = self.file["encoded"][first : self.offsets[stop]].tobytes()
-        return [
-            block[a - first : b - first] for a, b in zip(self.offsets[start:stop], self.offsets[start + 1 : stop + 1])
-        ]
+        """The encoded images ``start`` to ``stop`` (exclusive), with one read of the disk.
+
+        Raises:
+            UserError: the file cannot be read, or an image is not as it was written.
+        """
+        with reading(self.path):
+            block = self.file["encoded"][self.offsets[start] : self.offsets[stop]].tobytes()
+            written = self.file["image_crc32"][start:stop].tolist()
+        bounds = (self.offsets[start : stop + 1] - self.offsets[start]).tolist()
+        images = [block[first:last] for first, last in pairwise(bounds)]
+        for position, (image, expected) in enumerate(zip(images, written), start):
+            if checksum(image) != expected:
+                raise damaged_image(self.path, position, CHANGED)
+        return images
 
     def column(self, name: str) -> np.ndarray:
         """One column, strings decoded."""

@@ -1,16 +1,23 @@
 """Sample sheets: CSV files that list slides or image files."""
 
-import csv
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from gensis.errors import UserError
 from gensis.settings.base import checked_name, checked_path
 from gensis.settings.datasets import FILE_COLUMNS, SLIDE_COLUMNS
+from gensis.settings.dates import refuse_future
+from gensis.settings.spreadsheet import read_lines
+
+_MISSING = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "null", "none"})
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_SAID = 3
 
 log = logging.getLogger(__name__)
 
@@ -39,55 +46,101 @@ def read_sheet(
     """Read and check a sheet.
 
     Args:
-        sheet: the CSV file.
+        sheet: the CSV file, as `read_lines` takes it.
         kind: ``slides`` or ``files``.
         columns: standard column name -> name in this sheet.
         will_exist: says of a missing path whether a rule makes it.
 
     Raises:
-        UserError: missing sheet, column or file, duplicate or impossible name, a group in two splits.
+        UserError: missing sheet, column or file, column given twice, duplicate or impossible name, a group in two
+            splits, a file dated in the future.
     """
     known = SLIDE_COLUMNS if kind == "slides" else FILE_COLUMNS
     lines = _read_lines(sheet, known, columns)
-    rows = [_parse_row(sheet, number, line, kind) for number, line in enumerate(lines, start=2)]
+    rows = [_parse_row(sheet, number, line, kind) for number, line in lines]
     if not rows:
         raise UserError(f"sheet {sheet} lists nothing: add a line for each {kind.removesuffix('s')}")
     _check_rows(sheet, rows, will_exist)
+    for column in ("label", "group"):
+        _warn_of_lookalikes(sheet, column, (getattr(row, column) for row in rows))
     return rows
 
 
-def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) -> list[dict[str, str]]:
+def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) -> list[tuple[int, dict[str, str]]]:
+    """Number of each line and its cells by their standard names, empty where they are absent."""
     unknown = set(columns) - set(known)
     if unknown:
         raise UserError(f"columns: '{min(unknown)}' is none of {', '.join(known)}: correct the data set's `columns`")
-    try:
-        with open(sheet, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            lines = list(reader)
-    except FileNotFoundError:
-        raise UserError(f"sheet {sheet} does not exist: correct the data set's `sheet`") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"sheet {sheet} cannot be read as CSV in UTF-8 ({error}): save it again as such") from None
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        separators = "semicolons" if ";" in header[0] else "tabs"
-        raise UserError(f"sheet {sheet} is separated by {separators}: separate by commas")
-    required = [name for name in ("slide", "path") if name in known]
-    for name in {*required, *columns}:
-        if columns.get(name, name) not in header:
+    header, *lines = read_lines(sheet) or [(1, [])]
+    names = header[1]
+    used = {name: columns.get(name, name) for name in known}
+    for name in ("slide", "path", *columns):
+        if name in known and used[name] not in names:
             raise UserError(
-                f"sheet {sheet} has no column '{columns.get(name, name)}' (it has: {', '.join(header)}): "
+                f"sheet {sheet} has no column '{used[name]}' (it has: {', '.join(names)}): "
                 f"add it, or name the right one with `columns: {{{name}: ...}}`"
             )
-    used = {columns.get(name, name) for name in known}
-    if unused := [name for name in header if name and name not in used]:
+    _refuse_twins(sheet, names, known, columns)
+    if unused := [name for name in names if name and name not in used.values()]:
         log.warning(
             "sheet %s: columns not used: %s: if one of them is the label or group, say so with `columns: {group: ...}`",
             sheet,
             ", ".join(unused),
         )
-    return [{name: (line.get(columns.get(name, name)) or "").strip() for name in known} for line in lines]
+    found = []
+    for number, cells in lines:
+        if any(cells[len(names) :]):
+            raise UserError(
+                f"sheet {sheet} line {number} has {len(cells)} cells, the first line {len(names)}: "
+                "put quotes around what holds a separator"
+            )
+        line = dict(zip(names, cells))
+        found.append((number, {name: line.get(column, "") for name, column in used.items()}))
+    return found
+
+
+def _refuse_twins(sheet: Path, names: list[str], known: tuple[str, ...], columns: dict[str, str]) -> None:
+    """A column that is read may not be there twice; in other capitals neither, unless `columns` says which it is."""
+    for name in known:
+        column = columns.get(name, name)
+        twins = [each for each in names if each == column or (name not in columns and each.casefold() == column)]
+        if column in twins and len(twins) > 1:
+            raise UserError(
+                f"sheet {sheet} has the column '{column}' {len(twins)} times ({', '.join(twins)}): "
+                "rename or remove all but the right one"
+            )
+
+
+def _warn_of_lookalikes(sheet: Path, column: str, values: Iterable[str]) -> None:
+    """Say which values are probably one, or none: they are taken as they stand."""
+    alike: dict[str, list[str]] = {}
+    for value in sorted({value for value in values if value}):
+        alike.setdefault(_essence(value), []).append(repr(value))
+    missing = [value for essence, values in alike.items() if essence in _MISSING for value in values]
+    if missing:
+        log.warning(
+            "sheet %s: %s %s taken as it stands: leave the cell empty where it is not known",
+            sheet,
+            column,
+            " and ".join(missing),
+        )
+    several = [" and ".join(values) for essence, values in alike.items() if len(values) > 1 and essence not in _MISSING]
+    if several:
+        more = f" (and {len(several) - _SAID} more)" if len(several) > _SAID else ""
+        log.warning(
+            "sheet %s: %s %s%s are different: write them alike if they are one",
+            sheet,
+            column,
+            "; ".join(several[:_SAID]),
+            more,
+        )
+
+
+def _essence(value: str) -> str:
+    """Equal for what people probably mean alike: whatever the capitals, the spaces, or the zeros of a number."""
+    if _NUMBER.fullmatch(value):
+        return str(Decimal(value).normalize())
+    return " ".join(value.casefold().split())
 
 
 def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row:
@@ -124,12 +177,18 @@ def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool])
     if count > 1:
         raise UserError(f"sheet {sheet} lists '{name}' {count} times: give each line a name of its own")
     split_of: dict[str, str] = {}
+    dates = {str(sheet): os.stat(sheet).st_mtime}
     for row in rows:
         for path in filter(None, (row.path, row.mask, row.annotations)):
-            if not os.path.exists(path) and not will_exist(path):
-                raise UserError(
-                    f"sheet {sheet}: {path} of '{row.name}' does not exist: correct the path or remove the line"
-                )
+            try:
+                dates[path] = os.stat(path).st_mtime
+            except (FileNotFoundError, NotADirectoryError):
+                if not will_exist(path):
+                    raise UserError(
+                        f"sheet {sheet}: {path} of '{row.name}' does not exist: correct the path or remove the line"
+                    ) from None
+            except OSError as error:
+                raise UserError(f"sheet {sheet}: {path} of '{row.name}': {error.strerror}: mend that") from None
         if row.split not in ("", "train", "test"):
             raise UserError(
                 f"sheet {sheet}: split '{row.split}' of '{row.name}' is neither 'train' nor 'test': correct it"
@@ -139,6 +198,7 @@ def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool])
                 f"sheet {sheet}: group '{row.group}' lies in two splits, '{split_of[row.group]}' and '{row.split}': "
                 "put all of a group on one side, or the test measures memory"
             )
+    refuse_future(dates)
     splits = {row.split for row in rows}
     if "" in splits and len(splits) > 1:
         raise UserError(f"sheet {sheet}: some lines have a split and some have none: fill in all or none")

@@ -28,10 +28,13 @@ class Annotation:
 def read_polygons(path: Path) -> list[Annotation]:
     """Read a feature collection, a list of features, one feature or one geometry.
 
-    The class is `classification.name` of a feature's properties, else `classification`, else `name`.
+    The class is that of a feature's property `classification`: a text, or an object with `name` or, as QuPath from 0.4
+    on writes derived classes, `names`, whose parts are joined as QuPath shows them: `Tumor: Positive`. Without it, the
+    property `name`.
 
     Raises:
-        UserError: the file is missing, is no GeoJSON, or holds no polygons or other shapes beside them.
+        UserError: the file is missing, is no GeoJSON, holds no polygons or other shapes beside them, or a class that
+            cannot be read.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -40,7 +43,7 @@ def read_polygons(path: Path) -> list[Annotation]:
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not JSON: {_EXPORT_AGAIN}") from None
     found = [
-        Annotation(_class_name(feature), tuple(_polygons(path, feature.get("geometry"))))
+        Annotation(_class_name(path, feature), tuple(_polygons(path, feature.get("geometry"))))
         for feature in _features(values)
     ]
     if not found:
@@ -113,15 +116,17 @@ def _features(values: Any) -> Iterator[dict[str, Any]]:
         yield {"geometry": values}
 
 
-def _class_name(feature: dict[str, Any]) -> str:
+def _class_name(path: Path, feature: dict[str, Any]) -> str:
     properties = feature.get("properties")
     if not isinstance(properties, dict):
         return ""
-    classification = properties.get("classification")
-    if isinstance(classification, dict):
-        classification = classification.get("name")
-    name = classification or properties.get("name") or ""
-    return name.strip() if isinstance(name, str) else ""
+    classification = found = properties.get("classification")
+    if isinstance(found, dict) and ("name" in found or "names" in found):
+        found = found.get("names") or found.get("name")
+    parts = found if isinstance(found, list) else [found or properties.get("name") or ""]
+    if not all(isinstance(part, str) for part in parts):
+        raise UserError(f"{path} holds a class that is no name ({json.dumps(classification)[:80]}): {_EXPORT_AGAIN}")
+    return ": ".join(part.strip() for part in parts)
 
 
 def _polygons(path: Path, geometry: Any) -> Iterator[Polygon]:

@@ -9,6 +9,7 @@ from torch import nn
 from gensis.artifacts.files import read_json
 from gensis.errors import UserError
 from gensis.settings.encoders import weight_files
+from gensis.ssl.found_weights import find_weights, one_line
 
 
 def open_outside(name: str | None, path: Path | None) -> tuple[nn.Module, str, dict[str, Any]]:
@@ -58,7 +59,7 @@ def _downloaded(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
         raise
     except Exception as error:  # of several libraries, which agree on no type
         raise UserError(
-            f"the weights of {name} cannot be had ({_one_line(error)}): check the name and the network, "
+            f"the weights of {name} cannot be had ({one_line(error)}): check the name and the network, "
             "or download them elsewhere and give their folder as `path`"
         ) from error
     return backbone, architecture, {**_implied(backbone), **arguments, "num_classes": 0}
@@ -68,20 +69,20 @@ def _created(name: str) -> nn.Module:
     try:
         return timm.create_model(name, pretrained=False, num_classes=0)
     except (RuntimeError, TypeError, ValueError, KeyError, AssertionError) as error:
-        raise UserError(f"timm cannot make {name} ({_one_line(error)}): correct `timm` or the config.json") from error
+        raise UserError(f"timm cannot make {name} ({one_line(error)}): correct `timm` or the config.json") from error
 
 
 def _load(backbone: nn.Module, weights: Path, name: str) -> None:
     """Load weights; those of a classifier may be too many, none may be missing."""
     try:
-        missing = timm.models.load_checkpoint(backbone, str(weights), strict=False).missing_keys
-    except Exception as error:  # pickle, safetensors and torch agree on no type
-        raise UserError(f"{weights} does not fit {name} ({_one_line(error)}): correct `timm` or `path`") from error
-    if missing:
-        raise UserError(
-            f"{weights} lacks {len(missing)} of the {len(backbone.state_dict())} tensors of {name}, "
-            f"such as {missing[0]}: correct `timm` or `path`"
-        )
+        if weights.suffix in (".npz", ".npy"):  # of JAX, which timm knows how to convert
+            timm.models.load_checkpoint(backbone, str(weights))
+        else:
+            backbone.load_state_dict(find_weights(weights, backbone.state_dict(), name), strict=False)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # timm and torch agree on no type
+        raise UserError(f"{weights} does not fit {name} ({one_line(error)}): correct `timm` or `path`") from error
 
 
 def _implied(backbone: nn.Module) -> dict[str, Any]:
@@ -89,7 +90,3 @@ def _implied(backbone: nn.Module) -> dict[str, Any]:
     described = backbone.pretrained_cfg
     pooling = {"global_pool": described["global_pool"]} if described.get("global_pool") else {}
     return pooling | ({"img_size": described["input_size"][1:]} if described.get("fixed_input_size") else {})
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -1,0 +1,129 @@
+"""An architecture's tensors in other people's checkpoints, wherever they lie and whatever stands before their names."""
+
+import argparse
+import logging
+import pickle
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from gensis.errors import UserError
+
+log = logging.getLogger(__name__)
+_AVERAGED = {"teacher", "ema"}
+_COUNTED = "num_batches_tracked"  # of batch norm: older files lack it, and no output depends on it
+_SHOWN = 3
+
+
+def find_weights(path: Path, wanted: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """Those tensors of a file that are called as in ``wanted``, after the prefix under which there are the most.
+
+    DINO writes them as `teacher` > `backbone.`, Lightning as `state_dict` > `model.`, a parallel training `module.`;
+    DINOv2 groups its blocks. Where several networks fit alike, a teacher or moving average comes first, then the file's
+    own order.
+
+    Args:
+        path: what torch.save or safetensors wrote.
+        wanted: the architecture's own state.
+        name: of the architecture.
+
+    Returns:
+        Tensors by their names in ``wanted``, none missing.
+
+    Raises:
+        UserError: the file cannot be read, or lacks tensors; the line shows what it holds.
+    """
+    needed = [key for key in wanted if not key.endswith(_COUNTED)]
+    tensors = dict(_named_tensors(read_checkpoint(path)))
+    for names in ({each: each for each in tensors}, {_ungrouped(each): each for each in tensors}):
+        prefix = _best_prefix(names, needed)
+        missing = [key for key in needed if prefix + key not in names]
+        if not missing:
+            if prefix:
+                log.info("%s: the tensors under '%s'", path, prefix)
+            return {key: tensors[names[prefix + key]] for key in wanted if prefix + key in names}
+    raise UserError(
+        f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name}, such as {prefix}{missing[0]}; "
+        f"it has {_summary(tensors)}: correct `timm` or `path`"
+    )
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Read what torch.save or safetensors wrote. No code in it is run: nothing but tensors and plain values is taken.
+
+    Raises:
+        UserError: it cannot be read so.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # DINO, MAE and timm keep their options in one
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        others = _other_objects(path)
+        if not others:
+            raise UserError(f"{path} is no checkpoint of torch ({one_line(error)}): correct `path`") from error
+        raise UserError(
+            f"{path} holds Python objects, whose code would run on reading ({', '.join(others[:_SHOWN])}): "
+            "where it was made, save its tensors alone: torch.save(model.state_dict(), FILE)"
+        ) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # torch and safetensors agree on no type
+        raise UserError(
+            f"{path} is no checkpoint of torch or safetensors ({one_line(error)}): correct `path`"
+        ) from error
+
+
+def _other_objects(path: Path) -> list[str]:
+    try:
+        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # a damaged file, or one from before torch 1.6
+        return []
+
+
+def _named_tensors(values: Any, before: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """All tensors of nested dictionaries, their keys joined by dots."""
+    if isinstance(values, torch.Tensor):
+        yield before, values
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _named_tensors(value, f"{before}.{key}" if before else str(key))
+
+
+def _best_prefix(names: Iterable[str], needed: Iterable[str]) -> str:
+    needed, found = set(needed), Counter()
+    for name in names:
+        starts = [0, *(match.end() for match in re.finditer(r"\.", name))]
+        found.update(name[:start] for start in starts if name[start:] in needed)
+    return max(found, key=lambda prefix: (found[prefix], _is_averaged(prefix)), default="")
+
+
+def _is_averaged(prefix: str) -> bool:
+    return not _AVERAGED.isdisjoint(re.split(r"[._]", prefix))
+
+
+def _ungrouped(name: str) -> str:
+    """`blocks.<group>.<block>` of a training of DINOv2 as `blocks.<block>`."""
+    return re.sub(r"\bblocks\.\d+\.(\d+\.)", r"blocks.\1", name)
+
+
+def _summary(tensors: Mapping[str, torch.Tensor]) -> str:
+    """What names there are, in a few words."""
+    if not tensors:
+        return "no tensors"
+    networks: dict[str, str] = {}
+    for name in tensors:
+        networks.setdefault(name.split(".")[0], name)
+    few = ", ".join(list(networks.values())[:_SHOWN])
+    return f"{len(tensors)} others, such as {few}"
+
+
+def one_line(error: Exception) -> str:
+    """What an exception says, as the part of a line."""
+    return " ".join(str(error).split())[:200]
