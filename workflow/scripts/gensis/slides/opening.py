@@ -85,11 +85,14 @@ def _open_plain_tiff(path: Path) -> Reader:
         reader = TiffReader(path, slide)
     except Unsupported:
         return _checked(slide)
+    except Unusable:
+        slide.close()
+        raise
     slide.close()
     return reader
 
 
 def _checked(slide: OpenSlideReader) -> OpenSlideReader:
     """A slide that OpenSlide alone reads, unless its header would have OpenSlide take memory or time without end."""
-    check_claims(slide.path)
+    check_claims(slide.path, slide.size_level0 if slide.vendor in _PLAIN_VENDORS else None)
     return slide

@@ -37,6 +37,9 @@ class Reader(ABC):
     tile_sizes: tuple[tuple[int, int], ...]
     """Width and height in px of what each level is made of in the file: damage spoils one of these, or several."""
 
+    remark: str = ""
+    """What the user should know of a slide that can be read, and what to do."""
+
     @property
     def size_level0(self) -> tuple[int, int]:
         """Width and height in px."""
