@@ -230,20 +230,24 @@ def test_a_slide_of_which_no_level_can_be_read_is_unreadable(tmp_path):
     assert "no pixel of it can be read" in found["reason"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--mask", "absent.png"], "absent.png does not exist"),
-        (["--slide", "absent.svs"], "absent.svs cannot be opened"),
-    ],
-)
-def test_a_missing_file_is_the_users_mistake_in_one_line(tmp_path, slide, arguments, words):
-    done = run_script(tmp_path, slide, SMALL, *arguments)
+def test_a_missing_slide_is_the_users_mistake_in_one_line(tmp_path, slide):
+    done = run_script(tmp_path, slide, SMALL, "--slide", "absent.svs")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert words in done.stderr
+    assert "absent.svs cannot be opened" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "unit.h5").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image"], ids=["absent", "empty", "text"])
+def test_a_mask_that_cannot_be_read_is_its_slides_outcome(tmp_path, slide, content):
+    mask = tmp_path / "mask.png"
+    if content is not None:
+        mask.write_bytes(content)
+    found, file = tile(tmp_path, slide, SMALL, "--mask", mask)
+    assert (found["outcome"], found["images"]) == ("wrong_mask", 0)
+    assert found["reason"].startswith(f"mask {mask} ")
+    assert set(json.loads(file.attrs["provenance"])["inputs"]) == ({"slide", "mask"} if mask.exists() else {"slide"})
 
 
 def test_tiling_does_not_import_torch():

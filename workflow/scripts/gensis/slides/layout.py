@@ -73,8 +73,7 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
 
     Raises:
         Unusable: the slide's resolution is missing, wrong or too coarse, it is smaller than a tile or no brightfield
-            image, or nothing of it can be read.
-        UserError: the mask is missing or does not fit.
+            image, nothing of it can be read, or the mask is missing or does not fit.
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
     plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)

@@ -7,11 +7,10 @@ from openslide import OpenSlide, OpenSlideError
 from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.outcomes import Unusable
 from gensis.slides.picture_reader import PictureReader
-from gensis.slides.reader import Reader, Unsupported, read_every_byte
+from gensis.slides.reader import TIFF_HEADS, Reader, Unsupported, read_every_byte
 from gensis.slides.tiff_pages import check_claims
 from gensis.slides.tiff_reader import TiffReader
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 # Vendors whose tiles are the levels, as they are. Others overlap, are turned, or leave gaps that OpenSlide knows of.
 _PLAIN_VENDORS = ("aperio", "generic-tiff")
@@ -66,7 +65,7 @@ def _by_content(path: Path, head: bytes) -> Reader:
     vendor = OpenSlide.detect_format(path)
     if vendor is None and head.startswith(_PICTURES):
         return PictureReader(path)
-    if vendor is None and head in _TIFF:
+    if vendor is None and head in TIFF_HEADS:
         return TiffReader(path)
     if vendor not in _PLAIN_VENDORS:
         return _checked(OpenSlideReader(path))

@@ -11,6 +11,7 @@ from PIL import Image
 from gensis.errors import UserError
 
 _BLOCK_BYTES = 1 << 24
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 

@@ -35,7 +35,7 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
     named = [_page_of_size(file, size) for size in slide.level_sizes] if slide else []
     if not named or _has_more(file, named[0]):
         named = _pages_of_largest_series(file)
-    pages = [page for page in named if _is_smaller_version(page, named[0])]
+    pages = [page for page in named if is_smaller_version(page, named[0])]
     if slide and slide.vendor == "aperio":
         _check_aperio(pages)
     if any(page.parent is not file for page in pages):
@@ -53,7 +53,7 @@ def _area(page: TiffPage) -> int:
     return page.imagewidth * page.imagelength
 
 
-def _is_smaller_version(page: TiffPage, finest: TiffPage) -> bool:
+def is_smaller_version(page: TiffPage, finest: TiffPage) -> bool:
     """Whether a page has the shape of the finest, as levels of a pyramid have and a macro has not."""
     across, down = finest.imagewidth / page.imagewidth, finest.imagelength / page.imagelength
     rounding = 1 / page.imagewidth + 1 / page.imagelength
