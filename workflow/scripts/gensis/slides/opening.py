@@ -4,6 +4,7 @@ from pathlib import Path
 
 from openslide import OpenSlide, OpenSlideError
 
+from gensis.slides.dicom import why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.outcomes import Unusable
 from gensis.slides.picture_reader import PictureReader
@@ -39,6 +40,8 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         return _by_content(path, head) if kind == "auto" else _by_kind(path, kind)
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
+        if (reason := why_refused(path, error)) is not None:
+            raise Unusable("unsupported", reason) from error
         who = "OpenSlide does not open it: " if isinstance(error, OpenSlideError) else ""
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
 
