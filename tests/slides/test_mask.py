@@ -1,11 +1,17 @@
 import json
+import os
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
+from tests.slides.damage import zero_tiles
 
-from gensis.errors import UserError
 from gensis.slides.mask import read_mask
+from gensis.slides.outcomes import Unusable
 
 SIZE_LEVEL0, DOWNSAMPLE, SHAPE = (1600, 800), 16.0, (50, 100)
 
@@ -37,19 +43,124 @@ def test_polygons_are_tissue_and_ignored_and_background_ones_are_cut_out_of_them
     assert (read_mask(tmp_path / name, SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == expected).all()
 
 
-def test_masks_that_do_not_fit_are_the_users_mistake(tmp_path):
+HALF = np.zeros((80, 160), np.uint8)
+HALF[:40, 80:] = 1
+EXPECTED = np.zeros(SHAPE, bool)
+EXPECTED[:25, 50:] = True
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16", "F"])
+def test_whatever_is_not_black_is_tissue_in_every_kind_of_picture(tmp_path, mode):
+    if mode == "P":
+        image = Image.fromarray(HALF + 1).convert("P")
+        image.putpalette([9, 9, 9, 0, 0, 0, 0, 0, 1])
+    elif mode in ("RGB", "RGBA"):
+        image = Image.fromarray(np.stack([HALF * 0, HALF * 0, HALF, HALF * 255][: len(mode)], -1))
+    else:
+        image = Image.fromarray({"I;16": HALF.astype(np.uint16), "F": HALF * np.float32(0.2)}.get(mode, HALF * 255))
+    if mode == "1":
+        image = image.convert("1")
+    path = tmp_path / ("mask.tif" if mode == "F" else "mask.png")
+    image.save(path)
+    assert (read_mask(path, SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tile": (16, 32), "compression": "lzw"},
+        {"tile": (16, 32), "compression": "deflate", "dtype": bool},
+        {"rowsperstrip": 7, "compression": "deflate"},
+        {},
+        {"dtype": bool, "photometric": "miniswhite"},
+        {"photometric": "palette", "colormap": np.eye(3, 256, 1, np.uint16)},
+        {"tile": (16, 32), "dtype": np.float32},
+    ],
+    ids=["tiles", "bits", "strips", "as it is", "white is 0", "palette", "numbers"],
+)
+def test_masks_in_tiffs_are_read_tile_by_tile(tmp_path, options):
+    image = HALF.astype(options.get("dtype", np.uint8))
+    image = ~image if options.get("photometric") == "miniswhite" else image
+    tifffile.imwrite(tmp_path / "mask.tif", image, metadata=None, **{"photometric": "minisblack"} | options)
+    assert (read_mask(tmp_path / "mask.tif", SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_of_a_pyramid_the_level_is_read_that_the_thumbnail_needs(tmp_path, flagged):
+    fine = np.kron(HALF, np.ones((8, 8), np.uint8))
+    with tifffile.TiffWriter(tmp_path / "mask.tif") as tiff:
+        for n, level in enumerate((fine, fine[::4, ::4], fine[::8, ::8], fine[::32, ::32])):
+            options = {"subfiletype": int(flagged and n > 0), "compression": "deflate", "metadata": None}
+            tiff.write(level, tile=(16, 32), photometric="minisblack", **options)
+    for wrong in (0, 1, 3):
+        zero_tiles(tmp_path / "mask.tif", [0], wrong)  # does not decode
+    assert (read_mask(tmp_path / "mask.tif", (1280, 640), 12.8, SHAPE) == EXPECTED).all()
+
+
+def test_a_mask_may_have_more_pixels_than_pillow_trusts(tmp_path, monkeypatch):
+    Image.fromarray(HALF).save(tmp_path / "mask.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert (read_mask(tmp_path / "mask.png", SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def png_of(width, height):
+    """The head of a grey PNG."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(100))
+    chunks = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data, b"IEND"))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_masks_that_cannot_be_read_or_do_not_fit_are_their_slides_outcome_and_name_the_file(tmp_path):
     Image.new("L", (10, 10)).save(tmp_path / "square.png")
     (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "huge.png").write_bytes(png_of(160_000, 80_000))
     (tmp_path / "text.geojson").write_text("no polygons")
+    (tmp_path / "cut.geojson").write_text(json.dumps(box("", 0, 0, 3000, 800))[:-20])
     (tmp_path / "elsewhere.geojson").write_text(json.dumps(box("", 2000, 0, 3000, 800)))
     for name, words in [
-        ("absent.png", "does not exist"),
+        ("absent.png", "No such file"),
         ("absent.geojson", "does not exist"),
-        ("text.png", "not an image"),
+        ("folder.png", "directory"),
+        ("text.png", "no whole image"),
+        ("empty.png", "no whole image"),
+        ("huge.png", "160000 x 80000 px, and PNG is read as a whole, up to 1024 megapixels .* tiled TIFF"),
         ("text.geojson", "not JSON"),
+        ("cut.geojson", "not JSON"),
         ("square.png", "10 x 10 px"),
         ("elsewhere.geojson", "outside the slide of 1600 x 800 px"),
     ]:
-        with pytest.raises(UserError, match=words) as error:
+        with pytest.raises(Unusable, match=words) as caught:
             read_mask(tmp_path / name, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
-        assert "\n" not in str(error.value)
+        assert caught.value.outcome == "wrong_mask"
+        assert str(caught.value).startswith(f"mask {tmp_path / name} ")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.95])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("m.png", {}), ("m.jpg", {}), ("m.tif", {"tile": (64, 64), "compression": "deflate"}), ("m.tif", {})],
+    ids=["png", "jpeg", "tiles", "one strip"],
+)
+def test_a_mask_that_was_cut_short_is_no_mask(tmp_path, name, options, part):
+    noise = np.random.default_rng(0).integers(0, 2, (80, 160), np.uint8) * 255
+    path = tmp_path / name
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, noise, metadata=None, **options)
+    else:
+        Image.fromarray(noise).save(path)
+    os.truncate(path, int(path.stat().st_size * part))
+    with pytest.raises(Unusable, match=f"mask {path} is no whole image"):
+        read_mask(path, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
+
+
+def test_a_failing_disk_is_no_damaged_mask(tmp_path):
+    memory = Path("/proc/self/mem")
+    if not memory.exists():
+        pytest.skip("needs a file whose reading fails with an I/O error")
+    with pytest.raises(OSError, match="Input/output error"):
+        read_mask(memory, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)

@@ -15,6 +15,7 @@ from gensis.slides.jpeg import complete, decode_strictly
 from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion, Unsupported
+from gensis.slides.resolution import Resolution, slide_resolution
 from gensis.slides.tiff_reader import TiffReader
 
 ROOT = Path(__file__).parents[2]
@@ -114,22 +115,10 @@ def test_tiles_that_a_file_leaves_out_are_white(tmp_path, picture):
     assert (pixels[:64, 64:] == 255).all()
 
 
-@pytest.mark.parametrize(
-    ("image", "options", "words"),
-    [
-        (np.zeros((64, 64, 3), np.uint16), {}, "16 bits"),
-        (np.zeros((3, 64, 64), np.uint8), {"planarconfig": "separate"}, "separate planes"),
-    ],
-)
-def test_what_is_no_picture_in_colour_is_refused_with_a_reason(tmp_path, image, options, words):
-    with pytest.raises(Unsupported, match=words):
-        TiffReader(written(tmp_path / "slide.tiff", image, **options))
-
-
-def test_channels_in_pages_of_their_own_are_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "slide.ome.tif", np.zeros((3, 64, 64), np.uint8), metadata={"axes": "CYX"})
-    with pytest.raises(Unusable, match="3 images in one"):
-        open_slide(tmp_path / "slide.ome.tif")
+def test_colours_in_separate_planes_are_left_to_openslide(tmp_path):
+    image = np.zeros((3, 64, 64), np.uint8)
+    with pytest.raises(Unsupported, match="separate planes"):
+        TiffReader(written(tmp_path / "slide.tiff", image, planarconfig="separate"))
 
 
 def test_a_strip_too_large_to_be_held_is_refused(tmp_path):
@@ -245,3 +234,88 @@ def test_zeroed_tiles_are_no_white_tiles(tmp_path):
     slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
     with TiffReader(slide) as reader, pytest.raises(DamagedRegion):
         reader.region(0, 0, 0, 10, 10)
+
+
+UM = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
+
+
+def with_macro_first(path, slide, macro, macro_um, ome=True, tile=(64, 64)):
+    """An image of a whole slide, then the slide at 0.25 um/px with a level of half its size, in a TIFF."""
+    options = {"photometric": "rgb", "compression": "deflate"}
+    metadata = [None, None]
+    if ome:
+        size = {} if macro_um is None else {"PhysicalSizeX": macro_um, "PhysicalSizeY": macro_um, **UM}
+        metadata = [{"Name": "macro", **size}, {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, **UM}]
+    with tifffile.TiffWriter(path, ome=ome) as tiff:
+        tiff.write(macro, metadata=metadata[0], tile=tile, resolution=(625, 625), resolutionunit=3, **options)
+        tiff.write(slide, subifds=int(ome), metadata=metadata[1], tile=(64, 64), resolution=(40_000, 40_000), **options)
+        tiff.write(slide[::2, ::2], subfiletype=1, metadata=None, tile=(64, 64), **options)
+    return path
+
+
+@pytest.mark.parametrize("macro_um", [16.0, 0.5, None])
+def test_the_slide_is_the_largest_image_of_an_ome_tiff_with_its_own_resolution(tmp_path, picture, macro_um):
+    path = with_macro_first(tmp_path / "slide.ome.tif", picture, draw_slide("lymphoid", 160, 90, 0), macro_um)
+    with open_slide(path) as reader:
+        assert reader.level_sizes == ((300, 200), (150, 100))
+        assert (reader.region(0, 0, 0, 300, 200) == picture).all()
+        assert slide_resolution(reader.properties) == Resolution(0.25, 0.25, "ome-xml")
+        assert reader.remark == ""
+
+
+@pytest.mark.parametrize("tile", [(64, 64), None], ids=["tiles", "strips"])
+def test_the_slide_is_the_largest_image_of_a_tiff_whose_thumbnail_stands_first(tmp_path, picture, tile):
+    macro = draw_slide("lymphoid", 160, 90, 0)
+    path = with_macro_first(tmp_path / "slide.tif", picture, macro, None, ome=False, tile=tile)
+    with open_slide(path) as reader:
+        assert reader.level_sizes[0] == (300, 200)
+        assert (reader.region(0, 0, 0, 300, 200) == picture).all()
+
+
+def test_a_larger_image_that_cannot_be_read_is_not_replaced_by_the_first(tmp_path, picture):
+    with tifffile.TiffWriter(tmp_path / "slide.tif") as tiff:
+        tiff.write(picture[:64, :64], tile=(64, 64), photometric="rgb", metadata=None)
+        planes = np.moveaxis(picture, -1, 0)
+        tiff.write(planes, tile=(64, 64), photometric="rgb", metadata=None, planarconfig="separate")
+    for kind in ("auto", "openslide"):
+        with pytest.raises(Unusable, match="300 x 200 px, and OpenSlide shows another"):
+            open_slide(tmp_path / "slide.tif", kind)
+
+
+def test_a_macro_among_the_levels_is_none(tmp_path, picture):
+    with tifffile.TiffWriter(tmp_path / "slide.tif") as tiff:
+        options = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
+        tiff.write(picture, **options)
+        tiff.write(picture[::2, ::2], subfiletype=1, **options)
+        tiff.write(draw_slide("lymphoid", 120, 45, 0), subfiletype=1, **options)
+    with open_slide(tmp_path / "slide.tif") as reader:
+        assert (reader.kind, reader.level_sizes) == ("tiff", ((300, 200), (150, 100)))
+
+
+@pytest.mark.parametrize(("other_um", "says"), [(0.25, True), (16.0, False)])
+def test_a_second_scan_in_an_ome_tiff_is_not_left_out_silently(tmp_path, picture, other_um, says):
+    path = with_macro_first(tmp_path / "slide.ome.tif", picture, picture[:100, :120], other_um)
+    with open_slide(path) as reader:
+        assert reader.level_sizes[0] == (300, 200)
+        assert ("120 x 100 px" in reader.remark) == says
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((3, 64, 64, 3), {"metadata": {"axes": "ZYXS"}, "photometric": "rgb"}, "3 focal planes: export the one"),
+        ((3, 64, 64, 3), {"metadata": None, "photometric": "rgb"}, "3 images of 64 x 64 px"),
+        ((3, 64, 64), {"metadata": {"axes": "CYX"}, "photometric": "minisblack"}, "3 channels.* brightfield"),
+        ((64, 64, 5), {"planarconfig": "contig", "photometric": "minisblack"}, "5 channels.* brightfield"),
+        ((64, 64), {"dtype": np.uint16, "photometric": "minisblack"}, "16 bits a channel.* brightfield"),
+    ],
+    ids=["focal planes", "pages", "channels in pages", "channels", "16 bits"],
+)
+@pytest.mark.parametrize("layout", [{"tile": (16, 16)}, {}], ids=["tiles", "strips"])
+def test_what_is_no_single_image_in_colour_is_unsupported_with_the_true_reason(tmp_path, shape, options, words, layout):
+    image = np.zeros(shape, options.get("dtype", np.uint8))
+    path = tmp_path / ("slide.ome.tif" if options.get("metadata") else "slide.tif")
+    tifffile.imwrite(path, image, **options, **layout)
+    with pytest.raises(Unusable, match=words) as caught:
+        open_slide(path)
+    assert caught.value.outcome == "unsupported"

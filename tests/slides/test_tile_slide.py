@@ -18,6 +18,7 @@ from tests.slides.damage import zero_tiles
 import tile_slide
 from gensis.images.codec import decode
 from gensis.images.store import Store
+from gensis.slides.drawing import write_pyramid
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "workflow" / "scripts" / "tile_slide.py"
@@ -152,13 +153,27 @@ def make_text(path):
     path.write_text("these are not the pixels that you are looking for")
 
 
+def dark_slide(path):
+    """Nuclei that shine on black, and a corner that was not scanned."""
+    shining = np.zeros((448, 512, 3), np.uint8)
+    shining[60:300, 60:300, 2] = np.random.default_rng(0).integers(0, 255, (240, 240))
+    shining[:50, :50] = 255
+    write_pyramid(path, shining, 0.5)
+
+
+def deep_picture(path):
+    Image.fromarray(np.full((300, 300), 2000, np.uint16)).save(path, "PNG")
+
+
 @pytest.mark.parametrize(
     ("make", "outcome", "words"),
     [
         (make_empty, "unreadable", "empty"),
         (make_text, "unreadable", "[Uu]nsupported"),
         (glass_slide, "no_tissue", "mask"),
-        (lambda path: glass_slide(path, 100, 100), "no_tissue", "64 px tile"),
+        (lambda path: glass_slide(path, 100, 100), "too_small", "100 x 100 px .* 128 x 128: lower"),
+        (dark_slide, "unsupported", "background is black"),
+        (deep_picture, "unsupported", "16 bits"),
         (lambda path: drawn_slide(path, mpp=None), "missing_mpp", "column mpp"),
         (lambda path: drawn_slide(path, mpp=30), "wrong_mpp", "30 um/px"),
         (lambda path: drawn_slide(path, mpp=2), "too_coarse", "2 um/px .* 1:"),
@@ -215,20 +230,24 @@ def test_a_slide_of_which_no_level_can_be_read_is_unreadable(tmp_path):
     assert "no pixel of it can be read" in found["reason"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--mask", "absent.png"], "absent.png does not exist"),
-        (["--slide", "absent.svs"], "absent.svs cannot be opened"),
-    ],
-)
-def test_a_missing_file_is_the_users_mistake_in_one_line(tmp_path, slide, arguments, words):
-    done = run_script(tmp_path, slide, SMALL, *arguments)
+def test_a_missing_slide_is_the_users_mistake_in_one_line(tmp_path, slide):
+    done = run_script(tmp_path, slide, SMALL, "--slide", "absent.svs")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert words in done.stderr
+    assert "absent.svs cannot be opened" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "unit.h5").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image"], ids=["absent", "empty", "text"])
+def test_a_mask_that_cannot_be_read_is_its_slides_outcome(tmp_path, slide, content):
+    mask = tmp_path / "mask.png"
+    if content is not None:
+        mask.write_bytes(content)
+    found, file = tile(tmp_path, slide, SMALL, "--mask", mask)
+    assert (found["outcome"], found["images"]) == ("wrong_mask", 0)
+    assert found["reason"].startswith(f"mask {mask} ")
+    assert set(json.loads(file.attrs["provenance"])["inputs"]) == ({"slide", "mask"} if mask.exists() else {"slide"})
 
 
 def test_tiling_does_not_import_torch():

@@ -69,7 +69,9 @@ def store(
     arguments: argparse.Namespace, tiling: Tiling, layout: Layout | None, stream: TileStream | None
 ) -> tuple[int, str]:
     """Write the store, empty if there is no stream of tiles. Returns the number of images and the content id."""
-    inputs = {"slide": head_id(arguments.slide)} | ({"mask": content_id(arguments.mask)} if arguments.mask else {})
+    inputs = {"slide": head_id(arguments.slide)}
+    if arguments.mask and arguments.mask.is_file():  # one that is missing is the slide's outcome
+        inputs["mask"] = content_id(arguments.mask)
 
     def attributes() -> dict[str, Any]:
         record = provenance(STORE_FORMAT, arguments.config, inputs, None, "cpu", arguments.started)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from gensis.settings.datasets import Tiling
+from gensis.slides.glass import is_dark_field
 from gensis.slides.grid import coverage, tile_origins
 from gensis.slides.ink import find_ink
 from gensis.slides.mask import read_mask
+from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.quality import find_artifacts
 from gensis.slides.reader import Reader
 from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
@@ -70,21 +72,25 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
         mask: file that says what is tissue, in place of `tiling.tissue.method`.
 
     Raises:
-        Unusable: the slide's resolution is missing, wrong or too coarse, or nothing of it can be read.
-        UserError: the mask is missing or does not fit.
+        Unusable: the slide's resolution is missing, wrong or too coarse, it is smaller than a tile or no brightfield
+            image, nothing of it can be read, or the mask is missing or does not fit.
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
     plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
     area_level0_um2 = resolution.mpp_x * resolution.mpp_y
     thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
+    level_size = reader.level_sizes[plan.level]
+    coords = tile_origins(reader.bounds_level0, level_size, plan.downsample, plan.width, plan.height)
+    if not len(coords):
+        raise Unusable("too_small", _why_too_small(reader, plan))
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
     method = "mask" if mask else tiling.tissue.method
+    if method == "otsu" and is_dark_field(thumbnail.image, thumbnail.unread):
+        raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")
     if method == "otsu":
         tissue, pen = find_tissue(thumbnail.image, pixel_area_um2, tiling.tissue.minimum_area_um2)
     else:
         tissue, pen = _given_tissue(mask, reader, thumbnail), find_ink(thumbnail.image)
-    level_size = reader.level_sizes[plan.level]
-    coords = tile_origins(reader.bounds_level0, level_size, plan.downsample, plan.width, plan.height)
     rectangles = (*(coords / thumbnail.downsample).T, *(side / thumbnail.downsample for side in plan.size_level0))
     maps = {"tissue_fraction": tissue} | find_artifacts(thumbnail.image, tissue, pen, pixel_area_um2)
     fractions = {name: coverage(each, *rectangles).astype(np.float32) for name, each in maps.items()}
@@ -106,6 +112,15 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
         coords=coords,
         fractions=fractions,
         fate=fate,
+    )
+
+
+def _why_too_small(reader: Reader, plan: ReadPlan) -> str:
+    left, top, right, bottom = reader.bounds_level0
+    width, height = plan.size_level0
+    return (
+        f"it has {right - left} x {bottom - top} px at full resolution, and a tile covers {width:.0f} x {height:.0f}: "
+        "lower the data set's tile_px (or mpp), or leave the slide out"
     )
 
 

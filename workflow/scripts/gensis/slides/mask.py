@@ -1,18 +1,28 @@
 """A user's mask of tissue: an image of the whole slide, or polygons."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
 from gensis.errors import UserError
 from gensis.slides.geojson import rasterise, read_polygons
+from gensis.slides.outcomes import Unusable
+from gensis.slides.reader import ABSENT, TIFF_HEADS, read_every_byte
+from gensis.slides.tiff_pages import is_smaller_version
 
 POLYGON_SUFFIXES = (".geojson", ".json")
 # Areas of these classes (QuPath marks those that it leaves out with a star) are cut out of the others.
 IGNORED_CLASSES = frozenset({"ignore", "ignore*"})
 _NOT_TISSUE = IGNORED_CLASSES | {"background"}
 _LARGEST_ASPECT_DIFFERENCE = 0.02
+_LARGEST_HELD_BYTES = 1 << 30  # of decoded pixels at once: a whole PNG, or one tile of a TIFF
+_TOLERANCE = 1.05  # a level that is hardly coarser is taken, since halving rarely gives whole pixels
+_DECODERS = 2
+_ONE_BYTE_MODES = ("1", "L", "P")
 
 
 def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
@@ -20,7 +30,8 @@ def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape
 
     Args:
         path: an image file, where what is not black is tissue; or GeoJSON, where polygons are tissue, except for those
-            of a class Ignore, Ignore* or Background, which are cut out of the others.
+            of a class Ignore, Ignore* or Background, which are cut out of the others. Of a TIFF no more than a tile or
+            strip is in memory at once, and of a pyramid the level is read that the thumbnail needs.
         size_level0: width and height of the slide in level-0 px.
         downsample: level-0 px per px of the thumbnail.
         shape: height and width of the thumbnail.
@@ -29,32 +40,118 @@ def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape
         bool `shape`.
 
     Raises:
-        UserError: the file is missing, is no image or GeoJSON, or does not fit the slide.
+        Unusable: `wrong_mask`: the file is missing, is no image or GeoJSON, is damaged, or does not fit the slide.
+        OSError: the disk fails, which may pass.
     """
-    if Path(path).suffix.lower() in POLYGON_SUFFIXES:
-        return _read_polygon_mask(path, size_level0, downsample, shape)
-    mask = _read_image(path)
-    height, width = mask.shape
-    aspect = (width / height) / (size_level0[0] / size_level0[1])
-    if abs(aspect - 1) > _LARGEST_ASPECT_DIFFERENCE:
-        raise UserError(
+    path = Path(path)
+    try:
+        if path.suffix.lower() in POLYGON_SUFFIXES:
+            return _read_polygon_mask(path, size_level0, downsample, shape)
+        with open(path, "rb") as stream:
+            head = stream.read(4)
+        read = _read_tiff if head in TIFF_HEADS else _read_picture
+        return read(path, size_level0, downsample, shape)
+    except (Unusable, MemoryError):
+        raise
+    except ABSENT as error:
+        repair = "correct the sheet's column mask"
+        raise Unusable("wrong_mask", f"mask {path} cannot be opened ({error.strerror}): {repair}") from None
+    except UserError as error:  # of polygons; it names the file
+        raise Unusable("wrong_mask", f"mask {error}") from None
+    except Exception as error:  # a damaged file raises whatever its bytes lead to
+        read_every_byte(path)
+        repair = "copy it again, or write it again as PNG, TIFF or GeoJSON"
+        raise Unusable("wrong_mask", f"mask {path} is no whole image ({error}): {repair}") from error
+
+
+def _places(
+    path: Path, size: tuple[int, int], size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Column and row of a mask of some width and height in which the thumbnail's pixels have their centres."""
+    width, height = size
+    if abs((width / height) / (size_level0[0] / size_level0[1]) - 1) > _LARGEST_ASPECT_DIFFERENCE:
+        raise Unusable(
+            "wrong_mask",
             f"mask {path} has {width} x {height} px and the slide {size_level0[0]} x {size_level0[1]}: "
-            "export the mask over the whole slide"
+            "export the mask over the whole slide",
         )
     x, y = ((np.arange(n) + 0.5) * downsample for n in (shape[1], shape[0]))
     columns = np.minimum(x * width / size_level0[0], width - 1).astype(int)
-    rows = np.minimum(y * height / size_level0[1], height - 1).astype(int)
-    return mask[np.ix_(rows, columns)]
+    return columns, np.minimum(y * height / size_level0[1], height - 1).astype(int)
 
 
-def _read_image(path: Path) -> np.ndarray:
+def _read_picture(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
+    """A mask in a PNG or another file that is decoded as a whole."""
+    with _of_any_size(), Image.open(path) as image:
+        columns, rows = _places(path, image.size, size_level0, downsample, shape)
+        largest_px = _LARGEST_HELD_BYTES // (1 if image.mode in _ONE_BYTE_MODES else 4)
+        if image.width * image.height > largest_px:
+            raise Unusable(
+                "wrong_mask",
+                f"mask {path} has {image.width} x {image.height} px, and {image.format} is read as a whole, up to "
+                f"{largest_px >> 20} megapixels in this mode: write it as a tiled TIFF, or smaller",
+            )
+        return np.stack([_is_tissue(image.crop((0, y, image.width, y + 1)))[columns] for y in rows.tolist()])
+
+
+@contextmanager
+def _of_any_size() -> Iterator[None]:
+    """Pillow refuses more than 179 megapixels, which masks at full resolution have."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L")) > 0
-    except FileNotFoundError:
-        raise UserError(f"mask {path} does not exist: correct the sheet's column mask") from None
-    except UnidentifiedImageError:
-        raise UserError(f"mask {path} is not an image: write it as PNG or GeoJSON") from None
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _is_tissue(line: Image.Image) -> np.ndarray:
+    """Which pixels of an image one pixel high are not black: bool (W,)."""
+    is_grey = line.mode in ("1", "L") or line.mode.startswith(("I", "F"))
+    pixels = np.asarray(line if is_grey else line.convert("RGB"))[0]
+    return pixels > 0 if is_grey else pixels.any(-1)
+
+
+def _read_tiff(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
+    with TiffFile(path) as file:
+        levels = [level.keyframe for series in file.series for level in series.levels]
+        finest = max(levels, key=lambda page: page.imagewidth * page.imagelength)
+        least_width = size_level0[0] / (downsample * _TOLERANCE)
+        fine = [page for page in levels if page.imagewidth >= least_width and is_smaller_version(page, finest)]
+        page = min(fine, key=lambda page: page.imagewidth, default=finest)
+        columns, rows = _places(path, (page.imagewidth, page.imagelength), size_level0, downsample, shape)
+        return _sample(page, columns, rows)
+
+
+def _sample(page: TiffPage, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Where a page is not black, at some rising columns and rows: bool (len(rows), len(columns))."""
+    file = page.parent.filehandle
+    places = zip(page.dataoffsets, page.databytecounts)
+    if any(offset + count > file.size for offset, count in places):  # read as left out otherwise
+        raise ValueError("it is cut short")
+    if page.is_memmappable:
+        pixels = file.memmap_array(page.parent.byteorder + page.dtype.char, page.shaped, page.dataoffsets[0])
+        return _is_not_black(page, pixels[0, 0][np.ix_(rows, columns)])
+    if int(np.prod(page.chunks)) * page.dtype.itemsize > _LARGEST_HELD_BYTES:
+        raise ValueError(f"it lies in pieces of {page.chunks[1]} x {page.chunks[0]} px, too large to be held")
+    result = np.zeros((len(rows), len(columns)), bool)
+    for pixels, (_, _, top, left, _), _ in page.segments(maxworkers=_DECODERS):
+        if pixels is not None:  # left out by the file
+            height, width = pixels.shape[1:3]
+            across = slice(*np.searchsorted(columns, (left, left + width)))
+            down = slice(*np.searchsorted(rows, (top, top + height)))
+            some = pixels[0][np.ix_(rows[down] - top, columns[across] - left)]
+            result[down, across] |= _is_not_black(page, some)
+    return result
+
+
+def _is_not_black(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
+    """bool (H, W) of pixels (H, W, channels) as the page stores them."""
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return page.colormap.any(0)[pixels[..., 0]]
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        return pixels[..., 0] < 2**page.bitspersample - 1
+    colours = 3 if page.samplesperpixel > 2 else 1  # beside them transparency
+    return (pixels[..., :colours] > 0).any(-1)
 
 
 def _read_polygon_mask(
@@ -64,7 +161,7 @@ def _read_polygon_mask(
     points = np.concatenate([ring for annotation in annotations for polygon in annotation.polygons for ring in polygon])
     if (points.max(0) <= 0).any() or (points.min(0) >= size_level0).any():
         raise UserError(
-            f"mask {path} lies outside the slide of {size_level0[0]} x {size_level0[1]} px: "
+            f"{path} lies outside the slide of {size_level0[0]} x {size_level0[1]} px: "
             "export it with coordinates in px of full resolution"
         )
     tissue = [each for each in annotations if each.class_name.lower() not in _NOT_TISSUE]

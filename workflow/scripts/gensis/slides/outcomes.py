@@ -2,7 +2,20 @@
 
 FORMAT = "gensis-outcome/1"
 # `low_quality` is given when images are indexed: there are tiles, and none passes the thresholds.
-OUTCOMES = ("ok", "partial", "no_tissue", "unreadable", "missing_mpp", "wrong_mpp", "too_coarse", "low_quality")
+OUTCOMES = (
+    "ok",
+    "partial",
+    "no_tissue",
+    "unreadable",
+    "unsupported",
+    "too_small",
+    "missing_mpp",
+    "wrong_mpp",
+    "wrong_mask",
+    "too_coarse",
+    "low_quality",
+)
+BRIGHTFIELD_ONLY = "only brightfield in red, green and blue of 8 bits each is read: leave it out, or export it as such"
 COPY_AGAIN = "copy the slide from its source again, or export it again"
 
 

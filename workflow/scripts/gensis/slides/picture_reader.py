@@ -6,7 +6,10 @@ import numpy as np
 from PIL import Image
 
 from gensis.slides.jpeg import decode_strictly
+from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import Reader, Unsupported, cut, over_white
+
+_DEEP = ("I", "F")  # first letters of Pillow's modes of more than 8 bits; PNGs in colour are reduced to 8
 
 
 class PictureReader(Reader):
@@ -19,10 +22,13 @@ class PictureReader(Reader):
 
         Raises:
             Unsupported: it is none, is damaged, or is too large to be held.
+            Unusable: `unsupported`, where it has more than 8 bits a channel.
         """
         self.path = Path(path)
         try:
             self._pixels = _decode(self.path)
+        except Unusable:
+            raise
         except Exception as error:  # a damaged header raises whatever its bytes lead to
             raise Unsupported(f"it is no whole picture ({error})") from error
         self.properties = {}
@@ -41,5 +47,8 @@ def _decode(path: Path) -> np.ndarray:
     with Image.open(path, formats=("PNG", "JPEG")) as image:  # refuses what has more than about 179 million px
         if image.format == "JPEG" and image.mode == "RGB":
             return decode_strictly(path.read_bytes())
+        if image.mode.startswith(_DEEP):  # converting clips them
+            reason = "it has 16 bits a channel, as fluorescence and scientific cameras have"
+            raise Unusable("unsupported", f"{reason}; {BRIGHTFIELD_ONLY}")
         transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
         return np.asarray(over_white(image.convert("RGBA")) if transparent else image.convert("RGB"))

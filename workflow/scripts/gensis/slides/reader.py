@@ -11,6 +11,7 @@ from PIL import Image
 from gensis.errors import UserError
 
 _BLOCK_BYTES = 1 << 24
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
@@ -36,6 +37,9 @@ class Reader(ABC):
     """Level-0 px per px of each level."""
     tile_sizes: tuple[tuple[int, int], ...]
     """Width and height in px of what each level is made of in the file: damage spoils one of these, or several."""
+
+    remark: str = ""
+    """What the user should know of a slide that can be read, and what to do."""
 
     @property
     def size_level0(self) -> tuple[int, int]:

@@ -2,10 +2,10 @@
 
 import math
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gensis.slides.ome import image_of_size, number, ome_images
 from gensis.slides.outcomes import Unusable
 
 SMALLEST_MPP, LARGEST_MPP = 0.05, 20.0
@@ -18,20 +18,6 @@ SOURCES = {
 }
 _REPAIR = "state the true um/px at full resolution in the sheet's column mpp"
 _UM_PER_TIFF_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
-# Symbols of UnitsLength in the OME schema; micro is written with either of two characters, or with u.
-_UM_PER_OME_UNIT = {
-    "m": 1e6,
-    "dm": 1e5,
-    "cm": 1e4,
-    "mm": 1e3,
-    "\u00b5m": 1.0,
-    "\u03bcm": 1.0,
-    "um": 1.0,
-    "nm": 1e-3,
-    "pm": 1e-6,
-    "\u00c5": 1e-4,
-    "in": 25_400.0,
-}
 # ImageJ states px per unit in the TIFF tags and names the unit in the description, not in the tags.
 _UM_PER_IMAGEJ_UNIT = {
     "micron": 1.0,
@@ -103,37 +89,19 @@ def _from_sheet(mpp: float | None) -> Resolution | None:
 
 
 def _from_ome_xml(properties: Mapping[str, str]) -> Resolution | None:
-    """PhysicalSizeX and PhysicalSizeY of the first image, which is the slide; label and macro follow it."""
+    """Of the image that has the slide's size: label and macro may stand before it."""
+    size = tuple(int(properties.get(f"openslide.level[0].{side}", 0)) for side in ("width", "height"))
     for text in _descriptions(properties):
-        pixels = _ome_pixels(text)
-        if pixels is not None:
-            return _resolution(_ome_um(pixels, "X"), _ome_um(pixels, "Y"), "ome-xml")
+        image = image_of_size(ome_images(text), size)
+        if image is not None:
+            return _resolution(image.mpp_x, image.mpp_y, "ome-xml")
     return None
-
-
-def _ome_pixels(text: str) -> ElementTree.Element | None:
-    """The first `Pixels` element of OME-XML; None for any other text."""
-    # A DOCTYPE can define entities that expand to gigabytes, and no OME-XML has one.
-    if "OME" not in text or "<!DOCTYPE" in text:
-        return None
-    try:
-        root = ElementTree.fromstring(text.strip(" \r\n\t\0\ufeff"))
-    except (ElementTree.ParseError, ValueError):
-        return None
-    return root.find("{*}Image/{*}Pixels") if root.tag.rpartition("}")[2] == "OME" else None
-
-
-def _ome_um(pixels: ElementTree.Element, axis: str) -> float | None:
-    """Size of a pixel in um; None if it is not stated, or in a unit that is no length, such as `pixel`."""
-    size = _number(pixels.get(f"PhysicalSize{axis}"))
-    um_per_unit = _UM_PER_OME_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "um"))
-    return None if size is None or um_per_unit is None else size * um_per_unit
 
 
 def _from_openslide(properties: Mapping[str, str]) -> Resolution | None:
     if _is_generic_tiff(properties):
         return None
-    mpp_x, mpp_y = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+    mpp_x, mpp_y = (number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
     return _resolution(mpp_x, mpp_y, "openslide")
 
 
@@ -148,7 +116,7 @@ def _from_comment(properties: Mapping[str, str]) -> Resolution | None:
         candidates += [
             match[1] for pattern in (_MPP_IN_COMMENT, _SCAN_RES_IN_COMMENT) if (match := pattern.search(text))
         ]
-    mpp = next((value for value in map(_number, candidates) if value is not None), None)
+    mpp = next((value for value in map(number, candidates) if value is not None), None)
     return Resolution(mpp, mpp, "comment") if mpp is not None else _from_imagej(properties)
 
 
@@ -173,18 +141,9 @@ def _from_tiff_tags(properties: Mapping[str, str]) -> Resolution | None:
 
 def _um_per_px(properties: Mapping[str, str], um_per_unit: float) -> tuple[float | None, float | None]:
     """Both axes of the TIFF tags, which count px per unit."""
-    px_per_unit = [_number(properties.get(f"tiff.{axis}Resolution")) for axis in "XY"]
+    px_per_unit = [number(properties.get(f"tiff.{axis}Resolution")) for axis in "XY"]
     mpp_x, mpp_y = (None if count is None else um_per_unit / count for count in px_per_unit)
     return mpp_x, mpp_y
-
-
-def _number(text: str | None) -> float | None:
-    """A positive number, or None for anything else that vendors write. Some write a decimal comma."""
-    try:
-        value = float((text or "").replace(",", "."))
-    except ValueError:
-        return None
-    return value if 0 < value < math.inf else None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TIFF, TiffPage
 
 from gensis.slides.jpeg import complete, decode_strictly, jpeg_size
+from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import Unsupported, over_white
 
 _LARGEST_TILE_BYTES = 1 << 29
@@ -110,12 +111,21 @@ def _decode_smaller(stored: bytes, reduction: int) -> np.ndarray:
 
 
 def _check(page: TiffPage) -> None:
-    """Refuse what is no image in colour or grey with 8 bits a channel, and tiles too large to be held."""
+    """Refuse what is no image in colour or grey with 8 bits a channel, and tiles too large to be held.
+
+    What OpenSlide may read all the same is `Unsupported`; what it would show wrongly is `Unusable`.
+    """
     if page.compression not in TIFF.DECOMPRESSORS:
         raise Unsupported(f"nobody decodes its compression {page.compression}")
     numbers = (page.imagewidth, page.imagelength, *page.chunks, *page.dataoffsets[:1], *page.databytecounts[:1])
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise Unsupported(f"its sizes and places are no whole numbers: {numbers}")
+    if page.bitspersample > 8:
+        reason = f"it has {page.bitspersample} bits a channel, as fluorescence and scientific cameras have"
+        raise Unusable("unsupported", f"{reason}; {BRIGHTFIELD_ONLY}")
+    if page.samplesperpixel == 2 or page.samplesperpixel > 4:
+        reason = f"it has {page.samplesperpixel} channels, as fluorescence has"
+        raise Unusable("unsupported", f"{reason}; {BRIGHTFIELD_ONLY}")
     if page.samplesperpixel not in _CHANNELS.get(page.photometric, ()):
         colours = PHOTOMETRIC(page.photometric).name
         raise Unsupported(f"its pixels are {colours} with {page.samplesperpixel} channels, not RGB")

@@ -1,16 +1,22 @@
 """Which pages of a TIFF are the levels of a slide, and what its tags say."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tifffile import COMPRESSION, TiffFile, TiffPage
+from tifffile import COMPRESSION, TiffFile, TiffPage, TiffPageSeries
 
+from gensis.slides.ome import OmeImage, image_of_size, ome_images
+from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import Unsupported
 
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
 
 _UNITS = {2: "inch", 3: "centimeter"}
+_LARGEST_ASPECT_DIFFERENCE = 0.02
+_LARGEST_MACRO = 1 / 3  # of the slide's px, where the file does not state the resolution of both
+_COARSER = 2  # what has fewer px per um than that beside the slide is a macro
 
 
 def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage]:
@@ -18,16 +24,18 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
 
     Args:
         file: the TIFF.
-        slide: the same file, where OpenSlide opens it. Its levels are the ones to find, unless the file has sub-images,
-            which OpenSlide does not see.
+        slide: the same file, where OpenSlide opens it. Its levels are the ones to find, unless the file has sub-images
+            or images beside the first, which OpenSlide does not see. Then the largest image is the slide.
 
     Raises:
         Unsupported: they are not pages that can be read as they are.
+        Unusable: `unsupported`, where the slide is no single image: focal planes, channels, ...
     """
     _check_chain(file)
-    sizes = slide.level_sizes if slide else ()
-    named = [_page_of_size(file, size) for size in sizes]
-    pages = _pages_of_largest_series(file) if not named or named[0].subifds else named
+    named = [_page_of_size(file, size) for size in slide.level_sizes] if slide else []
+    if not named or _has_more(file, named[0]):
+        named = _pages_of_largest_series(file)
+    pages = [page for page in named if is_smaller_version(page, named[0])]
     if slide and slide.vendor == "aperio":
         _check_aperio(pages)
     if any(page.parent is not file for page in pages):
@@ -35,10 +43,45 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
     return pages
 
 
-def check_claims(path: Path) -> None:
+def _has_more(file: TiffFile, page: TiffPage) -> bool:
+    """Whether a file holds images of which OpenSlide, whose finest level is `page`, tells nothing."""
+    others = [other for other in file.pages if other is not page and other.is_tiled]
+    return bool(page.subifds) or file.is_ome or any(_area(other) >= _area(page) for other in others)
+
+
+def _area(page: TiffPage) -> int:
+    return page.imagewidth * page.imagelength
+
+
+def is_smaller_version(page: TiffPage, finest: TiffPage) -> bool:
+    """Whether a page has the shape of the finest, as levels of a pyramid have and a macro has not."""
+    across, down = finest.imagewidth / page.imagewidth, finest.imagelength / page.imagelength
+    rounding = 1 / page.imagewidth + 1 / page.imagelength
+    return abs(across / down - 1) <= _LARGEST_ASPECT_DIFFERENCE + rounding
+
+
+def images_left_out(file: TiffFile, size: tuple[int, int]) -> list[str]:
+    """Sizes of the images of an OME-TIFF that are scans, too, of the resolution of the one that was taken."""
+    images = ome_images(file.ome_metadata or "") if file.is_ome else []
+    taken = image_of_size(images, size)
+    others = [image for image in images if image is not taken]
+    return [f"{image.size[0]} x {image.size[1]}" for image in others if _is_scan(image, taken)]
+
+
+def _is_scan(image: OmeImage, taken: OmeImage) -> bool:
+    if image.mpp_x is None or taken.mpp_x is None:
+        return math.prod(image.size) > _LARGEST_MACRO * math.prod(taken.size)
+    return image.mpp_x < _COARSER * taken.mpp_x
+
+
+def check_claims(path: Path, shown_size: tuple[int, int] | None = None) -> None:
     """Refuse a TIFF that claims more tiles than it lists, or tiles of more bytes than it has.
 
     What tifffile does not open is not judged.
+
+    Args:
+        path: the file.
+        shown_size: width and height of the image that is shown, where it must be the largest of the file.
 
     Raises:
         Unsupported: it claims so.
@@ -48,6 +91,9 @@ def check_claims(path: Path) -> None:
             _check_chain(file)
             for page in file.pages:
                 _check_tiles(page, file.filehandle.size)
+                if shown_size and _area(page) > math.prod(shown_size):
+                    size = f"{page.imagewidth} x {page.imagelength}"
+                    raise Unsupported(f"its largest image has {size} px, and OpenSlide shows another")
     except Unsupported:
         raise
     except Exception:  # no TIFF, or a damaged header, which raises whatever its bytes lead to
@@ -84,12 +130,22 @@ def _page_of_size(file: TiffFile, size: tuple[int, int]) -> TiffPage:
 
 
 def _pages_of_largest_series(file: TiffFile) -> list[TiffPage]:
-    series = max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
+    series = max(file.series, key=lambda series: _area(series.keyframe))
     for level in series.levels:
         if len(level.pages) != 1:
-            raise Unsupported(f"it holds {len(level.pages)} images in one (axes {level.axes}), not one in colour")
+            raise Unusable("unsupported", _why_several(level))
     pages = [level.keyframe for level in series.levels]
     return sorted(pages, key=lambda page: -page.imagewidth)
+
+
+def _why_several(series: TiffPageSeries) -> str:
+    counts = {axis: count for axis, count in zip(series.axes, series.shape) if axis not in "YXS" and count > 1}
+    if "C" in counts:
+        return f"it has {counts['C']} channels in pages of their own, as fluorescence has; {BRIGHTFIELD_ONLY}"
+    if "Z" in counts:
+        return f"it is a stack of {counts['Z']} focal planes: export the one in focus as a file of its own"
+    size = f"{series.keyframe.imagewidth} x {series.keyframe.imagelength} px"
+    return f"it holds {len(series.pages)} images of {size}: export each as a file of its own, or the one in focus"
 
 
 def _check_aperio(pages: list[TiffPage]) -> None:
@@ -99,9 +155,13 @@ def _check_aperio(pages: list[TiffPage]) -> None:
             raise Unsupported("OpenSlide knows more of this kind of file")
 
 
-def read_properties(page: TiffPage) -> dict[str, str]:
-    """Metadata of a page under OpenSlide's names."""
-    properties = {"tiff.ImageDescription": page.description}
+def read_properties(file: TiffFile, page: TiffPage) -> dict[str, str]:
+    """Metadata of a page under OpenSlide's names. Of an OME-TIFF the first page has the description for all."""
+    properties = {
+        "tiff.ImageDescription": (file.is_ome and file.ome_metadata) or page.description,
+        "openslide.level[0].width": str(page.imagewidth),
+        "openslide.level[0].height": str(page.imagelength),
+    }
     for axis in "XY":
         tag = page.tags.get(f"{axis}Resolution")
         if tag is not None and tag.value[0] and tag.value[1]:

@@ -1,6 +1,7 @@
 """Slides in TIFF files, whose tiles are decoded whole: several times faster than OpenSlide, and more codecs."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,9 +9,10 @@ import numpy as np
 import tifffile
 
 from gensis.slides.once import Once
+from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion, Reader, Unsupported, paste
 from gensis.slides.tiff_level import TiffLevel
-from gensis.slides.tiff_pages import find_pages, read_properties
+from gensis.slides.tiff_pages import find_pages, images_left_out, read_properties
 
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
@@ -33,14 +35,17 @@ class TiffReader(Reader):
 
         Raises:
             Unsupported: tifffile does not read it, or not as OpenSlide does.
+            Unusable: `unsupported`: it is no image in colour.
         """
         self.path = Path(path)
         try:
             self._file = tifffile.TiffFile(self.path)
             pages = find_pages(self._file, slide)
             self._levels = [TiffLevel(page) for page in pages]
-            self.properties = slide.properties if slide else read_properties(pages[0])
-        except Unsupported:
+            is_the_same = slide is not None and self._levels[0].size == tuple(slide.size_level0)
+            self.properties = slide.properties if is_the_same else read_properties(self._file, pages[0])
+            self.remark = _remark(images_left_out(self._file, self._levels[0].size))
+        except (Unsupported, Unusable):
             self.close()
             raise
         except Exception as error:  # a damaged header raises whatever its bytes lead to
@@ -121,3 +126,10 @@ class TiffReader(Reader):
         """Close the file."""
         if hasattr(self, "_file"):
             self._file.close()
+
+
+def _remark(left_out: Sequence[str]) -> str:
+    if not left_out:
+        return ""
+    others = ", ".join(left_out)
+    return f"its largest scan is tiled, others ({others} px) are not: export each as a file of its own"

@@ -85,7 +85,7 @@ class TileStream:
         return self.layout.failed + len(self.layout.kept)
 
     def verdict(self) -> tuple[str, str]:
-        """Outcome and reason, once all tiles were given. A reason is empty where nothing is amiss."""
+        """Outcome and reason, once all tiles were given. A reason is empty where there is nothing to say."""
         tissue = self.tiling.tissue
         if self.failed:
             return "partial", f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}"
@@ -95,7 +95,7 @@ class TileStream:
                 f"of no {self.tiling.tile_px} px tile: if there is tissue, draw it in a file for the sheet's "
                 "column mask, lower tissue.minimum_fraction, or set tissue.method to none"
             )
-        return "ok", ""
+        return "ok", self.reader.remark
 
     def _runs(self) -> list[list[int]]:
         """Neighbours in a row, which are read together."""
