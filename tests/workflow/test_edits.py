@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from tests.workflow.clone import TINY, copy_repository, snakemake, write_config
+from tests.workflow.clone import TINY, copy_repository, planned_first, snakemake, write_config
 
 SHEET = """slide,path,mask,annotations
 plain,plain.tiff,,
@@ -56,9 +56,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory, sources):
-    """Plan what is asked for, of a study all of which stubs say is there; gives the outputs made for a reason of their
-    own, not since something before them is.
-    """
+    """Plan what is asked for, of a study all of which stubs say is there."""
     clone = copy_repository(tmp_path_factory.mktemp("edits") / "clone")
     tissue = {"kind": "slides", "sheet": f"{sources}/slides.csv"}
     photos = {"kind": "files", "sheet": f"{sources}/photos.csv", "image_px": 16}
@@ -76,21 +74,14 @@ def plan(tmp_path_factory, sources):
     }
     config = write_config(clone.with_name("study.yaml"), study)
 
-    def jobs():
-        result = snakemake(clone, config, *TARGETS, "-n")
-        assert result.returncode == 0, result.stdout
-        return re.findall(r"^    output: (.*)$(?:\n^    .*$)*?\n^    reason: (.*)$", result.stdout, re.MULTILINE)
-
-    for outputs, _ in jobs():
+    for outputs in re.findall(r"^    output: (.*)$", snakemake(clone, config, *TARGETS, "-n").stdout, re.MULTILINE):
         for path in outputs.split(", "):
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
             (clone / path).write_text(json.dumps({"outcome": "ok"}))
     for name in ("unreadable", "partial"):
         (clone / f"results/images/tissue/{name}.json").write_text(json.dumps({"outcome": name}))
     assert snakemake(clone, config, *TARGETS, "--touch", "--forceall").returncode == 0
-    return lambda: {
-        outputs.split(", ")[0] for outputs, reason in jobs() if "Input files updated by another job" not in reason
-    }
+    return lambda: {output for _, output in planned_first(clone, config, *TARGETS)}
 
 
 def test_copies_make_nothing_but_what_had_failed(plan, sources):
