@@ -6,7 +6,7 @@ import pytest
 
 from gensis.errors import UserError
 from gensis.settings import load_study, stage_json
-from gensis.settings.autoencoder import check_autoencoder
+from gensis.settings.autoencoder import autoencoder_files
 from gensis.settings.base import Settings, added, canonical_json
 from gensis.settings.encoders import weight_files
 
@@ -213,9 +213,12 @@ def test_weights_of_a_folder_lie_beside_its_config(tmp_path):
 def test_an_autoencoder_that_is_no_folder_of_one_is_refused(tmp_path):
     for folder in ("trian", tmp_path):
         with pytest.raises(UserError, match=f"autoencoder: '{folder}' is neither auto, none, train nor a folder"):
-            check_autoencoder(Path(folder))
+            autoencoder_files(Path(folder))
     (tmp_path / "config.json").touch()
-    check_autoencoder(tmp_path)
+    with pytest.raises(UserError, match=r"nor a folder with diffusion_pytorch_model\.safetensors"):
+        autoencoder_files(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.safetensors").touch()
+    assert [file.name for file in autoencoder_files(tmp_path)] == ["config.json", "diffusion_pytorch_model.safetensors"]
 
 
 def test_mirror_images_are_embedded_by_encoders_that_condition_a_bank_and_no_others():

@@ -1,11 +1,12 @@
 """What a dry run on a finished run says would be made again, and what not."""
 
 import os
+import re
 import shutil
 
 import pytest
 from tests.drawing import drawn_slide
-from tests.workflow.clone import planned, write_config
+from tests.workflow.clone import ROOT, planned, planned_first, write_config
 
 AFTER_THE_BANK = {
     "retrain_encoder": 1,
@@ -16,6 +17,68 @@ AFTER_THE_BANK = {
     "store_config": 1,
     "write_report": 1,
 }
+
+
+MEASURES = {"evaluate_encoder_on_slides", "trace_encoder"}
+
+
+def backwards(values):
+    return {key: backwards(values[key]) for key in reversed(values)} if isinstance(values, dict) else values
+
+
+def with_keys(section, **keys):
+    """A change of a config that lays keys over a section; `a.b` is a section in a section."""
+
+    def change(values):
+        first, _, rest = section.partition(".")
+        inner = values.get(first, {})
+        return values | {first: with_keys(rest, **keys)(inner) if rest else inner | keys}
+
+    return change
+
+
+# A change for each row of the table of keys in docs/reruns.md.
+CHANGES = {
+    "`datasets.<name>`: how its slides are cut": with_keys("datasets.tissue", jpeg_quality=80),
+    "`datasets.<name>.quality`": with_keys("datasets.tissue.quality", maximum={"pen_fraction": 0.1}),
+    "`seeds`, one more": lambda values: values | {"seeds": [0, 1]},
+    "`pretraining`": with_keys("pretraining", epochs=3),
+    "`encoders`, one more": with_keys("encoders", theirs={"timm": "resnet18"}),
+    "`embedding`": with_keys("embedding", precision="bfloat16"),
+    "`autoencoder`, `autoencoder_training`": lambda values: (
+        values | {"autoencoder": "train", "autoencoder_training": {"channels": [8, 16]}}
+    ),
+    "`diffusion`": with_keys("diffusion", steps=21),
+    "`banks.<name>`": with_keys("banks.default", guidance=3.0),
+    "`banks.<name>.filter`": with_keys("banks.default.filter", copying_ratio=0.3),
+    "`retraining`, an arm changed or new": with_keys("retraining", other={"bank": "default", "disentangle_weight": 0}),
+    "`evaluation`, a measure": with_keys("evaluation", knn=[5]),
+    "`evaluation.bank_images`": with_keys("evaluation", bank_images=77),
+    "`evaluation.corruptions`": with_keys("evaluation", corruptions=["blur"]),
+    "`evaluation.linear_sgd`": with_keys("evaluation", linear_sgd=True),
+    "`runtime`": with_keys("runtime", memory_gb=1, micro_batch=3, checkpoint_seconds=1),
+    "keys in another order": backwards,
+}
+
+
+def documented() -> dict[str, str]:
+    """What docs/reruns.md says is made again first, by key."""
+    table = (ROOT / "docs/reruns.md").read_text().split("| key |")[1].split("\n\n")[0]
+    return dict(re.findall(r"^\| (.*) \| (.*) \|$", table, re.MULTILINE))
+
+
+def test_the_documented_keys_are_those_that_are_tried():
+    assert list(documented()) == list(CHANGES)
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_changed_key_makes_first_what_the_docs_say(finished, tmp_path, key):
+    said = documented()[key]
+    first = planned_first(finished.clone, write_config(tmp_path / "changed.yaml", CHANGES[key](finished.values)))
+    made = {rule for rule, _ in first} - {"store_config"}
+    measures = made & MEASURES if "the measures" in said else set()
+    assert made - measures == set(re.findall(r"`(\w+_\w+)`", said))
+    assert bool(measures) == ("the measures" in said)
 
 
 @pytest.fixture
@@ -33,14 +96,6 @@ def study(finished, tmp_path):
 
 def test_run_twice_there_is_nothing_to_do(study):
     assert study() == {}
-
-
-def test_another_guidance_makes_that_bank_and_what_follows(study):
-    assert study(banks={"default": {"sampling_steps": 2, "guidance": 3.0}}) == {
-        "generate_bank": 1,
-        "evaluate_bank": 1,
-        **AFTER_THE_BANK,
-    }
 
 
 def test_another_threshold_of_the_filter_paints_nothing_anew(study):
@@ -64,15 +119,6 @@ def test_two_values_of_one_stage_swapped_make_that_stage(study):
     }
 
 
-def test_a_changed_weight_of_the_task_retrains_alone(study):
-    assert study(retraining={"gen-dino": {"bank": "default", "disentangle_weight": 0.5}}) == AFTER_THE_BANK
-
-
-def test_another_arm_makes_only_what_it_needs(study):
-    arms = {"gen-dino": {"bank": "default"}, "gen-dino-no-disentangle": {"bank": "default", "disentangle_weight": 0}}
-    assert study(retraining=arms) == AFTER_THE_BANK
-
-
 def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_for_it(study):
     def stricter(datasets):
         return {"tissue": datasets["tissue"] | {"quality": {"minimum": {"focus": 5}, "maximum": {"pen_fraction": 0.1}}}}
@@ -82,17 +128,6 @@ def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_
     assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
     assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
     assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
-
-
-def test_keys_reordered_make_nothing(finished, tmp_path):
-    def backwards(values):
-        return {key: backwards(values[key]) for key in reversed(values)} if isinstance(values, dict) else values
-
-    assert planned(finished.clone, write_config(tmp_path / "backwards.yaml", backwards(finished.values))) == {}
-
-
-def test_runtime_makes_nothing(study):
-    assert study(runtime={"memory_gb": 1, "micro_batch": 3, "checkpoint_seconds": 1}) == {}
 
 
 def test_a_touched_script_a_touched_slide_and_a_touched_sheet_make_nothing(finished):
@@ -114,6 +149,16 @@ def test_a_moved_clone_makes_nothing(finished):
         assert planned(moved, finished.config) == {}
     finally:
         moved.rename(finished.clone)
+
+
+def test_a_lost_record_of_snakemakes_makes_nothing(finished):
+    record, aside = finished.clone / ".snakemake", finished.clone / "aside"
+    record.rename(aside)
+    try:
+        assert planned(finished.clone, finished.config) == {}
+    finally:
+        shutil.rmtree(record)
+        aside.rename(record)
 
 
 def add_slide(finished, name, line):
@@ -155,6 +200,14 @@ def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
         "summarize": 1,
         "write_report": 1,
     }
+
+
+def test_a_training_slide_taken_out_cuts_no_other(restored):
+    sheet = restored.slides / "slides.csv"
+    sheet.write_text("".join(line for line in sheet.read_text().splitlines(True) if "lymphoid-2" not in line))
+    jobs = planned(restored.clone, restored.config)
+    assert "tile_slide" not in jobs
+    assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
 
 
 def test_a_corrected_group_makes_evaluation_and_report_alone(restored):

@@ -159,7 +159,8 @@ def test_a_folder_of_images_and_an_autoencoder_may_lie_beside_the_snakefile(tmp_
     clone = copy_repository(tmp_path / "clone")
     for folder in (tmp_path / "elsewhere", clone / "photos/train", clone / "painter"):
         folder.mkdir(parents=True)
-    (clone / "painter/config.json").touch()
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        (clone / "painter" / name).touch()
     photos = {"kind": "folder", "path": "photos", "splits": {"train": "train"}}
     values = TINY | {"datasets": {"photos": photos}, "autoencoder": "painter"}
     values["pretraining"] = TINY["pretraining"] | {"dataset": "photos"}

@@ -12,16 +12,18 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 
-from gensis.artifacts.files import quick_id
+from gensis.artifacts.contents import Contents
+from gensis.artifacts.files import quick_id, read_json
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
-from gensis.settings.autoencoder import check_autoencoder
+from gensis.settings.autoencoder import autoencoder_files
 from gensis.settings.base import canonical_json
 from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
+from gensis.slides.slide_files import slide_files
 
 # Planning makes millions of objects that stay, and next to no garbage: looking for it less often saves a seventh.
 gc.set_threshold(1_000_000, 50, 50)
@@ -55,7 +57,7 @@ def read_config() -> tuple[Study, dict[str, Units]]:
                 weights = weight_files(Path(from_here(encoder.path)))
                 refuse_future({str(path): path.stat().st_mtime for path in weights})
         if study.autoencoder not in ("auto", "none", "train"):
-            check_autoencoder(Path(from_here(study.autoencoder)))
+            autoencoder_files(Path(from_here(study.autoencoder)))
         for name, dataset in study.datasets.items():
             if hasattr(dataset, "path"):
                 study.datasets[name] = dataset.model_copy(update={"path": from_here(dataset.path)})
@@ -75,6 +77,8 @@ def sheet(study: Study, dataset: str) -> Path | None:
 STUDY, UNITS = read_config()
 RUN = f"results/{STUDY.run}"
 IMAGES = "results/images"
+# Beside Snakemake's record of the params that it is compared with.
+CONTENTS = Contents(Path(".snakemake", "contents.tsv"))
 TRAINED_ON = STUDY.pretraining.dataset if STUDY.pretraining else None
 ENCODERS = ("dino", *STUDY.retraining) if STUDY.pretraining else ()
 ALL_ENCODERS = (*ENCODERS, *STUDY.encoders)

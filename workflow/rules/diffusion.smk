@@ -60,6 +60,7 @@ rule train_diffusion:
     params:
         config=stage("diffusion"),
         autoencoder_folder=autoencoder_folder,
+        autoencoder_content=autoencoder_content,
         autoencoder=autoencoder_option,
         runtime=runtime,
         checkpoints=checkpoints,

@@ -98,7 +98,7 @@ rule import_encoder:
         "../../envs/environment.yaml"
     params:
         config=stage("encoders/{encoder}"),
-        content=outside_content,
+        content=lambda wildcards: outside_content(wildcards.encoder),
         path=outside_option,
         folder=folder,
         program=program("import_encoder"),

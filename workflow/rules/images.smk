@@ -14,7 +14,7 @@ rule tile_slide:
     params:
         config=stage("datasets/{dataset}"),
         options=slide_options,
-        size=slide_size,
+        content=slide_content,
         program=program("tile_slide"),
     shell:
         "{params.program} --config {params.config:q} --threads {threads}"
@@ -36,7 +36,7 @@ rule import_images:
         "../../envs/environment.yaml"
     params:
         config=stage("datasets/{dataset}"),
-        files=listed_files,
+        files=lambda wildcards: source_files(wildcards.dataset),
         sheet=sheet_option,
         program=program("import_images"),
     shell:

@@ -3,14 +3,23 @@ MOST_HELD_OUT = 32  # units of the test split that a bank's measurement paints i
 LAST_BLOCKS = 4  # whose class tokens DINO's linear protocol takes
 
 
-def slide_size(wildcards):
-    """Bytes of a slide: a copy with a new date reruns nothing, other contents do. A drawn slide is known by its rule."""
-    path = slide(wildcards).row.path
-    return 0 if is_drawn(path) else os.path.getsize(path)
+def slide_content(wildcards):
+    """Version of a slide with its mask: a copy with a new date reruns nothing, other contents do, and after a failure
+    any change. A drawn slide is known by its rule.
+    """
+    name, row = f"{wildcards.dataset}/{wildcards.unit}", slide(wildcards).row
+    if is_drawn(row.path):
+        return ""
+
+    def failed():
+        path = Path(IMAGES, f"{name}.json")
+        return path.exists() and read_json(path)["outcome"] in ("unreadable", "partial")
+
+    return CONTENTS.version(name, slide_files(row.path), (row.mask,) if row.mask else (), failed)
 
 
 def slide_inputs(wildcards):
-    """The slide and its mask."""
+    """The slide and its mask; their dates rerun nothing, since what matters of them is in the params."""
     row = slide(wildcards).row
     return {"slide": ancient(row.path), "mask": [ancient(row.mask)] if row.mask else []}
 
@@ -43,7 +52,7 @@ def labelled_files(dataset):
     if dataset not in SLIDE_DATASETS:
         return stores(dataset, UNITS[dataset].units)
     annotated = [unit for unit in UNITS[dataset].units if unit.row.annotations]
-    return stores(dataset, annotated) + [unit.row.annotations for unit in annotated]
+    return stores(dataset, annotated) + [ancient(unit.row.annotations) for unit in annotated]
 
 
 def thresholds(dataset):
@@ -56,7 +65,8 @@ def indexed_sheet(wildcards):
     """What a table takes from sheet and thresholds, as a digest: a corrected label changes no table that trains."""
     units = UNITS[wildcards.dataset]
     if wildcards.table == "labels":
-        return digest([[row.name, row.label, row.group, row.split] for row in units.rows] + annotated_with(units.rows))
+        listed = [[row.name, row.label, row.group, row.split] for row in units.rows]
+        return digest([*listed, *annotated_with(wildcards.dataset)])
     groups = wildcards.table == "units"
     listed = [
         [unit.name, unit.split, unit.row.group if groups and unit.row else ""] for unit in indexed_units(wildcards)
@@ -65,9 +75,13 @@ def indexed_sheet(wildcards):
     return digest([*listed, chosen_by] if chosen_by else listed)
 
 
-def annotated_with(rows):
+def annotated_with(dataset):
     """The annotations of each slide that has some."""
-    return [[row.name, row.annotations] for row in rows if row.annotations]
+    return [
+        [row.name, row.annotations, CONTENTS.version(f"{dataset}/{row.name}/annotations", (), (row.annotations,))]
+        for row in UNITS[dataset].rows
+        if row.annotations
+    ]
 
 
 def sheet_of(wildcards):
@@ -87,9 +101,18 @@ def dataset_json(wildcards, output):
     return STUDY.datasets[wildcards.dataset].model_dump_json()
 
 
-def listed_files(wildcards):
-    """Which files a sheet lists in which split, as a digest; nothing for other sources."""
-    return digest([[row.path, row.split] for row in UNITS[wildcards.dataset].rows])
+def size_and_date(path):
+    """What tells an edited file of images: too large, or too many, to be read when planning."""
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns]
+
+
+@functools.cache  # asked for by every shard
+def source_files(dataset):
+    """Sizes and dates of the files that a sheet lists, or of the packed one, as a digest; nothing for other sources."""
+    settings = STUDY.datasets[dataset]
+    listed = [[row.path, row.split, *size_and_date(row.path)] for row in UNITS[dataset].rows]
+    return digest(listed + ([size_and_date(settings.path)] if settings.kind == "hdf5" else []))
 
 
 def needs_pretraining(wildcards):
@@ -110,9 +133,11 @@ def outside_files(wildcards):
     return [ancient(str(file)) for file in weight_files(Path(from_here(path)))] if path else []
 
 
-def outside_content(wildcards, input):
+@functools.cache
+def outside_content(encoder):
     """What tells weights from others of the same size."""
-    return quick_id(*input)
+    path = STUDY.encoders[encoder].path
+    return quick_id(*weight_files(Path(from_here(path)))) if path else ""
 
 
 def outside_option(wildcards, output):
@@ -220,9 +245,17 @@ def perceptual_option(wildcards, output):
 
 
 def autoencoder_input(wildcards):
-    """The autoencoder that this study trains, if it does."""
-    trained = f"{RUN}/autoencoder/seed{wildcards.seed}/provenance.json"
-    return [trained] if STUDY.autoencoder_mode == "train" else []
+    """The autoencoder that this study trains, or the files of one trained elsewhere, whose dates rerun nothing."""
+    mode = STUDY.autoencoder_mode
+    if mode == "train":
+        return [f"{RUN}/autoencoder/seed{wildcards.seed}/provenance.json"]
+    return [] if mode == "none" else [ancient(str(file)) for file in autoencoder_files(Path(from_here(mode)))]
+
+
+def autoencoder_content(wildcards):
+    """What tells an autoencoder trained elsewhere from others of the same size."""
+    mode = STUDY.autoencoder_mode
+    return "" if mode in ("none", "train") else quick_id(*autoencoder_files(Path(from_here(mode))))
 
 
 def autoencoder_folder(wildcards):

@@ -9,6 +9,9 @@ from gensis.errors import UserError
 from gensis.settings.base import PositiveFloat, PositiveInt, Settings
 from gensis.settings.diffusion import Channels
 
+FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+"""What an autoencoder's folder holds."""
+
 
 class AutoencoderTraining(Settings):
     """Training of a small AutoencoderKL on the same images: no outside weights."""
@@ -29,13 +32,15 @@ class AutoencoderTraining(Settings):
     """Weight of the distance in feature maps of the study's own encoder `dino` (decision 0013); 0: no such term."""
 
 
-def check_autoencoder(folder: Path) -> None:
-    """Refuse a mistyped folder, or a mistyped `train`, before anything is trained.
+def autoencoder_files(folder: Path) -> list[Path]:
+    """The files of an autoencoder as diffusers saves it.
 
     Raises:
-        UserError: it holds no config.json, which diffusers reads first.
+        UserError: the folder lacks one: it is mistyped, or `train` is.
     """
-    if not (folder / "config.json").is_file():
+    files = [folder / name for name in FILES]
+    if missing := [file.name for file in files if not file.is_file()]:
         raise UserError(
-            f"config: autoencoder: '{folder}' is neither auto, none, train nor a folder with config.json: correct it"
+            f"config: autoencoder: '{folder}' is neither auto, none, train nor a folder with {missing[0]}: correct it"
         )
+    return files

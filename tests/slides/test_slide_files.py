@@ -1,0 +1,25 @@
+import os
+
+import pytest
+
+from gensis.slides.slide_files import slide_files
+
+
+@pytest.mark.parametrize(
+    ("slide", "others"),
+    [
+        ("one.svs", []),
+        ("two.mrxs", ["two/Data0000.dat", "two/Slidedat.ini"]),
+        ("three/1.dcm", ["three/2.DCM"]),
+        ("four.vms", ["four(1,0).jpg", "four.opt"]),
+        ("alone.mrxs", []),
+    ],
+)
+def test_a_slide_is_its_file_and_those_that_its_format_lays_beside_it(tmp_path, monkeypatch, slide, others):
+    strangers = ["one.txt", "three/readme.txt", "twofold.mrxs", "five.vms", "1.dcm"]
+    for path in (slide, *others, *strangers):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    assert sorted(slide_files(f"{tmp_path}/{slide}")) == sorted(f"{tmp_path}/{name}" for name in (slide, *others))
+    monkeypatch.chdir(tmp_path / os.path.dirname(slide))
+    assert os.path.basename(slide) in slide_files(os.path.basename(slide))
