@@ -12,10 +12,10 @@ work=${WORK:-$PWD/.gpu} # checkpoints and images: kept between calls, not among 
 mkdir -p "$work"
 
 if [ "${SIZE:-}" = toy ]; then
-    device=cpu gpus=0 threads=2 toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 images='{"train": 128, "test": 64}'
+    device=cpu gpus=0 threads=2 toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 freeze=0.5 images='{"train": 128, "test": 64}'
     painter='{"image_px": 32, "channels": [8, 16], "layers_per_block": 1, "steps": 4, "batch_size": 16}'
 else
-    device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 images='{}'
+    device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 freeze=0.01 images='{}'
     # About 20 minutes, if a card does 5,000 images a second.
     painter='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
 fi
@@ -72,6 +72,7 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
     local recipe="{\"dataset\": \"cifar10\", \"backbone\": \"resnet18_cifar\", \"image_px\": 32, \"epochs\": $epochs,
         \"batch_size\": $batch, \"optimizer\": \"sgd\", \"learning_rate\": 0.12, \"weight_decay\": [0.0005, 0.0005],
         \"prototypes\": 2048, \"teacher_temperature\": 0.04, \"teacher_momentum\": 0.99, \"drop_path\": 0,
+        \"freeze_last_layer\": $freeze,
         \"precision\": \"bfloat16\", \"views\": {\"local_crops\": 0, \"global_scale\": [0.2, 1.0]}}"
     local runtime='{"checkpoint_seconds": 60, "micro_batch": 1000}'
     local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime "$runtime")

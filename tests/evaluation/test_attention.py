@@ -46,13 +46,13 @@ def test_gated_attention_equals_the_formula():
     a = ((v * u) @ model.score.weight[0] + model.score.bias).exp()
     z = (a[:, None] / a.sum() * h).sum(0)
     logits, attention = model(bag[None], whole(bag[None]))
-    torch.testing.assert_close(logits[0], model.classify.weight @ z + model.classify.bias)
+    torch.testing.assert_close(logits[0], (model.classify.weight @ z + model.classify.bias)[None])
     torch.testing.assert_close(attention[0, :, 0], a / a.sum())
 
 
 @torch.no_grad()
 def test_dual_stream_equals_the_formula():
-    """Li et al. 2021, equations 3 to 7, a class after the other."""
+    """Li et al. 2021, section 3.2, a class after the other."""
     model, bag = DualStream(5, 3, hidden=4), torch.randn(7, 5)
     scores, queries = model.score(bag), model.query(bag)
     expected = []
@@ -63,4 +63,4 @@ def test_dual_stream_equals_the_formula():
     pooled = torch.stack(expected)
     of_bag = torch.einsum("okd,kd->o", model.classify.weight, pooled) + model.classify.bias
     logits, _ = model(bag[None], whole(bag[None]))
-    torch.testing.assert_close(logits[0], (scores.max(0).values + of_bag) / 2)
+    torch.testing.assert_close(logits[0], torch.stack([scores.max(0).values, of_bag]))

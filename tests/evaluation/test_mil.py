@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,37 @@ def test_training_stops_before_it_learns_noise_by_heart():
     )
     assert stopped < 0.7
     assert overfitted > 0.9
+
+
+def test_the_two_streams_of_dsmil_learn_by_half_a_loss_each_and_their_probabilities_are_averaged(monkeypatch):
+    """Beside a plain loop over bags of its own; equal labels as groups leave none to stop early by."""
+    train, labels = bags(5, 8)
+    test, _ = bags(6, 4)
+    torch.manual_seed(0)
+    begun = HEADS["dsmil"](16, 2)
+    monkeypatch.setitem(HEADS, "dsmil", lambda features, classes: copy.deepcopy(begun))
+    told = {"abmil_epochs": 4, "abmil_batch": 8, "abmil_learning_rate": 1e-2}
+    found, _ = classify(train, labels, test, "dsmil", groups=labels, **told)
+
+    mean, deviation = (getattr(np.concatenate(train), name)(0) for name in ("mean", "std"))
+    model = copy.deepcopy(begun)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=1e-2)
+
+    def streams(bag):
+        instances = torch.from_numpy((bag - mean) / deviation)
+        scores, queries = model.score(instances), model.query(instances)
+        critical = queries[scores.argmax(0)]
+        attention = torch.softmax(queries @ critical.T / queries.shape[1] ** 0.5, dim=0)
+        return scores.max(0).values, model.classify((attention.T @ instances)[None])[0, :, 0]
+
+    for _ in range(4):
+        optimizer.zero_grad()
+        for bag, label in zip(train, labels):
+            highest, whole = streams(bag)
+            (-(0.5 * highest.log_softmax(0)[label] + 0.5 * whole.log_softmax(0)[label]) / len(train)).backward()
+        optimizer.step()
+    expected = [sum(stream.softmax(0) for stream in streams(bag)).detach().numpy() / 2 for bag in test]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_bags_too_few_to_set_some_aside_still_train():

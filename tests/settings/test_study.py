@@ -57,6 +57,8 @@ def changed(path: str, value: object) -> dict:
         ("datasets/tiles/sheet", "a{b}.csv", "brace"),
         ("seeds", [], "seeds"),
         ("seeds", [0, "x"], "seeds.1 = x"),
+        ("seeds", [0, 2**32], "seeds.1 = 4294967296: input should be less than 4294967296"),
+        ("banks/default/seed", 2**32, "banks.default.seed = 4294967296: input should be less than 4294967296"),
         ("datasets/slides", {"kind": "slides", "sheet": "x.csv", "mpp": 0}, "datasets.slides.mpp = 0"),
         (
             "datasets/tiles/quality",

@@ -1,3 +1,6 @@
+import copy
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -99,13 +102,37 @@ def test_going_on_from_a_saved_state_gives_the_same_weights_bit_for_bit(make_pre
     assert torch.equal(weights(whole), weights(second))
 
 
-def test_the_prototypes_stay_fixed_while_the_last_layer_is_frozen(make_pretrainer):
-    pretrainer = make_pretrainer(freeze_last_layer=0.5)
-    before = pretrainer.student.head.prototypes.clone()
-    run(pretrainer, 2)
-    assert torch.equal(pretrainer.student.head.prototypes, before)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("frozen", [0, 3])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_prototypes_stay_fixed_while_the_last_layer_is_frozen(make_pretrainer, optimizer, frozen, precision):
+    told = {"optimizer": optimizer, "freeze_last_layer": frozen / 6, "precision": precision, "warmup": 0}
+    whole = make_pretrainer(**told)
+    prototypes = [whole.student.head.prototypes.detach().clone()]
+    states = []
+    for step in range(6):
+        states.append(copy.deepcopy(whole.state_dict()))
+        run(whole, step + 1, first=step)
+        prototypes.append(whole.student.head.prototypes.detach().clone())
+    fixed = [torch.equal(*pair) for pair in pairwise(prototypes)]
+    assert fixed == [step < frozen for step in range(6)]
+    assert weights(whole).isfinite().all()
+    for first in {1, frozen, 5}:  # a checkpoint from before the unfreezing, just before it, and after
+        second = make_pretrainer(**told)
+        second.load_state_dict(states[first])
+        run(second, 6, first=first)
+        assert torch.equal(weights(second), weights(whole))
+
+
+def test_sgd_begins_with_the_prototypes_first_gradient_when_they_unfreeze(make_pretrainer):
+    pretrainer = make_pretrainer(optimizer="sgd", freeze_last_layer=0.5)
+    run(pretrainer, 3)
+    prototypes = pretrainer.student.head.prototypes
+    before = prototypes.detach().clone()
     run(pretrainer, 4, first=3)
-    assert not torch.equal(pretrainer.student.head.prototypes, before)
+    group = pretrainer.optimizer.param_groups[0]
+    expected = before - group["lr"] * (prototypes.grad + group["weight_decay"] * before)
+    torch.testing.assert_close(prototypes.detach(), expected)
 
 
 def test_seeds_decide_everything(make_pretrainer):

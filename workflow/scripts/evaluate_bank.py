@@ -67,7 +67,7 @@ class Lab:
         self.untrained = untrained(arguments.pretraining, arguments.seed).to(device)
         self.recipe = first_view(arguments.pretraining, len(index))
         self.banks = {kind: self.open_bank(kind) for kind in ("generative", "interpolated")}
-        rows = np.random.default_rng(arguments.seed).permutation(len(index))
+        rows = shuffled(len(index), arguments.seed)
         count = min(arguments.evaluation.bank_images, len(index) // 2)
         has_images = np.all([bank.first.diff().numpy() > 0 for bank in self.banks.values() if bank], axis=0)
         self.sources = rows[has_images[rows]][:count] if has_images.ndim else rows[:count]
@@ -212,7 +212,7 @@ def measure_held_out(lab: Lab, views: Seen, known: np.ndarray, result: dict[str,
         result["skipped"]["held-out images"] = "there is no test split"
         return
     index = index_of(lab.arguments.train.parent, lines)
-    rows = np.random.default_rng(lab.arguments.seed).permutation(len(index))[:MOST_HELD_OUT]
+    rows = shuffled(len(index), lab.arguments.seed)[:MOST_HELD_OUT]
     with StreamedImages(index, lab.device, lab.arguments.threads) as images:
         own = lab.look_at_rows("held-out images", images, rows)
     painted = lab.paint("images of held-out ones", own.encoder, 1)
@@ -280,6 +280,11 @@ def untrained(settings: Pretraining, seed: int) -> Encoder:
     torch.manual_seed(seed)
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
     return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
+
+
+def shuffled(count: int, seed: int) -> np.ndarray:
+    """All rows in random order, int64 (count,)."""
+    return np.random.default_rng(seed).permutation(count)
 
 
 def first_view(settings: Pretraining, images: int) -> ViewRecipe:

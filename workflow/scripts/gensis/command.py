@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gensis.errors import UserError
+from gensis.settings.base import SEEDS
 
 _ADVICE = {
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free space there, or raise the quota or limit",
@@ -33,7 +34,7 @@ def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse
     result.add_argument("--config", type=json.loads, default={}, help="the stage's settings as JSON")
     result.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     if seed:
-        result.add_argument("--seed", type=int, default=0)
+        result.add_argument("--seed", type=valid_seed, default=0)
     if gpus:
         result.add_argument("--gpus", type=int, default=0, help="cards to use; 0 is CPU")
     return result
@@ -88,6 +89,13 @@ def existing_folder(path: str) -> Path:
     if not folder.is_dir():
         raise argparse.ArgumentTypeError(f"{path} is not a folder")
     return folder
+
+
+def valid_seed(text: str) -> int:
+    """Argument type: a seed that all generators take in whole."""
+    if not text.isdecimal() or int(text) >= SEEDS:
+        raise argparse.ArgumentTypeError(f"{text} is no seed: give a whole number from 0 to {SEEDS - 1}")
+    return int(text)
 
 
 def progress(log: logging.Logger, done: int, total: int, since: float, unit: str) -> None:

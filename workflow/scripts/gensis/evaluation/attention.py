@@ -1,13 +1,25 @@
 """Classifiers of bags by attention over their instances.
 
-Bags of unequal size come padded: float32 (B, n, D), with `present` (B, n), False for padding. They give logits (B, K)
-and how much each instance weighs, (B, n, 1), or (B, n, K) where it depends on the class.
+Bags of unequal size come padded: float32 (B, n, D), with `present` (B, n), False for padding. They give logits
+(B, S, K), of one stream or of two that classify the bag each in its own way, and how much each instance weighs,
+(B, n, 1), or (B, n, K) where it depends on the class. Each stream is trained by a loss of its own.
 """
 
 import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+
+def streams_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, S, K) with int64 (B,) targets, mean over bags and streams: a scalar."""
+    return cross_entropy(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]))
+
+
+def class_probabilities(logits: Tensor) -> Tensor:
+    """Mean over the streams, float64 (B, K), of logits (B, S, K)."""
+    return logits.double().softmax(dim=2).mean(dim=1)
 
 
 class GatedAttention(nn.Module):
@@ -22,17 +34,19 @@ class GatedAttention(nn.Module):
         self.classify = nn.Linear(hidden, classes)
 
     def forward(self, bags: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and attention. The order of the instances does not matter."""
+        """Logits of one stream, and attention. The order of the instances does not matter."""
         instances = self.project(bags)
         score = self.score(self.value(instances) * self.gate(instances))
         attention = score.masked_fill(~present[..., None], -torch.inf).softmax(dim=1)
-        return self.classify((attention * instances).sum(dim=1)), attention
+        return self.classify((attention * instances).sum(dim=1, keepdim=True)), attention
 
 
 class DualStream(nn.Module):
     """For each class the highest score of an instance, and a mean weighted by likeness to that critical instance.
 
-    Li et al. 2021 (DSMIL, arXiv 2011.08939), section 3.2, with the query network of their program.
+    Li et al. 2021 (DSMIL, arXiv 2011.08939), section 3.2, with the query network of their program
+    (binli123/dsmil-wsi) and its loss, half of each stream's. They take a sigmoid for each class, and average the two
+    streams if asked to; here classes exclude each other, and the average is what counts.
     """
 
     def __init__(self, features: int, classes: int, hidden: int = 128):
@@ -42,7 +56,7 @@ class DualStream(nn.Module):
         self.classify = nn.Conv1d(classes, classes, kernel_size=features)
 
     def forward(self, bags: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, half of them from each stream, and attention by class."""
+        """Logits of the highest scores and of the weighted mean, and attention by class."""
         absent = ~present[..., None]
         highest, critical = self.score(bags).masked_fill(absent, -torch.inf).max(dim=1)
         queries = self.query(bags)
@@ -50,4 +64,4 @@ class DualStream(nn.Module):
         critical_queries = queries.gather(1, critical[..., None].expand(-1, -1, width))
         likeness = queries @ critical_queries.mT / math.sqrt(width)
         attention = likeness.masked_fill(absent, -torch.inf).softmax(dim=1)
-        return (highest + self.classify(attention.mT @ bags).squeeze(2)) / 2, attention
+        return torch.stack([highest, self.classify(attention.mT @ bags).squeeze(2)], dim=1), attention

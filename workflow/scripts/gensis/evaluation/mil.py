@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from gensis.evaluation.attention import DualStream, GatedAttention
+from gensis.evaluation.attention import DualStream, GatedAttention, class_probabilities, streams_loss
 from gensis.evaluation.folds import Round, holdouts
 from gensis.evaluation.standardisation import Standardisation
 from gensis.settings.evaluation import Evaluation
@@ -86,7 +85,7 @@ def classify_bags(
     for number in range(settings.abmil_seeds):
         model = _fit(head, train_bags, targets, parts[number % len(parts)], classes, settings, (seed, number))
         logits, weights = _outputs(model, test_bags)
-        probabilities = probabilities + logits.double().softmax(dim=1).cpu().numpy() / settings.abmil_seeds
+        probabilities = probabilities + class_probabilities(logits).cpu().numpy() / settings.abmil_seeds
         attention = [total + each / settings.abmil_seeds for total, each in zip(attention, weights)]
     likeliest = probabilities.argmax(1)
     return probabilities, [each[:, min(k, each.shape[1] - 1)] for each, k in zip(attention, likeliest)]
@@ -112,10 +111,10 @@ def _fit(
     for epoch in range(settings.abmil_epochs):
         for numbers, padded, present in bags.steps(generator.permutation(fit)):
             optimizer.zero_grad()
-            cross_entropy(model(padded, present)[0], targets[numbers]).backward()
+            streams_loss(model(padded, present)[0], targets[numbers]).backward()
             optimizer.step()
         if len(validation):
-            loss = cross_entropy(_outputs(model, bags, validation)[0], targets[validation]).item()
+            loss = streams_loss(_outputs(model, bags, validation)[0], targets[validation]).item()
             if loss < best:
                 best, best_epoch, kept = loss, epoch, copy.deepcopy(model.state_dict())
             elif epoch - best_epoch >= _PATIENCE_EPOCHS:
@@ -134,7 +133,7 @@ def _initialised(head: str, features: int, classes: int, seed: int) -> nn.Module
 
 @torch.no_grad()
 def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> tuple[Tensor, list[np.ndarray]]:
-    """Logits (T, K) and attention, float32 (n, 1 or K) each, of all bags or some."""
+    """Logits (T, S, K) and attention, float32 (n, 1 or K) each, of all bags or some."""
     order = np.arange(len(bags.bags)) if which is None else which
     logits, attention = [], []
     for _, padded, present in bags.steps(order):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gensis.settings.base import Fraction, Name, PositiveInt, Settings, added
+from gensis.settings.base import Fraction, Name, PositiveInt, Seed, Settings, added
 
 
 class UniformAlphas(Settings):
@@ -38,7 +38,7 @@ class Filter(Settings):
 class Bank(Settings):
     """Images painted once, before retraining, from the embeddings of one encoder."""
 
-    seed: Annotated[int, Field(ge=0)] | None = added(neutral=None)
+    seed: Seed | None = added(neutral=None)
     """One of `seeds`: all retrainings use the bank of that seed. Empty: each uses the bank of its own seed."""
     encoder: Name = "dino"
     """Encoder whose embeddings condition: `dino`, a retrained one for a second round, or one of `encoders`."""

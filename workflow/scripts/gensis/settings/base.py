@@ -34,6 +34,9 @@ Path = Annotated[str, AfterValidator(checked_path)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+SEEDS = 2**32
+"""Seeds are below it: torch's generator on the CPU reads 32 bits, and equal ones would pass for different seeds."""
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
 
 def added(neutral: Any, **constraints: Any) -> Any:

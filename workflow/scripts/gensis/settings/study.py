@@ -10,7 +10,7 @@ from gensis.errors import UserError
 from gensis.settings import base
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.settings.bank import Bank
-from gensis.settings.base import Name, Settings, added, canonical_json
+from gensis.settings.base import Name, Seed, Settings, added, canonical_json
 from gensis.settings.datasets import Dataset
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
@@ -51,7 +51,7 @@ class Study(Settings):
 
     run: Name
     """Name of the folder below results/."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_each_once)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)] = (0,)
     """Everything after the images exists once a seed."""
     datasets: dict[Name, Dataset]
     pretraining: Pretraining | None = None

@@ -13,7 +13,7 @@ def make_optimizer(model: nn.Module, settings: Pretraining) -> torch.optim.Optim
     exempt = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=0.9, fused=True)
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9)  # fused, it takes no parameters that join later
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)
 
 

@@ -88,5 +88,5 @@ class Sampler:
 
 @lru_cache(maxsize=2)
 def _permutation(images: int, seed: int, epoch: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed((seed << 32) + epoch)
-    return torch.randperm(images, generator=generator)
+    # By NumPy, whose generators take in all of seed and epoch: torch's on the CPU reads the low 32 bits of one number.
+    return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(images))

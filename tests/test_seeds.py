@@ -1,0 +1,264 @@
+"""Every source of random numbers: another seed draws others, or a reason stands here why all seeds share them."""
+
+import argparse
+import ast
+from itertools import combinations
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tests.diffusion.tiny import HELD, UNET, open_features, open_pixels, write_dataset
+from tests.evaluation.test_evaluate_bank import made, measured  # noqa: F401
+from tests.ssl.conftest import TINY
+
+import embed_images
+import evaluate_bank
+import filter_bank
+from gensis.bank import paint
+from gensis.bank.plan import plan_generative, plan_interpolated
+from gensis.command import parser
+from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
+from gensis.diffusion.held_out import HeldOut
+from gensis.diffusion.trainer import DiffusionTrainer
+from gensis.evaluation import mil
+from gensis.evaluation.linear_sgd import fit_linear_sgd
+from gensis.images.index import read_index
+from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.bank import UniformAlphas
+from gensis.settings.base import SEEDS
+from gensis.settings.diffusion import Diffusion
+from gensis.settings.evaluation import Evaluation
+from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.settings.runtime import Runtime
+from gensis.slides.drawing import draw_slide
+from gensis.ssl.backbone import create_backbone, save_encoder
+from gensis.ssl.bank_images import SyntheticImages, other_rows
+from gensis.ssl.choice import Chooser
+from gensis.ssl.monitor import Monitor
+from gensis.ssl.preprocessing import Preprocessing
+from gensis.ssl.pretrainer import Pretrainer
+from gensis.ssl.rates import disentangles_at
+from gensis.training import sampler
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.distributed import World
+from gensis.training.loop import step_seed, train
+from gensis.training.sampler import Sampler
+
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
+MAKERS = {"manual_seed", "default_rng", "SeedSequence", "RandomState", "Random"}
+CPU, WORLD, IMAGES, PX, WIDTH = torch.device("cpu"), World(), 24, 16, 6
+PRETRAINING = Pretraining.model_validate(TINY)
+
+
+class Draw:
+    """A training whose loss is what torch draws in its step."""
+
+    total_steps = steps_per_row = images_per_step = 1
+
+    def step(self, step):
+        return {"loss": torch.rand(())}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, made):  # noqa: F811
+    folder = tmp_path_factory.mktemp("seeds")
+    train = write_dataset(folder, IMAGES, PX)
+    features = np.random.default_rng(0).normal(size=(IMAGES, WIDTH)).astype(np.float32)
+    backbone, given = create_backbone(PRETRAINING.backbone, PX, PRETRAINING.backbone_args)
+    of_images = Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3)
+    save_encoder(backbone, folder / "encoder", PRETRAINING.backbone, given, of_images)
+    (folder / "between").mkdir()
+    (folder / "between/interpolated-0000.h5").symlink_to(made / "bank/interpolated-0000.h5")
+    return SimpleNamespace(
+        folder=folder,
+        index=read_index(train),
+        pixels=open_pixels(train, PX),
+        features=open_features(train, features),
+        made=made,
+        between=folder / "between",
+    )
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """So few images that more than these exist."""
+    monkeypatch.setattr(filter_bank, "NEIGHBOURS_AMONG", 8)
+    monkeypatch.setattr("gensis.ssl.monitor._IMAGES", 8)
+
+
+def weights(module):
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
+def epoch(images, seed, **options):
+    sampler = Sampler(images, 1, seed, **options)
+    return torch.cat([sampler.rows(step) for step in range(images)])
+
+
+def in_small_windows(seed):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler, "WINDOW", 40)
+        patch.setattr(sampler, "RUN", 4)
+        return epoch(100, seed)
+
+
+def four_images_each():
+    return SyntheticImages(None, None, torch.arange(0, 4 * IMAGES + 1, 4), torch.empty(0), torch.empty(0))
+
+
+def of_bank(seed):
+    """Which of each source's images are shown, and in which view."""
+    settings = Retraining.model_validate(TINY | {"bank": "b", "disentangle_weight": 0})
+    pairs = Chooser(settings, None, four_images_each(), None, seed, 0, 4).choose(torch.arange(IMAGES), 0).pairs
+    return torch.cat([pairs.synthetic.rows, pairs.slot])
+
+
+def pretrainer(tiny, seed):
+    return Pretrainer(PRETRAINING, HELD(tiny.index), CPU, WORLD, seed)
+
+
+def watched(tiny, seed):
+    """How well the monitor's views of one network are found."""
+    monitor = Monitor(pretrainer(tiny, 0), seed, 1, lambda step, embeddings: None)
+    found = monitor({"step": monitor._pretrainer.total_steps, "teacher_entropy": 1, "teacher_batch_entropy": 2})
+    return [found["rankme"]]
+
+
+def judge(tiny, seed):
+    told = {"encoder": tiny.folder / "encoder", "runtime": Runtime(), "threads": 1, "seed": seed}
+    return filter_bank.Judge(argparse.Namespace(**told), tiny.index, tiny.features, CPU)
+
+
+def plans(seed):
+    generative = plan_generative(range(9), 2, seed)
+    interpolated = plan_interpolated(range(9), 99, UniformAlphas(uniform=(0, 1)), seed)
+    return np.concatenate([generative.seed, interpolated.seed, interpolated.partner, interpolated.alpha])
+
+
+def classified(seed):
+    bags = list(np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32))
+    told = Evaluation(abmil_epochs=1, abmil_seeds=1, abmil_batch=2)
+    return mil.classify_bags("abmil", bags, np.arange(6) % 2, np.arange(6) % 2, bags, 2, told, seed, CPU)[0]
+
+
+def fitted(seed):
+    views = np.random.default_rng(0).normal(size=(2, 8, 4)).astype(np.float32)
+    return weights(fit_linear_sgd(tuple(views), np.arange(8) % 2, 2, seed, CPU))
+
+
+def trained(tiny, seed):
+    return train(Draw(), CheckpointFolder(tiny.folder, "draw", str(seed)), WORLD, CPU, seed, 1e9)[0]["loss"]
+
+
+def bank_quality(tiny, seed):
+    """Of in-between images alone: their ceiling is that of the sources' views."""
+    told = {"labels": None, "evaluation": Evaluation(bootstrap=10), "held_out": [], "bank": tiny.between}
+    return [figure["ceiling"] for figure in measured(tiny.made, seed=seed, **told)["figures"]]
+
+
+SOURCES = {
+    "embed_images.py untrained": lambda tiny, seed: weights(
+        embed_images.untrained(SimpleNamespace(seed=seed, random=PRETRAINING))
+    ),
+    "evaluate_bank.py Lab.draw": lambda tiny, seed: evaluate_bank.Lab.draw(
+        SimpleNamespace(arguments=SimpleNamespace(seed=seed), sources=np.arange(IMAGES)), four_images_each()
+    ),
+    "evaluate_bank.py measure": bank_quality,
+    "evaluate_bank.py shuffled": lambda tiny, seed: evaluate_bank.shuffled(IMAGES, seed),
+    "evaluate_bank.py untrained": lambda tiny, seed: weights(evaluate_bank.untrained(PRETRAINING, seed)),
+    "filter_bank.py Judge.__init__": lambda tiny, seed: judge(tiny, seed).known_rows,
+    "gensis/bank/paint.py _noise": lambda tiny, seed: paint._noise(seed, (3, 4, 4)),
+    "gensis/bank/plan.py _draw": lambda tiny, seed: plans(seed),
+    "gensis/diffusion/autoencoder_trainer.py AutoencoderTrainer.__init__": lambda tiny, seed: weights(
+        AutoencoderTrainer(AutoencoderTraining(channels=(8, 16)), tiny.pixels, CPU, WORLD, seed).vae
+    ),
+    "gensis/diffusion/held_out.py HeldOut.__init__": lambda tiny, seed: HeldOut(1000, seed).rows,
+    "gensis/diffusion/trainer.py DiffusionTrainer.__init__": lambda tiny, seed: weights(
+        DiffusionTrainer(Diffusion(**UNET), tiny.pixels, tiny.features, CPU, WORLD, seed).denoiser
+    ),
+    "gensis/evaluation/linear_sgd.py fit_linear_sgd": lambda tiny, seed: fitted(seed),
+    "gensis/evaluation/mil.py _fit": lambda tiny, seed: classified(seed),
+    "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised("abmil", 4, 2, seed)),
+    "gensis/slides/drawing.py draw_slide": lambda tiny, seed: draw_slide("lymphoid", 64, 64, seed),
+    "gensis/ssl/bank_images.py other_rows": lambda tiny, seed: other_rows(IMAGES, seed),
+    "gensis/ssl/choice.py Chooser.choose": lambda tiny, seed: of_bank(seed),
+    "gensis/ssl/monitor.py Monitor.__init__": lambda tiny, seed: Monitor(pretrainer(tiny, 0), seed, 1, None).rows,
+    "gensis/ssl/monitor.py Monitor._embeddings": watched,
+    "gensis/ssl/pretrainer.py Pretrainer.__init__": lambda tiny, seed: weights(pretrainer(tiny, seed).student),
+    "gensis/ssl/rates.py disentangles_at": lambda tiny, seed: [
+        disentangles_at(step, seed, Retraining(**TINY, bank="b", disentangle_probability=0.5)) for step in range(64)
+    ],
+    "gensis/training/loop.py step_seed": lambda tiny, seed: [step_seed(seed, 0) % 2**32],  # what torch's CPU reads
+    "gensis/training/loop.py train": trained,
+    "gensis/training/sampler.py Sampler._balanced": lambda tiny, seed: epoch(60, seed, first_rows=np.array([0, 40])),
+    "gensis/training/sampler.py Sampler._in_runs Sampler._mixed_in_windows": lambda tiny, seed: in_small_windows(seed),
+    "gensis/training/sampler.py _permutation": lambda tiny, seed: epoch(60, seed),
+}
+"""File and functions that seed a generator -> what a seed draws there."""
+
+OF_IMAGES = "seeded by the image, so that every encoder is tested on the same damage"
+SHARED = {
+    "gensis/augment/damage/blur.py glass": OF_IMAGES,
+    "gensis/augment/damage/blur.py motion": OF_IMAGES,
+    "gensis/augment/damage/digital.py elastic": OF_IMAGES,
+    "gensis/augment/damage/digital.py stain": OF_IMAGES,
+    "gensis/augment/damage/noise.py impulse": OF_IMAGES,
+    "gensis/augment/damage/noise.py noise": OF_IMAGES,
+    "gensis/augment/damage/noise.py shot": OF_IMAGES,
+    "gensis/augment/damage/weather.py _clouds": OF_IMAGES,
+    "gensis/augment/damage/weather.py snow": OF_IMAGES,
+    "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds are of the same resamples",
+    "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are measured on the same folds",
+    "gensis/evaluation/low_label.py draws": "all encoders and seeds learn from the same labels",
+    "gensis/images/sources.py selection": "`max_images` is part of the data set, which is made once for all seeds",
+    "gensis/slides/layout.py _choose": "`tiles_per_slide` is part of the data set; seeded by the slide's name",
+}
+"""Functions whose draws are the same for all seeds, and why."""
+
+
+def seeding_functions(path):
+    """Names of a file's functions that call one of MAKERS, give a `random_state`, or key a permutation."""
+    text = path.read_text()
+    makers = MAKERS | ({"mixed"} if "from gensis.training.permutation import" in text else set())
+
+    def visit(node, names):
+        for child in ast.iter_child_nodes(node):
+            inner = isinstance(child, ast.ClassDef | ast.FunctionDef)
+            yield from visit(child, (*names, child.name) if inner else names)
+            if isinstance(child, ast.Call):
+                called = getattr(child.func, "attr", getattr(child.func, "id", ""))
+                if called in makers or any(given.arg == "random_state" for given in child.keywords):
+                    yield ".".join(names)
+
+    return set(visit(ast.parse(text), ()))
+
+
+def drawn(source, tiny, seed):
+    return np.asarray(SOURCES[source](tiny, seed)).tobytes()
+
+
+def test_every_function_that_seeds_a_generator_is_named_here():
+    found = {
+        f"{path.relative_to(SCRIPTS).as_posix()} {name}"
+        for path in SCRIPTS.rglob("*.py")
+        for name in seeding_functions(path)
+    }
+    named = [name.split() for name in (*SOURCES, *SHARED)]
+    assert found == {f"{file} {function}" for file, *functions in named for function in functions}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_other_seeds_draw_others_and_equal_seeds_the_same(source, tiny):
+    of_seed = {seed: drawn(source, tiny, seed) for seed in (0, 1, 2, SEEDS - 1)}
+    assert [pair for pair in combinations(of_seed, 2) if of_seed[pair[0]] == of_seed[pair[1]]] == []
+    torch.rand(3)  # whatever was drawn before
+    assert drawn(source, tiny, 1) == of_seed[1]
+
+
+@pytest.mark.parametrize("given", ["-1", str(SEEDS), "x"])
+def test_a_seed_that_no_generator_takes_in_whole_is_refused(given, capsys):
+    with pytest.raises(SystemExit):
+        parser("", seed=True).parse_args(["--seed", given])
+    assert f"{given} is no seed: give a whole number from 0 to 4294967295" in capsys.readouterr().err
