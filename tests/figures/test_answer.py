@@ -57,6 +57,16 @@ def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
     assert "gen-dino &minus; dino = +0.030 with one seed" in first
 
 
+def test_the_answer_is_about_the_arm_with_the_method_whatever_its_name(results: Path) -> None:
+    arms = {"ours": {"bank": "default"}, "a-control": {"bank": "default", "shuffle_bank": True}}
+    arms |= {"gen-dino": {"bank": "default", "disentangle_weight": 0}}
+    tiny.write_config(results / "tiny", retraining=arms)
+    tiny.write_scores(results / "tiny", {"dino": 0.6, "ours": 0.7, "a-control": 0.2, "gen-dino": 0.65})
+    run = Run(results / "tiny", results / "images")
+    assert "Does ours beat dino on" in answer(run)
+    assert run.scores.encoders == ["dino", "ours", "a-control", "gen-dino", "chance"]
+
+
 @pytest.mark.parametrize("seeds", [1, 2, 5])
 def test_few_seeds_show_nothing_however_large_the_gain(results: Path, seeds: int) -> None:
     html = claimed(results, [0.8 + i / 100 for i in range(seeds)])

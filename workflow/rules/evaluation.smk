@@ -135,9 +135,10 @@ rule summarize:
         "../../envs/environment.yaml"
     params:
         arms=list(STUDY.retraining),
+        main_arm=["--main-arm", STUDY.main_arm] if STUDY.main_arm else [],
         resamples=STUDY.evaluation.bootstrap,
         program=program("summarize"),
     shell:
         "{params.program} --evaluations {input.evaluations:q} --predictions {input.predictions:q}"
-        " --arms {params.arms:q} --resamples {params.resamples}"
+        " --arms {params.arms:q} {params.main_arm:q} --resamples {params.resamples}"
         " --output {output.summary:q} --comparisons {output.comparisons:q} > {log:q} 2>&1"

@@ -244,6 +244,17 @@ def quality(wildcards):
     return thresholds(wildcards.dataset) or "{}"
 
 
+def stored_settings(wildcards):
+    """What in config.yaml the page depends on: values, and the order of the arms; other keys may change places."""
+    values = {name: value for name, value in STUDY.resolved().items() if name != "runtime"}
+    return digest([json.dumps(values, sort_keys=True), list(STUDY.retraining)])
+
+
+def resolved_study(wildcards, output):
+    """The whole study as JSON. Derived: what matters of it is tracked."""
+    return json.dumps(STUDY.resolved())
+
+
 def report_inputs(wildcards):
     """Everything that the page shows."""
     histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
