@@ -242,6 +242,8 @@ def test_swapped_values_change_the_stage():
         ("datasets/tiles/sheet", "moved.csv", set()),
         ("datasets/tiles/mpp", 1.0, {"datasets/tiles"}),
         ("datasets/tiles/quality", {"minimum": {"focus": 5}}, set()),
+        ("datasets/tiles/max_failed_fraction", 0.2, set()),
+        ("datasets/tiles/max_failed_slides", 0.2, set()),
         ("pretraining/epochs", 3, {"encoders/dino", "encoders/gen-dino"}),
         ("retraining/gen-dino/disentangle_weight", 0, {"encoders/gen-dino"}),
         ("embedding/units_per_part", 3, set()),
@@ -254,6 +256,19 @@ def test_a_changed_key_changes_just_its_stages(path, value, stages):
     names += ["banks/default", "evaluation"]
     before, after = load_study(STUDY), load_study(changed(path, value))
     assert {name for name in names if stage_json(before, name) != stage_json(after, name)} == stages
+
+
+@pytest.mark.parametrize(
+    ("dataset", "moved"),
+    [
+        ({"kind": "torchvision", "name": "CIFAR10"}, {"root": "/elsewhere"}),
+        ({"kind": "files", "sheet": "a.csv"}, {"sheet": "b.csv", "columns": {"label": "class"}}),
+        ({"kind": "folder", "path": "photos"}, {"max_failed_fraction": 0.5}),
+    ],
+)
+def test_where_a_source_lies_imports_nothing_again(dataset, moved):
+    before, after = ({"run": "a", "datasets": {"d": dataset | more}} for more in ({}, moved))
+    assert stage_json(load_study(before), "datasets/d") == stage_json(load_study(after), "datasets/d")
 
 
 def test_without_pretraining_there_are_all_data_sets_and_outside_encoders():

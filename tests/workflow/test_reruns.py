@@ -84,6 +84,17 @@ def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_
     assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
 
 
+def test_how_many_slides_and_tiles_may_fail_is_judged_again_and_cuts_nothing(study):
+    def fewer(**limits):
+        return lambda datasets: {"tissue": datasets["tissue"] | limits}
+
+    rules = study(datasets=fewer(max_failed_slides=0.4))
+    assert rules == {"index_images": 1, "store_config": 1, "write_report": 1}
+    jobs = study(datasets=fewer(max_failed_fraction=0.2))
+    assert "tile_slide" not in jobs
+    assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
+
+
 def test_keys_reordered_make_nothing(finished, tmp_path):
     def backwards(values):
         return {key: backwards(values[key]) for key in reversed(values)} if isinstance(values, dict) else values

@@ -61,8 +61,17 @@ def indexed_sheet(wildcards):
     listed = [
         [unit.name, unit.split, unit.row.group if groups and unit.row else ""] for unit in indexed_units(wildcards)
     ]
-    chosen_by = thresholds(wildcards.dataset)
-    return digest([*listed, chosen_by] if chosen_by else listed)
+    return digest([*listed, thresholds(wildcards.dataset), *failures_allowed(wildcards)])
+
+
+def failures_allowed(wildcards):
+    """When a slide, and when a run, is given up: checked when images are indexed, so that a change reads none again.
+
+    Slides that failed are counted whenever a table is written, and again by `outcomes.tsv` when more or fewer may.
+    """
+    dataset = STUDY.datasets[wildcards.dataset]
+    slides = [dataset.max_failed_slides] if wildcards.table == "outcomes" and dataset.kind == "slides" else []
+    return [dataset.max_failed_fraction, *slides]
 
 
 def annotated_with(rows):

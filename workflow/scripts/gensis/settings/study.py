@@ -20,8 +20,9 @@ from gensis.settings.passes import epochs_as_long_as, passes
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
-# What the tiles of a slide do not depend on: where the sheet lies, which tiles are used, and when a run gives up.
-ABOUT_THE_SHEET = frozenset({"kind", "sheet", "columns", "quality", "max_failed_slides"})
+# What no image in a store depends on: where the source lies, which images are used, and when a run gives up.
+# What a sheet says of an image is an input of its own.
+ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
 RESERVED = ("dino", "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64
@@ -348,8 +349,7 @@ def stage_json(study: Study, stage: str) -> str:
     """
     section, _, name = stage.partition("/")
     if section == "datasets":
-        dataset = study.datasets[name]
-        return canonical_json(dataset, without=ABOUT_THE_SHEET if dataset.kind == "slides" else frozenset())
+        return images_json(study.datasets[name])
     if section == "encoders":
         return canonical_json(study.encoders.get(name) or study.training_settings(name))
     if section == "embedding":
@@ -367,6 +367,11 @@ def stage_json(study: Study, stage: str) -> str:
     if section == "evaluation":
         return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
     raise ValueError(f"no stage '{stage}'")
+
+
+def images_json(dataset: Dataset) -> str:
+    """Canonical JSON of what the stores of a data set depend on; of slides the settings of `Tiling`."""
+    return canonical_json(dataset, without=ABOUT_THE_SOURCE | ({"kind"} if dataset.kind == "slides" else set()))
 
 
 def schema() -> dict[str, Any]:
