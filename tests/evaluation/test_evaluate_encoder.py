@@ -3,12 +3,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+import evaluate_encoder
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.images.embeddings import write_embeddings
@@ -74,7 +77,8 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert mean["transductive"] is True
     assert list(mean["metrics"][0]) == ["metric", "value", "low", "high", "n", "chance"]
     assert mean["metrics"][0] == {"metric": "accuracy", "value": 1, "low": 1, "high": 1, "n": 12, "chance": 0.5}
-    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels"}
+    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels", "code"}
+    assert "knn" not in mean["provenance"]["settings"]
 
     with h5py.File(slides / "evaluation/predictions.h5") as file:
         assert set(file) == {"knn", "linear", "slides-mean", "slides-abmil"}
@@ -112,6 +116,53 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert len(rows) == 2 * (4 + 3 * 4)
     area = next(row for row in rows if (row["encoder"], row["metric"]) == ("chance", "auroc"))
     assert (area["dataset"], area["seed"], area["value"], area["low"], area["n"]) == ("demo", "3", "0.5", "", "48")
+
+
+def measured_again(folder: Path, **changes: object) -> set[str]:
+    """Measure in this process; the tasks that were not kept. What is kept bears a mark that a measurement has not."""
+    settings = {"slides": ["abmil", "dsmil"], "knn": [1, 5], "abmil_epochs": 1, "abmil_seeds": 1, "bootstrap": 0}
+    evaluate_encoder.main(
+        SimpleNamespace(
+            config=settings | {"folds": 2} | changes, tasks=["knn", "slides-abmil", "slides-dsmil"],
+            gpus=0, threads=1, seed=3, started=time.time(), corrupted=[], last_blocks=[],
+            embeddings=sorted(folder.glob("part-*.h5")), units=folder / "units.tsv", labels=folder / "labels.tsv",
+            encoder="dino", dataset="demo", slides_are_units=True, seen=False, output=folder / "evaluation",
+        )
+    )  # fmt: skip
+    again = set()
+    for path in (folder / "evaluation").glob("*.json"):
+        result = json.loads(path.read_text())
+        again |= set() if "mark" in result else {path.stem}
+        write_json(path, result | {"mark": True})
+    return again
+
+
+def test_a_task_is_measured_again_only_where_its_settings_or_inputs_changed(slides):
+    attended = {"slides-abmil", "slides-dsmil"}
+    everything = {"knn", *attended}
+    assert measured_again(slides) == everything
+    with h5py.File(slides / "evaluation/attention.h5") as file:
+        before = {name: file[f"slides-dsmil/{name}"][:] for name in file["slides-dsmil"]}
+    assert measured_again(slides) == set()
+    assert measured_again(slides, knn=[1, 3]) == {"knn"}
+    assert measured_again(slides, knn=[1, 3], abmil_epochs=2) == attended
+    assert measured_again(slides, knn=[1, 3]) == attended
+    with h5py.File(slides / "evaluation/predictions.h5") as file:
+        assert set(file) == everything
+        assert "predicted_k3" in file["knn"]
+    with h5py.File(slides / "evaluation/attention.h5") as file:
+        assert set(file) == {"coords", *attended}
+        for name, weights in before.items():
+            np.testing.assert_array_equal(file[f"slides-dsmil/{name}"][:], weights)
+    (slides / "evaluation/slides-dsmil.json").unlink()
+    assert measured_again(slides, knn=[1, 3]) == {"slides-dsmil"}
+    (slides / "evaluation/attention.h5").unlink()
+    assert measured_again(slides, knn=[1, 3]) == attended
+    (slides / "evaluation/predictions.h5").unlink()
+    assert measured_again(slides, knn=[1, 3]) == everything
+    labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(11)]
+    write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    assert measured_again(slides, knn=[1, 3]) == everything
 
 
 def test_single_images_are_tested_on_the_test_split(tmp_path):

@@ -95,6 +95,19 @@ def test_how_many_slides_and_tiles_may_fail_is_judged_again_and_cuts_nothing(stu
     assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({"knn": [2]}, {"evaluate_encoder_on_slides": 4, "trace_encoder": 2, "summarize": 1}),
+        ({"abmil_epochs": 3}, {"evaluate_encoder_on_slides": 4, "summarize": 1}),
+        ({"bank_images": 7}, {"evaluate_bank": 1}),
+    ],
+)
+def test_a_key_of_evaluation_measures_what_it_concerns(study, change, rules):
+    expected = rules | {"store_config": 1, "write_report": 1}
+    assert study(evaluation=lambda values: values | change) == expected
+
+
 def test_keys_reordered_make_nothing(finished, tmp_path):
     def backwards(values):
         return {key: backwards(values[key]) for key in reversed(values)} if isinstance(values, dict) else values

@@ -6,10 +6,13 @@ rule evaluate_encoder:
         corrupted=corrupted_parts,
         blocks=blocks_parts,
     output:
-        multiext(
-            f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
-            "predictions.h5",
-            *[f"{task}.json" for task in STUDY.evaluation.image_tasks],
+        # Results that are there stay for the job, which measures again what a change concerns.
+        update(
+            multiext(
+                f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
+                "predictions.h5",
+                *[f"{task}.json" for task in STUDY.evaluation.image_tasks],
+            )
         ),
     log:
         f"{RUN}/logs/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.log",
@@ -38,11 +41,13 @@ rule evaluate_encoder:
 
 use rule evaluate_encoder as evaluate_encoder_on_slides with:
     output:
-        multiext(
-            f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
-            "predictions.h5",
-            *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
-            *(["attention.h5"] if STUDY.evaluation.attention_tasks else []),
+        update(
+            multiext(
+                f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
+                "predictions.h5",
+                *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
+                *(["attention.h5"] if STUDY.evaluation.attention_tasks else []),
+            )
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),
@@ -70,7 +75,7 @@ rule trace_encoder:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=stage("evaluation"),
+        config=stage("trace"),
         options="--slides-are-units" if TRAINED_ON in SLIDE_DATASETS else "",
         program=program("trace_encoder"),
     shell:
@@ -106,7 +111,7 @@ rule evaluate_bank:
     params:
         config=stage("banks/{bank}"),
         pretraining=first_view,
-        evaluation=bank_evaluation,
+        evaluation=stage("bank_quality"),
         options=bank_options,
         runtime=runtime,
         bank=folder_of_input("bank"),

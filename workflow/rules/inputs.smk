@@ -316,11 +316,6 @@ def first_view(wildcards):
     return json.dumps(STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True)
 
 
-def bank_evaluation(wildcards):
-    """How much of a bank is measured."""
-    return json.dumps(STUDY.evaluation.model_dump(mode="json", include={"bank_images", "bootstrap"}), sort_keys=True)
-
-
 def evaluation_options(wildcards):
     """What an encoder's measurement must know: whether units are slides, and whether it learnt from these images."""
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""

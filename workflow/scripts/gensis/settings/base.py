@@ -79,13 +79,20 @@ def laid_over(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
     return merged
 
 
-def canonical_json(settings: Settings, without: frozenset[str] = frozenset(), **beside: Any) -> str:
+def canonical_json(
+    settings: Settings, without: frozenset[str] = frozenset(), only: frozenset[str] | None = None, **beside: Any
+) -> str:
     """The settings as JSON with sorted keys: equal strings mean equal settings.
 
     Args:
         settings: validated settings, defaults filled in.
         without: top-level keys that do not change what the stage makes.
+        only: the top-level keys that do; None: all others.
         beside: plain values of other sections that the stage depends on, added at the top level.
     """
-    values = {key: value for key, value in settings.model_dump(mode="json").items() if key not in without}
+    values = {
+        key: value
+        for key, value in settings.model_dump(mode="json").items()
+        if key not in without and (only is None or key in only)
+    }
     return json.dumps(values | beside, sort_keys=True, separators=(",", ":"))

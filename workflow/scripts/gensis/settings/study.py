@@ -345,7 +345,7 @@ def stage_json(study: Study, stage: str) -> str:
     Args:
         study: a validated study.
         stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding/<encoder>``, ``autoencoder``, ``diffusion``,
-            ``banks/<name>``, ``filters/<bank>`` or ``evaluation``.
+            ``banks/<name>``, ``filters/<bank>``, ``evaluation`` (of encoders), ``trace`` or ``bank_quality``.
     """
     section, _, name = stage.partition("/")
     if section == "datasets":
@@ -366,6 +366,10 @@ def stage_json(study: Study, stage: str) -> str:
         return canonical_json(study.banks[name].filter)
     if section == "evaluation":
         return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
+    if section == "trace":
+        return canonical_json(study.evaluation, only=frozenset({"knn", "knn_temperature"}))
+    if section == "bank_quality":
+        return canonical_json(study.evaluation, only=frozenset({"bank_images", "bootstrap"}))
     raise ValueError(f"no stage '{stage}'")
 
 
