@@ -134,6 +134,32 @@ def test_a_slide_with_more_failed_tiles_than_may_is_not_used_and_stays_in_its_st
     assert set(fates) == {KEPT if outcome == "partial" else LOW_QUALITY}
 
 
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [
+        ("a,a.tiff,,train\nb,b.tiff,,test", True),
+        ("a,a.tiff,,train\nb,b.tiff,,train", False),
+        ("a,a.tiff,,\nb,b.tiff,,", True),
+        ("a,a.tiff,p1,\nb,b.tiff,p2,", True),
+        ("a,a.tiff,p1,\nb,b.tiff,p1,", False),
+    ],
+)
+def test_a_copy_of_a_slide_on_the_other_side_is_refused(folder, lines, refused):
+    (folder / "sheet.csv").write_text(f"slide,path,group,split\n{lines}\n")
+    write_json(folder / "b.json", read_json(folder / "a.json") | {"unit": "b"})
+    if not refused:
+        tables.write_units(folder / "units.tsv", units_of(folder))
+        return
+    with pytest.raises(UserError, match="'a' and 'b' hold the same images, copies of one source"):
+        tables.write_units(folder / "units.tsv", units_of(folder))
+
+
+def test_slides_without_images_are_no_copies_of_each_other(folder):
+    for unit in ("a", "b"):
+        write_json(folder / f"{unit}.json", read_json(folder / "a.json") | {"unit": unit, "images": 0})
+    tables.write_units(folder / "units.tsv", units_of(folder))
+
+
 def test_too_many_failed_training_slides_are_refused_again_when_fewer_may_fail(folder):
     quality = Quality(minimum={"focus": 5})
     tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.4, quality)

@@ -5,6 +5,7 @@ rule evaluate_encoder:
         embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
         corrupted=corrupted_parts,
         blocks=blocks_parts,
+        learnt_from=learnt_from,
     output:
         # Results that are there stay for the job, which measures again what a change concerns.
         update(
@@ -36,7 +37,7 @@ rule evaluate_encoder:
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q} --tasks {params.tasks}"
         " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
-        " --corrupted {input.corrupted:q} --last-blocks {input.blocks:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --learnt-from {input.learnt_from:q} --corrupted {input.corrupted:q} --last-blocks {input.blocks:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 use rule evaluate_encoder as evaluate_encoder_on_slides with:

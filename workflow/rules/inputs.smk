@@ -317,10 +317,15 @@ def first_view(wildcards):
 
 
 def evaluation_options(wildcards):
-    """What an encoder's measurement must know: whether units are slides, and whether it learnt from these images."""
+    """What an encoder's measurement must know: whether units are slides, and whether it learnt from tested images."""
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
-    seen = "--seen" if wildcards.dataset == TRAINED_ON and wildcards.encoder in ENCODERS else ""
+    seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
     return f"{slides} {seen}".strip()
+
+
+def learnt_from(wildcards):
+    """The index of what an encoder learnt from, if it was trained here: by it copies of tested images are noticed."""
+    return [f"{IMAGES}/{TRAINED_ON}/train.tsv"] if wildcards.encoder in ENCODERS else []
 
 
 def tasks_of_output(wildcards, output):

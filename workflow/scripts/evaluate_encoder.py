@@ -57,12 +57,12 @@ def main(arguments: argparse.Namespace) -> None:
         record = origin(FORMAT, settings.of_task(task), own)
         if kept := measured_before(arguments.output, task, record):
             log.info("%s: as it was measured before, by the same settings, inputs and code", task)
-            results[task] = kept
+            results[task] = kept | ({} if "skipped" in kept else {"transductive": saw_tested(arguments, labelled)})
             continue
         try:
             with threadpool_limits(arguments.threads):
                 measured = measure(task, labelled, settings, arguments.seed, device, corrupted, last_blocks)
-            result = measured.result | {"transductive": measured.result["transductive"] and arguments.seen}
+            result = measured.result | {"transductive": saw_tested(arguments, labelled)}
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
@@ -106,6 +106,15 @@ def measured_before(folder: Path, task: str, record: dict[str, Any]) -> dict[str
     attends = task.removeprefix("slides-") in HEADS
     files = [PREDICTIONS, *([ATTENTION] if attends else [])] if "skipped" not in result else []
     return result if all(has_task(folder / name, task) for name in files) else None
+
+
+def saw_tested(arguments: argparse.Namespace, labelled: Labelled) -> bool:
+    """Whether the encoder learnt from tested images: by their files, as the arguments say, or by their content."""
+    content = {row["unit"]: row["content"] for row in read_table(arguments.units)}
+    learnt = {row["content"] for path in arguments.learnt_from for row in read_table(path)}
+    is_tested = labelled.splits == "test"
+    tested = np.unique(labelled.unit[is_tested] if is_tested.any() else labelled.unit)
+    return arguments.seen or any(content[labelled.units[unit]] in learnt for unit in tested)
 
 
 def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) -> Iterator[tuple[str, Labelled]]:
@@ -189,6 +198,9 @@ if __name__ == "__main__":
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--tasks", nargs="*", required=True)
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
-    parser.add_argument("--seen", action="store_true", help="the encoder learnt from this data set's train images")
+    parser.add_argument("--seen", action="store_true", help="the encoder learnt from files that are tested here")
+    parser.add_argument(
+        "--learnt-from", type=Path, nargs="*", default=[], help="train.tsv of what the encoder learnt from"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     command.run(main, parser.parse_args())

@@ -15,6 +15,7 @@ from gensis.images.sources import open_source
 from gensis.images.store import Store
 from gensis.images.thresholds import chosen_rows, describe
 from gensis.settings.datasets import Dataset, NaturalDataset, Quality
+from gensis.settings.same_files import stay_together
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
@@ -53,9 +54,14 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
 
     The split is empty where the sheet has none. By the content id, what is read from the stores is made again where a
     slide was cut anew into as many tiles as before.
+
+    Raises:
+        UserError: units of train and of test, or of two groups where there are no splits, hold the same images.
     """
     lines = []
-    for unit, outcome in zip(units.units, _outcomes(path.parent, units.units, quality, max_failed_fraction)):
+    outcomes = _outcomes(path.parent, units.units, quality, max_failed_fraction)
+    _refuse_copies(path.parent, units.units, outcomes)
+    for unit, outcome in zip(units.units, outcomes):
         group = unit.row.group if unit.row else ""
         split = unit.split if units.has_test else ""
         known = (outcome[name] for name in ("outcome", "images", "content", "rows"))
@@ -70,6 +76,18 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
         *(["rows"] if any(line[-1] for line in lines) else []),
     )
     write_table(path, columns, [line[: len(columns)] for line in lines])
+
+
+def _refuse_copies(folder: Path, units: Sequence[Unit], outcomes: list[dict[str, Any]]) -> None:
+    """Refuse copies, which no look at files notices: images that would be learnt from and tested on."""
+    first: dict[str, Unit] = {}
+    for unit, outcome in zip(units, outcomes):
+        other = first.setdefault(outcome["content"], unit) if outcome["images"] else unit
+        if other.split != unit.split or (unit.row and other is not unit and not stay_together(other.row, unit.row)):
+            raise UserError(
+                f"{folder}: '{other.name}' and '{unit.name}' hold the same images, copies of one source, and lie on "
+                "two sides of a split or fold: keep one of them, or the test measures memory"
+            )
 
 
 def write_outcomes(
