@@ -3,14 +3,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+import evaluate_encoder
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
+from gensis.evaluation.labelled import Labelled
 from gensis.images.embeddings import write_embeddings
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -40,8 +44,9 @@ def slides(tmp_path):
         unit = np.repeat(np.arange(6), 4).astype(np.int32)
         features = generator.normal(size=(24, 5)) + 20 * (unit % 2)[:, None] * np.eye(5)[0]
         write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, units, np.arange(24)[:, None] * [1, 0])
-    rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4) for i in range(12)] + [("none", "", "", "no_tissue", 0)]
-    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), rows)
+    rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4, f"of-s{i}") for i in range(12)]
+    rows += [("none", "", "", "no_tissue", 0, "of-none")]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images", "content"), rows)
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)] + [("none", "", "A", "")]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
     return tmp_path
@@ -74,7 +79,8 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert mean["transductive"] is True
     assert list(mean["metrics"][0]) == ["metric", "value", "low", "high", "n", "chance"]
     assert mean["metrics"][0] == {"metric": "accuracy", "value": 1, "low": 1, "high": 1, "n": 12, "chance": 0.5}
-    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels"}
+    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels", "code"}
+    assert "knn" not in mean["provenance"]["settings"]
 
     with h5py.File(slides / "evaluation/predictions.h5") as file:
         assert set(file) == {"knn", "linear", "slides-mean", "slides-abmil"}
@@ -114,14 +120,86 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert (area["dataset"], area["seed"], area["value"], area["low"], area["n"]) == ("demo", "3", "0.5", "", "48")
 
 
+def measured_again(folder: Path, **changes: object) -> set[str]:
+    """Measure in this process; the tasks that were not kept. What is kept bears a mark that a measurement has not."""
+    settings = {"slides": ["abmil", "dsmil"], "knn": [1, 5], "abmil_epochs": 1, "abmil_seeds": 1, "bootstrap": 0}
+    evaluate_encoder.main(
+        SimpleNamespace(
+            config=settings | {"folds": 2} | changes, tasks=["knn", "slides-abmil", "slides-dsmil"],
+            gpus=0, threads=1, seed=3, started=time.time(), corrupted=[], last_blocks=[],
+            embeddings=sorted(folder.glob("part-*.h5")), units=folder / "units.tsv", labels=folder / "labels.tsv",
+            encoder="dino", dataset="demo", slides_are_units=True, seen=False, learnt_from=[],
+            output=folder / "evaluation",
+        )
+    )  # fmt: skip
+    again = set()
+    for path in (folder / "evaluation").glob("*.json"):
+        result = json.loads(path.read_text())
+        again |= set() if "mark" in result else {path.stem}
+        write_json(path, result | {"mark": True})
+    return again
+
+
+def test_a_task_is_measured_again_only_where_its_settings_or_inputs_changed(slides):
+    attended = {"slides-abmil", "slides-dsmil"}
+    everything = {"knn", *attended}
+    assert measured_again(slides) == everything
+    with h5py.File(slides / "evaluation/attention.h5") as file:
+        before = {name: file[f"slides-dsmil/{name}"][:] for name in file["slides-dsmil"]}
+    assert measured_again(slides) == set()
+    assert measured_again(slides, knn=[1, 3]) == {"knn"}
+    assert measured_again(slides, knn=[1, 3], abmil_epochs=2) == attended
+    assert measured_again(slides, knn=[1, 3]) == attended
+    with h5py.File(slides / "evaluation/predictions.h5") as file:
+        assert set(file) == everything
+        assert "predicted_k3" in file["knn"]
+    with h5py.File(slides / "evaluation/attention.h5") as file:
+        assert set(file) == {"coords", *attended}
+        for name, weights in before.items():
+            np.testing.assert_array_equal(file[f"slides-dsmil/{name}"][:], weights)
+    (slides / "evaluation/slides-dsmil.json").unlink()
+    assert measured_again(slides, knn=[1, 3]) == {"slides-dsmil"}
+    (slides / "evaluation/attention.h5").unlink()
+    assert measured_again(slides, knn=[1, 3]) == attended
+    (slides / "evaluation/predictions.h5").unlink()
+    assert measured_again(slides, knn=[1, 3]) == everything
+    labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(11)]
+    write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    assert measured_again(slides, knn=[1, 3]) == everything
+
+
+@pytest.mark.parametrize(
+    ("splits", "learnt", "seen", "expected"),
+    [
+        ({}, [], False, False),  # nothing of it was learnt from, as by pixels
+        ({}, [], True, True),  # files that are tested
+        ({}, ["of-s3"], False, True),  # a copy of a tested slide, cut under another name
+        ({"s3": "train"}, ["of-s3"], False, False),  # learnt from, and not tested
+        ({"s3": "train", "s4": "test"}, ["of-s4"], False, True),
+        ({}, ["of-none"], False, False),  # it has no images
+    ],
+)
+def test_an_encoder_saw_what_it_learnt_from_if_that_is_tested(tmp_path, splits, learnt, seen, expected):
+    units = [*(f"s{i}" for i in range(5)), "none"]
+    rows = [(unit, "", splits.get(unit, ""), f"of-{unit}") for unit in units]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "content"), rows)
+    write_table(tmp_path / "train.tsv", ("unit", "content"), [(content, content) for content in learnt])
+    arguments = SimpleNamespace(units=tmp_path / "units.tsv", learnt_from=[tmp_path / "train.tsv"], seen=seen)
+    unit = np.repeat(np.arange(5), 2)
+    split_of_image = np.array([splits.get(units[i], "") for i in unit])
+    labelled = Labelled(np.zeros((10, 1)), unit, unit, unit, split_of_image, unit, ("a", "b"), tuple(units))
+    assert evaluate_encoder.saw_tested(arguments, labelled) is expected
+
+
 def test_single_images_are_tested_on_the_test_split(tmp_path):
     for part, split in enumerate(("train", "test")):
         unit = np.zeros(30, np.int32)
         features = np.random.default_rng(part).normal(size=(30, 4)) + 20 * np.eye(2, 4)[np.arange(30) % 2]
         keys = np.array([f"{i}.png" for i in range(30)])
         write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, (f"{split}-0000",), keys)
-    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
-    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), sorted(units, reverse=True))
+    units = [(f"{split}-0000", "", split, "ok", 30, f"of-{split}") for split in ("train", "test")]
+    columns = ("unit", "group", "split", "outcome", "images", "content")
+    write_table(tmp_path / "units.tsv", columns, sorted(units, reverse=True))
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
 
@@ -170,10 +248,10 @@ def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_sl
 
 
 def test_images_that_are_not_chosen_are_not_measured(slides):
-    columns = ("unit", "group", "split", "outcome", "images", "rows")
-    rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4, "") for i in range(10)]
-    rows += [("s10", "case5", "", "ok", 3, "0,2-3"), ("s11", "case5", "", "low_quality", 0, "none")]
-    write_table(slides / "units.tsv", columns, [*rows, ("none", "", "", "no_tissue", 0, "")])
+    columns = ("unit", "group", "split", "outcome", "images", "rows", "content")
+    rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4, "", "") for i in range(10)]
+    rows += [("s10", "case5", "", "ok", 3, "0,2-3", ""), ("s11", "case5", "", "low_quality", 0, "none", "")]
+    write_table(slides / "units.tsv", columns, [*rows, ("none", "", "", "no_tissue", 0, "", "")])
     done = evaluate(slides, ["knn", "slides-mean"], "--slides-are-units")
     assert done.returncode == 0, done.stderr
     knn, mean = (json.loads((slides / "evaluation" / f"{task}.json").read_text()) for task in ("knn", "slides-mean"))

@@ -41,10 +41,11 @@ def both() -> dict[str, Answers]:
 
 
 def test_arms_are_compared_with_dino_and_the_main_arm_with_its_controls() -> None:
-    found = pairs_of(["shuffled", "gen-dino"])
+    found = pairs_of(["shuffled", "gen-dino"], "gen-dino")
     untrained = [Pair("random", "dino"), Pair("pixels", "dino")]
     assert found == [Pair("shuffled", "dino"), PAIR, Pair("gen-dino", "shuffled"), *untrained]
-    assert pairs_of(["only"]) == [Pair("only", "dino"), *untrained]
+    assert pairs_of(["only"], "only") == [Pair("only", "dino"), *untrained]
+    assert pairs_of([], None) == untrained
 
 
 def test_differences_are_of_the_same_seed_and_metric() -> None:

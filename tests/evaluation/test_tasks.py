@@ -56,6 +56,31 @@ def test_an_informative_feature_gives_one_and_noise_gives_chance(task, split):
             assert metric["value"] == pytest.approx(metric["chance"], abs=errors)
 
 
+class Noted(Evaluation):
+    """Settings that note which of them are read."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name in Evaluation.model_fields:
+            READ.add(name)
+        return super().__getattribute__(name)
+
+
+READ: set[str] = set()
+SWITCHED_ON = {"retrieval": True, "corruptions": ("blur",), "linear_sgd": True, "low_label": (), "bootstrap": 2}
+# None at the value at which it would be left out.
+EVERYTHING = Noted(**SETTINGS.model_dump() | SWITCHED_ON | {"ordered_classes": ("z", "y", "x"), "bags": "group"})
+
+
+@pytest.mark.parametrize("task", [*EVERYTHING.image_tasks, *EVERYTHING.slide_tasks])
+def test_a_task_reads_no_setting_but_those_that_its_result_names(task):
+    data = slides(30, split=False, slides=12)
+    known = data.features, data.features
+    READ.clear()
+    measure(task, data, EVERYTHING, 0, CPU, lambda name, rows: data.features[rows], lambda rows: known)
+    read = READ - {"low_label"}  # a task's part of the labels is in its name
+    assert read == EVERYTHING.of_task(task).keys()
+
+
 def test_metrics_bear_the_names_of_the_summary_and_the_number_tested():
     found = metrics("knn", slides(1, split=True))
     assert list(found) == ["accuracy_k5", "balanced_accuracy_k5", "accuracy_k20", "balanced_accuracy_k20"]

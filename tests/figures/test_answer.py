@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
-from gensis.artifacts.files import write_json
+from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import write_table
 from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Comparison, Pair
@@ -55,6 +55,16 @@ def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
     assert "Does gen-dino beat dino on <b>tissue</b>" in first
     assert "<b>Not shown:</b>" in first
     assert "gen-dino &minus; dino = +0.030 with one seed" in first
+
+
+def test_the_answer_is_about_the_arm_with_the_method_whatever_its_name(results: Path) -> None:
+    arms = {"ours": {"bank": "default"}, "a-control": {"bank": "default", "shuffle_bank": True}}
+    arms |= {"gen-dino": {"bank": "default", "disentangle_weight": 0}}
+    tiny.write_config(results / "tiny", retraining=arms)
+    tiny.write_scores(results / "tiny", {"dino": 0.6, "ours": 0.7, "a-control": 0.2, "gen-dino": 0.65})
+    run = Run(results / "tiny", results / "images")
+    assert "Does ours beat dino on" in answer(run)
+    assert run.scores.encoders == ["dino", "ours", "a-control", "gen-dino", "chance"]
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
@@ -106,11 +116,11 @@ def test_pairs_without_comparison_are_said(results: Path) -> None:
     assert "no pair of a retrained encoder" in answer(Run(results / "tiny", results / "images"))
 
 
-def test_transductive_is_said_only_of_images_that_were_trained_on(results: Path) -> None:
-    assert "saw the test images, unlabelled" in answer(Run(results / "tiny", results / "images"))
-    datasets = tiny.CONFIG["datasets"] | {"other": tiny.CONFIG["datasets"]["tissue"]}
-    tiny.write_config(results / "tiny", datasets=datasets, pretraining={"dataset": "other", "image_px": 16})
-    assert "saw the test images" not in answer(Run(results / "tiny", results / "images"))
+def test_transductive_is_said_where_a_result_says_so(results: Path) -> None:
+    assert "saw test images, unlabelled" in answer(Run(results / "tiny", results / "images"))
+    for path in (results / "tiny/evaluation").glob("*/*/*/*.json"):
+        write_json(path, read_json(path) | {"transductive": False})
+    assert "saw test images" not in answer(Run(results / "tiny", results / "images"))
 
 
 def test_results_that_the_config_does_not_name_any_more_are_not_looked_at(results: Path) -> None:

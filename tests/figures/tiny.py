@@ -205,13 +205,14 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
     columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n")
     write_table(run / "summary.csv", columns, rows, delimiter=",")
     measured = [Value(*row[:6]) for row in rows]
-    write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs_of(list(CONFIG["retraining"]))))
+    pairs = pairs_of(list(CONFIG["retraining"]), "gen-dino")
+    write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs))
 
 
 def write_config(run: Path, **changes: object) -> None:
     study = load_study(CONFIG | changes)
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
+    (run / "config.yaml").write_text(yaml.safe_dump(study.resolved(), sort_keys=False))
 
 
 def write_measured_embeddings(run: Path) -> None:

@@ -132,18 +132,18 @@ def test_images_of_two_sizes_need_image_px(tree):
         list(Imported().images(source, np.arange(3), FolderDataset(kind="folder", path=str(tree))))
 
 
-def test_too_many_broken_images_stop_the_import_with_one_line(tree, tmp_path):
-    dataset = json.dumps({"kind": "folder", "path": str(tree)})
-    command = [sys.executable, str(SCRIPTS / "import_images.py"), "--config", dataset, "--unit", "train-0000"]
-    command += ["--store", str(tmp_path / "x.h5"), "--outcome", str(tmp_path / "x.json")]
-    result = subprocess.run(command, capture_output=True, text=True)
+def test_too_many_broken_images_stop_the_run_when_indexed_and_fewer_do_not(tree, tmp_path):
+    dataset = {"kind": "folder", "path": str(tree)}
+    import_units(tmp_path, dataset)
+    command = [sys.executable, str(SCRIPTS / "index_images.py"), "--output", str(tmp_path / "train.tsv"), "--config"]
+    result = subprocess.run([*command, json.dumps(dataset)], capture_output=True, text=True)
     assert result.returncode == 1
-    assert (
-        "error: 1 of 4 images of train-0000 do not decode, first dog/broken.jpg (none of JPEG, PNG"
-        in result.stderr.splitlines()[-1]
-    )
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "x.h5").exists()
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("error: 1 of 4 images of")
+    assert "train-0000 do not decode: dog/broken.jpg (none of JPEG, PNG" in said
+    assert not (tmp_path / "train.tsv").exists()
+    subprocess.run([*command, json.dumps(dataset | {"max_failed_fraction": 0.25})], check=True)
+    assert (tmp_path / "train.tsv").exists()
 
 
 def test_an_empty_folder_and_a_missing_one_are_said(tmp_path):

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.artifacts.files import write_json
+from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
+from gensis.figures.fates import KEPT, LOW_QUALITY
+from gensis.figures.slide_view import read_grid
 from gensis.images import tables
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index
@@ -111,6 +113,58 @@ def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder
     assert column(folder / "outcomes.tsv", "outcome") == ["ok", "ok", "low_quality"]
     reason = column(folder / "outcomes.tsv", "reason")[2]
     assert "of 3 tiles, focus >= 5 holds for 0, pen_fraction <= 0.1 holds for 3" in reason
+
+
+@pytest.mark.parametrize(("allowed", "outcome", "images"), [(0.25, "partial", "3"), (0.2, "unreadable", "0")])
+def test_a_slide_with_more_failed_tiles_than_may_is_not_used_and_stays_in_its_store(folder, allowed, outcome, images):
+    path = folder / "blurred.json"
+    write_json(path, read_json(path) | {"outcome": "partial", "failed": 1, "reason": "1 of 4 tiles cannot be read"})
+    limits = {"max_failed_fraction": allowed}
+    tables.write_train(folder / "train.tsv", units_of(folder), **limits)
+    tables.write_units(folder / "units.tsv", units_of(folder), **limits)
+    tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, **limits)
+    assert ("blurred" in column(folder / "train.tsv", "unit")) is (outcome == "partial")
+    for name in ("units.tsv", "outcomes.tsv"):
+        assert (column(folder / name, "outcome")[2], column(folder / name, "images")[2]) == (outcome, images)
+    said = column(folder / "outcomes.tsv", "reason")[2]
+    assert ("more than max_failed_fraction 0.2" in said) is (outcome == "unreadable")
+    with Store(folder / "blurred.h5") as store:
+        fates = read_grid(store, is_used=int(images) > 0).fates.tolist()
+    assert len(fates) == 3
+    assert set(fates) == {KEPT if outcome == "partial" else LOW_QUALITY}
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [
+        ("a,a.tiff,,train\nb,b.tiff,,test", True),
+        ("a,a.tiff,,train\nb,b.tiff,,train", False),
+        ("a,a.tiff,,\nb,b.tiff,,", True),
+        ("a,a.tiff,p1,\nb,b.tiff,p2,", True),
+        ("a,a.tiff,p1,\nb,b.tiff,p1,", False),
+    ],
+)
+def test_a_copy_of_a_slide_on_the_other_side_is_refused(folder, lines, refused):
+    (folder / "sheet.csv").write_text(f"slide,path,group,split\n{lines}\n")
+    write_json(folder / "b.json", read_json(folder / "a.json") | {"unit": "b"})
+    if not refused:
+        tables.write_units(folder / "units.tsv", units_of(folder))
+        return
+    with pytest.raises(UserError, match="'a' and 'b' hold the same images, copies of one source"):
+        tables.write_units(folder / "units.tsv", units_of(folder))
+
+
+def test_slides_without_images_are_no_copies_of_each_other(folder):
+    for unit in ("a", "b"):
+        write_json(folder / f"{unit}.json", read_json(folder / "a.json") | {"unit": unit, "images": 0})
+    tables.write_units(folder / "units.tsv", units_of(folder))
+
+
+def test_too_many_failed_training_slides_are_refused_again_when_fewer_may_fail(folder):
+    quality = Quality(minimum={"focus": 5})
+    tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.4, quality)
+    with pytest.raises(UserError, match=r"1 of 3 slides .* more than max_failed_slides 0.3"):
+        tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.3, quality)
 
 
 def test_nothing_is_learnt_from_where_more_slides_failed_than_may(folder):

@@ -85,7 +85,7 @@ def test_the_presets_epochs_stay_epochs_in_trainings_of_other_lengths(epochs, wa
 
 def test_retraining_inherits_the_preset_and_a_resolved_study_means_the_same():
     study = load_study(STUDY)
-    again = load_study(study.model_dump(mode="json"))
+    again = load_study(study.resolved())
     for encoder in ("encoders/dino", "encoders/gen-dino"):
         trained = json.loads(stage_json(study, encoder))
         assert trained["prototypes"] == 65536

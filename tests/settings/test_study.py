@@ -53,6 +53,7 @@ def changed(path: str, value: object) -> dict:
         ("banks/default/encoder", "gen-dino", "break the cycle"),
         ("banks/default", {"variants": 0, "alphas": []}, "empty bank"),
         ("diffusion/image_px", 96, "below half of pretraining.image_px 224"),
+        ("autoencoder_training/image_px", 126, "autoencoder_training.image_px 126 cannot be halved 2 times"),
         ("datasets/tiles/sheet", "$NOT_SET_ANYWHERE/a.csv", "NOT_SET_ANYWHERE, which is not set"),
         ("datasets/tiles/sheet", "a{b}.csv", "brace"),
         ("seeds", [], "seeds"),
@@ -146,6 +147,75 @@ def test_retraining_inherits_every_key_of_pretraining_and_may_override_it():
     assert (arm.batch_size, arm.epochs, arm.dataset) == (64, 7, "tiles")
 
 
+def test_an_arm_inherits_key_by_key_at_every_depth():
+    values = changed("pretraining/views", {"rotate": True, "stain": 0.1, "local_crops": 2})
+    values["pretraining"]["backbone_args"] = {"patch_size": 4, "depth": 2}
+    values["retraining"]["gen-dino"] |= {"views": {"solarize": 0, "stain": 0}, "backbone_args": {"depth": 3}}
+    study = load_study(values)
+    arm, pretraining = study.retraining["gen-dino"], study.pretraining
+    assert (arm.views.rotate, arm.views.local_crops, arm.views.solarize, arm.views.stain) == (True, 2, 0, 0)
+    assert arm.backbone_args == {"patch_size": 4, "depth": 3}
+    assert (pretraining.views.solarize, pretraining.views.stain, pretraining.backbone_args["depth"]) == (0.2, 0.1, 2)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "expected"),
+    [("resnet18", {}), ("vit_small_patch16_224", {"patch_size": 4}), (None, {"patch_size": 4})],
+)
+def test_arguments_of_one_backbone_are_not_inherited_by_another(backbone, expected):
+    values = changed("pretraining/backbone_args", {"patch_size": 4})
+    values["retraining"]["gen-dino"] |= {"backbone": backbone} if backbone else {}
+    assert load_study(values).retraining["gen-dino"].backbone_args == expected
+
+
+def test_null_in_an_arm_means_none_and_is_no_section():
+    values = changed("pretraining/clip_gradient", 1.0)
+    values["retraining"]["gen-dino"]["clip_gradient"] = None
+    assert load_study(values).retraining["gen-dino"].clip_gradient is None
+    values["retraining"]["gen-dino"]["views"] = None
+    with pytest.raises(UserError, match=r"retraining\.gen-dino\.views must hold keys"):
+        load_study(values)
+
+
+def test_a_resolved_study_is_the_same_study_where_an_arm_sets_a_key_back_to_its_default():
+    values = changed("pretraining/accumulate", 4)
+    values["pretraining"]["views"] = {"stain": 0.1}
+    values["retraining"]["gen-dino"] |= {"accumulate": 1, "views": {"stain": 0}}
+    study = load_study(values)
+    again = load_study(json.loads(json.dumps(study.resolved())))
+    assert again == study
+    assert (again.retraining["gen-dino"].accumulate, again.retraining["gen-dino"].views.stain) == (1, 0)
+
+
+METHOD = {"bank": "default"}
+NO_TASK = {"bank": "default", "disentangle_weight": 0}
+SHUFFLED = {"bank": "default", "shuffle_bank": True}
+BANK_ALONE = {"bank": "two", "real_images": False}
+MIXED = {"bank": "default", "in_between": "pixels"}
+NO_VIEWS = {"bank": "default", "generative_probability": 0}
+
+
+@pytest.mark.parametrize(
+    ("arms", "main"),
+    [
+        ({}, None),
+        ({"a": SHUFFLED, "b": NO_TASK, "c": BANK_ALONE, "d": MIXED, "e": NO_VIEWS, "z": METHOD}, "z"),
+        ({"gen-dino": SHUFFLED, "ours": METHOD}, "ours"),  # by its keys, not by its name
+        ({"gen-dino": NO_TASK | {"bank": "no-pairs"}, "ours": METHOD}, "ours"),
+        ({"second": METHOD, "first": METHOD | {"epochs": 3}}, "second"),  # the first of equals, as the user has them
+        ({"z": SHUFFLED, "b": NO_VIEWS | {"disentangle_weight": 1}}, "b"),  # a control answers no question
+        ({"longer": {"as_long_as": "a"}, "a": SHUFFLED}, "longer"),
+        ({"ramped": METHOD | {"generative_probability": {"start": 0, "end": 1}}, "a": NO_TASK}, "ramped"),
+    ],
+)
+def test_the_arm_that_the_study_is_about_is_told_by_its_keys(arms, main):
+    banks = {"default": {}, "two": {"variants": 2}, "no-pairs": {"alphas": []}}
+    study = load_study(STUDY | {"banks": banks, "retraining": arms})
+    assert study.main_arm == main
+    stored = json.loads(json.dumps(study.resolved()))
+    assert load_study(stored).main_arm == main
+
+
 def test_stage_json_ignores_the_order_of_keys_and_the_spelling_of_numbers():
     one = load_study({**STUDY, "diffusion": {"steps": 5, "learning_rate": 1}, "pretraining": {"dataset": "tiles"}})
     two = load_study(
@@ -174,6 +244,8 @@ def test_swapped_values_change_the_stage():
         ("datasets/tiles/sheet", "moved.csv", set()),
         ("datasets/tiles/mpp", 1.0, {"datasets/tiles"}),
         ("datasets/tiles/quality", {"minimum": {"focus": 5}}, set()),
+        ("datasets/tiles/max_failed_fraction", 0.2, set()),
+        ("datasets/tiles/max_failed_slides", 0.2, set()),
         ("pretraining/epochs", 3, {"encoders/dino", "encoders/gen-dino"}),
         ("retraining/gen-dino/disentangle_weight", 0, {"encoders/gen-dino"}),
         ("embedding/units_per_part", 3, set()),
@@ -186,6 +258,19 @@ def test_a_changed_key_changes_just_its_stages(path, value, stages):
     names += ["banks/default", "evaluation"]
     before, after = load_study(STUDY), load_study(changed(path, value))
     assert {name for name in names if stage_json(before, name) != stage_json(after, name)} == stages
+
+
+@pytest.mark.parametrize(
+    ("dataset", "moved"),
+    [
+        ({"kind": "torchvision", "name": "CIFAR10"}, {"root": "/elsewhere"}),
+        ({"kind": "files", "sheet": "a.csv"}, {"sheet": "b.csv", "columns": {"label": "class"}}),
+        ({"kind": "folder", "path": "photos"}, {"max_failed_fraction": 0.5}),
+    ],
+)
+def test_where_a_source_lies_imports_nothing_again(dataset, moved):
+    before, after = ({"run": "a", "datasets": {"d": dataset | more}} for more in ({}, moved))
+    assert stage_json(load_study(before), "datasets/d") == stage_json(load_study(after), "datasets/d")
 
 
 def test_without_pretraining_there_are_all_data_sets_and_outside_encoders():
@@ -279,8 +364,7 @@ def test_dino_longer_has_at_least_the_passes_of_the_arm_it_is_compared_with(pret
     study = arms(pretraining, **{"gen-dino": {"bank": "default"} | gen_dino, "dino-longer": {"as_long_as": "gen-dino"}})
     longer = study.retraining["dino-longer"]
     assert (longer.epochs, longer.bank) == (epochs, None)
-    again = load_study(study.model_dump(mode="json"))
-    assert again == study
+    assert load_study(study.resolved()) == study
 
 
 def test_an_arm_that_inherits_everything_keeps_the_json_it_had_before_there_were_others():

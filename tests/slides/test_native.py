@@ -78,7 +78,7 @@ def test_a_damaged_tile_is_left_out_although_it_need_not_be_decoded(tmp_path, sl
     with open(broken, "r+b") as stream:
         stream.seek(at)
         stream.write(bytes(60))
-    found, file = tile(tmp_path, broken, NATIVE | {"max_failed_fraction": 0.5})
+    found, file = tile(tmp_path, broken, NATIVE)
     assert (found["outcome"], found["failed"]) == ("partial", 1)
     assert [256, 256] not in file["coords"][:].tolist()
     assert json.loads(file.attrs["provenance"])["settings"]["encoding"] == "native"

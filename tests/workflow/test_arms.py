@@ -1,7 +1,8 @@
 """What dry runs plan for arms and their banks."""
 
 import pytest
-from tests.workflow.clone import TINY, copy_repository, planned, write_config
+import yaml
+from tests.workflow.clone import TINY, copy_repository, planned, snakemake, write_config
 
 ARMS = {
     "gen-dino": {"bank": "default"},
@@ -40,6 +41,15 @@ def test_each_seed_has_a_bank_of_its_own_where_none_is_named(clone, config):
     jobs = planned(clone, config(seeds=[0, 2], retraining=ARMS))
     counts = {name: jobs[name] for name in ("train_diffusion", "generate_bank", "evaluate_bank", "retrain_encoder")}
     assert counts == {"train_diffusion": 2, "generate_bank": 2, "evaluate_bank": 2, "retrain_encoder": 6}
+
+
+def test_the_stored_config_keeps_the_order_of_arms_and_what_they_set_back(clone, config):
+    arms = {"z": {"bank": "default", "accumulate": 1}, "a": {"bank": "default"}}
+    pretraining = TINY["pretraining"] | {"dataset": "d", "accumulate": 2}
+    stored = "results/tiny/config.yaml"
+    assert snakemake(clone, config(retraining=arms, pretraining=pretraining), stored).returncode == 0
+    found = yaml.safe_load((clone / stored).read_text())["retraining"]
+    assert [(name, arm["accumulate"]) for name, arm in found.items()] == [("z", 1), ("a", 2)]
 
 
 def test_longer_dino_alone_needs_no_painter(clone, config):

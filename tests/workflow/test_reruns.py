@@ -130,6 +130,30 @@ def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_
     assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
 
 
+def test_how_many_slides_and_tiles_may_fail_is_judged_again_and_cuts_nothing(study):
+    def fewer(**limits):
+        return lambda datasets: {"tissue": datasets["tissue"] | limits}
+
+    rules = study(datasets=fewer(max_failed_slides=0.4))
+    assert rules == {"index_images": 1, "store_config": 1, "write_report": 1}
+    jobs = study(datasets=fewer(max_failed_fraction=0.2))
+    assert "tile_slide" not in jobs
+    assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({"knn": [2]}, {"evaluate_encoder_on_slides": 4, "trace_encoder": 2, "summarize": 1}),
+        ({"abmil_epochs": 3}, {"evaluate_encoder_on_slides": 4, "summarize": 1}),
+        ({"bank_images": 7}, {"evaluate_bank": 1}),
+    ],
+)
+def test_a_key_of_evaluation_measures_what_it_concerns(study, change, rules):
+    expected = rules | {"store_config": 1, "write_report": 1}
+    assert study(evaluation=lambda values: values | change) == expected
+
+
 def test_a_touched_script_a_touched_slide_and_a_touched_sheet_make_nothing(finished):
     touched = [
         finished.clone / "workflow/scripts/pretrain_encoder.py",

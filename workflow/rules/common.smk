@@ -21,6 +21,7 @@ from gensis.settings.autoencoder import autoencoder_files
 from gensis.settings.base import canonical_json
 from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
+from gensis.settings.same_files import images_of, in_common
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
 from gensis.slides.slide_files import slide_files
@@ -94,6 +95,17 @@ def has_labels(dataset: str) -> bool:
     """Whether a data set can be evaluated on; sheets say it beforehand, other sources when they are read."""
     rows = UNITS[dataset].rows
     return not rows or any(row.label or row.annotations for row in rows)
+
+
+@functools.cache  # asked for by every job of evaluate_encoder
+def is_learnt_from(dataset: str) -> bool:
+    """Whether some of the images that a data set tests are learnt from, under whatever name."""
+    tested = "test" if UNITS[dataset].has_test else "train"
+    learnt, tested = (
+        images_of(STUDY.datasets[name], UNITS[name].rows, split)
+        for name, split in ((TRAINED_ON, "train"), (dataset, tested))
+    )
+    return in_common(learnt, tested)
 
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]

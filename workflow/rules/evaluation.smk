@@ -5,11 +5,15 @@ rule evaluate_encoder:
         embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
         corrupted=corrupted_parts,
         blocks=blocks_parts,
+        learnt_from=learnt_from,
     output:
-        multiext(
-            f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
-            "predictions.h5",
-            *[f"{task}.json" for task in STUDY.evaluation.image_tasks],
+        # Results that are there stay for the job, which measures again what a change concerns.
+        update(
+            multiext(
+                f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
+                "predictions.h5",
+                *[f"{task}.json" for task in STUDY.evaluation.image_tasks],
+            )
         ),
     log:
         f"{RUN}/logs/evaluate_encoder/{{encoder}}-{{dataset}}-seed{{seed}}.log",
@@ -33,16 +37,18 @@ rule evaluate_encoder:
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --encoder {wildcards.encoder:q} --dataset {wildcards.dataset:q} --tasks {params.tasks}"
         " --embeddings {input.embeddings:q} --units {input.units:q} --labels {input.labels:q}"
-        " --corrupted {input.corrupted:q} --last-blocks {input.blocks:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --learnt-from {input.learnt_from:q} --corrupted {input.corrupted:q} --last-blocks {input.blocks:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 use rule evaluate_encoder as evaluate_encoder_on_slides with:
     output:
-        multiext(
-            f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
-            "predictions.h5",
-            *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
-            *(["attention.h5"] if STUDY.evaluation.attention_tasks else []),
+        update(
+            multiext(
+                f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
+                "predictions.h5",
+                *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
+                *(["attention.h5"] if STUDY.evaluation.attention_tasks else []),
+            )
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),
@@ -70,7 +76,7 @@ rule trace_encoder:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=stage("evaluation"),
+        config=stage("trace"),
         options="--slides-are-units" if TRAINED_ON in SLIDE_DATASETS else "",
         program=program("trace_encoder"),
     shell:
@@ -106,7 +112,7 @@ rule evaluate_bank:
     params:
         config=stage("banks/{bank}"),
         pretraining=first_view,
-        evaluation=bank_evaluation,
+        evaluation=stage("bank_quality"),
         options=bank_options,
         runtime=runtime,
         bank=folder_of_input("bank"),
@@ -135,9 +141,10 @@ rule summarize:
         "../../envs/environment.yaml"
     params:
         arms=list(STUDY.retraining),
+        main_arm=["--main-arm", STUDY.main_arm] if STUDY.main_arm else [],
         resamples=STUDY.evaluation.bootstrap,
         program=program("summarize"),
     shell:
         "{params.program} --evaluations {input.evaluations:q} --predictions {input.predictions:q}"
-        " --arms {params.arms:q} --resamples {params.resamples}"
+        " --arms {params.arms:q} {params.main_arm:q} --resamples {params.resamples}"
         " --output {output.summary:q} --comparisons {output.comparisons:q} > {log:q} 2>&1"

@@ -35,8 +35,9 @@ rule import_images:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=stage("datasets/{dataset}"),
+        images=stage("datasets/{dataset}"),
         files=lambda wildcards: source_files(wildcards.dataset),
+        config=dataset_json,
         sheet=sheet_option,
         program=program("import_images"),
     shell:

@@ -71,8 +71,17 @@ def indexed_sheet(wildcards):
     listed = [
         [unit.name, unit.split, unit.row.group if groups and unit.row else ""] for unit in indexed_units(wildcards)
     ]
-    chosen_by = thresholds(wildcards.dataset)
-    return digest([*listed, chosen_by] if chosen_by else listed)
+    return digest([*listed, thresholds(wildcards.dataset), *failures_allowed(wildcards)])
+
+
+def failures_allowed(wildcards):
+    """When a slide, and when a run, is given up: checked when images are indexed, so that a change reads none again.
+
+    Slides that failed are counted whenever a table is written, and again by `outcomes.tsv` when more or fewer may.
+    """
+    dataset = STUDY.datasets[wildcards.dataset]
+    slides = [dataset.max_failed_slides] if wildcards.table == "outcomes" and dataset.kind == "slides" else []
+    return [dataset.max_failed_fraction, *slides]
 
 
 def annotated_with(dataset):
@@ -277,6 +286,17 @@ def quality(wildcards):
     return thresholds(wildcards.dataset) or "{}"
 
 
+def stored_settings(wildcards):
+    """What in config.yaml the page depends on: values, and the order of the arms; other keys may change places."""
+    values = {name: value for name, value in STUDY.resolved().items() if name != "runtime"}
+    return digest([json.dumps(values, sort_keys=True), list(STUDY.retraining)])
+
+
+def resolved_study(wildcards, output):
+    """The whole study as JSON. Derived: what matters of it is tracked."""
+    return json.dumps(STUDY.resolved())
+
+
 def report_inputs(wildcards):
     """Everything that the page shows."""
     histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
@@ -329,16 +349,16 @@ def first_view(wildcards):
     return json.dumps(STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True)
 
 
-def bank_evaluation(wildcards):
-    """How much of a bank is measured."""
-    return json.dumps(STUDY.evaluation.model_dump(mode="json", include={"bank_images", "bootstrap"}), sort_keys=True)
-
-
 def evaluation_options(wildcards):
-    """What an encoder's measurement must know: whether units are slides, and whether it learnt from these images."""
+    """What an encoder's measurement must know: whether units are slides, and whether it learnt from tested images."""
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
-    seen = "--seen" if wildcards.dataset == TRAINED_ON and wildcards.encoder in ENCODERS else ""
+    seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
     return f"{slides} {seen}".strip()
+
+
+def learnt_from(wildcards):
+    """The index of what an encoder learnt from, if it was trained here: by it copies of tested images are noticed."""
+    return [f"{IMAGES}/{TRAINED_ON}/train.tsv"] if wildcards.encoder in ENCODERS else []
 
 
 def tasks_of_output(wildcards, output):

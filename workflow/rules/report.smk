@@ -7,11 +7,11 @@ rule store_config:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=lambda wildcards: json.dumps(STUDY.model_dump(mode="json", exclude={"runtime"}), sort_keys=True),
-        runtime=runtime,
+        content=stored_settings,
+        config=resolved_study,
         program=program("store_config"),
     shell:
-        "{params.program} --config {params.config:q} --runtime {params.runtime:q}" " --output {output:q} > {log:q} 2>&1"
+        "{params.program} --config {params.config:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule write_report:
@@ -61,9 +61,7 @@ rule plan:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=json.dumps(
-            STUDY.model_dump(mode="json", exclude={"retraining"}) | {"retraining": config.get("retraining", {})}
-        ),
+        config=json.dumps(STUDY.resolved()),
         images=IMAGES,
         program=program("plan_run"),
     shell:

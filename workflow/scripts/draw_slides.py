@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     cell = cell_size(len(on_sheet))
 
     def draw(slide: Became, small: bool) -> tuple[Image.Image | None, dict[str, int]]:
-        view = read_slide(folder / f"{slide.unit}.h5", quality)
+        view = read_slide(folder / f"{slide.unit}.h5", quality, slide.images > 0)
         save(slide_picture(view, slide), arguments.pictures / f"{slide.unit}.jpg")
         return (paint(view, cell) if view and small else None), (view.grid.counts if view else {})
 

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import gensis
 from gensis import command
-from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.artifacts.tables import read_table
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
-from gensis.evaluation.predictions import ATTENTION_FORMAT, write_attention, write_predictions
+from gensis.evaluation.mil import HEADS
+from gensis.evaluation.predictions import ATTENTION_FORMAT, has_task, write_attention, write_predictions
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
 from gensis.evaluation.robustness import Corrupted
 from gensis.evaluation.tasks import measure
@@ -25,50 +27,94 @@ from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
 
 FORMAT = "gensis-evaluation/1"
+PREDICTIONS, ATTENTION = "predictions.h5", "attention.h5"
+OF_ONE_TASK = {"corrupted": "corruptions", "last_blocks": "linear-sgd"}
+"""Inputs that one task alone reads."""
+SAME_RESULT = ("format", "settings", "inputs", "outside_weights", "seed", "python", "packages")
+"""What of its provenance decides a result."""
 log = logging.getLogger("evaluate_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one JSON a task, also for those that cannot be measured: these say why; predictions; attention if any."""
+    """Write one JSON a task, also for those that cannot be measured: these say why; predictions; attention if any.
+
+    A task is not measured again where its result is there, of the same settings and inputs by the same code.
+    """
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings, outside = read_embeddings(arguments.embeddings), outside_weights(arguments.embeddings)
-    inputs = {
-        "embeddings": content_id(*arguments.embeddings),
-        "units": content_id(arguments.units),
-        "labels": content_id(arguments.labels),
-    }
-    for name in ("corrupted", "last_blocks"):
-        if paths := getattr(arguments, name):
-            inputs[name] = content_id(*paths)
+    inputs = inputs_of(arguments)
 
-    def origin(format: str) -> dict[str, Any]:
-        return provenance(
-            format, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
-        )
+    def origin(format: str, config: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+        return provenance(format, config, inputs, arguments.seed, device_name(device), arguments.started, outside)
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
     corrupted = corrupted_rows(arguments.corrupted, len(embeddings.unit))
     last_blocks = partial(rows_of_blocks, arguments.last_blocks)
-    predictions, attention = {}, {}
+    results, predictions, attention = {}, {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
+        own = {name: found for name, found in inputs.items() if OF_ONE_TASK.get(name, task) == task}
+        record = origin(FORMAT, settings.of_task(task), own)
+        if kept := measured_before(arguments.output, task, record):
+            log.info("%s: as it was measured before, by the same settings, inputs and code", task)
+            results[task] = kept | ({} if "skipped" in kept else {"transductive": saw_tested(arguments, labelled)})
+            continue
         try:
             with threadpool_limits(arguments.threads):
                 measured = measure(task, labelled, settings, arguments.seed, device, corrupted, last_blocks)
-            result = measured.result | {"transductive": measured.result["transductive"] and arguments.seen}
+            result = measured.result | {"transductive": saw_tested(arguments, labelled)}
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
         log_result(task, result, settings)
-        values = {"format": FORMAT, **subject, "task": task, **result, "provenance": origin(FORMAT)}
-        write_json(arguments.output / f"{task}.json", values)
-    attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT))}
-    write_predictions(arguments.output / "predictions.h5", predictions, attributes)
+        results[task] = {"format": FORMAT, **subject, "task": task, **result, "provenance": record}
+    # The JSONs come last: one that is found after a kill has its predictions.
+    kept = [task for task, result in results.items() if task not in predictions and "skipped" not in result]
+    attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT, arguments.config, inputs))}
+    write_predictions(arguments.output / PREDICTIONS, predictions, attributes, kept)
     if weighed := set(arguments.tasks) & set(settings.attention_tasks):
         found = {task: attention[task] for task in sorted(weighed & set(attention))}
-        attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT))}
-        write_attention(arguments.output / "attention.h5", found, embeddings.keys, attributes)
+        attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT, arguments.config, inputs))}
+        kept = [task for task in kept if task in weighed]
+        write_attention(arguments.output / ATTENTION, found, embeddings.keys, attributes, kept)
+    for task, result in results.items():
+        write_json(arguments.output / f"{task}.json", result)
     remove_others(arguments.output, arguments.tasks)
+
+
+def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Content ids of what is measured, and of the code that measures."""
+    code = sorted(Path(gensis.__file__).parent.rglob("*.py"))
+    inputs = {
+        "embeddings": arguments.embeddings,
+        "units": [arguments.units],
+        "labels": [arguments.labels],
+        "corrupted": arguments.corrupted,
+        "last_blocks": arguments.last_blocks,
+        "code": [*code, Path(__file__)],
+    }
+    return {name: content_id(*paths) for name, paths in inputs.items() if paths}
+
+
+def measured_before(folder: Path, task: str, record: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of a task that is there, if it was measured as ``record`` says; else None."""
+    path = folder / f"{task}.json"
+    result = read_json(path) if path.exists() else {}
+    before = result.get("provenance", {})
+    if any(before.get(name) != record[name] for name in SAME_RESULT):
+        return None
+    attends = task.removeprefix("slides-") in HEADS
+    files = [PREDICTIONS, *([ATTENTION] if attends else [])] if "skipped" not in result else []
+    return result if all(has_task(folder / name, task) for name in files) else None
+
+
+def saw_tested(arguments: argparse.Namespace, labelled: Labelled) -> bool:
+    """Whether the encoder learnt from tested images: by their files, as the arguments say, or by their content."""
+    content = {row["unit"]: row["content"] for row in read_table(arguments.units)}
+    learnt = {row["content"] for path in arguments.learnt_from for row in read_table(path)}
+    is_tested = labelled.splits == "test"
+    tested = np.unique(labelled.unit[is_tested] if is_tested.any() else labelled.unit)
+    return arguments.seen or any(content[labelled.units[unit]] in learnt for unit in tested)
 
 
 def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) -> Iterator[tuple[str, Labelled]]:
@@ -152,6 +198,9 @@ if __name__ == "__main__":
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--tasks", nargs="*", required=True)
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
-    parser.add_argument("--seen", action="store_true", help="the encoder learnt from this data set's train images")
+    parser.add_argument("--seen", action="store_true", help="the encoder learnt from files that are tested here")
+    parser.add_argument(
+        "--learnt-from", type=Path, nargs="*", default=[], help="train.tsv of what the encoder learnt from"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     command.run(main, parser.parse_args())

@@ -23,19 +23,20 @@ def main(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.units.parent
     quality = Quality.model_validate(arguments.config)
     began = said = time.time()
-    units = [row["unit"] for row in read_table(arguments.units)]
-    for done, unit in enumerate(units, start=1):
-        export(folder / f"{unit}.h5", quality, arguments.output / f"{unit}.geojson")
+    units = read_table(arguments.units)
+    for done, row in enumerate(units, start=1):
+        unit, is_used = row["unit"], int(row["images"]) > 0
+        export(folder / f"{unit}.h5", quality, is_used, arguments.output / f"{unit}.geojson")
         if time.time() - said > SECONDS_A_LINE:
             said = time.time()
             command.progress(log, done, len(units), began, "slides")
     log.info("%d slides exported in %s", len(units), command.duration(time.time() - began))
 
 
-def export(store_path: Path, quality: Quality, path: Path) -> None:
+def export(store_path: Path, quality: Quality, is_used: bool, path: Path) -> None:
     """Write the grid of one slide."""
     with Store(store_path) as store:
-        grid, scores = read_grid(store, quality), read_scores(store.file)
+        grid, scores = read_grid(store, quality, is_used), read_scores(store.file)
     with written_atomically(path) as temporary, open(temporary, "w", encoding="ascii") as stream:
         stream.writelines(f"{line}\n" for line in feature_collection(grid, scores))
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from gensis import command
 from gensis.images import tables
-from gensis.settings.datasets import Dataset, Quality
+from gensis.settings.datasets import Dataset, NaturalDataset, Quality
 from gensis.settings.units import list_units
 
 
@@ -18,14 +18,18 @@ def main(arguments: argparse.Namespace) -> None:
     units = list_units(dataset, arguments.sheet, will_exist=lambda path: True)
     path = arguments.output
     quality, max_failed = getattr(dataset, "quality", Quality()), getattr(dataset, "max_failed_slides", 1.0)
-    if path.stem == "train":
-        tables.write_train(path, units, quality, max_failed)
-    elif path.stem == "units":
-        tables.write_units(path, units, quality)
-    elif path.stem == "outcomes":
-        tables.write_outcomes(path, units, max_failed, quality)
-    else:
+    if path.stem == "labels":
         tables.write_labels(path, dataset, units)
+        return
+    if isinstance(dataset, NaturalDataset):
+        listed = units.of_split("train") if path.stem == "train" else units.units
+        tables.refuse_undecoded(path.parent, listed, dataset.max_failed_fraction)
+    if path.stem == "train":
+        tables.write_train(path, units, quality, max_failed, dataset.max_failed_fraction)
+    elif path.stem == "units":
+        tables.write_units(path, units, quality, dataset.max_failed_fraction)
+    else:
+        tables.write_outcomes(path, units, max_failed, quality, dataset.max_failed_fraction)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Store a study's resolved settings, every default filled in, as YAML."""
 
 import argparse
-import json
 from pathlib import Path
 
 import yaml
@@ -12,12 +11,10 @@ from gensis.artifacts.files import write_text
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `config.yaml`."""
-    values = arguments.config | {"runtime": arguments.runtime}
-    write_text(arguments.output, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_text(arguments.output, yaml.safe_dump(arguments.config, sort_keys=False, allow_unicode=True))
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    parser.add_argument("--runtime", type=json.loads, required=True)
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser.parse_args())

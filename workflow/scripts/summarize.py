@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
     table = [*measured, *by_chance.values()]
     columns = COLUMNS if any(row[-1] for row in table) else COLUMNS[:-1]
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
-    pairs = pairs_of(arguments.arms)
+    pairs = pairs_of(arguments.arms, arguments.main_arm)
     found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
     write_comparisons(arguments.comparisons, found)
 
@@ -85,6 +85,7 @@ if __name__ == "__main__":
     parser.add_argument("--evaluations", type=Path, nargs="*", required=True, help="the JSON files of evaluate_encoder")
     parser.add_argument("--predictions", type=Path, nargs="*", default=[], help="the predictions.h5 beside them")
     parser.add_argument("--arms", nargs="*", default=[], help="retrained encoders, in the config's order")
+    parser.add_argument("--main-arm", help="the one of them that is compared with each other one")
     parser.add_argument("--resamples", type=int, default=0, help="of the tested groups; 0: no intervals over items")
     parser.add_argument("--output", type=Path, required=True, help="summary.csv")
     parser.add_argument("--comparisons", type=Path, required=True, help="comparisons.csv")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from gensis.evaluation.statistics import Estimate, over_seeds
 
 BASELINE = "dino"
-MAIN_ARM = "gen-dino"
 UNTRAINED = ("random", "pixels")
 
 
@@ -43,12 +42,14 @@ class Comparison:
     estimate: Estimate
 
 
-def pairs_of(arms: Sequence[str]) -> list[Pair]:
-    """Each arm against dino; the arm that the study is about, gen-dino or else the first, against the other arms; what
-    was not trained against dino.
+def pairs_of(arms: Sequence[str], main_arm: str | None) -> list[Pair]:
+    """Each arm against dino; the arm that the study is about against the other arms; what was not trained against dino.
+
+    Args:
+        arms: the retrained encoders, in the config's order.
+        main_arm: one of them; None where there are none.
     """
-    main = MAIN_ARM if MAIN_ARM in arms else next(iter(arms), "")
-    of_arms = [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main, arm) for arm in arms if arm != main)]
+    of_arms = [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main_arm, arm) for arm in arms if arm != main_arm)]
     return [*of_arms, *(Pair(name, BASELINE) for name in UNTRAINED)]
 
 

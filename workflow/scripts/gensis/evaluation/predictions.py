@@ -1,7 +1,7 @@
 """What each task said of each tested item, and what it looked at, as files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gensis.artifacts.hdf5 import written_hdf5
+from gensis.artifacts.hdf5 import open_hdf5, written_hdf5
 
 FORMAT = "gensis-predictions/1"
 ATTENTION_FORMAT = "gensis-attention/1"
@@ -39,18 +39,38 @@ class Predictions:
     """Of the slides, a bag's joined by `+`; None if the items are images, too many to keep their probabilities."""
 
 
-def write_predictions(path: Path, tasks: Mapping[str, Predictions], attributes: Mapping[str, Any]) -> None:
+def has_task(path: Path, task: str) -> bool:
+    """Whether a file of predictions or attention is there and has a group of a task."""
+    if not path.exists():
+        return False
+    with open_hdf5(path) as file:
+        return task in file
+
+
+def write_predictions(
+    path: Path, tasks: Mapping[str, Predictions], attributes: Mapping[str, Any], kept: Collection[str] = ()
+) -> None:
     """Write a group a task atomically: docs/artifacts.md lists the datasets.
 
     Args:
         path: the file to make.
         tasks: name -> its predictions.
         attributes: of the file, beside `format`.
+        kept: tasks whose groups are those of the file that is replaced.
     """
     with written_hdf5(path) as file:
+        _copy(path, kept, file)
         for task, predictions in tasks.items():
             _write(file.create_group(task), predictions)
         file.attrs.update({"format": FORMAT, **attributes})
+
+
+def _copy(path: Path, names: Collection[str], target: h5py.Group) -> None:
+    """Copy groups of a file, if any are asked for."""
+    if names:
+        with open_hdf5(path) as file:
+            for name in names:
+                file.copy(name, target)
 
 
 def _write(group: h5py.Group, predictions: Predictions) -> None:
@@ -69,7 +89,11 @@ def _write(group: h5py.Group, predictions: Predictions) -> None:
 
 
 def write_attention(
-    path: Path, tasks: Mapping[str, Attention], coords: np.ndarray, attributes: Mapping[str, Any]
+    path: Path,
+    tasks: Mapping[str, Attention],
+    coords: np.ndarray,
+    attributes: Mapping[str, Any],
+    kept: Collection[str] = (),
 ) -> None:
     """Write what slide classifiers looked at, atomically: docs/artifacts.md lists the datasets.
 
@@ -78,9 +102,11 @@ def write_attention(
         tasks: name -> attention.
         coords: int64 (N, 2), of all images in the embeddings.
         attributes: of the file, beside `format`.
+        kept: tasks whose groups are those of the file that is replaced.
     """
     with written_hdf5(path) as file:
-        places = file.create_group("coords")
+        _copy(path, ["coords", *kept] if kept else [], file)
+        places = file.require_group("coords")
         for task, attention in tasks.items():
             group = file.create_group(task)
             for slide, (rows, weights) in attention.items():

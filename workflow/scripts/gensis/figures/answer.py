@@ -123,9 +123,8 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     found = [e for e in run.evaluations if (e.dataset, e.task) == (dataset, column.task) and not e.skipped]
     names = ", ".join(dict.fromkeys(text(e.protocol) for e in found if e.protocol))
     sentences = [f"Protocol: {names}."] if names else []
-    # Without a test split all images of the data set are trained on; another data set is unseen nonetheless.
-    if any(e.transductive for e in found) and dataset == run.study.pretraining.dataset:
-        sentences.append("Transductive: the trained encoders saw the test images, unlabelled, in pre-training.")
+    if any(e.transductive for e in found):
+        sentences.append("Transductive: the trained encoders saw test images, unlabelled, in pre-training.")
     return " ".join(sentences)
 
 

@@ -136,7 +136,8 @@ class Run:
         self.folder, self.images_folder = Path(folder), Path(images_folder)
         self.config_text = _required(self.folder / "config.yaml")
         self.study: Study = load_study(yaml.safe_load(self.config_text))
-        self.scores = Scores(_read_scores(_required(self.folder / "summary.csv")), list(self.study.retraining))
+        scores = _read_scores(_required(self.folder / "summary.csv"))
+        self.scores = Scores(scores, list(self.study.retraining), self.study.main_arm)
         compared = self.folder / "comparisons.csv"
         self.comparisons = Comparisons(read_compared(compared.read_text()) if compared.exists() else [])
 

@@ -54,10 +54,11 @@ class Mean:
 class Scores:
     """All scores of a run."""
 
-    def __init__(self, scores: list[Score], retrained: list[str]):
-        """Take the lines of summary.csv, and the names of retrained encoders in the config's order."""
+    def __init__(self, scores: list[Score], retrained: list[str], main_arm: str | None = None):
+        """Take the lines of summary.csv, the retrained encoders in the config's order, and the main one of them."""
         self.all = scores
         self.retrained = retrained
+        self.main_arm = main_arm
 
     @property
     def datasets(self) -> list[str]:
@@ -71,19 +72,17 @@ class Scores:
 
     @property
     def encoders(self) -> list[str]:
-        """dino, gen-*, others, random, pixels, chance: those that were measured."""
+        """dino, the main arm, other arms, other encoders, random, pixels, chance: those that were measured."""
         found = dict.fromkeys(score.encoder for score in self.all)
         last = ("random", "pixels", "chance")
-        known = dict.fromkeys((*self.retrained, *found))
-        ours = [name for name in known if name.startswith("gen-")]
-        others = [name for name in known if name not in ("dino", *ours, *last)]
-        return [name for name in ("dino", *ours, *others, *last) if name in found]
+        others = [name for name in found if name not in last]
+        in_order = dict.fromkeys(("dino", self.main_arm, *self.retrained, *others, *last))
+        return [name for name in in_order if name in found]
 
     @property
     def subject(self) -> str | None:
-        """The retrained encoder that the answer is about: gen-dino, or else the first."""
-        found = [name for name in self.retrained if name in self.encoders]
-        return "gen-dino" if "gen-dino" in found else next(iter(found), None)
+        """The retrained encoder that the answer is about: the main arm, or else the first that was measured."""
+        return next((name for name in self.encoders if name in self.retrained), None)
 
     def columns(self, dataset: str) -> list[Column]:
         """The columns of the table of all encoders that have a value."""

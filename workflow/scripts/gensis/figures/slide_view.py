@@ -57,12 +57,13 @@ class SlideView:
         return np.count_nonzero(self.tissue) / (self.tissue.width * self.tissue.height) if self.tissue else float("nan")
 
 
-def read_slide(path: Path, quality: Quality = Quality()) -> SlideView | None:
+def read_slide(path: Path, quality: Quality = Quality(), is_used: bool = True) -> SlideView | None:
     """Read a slide's store.
 
     Args:
         path: the store.
         quality: the data set's thresholds, which say which of the store's tiles are used.
+        is_used: whether any is; none of a slide with more failed tiles than its data set allows.
 
     Returns:
         None where the slide could not be laid out, so that there is no thumbnail.
@@ -76,14 +77,14 @@ def read_slide(path: Path, quality: Quality = Quality()) -> SlideView | None:
         tissue = Image.open(io.BytesIO(file["tissue_mask"][:].tobytes())).convert("L") if has_mask else None
         downsample = float(file["thumbnail"].attrs["downsample"])
         attributes = {"patch_size": file["coords"].attrs["patch_size"], **file.attrs}
-        return SlideView(thumbnail, tissue, downsample, read_grid(store, quality), attributes, quality)
+        return SlideView(thumbnail, tissue, downsample, read_grid(store, quality, is_used), attributes, quality)
 
 
-def read_grid(store: Store, quality: Quality = Quality()) -> Grid:
-    """The grid of a slide's store: first the tiles in it, then those that were left out."""
+def read_grid(store: Store, quality: Quality = Quality(), is_used: bool = True) -> Grid:
+    """The grid of a slide's store: first the tiles in it, then those that were left out. As `read_slide` reads it."""
     file = store.file
     coords = file["coords"][:]
-    fates = np.where(chosen_rows(store, quality), KEPT, LOW_QUALITY).astype(np.uint8)
+    fates = np.where(chosen_rows(store, quality) & is_used, KEPT, LOW_QUALITY).astype(np.uint8)
     if "rejected_coords" in file:
         reason = file["rejected_reason"]
         of_reason = np.array([NAMES.index(name) for name in reason.attrs["reasons"]], np.uint8)

@@ -10,11 +10,12 @@ from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
 from gensis.images.index import write_index
-from gensis.images.rows import ALL, format_rows
+from gensis.images.rows import ALL, NONE, format_rows
 from gensis.images.sources import open_source
 from gensis.images.store import Store
 from gensis.images.thresholds import chosen_rows, describe
 from gensis.settings.datasets import Dataset, NaturalDataset, Quality
+from gensis.settings.same_files import stay_together
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
@@ -24,13 +25,19 @@ FAILED = "outcomes.failed.tsv"
 log = logging.getLogger(__name__)
 
 
-def write_train(path: Path, units: Units, quality: Quality = Quality(), max_failed: float = 1.0) -> None:
+def write_train(
+    path: Path,
+    units: Units,
+    quality: Quality = Quality(),
+    max_failed: float = 1.0,
+    max_failed_fraction: float = 1.0,
+) -> None:
     """`train.tsv`: the only index that pre-training, diffusion and bank read.
 
     Raises:
         UserError: there is no image, or more than the fraction ``max_failed`` of these units has none.
     """
-    outcomes = _outcomes(path.parent, units.of_split("train"), quality)
+    outcomes = _outcomes(path.parent, units.of_split("train"), quality, max_failed_fraction)
     _refuse_failures(path.parent, outcomes, max_failed, "training slides")
     listed = [(outcome["unit"], outcome["images"], outcome["content"]) for outcome in outcomes]
     if not any(outcome["images"] for outcome in outcomes):
@@ -42,14 +49,19 @@ def write_train(path: Path, units: Units, quality: Quality = Quality(), max_fail
     write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
 
 
-def write_units(path: Path, units: Units, quality: Quality = Quality()) -> None:
+def write_units(path: Path, units: Units, quality: Quality = Quality(), max_failed_fraction: float = 1.0) -> None:
     """`units.tsv`: all units with group, split, outcome, images and content id.
 
     The split is empty where the sheet has none. By the content id, what is read from the stores is made again where a
     slide was cut anew into as many tiles as before.
+
+    Raises:
+        UserError: units of train and of test, or of two groups where there are no splits, hold the same images.
     """
     lines = []
-    for unit, outcome in zip(units.units, _outcomes(path.parent, units.units, quality)):
+    outcomes = _outcomes(path.parent, units.units, quality, max_failed_fraction)
+    _refuse_copies(path.parent, units.units, outcomes)
+    for unit, outcome in zip(units.units, outcomes):
         group = unit.row.group if unit.row else ""
         split = unit.split if units.has_test else ""
         known = (outcome[name] for name in ("outcome", "images", "content", "rows"))
@@ -66,17 +78,34 @@ def write_units(path: Path, units: Units, quality: Quality = Quality()) -> None:
     write_table(path, columns, [line[: len(columns)] for line in lines])
 
 
-def write_outcomes(path: Path, units: Units, max_failed: float, quality: Quality = Quality()) -> None:
+def _refuse_copies(folder: Path, units: Sequence[Unit], outcomes: list[dict[str, Any]]) -> None:
+    """Refuse copies, which no look at files notices: images that would be learnt from and tested on."""
+    first: dict[str, Unit] = {}
+    for unit, outcome in zip(units, outcomes):
+        other = first.setdefault(outcome["content"], unit) if outcome["images"] else unit
+        if other.split != unit.split or (unit.row and other is not unit and not stay_together(other.row, unit.row)):
+            raise UserError(
+                f"{folder}: '{other.name}' and '{unit.name}' hold the same images, copies of one source, and lie on "
+                "two sides of a split or fold: keep one of them, or the test measures memory"
+            )
+
+
+def write_outcomes(
+    path: Path, units: Units, max_failed: float, quality: Quality = Quality(), max_failed_fraction: float = 1.0
+) -> None:
     """`outcomes.tsv`: how each unit ended and why.
 
     Raises:
-        UserError: more than the fraction ``max_failed`` of the units has no images.
+        UserError: more than the fraction ``max_failed`` of the units, or of those of train, has no images.
     """
-    outcomes = _outcomes(path.parent, units.units, quality)
+    outcomes = _outcomes(path.parent, units.units, quality, max_failed_fraction)
     columns = ("unit", "outcome", "images", "failed", "reason")
     write_table(path, columns, [[outcome[column] for column in columns] for outcome in outcomes])
     log.info("%s", _counts(Counter(outcome["outcome"] for outcome in outcomes)))
+    of_train = {unit.name for unit in units.of_split("train")}
+    learnt_from = [outcome for outcome in outcomes if outcome["unit"] in of_train]
     _refuse_failures(path.parent, outcomes, max_failed, "slides")
+    _refuse_failures(path.parent, learnt_from, max_failed, "training slides")
 
 
 def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: float, what: str) -> None:
@@ -93,13 +122,35 @@ def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: f
     )
 
 
-def _outcomes(folder: Path, units: Sequence[Unit], quality: Quality) -> list[dict[str, Any]]:
+def refuse_undecoded(folder: Path, units: Sequence[Unit], max_failed_fraction: float) -> None:
+    """Refuse to go on where more than that fraction of the images of a shard do not decode."""
+    for outcome in _read_outcomes(folder, units):
+        of = outcome["images"] + outcome["failed"]
+        if outcome["failed"] > max_failed_fraction * of:
+            raise UserError(
+                f"{outcome['failed']} of {of} images of {folder}/{outcome['unit']} {outcome['reason']}: mend "
+                "them and import again (--forcerun import_images), or raise the data set's max_failed_fraction"
+            )
+
+
+def _outcomes(
+    folder: Path, units: Sequence[Unit], quality: Quality, max_failed_fraction: float
+) -> list[dict[str, Any]]:
     """What became of each unit, as its JSON says, after the thresholds; `rows` tells which of its images are used."""
-    return [_after(quality, folder, read_json(folder / f"{unit.name}.json") | {"rows": ALL}) for unit in units]
+    return [_after(quality, max_failed_fraction, folder, outcome) for outcome in _read_outcomes(folder, units)]
 
 
-def _after(quality: Quality, folder: Path, outcome: dict[str, Any]) -> dict[str, Any]:
-    if not quality or not outcome["images"]:
+def _read_outcomes(folder: Path, units: Sequence[Unit]) -> Iterator[dict[str, Any]]:
+    return (read_json(folder / f"{unit.name}.json") | {"rows": ALL} for unit in units)
+
+
+def _after(quality: Quality, max_failed_fraction: float, folder: Path, outcome: dict[str, Any]) -> dict[str, Any]:
+    if not outcome["images"]:
+        return outcome
+    if outcome["failed"] > max_failed_fraction * (outcome["images"] + outcome["failed"]):
+        reason = f"{outcome['reason']} (more than max_failed_fraction {max_failed_fraction:g})"
+        return outcome | {"images": 0, "rows": NONE, "outcome": "unreadable", "reason": reason}
+    if not quality:
         return outcome
     with Store(folder / f"{outcome['unit']}.h5") as store:
         chosen = chosen_rows(store, quality)

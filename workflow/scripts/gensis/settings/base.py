@@ -5,7 +5,7 @@ import os
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializationInfo, model_serializer
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -48,14 +48,20 @@ def added(neutral: Any, **constraints: Any) -> Any:
     return Field(default=neutral, json_schema_extra={"neutral": neutral}, **constraints)
 
 
+EVERY_DEFAULT = {"every_default": True}
+"""Context of `model_dump` with which values that a later release added are written even where they are neutral."""
+
+
 class Settings(BaseModel):
     """Base of all settings: unknown keys are refused, values cannot change after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     @model_serializer(mode="wrap")
-    def _without_neutral_values(self, handler: Any) -> dict[str, Any]:
+    def _without_neutral_values(self, handler: Any, info: SerializationInfo) -> dict[str, Any]:
         values = handler(self)
+        if info.context == EVERY_DEFAULT:
+            return values
         for name, field in type(self).model_fields.items():
             extra = field.json_schema_extra
             added_later = isinstance(extra, dict) and "neutral" in extra and name in values
@@ -64,13 +70,32 @@ class Settings(BaseModel):
         return values
 
 
-def canonical_json(settings: Settings, without: frozenset[str] = frozenset(), **beside: Any) -> str:
+def laid_over(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``values`` with ``changes``: key by key at every depth, as Snakemake lays one config over another.
+
+    A list, a number or null replaces what was there.
+    """
+    merged = dict(values)
+    for key, change in changes.items():
+        both = isinstance(change, dict) and isinstance(merged.get(key), dict)
+        merged[key] = laid_over(merged[key], change) if both else change
+    return merged
+
+
+def canonical_json(
+    settings: Settings, without: frozenset[str] = frozenset(), only: frozenset[str] | None = None, **beside: Any
+) -> str:
     """The settings as JSON with sorted keys: equal strings mean equal settings.
 
     Args:
         settings: validated settings, defaults filled in.
         without: top-level keys that do not change what the stage makes.
+        only: the top-level keys that do; None: all others.
         beside: plain values of other sections that the stage depends on, added at the top level.
     """
-    values = {key: value for key, value in settings.model_dump(mode="json").items() if key not in without}
+    values = {
+        key: value
+        for key, value in settings.model_dump(mode="json").items()
+        if key not in without and (only is None or key in only)
+    }
     return json.dumps(values | beside, sort_keys=True, separators=(",", ":"))

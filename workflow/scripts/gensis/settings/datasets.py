@@ -48,8 +48,6 @@ class Tiling(Settings):
     """Codec of the stored tiles. `jpeg` halves colour where the slide's own tiles do. `native`: the scanner's own JPEG
     tiles, not encoded again, where the grid meets them, else `jpeg`."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
-    max_failed_fraction: Fraction = 0.1
-    """More failed tiles than this and the slide is `unreadable`; fewer and it is `partial`."""
 
 
 class Quality(Settings):
@@ -81,6 +79,9 @@ class SlidesDataset(Tiling):
     """What the sheet calls a column, where it is not called so: `group: case`."""
     quality: Quality = Quality()
     """Tiles that fail it stay in the store, but nothing is learnt from them or measured on them."""
+    max_failed_fraction: Fraction = 0.1
+    """A slide of which more tiles than this cannot be read is `unreadable` and not used; of fewer it is `partial`.
+    A change reads no slide again."""
     max_failed_slides: Fraction = 0.5
     """More slides than this fraction without images, of all or of those to train on, and the run stops."""
 
@@ -95,7 +96,7 @@ class NaturalDataset(Settings):
     shards: PositiveInt = 1
     """Files (and import jobs) a split."""
     max_failed_fraction: Fraction = 0.1
-    """More images than this that do not decode and the import stops."""
+    """More images of a shard than this that do not decode and the run stops. A change imports nothing again."""
 
 
 class FilesDataset(NaturalDataset):

@@ -1,6 +1,6 @@
 """How encoders are measured."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -66,6 +66,22 @@ class Evaluation(Settings):
     """Resamples (by group) for the intervals; 0 for none."""
     bank_images: PositiveInt = added(neutral=5000)
     """Sources, at most, whose images in a bank are compared with them and with as many other real images."""
+
+    def of_task(self, task: str) -> dict[str, Any]:
+        """What a task reads of these settings, as JSON: no other key changes its figures."""
+        kind, _, classifier = task.partition("-")
+        read = {"ordered_classes", "folds", "bootstrap"}
+        if task == "knn":
+            read |= {"knn", "knn_temperature"}
+        elif task == "corruptions":
+            read |= {"corruptions", "knn_temperature"}
+        elif "retrieval" in (kind, classifier):
+            read |= {"knn"}
+        elif task in ("slides-abmil", "slides-dsmil"):
+            read |= {"abmil_epochs", "abmil_learning_rate", "abmil_seeds", "abmil_batch"}
+        if kind == "slides":
+            read |= {"bags"}
+        return self.model_dump(mode="json", include=read)
 
     @property
     def image_tasks(self) -> tuple[str, ...]:

@@ -118,7 +118,8 @@ class Ramp(Settings):
 
 
 class Retraining(Pretraining):
-    """Gen-DINO: pre-training again from scratch, with a bank. Every key of `pretraining` may be overridden here."""
+    """Gen-DINO: pre-training again from scratch, with a bank. Every key of `pretraining` may be overridden here,
+    `views` and `backbone_args` key by key; with another `backbone` no `backbone_args` are inherited."""
 
     bank: Name | None = None
     """Name in `banks`. Only with `as_long_as` may it be left out: DINO again, for longer."""

@@ -10,7 +10,7 @@ from gensis.errors import UserError
 from gensis.settings import base
 from gensis.settings.autoencoder import AutoencoderTraining
 from gensis.settings.bank import Bank
-from gensis.settings.base import Name, Seed, Settings, added, canonical_json
+from gensis.settings.base import EVERY_DEFAULT, Name, Seed, Settings, added, canonical_json, laid_over
 from gensis.settings.datasets import Dataset
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
@@ -20,8 +20,9 @@ from gensis.settings.passes import epochs_as_long_as, passes
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
-# What the tiles of a slide do not depend on: where the sheet lies, which tiles are used, and when a run gives up.
-ABOUT_THE_SHEET = frozenset({"kind", "sheet", "columns", "quality", "max_failed_slides"})
+# What no image in a store depends on: where the source lies, which images are used, and when a run gives up.
+# What a sheet says of an image is an input of its own.
+ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
 RESERVED = ("dino", "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64
@@ -80,7 +81,7 @@ class Study(Settings):
         arms = values.get("retraining") or {}
         if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
             return values
-        return values | {"retraining": {name: values["pretraining"] | arm for name, arm in arms.items()}}
+        return values | {"retraining": {name: _inherit(values["pretraining"], arm) for name, arm in arms.items()}}
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Study":
@@ -163,6 +164,12 @@ class Study(Settings):
                 f"diffusion.image_px {self.diffusion_px} cannot be halved {halvings} times: "
                 "use a multiple of a power of two, or fewer `channels`"
             )
+        halvings = len(self.autoencoder_training.channels) - 1
+        if self.autoencoder_mode == "train" and self.autoencoder_px % 2**halvings:
+            raise ValueError(
+                f"autoencoder_training.image_px {self.autoencoder_px} cannot be halved {halvings} times: "
+                "use a multiple of a power of two, or fewer `channels`"
+            )
         return self
 
     def _refuse_cycle(self, bank: str) -> None:
@@ -188,11 +195,24 @@ class Study(Settings):
         return self.pretraining.image_px if self.diffusion.image_px == "auto" else self.diffusion.image_px
 
     @property
+    def autoencoder_px(self) -> int:
+        """Side in pixels of the images that the autoencoder learns from; it has no size of its own, and serves all."""
+        image_px = self.autoencoder_training.image_px
+        return self.diffusion_px if image_px == "auto" else image_px
+
+    @property
     def autoencoder_mode(self) -> str:
         """``none``, ``train``, or the folder of an autoencoder trained elsewhere."""
         if self.autoencoder != "auto":
             return self.autoencoder
         return "none" if self.diffusion_px <= LARGEST_PIXEL_SPACE_PX else "train"
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole study as JSON holds it, every default filled in, arms and other names in the user's order.
+
+        Read again it is the same study, for an arm that sets a key back to its default states it.
+        """
+        return self.model_dump(mode="json", context=EVERY_DEFAULT)
 
     def training_settings(self, encoder: str) -> Pretraining:
         """The settings that train ``encoder``: ``dino`` or a name in `retraining`."""
@@ -203,6 +223,24 @@ class Study(Settings):
         arm = self.retraining.get(encoder)
         return bool(arm and arm.bank and arm.disentangle_weight and self.banks[arm.bank].alphas != ())
 
+    @property
+    def main_arm(self) -> str | None:
+        """The arm that the study's question is about: the one with the most of the method, the first of equals.
+
+        Told by its keys, for names are the user's: a bank that is not shuffled, generative views, in-between images
+        told apart, painted rather than mixed in pixels, beside real images.
+        """
+
+        def parts_of_the_method(name: str) -> int:
+            arm = self.retraining[name]
+            if arm.bank is None or arm.shuffle_bank:
+                return 0
+            painted_between = self.disentangles(name) and arm.in_between == "painted"
+            generative = arm.largest_generative_probability > 0
+            return 1 + sum((generative, self.disentangles(name), painted_between, arm.real_images))
+
+        return max(self.retraining, key=parts_of_the_method, default=None)
+
     def passes(self, encoder: str) -> float:
         """What an image costs in the training of ``encoder`` (see `settings.passes`)."""
         return passes(self.training_settings(encoder), self.disentangles(encoder))
@@ -211,6 +249,14 @@ class Study(Settings):
         """The seeds that a bank is made for."""
         seed = self.banks[bank].seed
         return self.seeds if seed is None else (seed,)
+
+
+def _inherit(pretraining: dict[str, Any], arm: dict[str, Any]) -> dict[str, Any]:
+    """An arm's keys laid over those of `pretraining`; arguments of one backbone mean nothing to another."""
+    default = Pretraining.model_fields["backbone"].default
+    if arm.get("backbone", pretraining.get("backbone", default)) != pretraining.get("backbone", default):
+        pretraining = {key: value for key, value in pretraining.items() if key != "backbone_args"}
+    return laid_over(pretraining, arm)
 
 
 def _known(where: str, name: str | int, names: Collection[str | int]) -> None:
@@ -299,12 +345,11 @@ def stage_json(study: Study, stage: str) -> str:
     Args:
         study: a validated study.
         stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding/<encoder>``, ``autoencoder``, ``diffusion``,
-            ``banks/<name>``, ``filters/<bank>`` or ``evaluation``.
+            ``banks/<name>``, ``filters/<bank>``, ``evaluation`` (of encoders), ``trace`` or ``bank_quality``.
     """
     section, _, name = stage.partition("/")
     if section == "datasets":
-        dataset = study.datasets[name]
-        return canonical_json(dataset, without=ABOUT_THE_SHEET if dataset.kind == "slides" else frozenset())
+        return images_json(study.datasets[name])
     if section == "encoders":
         return canonical_json(study.encoders.get(name) or study.training_settings(name))
     if section == "embedding":
@@ -312,7 +357,7 @@ def stage_json(study: Study, stage: str) -> str:
         flips = {"flips": True} if study.diffusion.flips and conditioning else {}
         return canonical_json(study.embedding, without=frozenset({"units_per_part"}), **flips)
     if section == "autoencoder":
-        return canonical_json(study.autoencoder_training, image_px=study.diffusion_px)
+        return canonical_json(study.autoencoder_training, image_px=study.autoencoder_px)
     if section == "diffusion":
         return canonical_json(study.diffusion, image_px=study.diffusion_px)
     if section == "banks":
@@ -321,7 +366,16 @@ def stage_json(study: Study, stage: str) -> str:
         return canonical_json(study.banks[name].filter)
     if section == "evaluation":
         return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
+    if section == "trace":
+        return canonical_json(study.evaluation, only=frozenset({"knn", "knn_temperature"}))
+    if section == "bank_quality":
+        return canonical_json(study.evaluation, only=frozenset({"bank_images", "bootstrap"}))
     raise ValueError(f"no stage '{stage}'")
+
+
+def images_json(dataset: Dataset) -> str:
+    """Canonical JSON of what the stores of a data set depend on; of slides the settings of `Tiling`."""
+    return canonical_json(dataset, without=ABOUT_THE_SOURCE | ({"kind"} if dataset.kind == "slides" else set()))
 
 
 def schema() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gensis.errors import UserError
 from gensis.settings.datasets import Dataset, FilesDataset, SlidesDataset, TorchvisionDataset
+from gensis.settings.same_files import refuse_nested_splits, refuse_one_file_on_two_sides
 from gensis.settings.sheet import Row, read_sheet
 
 
@@ -47,14 +48,16 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
         will_exist: says of a missing path whether a rule makes it.
 
     Raises:
-        UserError: a mistake in the sheet, a missing source, or an empty train split.
+        UserError: a mistake in the sheet, a missing source, an empty train split, or images in train and in test.
     """
     if isinstance(dataset, SlidesDataset):
         rows = read_sheet(sheet, "slides", dataset.columns, will_exist)
+        refuse_one_file_on_two_sides(sheet, rows)
         units = tuple(Unit(row.name, row.split or "train", row) for row in rows)
         return _checked(Units(units, any(row.split for row in rows), tuple(rows)), sheet)
     if isinstance(dataset, FilesDataset):
         rows = read_sheet(sheet, "files", dataset.columns, will_exist)
+        refuse_one_file_on_two_sides(sheet, rows)
         splits = sorted({row.split or "train" for row in rows}, reverse=True)
         return _checked(Units(_shards(splits, dataset.shards), any(row.split for row in rows), tuple(rows)), sheet)
     if isinstance(dataset, TorchvisionDataset):
@@ -64,6 +67,7 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
     for split in dataset.splits:
         if split not in ("train", "test"):
             raise UserError(f"split '{split}' of {dataset.path} is neither 'train' nor 'test': correct `splits`")
+    refuse_nested_splits(dataset)
     return _checked(Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits), dataset.path)
 
 

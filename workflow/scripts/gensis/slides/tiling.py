@@ -10,7 +10,7 @@ import numpy as np
 
 from gensis.settings.datasets import Tiling
 from gensis.slides.layout import Layout
-from gensis.slides.outcomes import COPY_AGAIN, Unusable
+from gensis.slides.outcomes import COPY_AGAIN
 from gensis.slides.quality import focus
 from gensis.slides.reader import DamagedRegion, Reader, read_every_byte, resample
 
@@ -58,7 +58,6 @@ class TileStream:
         """Give the tiles that can be read.
 
         Raises:
-            Unusable: `unreadable`, where more tiles fail than the settings allow.
             OSError: tiles fail because the disk does, which may pass.
         """
         runs = self._runs()
@@ -72,8 +71,6 @@ class TileStream:
                     yield tile.encoded
         if self.failed:
             read_every_byte(self.reader.path)
-        if self.failed > self.tiling.max_failed_fraction * self._wanted:
-            raise Unusable("unreadable", f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}")
 
     @property
     def failed(self) -> int:
@@ -88,7 +85,10 @@ class TileStream:
         """Outcome and reason, once all tiles were given. A reason is empty where there is nothing to say."""
         tissue = self.tiling.tissue
         if self.failed:
-            return "partial", f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}"
+            return (
+                "partial" if self.given else "unreadable",
+                f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}",
+            )
         if not self.given:
             return "no_tissue", (
                 f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "

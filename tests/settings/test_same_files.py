@@ -1,0 +1,101 @@
+"""One image never lies on two sides, whatever it is called."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gensis.errors import UserError
+from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, SlidesDataset, TorchvisionDataset
+from gensis.settings.same_files import images_of, in_common
+from gensis.settings.units import list_units
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two slides, one of them under three names, and a tree of images."""
+    for name in ("a.tiff", "b.tiff", "photos/train/cat.png", "photos/test/dog.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    os.link(tmp_path / "a.tiff", tmp_path / "hard.tiff")
+    (tmp_path / "soft.tiff").symlink_to("a.tiff")
+    return tmp_path
+
+
+def listed(folder: Path, kind: str, *lines: str) -> None:
+    sheet = folder / "sheet.csv"
+    columns = "slide,path,group,split" if kind == "slides" else "path,group,split"
+    sheet.write_text("\n".join([columns, *lines]) + "\n")
+    dataset = SlidesDataset if kind == "slides" else FilesDataset
+    list_units(dataset(kind=kind, sheet=str(sheet)), sheet)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "path"),
+    [
+        (*lines, path)
+        for lines in [
+            ("slides", "x,a.tiff,,train", "y,{},,test"),
+            ("slides", "x,a.tiff,,", "y,{},,"),
+            ("slides", "x,a.tiff,p1,", "y,{},p2,"),
+            ("files", "photos/../a.tiff,,train", "{},,test"),
+        ]
+        for path in ["a.tiff", "./a.tiff", "hard.tiff", "soft.tiff"]
+    ],
+)
+def test_one_file_on_two_sides_is_refused_in_one_line(folder, kind, first, second, path):
+    with pytest.raises(UserError, match=r"are one file, .*\.tiff, (in the splits|not in one group)") as error:
+        listed(folder, kind, first, second.format(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("x,a.tiff,,train", "y,b.tiff,,test"),
+        ("x,a.tiff,,train", "y,soft.tiff,,train"),  # in train alone: it counts twice, and nothing tests it
+        ("x,a.tiff,p1,", "y,soft.tiff,p1,"),  # two parts of one slide, by two masks
+    ],
+)
+def test_one_file_on_one_side_may_have_two_lines(folder, lines):
+    listed(folder, "slides", *lines)
+
+
+@pytest.mark.parametrize("splits", [{"train": ".", "test": "test"}, {"train": "test/..", "test": "test"}])
+def test_a_folder_that_holds_the_other_splits_is_refused(folder, splits):
+    with pytest.raises(UserError, match=r"splits of .*photos: train .* and test \(test\) hold the same images"):
+        list_units(FolderDataset(kind="folder", path=str(folder / "photos"), splits=splits), None)
+
+
+def test_folders_and_groups_side_by_side_are_two(folder):
+    list_units(FolderDataset(kind="folder", path=str(folder / "photos")), None)
+    (folder / "photos/test-too").symlink_to("test")
+    linked = {"train": "test-too", "test": "test"}
+    with pytest.raises(UserError, match="hold the same images"):
+        list_units(FolderDataset(kind="folder", path=str(folder / "photos"), splits=linked), None)
+    list_units(Hdf5Dataset(kind="hdf5", path=str(folder / "a.tiff"), splits={"train": "a", "test": "ab"}), None)
+
+
+def test_one_group_of_a_packed_file_for_both_splits_is_refused(folder):
+    dataset = Hdf5Dataset(kind="hdf5", path=str(folder / "a.tiff"), splits={"train": "images", "test": "/images/"})
+    with pytest.raises(UserError, match=r"train \(images\) and test \(/images/\) hold the same images"):
+        list_units(dataset, None)
+
+
+def test_what_two_data_sets_have_in_common_is_told_by_files_folders_and_groups(folder):
+    def sheet(name: str, line: str) -> frozenset:
+        path = folder / name
+        path.write_text(f"slide,path,split\n{line}\nother,b.tiff,train\n")
+        dataset = SlidesDataset(kind="slides", sheet=str(path))
+        return images_of(dataset, list_units(dataset, path).rows, "test")
+
+    assert in_common(sheet("one.csv", "x,a.tiff,test"), sheet("two.csv", "y,soft.tiff,test"))
+    assert not in_common(sheet("one.csv", "x,a.tiff,test"), sheet("two.csv", "y,b.tiff,train\nz,b.tiff,train"))
+    tree = FolderDataset(kind="folder", path=str(folder / "photos"), splits={"train": "."})
+    inner = FolderDataset(kind="folder", path=str(folder / "photos"))
+    assert in_common(images_of(tree, (), "train"), images_of(inner, (), "test"))
+    assert not in_common(images_of(inner, (), "train"), images_of(inner, (), "test"))
+    cifar = TorchvisionDataset(kind="torchvision", name="CIFAR10", image_px=16)
+    larger = TorchvisionDataset(kind="torchvision", name="CIFAR10")
+    assert in_common(images_of(cifar, (), "train"), images_of(larger, (), "train"))
+    assert not in_common(images_of(cifar, (), "train"), images_of(larger, (), "test"))
