@@ -92,6 +92,11 @@ def cmyk(kind):
     return imagecodecs.jpeg8_encode(inks, level=95, colorspace="CMYK", outcolorspace=kind, subsampling="444")
 
 
+def with_garbage(jpeg):
+    """Between the parts of its header, which libjpeg warns of and skips."""
+    return jpeg.replace(b"\xff\xdb", b"\1\2\xff\xdb", 1)
+
+
 UPPER = (WIDE // 256).astype(np.uint8)
 ALPHA = UPPER[..., 3]
 RGBA = Image.fromarray(np.dstack([COLOUR, ALPHA]))
@@ -151,6 +156,7 @@ READ = {
     "jpeg with a profile": (saved(PHOTO, "JPEG", quality=95, subsampling=0, icc_profile=b"any"), PHOTO, 12),
     "jpeg, exif damaged": (saved(PHOTO, "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0MM\0*\xff\xff"), PHOTO, 12),
     "jpeg, garbage behind": (saved(PHOTO, "JPEG", quality=95, subsampling=0) + b"garbage" * 100, PHOTO, 12),
+    "jpeg, garbage within": (with_garbage(saved(PHOTO, "JPEG", quality=95, subsampling=0)), PHOTO, 12),
     "jpeg, filled up": (saved(PHOTO, "JPEG", quality=95, subsampling=0)[:-2] + bytes(9) + b"\xff\xd9", PHOTO, 12),
     "phone's jpegs": (saved(PHOTO, "MPO", quality=95, save_all=True, append_images=[Image.fromarray(GREY)]), PHOTO, 24),
     "cmyk jpeg": (cmyk("CMYK"), PHOTO, 16),
@@ -217,6 +223,7 @@ def test_what_is_not_read_is_said_in_one_line(encoded, reason):
 WHOLE = {
     "jpeg": saved(COLOUR, "JPEG"),
     "progressive jpeg": saved(COLOUR, "JPEG", progressive=True),
+    "jpeg, garbage within": with_garbage(saved(COLOUR, "JPEG")),
     "cmyk jpeg": saved(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"),
     "png": saved(COLOUR, "PNG"),
     "16-bit png": saved(WIDE[..., 0], "PNG"),

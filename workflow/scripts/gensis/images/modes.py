@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
+_BAND_ROWS = 256  # converted at a time: a picture as large as is read would take gigabytes at once
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
 
 
@@ -18,16 +19,24 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (height, width, 3), the argument itself where it is that already. Transparent areas are laid over white.
     """
+    if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,):
+        return pixels
+    result = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for start in range(0, len(pixels), _BAND_ROWS):
+        band = slice(start, start + _BAND_ROWS)
+        result[band] = _band_to_rgb(pixels[band])
+    return result
+
+
+def _band_to_rgb(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if pixels.shape[2] in (2, 4):
-        layer = Image.fromarray(pixels).convert("RGBA")
-        over_white = Image.new("RGBA", layer.size, "white")
-        over_white.alpha_composite(layer)
-        return np.asarray(over_white.convert("RGB"))
-    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return pixels.reshape(*pixels.shape[:2], 1)
+    if pixels.shape[2] == 3:
+        return pixels
+    layer = Image.fromarray(pixels).convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
 
 
 def image_to_rgb(image: Image.Image) -> np.ndarray:
