@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from gensis.slides.drawing import draw_slide
 from gensis.slides.ink import find_ink
 from gensis.slides.tissue import find_tissue
 
@@ -59,6 +62,58 @@ def test_tissue_that_touches_ink_stays_tissue():
     ink = find_ink(image)
     assert ink[25:55, 25:58].all()
     assert not ink[:, 66:].any()
+
+
+# Optical density of red, green and blue, relative to their mean.
+STAINS = {
+    "haematoxylin": (1.3, 1.1, 0.6),
+    "toluidine blue": (1.25, 1.3, 0.45),
+    "Alcian blue": (1.8, 0.8, 0.4),
+    "Luxol fast blue": (1.9, 0.8, 0.3),
+    "Prussian blue": (1.9, 0.9, 0.2),
+    "light green": (1.5, 0.6, 0.9),
+}
+
+
+@cache
+def drawn(kind):
+    return draw_slide(kind, 512, 448, 0)
+
+
+def stained(stain, kind="lymphoid"):
+    """A drawn slide, as dense as it is but of another colour, and where its tissue is."""
+    slide = drawn(kind)
+    density = np.log10(GLASS / np.maximum(slide, 1)).mean(-1, keepdims=True).clip(0)
+    image = np.clip(GLASS * 10 ** (-density * np.array(stain)), 0, 255).astype(np.uint8)
+    tissue = ndimage.binary_fill_holes(np.asarray(Image.fromarray(slide).reduce(8)).min(-1) < 225)
+    return np.asarray(Image.fromarray(image).reduce(8)), tissue
+
+
+@pytest.mark.parametrize("kind", ["lymphoid", "glandular"])
+@pytest.mark.parametrize("name", STAINS)
+def test_tissue_in_a_blue_or_green_stain_is_no_ink(name, kind):
+    image, expected = stained(STAINS[name], kind)
+    tissue, ink, remark = find_tissue(image, AREA_UM2, 1000.0)
+    assert (tissue & expected).sum() / (tissue | expected).sum() > 0.85
+    assert not ink.any()
+    assert not find_ink(image).any()
+    assert bool(remark) == (name not in ("haematoxylin", "toluidine blue"))
+
+
+def test_a_part_of_the_tissue_as_blue_as_ink_is_left_out_with_a_remark():
+    blue, expected = stained(STAINS["Alcian blue"])
+    image = stained((0.5, 1.5, 1.0))[0].copy()
+    half = image.shape[1] // 2
+    image[:, :half] = blue[:, :half]
+    tissue, ink, remark = find_tissue(image, AREA_UM2, 1000.0)
+    assert ink[:, : half - 5][expected[:, : half - 5]].mean() > 0.9
+    assert tissue[:, half + 5 :][expected[:, half + 5 :]].mean() > 0.9
+    assert re.match(r"[45]\d% .* column mask", remark)
+
+
+def test_pen_without_tissue_is_pen_and_not_remarkable():
+    for ink in ((40, 80, 170), (30, 140, 90)):
+        assert find_tissue(blurred_patch([ink]), AREA_UM2, 1000.0)[2] == ""
 
 
 def pixels_inside(polygons, size, factor):

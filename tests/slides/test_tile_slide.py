@@ -18,7 +18,7 @@ from tests.slides.damage import zero_tiles
 import tile_slide
 from gensis.images.codec import decode
 from gensis.images.store import Store
-from gensis.slides.drawing import write_pyramid
+from gensis.slides.drawing import draw_slide, write_pyramid
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "workflow" / "scripts" / "tile_slide.py"
@@ -236,6 +236,21 @@ def test_a_missing_slide_is_the_users_mistake_in_one_line(tmp_path, slide):
     assert "absent.svs cannot be opened" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "unit.h5").exists()
+
+
+def test_a_blue_stain_is_tiled_with_a_remark_and_flat_ink_alone_is_named_as_the_reason(tmp_path):
+    slide = draw_slide("lymphoid", 512, 448, 0)
+    density = np.log10(242 / np.maximum(slide, 1)).mean(-1, keepdims=True).clip(0)
+    write_pyramid(tmp_path / "blue.tiff", (242 * 10 ** (-density * (1.8, 0.8, 0.4))).astype(np.uint8), 0.5)
+    found, _ = tile(tmp_path, tmp_path / "blue.tiff")
+    assert (found["outcome"], found["images"] > 5) == ("ok", True)
+    assert "taken for the stain" in found["reason"]
+    flat = np.full((448, 512, 3), 242, np.uint8)
+    flat[64:320, 64:320] = (40, 80, 170)
+    write_pyramid(tmp_path / "ink.tiff", flat, 0.5)
+    found, _ = tile(tmp_path, tmp_path / "ink.tiff")
+    assert found["outcome"] == "no_tissue"
+    assert re.search(r"for marker ink in \d+, which blue", found["reason"])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no image"], ids=["absent", "empty", "text"])

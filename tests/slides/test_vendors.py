@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tests.slides.mirax import PHOTO_PX, write_mirax
 from tests.slides.test_tile_slide import SMALL, images_of, tile
+from tests.slides.vendor_tiffs import write_hamamatsu, write_leica, write_ventana
 
 from gensis.slides.drawing import draw_slide
 from gensis.slides.opening import open_slide
@@ -91,3 +92,51 @@ def test_a_mirax_slide_that_lacks_a_data_file_loses_what_lay_in_it(tmp_path, mir
     (path.with_suffix("") / "Data0000.dat").unlink()
     outcome, _ = tile(tmp_path, path)
     assert outcome["outcome"] == "unreadable"
+
+
+AREAS = [(32, 48, 192, 160), (256, 64, 160, 256)]
+
+
+def test_areas_of_a_leica_slide_lie_where_they_were_scanned_and_the_macro_in_front_is_left_out(tmp_path, picture):
+    path = write_leica(tmp_path / "slide.scn", picture[:448, :512], AREAS)
+    expected = np.full((448, 512, 3), 255, np.uint8)
+    for left, top, width, height in AREAS:
+        here = np.s_[top : top + height, left : left + width]
+        expected[here] = picture[here]
+    with open_slide(path) as reader:
+        assert (reader.kind, reader.level_sizes) == ("openslide", ((512, 448), (256, 224)))
+        assert reader.bounds_level0 == (32, 48, 416, 320)
+        np.testing.assert_array_equal(reader.region(0, 0, 0, 512, 448), expected)
+    outcome, file = tile(tmp_path, path, SMALL | {"mpp": 0.5, "encoding": "png"})
+    assert (outcome["outcome"], file.attrs["mpp_x"]) == ("ok", 0.5)
+    for image, (x, y) in zip(images_of(tmp_path), file["coords"][:].tolist()):
+        np.testing.assert_array_equal(image, expected[y : y + 64, x : x + 64])
+
+
+def test_tiles_of_a_ventana_slide_overlap_as_its_xml_says(tmp_path, picture):
+    with open_slide(write_ventana(tmp_path / "slide.bif", picture, (5, 4), overlap_px=8)) as reader:
+        assert (reader.kind, reader.size_level0) == ("openslide", (4 * 56 + 64, 3 * 56 + 64))
+        np.testing.assert_array_equal(reader.region(0, 0, 0, 288, 232), picture[:232, :288])
+        half = np.asarray(Image.fromarray(picture[:232, :288]).reduce(2)).astype(int)
+        assert np.abs(reader.region(1, 0, 0, 144, 116) - half).mean() < 1
+
+
+def test_of_a_hamamatsu_slide_the_focal_plane_in_focus_is_read(tmp_path, picture):
+    planes = [(-2000, picture[:448, :512] // 2), (0, picture[:448, :512]), (2000, picture[:448, :512] // 3)]
+    with open_slide(write_hamamatsu(tmp_path / "slide.ndpi", planes)) as reader:
+        assert (reader.kind, reader.level_sizes[:2]) == ("openslide", ((512, 448), (256, 224)))
+        assert np.abs(reader.region(0, 0, 0, 512, 448).astype(int) - picture[:448, :512]).mean() < 3
+        assert reader.properties["openslide.mpp-x"] == "0.5"
+
+
+def test_fluorescence_of_leica_is_unsupported(tmp_path, picture):
+    path = write_leica(tmp_path / "slide.scn", picture, AREAS, light="fluorescence")
+    with pytest.raises(Unusable, match=r"no brightfield image .* fluorescence") as caught:
+        open_slide(path)
+    assert caught.value.outcome == "unsupported"
+
+
+def test_a_vendors_tiff_that_openslide_refuses_is_not_read_as_if_its_pages_were_the_slide(tmp_path, picture):
+    path = write_ventana(tmp_path / "slide.bif", picture, (5, 4), overlap_px=8, direction="LEFT")
+    with pytest.raises(Unusable, match='OpenSlide does not open it: Bad direction attribute "LEFT"'):
+        open_slide(path)

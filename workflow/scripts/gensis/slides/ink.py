@@ -18,6 +18,11 @@ _FAINTEST = 0.08
 _DARK, _BLACK = 0.3, 0.75
 _FAINTEST_SATURATION = 12
 _MARGIN_PX = 2
+# Part of the coloured pixels that is ink: more than the first is remarkable (pen on tissue shows its texture, too), and
+# more than the second is stain.
+_MUCH, _NEARLY_ALL = 0.3, 0.8
+_IN_FOCUS = 0.7
+_LOOK = "see the slide's picture; if that is wrong, draw the tissue in a file for the sheet's column mask"
 
 
 def find_ink(image: np.ndarray) -> np.ndarray:
@@ -28,26 +33,68 @@ def find_ink(image: np.ndarray) -> np.ndarray:
     cover glass, out of focus, where dark tissue has nuclei in focus. From there it spreads over what touches it and is
     coloured without texture, pure red, or bluish.
 
+    Alcian blue, Luxol fast blue, the green and blue of trichromes and their like absorb red most, too. Where nearly all
+    that is coloured is such and in focus, it is no ink.
+
     Args:
         image: uint8 (H, W, 3), RGB thumbnail; made for 8 to 16 um/px.
 
     Returns:
         bool (H, W).
     """
-    return spread_ink(*map_bands(lambda band: inked_and_halo(look_at(band)), image, REACH_PX))
+    return judge_ink(image, *map_bands(lambda band: _saturated_inked_and_halo(look_at(band)), image, REACH_PX))[0]
 
 
-def inked_and_halo(pixels: Appearance) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels that are ink (bool (H, W)), and those that are if they touch some (bool (H, W))."""
+def _saturated_inked_and_halo(pixels: Appearance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return pixels.saturation, *inked_and_halo(pixels)
+
+
+def inked_and_halo(pixels: Appearance, has_blue: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels that are ink (bool (H, W)), and those that are if they touch some (bool (H, W)).
+
+    Args:
+        pixels: of a thumbnail.
+        has_blue: whether blue and green are among the inks.
+    """
     red, green, blue, lightest = pixels.red, pixels.green, pixels.blue, pixels.least_density
     flat = ~pixels.textured
     visible = green > _FAINTEST
-    cold = red > _COLD_RED_TO_GREEN * green + _COLD_EXCESS
-    bluish = (red > _BLUISH_RED_TO_GREEN * green) & (blue < _BLUISH_BLUE_TO_GREEN * green) & visible
     pure_red = (red < _RED_RED_TO_GREEN * green) & (blue > _RED_BLUE_TO_GREEN * green) & visible
-    dark = (lightest > _DARK) & flat | (lightest > _BLACK)
-    coloured = pixels.saturation > _FAINTEST_SATURATION
-    return cold | pure_red & flat & (green > _RED_GREEN) | dark, coloured & flat | pure_red | bluish
+    inked = pure_red & flat & (green > _RED_GREEN) | (lightest > _DARK) & flat | (lightest > _BLACK)
+    halo = (pixels.saturation > _FAINTEST_SATURATION) & flat | pure_red
+    if has_blue:
+        inked |= red > _COLD_RED_TO_GREEN * green + _COLD_EXCESS
+        halo |= (red > _BLUISH_RED_TO_GREEN * green) & (blue < _BLUISH_BLUE_TO_GREEN * green) & visible
+    return inked, halo
+
+
+def judge_ink(image: np.ndarray, saturation: np.ndarray, inked: np.ndarray, halo: np.ndarray) -> tuple[np.ndarray, str]:
+    """Ink, unless it is the stain of the tissue.
+
+    Args:
+        image: uint8 (H, W, 3), RGB thumbnail.
+        saturation: uint8 (H, W), of it.
+        inked: bool (H, W), as `inked_and_halo` finds it.
+        halo: bool (H, W).
+
+    Returns:
+        Ink, bool (H, W), and what the user should look at; empty where it is clear.
+    """
+    ink = spread_ink(inked, halo)
+    coloured = both = 0
+    for rows in bands(len(ink)):
+        some = saturation[rows] > _FAINTEST_SATURATION
+        coloured, both = coloured + some.sum(), both + (some & ink[rows]).sum()
+    share = both / max(coloured, 1)
+    if share < _MUCH or not inked.any():
+        return ink, ""
+    textured = map_bands(lambda band: (look_at(band).textured,), image, REACH_PX)[0]
+    if textured[inked].mean() < _IN_FOCUS:
+        return ink, ""
+    if share < _NEARLY_ALL:
+        return ink, f"{share:.0%} of what is coloured is left out as blue or green ink, though in focus: {_LOOK}"
+    without_blue = map_bands(lambda band: inked_and_halo(look_at(band), has_blue=False), image, REACH_PX)
+    return spread_ink(*without_blue), f"what is as blue or green as ink is taken for the stain of the tissue: {_LOOK}"
 
 
 def spread_ink(inked: np.ndarray, halo: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gensis.settings.datasets import Tiling
-from gensis.slides.glass import is_dark_field
+from gensis.slides.glass import is_dark_field, without_tint
 from gensis.slides.grid import coverage, tile_origins
 from gensis.slides.ink import find_ink
 from gensis.slides.mask import read_mask
@@ -49,6 +49,8 @@ class Layout:
     """Score: float32 (N,), the part of each tile that is tissue, pen, ..."""
     fate: np.ndarray
     """uint8 (N,): KEPT, or an index into REASONS."""
+    remark: str
+    """What the user should look at, and what to do; empty where nothing is amiss."""
 
     @property
     def kept(self) -> np.ndarray:
@@ -84,15 +86,16 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     if not len(coords):
         raise Unusable("too_small", _why_too_small(reader, plan))
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
+    image = without_tint(thumbnail.image)
     method = "mask" if mask else tiling.tissue.method
     if method == "otsu" and is_dark_field(thumbnail.image, thumbnail.unread):
         raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")
     if method == "otsu":
-        tissue, pen = find_tissue(thumbnail.image, pixel_area_um2, tiling.tissue.minimum_area_um2)
+        tissue, pen, remark = find_tissue(image, pixel_area_um2, tiling.tissue.minimum_area_um2)
     else:
-        tissue, pen = _given_tissue(mask, reader, thumbnail), find_ink(thumbnail.image)
+        tissue, pen, remark = _given_tissue(mask, reader, thumbnail), find_ink(image), ""
     rectangles = (*(coords / thumbnail.downsample).T, *(side / thumbnail.downsample for side in plan.size_level0))
-    maps = {"tissue_fraction": tissue} | find_artifacts(thumbnail.image, tissue, pen, pixel_area_um2)
+    maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue, pen, pixel_area_um2)
     fractions = {name: coverage(each, *rectangles).astype(np.float32) for name, each in maps.items()}
     fate = _judge(fractions, tiling.tissue.minimum_fraction)
     if method == "otsu":
@@ -112,6 +115,7 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
         coords=coords,
         fractions=fractions,
         fate=fate,
+        remark="; ".join(filter(None, (reader.remark, remark))),
     )
 
 

@@ -6,7 +6,7 @@ from openslide import OpenSlide, OpenSlideError
 
 from gensis.slides.dicom import why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
-from gensis.slides.outcomes import Unusable
+from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.picture_reader import PictureReader
 from gensis.slides.reader import TIFF_HEADS, Reader, Unsupported, read_every_byte
 from gensis.slides.tiff_pages import check_claims
@@ -15,6 +15,8 @@ from gensis.slides.tiff_reader import TiffReader
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 # Vendors whose tiles are the levels, as they are. Others overlap, are turned, or leave gaps that OpenSlide knows of.
 _PLAIN_VENDORS = ("aperio", "generic-tiff")
+# What OpenSlide says of fluorescence: of Leica, and of Zeiss.
+_NO_BRIGHTFIELD = ("Can't find main image", "Pixel type", "Nonzero subblock channel")
 _CONVERT = "copy it again, or export it as a tiled pyramidal TIFF with JPEG compression"
 
 
@@ -41,6 +43,9 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
         if (reason := why_refused(path, error)) is not None:
+            raise Unusable("unsupported", reason) from error
+        if any(words in str(error) for words in _NO_BRIGHTFIELD):
+            reason = f"OpenSlide finds no brightfield image ({error}), as in fluorescence scans; {BRIGHTFIELD_ONLY}"
             raise Unusable("unsupported", reason) from error
         who = "OpenSlide does not open it: " if isinstance(error, OpenSlideError) else ""
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from gensis.settings.datasets import Tiling
-from gensis.slides.layout import Layout
+from gensis.slides.layout import PEN, Layout
 from gensis.slides.outcomes import COPY_AGAIN
 from gensis.slides.quality import focus
 from gensis.slides.reader import DamagedRegion, Reader, read_every_byte, resample
@@ -83,19 +83,23 @@ class TileStream:
 
     def verdict(self) -> tuple[str, str]:
         """Outcome and reason, once all tiles were given. A reason is empty where there is nothing to say."""
-        tissue = self.tiling.tissue
         if self.failed:
             return (
                 "partial" if self.given else "unreadable",
                 f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}",
             )
         if not self.given:
-            return "no_tissue", (
-                f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "
-                f"of no {self.tiling.tile_px} px tile: if there is tissue, draw it in a file for the sheet's "
-                "column mask, lower tissue.minimum_fraction, or set tissue.method to none"
-            )
-        return "ok", self.reader.remark
+            return "no_tissue", self._why_no_tissue()
+        return "ok", self.layout.remark
+
+    def _why_no_tissue(self) -> str:
+        tissue, inked = self.tiling.tissue, int((self.layout.fate == PEN).sum())
+        ink = f", for marker ink in {inked}, which blue and green stains may look like" if inked else ""
+        return (
+            f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "
+            f"of no {self.tiling.tile_px} px tile{ink}: if there is tissue, draw it in a file for the sheet's "
+            "column mask, lower tissue.minimum_fraction, or set tissue.method to none"
+        )
 
     def _runs(self) -> list[list[int]]:
         """Neighbours in a row, which are read together."""

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from gensis.slides.appearance import REACH_PX, Appearance, look_at
 from gensis.slides.bands import bands, count_values, map_bands
-from gensis.slides.ink import inked_and_halo, spread_ink
+from gensis.slides.ink import inked_and_halo, judge_ink
 
 # Otsu's threshold always splits, so on bare glass it would find noise, and on a slide full of tissue only nuclei:
 # it is held between the saturation of noisy glass and that of the palest stroma (of 255).
@@ -16,28 +16,31 @@ _GREY_DENSITY = 0.12
 _NARROWEST_GREY_PX = 2 * REACH_PX + 1
 
 
-def find_tissue(image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float) -> tuple[np.ndarray, np.ndarray]:
+def find_tissue(
+    image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Tell tissue from glass and ink.
 
     Tissue is what is more saturated than glass (Otsu's threshold), or dark and with texture, and is not ink.
 
     Args:
-        image: uint8 (H, W, 3), RGB thumbnail; made for 8 to 16 um/px.
+        image: uint8 (H, W, 3), RGB thumbnail whose glass is grey; made for 8 to 16 um/px.
         pixel_area_um2: area of one of its pixels.
         minimum_area_um2: smaller islands are dropped, smaller holes filled unless there is ink in them.
 
     Returns:
-        Tissue, bool (H, W), and ink, bool (H, W), as `gensis.slides.ink.find_ink` finds it.
+        Tissue, bool (H, W); ink, bool (H, W), as `gensis.slides.ink.find_ink` finds it; and what the user should look
+        at, empty where it is clear.
     """
     saturation, grey, inked, halo = map_bands(_first_look, image, REACH_PX)
-    ink = spread_ink(inked, halo)
+    ink, remark = judge_ink(image, saturation, inked, halo)
     del inked, halo
     tissue = (saturation > _threshold(saturation, ink)) & ~ink
     grey = (grey | tissue) & ~ink
     tissue |= _opened(grey, _NARROWEST_GREY_PX)
     minimum_px = minimum_area_um2 / pixel_area_um2
     tissue = ~_without_small_islands(~tissue, minimum_px) & ~ink
-    return _without_small_islands(tissue, minimum_px), ink
+    return _without_small_islands(tissue, minimum_px), ink, remark
 
 
 def _first_look(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
