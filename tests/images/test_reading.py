@@ -169,7 +169,7 @@ def test_no_flipped_bit_of_an_offset_or_a_checksum_goes_unnoticed(tmp_path):
     write_store(tmp_path / "a.h5", [encode_png(picture(number)) for number in range(3)], {})
     layout = read_layout(tmp_path / "a.h5")
     whole = (tmp_path / "a.h5").read_bytes()
-    bits = [*range(8 * (layout.offsets_at + 8), 8 * (layout.offsets_at + 24)), 8 * (layout.checksums_at + 5)]
+    bits = [*range(8 * (layout.offsets_at + 8), 8 * (layout.offsets_at + 24), 5), 8 * (layout.checksums_at + 5)]
     for bit in bits:  # those of the second image
         damaged = bytearray(whole)
         damaged[bit // 8] ^= 1 << bit % 8
