@@ -165,6 +165,21 @@ def test_no_flipped_bit_of_an_image_goes_unnoticed(tmp_path, encode):
         assert EncodedImages([layout]).read(0, 2) == encode(picture(2))
 
 
+def test_no_flipped_bit_of_an_offset_or_a_checksum_goes_unnoticed(tmp_path):
+    write_store(tmp_path / "a.h5", [encode_png(picture(number)) for number in range(3)], {})
+    layout = read_layout(tmp_path / "a.h5")
+    whole = (tmp_path / "a.h5").read_bytes()
+    bits = [*range(8 * (layout.offsets_at + 8), 8 * (layout.offsets_at + 24), 5), 8 * (layout.checksums_at + 5)]
+    for bit in bits:  # those of the second image
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "a.h5").write_bytes(damaged)
+        with pytest.raises(ValueError, match="its bytes are not those that were written"):
+            EncodedImages([layout]).read(0, 1)
+        with Store(tmp_path / "a.h5") as store, pytest.raises(UserError, match=r"a\.h5.* is damaged "):
+            store.read(0, 3)
+
+
 def test_the_stored_checksums_are_those_of_zlib(folder):
     with Store(folder / "b.h5") as store:
         assert store.column("image_crc32").dtype == np.uint32

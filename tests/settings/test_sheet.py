@@ -132,7 +132,7 @@ def said(caplog):
 
 def test_a_column_that_columns_names_is_read_and_its_namesake_said(folder, caplog):
     path = write(folder, "slide,path,label,Label,diagnosis\none,a.tiff,1,2,CLL\n")
-    assert read_sheet(path, "slides", {"label": "diagnosis"})[0].label == "CLL"
+    assert read_sheet(path, "slides", {"label": "diagnosis "})[0].label == "CLL"
     assert [line.partition(": if")[0] for line in said(caplog)] == ["columns not used: label, Label"]
     assert read_sheet(path, "slides", {"label": "Label"})[0].label == "2"
 

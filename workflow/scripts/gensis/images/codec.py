@@ -20,7 +20,7 @@ _SHORT_OF_MEMORY = re.compile("(out of|insufficient|not enough) memory", re.IGNO
 def checksum(encoded: bytes) -> int:
     """CRC-32 of an image's bytes: many a flipped bit of a JPEG only decodes to other pixels; this tells every one.
 
-    libdeflate's, which takes a hundredth of the time of decoding or less.
+    libdeflate's, which takes 3 us for 40 kB, a fifth of what zlib takes.
     """
     return imagecodecs.deflate_crc32(encoded)
 

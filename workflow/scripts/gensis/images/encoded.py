@@ -27,6 +27,8 @@ class Layout:
     """Byte at which the offsets begin, int64 each."""
     encoded_at: int
     """Byte at which the images' bytes begin; 0 in a store without images."""
+    encoded_bytes: int
+    """Length of them all."""
     checksums_at: int
     """Byte at which their checksums begin, uint32 each; 0 in a store without images."""
 
@@ -38,13 +40,16 @@ def read_layout(path: Path) -> Layout:
         UserError: it is no image store, or its datasets are not contiguous.
     """
     with Store(path) as store:
-        beginnings = [store.file[name].id.get_offset() for name in ("offsets", "encoded", "image_crc32")]
+        offsets_at, encoded_at, checksums_at = beginnings = [
+            store.file[name].id.get_offset() for name in ("offsets", "encoded", "image_crc32")
+        ]
         if len(store) and None in beginnings:
             raise UserError(
                 f"{path}: its datasets are not contiguous, as a program that repacks files leaves them: "
                 "delete it and run again"
             )
-        return Layout(path, store.content, len(store), *(beginning or 0 for beginning in beginnings))
+        size = len(store.file["encoded"])
+        return Layout(path, store.content, len(store), offsets_at or 0, encoded_at or 0, size, checksums_at or 0)
 
 
 class EncodedImages:
@@ -63,6 +68,8 @@ class EncodedImages:
         """
         layout = self.layouts[store]
         first, last = struct.unpack("=qq", self._files.read(layout.path, layout.offsets_at + 8 * position, 16))
+        if not 0 <= first <= last <= layout.encoded_bytes:
+            raise ValueError(CHANGED)
         encoded = self._files.read(layout.path, layout.encoded_at + first, last - first)
         (expected,) = struct.unpack("=I", self._files.read(layout.path, layout.checksums_at + 4 * position, 4))
         if checksum(encoded) != expected:

@@ -73,6 +73,7 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
         raise UserError(f"columns: '{min(unknown)}' is none of {', '.join(known)}: correct the data set's `columns`")
     header, *lines = read_lines(sheet) or [(1, [])]
     names = header[1]
+    columns = {name: column.strip() for name, column in columns.items()}
     used = {name: columns.get(name, name) for name in known}
     for name in ("slide", "path", *columns):
         if name in known and used[name] not in names:
