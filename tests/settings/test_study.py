@@ -68,6 +68,7 @@ def changed(path: str, value: object) -> dict:
         ),
         ("datasets/tiles/quality", {"minimum": {"focus": "sharp"}}, "datasets.tiles.quality.minimum.focus = sharp"),
         ("datasets/tiles/quality", {"maximum": {"pen_fraction": 10}}, "pen_fraction 10 lies above 1"),
+        ("pretraining/views", {"blur": [1, 0.1]}, "pretraining.views.blur.2 is missing"),
         ("pretraining/prototypes", "few", "pretraining.prototypes = few"),
         ("retraining/gen-dino/generative_probability", 2, "retraining.gen-dino.generative_probability = 2"),
         ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),

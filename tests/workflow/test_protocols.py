@@ -4,7 +4,8 @@ import re
 import subprocess
 
 import pytest
-from tests.workflow.clone import TINY, copy_repository, planned, write_config
+import yaml
+from tests.workflow.clone import TINY, copy_repository, planned, snakemake, write_config
 
 ENCODERS = 5  # dino, two arms, an untrained one, pixels
 
@@ -38,6 +39,17 @@ def test_encoders_learn_from_one_set_of_slides_and_are_measured_on_another(clone
     # What is measured on by all, and what is learnt from by the encoder that conditions the bank.
     assert jobs["embed_images"] == ENCODERS * seeds * parts + seeds
     assert not {"evaluate_encoder", "trace_encoder"} & jobs.keys()
+
+
+@pytest.mark.parametrize(("protocol", "seen"), [("panda", 3), ("bright", 0)])
+def test_slides_that_were_learnt_from_under_another_data_sets_name_are_seen(clone, protocol, seen):
+    """Both of `panda` are in the sheet that is learnt from; the one that `bright` tests is not."""
+    values = yaml.safe_load((clone / f"config/{protocol}.yaml").read_text()) | {"seeds": [0]}
+    plan = snakemake(clone, write_config(clone / "one-seed.yaml", values), "-n", "-p").stdout
+    commands = re.findall(r"evaluate_encoder\.py .*", plan)
+    assert len(commands) == ENCODERS
+    assert sum("--seen" in command for command in commands) == seen
+    assert sum("--learnt-from results/images/tissue/train.tsv" in command for command in commands) == 3
 
 
 def test_the_last_blocks_are_embedded_for_dinos_linear_protocol_alone(clone, tmp_path):

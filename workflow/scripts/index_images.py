@@ -7,7 +7,8 @@ from pydantic import TypeAdapter
 
 from gensis import command
 from gensis.images import tables
-from gensis.settings.datasets import Dataset, NaturalDataset, Quality
+from gensis.images.copies import refuse_copied_files
+from gensis.settings.datasets import Dataset, FilesDataset, NaturalDataset, Quality
 from gensis.settings.units import list_units
 
 
@@ -27,6 +28,8 @@ def main(arguments: argparse.Namespace) -> None:
     if path.stem == "train":
         tables.write_train(path, units, quality, max_failed, dataset.max_failed_fraction)
     elif path.stem == "units":
+        if isinstance(dataset, FilesDataset):
+            refuse_copied_files(arguments.sheet, units.rows)
         tables.write_units(path, units, quality, dataset.max_failed_fraction)
     else:
         tables.write_outcomes(path, units, max_failed, quality, dataset.max_failed_fraction)

@@ -9,13 +9,13 @@ from typing import Any
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
+from gensis.images.copies import refuse_copied_units
 from gensis.images.index import write_index
 from gensis.images.rows import ALL, NONE, format_rows
 from gensis.images.sources import open_source
 from gensis.images.store import Store
 from gensis.images.thresholds import chosen_rows, describe
 from gensis.settings.datasets import Dataset, NaturalDataset, Quality
-from gensis.settings.same_files import stay_together
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
@@ -60,7 +60,7 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
     """
     lines = []
     outcomes = _outcomes(path.parent, units.units, quality, max_failed_fraction)
-    _refuse_copies(path.parent, units.units, outcomes)
+    refuse_copied_units(path.parent, units.units, {o["unit"]: o["content"] for o in outcomes if o["images"]})
     for unit, outcome in zip(units.units, outcomes):
         group = unit.row.group if unit.row else ""
         split = unit.split if units.has_test else ""
@@ -76,18 +76,6 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
         *(["rows"] if any(line[-1] for line in lines) else []),
     )
     write_table(path, columns, [line[: len(columns)] for line in lines])
-
-
-def _refuse_copies(folder: Path, units: Sequence[Unit], outcomes: list[dict[str, Any]]) -> None:
-    """Refuse copies, which no look at files notices: images that would be learnt from and tested on."""
-    first: dict[str, Unit] = {}
-    for unit, outcome in zip(units, outcomes):
-        other = first.setdefault(outcome["content"], unit) if outcome["images"] else unit
-        if other.split != unit.split or (unit.row and other is not unit and not stay_together(other.row, unit.row)):
-            raise UserError(
-                f"{folder}: '{other.name}' and '{unit.name}' hold the same images, copies of one source, and lie on "
-                "two sides of a split or fold: keep one of them, or the test measures memory"
-            )
 
 
 def write_outcomes(

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from gensis.settings.base import Fraction, PositiveFloat, PositiveInt, Settings, added
+from gensis.settings.base import Fraction, PositiveFloat, PositiveInt, Settings, added, laid_over
 
 Channels = tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...]
 
@@ -51,4 +51,4 @@ class Diffusion(Settings):
     @model_validator(mode="before")
     @classmethod
     def _as_the_authors(cls, values: Any) -> Any:
-        return PAPER | values if isinstance(values, dict) and values.get("denoiser") == "paper" else values
+        return laid_over(PAPER, values) if isinstance(values, dict) and values.get("denoiser") == "paper" else values

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from gensis.settings.base import laid_over
+
 # Caron et al. 2021 (arXiv 2104.14294): ViT-S/16 on ImageNet, 100 epochs, as the defaults of the authors' program are;
 # it gave k-NN 69.3 and linear 74.0. Published with float16 and loss scaling, for which bfloat16 has no need.
 PAPER: dict[str, Any] = {
@@ -52,10 +54,7 @@ def with_paper_recipe(values: dict[str, Any]) -> dict[str, Any]:
 
     What the recipe states in epochs becomes a part of the training, whatever its length.
     """
-    values = PAPER | values
-    views = values.get("views", {})
-    if isinstance(views, dict):
-        values["views"] = PAPER_VIEWS | views
+    values = laid_over(PAPER | {"views": PAPER_VIEWS}, values)
     epochs = values["epochs"]
     if isinstance(epochs, int) and epochs > 0:
         values.setdefault("warmup", min(PAPER_WARMUP_EPOCHS / epochs, 1.0))

@@ -331,7 +331,8 @@ def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
     """The keys of the user's file on the way to a mistake; pydantic also names the members of unions that it tried."""
     keys = []
     for part in location:
-        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+        in_list = isinstance(values, list) and isinstance(part, int) and part < len(values)
+        if in_list or (isinstance(values, dict) and part in values):
             keys.append(str(part))
             values = values[part]
     if missing:

@@ -1,0 +1,177 @@
+"""Every key of a config reaches the JSON of its stage, or is on a list that says why not."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from fnmatch import fnmatch
+from typing import Any
+
+import pytest
+
+from gensis.errors import UserError
+from gensis.settings import Study, load_study, stage_json
+from gensis.settings.base import Settings
+
+# Every model of settings has a place in it, and no key its default where that would hide another.
+STUDY = {
+    "run": "study",
+    "datasets": {
+        "tiles": {"kind": "slides", "sheet": "slides.csv"},
+        "listed": {"kind": "files", "sheet": "files.csv"},
+        "tree": {"kind": "folder", "path": "photos"},
+        "known": {"kind": "torchvision", "name": "CIFAR10"},
+        "packed": {"kind": "hdf5", "path": "images.h5"},
+    },
+    "pretraining": {"dataset": "tiles"},
+    "encoders": {"mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"}},
+    "banks": {
+        "default": {"variants": 2, "filter": {"minimum_fidelity": 0.4, "copying_ratio": 0.1}},
+        "drawn": {"alphas": {"uniform": [0.2, 0.8]}},
+    },
+    "retraining": {
+        "gen-dino": {"bank": "default"},
+        "ramped": {"bank": "drawn", "generative_probability": {"start": 0.2, "end": 0.9}},
+        "longer": {"as_long_as": "gen-dino"},
+    },
+}
+REACH_NO_STAGE = {
+    "run": "names the folder of the results",
+    "seeds": "a wildcard of every job",
+    "runtime.*": "changes speed and memory, never results",
+    "datasets.*.sheet": "what its lines say is an input",
+    "datasets.*.columns": "what its lines say is an input",
+    "datasets.*.root": "where a download lies",
+    "datasets.*.quality.*": "chooses among the tiles of a store; a param of the tables",
+    "datasets.*.max_failed_*": "judged when images are indexed; a param of the tables",
+    "embedding.units_per_part": "divides embeddings into files",
+    "autoencoder": "decides which autoencoder is an input",
+    "banks.*.seed": "decides which banks there are",
+    "banks.*.shards": "divides a bank into files",
+    "evaluation.datasets": "decides which measurements there are",
+}
+CANNOT_CHANGE = {
+    "datasets.*.kind": "decides what the other keys are",
+    "retraining.*.dataset": "must be that of pretraining",
+    "retraining.longer.epochs": "follows from as_long_as",
+}
+NUMBERS = (1, 2, 3, 0, 0.3, 0.7, 5, 16, 64, 128, 320)
+NAMES = ("ramped", "known", "mine", "dino", "drawn", "longer", "gen-dino", "elsewhere", "CIFAR100", "cosine")
+LISTS = ([0.1, 0.2], [0.2, 0.3, 0.4], [3], [0.3], ["blur"], ["abmil"], ["tiles"], ["a", "b"], [8, 16])
+MAPPINGS = ({"copying_ratio": 0.3}, {"focus": 0.1}, {"train": 7}, {"train": "train"}, {"label": "class"}, {"depth": 2})
+
+
+def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys of a study on the way to each value that is no section."""
+    for name in type(values).model_fields if isinstance(values, Settings) else values:
+        value = getattr(values, name) if isinstance(values, Settings) else values[name]
+        of_settings = isinstance(value, dict) and value and all(isinstance(each, Settings) for each in value.values())
+        yield from leaves(value, (*path, name)) if isinstance(value, Settings) or of_settings else [(*path, name)]
+
+
+def models(values: Any) -> set[type]:
+    """The models of a study."""
+    found = {type(values)} if isinstance(values, Settings) else set()
+    inner = (
+        vars(values).values() if isinstance(values, Settings) else values.values() if isinstance(values, dict) else ()
+    )
+    return found.union(*(models(value) for value in inner))
+
+
+def at(values: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        values = values[key]
+    return values
+
+
+def with_value(values: dict, path: tuple[str, ...], value: Any) -> dict:
+    key, *rest = path
+    return values | {key: with_value(values.get(key, {}), tuple(rest), value) if rest else value}
+
+
+def literals(path: tuple[str, ...]) -> list[str]:
+    """Words that a key may be, as the mistake of another says."""
+    try:
+        load_study(with_value(STUDY, path, "no such word"))
+    except UserError as error:
+        return str(error).split("'")[1::2]
+    return []
+
+
+def changed(path: tuple[str, ...]) -> tuple[Study, Any] | None:
+    """A study whose key has another value than by default, and that value; None where there is none."""
+    before = at(BASE, path)
+    for value in (True, False, *NUMBERS, *literals(path), *NAMES, *LISTS, *MAPPINGS, None):
+        try:
+            study = load_study(with_value(STUDY, path, value))
+        except UserError:
+            continue
+        if (after := at(study.resolved(), path)) != before:
+            return study, after
+    return None
+
+
+def stages_of(path: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+    """The stages that a key belongs to, and where it stands in their JSON."""
+    section, *rest = path
+    if section in ("datasets", "encoders"):
+        return [f"{section}/{rest[0]}"], tuple(rest[1:])
+    if section == "banks":
+        is_filter = rest[1] == "filter"
+        return [f"{'filters' if is_filter else 'banks'}/{rest[0]}"], tuple(rest[2 if is_filter else 1 :])
+    if section == "retraining":
+        return [f"encoders/{rest[0]}"], tuple(rest[1:])
+    stages = {
+        "pretraining": ["encoders/dino"],
+        "embedding": ["embedding/dino"],
+        "autoencoder_training": ["autoencoder"],
+        "diffusion": ["diffusion"],
+        "evaluation": ["evaluation", "bank_quality"],
+    }
+    return stages.get(section, []), tuple(rest)
+
+
+def pattern(path: tuple[str, ...]) -> str:
+    """A key of arms or banks, whatever their name."""
+    section, *rest = path
+    return ".".join([section, *(["*", *rest[1:]] if section in ("retraining", "banks") else rest)])
+
+
+def matches(key: str, patterns: dict[str, str]) -> bool:
+    return any(fnmatch(key, each) for each in patterns)
+
+
+BASE = load_study(STUDY).resolved()
+PATHS = [path for path in leaves(load_study(STUDY)) if not matches(".".join(path), CANNOT_CHANGE)]
+
+
+@pytest.mark.parametrize("key", list(dict.fromkeys(map(pattern, PATHS))))
+def test_a_key_reaches_the_json_of_its_stage(key):
+    tried = ((path, changed(path)) for path in PATHS if pattern(path) == key)
+    path, found = next(((path, found) for path, found in tried if found), (None, None))
+    assert found, f"no value of {key} other than the default was found: add one to the lists above"
+    study, value = found
+    stages, inner = stages_of(path)
+    assert (value in values_at(study, stages, inner)) is not matches(key, REACH_NO_STAGE)
+
+
+def values_at(study: Study, stages: list[str], inner: tuple[str, ...]) -> Iterator[Any]:
+    """What stands at a place of the stages' JSON."""
+    for stage in stages:
+        with suppress(KeyError):
+            yield at(json.loads(stage_json(study, stage)), inner)
+
+
+def test_every_model_of_settings_has_a_place_in_the_study():
+    known = {model for model in subclasses(Settings) if model.__module__.startswith("gensis")}
+    inherited_from = {base for model in known for base in model.__mro__[1:]}
+    assert known - inherited_from <= models(load_study(STUDY))
+
+
+def subclasses(model: type) -> set[type]:
+    return {model}.union(*map(subclasses, model.__subclasses__()))
+
+
+def test_the_lists_of_exceptions_name_keys_that_are_there():
+    names = [".".join(path) for path in leaves(load_study(STUDY))]
+    for each in (*REACH_NO_STAGE, *CANNOT_CHANGE):
+        assert any(fnmatch(name, each) for name in names), each
