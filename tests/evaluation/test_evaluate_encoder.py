@@ -1,16 +1,20 @@
+import argparse
 import csv
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+import evaluate_encoder
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
+from gensis.errors import UserError
 from gensis.images.embeddings import write_embeddings
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -54,6 +58,15 @@ def evaluate(folder: Path, tasks: list[str], *more: object) -> subprocess.Comple
         "--units", folder / "units.tsv", "--labels", folder / "labels.tsv", "--encoder", "dino", "--dataset", "demo",
         "--seed", 3, "--output", folder / "evaluation", "--threads", 1, *more,
     )  # fmt: skip
+
+
+def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
+    """The same in this process."""
+    arguments = {"config": CONFIG, "tasks": tasks, "embeddings": sorted(folder.glob("part-*.h5")), "corrupted": []}
+    arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
+    arguments |= {"encoder": "dino", "dataset": "demo", "slides_are_units": False, "seen": False}
+    arguments |= {"output": folder / "evaluation", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
+    evaluate_encoder.main(argparse.Namespace(**(arguments | changes)))
 
 
 def test_slides_end_to_end_and_their_summary(slides):
@@ -154,6 +167,50 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     assert {metric["metric"]: metric["value"] for metric in damaged["metrics"]}["knn_accuracy_blur"] == pytest.approx(
         0.4
     )
+
+
+def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], parts: tuple[int, ...]) -> None:
+    """Embeddings of 30 training images (part 0) and 30 test images (part 1), of which some parts are written."""
+    for part in parts:
+        images, unit = slice(30 * part, 30 * part + 30), ("train-0000", "test-0000")[part]
+        path = folder / name / f"part-000{part}.h5"
+        write_embeddings(path, [features[images]], np.zeros(30, np.int32), (unit,), np.array(keys[images]))
+
+
+@pytest.mark.parametrize(
+    ("embedded", "keys", "by_strength"),
+    [
+        ((0,), 0, [1] * 5),
+        ((0, 1), 0, [1] * 5),
+        ((1,), 0, "images of unit 'train-0000' are tested, but were not embedded corrupted"),
+        ((0,), 1, "image 0 of unit 'train-0000' is not among the embeddings that belong to it"),
+    ],
+    ids=["train", "both", "test", "other-images"],
+)
+def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_tested(
+    tmp_path, embedded, keys, by_strength
+):
+    """The corruptions change nothing, so nothing less than all right is right."""
+    features = np.random.default_rng(0).normal(size=(60, 4)) + 20 * np.eye(2, 4)[np.arange(60) % 7 % 2]
+    names = [f"{i}.png" for i in range(60)]
+    two_parts(tmp_path, ".", features, names, (0, 1))
+    for strength in range(1, 6):
+        two_parts(tmp_path, f"blur-{strength}", features, names[keys:] + names[:keys], embedded)
+    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), units)
+    labels = [("train-0000", i, "AB"[i % 7 % 2], "") for i in range(30)]
+    write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    corrupted = sorted(tmp_path.glob("blur-*/part-*.h5"))
+    if keys:
+        with pytest.raises(UserError, match=by_strength):
+            evaluated(tmp_path, ["corruptions"], corrupted=corrupted)
+        return
+    evaluated(tmp_path, ["corruptions"], corrupted=corrupted)
+    result = json.loads((tmp_path / "evaluation/corruptions.json").read_text())
+    if isinstance(by_strength, str):
+        assert result["skipped"].startswith(by_strength)
+    else:
+        assert result["by_strength"] == {name: {"blur": by_strength} for name in ("knn", "linear")}
 
 
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):
