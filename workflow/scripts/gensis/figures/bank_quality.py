@@ -51,11 +51,12 @@ MEANINGS = {
         "Share that repeats its source in pixels. Floor: real images that resemble each other.",
     ),
     "near_copies_held_out": ("the same, held out", "Well below the line above: training images are learnt by heart."),
-    "diversity_encoder": (
-        "diversity",
-        "1 - cosine between images of one condition. Floor: views; ceiling: different images.",
+    "diversity_random": (
+        "diversity, independent",
+        f"How far two images of one condition lie apart, {_RANDOM}: 1 - cosine about the mean of real images. "
+        "Floor: two views of an image; ceiling: different images. Below the floor: less varied than views.",
     ),
-    "diversity_pixels": ("the same, pixels", "Standard deviation of a pixel. Below the floor: less varied than views."),
+    "diversity_pixels": ("the same, pixels", "Standard deviation of a pixel between the two images."),
 }
 """Figure -> its name in the table and what it means."""
 
@@ -94,7 +95,7 @@ def verdict(bank: Bank) -> str:
     interval = "" if kept["ratio"]["low"] is None else " [{low:.2f}, {high:.2f}]".format(**kept["ratio"])
     measured = (
         f"neighbours tell the class of {kept['painted']['value']:.1%} of the painted images and of "
-        f"{kept['real']['value']:.1%} of the real ones (chance {kept['chance']:.1%}): "
+        f"{kept['real']['value']:.1%} of the real ones{_of_views(kept)} (chance {kept['chance']:.1%}): "
         f'<b class="accent">{ratio:.2f}</b>{interval} of what real images reach'
     )
     if _is_near_chance(bank):
@@ -107,6 +108,11 @@ def verdict(bank: Bank) -> str:
             "nothing of the method: train the diffusion model longer, or raise guidance, first."
         )
     return f"{named} keeps the classes: {measured}."
+
+
+def _of_views(kept: dict[str, Any]) -> str:
+    """How often ordinary views keep the class; nothing where it was not measured."""
+    return f" and {kept['views']['value']:.1%} of their ordinary views" if "views" in kept else ""
 
 
 def _is_near_chance(bank: Bank) -> bool:
@@ -128,8 +134,9 @@ def _bank(bank: Bank) -> str:
     header = ["figure", "value", "floor", "ceiling", "images", "what it means"]
     skipped = "; ".join(f"{text(name)}: {text(reason)}" for name, reason in quality["skipped"].items())
     caption = (
-        f"{quality['sources']:,} sources drawn by the seed, one image of each. Floor and ceiling are the same figure "
-        "of images that are known." + (f" Not measured: {skipped}." if skipped else "")
+        f"{quality['sources']:,} sources drawn by the seed, one image of each; of some, two for their diversity. Floor "
+        "and ceiling are the same figure of images that are known. Below a value: standard error or 95 % interval."
+        + (f" Not measured: {skipped}." if skipped else "")
     )
     parts_left = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
     charts = _along_alpha(quality) + _class_kept(quality)
@@ -153,9 +160,12 @@ def _filtered(kind: str, counts: dict[str, int]) -> str:
 
 
 def _cells(found: dict[str, Any]) -> list[str]:
-    error = "" if found["error"] is None else f"<small>± {found['error']:.2g}</small>"
     value, floor, ceiling = (_number(found[name]) for name in ("value", "floor", "ceiling"))
-    return [value + error, floor, ceiling, f"{found['n']:,}"]
+    if found["error"] is not None:
+        value += f"<small>± {found['error']:.2g}</small>"
+    elif found.get("low") is not None:
+        value += f"<small>{_number(found['low'])} to {_number(found['high'])}</small>"
+    return [value, floor, ceiling, f"{found['n']:,}"]
 
 
 def _number(value: float | None) -> str:
@@ -185,7 +195,8 @@ def _class_kept(quality: dict[str, Any]) -> str:
         return ""
     means = {
         name: Mean(*(_or_nan(kept[key][end]) for end in ("value", "low", "high")), math.nan, 1, kept["n"])
-        for name, key in (("real images", "real"), ("painted images", "painted"))
+        for name, key in (("real images", "real"), ("ordinary views", "views"), ("painted images", "painted"))
+        if key in kept
     }
     chance = Mean(kept["chance"], math.nan, math.nan, math.nan, 1, kept["n"])
     return figure(
