@@ -102,6 +102,14 @@ def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) 
     assert "50.0% of the real ones and 47.0% of their ordinary views (chance 10.0%)" in html
 
 
+def test_advice_that_goes_by_labels_says_that_following_it_spends_them(results: Path) -> None:
+    harms, keeps = (bank_quality(write_quality(results, ratio)) for ratio in (ENOUGH - 0.05, ENOUGH))
+    advice = "raise guidance, first. But class kept is measured with the labels of training images"
+    assert advice in harms
+    assert advice in warnings(write_quality(results, ENOUGH - 0.05))
+    assert "raise guidance" not in keeps
+
+
 def test_what_was_measured_before_views_were_is_shown_without_them(results: Path) -> None:
     write_quality(results, 0.8)
     path = results / "tiny/bank/default/seed0/quality.json"

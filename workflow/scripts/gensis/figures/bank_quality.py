@@ -12,6 +12,10 @@ from gensis.figures.strips import strips
 ENOUGH = 0.9
 """Part of what real images reach below which a bank makes the encoder worse: a rule of thumb from trials of ours."""
 
+SPENT = (
+    "But class kept is measured with the labels of training images: who follows this advice has let them choose how to "
+    "train, and measures encoders on other labels (of a test split, of another data set) or says so."
+)
 _ENCODER, _RANDOM = "as this encoder sees them", "as an untrained network sees them"
 MEANINGS = {
     "fidelity": (
@@ -105,7 +109,7 @@ def verdict(bank: Bank) -> str:
         harms = "harms" if high is None or high < ENOUGH else "may harm"
         return (
             f"{named} <b>{harms}</b>: {measured}, below {ENOUGH}, our rule of thumb. What is retrained with it says "
-            "nothing of the method: train the diffusion model longer, or raise guidance, first."
+            f"nothing of the method: train the diffusion model longer, or raise guidance, first. {SPENT}"
         )
     return f"{named} keeps the classes: {measured}."
 
