@@ -79,7 +79,8 @@ def test_slides_end_to_end_and_their_summary(slides):
         "attention.h5", "knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"
     ]  # fmt: skip
     mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
-    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics provenance"
+    fields = "format encoder dataset seed task protocol transductive unlabelled_test classes unlearnt_classes"
+    fields += " n n_groups n_ungrouped metrics provenance"
     assert list(mean) == fields.split()
     assert (mean["format"], mean["encoder"], mean["dataset"]) == ("gensis-evaluation/1", "dino", "demo")
     assert (mean["seed"], mean["task"], mean["n"], mean["n_groups"]) == (3, "slides-mean", 12, 6)
@@ -121,10 +122,11 @@ def test_slides_end_to_end_and_their_summary(slides):
     )
     with open(slides / "summary.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n"]
+    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups"]
     assert len(rows) == 2 * (4 + 3 * 4)
     area = next(row for row in rows if (row["encoder"], row["metric"]) == ("chance", "auroc"))
     assert (area["dataset"], area["seed"], area["value"], area["low"], area["n"]) == ("demo", "3", "0.5", "", "48")
+    assert {row["n_groups"] for row in rows} == {"6"}
 
 
 def test_single_images_are_tested_on_the_test_split(tmp_path):
@@ -213,6 +215,27 @@ def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_te
         assert result["by_strength"] == {name: {"blur": by_strength} for name in ("knn", "linear")}
 
 
+def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, caplog):
+    """A test split without labels for one task; a class that only it has, for another."""
+    features = np.random.default_rng(0).normal(size=(60, 4))
+    two_parts(tmp_path, ".", features, [f"{i}.png" for i in range(60)], (0, 1))
+    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), units)
+    labels = [("train-0000", i, "AB"[i % 2], "") for i in range(30)]
+    for name, more in {"unlabelled": [], "class": [("test-0000", i, "BC"[i % 2], f"p{i}") for i in range(10)]}.items():
+        write_table(tmp_path / f"{name}.tsv", ("unit", "row", "label", "group"), labels + more)
+        with caplog.at_level("INFO"):
+            evaluated(tmp_path, ["knn"], labels=tmp_path / f"{name}.tsv", output=tmp_path / name)
+    results = [json.loads((tmp_path / name / "knn.json").read_text()) for name in ("unlabelled", "class")]
+    assert [result["unlabelled_test"] for result in results] == [True, False]
+    assert [result["unlearnt_classes"] for result in results] == [[], ["C"]]
+    assert [result["n_ungrouped"] for result in results] == [30, 0]
+    said = "\n".join(caplog.messages)
+    assert said.count("knn: no image of the test split has a label") == 1
+    assert said.count("knn: tested, but in no training part, so never told right: C") == 1
+    assert said.count("knn: no group (patient, case) is named of 30 tested") == 1
+
+
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)]
     labels += [(f"s{i}", row, "tumour" if i % 2 else "stroma", "") for i in range(8) for row in (0, 3)]
@@ -264,7 +287,7 @@ def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slide
         ).returncode
         == 0
     )
-    assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n\n"
+    assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n,n_groups\n"
 
 
 def test_inputs_that_do_not_fit_end_in_one_line(slides):
@@ -279,7 +302,7 @@ def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp
     metric = {"metric": "accuracy", "value": 2 / 3, "low": None, "high": None, "n": 9, "chance": 0.5}
     for encoder in ("dino", "gen-dino"):
         subject = {"encoder": encoder, "dataset": "demo", "seed": 0, "task": "linear"}
-        write_json(tmp_path / f"{encoder}.json", {**subject, "metrics": [metric]})
+        write_json(tmp_path / f"{encoder}.json", {**subject, "n_groups": 4, "metrics": [metric]})
     output = tmp_path / "summary.csv"
     run(
         "summarize",
@@ -292,9 +315,9 @@ def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp
         tmp_path / "c.csv",
     )
     assert output.read_text().splitlines()[1:] == [
-        "dino,demo,0,linear,accuracy,0.666667,,,9",
-        "gen-dino,demo,0,linear,accuracy,0.666667,,,9",
-        "chance,demo,0,linear,accuracy,0.5,,,9",
+        "dino,demo,0,linear,accuracy,0.666667,,,9,4",
+        "gen-dino,demo,0,linear,accuracy,0.666667,,,9,4",
+        "chance,demo,0,linear,accuracy,0.5,,,9,4",
     ]
 
 

@@ -98,8 +98,8 @@ def corrupted_images(paths: Sequence[Path], embeddings: Embeddings) -> Corrupted
         tested = {embeddings.units[unit] for unit in np.unique(embeddings.unit[rows])}
         if absent := sorted(tested - set(found.units)):
             raise Unmeasurable(
-                f"images of unit '{absent[0]}' are tested, but were not embedded corrupted: where there is a test split "
-                "those of it are, so give it labels, or leave it out"
+                f"images of unit '{absent[0]}' are tested, but were not embedded corrupted: "
+                "where there is a test split its images are, so give it labels, or leave it out"
             )
         return found.features[found.rows_of(embeddings, rows)]
 
@@ -132,6 +132,14 @@ def log_result(task: str, result: dict, settings: Evaluation) -> None:
         log.info("%s: skipped: %s", task, result["skipped"])
         return
     log.info("%s: %s, %d tested of %d groups", task, result["protocol"], result["n"], result["n_groups"])
+    if result["unlabelled_test"]:
+        log.warning("%s: no image of the test split has a label, so training images are tested, by folds", task)
+    if result["unlearnt_classes"]:
+        what = "left out" if "retrieval" in task else "never told right"
+        log.warning("%s: tested, but in no training part, so %s: %s", task, what, ", ".join(result["unlearnt_classes"]))
+    if result["n_ungrouped"]:
+        said = "%s: no group (patient, case) is named of %d tested: slides, and single images, count as independent"
+        log.info(said, task, result["n_ungrouped"])
     names = {metric["metric"] for metric in result["metrics"]}
     if task == "knn" and (dropped := [k for k in settings.knn if f"accuracy_k{k}" not in names]):
         log.info("knn: fewer training images than k = %s, dropped", ", ".join(map(str, dropped)))
