@@ -124,7 +124,7 @@ class Judge:
                 painted.append(pipeline(block, noise=noise, **told))
         images = torch.cat(painted)
         seen = self.encoder(images).numpy()
-        kept = class_kept(self.real, self.sources, self.own, seen, 200, CPU)
+        kept = class_kept(self.real, self.sources, {"painted": seen, "real": self.own}, 200, CPU)
         names = {"value": "class_kept", "low": "class_kept_low", "high": "class_kept_high"}
         figures = {names[name]: value for name, value in kept["ratio"].items()}
         figures |= {"real": kept["real"]["value"], "fidelity": float(cosines(seen, conditions.numpy()).mean())}

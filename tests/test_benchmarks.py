@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.drawing import drawn_slide
 from tests.figures.tiny import flat, write_slide
@@ -99,3 +100,13 @@ def test_a_bank_is_painted_by_both_subjects():
     assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
         ["ratio", "bank-small-32", "gensis/diffusers"]
     ]
+
+
+def test_intervals_of_few_groups_hold_the_truth_more_often_than_plain_percentiles():
+    told = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
+    found = [json.loads(line) for line in output("coverage.py", *told)]
+    assert [each["case"] for each in found] == ["accuracy", "uneven-groups"]
+    assert {(each["groups"], each["n"]) for each in found} == {(5, 60)}
+    plain, ours = (np.mean([each[f"{kind}_coverage"] for each in found]) for kind in ("plain", "gensis"))
+    assert 0.7 < plain < ours < 1
+    assert all(each["plain_width"] < each["gensis_width"] < 1 for each in found)

@@ -20,7 +20,7 @@ def real():
 def test_images_that_keep_their_class_reach_what_real_ones_do(real):
     sources = np.arange(0, 120, 2)
     own = real.features[sources]
-    kept = class_kept(real, sources, own, own * 3, 200, CPU)
+    kept = class_kept(real, sources, {"real": own, "painted": own * 3}, 200, CPU)
     assert kept["real"]["value"] > 0.9
     assert kept["ratio"] == {"value": 1, "low": 1, "high": 1}
     assert kept["painted"] == kept["real"]
@@ -30,28 +30,38 @@ def test_images_that_keep_their_class_reach_what_real_ones_do(real):
 def test_images_of_another_class_are_not_kept(real):
     sources = np.arange(120)
     painted = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
-    kept = class_kept(real, sources, real.features, painted, 200, CPU)
+    kept = class_kept(real, sources, {"real": real.features, "painted": painted}, 200, CPU)
     assert kept["ratio"]["value"] == pytest.approx(0.75, abs=0.02)
     assert kept["ratio"]["low"] < 0.75 < kept["ratio"]["high"]
     assert kept["ratio"]["value"] == kept["painted"]["value"] / kept["real"]["value"]
+
+
+def test_other_images_of_the_sources_stand_beside_them(real):
+    """Views of which a quarter lie among another class."""
+    sources = np.arange(120)
+    views = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
+    kept = class_kept(real, sources, {"real": real.features, "painted": real.features, "views": views}, 200, CPU)
+    assert kept["views"]["value"] == pytest.approx(0.75, abs=0.02)
+    assert kept["views"]["low"] < 0.75 < kept["views"]["high"]
+    assert kept["ratio"]["value"] == 1
 
 
 def test_neither_a_source_nor_its_group_votes(real):
     # Each group lies alone, far from all others: nothing but its own images could tell its class.
     places = np.random.default_rng(1).normal(size=(30, 400))[real.groups].astype(np.float32)
     apart = RealImages(places, real.labels, real.groups)
-    kept = class_kept(apart, np.arange(120), places, places, 0, CPU)
+    images = {"real": places, "painted": places}
+    kept = class_kept(apart, np.arange(120), images, 0, CPU)
     assert kept["real"]["value"] < 0.7
-    assert class_kept(RealImages(places, real.labels, np.arange(120)), *[np.arange(120), places, places, 0, CPU])[
-        "real"
-    ]["value"] == pytest.approx(1)
+    alone = RealImages(places, real.labels, np.arange(120))
+    assert class_kept(alone, np.arange(120), images, 0, CPU)["real"]["value"] == pytest.approx(1)
 
 
 def test_images_without_a_label_are_left_out(real):
     labels = np.where(np.arange(120) % 3 == 0, -1, real.labels)
     sources = np.arange(60)
     own = real.features[sources]
-    kept = class_kept(RealImages(real.features, labels, real.groups), sources, own, own, 0, CPU)
+    kept = class_kept(RealImages(real.features, labels, real.groups), sources, {"real": own, "painted": own}, 0, CPU)
     assert kept["n"] == 40
     assert kept["ratio"] == {"value": 1, "low": None, "high": None}
 
@@ -68,7 +78,7 @@ def test_images_without_a_label_are_left_out(real):
 def test_what_cannot_be_measured_is_said(real, labels, groups, said):
     images = RealImages(real.features, labels, groups)
     with pytest.raises(Unmeasurable, match=said):
-        class_kept(images, np.arange(120), real.features, real.features, 0, CPU)
+        class_kept(images, np.arange(120), {"real": real.features, "painted": real.features}, 0, CPU)
 
 
 def test_neighbours_of_the_own_group_have_no_vote():

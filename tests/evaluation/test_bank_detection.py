@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from gensis.evaluation.bank_quality import Seen, detection, diversity
+from gensis.evaluation.bank_quality import Seen, detection, diversity, mean_interval
 from gensis.evaluation.detection import probe_accuracy
-from gensis.evaluation.diversity import mean_pairwise_distance, pixel_deviation
+from gensis.evaluation.diversity import direction_distances, pixel_deviations
+from gensis.evaluation.fidelity import cosines
 
 
 def test_a_probe_tells_what_differs_and_nothing_else():
@@ -26,26 +27,45 @@ def test_each_space_is_probed_alone():
     assert told[1]["value"] == 1
 
 
-def test_pairwise_distance_equals_a_loop_over_pairs():
-    features = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    pairs = [
-        1 - a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
-        for source in features
-        for i, a in enumerate(source)
-        for b in source[i + 1 :]
-    ]
-    assert mean_pairwise_distance(features) == pytest.approx(np.mean(pairs), abs=1e-6)
+def test_distances_equal_those_of_single_pairs():
+    first, second = np.random.default_rng(0).normal(size=(2, 5, 7))
+    centre = np.random.default_rng(1).normal(size=7)
+    angles = [1 - a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in zip(first - centre, second - centre)]
+    np.testing.assert_allclose(direction_distances(first, second, centre), angles)
+    deviations = [np.sqrt(np.var([a, b], axis=0, ddof=1).mean()) for a, b in zip(first, second)]
+    np.testing.assert_allclose(pixel_deviations(first, second), deviations)
 
 
-def test_pixel_deviation_equals_that_of_single_pixels():
-    pixels = np.random.default_rng(0).normal(size=(2, 6, 3))
-    expected = [np.std(pixels[source, :, pixel], ddof=1) for source in range(2) for pixel in range(3)]
-    assert pixel_deviation(pixels) == pytest.approx(np.mean(expected))
+def test_diversity_of_one_image_repeated_is_nothing_and_of_different_images_that_of_real_ones():
+    images = np.random.default_rng(0).normal(size=(128, 9)).astype(np.float32)
+    repeated, different = (Seen(each, each, each) for each in (images[:64].repeat(2, axis=0), images))
+    for figure in diversity(repeated, different, different, 100):
+        assert [figure[name] for name in ("value", "low", "high")] == pytest.approx([0, 0, 0], abs=1e-6)
+        assert figure["floor"] == figure["ceiling"] > 0.5
+        assert figure["n"] == 64
 
 
-def test_diversity_of_one_image_repeated_is_nothing():
-    images = np.random.default_rng(0).normal(size=(24, 5)).astype(np.float32)
-    repeated, different = (Seen(each, each, each) for each in (images[:3].repeat(8, axis=0), images))
-    for figure in diversity(repeated, different, different, seeds=8):
-        assert figure["value"] == pytest.approx(0, abs=1e-6)
-        assert figure["floor"] == pytest.approx(figure["ceiling"], rel=0.2)
+def test_diversity_does_not_follow_from_fidelity():
+    """Two banks as near to their conditions for the encoder that made them; the pictures of one are all alike."""
+    generator = np.random.default_rng(0)
+    real = Seen(*generator.normal(size=(3, 128, 50)).astype(np.float32))
+    conditions = real.encoder[:64].repeat(2, axis=0)
+
+    def bank(spread: float) -> Seen:
+        noisy = conditions + 0.3 * generator.normal(size=conditions.shape)
+        others = (real.random[:64].repeat(2, axis=0) + spread * generator.normal(size=conditions.shape) for _ in "12")
+        return Seen(*(values.astype(np.float32) for values in (noisy, *others)))
+
+    alike, varied = bank(0.1), bank(0.6)
+    fidelities = [cosines(each.encoder, conditions).mean() for each in (alike, varied)]
+    assert fidelities[0] == pytest.approx(fidelities[1], abs=0.01)
+    for few, many in zip(diversity(alike, alike, real, 200), diversity(varied, alike, real, 200)):
+        assert few["low"] < few["value"] < few["high"] < many["low"] < many["value"] < many["high"] < many["ceiling"]
+        assert few["value"] == few["floor"]
+
+
+def test_the_interval_of_diversity_is_that_of_its_conditions():
+    values = np.random.default_rng(0).exponential(size=64)
+    half = 1.96 * values.std() / 8
+    assert mean_interval(values, 2000) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.06)
+    assert mean_interval(values, 0) == (None, None)

@@ -112,8 +112,13 @@ def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
         assert figures[f"frechet_{space}"]["n"] == IMAGES // 2
     assert figures["near_copies_held_out"]["value"] == 0  # the painter has learnt nothing
     assert figures["near_copies_held_out"]["n"] == HELD_OUT
-    assert figures["diversity_pixels"]["value"] > 0
+    for space in ("random", "pixels"):
+        found = figures[f"diversity_{space}"]
+        assert found["n"] == IMAGES // 2  # each source is a condition, for they are fewer than 64
+        assert 0 < found["low"] < found["value"] < found["high"]
+        assert 0 < found["floor"] < found["ceiling"]
     assert result["class_kept"]["ratio"]["value"] == 1
+    assert result["class_kept"]["views"]["value"] <= result["class_kept"]["real"]["value"]
     assert [point["alpha"] for point in result["along_alpha"]] == [0.5, 1]
     assert result["along_alpha"][1]["source"] == pytest.approx(1, abs=1e-5)
     assert {"train", "embeddings", "encoder", "diffusion", "labels", "generative-0000"} <= set(

@@ -1,3 +1,4 @@
+import argparse
 import csv
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 import evaluate_encoder
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
+from gensis.errors import UserError
 from gensis.evaluation.labelled import Labelled
 from gensis.images.embeddings import write_embeddings
 
@@ -61,6 +63,15 @@ def evaluate(folder: Path, tasks: list[str], *more: object) -> subprocess.Comple
     )  # fmt: skip
 
 
+def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
+    """The same in this process."""
+    arguments = {"config": CONFIG, "tasks": tasks, "embeddings": sorted(folder.glob("part-*.h5")), "corrupted": []}
+    arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
+    arguments |= {"encoder": "dino", "dataset": "demo", "slides_are_units": False, "seen": False}
+    arguments |= {"output": folder / "evaluation", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
+    evaluate_encoder.main(argparse.Namespace(**(arguments | changes)))
+
+
 def test_slides_end_to_end_and_their_summary(slides):
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units", "--seen")
     assert done.returncode == 0, done.stderr
@@ -71,7 +82,8 @@ def test_slides_end_to_end_and_their_summary(slides):
         "attention.h5", "knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"
     ]  # fmt: skip
     mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
-    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics provenance"
+    fields = "format encoder dataset seed task protocol transductive unlabelled_test classes unlearnt_classes"
+    fields += " n n_groups n_ungrouped metrics provenance"
     assert list(mean) == fields.split()
     assert (mean["format"], mean["encoder"], mean["dataset"]) == ("gensis-evaluation/1", "dino", "demo")
     assert (mean["seed"], mean["task"], mean["n"], mean["n_groups"]) == (3, "slides-mean", 12, 6)
@@ -114,10 +126,11 @@ def test_slides_end_to_end_and_their_summary(slides):
     )
     with open(slides / "summary.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n"]
+    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups"]
     assert len(rows) == 2 * (4 + 3 * 4)
     area = next(row for row in rows if (row["encoder"], row["metric"]) == ("chance", "auroc"))
     assert (area["dataset"], area["seed"], area["value"], area["low"], area["n"]) == ("demo", "3", "0.5", "", "48")
+    assert {row["n_groups"] for row in rows} == {"6"}
 
 
 def measured_again(folder: Path, **changes: object) -> set[str]:
@@ -234,6 +247,71 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     )
 
 
+def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], parts: tuple[int, ...]) -> None:
+    """Embeddings of 30 training images (part 0) and 30 test images (part 1), of which some parts are written."""
+    for part in parts:
+        images, unit = slice(30 * part, 30 * part + 30), ("train-0000", "test-0000")[part]
+        path = folder / name / f"part-000{part}.h5"
+        write_embeddings(path, [features[images]], np.zeros(30, np.int32), (unit,), np.array(keys[images]))
+
+
+@pytest.mark.parametrize(
+    ("embedded", "keys", "by_strength"),
+    [
+        ((0,), 0, [1] * 5),
+        ((0, 1), 0, [1] * 5),
+        ((1,), 0, "images of unit 'train-0000' are tested, but were not embedded corrupted"),
+        ((0,), 1, "image 0 of unit 'train-0000' is not among the embeddings that belong to it"),
+    ],
+    ids=["train", "both", "test", "other-images"],
+)
+def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_tested(
+    tmp_path, embedded, keys, by_strength
+):
+    """The corruptions change nothing, so nothing less than all right is right."""
+    features = np.random.default_rng(0).normal(size=(60, 4)) + 20 * np.eye(2, 4)[np.arange(60) % 7 % 2]
+    names = [f"{i}.png" for i in range(60)]
+    two_parts(tmp_path, ".", features, names, (0, 1))
+    for strength in range(1, 6):
+        two_parts(tmp_path, f"blur-{strength}", features, names[keys:] + names[:keys], embedded)
+    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), units)
+    labels = [("train-0000", i, "AB"[i % 7 % 2], "") for i in range(30)]
+    write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    corrupted = sorted(tmp_path.glob("blur-*/part-*.h5"))
+    if keys:
+        with pytest.raises(UserError, match=by_strength):
+            evaluated(tmp_path, ["corruptions"], corrupted=corrupted)
+        return
+    evaluated(tmp_path, ["corruptions"], corrupted=corrupted)
+    result = json.loads((tmp_path / "evaluation/corruptions.json").read_text())
+    if isinstance(by_strength, str):
+        assert result["skipped"].startswith(by_strength)
+    else:
+        assert result["by_strength"] == {name: {"blur": by_strength} for name in ("knn", "linear")}
+
+
+def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, caplog):
+    """A test split without labels for one task; a class that only it has, for another."""
+    features = np.random.default_rng(0).normal(size=(60, 4))
+    two_parts(tmp_path, ".", features, [f"{i}.png" for i in range(60)], (0, 1))
+    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
+    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), units)
+    labels = [("train-0000", i, "AB"[i % 2], "") for i in range(30)]
+    for name, more in {"unlabelled": [], "class": [("test-0000", i, "BC"[i % 2], f"p{i}") for i in range(10)]}.items():
+        write_table(tmp_path / f"{name}.tsv", ("unit", "row", "label", "group"), labels + more)
+        with caplog.at_level("INFO"):
+            evaluated(tmp_path, ["knn"], labels=tmp_path / f"{name}.tsv", output=tmp_path / name)
+    results = [json.loads((tmp_path / name / "knn.json").read_text()) for name in ("unlabelled", "class")]
+    assert [result["unlabelled_test"] for result in results] == [True, False]
+    assert [result["unlearnt_classes"] for result in results] == [[], ["C"]]
+    assert [result["n_ungrouped"] for result in results] == [30, 0]
+    said = "\n".join(caplog.messages)
+    assert said.count("knn: no image of the test split has a label") == 1
+    assert said.count("knn: tested, but in no training part, so never told right: C") == 1
+    assert said.count("knn: no group (patient, case) is named of 30 tested") == 1
+
+
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)]
     labels += [(f"s{i}", row, "tumour" if i % 2 else "stroma", "") for i in range(8) for row in (0, 3)]
@@ -285,7 +363,7 @@ def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slide
         ).returncode
         == 0
     )
-    assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n\n"
+    assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n,n_groups\n"
 
 
 def test_inputs_that_do_not_fit_end_in_one_line(slides):
@@ -300,7 +378,7 @@ def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp
     metric = {"metric": "accuracy", "value": 2 / 3, "low": None, "high": None, "n": 9, "chance": 0.5}
     for encoder in ("dino", "gen-dino"):
         subject = {"encoder": encoder, "dataset": "demo", "seed": 0, "task": "linear"}
-        write_json(tmp_path / f"{encoder}.json", {**subject, "metrics": [metric]})
+        write_json(tmp_path / f"{encoder}.json", {**subject, "n_groups": 4, "metrics": [metric]})
     output = tmp_path / "summary.csv"
     run(
         "summarize",
@@ -313,9 +391,9 @@ def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp
         tmp_path / "c.csv",
     )
     assert output.read_text().splitlines()[1:] == [
-        "dino,demo,0,linear,accuracy,0.666667,,,9",
-        "gen-dino,demo,0,linear,accuracy,0.666667,,,9",
-        "chance,demo,0,linear,accuracy,0.5,,,9",
+        "dino,demo,0,linear,accuracy,0.666667,,,9,4",
+        "gen-dino,demo,0,linear,accuracy,0.666667,,,9,4",
+        "chance,demo,0,linear,accuracy,0.5,,,9,4",
     ]
 
 

@@ -53,6 +53,17 @@ def test_label_of_a_row_holds_for_one_image_which_is_its_own_group():
     assert same_group(data) == [[0], [3]]
 
 
+def test_images_know_whether_their_group_is_named_and_whether_there_is_a_test_split():
+    units = [unit("a", 2, group="p"), unit("b", 2), unit("c", 1, split="test")]
+    labels = [label("a", "x"), label("b", "y", 0, group="q"), label("b", "y", 1)]
+    data = label_images(embeddings(a=2, b=2, c=1), units, labels, True)
+    assert data.grouped.tolist() == [True, True, True, False]
+    assert data.has_test
+    assert not label_images(embeddings(a=2, b=2), units[:2], labels, True).has_test
+    bags = slides_of(label_images(embeddings(a=2, b=2, c=1), units, [label("a", "x"), label("b", "y")], True))
+    assert (bags.grouped.tolist(), bags.has_test) == ([True, False], True)
+
+
 def test_group_of_a_label_goes_before_that_of_its_unit_and_joins_units():
     data = label_images(
         embeddings(a=2, b=1, c=1),

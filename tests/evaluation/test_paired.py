@@ -120,7 +120,7 @@ def test_the_script_writes_comparisons_of_both_kinds(tmp_path: Path, both: dict[
             value = float((each.predicted["_k20"] == each.label).mean()) + seed * (encoder == "dino") / 10
             metric = {"metric": "accuracy_k20", "value": value, "low": None, "high": None, "n": N, "chance": 0.3}
             subject = {"encoder": encoder, "dataset": "tissue", "seed": seed, "task": "knn"}
-            write_json(folder / "knn.json", subject | {"metrics": [metric]})
+            write_json(folder / "knn.json", subject | {"n_groups": N, "metrics": [metric]})
             shares = np.eye(CLASSES)[each.predicted["_k20"]]
             stored = Predictions(("a", "b", "c"), each.item, each.group, each.group * 0, each.label, {"_k20": shares})
             write_predictions(folder / "predictions.h5", {"knn": stored}, {})

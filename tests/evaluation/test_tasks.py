@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,8 @@ def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labe
         slide.astype(np.int32),
         ("x", "y", "z"),
         tuple(f"slide{i}" for i in range(slides)),
+        np.zeros(len(slide), bool),
+        split,
     )
 
 
@@ -149,19 +153,53 @@ def test_retrieval_ranks_train_for_test_or_all_of_other_groups(task, split):
     assert noise["low"] < noise["value"] < noise["high"]
 
 
+def with_labels(data: Labelled, changed: np.ndarray) -> Labelled:
+    """The same, but some images are of a fourth class."""
+    return replace(data, labels=np.where(changed, 3, data.labels), classes=(*data.classes, "w"))
+
+
 @pytest.mark.parametrize("strays", [1, 2])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_class_in_one_or_two_slides_leaves_the_others_measured(task, strays, caplog):
+def test_a_class_in_one_or_two_slides_leaves_the_others_measured(task, strays):
     data = slides(30, split=False)
-    other = Labelled(
-        **{**vars(data), "labels": np.where(data.unit < strays, 3, data.labels), "classes": (*data.classes, "w")}
-    )
-    with caplog.at_level("INFO"):
-        found = metrics(task, other)
-    assert all(np.isfinite(metric["value"]) for metric in found.values())
-    accuracies = [metric["value"] for name, metric in found.items() if name.startswith("accuracy")]
-    assert min(accuracies) > 0.9
-    assert (f"{task}: in one group only, so never told right when tested: w" in caplog.messages) == (strays == 1)
+    result = measure(task, with_labels(data, data.unit < strays), SETTINGS, 0, CPU).result
+    found = {metric["metric"]: metric["value"] for metric in result["metrics"]}
+    assert all(np.isfinite(value) for value in found.values())
+    assert min(value for name, value in found.items() if name.startswith("accuracy")) > 0.9
+    assert result["unlearnt_classes"] == ["w"] * (strays == 1)
+
+
+@pytest.mark.parametrize("task", ["knn", "slides-mean", "retrieval", "slides-retrieval"])
+def test_a_class_that_no_training_image_has_is_named(task):
+    """Three test slides of 20 are of it: told wrong, or left out where images are ranked."""
+    data = slides(30, split=True)
+    result = measure(task, with_labels(data, data.unit % 21 == 0), SETTINGS, 0, CPU).result
+    assert result["unlearnt_classes"] == ["w"]
+    accuracy = result["metrics"][0]["value"]
+    assert accuracy == (1 if "retrieval" in task else pytest.approx(0.85, abs=0.03))
+    assert measure(task, data, SETTINGS, 0, CPU).result["unlearnt_classes"] == []
+
+
+def test_retrieval_names_the_class_of_one_group():
+    data = slides(30, split=False)
+    result = measure("retrieval", with_labels(data, data.unit == 0), SETTINGS, 0, CPU).result
+    assert result["unlearnt_classes"] == ["w"]
+    assert result["metrics"][0]["n"] == result["n"] - 6
+
+
+@pytest.mark.parametrize(("labelled", "has_test"), [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize("task", ["knn", "slides-mean", "retrieval"])
+def test_folds_in_place_of_a_test_split_without_labels_are_told(task, labelled, has_test):
+    result = measure(task, replace(slides(30, labelled), has_test=has_test), SETTINGS, 0, CPU).result
+    assert result["unlabelled_test"] is (has_test and not labelled)
+
+
+@pytest.mark.parametrize(("task", "images"), [("knn", 6), ("slides-mean", 1)])
+def test_tested_items_whose_group_is_not_named_are_counted(task, images):
+    data = slides(30, split=False)
+    grouped = replace(data, grouped=data.unit >= 7)
+    assert measure(task, data, SETTINGS, 0, CPU).result["n_ungrouped"] == 60 * images
+    assert measure(task, grouped, SETTINGS, 0, CPU).result["n_ungrouped"] == 7 * images
 
 
 def test_classes_in_their_order_give_slides_a_quadratic_kappa():

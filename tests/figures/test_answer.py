@@ -12,8 +12,12 @@ from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Comparison, Pair
 from gensis.evaluation.statistics import Estimate, over_seeds
 from gensis.figures.answer import answer, claim
+from gensis.figures.compared import holm, seeds_for_a_claim
+from gensis.figures.differences import differences
+from gensis.figures.page import page
 from gensis.figures.run import Run
 from gensis.figures.scores import Column
+from gensis.figures.tables import all_encoders
 
 COLUMN = Column("knn", "balanced_accuracy_k5", "k-NN")
 NAN = float("nan")
@@ -37,7 +41,13 @@ def claimed(
 def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None:
     html = answer(run)
     assert '<b class="accent">gen-dino</b> 0.640 <small>[0.540, 0.740]</small>' in html
-    for expected in ("dino 0.610", "an untrained encoder 0.450", "raw pixels 0.400", "chance 0.333", "5 slides tested"):
+    for expected in (
+        "dino 0.610",
+        "an untrained encoder 0.450",
+        "raw pixels 0.400",
+        "chance 0.333",
+        "5 slides of 3 groups tested",
+    ):
         assert expected in html
 
 
@@ -53,7 +63,7 @@ def test_dino_with_as_many_passes_stands_beside_the_method(results: Path) -> Non
 def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
     first = answer(run).partition("</p>")[0]
     assert "Does gen-dino beat dino on <b>tissue</b>" in first
-    assert "<b>Not shown:</b>" in first
+    assert "<b>Too few seeds to claim</b>" in first
     assert "gen-dino &minus; dino = +0.030 with one seed" in first
 
 
@@ -68,11 +78,53 @@ def test_the_answer_is_about_the_arm_with_the_method_whatever_its_name(results: 
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
-def test_few_seeds_show_nothing_however_large_the_gain(results: Path, seeds: int) -> None:
+def test_few_seeds_are_too_few_to_claim_however_large_the_gain(results: Path, seeds: int) -> None:
     html = claimed(results, [0.8 + i / 100 for i in range(seeds)])
-    assert "<b>Not shown:</b>" in html
+    assert "<b>Too few seeds to claim</b>" in html
+    assert "no evidence" not in html
     assert "A claim needs at least 6 seeds" in html
     assert ("95 % interval" in html) is (seeds > 1)
+
+
+def test_few_seeds_whose_interval_holds_no_difference_show_nothing(results: Path) -> None:
+    html = claimed(results, [0.1, -0.1, 0.05, 0.02, -0.03])
+    assert "<b>Not shown:</b>" in html
+    assert "A claim needs at least 6 seeds" in html
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(6, "Too few seeds to claim"), (7, "Yes:")])
+def test_several_main_figures_are_corrected_together(results: Path, seeds: int, verdict: str) -> None:
+    """Both figures of the tiny run gain with each seed: p = 2 / 2^n, and twice that with Holm."""
+    tiny.write_scores(results / "tiny", seeds=tuple(range(seeds)))
+    html = answer(Run(results / "tiny", results / "images"))
+    assert html.count(f"<b>{verdict}</b>") == 2
+    if seeds == 6:
+        assert html.count("A claim of 2 main figures needs at least 7 seeds") == 2
+    else:
+        assert html.count("p = 0.016, 0.031 corrected (Holm) for 2 main figures.") == 2
+    filled = differences(Run(results / "tiny", results / "images")).count('class="mean sure"')
+    assert filled == (0 if seeds == 6 else 2 * 3)
+
+
+def test_holms_correction_is_that_of_its_steps() -> None:
+    """Rejected at a level: the smallest p-values in order, as long as each is at most level / number left."""
+    p = [0.01, 0.04, 0.03, 0.005]
+    corrected = holm(p)
+    for level in (0.019, 0.021, 0.029, 0.031, 0.059, 0.061):
+        rejected, left = set(), sorted(range(4), key=p.__getitem__)
+        while left and p[left[0]] <= level / len(left):
+            rejected.add(left.pop(0))
+        assert {i for i in range(4) if corrected[i] <= level} == rejected
+    assert holm([]) == []
+    assert holm([0.6, 0.9]) == [1, 1]
+
+
+@pytest.mark.parametrize(("figures", "seeds"), [(1, 6), (2, 7), (3, 7), (4, 8)])
+def test_seeds_for_a_claim_are_the_fewest_whose_test_can_reach_it(figures: int, seeds: int) -> None:
+    assert seeds_for_a_claim(figures) == seeds
+    least = {n: over_seeds([0.1] * n).p for n in (seeds - 1, seeds)}
+    assert figures * least[seeds] < 0.05
+    assert not figures * least[seeds - 1] < 0.05  # NaN below six
 
 
 @pytest.mark.parametrize(
@@ -129,6 +181,40 @@ def test_results_that_the_config_does_not_name_any_more_are_not_looked_at(result
     for where in ("gen-old/tissue/seed0", "dino/gone/seed0", "dino/tissue/seed7"):
         write_json(results / "tiny/evaluation" / where / "knn.json", left)
     assert answer(Run(results / "tiny", results / "images")) == before
+
+
+def measured_as(results: Path, **fields: object) -> Run:
+    """The tiny run, whose k-NN of all encoders was measured so."""
+    for path in (results / "tiny/evaluation").glob("*/*/*/knn.json"):
+        write_json(path, read_json(path) | fields)
+    return Run(results / "tiny", results / "images")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"unlabelled_test": True},
+            "No image of the test split has a label, so training images were tested, by folds.",
+        ),
+        ({"unlearnt_classes": ["a<b", "c"]}, "Tested, but in no training part: a&lt;b, c; counted, though"),
+        ({"n_ungrouped": 5}, "No group (patient, case) is named:"),
+        ({"n_ungrouped": 2}, "No group (patient, case) of 2 of 5 tested is named:"),
+    ],
+)
+def test_what_figures_do_not_show_is_said_where_they_stand(results: Path, fields: dict, said: str) -> None:
+    before = page(measured_as(results))
+    assert said not in before
+    run = measured_as(results, **fields)
+    assert answer(run).count(said) == 1
+    assert all_encoders(run.scores, run.evaluations).count(f"knn: {said}") == 1
+
+
+def test_few_groups_are_told_with_what_their_intervals_are_worth(results: Path) -> None:
+    html = answer(measured_as(results, n_groups=7))
+    assert "<b>7 groups</b>" in html
+    assert "<b>3 groups</b>" in html  # of the other main figure
+    assert "<b>8 groups</b>" not in answer(measured_as(results, n_groups=8))
 
 
 def test_bags_of_groups_are_counted_as_groups(results: Path) -> None:

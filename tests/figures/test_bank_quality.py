@@ -17,12 +17,13 @@ from gensis.figures.run import Run
 def write_quality(results: Path, ratio: float | None) -> Run:
     figures = [measured.figure(name, 0.5, 0.25, 0.75, 100) for name in MEANINGS]
     figures[0] |= {"error": 0.0123}
+    figures[-1] |= {"low": 0.45, "high": 0.55}
     quality = {"sources": 100, "figures": figures, "skipped": {"held-out images": "there is no <test> split"}}
     quality["along_alpha"] = [
         {"alpha": alpha, "n": 50, "source": alpha, "partner": 1 - alpha, "two_nearest": 0.1} for alpha in (0.5, 1.0)
     ]
     if ratio is not None:
-        values = {"painted": ratio / 2, "real": 0.5, "ratio": ratio}
+        values = {"painted": ratio / 2, "real": 0.5, "views": 0.47, "ratio": ratio}
         quality["class_kept"] = {"chance": 0.1, "n": 100} | {
             name: {"value": value, "low": value - 0.04, "high": value + 0.04} for name, value in values.items()
         }
@@ -35,6 +36,7 @@ def test_every_figure_stands_between_its_floor_and_ceiling_with_its_meaning(resu
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", html)
     assert len(rows) == len(MEANINGS)
     assert "0.500<small>± 0.012</small></td><td>0.250</td><td>0.750</td><td>100</td>" in rows[0]
+    assert "0.500<small>0.450 to 0.550</small></td>" in rows[-1]
     assert "100 sources" in html
     assert "held-out images: there is no &lt;test&gt; split" in html
 
@@ -95,7 +97,30 @@ def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) 
     assert html.count("<polyline") >= 2
     assert "cosine to the source" in html
     assert "cosine to the partner" in html
-    assert re.search(r"<dt>painted images</dt>.*?0\.400", html)
+    for kind, value in {"real images": "0.500", "ordinary views": "0.470", "painted images": "0.400"}.items():
+        assert f'<span class="number">{value}</span>' in html.partition(f"<dt>{kind}</dt>")[2].partition("</dd>")[0]
+    assert "50.0% of the real ones and 47.0% of their ordinary views (chance 10.0%)" in html
+
+
+def test_advice_that_goes_by_labels_says_that_following_it_spends_them(results: Path) -> None:
+    harms, keeps = (bank_quality(write_quality(results, ratio)) for ratio in (ENOUGH - 0.05, ENOUGH))
+    advice = "raise guidance, first. But class kept is measured with the labels of training images"
+    assert advice in harms
+    assert advice in warnings(write_quality(results, ENOUGH - 0.05))
+    assert "raise guidance" not in keeps
+
+
+def test_what_was_measured_before_views_were_is_shown_without_them(results: Path) -> None:
+    write_quality(results, 0.8)
+    path = results / "tiny/bank/default/seed0/quality.json"
+    quality = read_json(path)
+    del quality["class_kept"]["views"]
+    for figure in quality["figures"]:
+        del figure["low"], figure["high"]
+    write_json(path, quality)
+    html = bank_quality(Run(results / "tiny", results / "images"))
+    assert "50.0% of the real ones (chance 10.0%)" in html
+    assert "ordinary views</dt>" not in html
 
 
 def test_without_labels_the_class_is_not_known(results: Path) -> None:

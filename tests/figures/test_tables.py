@@ -14,7 +14,9 @@ from gensis.figures.tables import all_encoders, all_figures
 
 def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:
     rows = re.findall(r'<th scope="row">(.*?)</th>', all_encoders(run.scores))
-    assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance"]
+    assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance", "tested"]
+    tested = all_encoders(run.scores).partition('<th scope="row">tested</th>')[2]
+    assert tested.startswith("<td>5<small>3 groups</small></td>")
 
 
 def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:

@@ -39,6 +39,7 @@ CONFIG = {
     "retraining": {"gen-dino": {"bank": "default"}, "plain-bank": {"bank": "default"}},
     "evaluation": {"datasets": ["tissue"]},
 }
+MEASURED = {"unlabelled_test": False, "unlearnt_classes": [], "n": 5, "n_groups": 3, "n_ungrouped": 0}
 VALUES = {"dino": 0.61, "gen-dino": 0.64, "plain-bank": 0.6, "random": 0.45, "pixels": 0.4}
 
 
@@ -191,18 +192,18 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
         for seed in seeds:
             for task, names in metrics.items():
                 figures = [(value + seed / 1000, value - 0.1, value + 0.1, name) for name in names]
-                rows += [(encoder, "tissue", seed, task, name, *numbers, 5) for *numbers, name in figures]
-                evaluation = {"protocol": "5-fold cross-validation by group", "transductive": True, "n": 5}
+                rows += [(encoder, "tissue", seed, task, name, *numbers, 5, 3) for *numbers, name in figures]
+                evaluation = {"protocol": "5-fold cross-validation by group", "transductive": True} | MEASURED
                 write_json(run / f"evaluation/{encoder}/tissue/seed{seed}/{task}.json", evaluation)
             skipped = {"skipped": "fewer than two classes"}
             write_json(run / f"evaluation/{encoder}/tissue/seed{seed}/linear.json", skipped)
     rows += [
-        ("chance", "tissue", seed, task, name, 0.333333, "", "", 5)
+        ("chance", "tissue", seed, task, name, 0.333333, "", "", 5, 3)
         for seed in seeds
         for task, names in metrics.items()
         for name in names
     ]
-    columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n")
+    columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups")
     write_table(run / "summary.csv", columns, rows, delimiter=",")
     measured = [Value(*row[:6]) for row in rows]
     pairs = pairs_of(list(CONFIG["retraining"]), "gen-dino")

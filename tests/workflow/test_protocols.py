@@ -52,6 +52,31 @@ def test_slides_that_were_learnt_from_under_another_data_sets_name_are_seen(clon
     assert sum("--learnt-from results/images/tissue/train.tsv" in command for command in commands) == 3
 
 
+def test_corrupted_are_embedded_those_images_that_are_tested(clone, tmp_path):
+    """Of a test split, or of train where test has no labels, or none of the kind that images go by."""
+    splits = {"a": "train", "b": "train", "c": "test"}
+    studies = {
+        "labelled": {"a": "x", "b": "y", "c": "x"},
+        "unlabelled": {"a": "x", "b": "y", "c": ""},
+        "whole": {"a": "x", "b": "y", "c": "x"},
+    }
+    (clone / "tiles.geojson").write_text("not looked at by a plan")
+    datasets = {}
+    for name, labels in studies.items():
+        lines = [
+            f"{slide},train_images/{slide}.tiff,{labels[slide]},{split},"
+            f"{'tiles.geojson' if (name, slide) == ('whole', 'a') else ''}\n"
+            for slide, split in splits.items()
+        ]
+        (clone / f"{name}.csv").write_text("".join(["slide,path,label,split,annotations\n", *lines]))
+        datasets[name] = {"kind": "slides", "sheet": f"{name}.csv"}
+    study = TINY | {"datasets": datasets, "embedding": {"units_per_part": 1}}
+    study["pretraining"] = TINY["pretraining"] | {"dataset": "labelled"}
+    study["evaluation"] = TINY["evaluation"] | {"datasets": list(studies), "corruptions": ["blur"]}
+    jobs = planned(clone, write_config(tmp_path / "study.yaml", study))
+    assert jobs["embed_corrupted"] == 4 * 5 * (1 + 2 + 2)
+
+
 def test_the_last_blocks_are_embedded_for_dinos_linear_protocol_alone(clone, tmp_path):
     def jobs(**evaluation):
         study = TINY | {"datasets": {"d": {"kind": "torchvision", "name": "CIFAR10"}}}

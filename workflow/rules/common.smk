@@ -100,12 +100,21 @@ def has_labels(dataset: str) -> bool:
 @functools.cache  # asked for by every job of evaluate_encoder
 def is_learnt_from(dataset: str) -> bool:
     """Whether some of the images that a data set tests are learnt from, under whatever name."""
-    tested = "test" if UNITS[dataset].has_test else "train"
     learnt, tested = (
         images_of(STUDY.datasets[name], UNITS[name].rows, split)
-        for name, split in ((TRAINED_ON, "train"), (dataset, tested))
+        for name, split in ((TRAINED_ON, "train"), (dataset, tested_split(dataset)))
     )
     return in_common(learnt, tested)
+
+
+@functools.cache
+def tested_split(dataset: str) -> str:
+    """The split whose images are tested: train, by folds, where there is no test split or none of it is labelled."""
+    units = UNITS[dataset]
+    if not units.rows:
+        return "test" if units.has_test else "train"
+    labelled_by = "annotations" if any(row.annotations for row in units.rows) else "label"
+    return "test" if any(row.split == "test" and getattr(row, labelled_by) for row in units.rows) else "train"
 
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
@@ -233,20 +242,20 @@ def part_units(dataset: str) -> list[tuple[Unit, ...]]:
     ]
 
 
-def embedding_parts(encoder: str, dataset: str, seed: str, only_train: bool = False) -> list[str]:
-    """Embedding files of a data set, or of its train split."""
+def embedding_parts(encoder: str, dataset: str, seed: str, split: str = "") -> list[str]:
+    """Embedding files of a data set, or of one of its splits."""
     parts = part_units(dataset)
     return [
         f"{RUN}/embeddings/{encoder}/{dataset}/seed{seed}/part-{number:04d}.h5"
         for number, units in enumerate(parts)
-        if not only_train or units[0].split == "train"
+        if split in ("", units[0].split)
     ]
 
 
 def train_embeddings(wildcards) -> list[str]:
     """Embeddings of the training images by the encoder of a rule that names it, or of a bank's."""
     encoder = wildcards.encoder if "encoder" in wildcards.keys() else STUDY.banks[wildcards.bank].encoder
-    return embedding_parts(encoder, TRAINED_ON, wildcards.seed, only_train=True)
+    return embedding_parts(encoder, TRAINED_ON, wildcards.seed, "train")
 
 
 def features_folder(dataset: str, encoder: str, seed: str) -> str:

@@ -231,10 +231,9 @@ def blocks_parts(wildcards):
 
 
 def corrupted_parts(wildcards):
-    """Embeddings of damaged images: of those of the test split, or of all where there is none."""
-    clean = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed)
-    trained = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed, only_train=True)
-    tested = clean[len(trained) :] or clean
+    """Embeddings of corrupted images: of those that are tested."""
+    split = tested_split(wildcards.dataset)
+    tested = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed, split)
     return [
         os.path.join(os.path.dirname(part), name, os.path.basename(part))
         for name in STUDY.evaluation.corruption_names

@@ -45,7 +45,7 @@ FORMAT = "gensis-bank-quality/1"
 PIXELS_PX = 16
 MOST_HELD_OUT = 256
 MOST_KNOWN = 100_000  # training images that neighbours are sought among, and a few more
-CONDITIONS, SEEDS = 8, 8
+CONDITIONS = 64  # of which two images each are generated, to see how they differ
 BLUR = 4  # a blurred image is one enlarged from a quarter of its side
 LOOKED_AT = 64  # images at a time: views are drawn batch by batch, and runtime.micro_batch must change no figure
 SECONDS_A_LINE = 20
@@ -198,10 +198,11 @@ def measure_generative(lab: Lab, painted: Seen, views: Seen, result: dict[str, A
     figures += quality.copying("near_copies", painted, own, np.arange(len(own)), known)
     measure_held_out(lab, views, known, result)
     some = sources[:CONDITIONS]
-    again = lab.paint("images of few conditions", conditions[:CONDITIONS], SEEDS)
-    several = lab.look_at_rows("views of their sources", lab.images, some.repeat(SEEDS), lab.view)
-    figures += quality.diversity(again, several, real, SEEDS)
-    measure_class_kept(lab, own, painted, result)
+    again = lab.paint("images of few conditions", conditions[:CONDITIONS], 2)
+    several = lab.look_at_rows("views of their sources", lab.images, some.repeat(2), lab.view)
+    figures += quality.diversity(again, several, real, lab.arguments.evaluation.bootstrap)
+    kinds = {"painted": painted, "real": own, "views": views}
+    measure_class_kept(lab, {kind: seen.encoder for kind, seen in kinds.items()}, result)
 
 
 def measure_held_out(lab: Lab, views: Seen, known: np.ndarray, result: dict[str, Any]) -> None:
@@ -221,8 +222,8 @@ def measure_held_out(lab: Lab, views: Seen, known: np.ndarray, result: dict[str,
     result["figures"] += quality.copying("near_copies_held_out", painted, own, np.full(len(rows), -1), known)
 
 
-def measure_class_kept(lab: Lab, own: Seen, painted: Seen, result: dict[str, Any]) -> None:
-    """Do images keep their source's class? Labels come in here alone."""
+def measure_class_kept(lab: Lab, embeddings: dict[str, np.ndarray], result: dict[str, Any]) -> None:
+    """Do painted images keep their source's class, and its ordinary views? Labels come in here alone."""
     try:
         if lab.arguments.labels is None:
             raise Unmeasurable("the data set has no labels")
@@ -231,12 +232,12 @@ def measure_class_kept(lab: Lab, own: Seen, painted: Seen, result: dict[str, Any
         labels = read_table(lab.arguments.labels)
         known = RealImages(lab.features, *labels_and_groups(images, lab.units, labels, lab.arguments.slides_are_units))
         resamples = lab.arguments.evaluation.bootstrap
-        kept = class_kept(known, lab.places(lab.sources), own.encoder, painted.encoder, resamples, lab.device)
+        kept = class_kept(known, lab.places(lab.sources), embeddings, resamples, lab.device)
     except Unmeasurable as reason:
         result["skipped"]["class kept"] = str(reason)
         return
     result["class_kept"] = kept
-    log.info("class kept: %.3f, by real images: %.3f", kept["painted"]["value"], kept["real"]["value"])
+    log.info("class kept: %.3f; by real images %.3f, by views %.3f", *(kept[kind]["value"] for kind in embeddings))
 
 
 def measure_interpolated(

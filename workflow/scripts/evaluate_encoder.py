@@ -49,8 +49,8 @@ def main(arguments: argparse.Namespace) -> None:
         return provenance(format, config, inputs, arguments.seed, device_name(device), arguments.started, outside)
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
-    corrupted = corrupted_rows(arguments.corrupted, len(embeddings.unit))
-    last_blocks = partial(rows_of_blocks, arguments.last_blocks)
+    corrupted = corrupted_images(arguments.corrupted, embeddings)
+    last_blocks = partial(blocks_of_images, arguments.last_blocks, embeddings)
     results, predictions, attention = {}, {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         own = {name: found for name, found in inputs.items() if OF_ONE_TASK.get(name, task) == task}
@@ -132,23 +132,30 @@ def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) ->
         yield task, labelled
 
 
-def corrupted_rows(paths: Sequence[Path], images: int) -> Corrupted:
-    """Embeddings of damaged images by their rows among all embeddings, of which they are the last."""
+def corrupted_images(paths: Sequence[Path], embeddings: Embeddings) -> Corrupted:
+    """Embeddings of corrupted images by the rows that the images have among all embeddings."""
 
     @lru_cache(maxsize=1)
-    def features(name: str) -> np.ndarray:
-        return read_embeddings([path for path in paths if path.parent.name == name]).features
+    def of_corruption(name: str) -> Embeddings:
+        return read_embeddings([path for path in paths if path.parent.name == name])
 
-    def rows(name: str, wanted: np.ndarray) -> np.ndarray:
-        found = features(name)
-        return found[wanted - (images - len(found))]
+    def find(name: str, rows: np.ndarray) -> np.ndarray:
+        found = of_corruption(name)
+        tested = {embeddings.units[unit] for unit in np.unique(embeddings.unit[rows])}
+        if absent := sorted(tested - set(found.units)):
+            raise Unmeasurable(
+                f"images of unit '{absent[0]}' are tested, but were not embedded corrupted: "
+                "where there is a test split its images are, so give it labels, or leave it out"
+            )
+        return found.features[found.rows_of(embeddings, rows)]
 
-    return rows
+    return find
 
 
-def rows_of_blocks(paths: Sequence[Path], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the last blocks say of images by their rows, and of their mirror images."""
+def blocks_of_images(paths: Sequence[Path], embeddings: Embeddings, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the last blocks say of images by their rows among all embeddings, and of their mirror images."""
     found = read_embeddings(paths)
+    rows = found.rows_of(embeddings, rows)
     return found.features[rows], found.flipped[rows]
 
 
@@ -171,6 +178,14 @@ def log_result(task: str, result: dict, settings: Evaluation) -> None:
         log.info("%s: skipped: %s", task, result["skipped"])
         return
     log.info("%s: %s, %d tested of %d groups", task, result["protocol"], result["n"], result["n_groups"])
+    if result["unlabelled_test"]:
+        log.warning("%s: no image of the test split has a label, so training images are tested, by folds", task)
+    if result["unlearnt_classes"]:
+        what = "left out" if "retrieval" in task else "never told right"
+        log.warning("%s: tested, but in no training part, so %s: %s", task, what, ", ".join(result["unlearnt_classes"]))
+    if result["n_ungrouped"]:
+        said = "%s: no group (patient, case) is named of %d tested: slides, and single images, count as independent"
+        log.info(said, task, result["n_ungrouped"])
     names = {metric["metric"] for metric in result["metrics"]}
     if task == "knn" and (dropped := [k for k in settings.knn if f"accuracy_k{k}" not in names]):
         log.info("knn: fewer training images than k = %s, dropped", ", ".join(map(str, dropped)))
@@ -187,7 +202,7 @@ if __name__ == "__main__":
         type=Path,
         nargs="*",
         default=[],
-        help="the last parts again, of images damaged as their folder says",
+        help="parts again, of the tested images, corrupted as their folder says",
     )
     parser.add_argument(
         "--last-blocks", type=Path, nargs="*", default=[], help="all parts again, of the last blocks' class tokens"

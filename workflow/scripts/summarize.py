@@ -14,7 +14,7 @@ from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Comparison, Pair, Value, compare_over_seeds, pairs_of
 from gensis.evaluation.paired_items import compare_over_items, read_answers
 
-COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "outside_weights")
+COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     measured = [row for evaluation in evaluations for row in rows(evaluation)]
     by_chance = {row[1:5]: row for evaluation in evaluations for row in chance_rows(evaluation)}
     table = [*measured, *by_chance.values()]
-    columns = COLUMNS if any(row[-1] for row in table) else COLUMNS[:-1]
+    columns = (*COLUMNS, "outside_weights") if any(row[-1] for row in table) else COLUMNS
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
     pairs = pairs_of(arguments.arms, arguments.main_arm)
     found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
@@ -39,7 +39,8 @@ def rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
     dataset, seed, task = (evaluation[key] for key in ("dataset", "seed", "task"))
     for metric in evaluation.get("metrics", []):
         numbers = (rounded(metric[key]) for key in ("value", "low", "high"))
-        yield (evaluation["encoder"], dataset, seed, task, metric["metric"], *numbers, metric["n"], outside)
+        counts = (metric["n"], evaluation["n_groups"])
+        yield (evaluation["encoder"], dataset, seed, task, metric["metric"], *numbers, *counts, outside)
 
 
 def chance_rows(evaluation: dict[str, Any]) -> Iterator[tuple]:

@@ -1,24 +1,27 @@
 """The figures that say whether a bank can be trusted, each between what is no good and what is as good as real."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.copying import near_copies, nearest_others
 from gensis.evaluation.detection import probe_accuracy
 from gensis.evaluation.distances import BLOCKS, frechet_distance, kernel_distance
-from gensis.evaluation.diversity import mean_pairwise_distance, pixel_deviation
+from gensis.evaluation.diversity import direction_distances, pixel_deviations
 from gensis.evaluation.fidelity import along_alpha, cosines, ranks
 
 FEWEST = 2 * BLOCKS
 """Sources below which nothing is measured: each block of the kernel distance needs two."""
 _MOST_FOR_PROBES = 1000  # images of either kind: a probe's accuracy is then known to a point or two
-_MOST_APART = 64  # real images whose differences are averaged
+_MOST_APART = 64  # pairs of real images whose differences are averaged
 
 Figures = list[dict[str, Any]]
-"""Objects with `figure`, `value`, `error` (standard error or None), `floor`, `ceiling` and `n`."""
+"""Objects with `figure`, `value`, `error` (standard error or None), `low` and `high` (95 % interval or None), `floor`,
+`ceiling` and `n`."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,23 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return values / np.linalg.norm(values, axis=1, keepdims=True).clip(min=1e-12)
 
 
-def figure(name: str, value: float, floor: float, ceiling: float, n: int, error: float | None = None) -> dict[str, Any]:
+def figure(
+    name: str,
+    value: float,
+    floor: float,
+    ceiling: float,
+    n: int,
+    error: float | None = None,
+    interval: tuple[float | None, float | None] = (None, None),
+) -> dict[str, Any]:
     """One figure; floor and ceiling are the same measured on images that are known."""
+    low, high = interval
     return {
         "figure": name,
         "value": float(value),
         "error": error,
+        "low": low,
+        "high": high,
         "floor": float(floor),
         "ceiling": float(ceiling),
         "n": n,
@@ -133,28 +147,41 @@ def copying(name: str, painted: Seen, sources: Seen, own: np.ndarray, real: np.n
     return [figure(name, found.mean(), near_copies(nearest, real, real, rows).mean(), 1.0, len(found))]
 
 
-def diversity(painted: Seen, views: Seen, real: Seen, seeds: int) -> Figures:
+def diversity(painted: Seen, views: Seen, real: Seen, resamples: int) -> Figures:
     """How much images of one condition differ, between views of one image and different images.
 
+    Two images a condition: for a given number of images the mean over conditions is known best from as many as can be.
+
     Args:
-        painted: ``seeds`` images a condition, one condition after the other.
-        views: as many views of each source.
+        painted: two images a condition, one condition after the other.
+        views: two views of each source.
         real: different images.
-        seeds: images a condition.
+        resamples: of the conditions, for the intervals; 0 for none.
     """
-
-    def by_source(values: np.ndarray) -> np.ndarray:
-        return values.reshape(-1, seeds, values.shape[1])
-
+    centre = real.random.mean(axis=0)
+    measures: dict[str, Callable[[Seen], np.ndarray]] = {
+        "diversity_random": lambda seen: direction_distances(*_pairs(seen.random), centre),
+        "diversity_pixels": lambda seen: pixel_deviations(*_pairs(seen.pixels)),
+    }
     found = []
-    for name, space, measured in (
-        ("diversity_encoder", "encoder", mean_pairwise_distance),
-        ("diversity_pixels", "pixels", pixel_deviation),
-    ):
-        value, floor = (measured(by_source(getattr(images, space))) for images in (painted, views))
-        ceiling = measured(getattr(real, space)[None, :_MOST_APART])
-        found.append(figure(name, value, floor, ceiling, len(painted)))
+    for name, measure in measures.items():
+        apart = measure(painted)
+        interval = mean_interval(apart, resamples)
+        floor, ceiling = measure(views).mean(), measure(real)[:_MOST_APART].mean()
+        found.append(figure(name, apart.mean(), floor, ceiling, len(apart), interval=interval))
     return found
+
+
+def _pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbouring rows: the first, third, ... and the second, fourth, ..."""
+    pairs = len(values) // 2
+    return values[: 2 * pairs : 2], values[1 : 2 * pairs : 2]
+
+
+def mean_interval(values: np.ndarray, resamples: int) -> tuple[float | None, float | None]:
+    """95 % bootstrap interval of the mean of independent values, float (n,); None without resamples."""
+    bounds = intervals(lambda weights: {"mean": values @ weights / weights.sum(0)}, np.arange(len(values)), resamples)
+    return bounds.get("mean", (None, None))
 
 
 def interpolation(

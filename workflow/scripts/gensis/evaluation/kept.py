@@ -1,5 +1,6 @@
 """Whether painted images keep the class of their source. Labels come in here alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,55 +27,55 @@ class RealImages:
 
 
 def class_kept(
-    real: RealImages, sources: np.ndarray, own: np.ndarray, painted: np.ndarray, resamples: int, device: torch.device
+    known: RealImages, sources: np.ndarray, images: Mapping[str, np.ndarray], resamples: int, device: torch.device
 ) -> dict[str, Any]:
     """Share of images that their neighbours among real ones tell right, for painted images beside their sources.
 
-    Both are voted on by the 20 nearest of other groups, so that neither a source nor its slide recognises itself.
+    All are voted on by the 20 nearest of other groups, so that neither a source nor its slide recognises itself.
 
     Args:
-        real: the train split.
+        known: the train split.
         sources: int64 (n,): rows of the train split.
-        own: float32 (n, D): embeddings of these images.
-        painted: float32 (n, D): embeddings of what was painted from them.
+        images: kind -> float32 (n, D), embeddings of such images of these sources: `real`, the sources themselves;
+            `painted`, what was painted from them; any others (ordinary views).
         resamples: of the groups, for the intervals; 0 for none.
         device: where the similarities are computed.
 
     Returns:
-        `painted`, `real` and their `ratio`, each with `value`, `low` and `high`; `chance`: the commonest class's share;
-        `n`.
+        Each kind, and the `ratio` of `painted` to `real`, with `value`, `low` and `high`; `chance`: the commonest
+        class's share; `n`.
 
     Raises:
         Unmeasurable: no labels, one class, or too few images of other groups.
     """
-    known = real.labels >= 0
-    if len(np.unique(real.labels[known])) < 2:
+    labelled = known.labels >= 0
+    if len(np.unique(known.labels[labelled])) < 2:
         raise Unmeasurable("fewer than two classes are labelled")
-    chosen = known[sources]
-    others = known.sum() - np.bincount(real.groups[known]).max()
+    chosen = labelled[sources]
+    others = labelled.sum() - np.bincount(known.groups[labelled]).max()
     if others < NEIGHBOURS or not chosen.any():
         raise Unmeasurable(f"fewer than {NEIGHBOURS} labelled images in other groups")
-    labels, groups = real.labels[sources[chosen]], real.groups[sources[chosen]]
+    labels, groups = known.labels[sources[chosen]], known.groups[sources[chosen]]
 
     def hits(queries: np.ndarray) -> np.ndarray:
         votes = knn_probabilities(
-            real.features[known],
-            real.labels[known],
+            known.features[labelled],
+            known.labels[labelled],
             queries[chosen],
             (NEIGHBOURS,),
-            int(real.labels.max()) + 1,
+            int(known.labels.max()) + 1,
             TEMPERATURE,
             device,
-            groups=(real.groups[known], groups),
+            groups=(known.groups[labelled], groups),
         )
         return votes[NEIGHBOURS].argmax(1) == labels
 
-    right = {"painted": hits(painted), "real": hits(own)}
+    right = {kind: hits(embeddings) for kind, embeddings in images.items()}
     if not right["real"].any():
         raise Unmeasurable("their neighbours tell the class of no real image")
 
     def shares(weights: np.ndarray) -> dict[str, np.ndarray]:
-        found = {name: weights[hit].sum(0) / weights.sum(0) for name, hit in right.items()}
+        found = {kind: weights[hit].sum(0) / weights.sum(0) for kind, hit in right.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
             return found | {"ratio": found["painted"] / found["real"]}
 

@@ -33,6 +33,10 @@ class Labelled:
     """Labels that occur, sorted."""
     units: tuple[str, ...]
     """All units, those without labelled images included."""
+    grouped: np.ndarray
+    """bool (N,): whether the image's group is named; where not, its slide or the image itself stands for one."""
+    has_test: bool
+    """Whether there is a test split, with labels or without."""
 
 
 def lines_about(task: str, labels: Table) -> Table:
@@ -80,6 +84,7 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
             if row["group"]:
                 groups[span] = -1 - group_numbers[row["group"]]
     found = (codes >= 0) & chosen
+    grouped = groups < 0
     names, labelled = np.unique(np.array([*class_numbers, ""])[codes[found]], return_inverse=True)
     return Labelled(
         embeddings.features[found],
@@ -90,6 +95,8 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
         embeddings.unit[found],
         tuple(names.tolist()),
         embeddings.units,
+        grouped[found],
+        any(row["split"] == "test" for row in units),
     )
 
 

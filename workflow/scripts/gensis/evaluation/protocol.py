@@ -34,6 +34,14 @@ class Protocol:
         """Number of the round in which each item of `test` is tested."""
         return np.repeat(np.arange(len(self.rounds)), [len(test) for _, test in self.rounds])
 
+    def unlearnt(self, labels: np.ndarray) -> np.ndarray:
+        """Classes that are tested in a round whose training part has none of them, so that no answer can be right.
+
+        Args:
+            labels: int (N,) of all items.
+        """
+        return np.unique(np.concatenate([np.setdiff1d(labels[test], labels[train]) for train, test in self.rounds]))
+
 
 def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int) -> Protocol:
     """Train on train and test once on test; without a test split, cross-validate by group.

@@ -8,12 +8,12 @@ import numpy as np
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 
-_OF_IMAGES = ("features", "item", "labels", "groups", "splits", "unit")
+_OF_IMAGES = ("features", "item", "labels", "groups", "splits", "unit", "grouped")
 
 
 @dataclass(frozen=True)
 class Slides:
-    """Labelled slides that have images. Labels, groups and splits as in `Labelled`, one a bag."""
+    """Labelled slides that have images. Labels, groups, splits and `grouped` as in `Labelled`, one a bag."""
 
     features: np.ndarray
     """float32 (N, D): embeddings of all images, bag by bag."""
@@ -29,6 +29,8 @@ class Slides:
     classes: tuple[str, ...]
     units: tuple[str, ...]
     """Names of all slides."""
+    grouped: np.ndarray
+    has_test: bool
 
     @property
     def item(self) -> np.ndarray:
@@ -82,4 +84,6 @@ def slides_of(labelled: Labelled, bags: Literal["slide", "group"] = "slide") -> 
         labelled.splits[first],
         labelled.classes,
         labelled.units,
+        labelled.grouped[first],
+        labelled.has_test,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gensis.evaluation.folds import Unmeasurable, groups_per_class
+from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled, in_order
 from gensis.evaluation.linear import fit_linear
@@ -72,8 +72,6 @@ def measure(
     protocol = plan(items.labels, items.groups, items.splits, settings.folds)
     if "retrieval" in (kind, classifier):
         return _retrieval(items, leave_group_out(protocol), settings, device)
-    if protocol.transductive:
-        _log_lone_classes(task, items)
     if task == "corruptions":
         return _corruptions(items, protocol, settings, device, corrupted)
     attention: Attention = {}
@@ -93,16 +91,26 @@ def measure(
     metrics = classification_metrics(
         _names(kind, ordered), predictions, _commonest(items, protocol), settings.bootstrap
     )
-    return Measured(_result(protocol, predictions, metrics), predictions, attention)
+    result = _result(items, protocol, predictions, protocol.unlearnt(items.labels), metrics)
+    return Measured(result, predictions, attention)
 
 
-def _result(protocol: Protocol, predictions: Predictions, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def _result(
+    items: Labelled | Slides,
+    protocol: Protocol,
+    predictions: Predictions,
+    unlearnt: np.ndarray,
+    metrics: list[dict[str, Any]],
+) -> dict[str, Any]:
     return {
         "protocol": protocol.name,
         "transductive": protocol.transductive,
+        "unlabelled_test": items.has_test and protocol.transductive,
         "classes": list(predictions.classes),
+        "unlearnt_classes": [predictions.classes[k] for k in unlearnt],
         "n": len(predictions.item),
         "n_groups": len(np.unique(predictions.group)),
+        "n_ungrouped": int((~items.grouped[protocol.test]).sum()),
         "metrics": metrics,
     }
 
@@ -113,12 +121,6 @@ def _names(kind: str, ordered: bool) -> tuple[str, ...]:
         return ("accuracy", "balanced_accuracy")
     with_order = kind == "slides" and ordered
     return ("accuracy", "balanced_accuracy", "macro_f1", "auroc", *(["quadratic_kappa"] if with_order else []))
-
-
-def _log_lone_classes(task: str, items: Labelled | Slides) -> None:
-    """Name the classes that cross-validation counts but cannot learn."""
-    if lone := [items.classes[k] for k in np.flatnonzero(groups_per_class(items.labels, items.groups) == 1)]:
-        log.info("%s: in one group only, so never told right when tested: %s", task, ", ".join(lone))
 
 
 def _log_unordered(task: str, classes: Sequence[str], ordered: Sequence[str]) -> None:
@@ -219,7 +221,8 @@ def _retrieval(items: Labelled | Slides, protocol: Protocol, settings: Evaluatio
     )
     predictions = _predictions(items, protocol, {}, scores)
     metrics = mean_scores(scores, expected, predictions.group, settings.bootstrap)
-    return Measured(_result(protocol, predictions, metrics), predictions)
+    unlearnt = np.unique(predictions.label[np.isnan(scores["average_precision"])])
+    return Measured(_result(items, protocol, predictions, unlearnt, metrics), predictions)
 
 
 def _corruptions(
@@ -239,7 +242,8 @@ def _corruptions(
     predictions = _predictions(items, protocol, {}, scores)
     always_commonest = (predictions.label == _commonest(items, protocol)).astype(float)
     metrics = mean_scores(scores, dict.fromkeys(scores, always_commonest), predictions.group, settings.bootstrap)
-    return Measured(_result(protocol, predictions, metrics) | {"by_strength": by_strength(right)}, predictions)
+    result = _result(items, protocol, predictions, protocol.unlearnt(items.labels), metrics)
+    return Measured(result | {"by_strength": by_strength(right)}, predictions)
 
 
 def _predictions(

@@ -2,7 +2,8 @@
 
 import math
 
-from gensis.figures.compared import SEEDS_FOR_A_CLAIM, Compared
+from gensis.figures.caveats import caveats
+from gensis.figures.compared import Compared, seeds_for_a_claim
 from gensis.figures.markup import count, figure, paragraph, text
 from gensis.figures.run import Evaluation, Run
 from gensis.figures.scores import Column, Mean, Scores
@@ -13,9 +14,7 @@ _NAMES = {"random": "an untrained encoder", "pixels": "raw pixels", "chance": "c
 
 def answer(run: Run) -> str:
     """One sentence a data set and main metric, each with its picture, and what may be claimed from it."""
-    parts = [
-        _answer(run, dataset, column) for dataset in run.scores.datasets for column in run.scores.main_columns(dataset)
-    ]
+    parts = [_answer(run, dataset, column) for dataset, column in run.scores.main_figures]
     if not parts:
         parts = [paragraph("Nothing was measured: summary.csv has no figures of k-NN, linear or slide classifiers.")]
     return "\n".join([*parts, *_outside(run.scores), *_skipped(run.evaluations)])
@@ -29,7 +28,7 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     known = {name: called for name, called in _baselines(run, subject).items() if name in means}
     others = [f"{text(called)} {number(means[name])}" for name, called in known.items()]
     against = f" against {_listed(others)}" if others else ""
-    tested = count(means[subject].n, _unit(run, column))
+    tested = _tested(run, column, means[subject])
     question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b>, {text(column.label)}? "
     question = question if subject != "dino" else f"<b>{text(dataset)}</b>, {text(column.label)}. "
     sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{against}; {tested} tested.'
@@ -44,11 +43,14 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     )
 
 
-def _unit(run: Run, column: Column) -> str:
-    """What is counted."""
+def _tested(run: Run, column: Column, mean: Mean) -> str:
+    """How many items were tested, and of how many groups where these are fewer."""
     if not column.task.startswith("slides-"):
-        return "image"
-    return "group" if run.study.evaluation.bags == "group" else "slide"
+        unit = "image"
+    else:
+        unit = "group" if run.study.evaluation.bags == "group" else "slide"
+    of_groups = f" of {count(mean.n_groups, 'group')}" if unit != "group" and 0 < mean.n_groups < mean.n else ""
+    return count(mean.n, unit) + of_groups
 
 
 def _baselines(run: Run, subject: str) -> dict[str, str]:
@@ -78,7 +80,7 @@ def number(mean: Mean) -> str:
 def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
     """Whether the subject beats dino, by how much and how sure; no more than the seeds allow to say."""
     pair = (subject, "dino")
-    found = run.comparisons.over_seeds(pair, dataset, column)
+    found = run.comparisons.main_figure(pair, dataset, column, run.scores.main_figures)
     if found is None:
         return "There is no pair of a retrained encoder and dino to compare."
     observed = f"{text(subject)} &minus; dino = {found.difference:+.3f}"
@@ -87,19 +89,25 @@ def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
         said = [f"{observed} with one seed, which says nothing of other seeds.", *_over_items(of_seed)]
     else:
         said = [f"{observed} on average of {found.n} seeds, 95 % interval {found.low:+.3f} to {found.high:+.3f}."]
-    if found.n < SEEDS_FOR_A_CLAIM:
-        said.append(f"A claim needs at least {SEEDS_FOR_A_CLAIM} seeds.")
-    else:
-        said.append(f"Sign-flip test over seeds: p = {found.p:.3f}, not corrected for several comparisons.")
-    return " ".join([_verdict(found), *said, *_conditions(run, subject)])
+    return " ".join([_verdict(found), *said, _test(found), *_conditions(run, subject)])
 
 
 def _verdict(found: Compared) -> str:
-    if not found.is_evidence:
-        return "<b>Not shown:</b> there is no evidence of a difference."
-    if found.difference > 0:
-        return "<b>Yes:</b> there is evidence that it is better on these images."
-    return "<b>No:</b> there is evidence that it is worse on these images."
+    if found.is_evidence:
+        better, verdict = ("better", "Yes") if found.difference > 0 else ("worse", "No")
+        return f"<b>{verdict}:</b> there is evidence that it is {better} on these images."
+    if not found.has_seeds_for_a_claim and (found.n == 1 or found.excludes_no_difference):
+        return "<b>Too few seeds to claim</b> a difference."
+    return "<b>Not shown:</b> there is no evidence of a difference."
+
+
+def _test(found: Compared) -> str:
+    """What the test over seeds says, or how many seeds it needs."""
+    of_figures = f" of {found.family} main figures" if found.family > 1 else ""
+    if not found.has_seeds_for_a_claim:
+        return f"A claim{of_figures} needs at least {seeds_for_a_claim(found.family)} seeds."
+    corrected = f", {found.corrected_p:.3f} corrected (Holm) for {found.family} main figures" if of_figures else ""
+    return f"Sign-flip test over seeds: p = {found.p:.3f}{corrected}."
 
 
 def _over_items(found: Compared | None) -> list[str]:
@@ -125,7 +133,7 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     sentences = [f"Protocol: {names}."] if names else []
     if any(e.transductive for e in found):
         sentences.append("Transductive: the trained encoders saw test images, unlabelled, in pre-training.")
-    return " ".join(sentences)
+    return " ".join([*sentences, *caveats(found)])
 
 
 def _outside(scores: Scores) -> list[str]:

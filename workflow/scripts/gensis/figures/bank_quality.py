@@ -12,6 +12,10 @@ from gensis.figures.strips import strips
 ENOUGH = 0.9
 """Part of what real images reach below which a bank makes the encoder worse: a rule of thumb from trials of ours."""
 
+SPENT = (
+    "But class kept is measured with the labels of training images: who follows this advice has let them choose how to "
+    "train, and measures encoders on other labels (of a test split, of another data set) or says so."
+)
 _ENCODER, _RANDOM = "as this encoder sees them", "as an untrained network sees them"
 MEANINGS = {
     "fidelity": (
@@ -51,11 +55,12 @@ MEANINGS = {
         "Share that repeats its source in pixels. Floor: real images that resemble each other.",
     ),
     "near_copies_held_out": ("the same, held out", "Well below the line above: training images are learnt by heart."),
-    "diversity_encoder": (
-        "diversity",
-        "1 - cosine between images of one condition. Floor: views; ceiling: different images.",
+    "diversity_random": (
+        "diversity, independent",
+        f"How far two images of one condition lie apart, {_RANDOM}: 1 - cosine about the mean of real images. "
+        "Floor: two views of an image; ceiling: different images. Below the floor: less varied than views.",
     ),
-    "diversity_pixels": ("the same, pixels", "Standard deviation of a pixel. Below the floor: less varied than views."),
+    "diversity_pixels": ("the same, pixels", "Standard deviation of a pixel between the two images."),
 }
 """Figure -> its name in the table and what it means."""
 
@@ -94,7 +99,7 @@ def verdict(bank: Bank) -> str:
     interval = "" if kept["ratio"]["low"] is None else " [{low:.2f}, {high:.2f}]".format(**kept["ratio"])
     measured = (
         f"neighbours tell the class of {kept['painted']['value']:.1%} of the painted images and of "
-        f"{kept['real']['value']:.1%} of the real ones (chance {kept['chance']:.1%}): "
+        f"{kept['real']['value']:.1%} of the real ones{_of_views(kept)} (chance {kept['chance']:.1%}): "
         f'<b class="accent">{ratio:.2f}</b>{interval} of what real images reach'
     )
     if _is_near_chance(bank):
@@ -104,9 +109,14 @@ def verdict(bank: Bank) -> str:
         harms = "harms" if high is None or high < ENOUGH else "may harm"
         return (
             f"{named} <b>{harms}</b>: {measured}, below {ENOUGH}, our rule of thumb. What is retrained with it says "
-            "nothing of the method: train the diffusion model longer, or raise guidance, first."
+            f"nothing of the method: train the diffusion model longer, or raise guidance, first. {SPENT}"
         )
     return f"{named} keeps the classes: {measured}."
+
+
+def _of_views(kept: dict[str, Any]) -> str:
+    """How often ordinary views keep the class; nothing where it was not measured."""
+    return f" and {kept['views']['value']:.1%} of their ordinary views" if "views" in kept else ""
 
 
 def _is_near_chance(bank: Bank) -> bool:
@@ -128,8 +138,9 @@ def _bank(bank: Bank) -> str:
     header = ["figure", "value", "floor", "ceiling", "images", "what it means"]
     skipped = "; ".join(f"{text(name)}: {text(reason)}" for name, reason in quality["skipped"].items())
     caption = (
-        f"{quality['sources']:,} sources drawn by the seed, one image of each. Floor and ceiling are the same figure "
-        "of images that are known." + (f" Not measured: {skipped}." if skipped else "")
+        f"{quality['sources']:,} sources drawn by the seed, one image of each; of some, two for their diversity. Floor "
+        "and ceiling are the same figure of images that are known. Below a value: standard error or 95 % interval."
+        + (f" Not measured: {skipped}." if skipped else "")
     )
     parts_left = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
     charts = _along_alpha(quality) + _class_kept(quality)
@@ -153,9 +164,12 @@ def _filtered(kind: str, counts: dict[str, int]) -> str:
 
 
 def _cells(found: dict[str, Any]) -> list[str]:
-    error = "" if found["error"] is None else f"<small>± {found['error']:.2g}</small>"
     value, floor, ceiling = (_number(found[name]) for name in ("value", "floor", "ceiling"))
-    return [value + error, floor, ceiling, f"{found['n']:,}"]
+    if found["error"] is not None:
+        value += f"<small>± {found['error']:.2g}</small>"
+    elif found.get("low") is not None:
+        value += f"<small>{_number(found['low'])} to {_number(found['high'])}</small>"
+    return [value, floor, ceiling, f"{found['n']:,}"]
 
 
 def _number(value: float | None) -> str:
@@ -185,7 +199,8 @@ def _class_kept(quality: dict[str, Any]) -> str:
         return ""
     means = {
         name: Mean(*(_or_nan(kept[key][end]) for end in ("value", "low", "high")), math.nan, 1, kept["n"])
-        for name, key in (("real images", "real"), ("painted images", "painted"))
+        for name, key in (("real images", "real"), ("ordinary views", "views"), ("painted images", "painted"))
+        if key in kept
     }
     chance = Mean(kept["chance"], math.nan, math.nan, math.nan, 1, kept["n"])
     return figure(

@@ -2,12 +2,36 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gensis.figures.scores import Column
 
-SEEDS_FOR_A_CLAIM = 6
-"""The fewest with which a two-sided sign-flip test can reach 5 %."""
+LEVEL = 0.05
+
+
+def seeds_for_a_claim(figures: int) -> int:
+    """The fewest with which a two-sided sign-flip test can reach 5 %, corrected for so many main figures: 6 for one.
+
+    The least p-value of n seeds is 2 / 2^n; the correction multiplies it by the number of figures.
+    """
+    return next(n for n in range(1, 64) if figures * 2 / 2**n < LEVEL)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values of one family, corrected: were there no difference, one of them or more is below 5 % in 5 % of cases.
+
+    Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
+    """
+    corrected, largest = [math.nan] * len(p), 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = largest
+    return corrected
+
+
+Family = Sequence[tuple[str, Column]]
+"""Data sets and columns."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +53,10 @@ class Compared:
     interval: str
     p: float
     test: str
+    family: int = 1
+    """Main figures that are claimed of together."""
+    corrected_p: float = math.nan
+    """Of a main figure over seeds: `p`, corrected for that many; NaN where there is no p."""
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -36,12 +64,19 @@ class Compared:
         return self.encoder, self.baseline
 
     @property
-    def is_evidence(self) -> bool:
-        """Whether a difference may be claimed: by test and by interval, for six signs alone say nothing of its size.
+    def excludes_no_difference(self) -> bool:
+        """Whether 0 lies outside the interval over seeds; a single seed has none."""
+        return self.seed is None and (self.low > 0 or self.high < 0)
 
-        Over fewer than SEEDS_FOR_A_CLAIM seeds there is no p-value.
-        """
-        return self.seed is None and self.p < 0.05 and not self.low <= 0 <= self.high
+    @property
+    def has_seeds_for_a_claim(self) -> bool:
+        """Whether there are so many seeds that the corrected test could reach 5 %."""
+        return self.seed is None and self.n >= seeds_for_a_claim(self.family)
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether a difference may be claimed: by test and by interval, for six signs alone say nothing of its size."""
+        return self.corrected_p < LEVEL and self.excludes_no_difference
 
 
 class Comparisons:
@@ -57,6 +92,23 @@ class Comparisons:
     def over_seeds(self, pair: tuple[str, str], dataset: str, column: Column) -> Compared | None:
         """The mean difference over seeds; None if the two share none."""
         return next((found for found in self._of(pair, dataset, column) if found.seed is None), None)
+
+    def main_figure(self, pair: tuple[str, str], dataset: str, column: Column, family: Family) -> Compared | None:
+        """The mean difference over seeds, corrected for the pair's other main figures; None if the two share none.
+
+        Args:
+            pair: encoder and baseline.
+            dataset: of the figure.
+            column: of the figure.
+            family: all main figures of the run, this one among them.
+        """
+        main = self.over_seeds(pair, dataset, column)
+        if main is None:
+            return None
+        together = [found for where in family if (found := self.over_seeds(pair, *where))]
+        corrected = holm([1.0 if math.isnan(found.p) else found.p for found in together])
+        p = math.nan if math.isnan(main.p) else corrected[together.index(main)]
+        return replace(main, family=len(together), corrected_p=p)
 
     def over_items(self, pair: tuple[str, str], dataset: str, column: Column) -> list[Compared]:
         """The differences over tested items, a seed each."""

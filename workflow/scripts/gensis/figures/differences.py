@@ -2,12 +2,13 @@
 
 import math
 
-from gensis.figures.compared import SEEDS_FOR_A_CLAIM, Compared
+from gensis.figures.compared import Compared, seeds_for_a_claim
 from gensis.figures.forest import Row, forest
 from gensis.figures.markup import ABSENT, count, figure, table, text
 from gensis.figures.run import Run
 from gensis.figures.scores import Column
 
+SEEDS_FOR_A_TEST = seeds_for_a_claim(1)
 UNTRAINED = ("random", "pixels")
 MINUS = "\N{MINUS SIGN}"
 
@@ -23,15 +24,14 @@ def differences(run: Run) -> str:
 
 
 def _plot(run: Run, dataset: str, column: Column) -> str:
-    found = [run.comparisons.over_seeds(pair, dataset, column) for pair in run.comparisons.pairs(dataset)]
+    pairs, family = run.comparisons.pairs(dataset), run.scores.main_figures
+    found = [run.comparisons.main_figure(pair, dataset, column, family) for pair in pairs]
     found = [each for each in found if each and each.encoder not in UNTRAINED]  # they would flatten the others
     if not found:
         return ""
-    return figure(
-        forest([_row(run, each, column) for each in found]),
-        f"<b>{text(dataset)}: {text(column.label)}.</b> {_legend(max(each.n for each in found))}",
-        "forest",
-    )
+    legend = _legend(max(each.n for each in found), max(each.family for each in found))
+    drawn = forest([_row(run, each, column) for each in found])
+    return figure(drawn, f"<b>{text(dataset)}: {text(column.label)}.</b> {legend}", "forest")
 
 
 def _row(run: Run, found: Compared, column: Column) -> Row:
@@ -44,16 +44,17 @@ def _row(run: Run, found: Compared, column: Column) -> Row:
     return Row(label, found.difference, shown.low, shown.high, by_seed, found.is_evidence)
 
 
-def _legend(seeds: int) -> str:
+def _legend(seeds: int, figures: int) -> str:
     if seeds == 1:
         return (
             "Difference with the one seed; line: 95 % interval over the tested items alone. Another seed could give "
             "another sign. Upright line: no difference."
         )
+    corrected = f", corrected (Holm) for {figures} main figures" if figures > 1 else ""
     return (
         f"Mean difference over {seeds} seeds, a small dot each; line: 95 % t interval over seeds, on these test items. "
-        f"Filled: evidence of a difference, by this and by a sign-flip test, from {SEEDS_FOR_A_CLAIM} seeds on. "
-        "Upright line: no difference."
+        f"Filled: evidence of a difference, by this and by a sign-flip test{corrected}, from "
+        f"{seeds_for_a_claim(figures)} seeds on. Upright line: no difference."
     )
 
 
@@ -68,7 +69,7 @@ def _table(run: Run, dataset: str) -> str:
         for pair in run.comparisons.pairs(dataset)
     ]
     caption = (
-        f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_CLAIM} "
+        f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_TEST} "
         "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class kept: of the "
         "bank's images, as a part of what real images reach; below 0.9, our rule of thumb, a bank harms. Differences "
         "over the tested items with one seed are in comparisons.csv; they say nothing of other seeds."

@@ -31,7 +31,7 @@ def page(run: Run, threads: int = 1) -> str:
     title = f"Gen-SIS: {run.study.run}"
     sections = [
         section("Answer", warnings(run), answer(run)),
-        section("All encoders", all_encoders(run.scores), all_figures(run.scores)),
+        section("All encoders", all_encoders(run.scores, run.evaluations), all_figures(run.scores)),
         section("Encoders in pairs", differences(run)),
         section("What was run", overview(run)),
         section("The bank: sources and what was painted of them", bank_grid(run)),

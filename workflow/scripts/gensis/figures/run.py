@@ -56,6 +56,16 @@ class Evaluation:
     transductive: bool
     skipped: str
     """Why it was not measured; empty if it was."""
+    unlabelled_test: bool = False
+    """There is a test split, but training images were tested, for none of its images has a label."""
+    unlearnt_classes: tuple[str, ...] = ()
+    """Classes that were tested and are in no training part."""
+    n: int = 0
+    """Items tested."""
+    n_groups: int = 0
+    """Groups that they belong to."""
+    n_ungrouped: int = 0
+    """Items whose group the data set does not name."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +253,7 @@ def _read_scores(summary: str) -> list[Score]:
             low=_number(row["low"]),
             high=_number(row["high"]),
             n=int(row["n"]),
+            n_groups=int(row.get("n_groups") or 0),
             outside_weights=row.get("outside_weights", ""),
         )
         for row in csv.DictReader(summary.splitlines())
@@ -265,6 +276,11 @@ def _read_evaluation(path: Path) -> Evaluation:
         protocol=values.get("protocol", ""),
         transductive=values.get("transductive", False),
         skipped=values.get("skipped", ""),
+        unlabelled_test=values.get("unlabelled_test", False),
+        unlearnt_classes=tuple(values.get("unlearnt_classes", ())),
+        n=values.get("n", 0),
+        n_groups=values.get("n_groups", 0),
+        n_ungrouped=values.get("n_ungrouped", 0),
     )
 
 

@@ -23,6 +23,8 @@ class Score:
     low: float
     high: float
     n: int
+    n_groups: int = 0
+    """Groups that the n items belong to; 0 if not known."""
     outside_weights: str = ""
     """Weights trained elsewhere that the encoder goes back to; empty for none."""
 
@@ -49,6 +51,8 @@ class Mean:
     seeds: int
     n: int
     """Items tested with one seed."""
+    n_groups: int = 0
+    """Groups that these belong to; 0 if not known."""
 
 
 class Scores:
@@ -114,6 +118,11 @@ class Scores:
         of_images = by_task.get("knn") or by_task.get("linear")
         return [column for column in (of_slides, of_images) if column]
 
+    @property
+    def main_figures(self) -> list[tuple[str, Column]]:
+        """The main columns of all data sets."""
+        return [(dataset, column) for dataset in self.datasets for column in self.main_columns(dataset)]
+
     def by_seed(self, encoder: str, dataset: str, column: Column) -> dict[int, Score]:
         """Seed -> score, where there is a value."""
         where = (encoder, dataset, column.task, column.metric)
@@ -136,6 +145,7 @@ class Scores:
             deviation=stdev(values) if len(values) > 1 else math.nan,
             seeds=len(values),
             n=max(score.n for score in scores),
+            n_groups=max(score.n_groups for score in scores),
         )
 
 

@@ -1,13 +1,16 @@
 """The figures of all encoders as tables."""
 
 import math
+from collections.abc import Sequence
 
-from gensis.figures.markup import ABSENT, details, figure, paragraph, table, text
-from gensis.figures.scores import Mean, Scores
+from gensis.figures.caveats import caveats
+from gensis.figures.markup import ABSENT, count, details, figure, paragraph, table, text
+from gensis.figures.run import Evaluation
+from gensis.figures.scores import Column, Mean, Scores
 
 
-def all_encoders(scores: Scores) -> str:
-    """A table a data set: the metrics that matter, averaged over seeds."""
+def all_encoders(scores: Scores, evaluations: Sequence[Evaluation] = ()) -> str:
+    """A table a data set: the metrics that matter, averaged over seeds, and what is to be known of them."""
     several = any(mean.deviation > 0 for mean in _means(scores))
     caption = "Below each value: 95 % interval from resampling the tested groups" + (
         ", averaged over seeds, and ± standard deviation over seeds. " if several else ". "
@@ -16,7 +19,10 @@ def all_encoders(scores: Scores) -> str:
         "Chance: the commonest class of train for every item; 1 / classes for balanced accuracy, 0.5 for AUROC, "
         "0 for kappa, a random order for retrieval."
     )
-    tables = [figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption}") for dataset in scores.datasets]
+    tables = []
+    for dataset in scores.datasets:
+        said = " ".join(caveats([each for each in evaluations if each.dataset == dataset], named=True))
+        tables.append(figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption} {said}".strip()))
     return "\n".join(tables) or paragraph("summary.csv is empty: nothing was measured.", "note")
 
 
@@ -40,7 +46,15 @@ def _table(scores: Scores, dataset: str) -> str:
         ]
         for encoder in scores.encoders
     ]
-    return table(["encoder", *(column.label for column in columns)], rows, "numbers")
+    tested = ["tested", *(_tested(scores, dataset, column) for column in columns)]
+    return table(["encoder", *(column.label for column in columns)], [*rows, tested], "numbers")
+
+
+def _tested(scores: Scores, dataset: str, column: Column) -> str:
+    """How many items, and of how many groups."""
+    mean = next(filter(None, (scores.mean(encoder, dataset, column) for encoder in scores.encoders)))
+    groups = count(mean.n_groups, "group") if mean.n_groups else ""
+    return f"{mean.n:,}" + f"<small>{groups}</small>" * bool(groups)
 
 
 def _cell(mean: Mean | None) -> str:
@@ -65,10 +79,11 @@ def all_figures(scores: Scores) -> str:
             text(score.metric),
             *(_number(value) for value in (score.value, score.low, score.high)),
             f"{score.n:,}",
+            f"{score.n_groups:,}" if score.n_groups else ABSENT,
         ]
         for score in scores.all
     ]
-    header = ["encoder", "data set", "seed", "task", "metric", "value", "low", "high", "n"]
+    header = ["encoder", "data set", "seed", "task", "metric", "value", "low", "high", "n", "groups"]
     return details(f"All {len(rows)} figures", table(header, rows, "numbers"))
 
 

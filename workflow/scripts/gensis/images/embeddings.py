@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
+from gensis.errors import UserError
 
 FORMAT = "gensis-embeddings/1"
 _STRING = h5py.string_dtype()
@@ -37,6 +38,32 @@ class Embeddings:
         """int64 (N,): position of each image in its unit."""
         first = np.searchsorted(self.unit, np.arange(len(self.units)))
         return np.arange(len(self.unit)) - first[self.unit]
+
+    def rows_of(self, others: "Embeddings", rows: np.ndarray) -> np.ndarray:
+        """Rows, int64 (n,), of the images that have these rows in ``others``: found by unit, position and key.
+
+        Args:
+            others: embeddings of the same images, and perhaps of more, in any order of units.
+            rows: int64 (n,).
+
+        Raises:
+            UserError: one of the images is not here.
+        """
+        number = {name: i for i, name in enumerate(self.units)}
+        unit = np.array([number.get(name, -1) for name in others.units], np.int64)[others.unit[rows]]
+        bounds = np.searchsorted(self.unit, np.arange(len(self.units) + 1))
+        found = bounds[unit] + others.position[rows]
+        here = (unit >= 0) & (found < bounds[unit + 1])
+        if here.all():
+            keys, wanted = self.keys[found], others.keys[rows]
+            here = (keys == wanted).all(axis=tuple(range(1, keys.ndim))) if keys.shape == wanted.shape else ~here
+        if not here.all():
+            row = rows[np.argmin(here)]
+            raise UserError(
+                f"image {others.position[row]} of unit '{others.units[others.unit[row]]}' is not among the embeddings "
+                "that belong to it (of its corruption, its last blocks): delete these and run again"
+            )
+        return found
 
 
 def write_embeddings(
