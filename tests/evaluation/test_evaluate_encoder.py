@@ -200,7 +200,8 @@ def test_an_encoder_saw_what_it_learnt_from_if_that_is_tested(tmp_path, splits, 
     arguments = SimpleNamespace(units=tmp_path / "units.tsv", learnt_from=[tmp_path / "train.tsv"], seen=seen)
     unit = np.repeat(np.arange(5), 2)
     split_of_image = np.array([splits.get(units[i], "") for i in unit])
-    labelled = Labelled(np.zeros((10, 1)), unit, unit, unit, split_of_image, unit, ("a", "b"), tuple(units))
+    columns = (np.zeros((10, 1)), unit, unit, unit, split_of_image, unit, ("a", "b"), tuple(units))
+    labelled = Labelled(*columns, grouped=np.zeros(10, bool), has_test="test" in splits.values())
     assert evaluate_encoder.saw_tested(arguments, labelled) is expected
 
 
@@ -261,7 +262,7 @@ def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], pa
         ((0,), 0, [1] * 5),
         ((0, 1), 0, [1] * 5),
         ((1,), 0, "images of unit 'train-0000' are tested, but were not embedded corrupted"),
-        ((0,), 1, "image 0 of unit 'train-0000' is not among the embeddings that belong to it"),
+        ((0,), 1, "the embeddings of blur-1 lack image 0 of unit 'train-0000', or hold another in its place"),
     ],
     ids=["train", "both", "test", "other-images"],
 )

@@ -22,8 +22,8 @@ def test_rows_are_those_of_the_same_images_in_any_order_of_units(of):
     everything = embeddings(("a", 3), ("b", 0), ("c", 2), ("d", 4), of=of)
     some = embeddings(("d", 4), ("e", 1), ("a", 3), of=of)
     rows = np.array([8, 0, 5, 2])
-    np.testing.assert_array_equal(some.features[some.rows_of(everything, rows)], everything.features[rows])
-    assert len(some.rows_of(everything, rows[:0])) == 0
+    np.testing.assert_array_equal(some.features[some.rows_of(everything, rows, "blur-1")], everything.features[rows])
+    assert len(some.rows_of(everything, rows[:0], "blur-1")) == 0
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_rows_are_those_of_the_same_images_in_any_order_of_units(of):
     ids=["no-unit", "fewer-images", "other-keys"],
 )
 def test_an_image_that_is_not_there_is_refused_and_no_other_taken(others, said):
-    with pytest.raises(UserError, match=said):
-        others.rows_of(embeddings(("a", 3)), np.array([0, 1]))
+    with pytest.raises(UserError, match=f"embeddings of blur-1 lack {said}"):
+        others.rows_of(embeddings(("a", 3)), np.array([0, 1]), "blur-1")

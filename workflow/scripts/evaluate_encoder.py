@@ -147,7 +147,7 @@ def corrupted_images(paths: Sequence[Path], embeddings: Embeddings) -> Corrupted
                 f"images of unit '{absent[0]}' are tested, but were not embedded corrupted: "
                 "where there is a test split its images are, so give it labels, or leave it out"
             )
-        return found.features[found.rows_of(embeddings, rows)]
+        return found.features[found.rows_of(embeddings, rows, name)]
 
     return find
 
@@ -155,7 +155,7 @@ def corrupted_images(paths: Sequence[Path], embeddings: Embeddings) -> Corrupted
 def blocks_of_images(paths: Sequence[Path], embeddings: Embeddings, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the last blocks say of images by their rows among all embeddings, and of their mirror images."""
     found = read_embeddings(paths)
-    rows = found.rows_of(embeddings, rows)
+    rows = found.rows_of(embeddings, rows, "the last blocks")
     return found.features[rows], found.flipped[rows]
 
 

@@ -39,12 +39,13 @@ class Embeddings:
         first = np.searchsorted(self.unit, np.arange(len(self.units)))
         return np.arange(len(self.unit)) - first[self.unit]
 
-    def rows_of(self, others: "Embeddings", rows: np.ndarray) -> np.ndarray:
+    def rows_of(self, others: "Embeddings", rows: np.ndarray, what: str) -> np.ndarray:
         """Rows, int64 (n,), of the images that have these rows in ``others``: found by unit, position and key.
 
         Args:
             others: embeddings of the same images, and perhaps of more, in any order of units.
             rows: int64 (n,).
+            what: these embeddings are of, for the error's line: ``blur-1``.
 
         Raises:
             UserError: one of the images is not here.
@@ -60,8 +61,8 @@ class Embeddings:
         if not here.all():
             row = rows[np.argmin(here)]
             raise UserError(
-                f"image {others.position[row]} of unit '{others.units[others.unit[row]]}' is not among the embeddings "
-                "that belong to it (of its corruption, its last blocks): delete these and run again"
+                f"the embeddings of {what} lack image {others.position[row]} of unit "
+                f"'{others.units[others.unit[row]]}', or hold another in its place: delete them and run again"
             )
         return found
 
