@@ -84,7 +84,8 @@ def main(arguments: argparse.Namespace) -> None:
     write_embeddings(part, features(arguments.images, units, arguments.threads), unit, units, np.concatenate(keys))
     told = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": arguments.images.name, "seed": 0}
     told |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv"}
-    told |= {"config": {}, "seen": False, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
+    told |= {"config": {}, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
+    told |= {"seen": False, "learnt_from": []}
     settings = Evaluation()
     told["tasks"] = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
     evaluate_encoder.main(argparse.Namespace(**told))

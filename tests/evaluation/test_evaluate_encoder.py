@@ -187,7 +187,7 @@ def test_a_task_is_measured_again_only_where_its_settings_or_inputs_changed(slid
         ({}, [], False, False),  # nothing of it was learnt from, as by pixels
         ({}, [], True, True),  # files that are tested
         ({}, ["of-s3"], False, True),  # a copy of a tested slide, cut under another name
-        ({"s3": "train"}, ["of-s3"], False, False),  # learnt from, and not tested
+        ({"s3": "train", "s0": "test"}, ["of-s3"], False, False),  # learnt from, and not tested
         ({"s3": "train", "s4": "test"}, ["of-s4"], False, True),
         ({}, ["of-none"], False, False),  # it has no images
     ],
