@@ -292,6 +292,15 @@ def test_a_macro_among_the_levels_is_none(tmp_path, picture):
         assert (reader.kind, reader.level_sizes) == ("tiff", ((300, 200), (150, 100)))
 
 
+def test_a_second_scan_in_a_plain_tiff_is_not_left_out_silently(tmp_path, picture):
+    with tifffile.TiffWriter(tmp_path / "slide.tif") as tiff:
+        for image in (picture, picture[:150, :250], picture[::2, ::2], picture[:30, :60]):
+            tiff.write(image, photometric="rgb", tile=(64, 64), metadata=None)
+    with open_slide(tmp_path / "slide.tif") as reader:
+        assert reader.level_sizes[0] == (300, 200)
+        assert "others (250 x 150 px) are not" in reader.remark
+
+
 @pytest.mark.parametrize(("other_um", "says"), [(0.25, True), (16.0, False)])
 def test_a_second_scan_in_an_ome_tiff_is_not_left_out_silently(tmp_path, picture, other_um, says):
     path = with_macro_first(tmp_path / "slide.ome.tif", picture, picture[:100, :120], other_um)

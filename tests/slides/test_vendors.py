@@ -140,3 +140,5 @@ def test_a_vendors_tiff_that_openslide_refuses_is_not_read_as_if_its_pages_were_
     path = write_ventana(tmp_path / "slide.bif", picture, (5, 4), overlap_px=8, direction="LEFT")
     with pytest.raises(Unusable, match='OpenSlide does not open it: Bad direction attribute "LEFT"'):
         open_slide(path)
+    with pytest.raises(Unusable, match=r"\(ventana\) are not the slide as they are: set reader to auto"):
+        open_slide(path, "tiff")

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,9 @@ def store(
 ) -> tuple[int, str]:
     """Write the store, empty if there is no stream of tiles. Returns the number of images and the content id."""
     inputs = {"slide": head_id(arguments.slide)}
-    if arguments.mask and arguments.mask.is_file():  # one that is missing is the slide's outcome
-        inputs["mask"] = content_id(arguments.mask)
+    if arguments.mask:
+        with suppress(*ABSENT):  # which is the slide's outcome
+            inputs["mask"] = content_id(arguments.mask)
 
     def attributes() -> dict[str, Any]:
         record = provenance(STORE_FORMAT, arguments.config, inputs, None, "cpu", arguments.started)

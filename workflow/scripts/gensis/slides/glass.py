@@ -32,7 +32,7 @@ def is_dark_field(image: np.ndarray, unread: np.ndarray) -> bool:
     return bool(black.sum() > known.sum() / 2 and light.sum() < _LEAST_LIGHT * known.sum())
 
 
-def without_tint(image: np.ndarray) -> np.ndarray:
+def without_tint(image: np.ndarray, has_gaps: bool) -> np.ndarray:
     """White balance: make bare glass grey where it is tinted, as by a warm lamp or a bluish mounting medium.
 
     Glass is the brightest colour that much of the thumbnail has, flat wherever it occurs. If it is missing, or as good
@@ -40,11 +40,12 @@ def without_tint(image: np.ndarray) -> np.ndarray:
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
+        has_gaps: whether pure white may stand for what was not scanned; else it is glass, and the brightest there is.
 
     Returns:
         uint8 (H, W, 3): the same, or a copy whose channels are stretched until glass is grey; none gets darker.
     """
-    glass = _glass_colour(image)
+    glass = _glass_colour(image, has_gaps)
     if glass is None or round(float(np.ptp(glass))) not in _TINTS or glass[1] < min(glass[0], glass[2]) - _STAIN_GREEN:
         return image
     stretched = np.minimum(np.arange(256) * (glass.max() / glass)[:, None], 255)
@@ -56,13 +57,13 @@ def _step(image: np.ndarray) -> int:
     return max(1, round((image.shape[0] * image.shape[1] / _EXAMINED_PX) ** 0.5))
 
 
-def _glass_colour(image: np.ndarray) -> np.ndarray | None:
+def _glass_colour(image: np.ndarray, has_gaps: bool) -> np.ndarray | None:
     """Mean colour of the glass, float64 (3,); None where there is none."""
     step = _step(image)
     parts = (image[:-1, :-1], image[:-1, 1:], image[1:, :-1])
     here, right, below = (part[::step, ::step].astype(np.int16) for part in parts)
     darkest = here.min(2)
-    bright = (darkest >= _GLASS_DARKEST) & (darkest < 255)  # pure white may stand for what was not scanned
+    bright = (darkest >= _GLASS_DARKEST) & (darkest < (255 if has_gaps else 256))
     flat = (np.abs(right - here).max(2) <= _FLAT_STEP) & (np.abs(below - here).max(2) <= _FLAT_STEP)
     colours = here[bright & flat]
     peak = _brightest_peak(colours, _LEAST_GLASS * darkest.size)

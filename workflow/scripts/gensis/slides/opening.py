@@ -65,6 +65,9 @@ def _check_name(path: Path, kind: str) -> None:
 
 def _by_kind(path: Path, kind: str) -> Reader:
     if kind == "tiff":
+        vendor = OpenSlide.detect_format(path)
+        if vendor is not None and vendor not in _PLAIN_VENDORS:
+            raise Unsupported(f"the pages of such a file ({vendor}) are not the slide as they are: set reader to auto")
         return TiffReader(path)
     return PictureReader(path) if kind == "picture" else _checked(OpenSlideReader(path))
 

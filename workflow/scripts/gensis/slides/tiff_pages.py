@@ -60,12 +60,22 @@ def is_smaller_version(page: TiffPage, finest: TiffPage) -> bool:
     return abs(across / down - 1) <= _LARGEST_ASPECT_DIFFERENCE + rounding
 
 
-def images_left_out(file: TiffFile, size: tuple[int, int]) -> list[str]:
-    """Sizes of the images of an OME-TIFF that are scans, too, of the resolution of the one that was taken."""
-    images = ome_images(file.ome_metadata or "") if file.is_ome else []
-    taken = image_of_size(images, size)
-    others = [image for image in images if image is not taken]
-    return [f"{image.size[0]} x {image.size[1]}" for image in others if _is_scan(image, taken)]
+def images_left_out(file: TiffFile, taken: TiffPage) -> list[str]:
+    """Sizes of the images that are scans, too, beside the one that was taken, whose finest level is a page."""
+    size = (taken.imagewidth, taken.imagelength)
+    if file.is_ome:
+        images = ome_images(file.ome_metadata or "")
+        described = image_of_size(images, size)
+        sizes = [image.size for image in images if image is not described and _is_scan(image, described)]
+    else:
+        pages = (page for page in file.pages if isinstance(page, TiffPage))
+        others = [page for page in pages if page.is_tiled and not page.is_reduced]
+        sizes = [
+            (page.imagewidth, page.imagelength)
+            for page in others
+            if _area(page) > _LARGEST_MACRO * _area(taken) and not is_smaller_version(page, taken)
+        ]
+    return [f"{width} x {height}" for width, height in sizes]
 
 
 def _is_scan(image: OmeImage, taken: OmeImage) -> bool:

@@ -44,7 +44,7 @@ class TiffReader(Reader):
             self._levels = [TiffLevel(page) for page in pages]
             is_the_same = slide is not None and self._levels[0].size == tuple(slide.size_level0)
             self.properties = slide.properties if is_the_same else read_properties(self._file, pages[0])
-            self.remark = _remark(images_left_out(self._file, self._levels[0].size))
+            self.remark = _remark(images_left_out(self._file, pages[0]))
         except (Unsupported, Unusable):
             self.close()
             raise

@@ -84,10 +84,9 @@ class TileStream:
     def verdict(self) -> tuple[str, str]:
         """Outcome and reason, once all tiles were given. A reason is empty where there is nothing to say."""
         if self.failed:
-            return (
-                "partial" if self.given else "unreadable",
-                f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}",
-            )
+            failed = f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}"
+            outcome = "partial" if self.given else "unreadable"
+            return outcome, "; ".join(filter(None, (failed, self.layout.remark)))
         if not self.given:
             return "no_tissue", self._why_no_tissue()
         return "ok", self.layout.remark
