@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from tests.warm_python import warm_python
 
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
@@ -27,7 +28,7 @@ CONFIG = {
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPTS / f"{script}.py", *arguments]
+    command = [warm_python(), SCRIPTS / f"{script}.py", *arguments]
     return subprocess.run([str(part) for part in command], capture_output=True, text=True)
 
 

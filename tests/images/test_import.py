@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from tests.warm_python import warm_python
 
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
@@ -45,7 +45,7 @@ def tree(tmp_path):
 def import_units(folder: Path, dataset: dict, sheet: Path | None = None) -> list[dict]:
     units = ["train-0000", "test-0000"]
     for unit in units:
-        command = [sys.executable, str(SCRIPTS / "import_images.py"), "--config", json.dumps(dataset), "--unit", unit]
+        command = [warm_python(), str(SCRIPTS / "import_images.py"), "--config", json.dumps(dataset), "--unit", unit]
         command += ["--store", str(folder / f"{unit}.h5"), "--outcome", str(folder / f"{unit}.json")]
         subprocess.run(command + (["--sheet", str(sheet)] if sheet else []), check=True, capture_output=True)
     return [read_json(folder / f"{unit}.json") for unit in units]
@@ -76,7 +76,7 @@ def test_a_sheet_of_files_is_imported_with_labels_and_groups_of_its_own(tree, tm
     dataset = {"kind": "files", "sheet": str(sheet), "columns": {"group": "patient"}}
     train, test = import_units(tmp_path, dataset, sheet)
     assert (train["images"], test["images"]) == (2, 1)
-    command = [sys.executable, str(SCRIPTS / "index_images.py"), "--config", json.dumps(dataset), "--sheet", str(sheet)]
+    command = [warm_python(), str(SCRIPTS / "index_images.py"), "--config", json.dumps(dataset), "--sheet", str(sheet)]
     subprocess.run([*command, "--output", str(tmp_path / "labels.tsv")], check=True)
     rows = read_table(tmp_path / "labels.tsv")
     assert [(row["label"], row["group"]) for row in rows] == [("cat", "p1"), ("dog", "p2"), ("cat", "p3")]
@@ -129,7 +129,7 @@ def test_images_of_two_sizes_need_image_px(tree):
 
 def test_too_many_broken_images_stop_the_import_with_one_line(tree, tmp_path):
     dataset = json.dumps({"kind": "folder", "path": str(tree)})
-    command = [sys.executable, str(SCRIPTS / "import_images.py"), "--config", dataset, "--unit", "train-0000"]
+    command = [warm_python(), str(SCRIPTS / "import_images.py"), "--config", dataset, "--unit", "train-0000"]
     command += ["--store", str(tmp_path / "x.h5"), "--outcome", str(tmp_path / "x.json")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
