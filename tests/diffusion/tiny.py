@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from tests.warm_python import warm_python
 
 from gensis.diffusion.inputs import Pixels
 from gensis.images.codec import encode_png
@@ -63,7 +63,7 @@ def open_features(train: Path, features: np.ndarray) -> Features:
 
 def run_script(name: str, *arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> str:
     """Run a script as Snakemake would, on one thread; returns its log."""
-    line = [sys.executable, SCRIPTS / f"{name}.py", "--threads", 1, *arguments]
+    line = [warm_python(), SCRIPTS / f"{name}.py", "--threads", 1, *arguments]
     done = subprocess.run(
         [str(word) for word in line], capture_output=True, text=True, env=os.environ | (environment or {})
     )

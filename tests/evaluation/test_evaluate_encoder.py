@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from tests.warm_python import warm_python
 
 import evaluate_encoder
 from gensis.artifacts.files import write_json
@@ -33,7 +34,7 @@ CONFIG = {
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPTS / f"{script}.py", *arguments]
+    command = [warm_python(), SCRIPTS / f"{script}.py", *arguments]
     return subprocess.run([str(part) for part in command], capture_output=True, text=True)
 
 

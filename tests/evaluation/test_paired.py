@@ -3,12 +3,12 @@
 import csv
 import math
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from tests.warm_python import warm_python
 
 from gensis.artifacts.files import write_json
 from gensis.errors import UserError
@@ -128,7 +128,7 @@ def test_the_script_writes_comparisons_of_both_kinds(tmp_path: Path, both: dict[
             predictions.append(folder / "predictions.h5")
     options = ["--evaluations", *evaluations, "--predictions", *predictions, "--arms", "gen-dino", "--resamples", "50"]
     options += ["--output", tmp_path / "summary.csv", "--comparisons", tmp_path / "comparisons.csv"]
-    subprocess.run([sys.executable, SCRIPT, *options], check=True)
+    subprocess.run([warm_python(), SCRIPT, *options], check=True)
     with open(tmp_path / "comparisons.csv", newline="") as stream:
         seeds, *items = csv.DictReader(stream)
     assert (seeds["over"], seeds["seed"], seeds["n"], seeds["interval"], seeds["p"]) == ("seeds", "", "2", "t", "")

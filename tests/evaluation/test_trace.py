@@ -1,11 +1,11 @@
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
+from tests.warm_python import warm_python
 
 from gensis.artifacts.tables import write_table
 from gensis.evaluation.trace import knn_trace, labels_and_groups, usable
@@ -79,6 +79,6 @@ def test_the_script_writes_a_line_a_look_and_k_for_the_labelled_images(tmp_path)
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), lines)
     files = [f"--{table}={tmp_path / table}.tsv" for table in ("train", "units", "labels")]
     files += [f"--looks={tmp_path / 'looks.h5'}", f"--output={tmp_path / 'trace.csv'}"]
-    subprocess.run([sys.executable, SCRIPT, '--config={"knn": [1, 100]}', *files], check=True)
+    subprocess.run([warm_python(), SCRIPT, '--config={"knn": [1, 100]}', *files], check=True)
     with open(tmp_path / "trace.csv") as stream:
         assert list(csv.DictReader(stream)) == [{"step": "7", "k": "1", "accuracy": "1", "n": "4"}]

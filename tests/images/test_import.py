@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from tests.warm_python import warm_python
 
 import import_images
 from gensis.artifacts.files import read_json
@@ -81,7 +81,7 @@ def test_a_sheet_of_files_is_imported_with_labels_and_groups_of_its_own(tree, tm
     dataset = {"kind": "files", "sheet": str(sheet), "columns": {"group": "patient"}}
     train, test = import_units(tmp_path, dataset, sheet)
     assert (train["images"], test["images"]) == (2, 1)
-    command = [sys.executable, str(SCRIPTS / "index_images.py"), "--config", json.dumps(dataset), "--sheet", str(sheet)]
+    command = [warm_python(), str(SCRIPTS / "index_images.py"), "--config", json.dumps(dataset), "--sheet", str(sheet)]
     subprocess.run([*command, "--output", str(tmp_path / "labels.tsv")], check=True)
     rows = read_table(tmp_path / "labels.tsv")
     assert [(row["label"], row["group"]) for row in rows] == [("cat", "p1"), ("dog", "p2"), ("cat", "p3")]
@@ -135,7 +135,7 @@ def test_images_of_two_sizes_need_image_px(tree):
 def test_too_many_broken_images_stop_the_run_when_indexed_and_fewer_do_not(tree, tmp_path):
     dataset = {"kind": "folder", "path": str(tree)}
     import_units(tmp_path, dataset)
-    command = [sys.executable, str(SCRIPTS / "index_images.py"), "--output", str(tmp_path / "train.tsv"), "--config"]
+    command = [warm_python(), str(SCRIPTS / "index_images.py"), "--output", str(tmp_path / "train.tsv"), "--config"]
     result = subprocess.run([*command, json.dumps(dataset)], capture_output=True, text=True)
     assert result.returncode == 1
     said = result.stderr.splitlines()[-1]

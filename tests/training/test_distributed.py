@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from tests.ssl.conftest import TINY, write_bank
+from tests.warm_python import warm_python
 
 from gensis.images.codec import encode_png
 from gensis.images.index import write_index
@@ -24,7 +24,7 @@ def test_two_processes_that_share_the_weights_train_with_a_bank_and_publish_one_
     write_bank(tmp_path / "bank", pictures, range(count), [-1] * count, [1.0] * count, "generative")
     partners = np.roll(np.arange(count), 1)
     write_bank(tmp_path / "bank", pictures, range(count), partners, [0.5] * count, "interpolated")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher = [warm_python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launcher, str(SCRIPT), "--config", json.dumps(TINY | {"bank": "b"}), "--threads", "1"]
     command += ["--train", str(tmp_path / "train.tsv"), "--bank", str(tmp_path / "bank")]
     command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output"]

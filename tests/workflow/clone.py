@@ -1,15 +1,13 @@
 """A copy of the repository in which tests run the real workflow."""
 
-import multiprocessing
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
+from tests.warm_python import PLANNING, warm_python
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "resources")
@@ -52,38 +50,15 @@ def write_config(path: Path, values: dict) -> Path:
     return path
 
 
-# A dry run takes Python longer to import for than to plan: it is forked from a process that has imported already.
-WARM = multiprocessing.get_context("forkserver")
-WARM.set_forkserver_preload(["pytest", "pandas", "pydantic", "snakemake.cli", "yaml"])
-
-
-def snakemake(clone: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake in the clone on the CPU; standard error is in `stdout` too."""
+def snakemake(
+    clone: Path, config: Path, *arguments: str, python: str | Path = sys.executable
+) -> subprocess.CompletedProcess:
+    """Run Snakemake in the clone on the CPU, with this Python for all jobs; standard error is in `stdout` too."""
     # Targets come first: --resources and --configfile take all words that follow them.
-    command = [*arguments, *ON_CPU, "--configfile", str(config)]
     if "-n" in arguments:
-        return dry_run(clone, command)
-    command = [sys.executable, "-m", "snakemake", *command]
+        python = warm_python(PLANNING)
+    command = [python, "-m", "snakemake", *arguments, *ON_CPU, "--configfile", str(config)]
     return subprocess.run(command, cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def dry_run(clone: Path, command: list[str]) -> subprocess.CompletedProcess:
-    with tempfile.NamedTemporaryFile("r") as output:
-        process = WARM.Process(target=_plan, args=(clone, command, output.name))
-        process.start()
-        process.join()
-        return subprocess.CompletedProcess(command, process.exitcode, output.read())
-
-
-def _plan(clone: Path, command: list[str], output: str) -> None:
-    stream = os.open(output, os.O_WRONLY | os.O_APPEND)
-    os.dup2(stream, 1)
-    os.dup2(stream, 2)
-    os.chdir(clone)
-    from snakemake.cli import main
-
-    sys.argv = ["snakemake", *command]
-    main()
 
 
 def planned(clone: Path, config: Path, *arguments: str) -> dict[str, int]:

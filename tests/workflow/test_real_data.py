@@ -3,13 +3,15 @@
 import csv
 
 import pytest
+from tests.warm_python import warm_python
 from tests.workflow.clone import TINY, copy_repository, snakemake, write_config
 
 from gensis.artifacts.files import read_json
 
 
 def summary(folder, values):
-    result = snakemake(copy_repository(folder / "clone"), write_config(folder / "study.yaml", values))
+    clone, config = copy_repository(folder / "clone"), write_config(folder / "study.yaml", values)
+    result = snakemake(clone, config, python=warm_python())
     assert result.returncode == 0, result.stdout[-5000:]
     with open(folder / "clone/results/tiny/summary.csv") as stream:
         return list(csv.DictReader(stream))

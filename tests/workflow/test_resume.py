@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.warm_python import warm_python
 from tests.workflow.clone import TINY
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -48,27 +49,24 @@ def kill_after_a_checkpoint(command: list[str], steps: int) -> None:
     assert process.wait() == -9
 
 
+def run(command: list[str]) -> str:
+    """Run a training to its end; returns its log."""
+    done = subprocess.run([warm_python(), *command[1:]], check=True, stderr=subprocess.PIPE, text=True)
+    return done.stderr
+
+
 @pytest.mark.parametrize(("stage", "steps"), [("encoder", 12), ("diffusion", 15)])
 def test_killed_and_resumed_equals_undisturbed_byte_for_byte(commands, tmp_path, stage, steps):
-    subprocess.run(commands(stage, "whole", "undisturbed"), check=True)
+    run(commands(stage, "whole", "undisturbed"))
     kill_after_a_checkpoint(commands(stage, "killed", "resumed", SAVE_ALWAYS), steps)
     assert not (tmp_path / "resumed/provenance.json").exists()
-    again = subprocess.run(
-        commands(stage, "killed", "resumed", SAVE_ALWAYS), check=True, stderr=subprocess.PIPE, text=True
-    )
-    assert "going on from step" in again.stderr
+    assert "going on from step" in run(commands(stage, "killed", "resumed", SAVE_ALWAYS))
     assert weights(tmp_path / "resumed") == weights(tmp_path / "undisturbed")
 
 
 def test_a_changed_config_starts_anew_and_the_old_one_is_published_again_at_once(commands, tmp_path):
     kill_after_a_checkpoint(commands("diffusion", "c", "one", SAVE_ALWAYS), 15)
     changed = json.dumps(TINY["diffusion"] | {"image_px": 16, "steps": 31})
-    other = subprocess.run(
-        commands("diffusion", "c", "two", config=changed), check=True, stderr=subprocess.PIPE, text=True
-    )
-    assert "going on from" not in other.stderr
-    again = subprocess.run(
-        commands("diffusion", "c", "three", config=changed), check=True, stderr=subprocess.PIPE, text=True
-    )
-    assert "published again" in again.stderr
+    assert "going on from" not in run(commands("diffusion", "c", "two", config=changed))
+    assert "published again" in run(commands("diffusion", "c", "three", config=changed))
     assert weights(tmp_path / "two") == weights(tmp_path / "three")
