@@ -14,6 +14,8 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 
 from gensis.artifacts.files import quick_id
 from gensis.artifacts.tables import read_table
+from gensis.diffusion import AUTOENCODER_RECIPE
+from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.autoencoder import check_autoencoder
@@ -21,6 +23,7 @@ from gensis.settings.base import canonical_json
 from gensis.settings.encoders import weight_files
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
+from gensis.ssl import RECIPE as ENCODER_RECIPE
 
 # Planning makes millions of objects that stay, and next to no garbage: looking for it less often saves a seventh.
 gc.set_threshold(1_000_000, 50, 50)
