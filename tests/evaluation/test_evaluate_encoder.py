@@ -66,7 +66,7 @@ def test_slides_end_to_end_and_their_summary(slides):
         "attention.h5", "knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"
     ]  # fmt: skip
     mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
-    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics provenance"
+    fields = "format encoder dataset seed task protocol transductive classes n n_groups metrics provenance checksum"
     assert list(mean) == fields.split()
     assert (mean["format"], mean["encoder"], mean["dataset"]) == ("gensis-evaluation/1", "dino", "demo")
     assert (mean["seed"], mean["task"], mean["n"], mean["n_groups"]) == (3, "slides-mean", 12, 6)

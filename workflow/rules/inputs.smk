@@ -259,6 +259,12 @@ def report_inputs(wildcards):
     return histories + traces + banks + tables
 
 
+def study_json(wildcards, output):
+    """The whole study as JSON; of a retraining just what the config says, for it inherits the rest again."""
+    values = STUDY.model_dump(mode="json", exclude={"retraining"})
+    return json.dumps(values | {"retraining": config.get("retraining", {})})
+
+
 def finished_run(wildcards):
     """No file: ends with one line where one of the run is missing. What is only looked at makes nothing."""
     tables = [f"{IMAGES}/{TRAINED_ON}/train.tsv", f"{RUN}/config.yaml", f"{RUN}/summary.csv", f"{RUN}/report.html"]

@@ -20,7 +20,7 @@ from gensis.evaluation.predictions import ATTENTION_FORMAT, write_attention, wri
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
 from gensis.evaluation.robustness import Corrupted
 from gensis.evaluation.tasks import measure
-from gensis.images.embeddings import Embeddings, outside_weights, read_embeddings
+from gensis.images.embeddings import Embeddings, outside_weights, parts_content, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
 
@@ -34,13 +34,13 @@ def main(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings, outside = read_embeddings(arguments.embeddings), outside_weights(arguments.embeddings)
     inputs = {
-        "embeddings": content_id(*arguments.embeddings),
+        "embeddings": parts_content(arguments.embeddings),
         "units": content_id(arguments.units),
         "labels": content_id(arguments.labels),
     }
     for name in ("corrupted", "last_blocks"):
         if paths := getattr(arguments, name):
-            inputs[name] = content_id(*paths)
+            inputs[name] = parts_content(paths)
 
     def origin(format: str) -> dict[str, Any]:
         return provenance(

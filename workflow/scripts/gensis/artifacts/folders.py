@@ -16,25 +16,25 @@ def write_provenance(folder: Path, record: dict[str, Any]) -> None:
     write_json(folder / PROVENANCE, record | {"files": {name: content_id(folder / name) for name in _names(folder)}})
 
 
-def damage(folder: Path) -> Iterator[str]:
-    """A line for each file of a folder that is not as `write_provenance` found or wrote it."""
+def damage(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Each file of a folder that is not as `write_provenance` found or wrote it, and what is wrong with it."""
     try:
         record = read_json(folder / PROVENANCE)
         whole = record[NAME] == of_json(record)
         files = dict(record["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        yield f"{folder / PROVENANCE}: no whole provenance ({error!r})"
+        yield folder / PROVENANCE, f"cannot be read ({error!r})"
         return
     if not whole:
-        yield f"{folder / PROVENANCE}: damaged, it is not what was written"
+        yield folder / PROVENANCE, "damaged, it is not what was written"
     for name, content in files.items():
         try:
             found = content_id(folder / name)
-        except OSError as error:
-            yield f"{folder / name}: cannot be read ({error.strerror or error})"
+        except (OSError, ValueError) as error:
+            yield folder / name, f"cannot be read ({getattr(error, 'strerror', None) or error})"
             continue
         if found != content:
-            yield f"{folder / name}: damaged, its bytes are not those that {PROVENANCE} names"
+            yield folder / name, f"damaged, its bytes are not those that {PROVENANCE} names"
 
 
 def publish_folder(source: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from gensis.artifacts.checksums import seal
 from gensis.artifacts.files import written_atomically
 
 FORMAT = "gensis-predictions/1"
@@ -51,6 +52,7 @@ def write_predictions(path: Path, tasks: Mapping[str, Predictions], attributes: 
         for task, predictions in tasks.items():
             _write(file.create_group(task), predictions)
         file.attrs.update({"format": FORMAT, **attributes})
+        seal(file)
 
 
 def _write(group: h5py.Group, predictions: Predictions) -> None:
@@ -88,3 +90,4 @@ def write_attention(
                 if slide not in places:
                     places[slide] = coords[rows].astype(np.int64)
         file.attrs.update({"format": ATTENTION_FORMAT, **attributes})
+        seal(file)

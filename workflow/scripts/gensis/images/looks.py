@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from gensis.artifacts.checksums import seal
 from gensis.artifacts.files import written_atomically
 from gensis.errors import UserError
 
@@ -38,6 +39,7 @@ def write_looks(path: Path, rows: np.ndarray, folder: Path) -> None:
         file["steps"] = np.array([int(look.stem) for look in kept], np.int64)
         file["features"] = np.stack([np.load(look) for look in kept])
         file.attrs["format"] = FORMAT
+        seal(file)
 
 
 def read_looks(path: Path) -> Looks:

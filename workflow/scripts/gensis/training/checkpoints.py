@@ -101,13 +101,17 @@ class CheckpointFolder:
         A result that is damaged, or that GENSIS_RETRAIN asks to replace, becomes `superseded` first. It stays until
         the new one is published, and as long as it is there, GENSIS_RETRAIN asks for nothing more: a job that was
         killed goes on with the training that it began.
+
+        Raises:
+            UserError: GENSIS_RETRAIN names no stage.
         """
+        anew = _is_to_be_retrained(self.stage)
         if not self.published.exists():
             return False
-        if problems := list(damage(self.published)):
+        if problems := [f"{path}: {reason}" for path, reason in damage(self.published)]:
             log.warning("WARNING: %s: this result is trained anew", "; ".join(problems))
             self._set_aside()
-        elif _is_to_be_retrained(self.stage) and not self.superseded.exists():
+        elif anew and not self.superseded.exists():
             log.info("%s: trained anew; the result so far stays in %s until then", RETRAIN, self.superseded)
             self._remove_all_but(self.published)  # no new training goes on from what is left of the old one
             self._set_aside()
