@@ -45,7 +45,7 @@ class Origins:
             self._findings.add(path, f"made with seed {record['seed']}")
         recorded = record["inputs"]
         for name in sorted(recorded.keys() - inputs.keys()):
-            self._findings.add(path, f"made from an input '{name}' that the study does not give it")
+            self._findings.add(path, f"made from '{name}', which the study does not give it")
         for name, (source, content) in inputs.items():
             if name not in recorded:
                 self._findings.add(path, f"made without {source}")
@@ -59,8 +59,8 @@ class Origins:
         for table, uses in self._of_tables.items():
             others = [path for path, same in uses if not same]
             if others and len(others) == len(uses):
-                more = f" and {len(others) - 1} more files" if len(others) > 1 else ""
-                self._findings.add(table, f"not the table that {others[0]}{more} were made from")
+                more = f" and {len(others) - 1} more were" if len(others) > 1 else " was"
+                self._findings.add(table, f"not the table that {others[0]}{more} made from")
             else:
                 for path in others:
                     self._findings.add(path, f"made from another {table} than lies there now")
