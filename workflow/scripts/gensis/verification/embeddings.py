@@ -70,13 +70,12 @@ def embeddings_content(contents: dict[str, str], units: Iterable[str] | None) ->
 
 def check_features(folder: Path, parts: Sequence[Path], findings: Findings) -> None:
     """Check the files of single slides: whole, and split from these parts."""
-    made_of = set()
+    made_of: dict[str, str] = {}
     for path in parts:
         with findings.reading(path), h5py.File(path, "r") as file:
-            made_of.add(file.attrs["provenance"])
-    known = not any(path in findings for path in parts)
+            made_of |= dict.fromkeys(file["units"].asstr()[:], file.attrs["provenance"])
     for path in sorted(folder.rglob("*.h5")):
         with findings.reading(path), h5py.File(path, "r") as file:
             check_hdf5(path, file, findings)
-            if known and path.parent == folder and file.attrs["provenance"] not in made_of:
+            if path.parent == folder and made_of.get(path.stem, file.attrs["provenance"]) != file.attrs["provenance"]:
                 findings.add(path, "split from other embeddings than there are now")

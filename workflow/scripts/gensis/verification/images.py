@@ -62,8 +62,9 @@ class Images:
             settings: of the data set's stage.
             origins: compare provenance.
         """
-        for row in self._units:
-            self._check_store(row["unit"], settings, origins)
+        listed = [row["unit"] for row in self._units]
+        for unit in listed or sorted(path.stem for path in self.folder.glob("*.h5")):
+            self._check_store(unit, settings, origins)
 
     def _check_store(self, unit: str, settings: dict[str, Any], origins: Origins) -> None:
         path = self.folder / f"{unit}.h5"

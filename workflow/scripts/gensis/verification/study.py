@@ -7,6 +7,7 @@ from typing import Any
 
 from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
+from gensis.errors import UserError
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.study import Study, stage_json
 from gensis.ssl import RECIPE as ENCODER_RECIPE
@@ -29,13 +30,18 @@ def verify(study: Study, run: Path, images: Path) -> list[str]:
     """Check a finished study.
 
     Args:
-        study: with a pre-training.
+        study: as its config says.
         run: its folder, `results/<run>`.
         images: the folder of its data sets.
 
     Returns:
         A line for each file that is missing, damaged, or made from others or otherwise than the study says.
+
+    Raises:
+        UserError: the study trains nothing.
     """
+    if study.pretraining is None:
+        raise UserError("config: pretraining is missing: only a study that trains is checked")
     return _Verification(study, run, images).lines()
 
 
@@ -158,7 +164,8 @@ class _Verification:
             missing = [unit for unit in self.wanted(encoder, dataset, below) or [] if unit not in found]
             if missing and not any(path in self.findings for path in parts):
                 folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below
-                self.findings.add(folder, f"no embeddings of {', '.join(missing)}")
+                more = f" and {len(missing) - 1} more units" if len(missing) > 1 else ""
+                self.findings.add(folder, f"no embeddings of {missing[0]}{more}")
         learnt_from = self.datasets[self.trained_on].learnt_from()
         for bank, seed in self.banks() if learnt_from is not None else ():
             for path in self.shards(bank, seed):
