@@ -16,6 +16,13 @@ resource_scopes:
     gpu="local",
 
 
+# Asks trainings for new results, on whatever machine their jobs run.
+if os.environ.get("GENSIS_RETRAIN"):
+
+    envvars:
+        "GENSIS_RETRAIN",
+
+
 wildcard_constraints:
     encoder=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     dataset=r"[A-Za-z0-9][A-Za-z0-9._-]*",

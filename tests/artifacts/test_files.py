@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from gensis.artifacts.files import content_id, publish_folder, write_json, written_atomically
+from gensis.artifacts.files import content_id, write_json, written_atomically
 from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import read_table, write_table
 
@@ -16,20 +16,6 @@ def test_a_file_is_complete_or_as_it_was_before(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert os.listdir(path.parent) == ["file"]
-
-
-def test_publishing_links_files_replaces_old_ones_and_writes_the_provenance_last(tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
-    (source / "part").mkdir(parents=True)
-    for name in ("provenance.json", "zzz", "part/weights"):
-        (source / name).write_text(name)
-    target.mkdir()
-    (target / "zzz").write_text("old")
-    publish_folder(source, target)
-    assert (target / "zzz").read_text() == "zzz"
-    assert (target / "part/weights").samefile(source / "part/weights")
-    (target / "zzz").unlink()
-    assert (source / "zzz").exists()
 
 
 def test_the_content_id_is_of_the_bytes_in_order(tmp_path):

@@ -84,7 +84,7 @@ def test_slides_end_to_end_and_their_summary(slides):
     ]  # fmt: skip
     mean = json.loads((slides / "evaluation" / "slides-mean.json").read_text())
     fields = "format encoder dataset seed task protocol transductive unlabelled_test classes unlearnt_classes"
-    fields += " n n_groups n_ungrouped metrics provenance"
+    fields += " n n_groups n_ungrouped metrics provenance checksum"
     assert list(mean) == fields.split()
     assert (mean["format"], mean["encoder"], mean["dataset"]) == ("gensis-evaluation/1", "dino", "demo")
     assert (mean["seed"], mean["task"], mean["n"], mean["n_groups"]) == (3, "slides-mean", 12, 6)

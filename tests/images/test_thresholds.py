@@ -20,7 +20,9 @@ from gensis.images.store import Store, write_store
 from gensis.images.thresholds import chosen_rows
 from gensis.settings.datasets import Quality, SlidesDataset
 from gensis.settings.units import Units, list_units
-from verify_run import check_images
+from gensis.verification.findings import Findings
+from gensis.verification.images import Images
+from gensis.verification.origins import Origins
 
 SHEET = "slide,path,label,group,annotations\na,a.tiff,,p1,a.geojson\nb,b.tiff,CLL,p2,\nblurred,c.tiff,FL,p3,\n"
 FOCUS = {"a": [9, 1, 7, 8, 2], "b": [5, 5], "blurred": [1, 2, 3]}
@@ -51,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
         }
         images = [encode_png(picture(unit, row)) for row in range(len(focus))]
         attributes = {"unit": unit, "tile_width_level0": 100.0, "tile_height_level0": 100.0}
+        attributes["provenance"] = json.dumps({"settings": {}, "seed": None, "inputs": {}})
         count, content = write_store(tmp_path / f"{unit}.h5", images, attributes, lambda columns=columns: columns)
         outcome = {"unit": unit, "outcome": "ok", "images": count, "failed": 0, "reason": "", "content": content}
         write_json(tmp_path / f"{unit}.json", outcome)
@@ -176,19 +179,27 @@ def test_nothing_is_learnt_from_where_more_slides_failed_than_may(folder):
     assert column(folder / tables.FAILED, "outcome") == ["low_quality"]
 
 
+def problems(folder: Path) -> list[str]:
+    findings = Findings()
+    images = Images(folder, True, findings)
+    images.check_stores({}, Origins(findings))
+    images.check_tables()
+    return [line.removeprefix(f"{folder}/") for line in findings.lines()]
+
+
 def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
     quality = Quality(minimum={"focus": 5})
     tables.write_train(folder / "train.tsv", units_of(folder), quality)
     tables.write_units(folder / "units.tsv", units_of(folder), quality)
-    assert list(check_images(folder)) == []
+    assert problems(folder) == []
     text = (folder / "units.tsv").read_text()
     for rows, said in [
-        ("0,2-4", "5 images, of which 4 are chosen, 3 in units.tsv"),
-        ("0,2,9", "5 images, of which 3 are chosen"),
-        ("0-2", "train.tsv and units.tsv choose different images"),
+        ("0,2-4", "units.tsv: chooses 4 of the 5 images of a, the last row 4, and states 3"),
+        ("0,2,9", "units.tsv: chooses 3 of the 5 images of a, the last row 9, and states 3"),
+        ("0-2", "train.tsv: chooses other images than units.tsv"),
     ]:
         (folder / "units.tsv").write_text(text.replace("\t0,2-3", f"\t{rows}"))
-        assert said in next(check_images(folder))
+        assert said in problems(folder)[0]
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])

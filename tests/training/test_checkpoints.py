@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from gensis.artifacts.folders import write_provenance
 from gensis.errors import UserError
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
 from gensis.training.distributed import World
@@ -114,10 +116,10 @@ def test_a_figure_that_only_some_rows_have_leaves_the_cells_of_the_others_empty(
 
 
 def test_the_fingerprint_changes_with_all_that_decides_the_result():
-    base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU]
-    changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda"))]
+    base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU, 1]
+    changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda")), (4, 2)]
     others = [fingerprint(*[value if at == place else old for at, old in enumerate(base)]) for place, value in changes]
-    assert len({fingerprint(*base), *others}) == 5
+    assert len({fingerprint(*base), *others}) == 6
     assert fingerprint({"b": 2, "a": 1}, *base[1:]) == fingerprint(*base)
 
 
@@ -187,21 +189,133 @@ def test_the_lock_of_a_killed_trainer_is_taken_over_and_that_of_a_living_one_els
         pass
 
 
-def test_a_finished_training_is_published_again_without_training(tmp_path):
-    made = []
+@pytest.mark.parametrize("place", [0.01, 0.3, 0.6, 0.9, 0.999])
+def test_a_flipped_bit_anywhere_in_a_checkpoint_is_seen_and_the_one_before_is_used(tmp_path, caplog, place):
+    folder = CheckpointFolder(tmp_path, "t", "a", keep=2)
+    with folder:
+        for step in (1, 2):
+            folder.save({"step": step, "task": {"weight": torch.randn(200)}})
+        path = folder.path / "checkpoint-000000002.pt"
+        content = bytearray(path.read_bytes())
+        content[int(place * len(content))] ^= 16
+        path.write_bytes(content)
+        assert folder.load(CPU)["step"] == 1
+    assert f"{path} is damaged" in caplog.text
 
-    def make(target):
-        made.append(target)
-        (target / "weights").write_text("w")
-        (target / "provenance.json").write_text("{}")
 
-    for output in ("one", "two"):
-        train_and_publish(CheckpointFolder(tmp_path, "t", "a"), World(), tmp_path / output, make)
-        assert (tmp_path / output / "weights").read_text() == "w"
-    assert len(made) == 1
-    (tmp_path / "one" / "weights").unlink()  # as Snakemake does before a rerun
-    train_and_publish(CheckpointFolder(tmp_path, "t", "a"), World(), tmp_path / "one", make)
-    assert (tmp_path / "one" / "weights").exists()
+@pytest.fixture
+def publish(tmp_path):
+    """Start the job of one training, which is killed before a step if asked: what it published, and if it trained.
+
+    Weights are others each time, as on most devices.
+    """
+    seeds, trained = itertools.count(), []
+
+    def start(output="output", stop_at=None):
+        folder = CheckpointFolder(tmp_path, "encoder", "a")
+        trained.clear()
+
+        def make(target):
+            trained.append(target)
+            walk = Walk(stop_at)
+            train(walk, folder, World(), CPU, next(seeds), 0.0)
+            (target / "weights").write_text(str(walk.weight.item()))
+            write_provenance(target, {})
+
+        train_and_publish(folder, World(), tmp_path / output, make)
+        return (tmp_path / output / "weights").read_text(), bool(trained)
+
+    return start
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "encoder/a"
+
+
+def test_a_finished_training_is_published_again_without_training(publish, folder, tmp_path, caplog):
+    caplog.set_level("INFO")
+    weights, trained = publish("one")
+    assert trained
+    assert publish("two") == (weights, False)
+    assert f"{folder / 'published'} is published again; to train anew, set GENSIS_RETRAIN=encoder" in caplog.text
+    (tmp_path / "one/weights").unlink()  # as Snakemake does before a rerun
+    assert publish("one") == (weights, False)
+    assert os.listdir(folder) == ["published"]
+
+
+def test_a_damaged_result_is_not_published_again_but_trained_anew_and_said(publish, folder, caplog):
+    publish()
+    (folder / "published/weights").write_text("damaged")
+    weights, trained = publish()
+    assert trained
+    assert weights != "damaged"
+    assert f"{folder / 'published/weights'}: damaged" in caplog.text
+    assert publish() == (weights, False)
+
+
+def test_what_damages_published_files_leaves_the_result_that_they_come_from(publish, tmp_path):
+    weights, _ = publish()
+    with open(tmp_path / "output/weights", "r+") as stream:
+        stream.write("x")
+    assert publish() == (weights, False)
+
+
+def test_retrain_trains_anew_and_keeps_the_old_result_until_the_new_one_is_whole(publish, folder, monkeypatch):
+    old, _ = publish()
+    monkeypatch.setenv("GENSIS_RETRAIN", "encoder")
+    with pytest.raises(KeyboardInterrupt):
+        publish(stop_at=5)
+    assert (folder / "superseded/weights").read_text() == old
+    assert [path.name for path in folder.glob("*.pt")] == ["checkpoint-000000005.pt"]
+    with pytest.raises(KeyboardInterrupt):
+        publish(stop_at=7)
+    assert (folder / "superseded/weights").read_text() == old
+    new, trained = publish()
+    assert trained
+    assert new != old
+    assert os.listdir(folder) == ["published"]
+
+
+@pytest.mark.parametrize("again", ["encoder", ""], ids=["with the variable", "without"])
+def test_a_retraining_that_was_killed_goes_on_from_its_own_checkpoint(publish, monkeypatch, caplog, again):
+    caplog.set_level("INFO")
+    publish()
+    monkeypatch.setenv("GENSIS_RETRAIN", "encoder")
+    with pytest.raises(KeyboardInterrupt):
+        publish(stop_at=6)
+    assert "going on from step" not in caplog.text  # of the old training
+    monkeypatch.setenv("GENSIS_RETRAIN", again)
+    publish()
+    assert "going on from step 6 of 10" in caplog.text
+
+
+def test_a_retraining_killed_while_it_publishes_is_not_begun_again(publish, folder, tmp_path, monkeypatch):
+    publish()
+    monkeypatch.setenv("GENSIS_RETRAIN", "encoder")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        publish("file/output")
+    new = (folder / "published/weights").read_text()
+    assert publish() == (new, False)
+    assert publish()[1]  # asked again when all was done
+
+
+def test_another_stage_asked_for_changes_nothing_and_none_at_all_is_refused(publish, monkeypatch):
+    weights, _ = publish()
+    monkeypatch.setenv("GENSIS_RETRAIN", "diffusion")
+    assert publish() == (weights, False)
+    monkeypatch.setenv("GENSIS_RETRAIN", "encoders")
+    with pytest.raises(UserError, match="GENSIS_RETRAIN = encoders names no training: set it to one of autoencoder"):
+        publish()
+
+
+def test_nothing_that_a_killed_job_left_half_written_is_published(publish, folder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        publish(stop_at=5)
+    (folder / "unfinished/.weights.tmp").write_text("half")
+    publish()
+    assert sorted(os.listdir(tmp_path / "output")) == ["provenance.json", "weights"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

@@ -119,6 +119,25 @@ def test_two_values_of_one_stage_swapped_make_that_stage(study):
     }
 
 
+def test_a_raised_recipe_of_the_diffusion_model_trains_it_and_makes_what_follows(finished, study):
+    path = finished.clone / "workflow/scripts/gensis/diffusion/__init__.py"
+    before = path.read_text()
+    assert "\nRECIPE = " in before
+    try:
+        path.write_text(before.replace("\nRECIPE = ", "\nRECIPE = 1 + "))
+        jobs = study()
+    finally:
+        path.write_text(before)
+    of_settings = {"store_config": 1}
+    assert jobs | of_settings == {
+        "train_diffusion": 1,
+        "generate_bank": 1,
+        "filter_bank": 1,
+        "evaluate_bank": 1,
+        **AFTER_THE_BANK,
+    }
+
+
 def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_for_it(study):
     def stricter(datasets):
         return {"tissue": datasets["tissue"] | {"quality": {"minimum": {"focus": 5}, "maximum": {"pen_fraction": 0.1}}}}

@@ -15,6 +15,8 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 from gensis.artifacts.contents import Contents
 from gensis.artifacts.files import quick_id, read_json
 from gensis.artifacts.tables import read_table
+from gensis.diffusion import AUTOENCODER_RECIPE
+from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.autoencoder import autoencoder_files
@@ -25,6 +27,7 @@ from gensis.settings.same_files import images_of, in_common
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, digest, list_units
 from gensis.slides.slide_files import slide_files
+from gensis.ssl import RECIPE as ENCODER_RECIPE
 
 # Planning makes millions of objects that stay, and next to no garbage: looking for it less often saves a seventh.
 gc.set_threshold(1_000_000, 50, 50)

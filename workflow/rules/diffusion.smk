@@ -21,6 +21,7 @@ rule train_autoencoder:
         gpu=1,
     params:
         config=stage("autoencoder"),
+        recipe=AUTOENCODER_RECIPE,
         encoder=perceptual_option,
         runtime=runtime,
         checkpoints=checkpoints,
@@ -59,6 +60,7 @@ rule train_diffusion:
         gpu=1,
     params:
         config=stage("diffusion"),
+        recipe=DIFFUSION_RECIPE,
         autoencoder_folder=autoencoder_folder,
         autoencoder_content=autoencoder_content,
         autoencoder=autoencoder_option,

@@ -22,6 +22,7 @@ rule pretrain_encoder:
         gpu=1,
     params:
         config=stage("encoders/dino"),
+        recipe=ENCODER_RECIPE,
         runtime=runtime,
         checkpoints=checkpoints,
         events=events,
@@ -64,6 +65,7 @@ rule retrain_encoder:
         gpu=1,
     params:
         config=stage("encoders/{encoder}"),
+        recipe=ENCODER_RECIPE,
         runtime=runtime,
         checkpoints=checkpoints,
         events=events,

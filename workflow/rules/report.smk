@@ -21,7 +21,8 @@ rule write_report:
         config=f"{RUN}/config.yaml",
         tables=[f"{RUN}/summary.csv", f"{RUN}/comparisons.csv"],
     output:
-        report(f"{RUN}/report.html", caption="../report/report.rst", category="Results"),
+        page=report(f"{RUN}/report.html", caption="../report/report.rst", category="Results"),
+        provenance=f"{RUN}/provenance.json",
     log:
         f"{RUN}/logs/write_report.log",
     localrule: True
@@ -30,10 +31,11 @@ rule write_report:
     params:
         run=folder,
         images=IMAGES,
+        shown=lambda wildcards, input: [path for path in input if not path.endswith(".h5")],
         program=program("write_report"),
     shell:
-        "{params.program} --run-folder {params.run:q} --images-folder {params.images:q}"
-        " --threads {threads} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --run-folder {params.run:q} --images-folder {params.images:q} --shown {params.shown:q}"
+        " --threads {threads} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule verify:
@@ -45,11 +47,12 @@ rule verify:
     conda:
         "../../envs/environment.yaml"
     params:
+        config=resolved_study,
         run=RUN,
         images=IMAGES,
         program=program("verify_run"),
     shell:
-        "{params.program} --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
+        "{params.program} --config {params.config:q} --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
 
 
 rule plan:
@@ -61,7 +64,7 @@ rule plan:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=json.dumps(STUDY.resolved()),
+        config=resolved_study,
         images=IMAGES,
         program=program("plan_run"),
     shell:

@@ -22,15 +22,13 @@ from gensis.evaluation.predictions import ATTENTION_FORMAT, has_task, write_atte
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
 from gensis.evaluation.robustness import Corrupted
 from gensis.evaluation.tasks import measure
-from gensis.images.embeddings import Embeddings, outside_weights, read_embeddings
+from gensis.images.embeddings import Embeddings, outside_weights, parts_content, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
 
 FORMAT = "gensis-evaluation/1"
 PREDICTIONS, ATTENTION = "predictions.h5", "attention.h5"
-OF_ONE_TASK = {"corrupted": "corruptions", "last_blocks": "linear-sgd"}
-"""Inputs that one task alone reads."""
-SAME_RESULT = ("format", "settings", "inputs", "outside_weights", "seed", "python", "packages")
+SAME_RESULT = ("format", "settings", "inputs", "outside_weights", "seed", "code", "python", "packages")
 """What of its provenance decides a result."""
 log = logging.getLogger("evaluate_encoder")
 
@@ -43,18 +41,18 @@ def main(arguments: argparse.Namespace) -> None:
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings, outside = read_embeddings(arguments.embeddings), outside_weights(arguments.embeddings)
-    inputs = inputs_of(arguments)
+    inputs, code = inputs_of(arguments), code_id()
 
     def origin(format: str, config: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
-        return provenance(format, config, inputs, arguments.seed, device_name(device), arguments.started, outside)
+        where = arguments.seed, device_name(device), arguments.started, outside
+        return provenance(format, config, inputs, *where) | {"code": code}
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
     corrupted = corrupted_images(arguments.corrupted, embeddings)
     last_blocks = partial(blocks_of_images, arguments.last_blocks, embeddings)
     results, predictions, attention = {}, {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
-        own = {name: found for name, found in inputs.items() if OF_ONE_TASK.get(name, task) == task}
-        record = origin(FORMAT, settings.of_task(task), own)
+        record = origin(FORMAT, settings.of_task(task), settings.inputs_of_task(task, inputs))
         if kept := measured_before(arguments.output, task, record):
             log.info("%s: as it was measured before, by the same settings, inputs and code", task)
             results[task] = kept | ({} if "skipped" in kept else {"transductive": saw_tested(arguments, labelled)})
@@ -83,17 +81,15 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:
-    """Content ids of what is measured, and of the code that measures."""
-    code = sorted(Path(gensis.__file__).parent.rglob("*.py"))
-    inputs = {
-        "embeddings": arguments.embeddings,
-        "units": [arguments.units],
-        "labels": [arguments.labels],
-        "corrupted": arguments.corrupted,
-        "last_blocks": arguments.last_blocks,
-        "code": [*code, Path(__file__)],
-    }
-    return {name: content_id(*paths) for name, paths in inputs.items() if paths}
+    """Content ids of what is measured."""
+    tables = {name: content_id(getattr(arguments, name)) for name in ("units", "labels")}
+    parts = {name: getattr(arguments, name) for name in ("embeddings", "corrupted", "last_blocks")}
+    return tables | {name: parts_content(paths) for name, paths in parts.items() if paths}
+
+
+def code_id() -> str:
+    """Content id of the code that measures."""
+    return content_id(*sorted(Path(gensis.__file__).parent.rglob("*.py")), Path(__file__))
 
 
 def measured_before(folder: Path, task: str, record: dict[str, Any]) -> dict[str, Any] | None:

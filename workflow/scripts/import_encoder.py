@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 
 from gensis import command
-from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.files import content_id
+from gensis.artifacts.folders import write_provenance
 from gensis.artifacts.provenance import provenance
 from gensis.settings.encoders import OutsideEncoder
 from gensis.ssl.backbone import FORMAT, preprocessing_of, save_encoder
@@ -24,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
     # Named as the config names them: where the folder lies on this machine tells nothing.
     outside = {str(settings.path or settings.timm): weights}
     record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started, outside)
-    write_json(arguments.output / "provenance.json", record | {"weights": weights})
+    write_provenance(arguments.output, record | {"weights": weights})
     log.info("%s, %d dimensions, %s", name, backbone.num_features, preprocessing)
 
 

@@ -2,14 +2,14 @@
 
 import argparse
 import logging
-import shutil
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from gensis import command
-from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.files import content_id
+from gensis.artifacts.folders import write_provenance
 from gensis.artifacts.provenance import outside_weights_of, provenance
 from gensis.errors import UserError
 from gensis.images.embeddings import outside_weights
@@ -18,6 +18,7 @@ from gensis.images.looks import add_look, write_looks
 from gensis.images.reading import open_images
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
+from gensis.ssl import RECIPE
 from gensis.ssl.backbone import FORMAT, save_encoder
 from gensis.ssl.bank_images import bank_contents, open_parts
 from gensis.ssl.monitor import Monitor
@@ -45,7 +46,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
         outside |= outside_weights_of(arguments.init)
-    key = fingerprint(arguments.config, inputs, arguments.seed, device)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "encoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
@@ -73,12 +74,10 @@ def main(arguments: argparse.Namespace) -> None:
             record = provenance(
                 FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
             )
-            record |= {"resolved": vars(pretrainer.resolved), "weights": content_id(target / "model.safetensors")}
-            write_json(target / "provenance.json", record)
+            record |= {"recipe": RECIPE, "resolved": vars(pretrainer.resolved)}
+            write_provenance(target, record | {"weights": content_id(target / "model.safetensors")})
 
     train_and_publish(folder, world, arguments.output, make)
-    if world.is_first:
-        shutil.rmtree(folder.path / "looks", ignore_errors=True)
 
 
 def check_bank(settings: Retraining, bank: Path | None) -> None:

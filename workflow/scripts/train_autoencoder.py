@@ -5,8 +5,10 @@ import logging
 from pathlib import Path
 
 from gensis import command, load_encoder
-from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.files import content_id
+from gensis.artifacts.folders import write_provenance
 from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion.autoencoder import FORMAT, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.inputs import Pixels, checked_px
@@ -39,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.encoder:
         inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
         outside = outside_weights_of(arguments.encoder)
-    key = fingerprint(arguments.config, inputs, arguments.seed, device)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, AUTOENCODER_RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
@@ -65,7 +67,7 @@ def main(arguments: argparse.Namespace) -> None:
                 FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
             )
             weights = content_id(target / "diffusion_pytorch_model.safetensors")
-            write_json(target / "provenance.json", record | {"weights": weights})
+            write_provenance(target, record | {"recipe": AUTOENCODER_RECIPE, "weights": weights})
 
     train_and_publish(folder, world, arguments.output, make)
 

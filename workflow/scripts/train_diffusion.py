@@ -9,9 +9,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from gensis import command
-from gensis.artifacts.files import content_id, write_json
+from gensis.artifacts.files import content_id
+from gensis.artifacts.folders import write_provenance
 from gensis.artifacts.provenance import outside_weights_of, provenance
-from gensis.diffusion import pipeline
+from gensis.diffusion import RECIPE, pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
@@ -48,7 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
             outside |= outside_weights_of(arguments.autoencoder)
         else:
             outside[str(arguments.autoencoder)] = inputs["autoencoder"]
-    key = fingerprint(arguments.config, inputs, arguments.seed, device)
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
@@ -77,13 +78,14 @@ def main(arguments: argparse.Namespace) -> None:
                 outside,
             )
             record |= {
+                "recipe": RECIPE,
                 "embedding_width": features.shape[1],
                 "image_px": settings.image_px,
                 "weights": content_id(target / "denoiser" / WEIGHTS),
             }
             if vae:
                 record["reconstruction"] = show_reconstructions(arguments, settings, index, vae, device, target)
-            write_json(target / "provenance.json", record)
+            write_provenance(target, record)
 
     train_and_publish(folder, world, arguments.output, make)
 

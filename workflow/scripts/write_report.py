@@ -2,13 +2,16 @@
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
 from gensis import command
-from gensis.artifacts.files import write_text
+from gensis.artifacts.files import content_id, write_json, write_text
+from gensis.artifacts.provenance import provenance
 from gensis.figures.page import page
 from gensis.figures.run import Run
 
+FORMAT = "gensis-report/1"
 log = logging.getLogger("write_report")
 
 
@@ -16,12 +19,23 @@ def main(arguments: argparse.Namespace) -> None:
     """Read the run and write the page."""
     html = page(Run(arguments.run_folder, arguments.images_folder), arguments.threads)
     write_text(arguments.output, html)
+    write_record(arguments)
     log.info("%s: %.1f MB", arguments.output, len(html.encode()) / 1e6)
+
+
+def write_record(arguments: argparse.Namespace) -> None:
+    """Write `provenance.json`: the content of the page and of the files that it shows, which have no place for it."""
+    results = arguments.run_folder.parent
+    inputs = {os.path.relpath(path, results): content_id(path) for path in arguments.shown}
+    record = provenance(FORMAT, {}, inputs, None, "cpu", arguments.started)
+    files = {arguments.output.name: content_id(arguments.output)}
+    write_json(arguments.output.with_name("provenance.json"), record | {"files": files})
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--run-folder", type=Path, required=True, help="results/<run>")
     parser.add_argument("--images-folder", type=Path, required=True, help="results/images")
+    parser.add_argument("--shown", type=Path, nargs="*", default=[], help="files that the page shows")
     parser.add_argument("--output", type=Path, required=True, help="report.html")
     command.run(main, parser.parse_args())

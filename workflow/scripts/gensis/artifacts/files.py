@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from gensis.artifacts.checksums import sealed
 
 
 @contextmanager
@@ -37,9 +38,9 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON atomically, indented for people."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON atomically, indented for people, with a checksum of all values."""
+    write_text(path, json.dumps(sealed(values), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -71,21 +72,3 @@ def quick_id(*paths: Path, blocks: int = 16, block_bytes: int = 1 << 16) -> str:
                 stream.seek(max(size - block_bytes, 0) * number // (blocks - 1))
                 digest.update(stream.read(block_bytes))
     return digest.hexdigest()[:16]
-
-
-def publish_folder(source: Path, target: Path, last: str = "provenance.json") -> None:
-    """Make ``target`` hold the files of ``source`` by hard link, or copy across file systems; ``last`` comes last.
-
-    Args:
-        source: a complete folder that stays where it is.
-        target: a folder, made if absent; files of the same name are replaced one by one.
-        last: the file whose presence says that the folder is complete.
-    """
-    names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-    for name in sorted(names, key=lambda name: str(name) == last):
-        destination = target / name
-        with written_atomically(destination) as temporary:
-            try:
-                os.link(source / name, temporary)
-            except OSError:
-                shutil.copyfile(source / name, temporary)

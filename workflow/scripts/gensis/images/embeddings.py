@@ -11,11 +11,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from gensis.artifacts.checksums import seal
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 from gensis.errors import UserError
 
 FORMAT = "gensis-embeddings/1"
 _STRING = h5py.string_dtype()
+_BLOCK_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def write_embeddings(
         else:
             file.create_dataset("key", data=keys.astype(object), dtype=_STRING)
         file.attrs.update({"format": FORMAT, **attributes()})
+        seal(file)
 
 
 def _write_blocks(
@@ -111,12 +114,40 @@ def _write_blocks(
     done = 0
     for block in itertools.chain([first], blocks):
         target[done : done + len(block)] = block
-        units = unit[done : done + len(block)]
-        for number in np.unique(units):
-            contents[number].update(np.ascontiguousarray(block[units == number], np.float32))
+        _digest(block, unit[done : done + len(block)], contents)
         done += len(block)
     if done != len(unit):
         raise ValueError(f"{done} embeddings of {len(unit)} images")
+
+
+def _digest(block: np.ndarray, unit: np.ndarray, contents: Sequence["hashlib._Hash"]) -> None:
+    for number in np.unique(unit):
+        contents[number].update(np.ascontiguousarray(block[unit == number], np.float32))
+
+
+def computed_contents(file: h5py.File) -> list[str]:
+    """The content ids of a part's units as its bytes give them: equal to `content` unless the file is damaged."""
+    contents = [hashlib.sha256() for _ in range(len(file["units"]))]
+    unit = file["unit"][:]
+    for name in ("features", "features_flipped"):
+        for start in range(0, len(unit) if name in file else 0, _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            _digest(file[name][rows], unit[rows], contents)
+    return [of_unit.hexdigest()[:16] for of_unit in contents]
+
+
+def joint_content(contents: Iterable[str]) -> str:
+    """One content id for those of several units' embeddings, in their order."""
+    return hashlib.sha256(" ".join(contents).encode()).hexdigest()[:16]
+
+
+def parts_content(paths: Iterable[Path]) -> str:
+    """Content id of the embeddings of some parts, in order. No embeddings are read for it."""
+    contents: list[str] = []
+    for path in paths:
+        with h5py.File(path, "r") as file:
+            contents += file["content"].asstr()[:].tolist()
+    return joint_content(contents)
 
 
 def read_embeddings(paths: Sequence[Path]) -> Embeddings:

@@ -1,6 +1,5 @@
 """The embeddings of an index's images by row, read where they lie."""
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from gensis.artifacts.hdf5 import open_hdf5, reading
 from gensis.errors import UserError
 from gensis.images.ahead import Ahead
-from gensis.images.embeddings import FORMAT
+from gensis.images.embeddings import FORMAT, joint_content
 from gensis.images.index import Index
 from gensis.images.open_files import OpenFiles
 
@@ -68,7 +67,7 @@ class Features:
         if others:
             raise UserError(f"the embeddings have {width} values, and {others[0]}: embed the images again")
         self.shape = (len(index) * (2 if flips else 1), width)
-        self.content = hashlib.sha256(" ".join(unit.content for unit in self._units).encode()).hexdigest()[:16]
+        self.content = joint_content(unit.content for unit in self._units)
         self._files = OpenFiles()
         self._pool = ThreadPoolExecutor(1)
         self._ahead = Ahead()

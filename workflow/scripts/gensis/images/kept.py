@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gensis.artifacts.checksums import seal
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-kept/1"
@@ -26,12 +27,17 @@ def write_kept(path: Path, measured: Mapping[str, np.ndarray], kept: np.ndarray,
         kept: bool (N,).
         attributes: of the file, beside `format` and `content`.
     """
-    content = hashlib.sha256(np.packbits(kept)).hexdigest()[:16]
     with written_hdf5(path) as file:
         for name, values in measured.items():
             file[name] = values.astype(np.float32)
         file["kept"] = kept
-        file.attrs.update({"format": FORMAT, "content": content, **attributes})
+        file.attrs.update({"format": FORMAT, "content": content_of(kept), **attributes})
+        seal(file)
+
+
+def content_of(kept: np.ndarray) -> str:
+    """Content id of bool (N,)."""
+    return hashlib.sha256(np.packbits(kept)).hexdigest()[:16]
 
 
 def read_kept(store: Path) -> np.ndarray:

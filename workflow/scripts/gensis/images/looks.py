@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gensis.artifacts.checksums import seal
 from gensis.artifacts.files import written_atomically
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
@@ -37,6 +38,7 @@ def write_looks(path: Path, rows: np.ndarray, folder: Path) -> None:
         file["steps"] = np.array([int(look.stem) for look in kept], np.int64)
         file["features"] = np.stack([np.load(look) for look in kept])
         file.attrs["format"] = FORMAT
+        seal(file)
 
 
 def read_looks(path: Path) -> Looks:

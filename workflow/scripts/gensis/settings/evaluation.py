@@ -1,6 +1,7 @@
 """How encoders are measured."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -24,6 +25,10 @@ Corruption = Literal[
     "jpeg",
     "stain",
 ]
+
+Input = TypeVar("Input")
+_OF_ONE_TASK = {"corrupted": "corruptions", "last_blocks": "linear-sgd"}
+"""Inputs that one task alone reads."""
 
 
 class Evaluation(Settings):
@@ -82,6 +87,11 @@ class Evaluation(Settings):
         if kind == "slides":
             read |= {"bags"}
         return self.model_dump(mode="json", include=read)
+
+    @staticmethod
+    def inputs_of_task(task: str, inputs: Mapping[str, Input]) -> dict[str, Input]:
+        """Those of the inputs of a measurement, by their names, that a task reads."""
+        return {name: given for name, given in inputs.items() if _OF_ONE_TASK.get(name, task) == task}
 
     @property
     def image_tasks(self) -> tuple[str, ...]:

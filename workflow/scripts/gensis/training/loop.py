@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ import torch
 from gensis.artifacts.files import written_atomically
 from gensis.command import duration
 from gensis.errors import UserError
-from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.checkpoints import RETRAIN, CheckpointFolder
 from gensis.training.distributed import World
 from gensis.training.events import Events
 
@@ -120,21 +121,23 @@ def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make
         output: the folder to publish to.
         make: trains, and writes the finished artifact into the folder that it is given.
     """
-    trained = folder.published.exists()
-    world.barrier()  # all have looked before the first one changes anything
-    if not world.is_first:
-        if not trained:
-            make(Path())
-        return
-    with folder:
-        if folder.published.exists():
-            log.info("trained before with the same settings, images and seed: published again")
+    with folder if world.is_first else nullcontext():
+        (trained,) = world.any(world.is_first and folder.has_result())
+        if trained:
+            log.info(
+                "trained before with the same recipe, settings, images and seed: %s is published again; "
+                "to train anew, set %s=%s or remove that folder",
+                folder.published,
+                RETRAIN,
+                folder.stage,
+            )
         else:
-            unfinished = folder.path / "unfinished"
-            unfinished.mkdir(exist_ok=True)
+            unfinished = folder.begin() if world.is_first else Path()
             make(unfinished)
-            unfinished.rename(folder.published)
-        folder.publish(output)
+            if world.is_first:
+                unfinished.rename(folder.published)
+        if world.is_first:
+            folder.publish(output)
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -1,0 +1,61 @@
+"""Banks: their shards, what a filter keeps of them, and how they were measured."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from gensis.images.kept import content_of, kept_path
+from gensis.images.store import Store
+from gensis.verification.files import check_hdf5, checked_json, provenance_of
+from gensis.verification.findings import Findings
+from gensis.verification.origins import Inputs, Origins
+
+
+def check_shard(
+    path: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
+) -> None:
+    """Check a shard.
+
+    Args:
+        path: of the store.
+        settings: of the bank.
+        seed: of the bank.
+        inputs: what it is painted from.
+        findings: take what is wrong.
+        origins: compare provenance.
+    """
+    with findings.reading(path), Store(path) as store:
+        if store.computed_content() != store.content:
+            findings.add(path, "damaged, its bytes are not those that were written")
+        origins.compare(path, provenance_of(store), settings, seed, inputs)
+
+
+def check_sources(path: Path, images: int, findings: Findings) -> None:
+    """Check that sources and partners of a shard are among so many training images, and no image its own partner."""
+    with findings.reading(path), Store(path) as store:
+        source, partner = store.column("source"), store.column("partner")
+        if len(source) and (source.max() >= images or partner.max() >= images or (source == partner).any()):
+            findings.add(path, f"sources or partners that are not among the {images} training images")
+
+
+def check_kept(
+    store: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
+) -> None:
+    """Check what a filter keeps of a shard. Arguments as those of `check_shard`."""
+    path = kept_path(store)
+    with findings.reading(path), h5py.File(path, "r") as file:
+        record = check_hdf5(path, file, findings)
+        origins.compare(path, record, settings, seed, inputs)
+        if content_of(file["kept"][:]) != file.attrs["content"]:
+            findings.add(path, "its content id is not that of what it keeps")
+
+
+def check_quality(
+    path: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
+) -> None:
+    """Check the measurement of a bank. Arguments as those of `check_shard`."""
+    values = checked_json(path, findings)
+    if values:
+        with findings.reading(path):
+            origins.compare(path, values["provenance"], settings, seed, inputs)

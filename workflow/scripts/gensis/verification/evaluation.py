@@ -1,0 +1,85 @@
+"""What was measured of encoders, and the table that gathers it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from gensis.artifacts.tables import read_table
+from gensis.settings.study import Study, stage_json
+from gensis.verification.files import check_hdf5, checked_json
+from gensis.verification.findings import Findings
+from gensis.verification.origins import Inputs, Origins
+
+SUBJECT = ("encoder", "dataset", "seed", "task")
+Subject = tuple[str, str, str, str]
+_DECIMALS = 6
+
+
+def check_evaluation(
+    folder: Path,
+    tasks: Sequence[str],
+    study: Study,
+    inputs: Inputs,
+    findings: Findings,
+    origins: Origins,
+) -> dict[Subject, dict[str, Any] | None]:
+    """Check what was measured of one encoder on one data set.
+
+    Args:
+        folder: `<encoder>/<dataset>/seed<k>`.
+        tasks: that were measured.
+        study: whose settings they were measured with.
+        inputs: what it goes by.
+        findings: take what is wrong.
+        origins: compare provenance.
+
+    Returns:
+        The result of each task; None of those whose file is wrong.
+    """
+    seed, evaluation = int(folder.name.removeprefix("seed")), study.evaluation
+    encoder, dataset = folder.parts[-3:-1]
+    results = {}
+    for task in tasks:
+        path = folder / f"{task}.json"
+        if result := checked_json(path, findings):
+            with findings.reading(path):
+                read = evaluation.inputs_of_task(task, inputs)
+                origins.compare(path, result["provenance"], evaluation.of_task(task), seed, read)
+                if [result[name] for name in SUBJECT] != [encoder, dataset, seed, task]:
+                    findings.add(path, "of another encoder, data set, seed or task than its name says")
+        results[encoder, dataset, str(seed), task] = None if path in findings else result
+    settings = json.loads(stage_json(study, "evaluation"))
+    names = ["predictions.h5", *(["attention.h5"] if set(tasks) & set(evaluation.attention_tasks) else [])]
+    for path in (folder / name for name in names):
+        with findings.reading(path), h5py.File(path, "r") as file:
+            origins.compare(path, check_hdf5(path, file, findings), settings, seed, inputs)
+    return results
+
+
+def check_summary(path: Path, results: Mapping[Subject, dict[str, Any] | None], findings: Findings) -> None:
+    """Check that `summary.csv` has just the figures of these results; what is None is not compared."""
+    with findings.reading(path):
+        listed = {
+            (*(row[name] for name in SUBJECT), row["metric"]): row["value"]
+            for row in read_table(path, delimiter=",")
+            if row["encoder"] != "chance"
+        }
+        unknown = {subject for subject, result in results.items() if result is None}
+        listed = {key: text for key, text in listed.items() if key[:-1] not in unknown}
+        measured = {
+            (*subject, metric["metric"]): metric["value"]
+            for subject, result in results.items()
+            for metric in (result or {}).get("metrics", [])
+        }
+        for key in sorted(measured.keys() ^ listed.keys()):
+            findings.add(path, f"{' '.join(key)} is {'missing' if key in measured else 'of no evaluation'}")
+        for key in sorted(measured.keys() & listed.keys()):
+            if not _same(measured[key], listed[key]):
+                findings.add(path, f"{' '.join(key)} is {measured[key]} in the evaluation and {listed[key]} here")
+
+
+def _same(value: float | None, text: str) -> bool:
+    return text == ("" if value is None else str(round(value, _DECIMALS)))

@@ -1,0 +1,108 @@
+"""The image stores of a data set, their outcomes, and the tables that index them."""
+
+from pathlib import Path
+from typing import Any
+
+from gensis.artifacts.tables import read_table
+from gensis.images.rows import ALL, parse_rows
+from gensis.images.store import Store
+from gensis.verification.files import checked_json, provenance_of
+from gensis.verification.findings import Findings
+from gensis.verification.origins import Origins
+
+
+class Images:
+    """A data set: its tables, as far as they can be read, and what its stores state."""
+
+    def __init__(self, folder: Path, with_train: bool, findings: Findings):
+        """Read the tables.
+
+        Args:
+            folder: of the stores.
+            with_train: whether it has a `train.tsv`: the one that is learnt from has.
+            findings: take what is wrong.
+        """
+        self.folder, self._findings = folder, findings
+        self._units = self._table("units", "split")
+        self._train = self._table("train") if with_train else []
+        self.contents: dict[str, str] = {}
+        """Unit -> content id that its store states."""
+        self._counts: dict[str, int] = {}
+
+    def _table(self, name: str, *columns: str) -> list[dict[str, str]]:
+        path = self.folder / f"{name}.tsv"
+        with self._findings.reading(path):
+            table = read_table(path)
+            for row in table:
+                int(row["images"])
+                if not all(isinstance(row[column], str) for column in ("unit", "content", *columns)):
+                    raise ValueError("it has too few columns")
+            if table:
+                return table
+            self._findings.add(path, "is empty")
+        return []
+
+    def units(self, *splits: str) -> list[str] | None:
+        """Units of one or both splits, in the order of their embeddings; None if `units.tsv` is wrong."""
+        if self.folder / "units.tsv" in self._findings:
+            return None
+        by_split = {split: [row for row in self._units if (row["split"] or "train") == split] for split in splits}
+        return [row["unit"] for rows in by_split.values() for row in rows]
+
+    def learnt_from(self) -> dict[str, int] | None:
+        """Units of `train.tsv`, in order -> number of their images; None if it is wrong."""
+        if self.folder / "train.tsv" in self._findings:
+            return None
+        return {row["unit"]: int(row["images"]) for row in self._train}
+
+    def check_stores(self, settings: dict[str, Any], origins: Origins) -> None:
+        """Check all stores and outcomes.
+
+        Args:
+            settings: of the data set's stage.
+            origins: compare provenance.
+        """
+        listed = [row["unit"] for row in self._units]
+        for unit in listed or sorted(path.stem for path in self.folder.glob("*.h5")):
+            self._check_store(unit, settings, origins)
+
+    def _check_store(self, unit: str, settings: dict[str, Any], origins: Origins) -> None:
+        path = self.folder / f"{unit}.h5"
+        outcome = checked_json(path.with_suffix(".json"), self._findings)
+        with self._findings.reading(path), Store(path) as store:
+            self.contents[unit], self._counts[unit] = store.content, len(store)
+            if store.computed_content() != store.content:
+                self._findings.add(path, "damaged, its bytes are not those that were written")
+            record = provenance_of(store)
+            slide = {name: (path, None) for name in record["inputs"]}  # it may lie in an archive by now
+            origins.compare(path, record, settings, None, slide)
+            if outcome and (outcome["content"], outcome["images"]) != (store.content, len(store)):
+                self._findings.add(path, f"not the store that {path.with_suffix('.json').name} tells of")
+
+    def check_tables(self) -> None:
+        """Compare the tables with the stores and with each other, after they were compared with what was made of them.
+
+        One that is known to be wrong is not compared again.
+        """
+        for name, rows in {"units": self._units, "train": self._train}.items():
+            path = self.folder / f"{name}.tsv"
+            with self._findings.reading(path):
+                for row in rows if path not in self._findings else ():
+                    if row["unit"] in self._counts:
+                        self._check_row(path, row)
+        train = self.folder / "train.tsv"
+        if self._train and train not in self._findings and self.folder / "units.tsv" not in self._findings:
+            columns = ("unit", "images", "rows")
+            chosen = [[row.get(name, ALL) for name in columns] for row in self._train]
+            of_units = [row for row in self._units if row["split"] != "test" and row["images"] != "0"]
+            if chosen != [[row.get(name, ALL) for name in columns] for row in of_units]:
+                self._findings.add(train, "chooses other images than units.tsv")
+
+    def _check_row(self, table: Path, row: dict[str, str]) -> None:
+        unit, count = row["unit"], self._counts[row["unit"]]
+        rows = parse_rows(row.get("rows", ALL), count)
+        if row["content"] != self.contents[unit]:
+            self._findings.add(table, f"tells of another store of {unit}")
+        elif len(rows) != int(row["images"]) or rows.max(initial=-1) >= count:
+            chosen = f"{len(rows)} of the {count} images of {unit}, the last row {rows.max(initial=-1)}"
+            self._findings.add(table, f"chooses {chosen}, and states {row['images']}")

@@ -1,0 +1,257 @@
+"""All files of a study: which there must be, and what each is made from."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gensis.diffusion import AUTOENCODER_RECIPE
+from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
+from gensis.errors import UserError
+from gensis.settings.evaluation import Evaluation
+from gensis.settings.study import Study, stage_json
+from gensis.ssl import RECIPE as ENCODER_RECIPE
+from gensis.verification import stated
+from gensis.verification.bank import check_kept, check_quality, check_shard, check_sources
+from gensis.verification.embeddings import check_features, check_parts, embeddings_content
+from gensis.verification.evaluation import Subject, check_evaluation, check_summary
+from gensis.verification.findings import Findings
+from gensis.verification.images import Images
+from gensis.verification.origins import Inputs, Origins
+from gensis.verification.report import check_config, check_report
+from gensis.verification.trained import check_folder
+
+VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
+BASELINES = ("random", "pixels")
+BLOCKS = "blocks"
+
+
+def verify(study: Study, run: Path, images: Path) -> list[str]:
+    """Check a finished study.
+
+    Args:
+        study: as its config says.
+        run: its folder, `results/<run>`.
+        images: the folder of its data sets.
+
+    Returns:
+        A line for each file that is missing, damaged, or made from others or otherwise than the study says.
+
+    Raises:
+        UserError: the study trains nothing.
+    """
+    if study.pretraining is None:
+        raise UserError("config: pretraining is missing: only a study that trains is checked")
+    return _Verification(study, run, images).lines()
+
+
+class _Verification:
+    def __init__(self, study: Study, run: Path, images: Path):
+        self.study, self.run, self.images = study, run, images
+        self.findings = Findings()
+        self.origins = Origins(self.findings)
+        self.both = self.findings, self.origins
+        self.trained_on = study.pretraining.dataset
+        self.train = {"train": self.table(self.trained_on, "train")}
+        self.datasets: dict[str, Images] = {}
+        self.embedded: dict[tuple[str, str, int, str], dict[str, str]] = {}
+        """Encoder, data set, seed and subfolder: content id of each unit's embeddings."""
+
+    def lines(self) -> list[str]:
+        check_config(self.run / "config.yaml", self.study.resolved(), self.findings)
+        for name in self.study.used_datasets:
+            self.datasets[name] = Images(self.images / name, name == self.trained_on, self.findings)
+            self.datasets[name].check_stores(self.settings(f"datasets/{name}"), self.origins)
+        for seed in self.study.seeds:
+            self.check_encoders(seed)
+            for dataset in self.study.used_datasets:
+                for encoder in (*self.encoders, *BASELINES):
+                    self.check_embeddings(encoder, dataset, seed)
+        for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in self.banks()):
+            self.check_diffusion(encoder, seed)
+        for bank, seed in self.banks():
+            self.check_bank(bank, seed)
+        check_summary(self.run / "summary.csv", self.check_evaluations(), self.findings)
+        check_report(self.run, self.findings)
+        self.origins.compare_tables()
+        for images in self.datasets.values():
+            images.check_tables()
+        self.origins.compare_others()
+        self.check_units()
+        return self.findings.lines()
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        return ("dino", *self.study.retraining, *self.study.encoders)
+
+    @property
+    def evaluated(self) -> list[str]:
+        return [name for name in self.study.evaluation.datasets if self.has_results(name, "*")]
+
+    @property
+    def labelled(self) -> list[str]:
+        return [name for name in self.datasets if (self.images / name / "labels.tsv").exists()] + self.evaluated
+
+    def has_results(self, dataset: str, task: str) -> bool:
+        """Whether anything was measured on a data set: one without labels is in the config, but has no results."""
+        return any(self.run.glob(f"evaluation/*/{dataset}/seed*/{task}.json"))
+
+    def banks(self) -> list[tuple[str, int]]:
+        return [(bank, seed) for bank in self.study.banks for seed in self.study.bank_seeds(bank)]
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        return json.loads(stage_json(self.study, stage))
+
+    def table(self, dataset: str, name: str) -> tuple[Path, str | None]:
+        path = self.images / dataset / f"{name}.tsv"
+        return path, stated.table(path)
+
+    def encoder_folder(self, encoder: str, seed: int) -> Path:
+        return self.run / f"encoders/{encoder}/seed{seed}"
+
+    def encoder_input(self, name: str, encoder: str, seed: int) -> Inputs:
+        folder = self.encoder_folder(encoder, seed)
+        return {name: (folder / "model.safetensors", stated.weights(folder))}
+
+    def check_encoders(self, seed: int) -> None:
+        for name in ("dino", *self.study.retraining):
+            training = self.study.training_settings(name)
+            inputs = dict(self.train)
+            if training.init:
+                inputs |= self.encoder_input("init", training.init, seed)
+            if bank := getattr(training, "bank", None):
+                made_for = self.study.banks[bank].seed
+                inputs |= self.bank_input(bank, seed if made_for is None else made_for)
+            folder, settings = self.encoder_folder(name, seed), self.settings(f"encoders/{name}")
+            check_folder(folder, settings, seed, ENCODER_RECIPE, inputs, *self.both)
+        for name in self.study.encoders:
+            settings = self.settings(f"encoders/{name}")
+            check_folder(self.encoder_folder(name, seed), settings, None, None, {}, *self.both)
+
+    def parts(self, encoder: str, dataset: str, seed: int, below: str = "") -> list[Path]:
+        return sorted((self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below).glob("part-*.h5"))
+
+    def check_embeddings(self, encoder: str, dataset: str, seed: int) -> None:
+        weights = {} if encoder in BASELINES else self.encoder_input("encoder", encoder, seed)
+        settings = self.settings(f"embedding/{encoder}")
+        for below in ("", *self.otherwise(dataset)):
+            parts = self.parts(encoder, dataset, seed, below)
+            found = check_parts(parts, settings, seed, self.datasets[dataset], weights, *self.both)
+            self.embedded[encoder, dataset, seed, below] = found
+        folder = self.run / f"features/{encoder}/{dataset}/seed{seed}"
+        check_features(folder, self.parts(encoder, dataset, seed), self.findings)
+
+    def otherwise(self, dataset: str) -> list[str]:
+        """Subfolders of embeddings of the same images: of damaged ones, and by an encoder's last blocks."""
+        evaluation = self.study.evaluation
+        blocks = [BLOCKS] if evaluation.linear_sgd else []
+        return [*evaluation.corruption_names, *blocks] if dataset in self.evaluated else []
+
+    def wanted(self, encoder: str, dataset: str, below: str) -> list[str] | None:
+        """Units that must be embedded, in order; None if they are not known."""
+        images = self.datasets[dataset]
+        if below and below != BLOCKS:
+            return images.units("test") or images.units("train", "test")
+        if dataset in self.evaluated:
+            return images.units("train", "test")
+        conditions = dataset == self.trained_on and encoder in {bank.encoder for bank in self.study.banks.values()}
+        return images.units("train") if conditions else []
+
+    def check_units(self) -> None:
+        """Check that nothing is missing in embeddings, or beyond the training images in banks."""
+        for (encoder, dataset, seed, below), found in self.embedded.items():
+            parts = self.parts(encoder, dataset, seed, below)
+            missing = [unit for unit in self.wanted(encoder, dataset, below) or [] if unit not in found]
+            if missing and not any(path in self.findings for path in parts):
+                folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below
+                more = f" and {len(missing) - 1} more units" if len(missing) > 1 else ""
+                self.findings.add(folder, f"no embeddings of {missing[0]}{more}")
+        learnt_from = self.datasets[self.trained_on].learnt_from()
+        for bank, seed in self.banks() if learnt_from is not None else ():
+            for path in self.shards(bank, seed):
+                check_sources(path, sum(learnt_from.values()), self.findings)
+
+    def embeddings_input(self, encoder: str, seed: int) -> Inputs:
+        """The embeddings of the training images."""
+        contents, images = self.embedded[encoder, self.trained_on, seed, ""], self.datasets[self.trained_on]
+        path = self.run / f"embeddings/{encoder}/{self.trained_on}/seed{seed}"
+        return {"embeddings": (path, lambda: embeddings_content(contents, images.learnt_from()))}
+
+    def check_diffusion(self, encoder: str, seed: int) -> None:
+        inputs = self.train | self.embeddings_input(encoder, seed)
+        mode = self.study.autoencoder_mode
+        if mode == "train":
+            folder = self.run / f"autoencoder/seed{seed}"
+            looks = self.study.autoencoder_training.perceptual_weight > 0
+            learnt_from = self.train | (self.encoder_input("encoder", "dino", seed) if looks else {})
+            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, learnt_from, *self.both)
+            inputs["autoencoder"] = folder / VAE_WEIGHTS, stated.of_whole(folder, "config.json", VAE_WEIGHTS)
+        elif mode != "none":
+            inputs["autoencoder"] = Path(mode), None  # trained elsewhere, and a copy of it is in the pipeline
+        folder = self.run / f"diffusion/{encoder}/seed{seed}"
+        check_folder(folder, self.settings("diffusion"), seed, DIFFUSION_RECIPE, inputs, *self.both)
+
+    def shards(self, bank: str, seed: int) -> list[Path]:
+        folder = self.run / f"bank/{bank}/seed{seed}"
+        numbers = range(self.study.banks[bank].shards)
+        return [folder / f"{kind}-{number:04d}.h5" for kind in ("generative", "interpolated") for number in numbers]
+
+    def bank_input(self, bank: str, seed: int) -> Inputs:
+        """The shards of a bank, and what its filter keeps of them."""
+        shards = self.shards(bank, seed)
+        inputs = {path.stem: (path, stated.store(path)) for path in shards}
+        if self.study.banks[bank].filter:
+            inputs |= {f"kept/{path.stem}": (path.parent / "kept" / path.name, stated.kept(path)) for path in shards}
+        return inputs
+
+    def check_bank(self, bank: str, seed: int) -> None:
+        settings, encoder = self.study.banks[bank], self.study.banks[bank].encoder
+        of_encoder = self.encoder_input("encoder", encoder, seed)
+        painter = self.run / f"diffusion/{encoder}/seed{seed}"
+        of_painter = {"diffusion": (painter / "denoiser" / VAE_WEIGHTS, stated.weights(painter))}
+        learnt_from = self.train | self.embeddings_input(encoder, seed)
+        for path in self.shards(bank, seed):
+            check_shard(path, self.settings(f"banks/{bank}"), seed, learnt_from | of_painter, *self.both)
+            if settings.filter:
+                inputs = learnt_from | of_encoder | {path.stem: (path, stated.store(path))}
+                check_kept(path, self.settings(f"filters/{bank}"), seed, inputs, *self.both)
+        inputs = learnt_from | of_encoder | of_painter | self.bank_input(bank, seed)
+        for table in ("units", *(["labels"] if self.trained_on in self.labelled else [])):
+            inputs[table] = self.table(self.trained_on, table)
+        measured = Evaluation.model_validate(self.settings("bank_quality"))
+        made_with = {"bank": self.settings(f"banks/{bank}"), "evaluation": measured.model_dump(mode="json")}
+        check_quality(self.run / f"bank/{bank}/seed{seed}/quality.json", made_with, seed, inputs, *self.both)
+
+    def check_evaluations(self) -> dict[Subject, dict[str, Any] | None]:
+        results: dict[Subject, dict[str, Any] | None] = {}
+        for dataset in self.evaluated:
+            tables = {name: self.table(dataset, name) for name in ("units", "labels")}
+            for path, _ in tables.values():
+                with self.findings.reading(path):
+                    path.stat()
+            tasks = list(self.study.evaluation.image_tasks)
+            if self.has_results(dataset, "slides-*"):  # not where annotations label tiles, and slides have no label
+                tasks += self.study.evaluation.slide_tasks
+            for encoder in (*self.encoders, *BASELINES):
+                for seed in self.study.seeds:
+                    folder = self.run / f"evaluation/{encoder}/{dataset}/seed{seed}"
+                    inputs = tables | self.measured(encoder, dataset, seed)
+                    results |= check_evaluation(folder, tasks, self.study, inputs, *self.both)
+        return results
+
+    def measured(self, encoder: str, dataset: str, seed: int) -> Inputs:
+        """The embeddings that an evaluation goes by."""
+        kinds = {"embeddings": [""], "corrupted": self.study.evaluation.corruption_names}
+        kinds["last_blocks"] = [BLOCKS] if self.study.evaluation.linear_sgd else []
+        folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}"
+
+        def content(kind: str) -> str | None:
+            wanted = [(below, unit) for below in kinds[kind] for unit in self.wanted(encoder, dataset, below) or [""]]
+            contents = {
+                (below, unit): stated
+                for below in kinds[kind]
+                for unit, stated in self.embedded[encoder, dataset, seed, below].items()
+            }
+            return embeddings_content(contents, wanted)
+
+        return {kind: (folder, partial(content, kind)) for kind, folders in kinds.items() if folders}
