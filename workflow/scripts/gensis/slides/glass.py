@@ -4,10 +4,11 @@ import numpy as np
 from PIL import Image
 
 _EXAMINED_PX = 1 << 18  # about so many of a larger thumbnail
+_LEAST_STEP = 2
 _GLASS_DARKEST, _FLAT_STEP = 170, 6
 _BIN_BITS, _PEAK_REACH = 2, 8
 _LEAST_GLASS, _LEAST_OF_LARGEST = 0.01, 0.25
-_LEAST_FLAT = 0.8
+_LEAST_FLAT = 0.7  # of the pixels of that colour: 0.8 and more of glass, half of the palest tissue
 # Of 255. A weaker tint is no more than what `gensis.slides.tissue` takes for noise, a stronger one is stain.
 _TINTS = range(6, 65)
 _STAIN_GREEN = 4
@@ -53,15 +54,17 @@ def without_tint(image: np.ndarray, has_gaps: bool) -> np.ndarray:
 
 
 def _step(image: np.ndarray) -> int:
-    """Of how many rows and columns one is looked at."""
+    """Of how many rows and columns one is looked at, or the mean."""
     return max(1, round((image.shape[0] * image.shape[1] / _EXAMINED_PX) ** 0.5))
 
 
 def _glass_colour(image: np.ndarray, has_gaps: bool) -> np.ndarray | None:
     """Mean colour of the glass, float64 (3,); None where there is none."""
-    step = _step(image)
-    parts = (image[:-1, :-1], image[:-1, 1:], image[1:, :-1])
-    here, right, below = (part[::step, ::step].astype(np.int16) for part in parts)
+    step = max(_step(image), _LEAST_STEP)
+    if min(image.shape[:2]) < 2 * step:
+        return None
+    means = np.asarray(Image.fromarray(image).reduce(step)).astype(np.int16)  # with less of the scanner's noise
+    here, right, below = means[:-1, :-1], means[:-1, 1:], means[1:, :-1]
     darkest = here.min(2)
     bright = (darkest >= _GLASS_DARKEST) & (darkest < (255 if has_gaps else 256))
     flat = (np.abs(right - here).max(2) <= _FLAT_STEP) & (np.abs(below - here).max(2) <= _FLAT_STEP)

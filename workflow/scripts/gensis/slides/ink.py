@@ -92,7 +92,7 @@ def judge_ink(image: np.ndarray, saturation: np.ndarray, inked: np.ndarray, halo
     if textured[inked].mean() < _IN_FOCUS:
         return ink, ""
     if share < _NEARLY_ALL:
-        return ink, f"{share:.0%} of what is coloured is left out as blue or green ink, though in focus: {_LOOK}"
+        return ink, f"{share:.0%} of what is coloured is left out as marker ink, though in focus: {_LOOK}"
     without_blue = map_bands(lambda band: inked_and_halo(look_at(band), has_blue=False), image, REACH_PX)
     return spread_ink(*without_blue), f"what is as blue or green as ink is taken for the stain of the tissue: {_LOOK}"
 
