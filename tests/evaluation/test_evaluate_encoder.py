@@ -69,6 +69,7 @@ def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
     arguments = {"config": CONFIG, "tasks": tasks, "embeddings": sorted(folder.glob("part-*.h5")), "corrupted": []}
     arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
     arguments |= {"encoder": "dino", "dataset": "demo", "slides_are_units": False, "seen": False}
+    arguments |= {"learnt_from": []}
     arguments |= {"output": folder / "evaluation", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
     evaluate_encoder.main(argparse.Namespace(**(arguments | changes)))
 
@@ -92,7 +93,7 @@ def test_slides_end_to_end_and_their_summary(slides):
     assert mean["transductive"] is True
     assert list(mean["metrics"][0]) == ["metric", "value", "low", "high", "n", "chance"]
     assert mean["metrics"][0] == {"metric": "accuracy", "value": 1, "low": 1, "high": 1, "n": 12, "chance": 0.5}
-    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels", "code"}
+    assert set(mean["provenance"]["inputs"]) == {"embeddings", "units", "labels"}
     assert "knn" not in mean["provenance"]["settings"]
 
     with h5py.File(slides / "evaluation/predictions.h5") as file:
@@ -257,6 +258,12 @@ def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], pa
         write_embeddings(path, [features[images]], np.zeros(30, np.int32), (unit,), np.array(keys[images]))
 
 
+def write_units(folder: Path) -> None:
+    """Units of 30 images, of which one is trained on and one is tested."""
+    units = [(f"{split}-0000", "", split, "ok", 30, f"of-{split}") for split in ("train", "test")]
+    write_table(folder / "units.tsv", ("unit", "group", "split", "outcome", "images", "content"), units)
+
+
 @pytest.mark.parametrize(
     ("embedded", "keys", "by_strength"),
     [
@@ -276,8 +283,7 @@ def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_te
     two_parts(tmp_path, ".", features, names, (0, 1))
     for strength in range(1, 6):
         two_parts(tmp_path, f"blur-{strength}", features, names[keys:] + names[:keys], embedded)
-    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
-    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), units)
+    write_units(tmp_path)
     labels = [("train-0000", i, "AB"[i % 7 % 2], "") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
     corrupted = sorted(tmp_path.glob("blur-*/part-*.h5"))
@@ -297,8 +303,7 @@ def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, ca
     """A test split without labels for one task; a class that only it has, for another."""
     features = np.random.default_rng(0).normal(size=(60, 4))
     two_parts(tmp_path, ".", features, [f"{i}.png" for i in range(60)], (0, 1))
-    units = [(f"{split}-0000", "", split, "ok", 30) for split in ("train", "test")]
-    write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images"), units)
+    write_units(tmp_path)
     labels = [("train-0000", i, "AB"[i % 2], "") for i in range(30)]
     for name, more in {"unlabelled": [], "class": [("test-0000", i, "BC"[i % 2], f"p{i}") for i in range(10)]}.items():
         write_table(tmp_path / f"{name}.tsv", ("unit", "row", "label", "group"), labels + more)

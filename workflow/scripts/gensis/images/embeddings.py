@@ -177,9 +177,9 @@ def _read_part(path: Path) -> Embeddings:
 
 
 def outside_weights(paths: Sequence[Path]) -> dict[str, str]:
-    """Weights trained elsewhere that parts go back to, as in their provenance."""
+    """Weights trained elsewhere that parts, or the shards of a bank, go back to, as in their provenance."""
     found: dict[str, str] = {}
     for path in paths:
-        with open_hdf5(path, FORMAT) as file:
+        with open_hdf5(path) as file:
             found |= json.loads(file.attrs.get("provenance", "{}")).get("outside_weights", {})
     return found
