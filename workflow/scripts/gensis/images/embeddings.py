@@ -145,7 +145,7 @@ def parts_content(paths: Iterable[Path]) -> str:
     """Content id of the embeddings of some parts, in order. No embeddings are read for it."""
     contents: list[str] = []
     for path in paths:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, FORMAT) as file:
             contents += file["content"].asstr()[:].tolist()
     return joint_content(contents)
 

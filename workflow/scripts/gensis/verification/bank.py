@@ -44,7 +44,7 @@ def check_kept(
 ) -> None:
     """Check what a filter keeps of a shard. Arguments as those of `check_shard`."""
     path = kept_path(store)
-    with findings.reading(path), h5py.File(path, "r") as file:
+    with findings.reading(path), h5py.File(path, "r", locking=False) as file:
         record = check_hdf5(path, file, findings)
         origins.compare(path, record, settings, seed, inputs)
         if content_of(file["kept"][:]) != file.attrs["content"]:

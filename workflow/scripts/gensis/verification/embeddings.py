@@ -41,7 +41,7 @@ def check_parts(
     """
     contents: dict[str, str] = {}
     for path in paths:
-        with findings.reading(path), h5py.File(path, "r") as file:
+        with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             record = check_hdf5(path, file, findings)
             units, stated = file["units"].asstr()[:].tolist(), file["content"].asstr()[:].tolist()
             contents |= dict(zip(units, stated))
@@ -72,10 +72,10 @@ def check_features(folder: Path, parts: Sequence[Path], findings: Findings) -> N
     """Check the files of single slides: whole, and split from these parts."""
     made_of: dict[str, str] = {}
     for path in parts:
-        with findings.reading(path), h5py.File(path, "r") as file:
+        with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             made_of |= dict.fromkeys(file["units"].asstr()[:], file.attrs["provenance"])
     for path in sorted(folder.rglob("*.h5")):
-        with findings.reading(path), h5py.File(path, "r") as file:
+        with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             check_hdf5(path, file, findings)
             if path.parent == folder and made_of.get(path.stem, file.attrs["provenance"]) != file.attrs["provenance"]:
                 findings.add(path, "split from other embeddings than there are now")

@@ -54,7 +54,7 @@ def check_evaluation(
     settings = json.loads(stage_json(study, "evaluation"))
     names = ["predictions.h5", *(["attention.h5"] if set(tasks) & set(evaluation.attention_tasks) else [])]
     for path in (folder / name for name in names):
-        with findings.reading(path), h5py.File(path, "r") as file:
+        with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             origins.compare(path, check_hdf5(path, file, findings), settings, seed, inputs)
     return results
 
