@@ -165,11 +165,13 @@ def test_a_file_cut_short_gives_what_is_whole_or_a_reason(tmp_path, kind, part):
     outcome, after = tiled(tmp_path, slide, ALL_LEVEL_0, "--mpp", "0.5")
     assert after.items() <= before.items()
     if after:
-        assert outcome["failed"] == len(before) - len(after)
+        # Where the thumbnail is cut too, tiles fail that would have turned out to be glass.
+        assert outcome["failed"] >= len(before) - len(after)
+        assert outcome["failed"] == len(before) - len(after) or 2 * outcome["failed"] > len(before)
         assert outcome["outcome"] == ("partial" if outcome["failed"] else "ok")
     else:
         assert outcome["outcome"] == "unreadable"
-        assert outcome["reason"]
+    assert outcome["reason"] or outcome["outcome"] == "ok"
 
 
 def artifacts(folder):
