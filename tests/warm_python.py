@@ -1,0 +1,115 @@
+"""Python programs that start at once, in copies of a process that has imported torch and the pipeline's scripts.
+
+`warm_python` gives a file that takes the interpreter's place, also where programs start others: `FILE script.py --key`
+does what `python script.py --key` does and is a process of its own as that is, but does not import for seconds before.
+Variables that libraries read when they are imported come too late; OMP_NUM_THREADS is 1.
+"""
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
+IMPORTED = ("pretrain_encoder", "train_diffusion", "generate_bank", "evaluate_bank", "evaluate_encoder", "tile_slide")
+LARGEST_ORDER = 1 << 20
+
+
+@contextmanager
+def warm_python(folder: Path) -> Iterator[Path]:
+    """Start the process to copy; its socket and the file lie in a folder."""
+    address, program = folder / "socket", folder / "python"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{__file__}" run "{address}" "$0" "$@"\n')
+    program.chmod(0o755)
+    line, environment = [sys.executable, __file__, "serve", str(address)], os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as server:
+        assert server.stdout.readline()
+        yield program
+        server.stdin.close()
+
+
+def run(address: str, *line: str) -> int:
+    """Have a command line run with this process's files, folder, environment and cores; its exit status."""
+    order = json.dumps([line, os.getcwd(), dict(os.environ), list(os.sched_getaffinity(0))]).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(address)
+        socket.send_fds(connection, [order], [0, 1, 2])
+        return int(connection.recv(16) or 1)
+
+
+def serve(address: str) -> None:
+    """Import, then make a copy of this process for each order, until standard input ends. Does not return."""
+    sys.path.insert(0, str(SCRIPTS))
+    for name in IMPORTED:
+        __import__(name)
+    gc.collect()
+    gc.freeze()  # or collections in the copies would write to all memory, and so copy it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        print("ready", flush=True)
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                follow(connection)
+            connection.close()
+    os._exit(0)
+
+
+def follow(connection: socket.socket) -> None:
+    """Have a copy of this process follow an order, and answer with its exit status. Does not return."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    order, files, _, _ = socket.recv_fds(connection, LARGEST_ORDER, 3)
+    program = os.fork()
+    if program == 0:
+        connection.close()
+        become(*json.loads(order), files)
+    status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+    connection.send(str(status).encode())
+    os._exit(0)
+
+
+def become(line: list[str], folder: str, environment: dict[str, str], cores: list[int], files: list[int]) -> None:
+    """Be the program of a command line, and end as it does, but for giving back memory that is only a copy."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    os.chdir(folder)
+    os.sched_setaffinity(0, cores)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.executable, *sys.argv = line
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(sys.argv[0]).parent.absolute()), *filter(None, given)]
+    status = 0
+    try:
+        if sys.argv[0] == "-c":
+            exec(sys.argv[1], {"__name__": "__main__"})
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit({"run": run, "serve": serve}[sys.argv[1]](*sys.argv[2:]))
