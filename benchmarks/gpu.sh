@@ -12,13 +12,17 @@ work=${WORK:-$PWD/.gpu} # checkpoints and images: kept between calls, not among 
 mkdir -p "$work"
 
 if [ "${SIZE:-}" = toy ]; then
-    device=cpu gpus=0 threads=2 toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 freeze=0.5 images='{"train": 128, "test": 64}'
+    device=cpu gpus=0 threads=$(nproc) toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 freeze=0.5 images='{"train": 128, "test": 64}'
+    network='{"channels": [8, 8, 8, 8]}' sampling='"sampling_steps": 1, "guidance": 1.5'
     painter='{"image_px": 32, "channels": [8, 16], "layers_per_block": 1, "steps": 4, "batch_size": 16}'
 else
     device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 freeze=0.01 images='{}'
+    network='{}' sampling='"sampling_steps": 12, "guidance": 1.5, "precision": "bfloat16"'
     # About 20 minutes, if a card does 5,000 images a second.
     painter='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
 fi
+
+backbone="\"dataset\": \"cifar10\", \"backbone\": \"resnet18_cifar\", \"backbone_args\": $network, \"image_px\": 32"
 
 if [ -d benchmarks/wheels ] && ! "$python" -c "import pydantic, imagecodecs, simplejpeg, diffusers, torchmetrics" 2>/dev/null; then
     "$python" -m pip install -q --no-index --no-deps --target "$work/site" --upgrade benchmarks/wheels/*.whl
@@ -32,7 +36,7 @@ environment() {
 }
 
 checks() {
-    "$python" benchmarks/gpu_checks.py --device $device >"$out/checks.jsonl"
+    "$python" benchmarks/gpu_checks.py --device $device "${toy[@]}" >"$out/checks.jsonl"
 }
 
 pretrain() { # a case in each variant: end to end, without data and views, compiled
@@ -69,7 +73,7 @@ bank() { # beside diffusers' plain loop, eager and compiled
 cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again until evaluation/*.json are there
     local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" started=$SECONDS status=0 split k
     local data="{\"kind\": \"hdf5\", \"path\": \"$GENSIS_DATA/natural/cifar10/cifar10_jpeg.h5\", \"max_images\": $images}"
-    local recipe="{\"dataset\": \"cifar10\", \"backbone\": \"resnet18_cifar\", \"image_px\": 32, \"epochs\": $epochs,
+    local recipe="{$backbone, \"epochs\": $epochs,
         \"batch_size\": $batch, \"optimizer\": \"sgd\", \"learning_rate\": 0.12, \"weight_decay\": [0.0005, 0.0005],
         \"prototypes\": 2048, \"teacher_temperature\": 0.04, \"teacher_momentum\": 0.99, \"drop_path\": 0,
         \"freeze_last_layer\": $freeze,
@@ -106,7 +110,7 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
 
 painter() { # after cifar: paints from its encoder, then a bank and its quality. Call again until quality.json is there
     local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" status=0
-    local bank='{"encoder": "dino", "sampling_steps": 12, "guidance": 1.5, "precision": "bfloat16"}'
+    local bank="{\"encoder\": \"dino\", $sampling}"
     local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime '{"checkpoint_seconds": 60, "micro_batch": 2000}')
     local from=(--train "$images_folder/train.tsv" --embeddings "$run/train.h5" --diffusion "$run/diffusion")
     timeout -s TERM $seconds "$python" $scripts/train_diffusion.py --config "$painter" "${common[@]}" "${from[@]:0:4}" \
@@ -119,7 +123,7 @@ painter() { # after cifar: paints from its encoder, then a bank and its quality.
     "$python" $scripts/generate_bank.py --config "$bank" "${common[@]}" "${from[@]}" --checkpoints "$run/checkpoints" \
         --generative "$run/bank/generative-0000.h5" --interpolated "$run/bank/interpolated-0000.h5" 2>>"$out/painter.log"
     "$python" $scripts/evaluate_bank.py --config "$bank" "${common[@]}" "${from[@]}" --encoder "$run/encoder" \
-        --pretraining '{"dataset": "cifar10", "backbone": "resnet18_cifar", "image_px": 32}' --bank "$run/bank" \
+        --pretraining "{$backbone}" --bank "$run/bank" \
         --units "$images_folder/units.tsv" --labels "$images_folder/labels.tsv" --output "$out/quality.json" \
         --held-out "$images_folder/test-0000.h5" 2>>"$out/painter.log"
 }

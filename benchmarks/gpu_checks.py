@@ -39,6 +39,8 @@ BACKBONES = {
     "vit": {"backbone": "vit_tiny_patch16_224", "backbone_args": {"patch_size": 4, "depth": 2}},
     "resnet": {"backbone": "resnet18_cifar", "views": {"local_crops": 0}},
 }
+TOY = {"vit": {"batch_size": 8}, "resnet": {"batch_size": 8, "backbone_args": {"channels": (8, 8, 8, 8)}}}
+"""Settings that a CPU takes no time with."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -47,7 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
     failed = False
     with tempfile.TemporaryDirectory(prefix="checks-") as name:
         index = read_index(make_images("cifar10", 32, 256, Path(name) / "images"))
-        for check, difference, tolerance in checks(index, device):
+        for check, difference, tolerance in checks(index, device, arguments.toy):
             line = {"check": check, "difference": round(difference, 6), "tolerance": tolerance}
             line["ok"] = difference <= tolerance
             failed |= not line["ok"]
@@ -55,7 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
     sys.exit(failed)
 
 
-def checks(index: Any, device: torch.device) -> Iterator[tuple[str, float, float]]:
+def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, float, float]]:
     """Name, largest difference and what is allowed of each check."""
     rows = torch.randperm(len(index))[:64]
     on_cpu = open_images(index, CPU, memory_gb=8, threads=2)
@@ -69,8 +71,8 @@ def checks(index: Any, device: torch.device) -> Iterator[tuple[str, float, float
         # The CPU rounds crops to 8 bits; contrast and colour then stretch them, by 1.4 each.
         yield f"views {name}", difference, 2 * 1.4**2 / 255
     for name, own in BACKBONES.items():
-        settings = Pretraining.model_validate(SETTINGS | own)
-        batch = Pretrainer(settings, on_cpu, CPU, World(), seed=0).batches.draw(rows[:32])
+        settings = Pretraining.model_validate(SETTINGS | own | (TOY[name] if toy else {}))
+        batch = Pretrainer(settings, on_cpu, CPU, World(), seed=0).batches.draw(rows[: settings.batch_size])
         reference = losses(settings, on_cpu, batch, CPU)
         yield f"step {name} float32", distance(losses(settings, on_device, batch, device), reference), 2e-3
         half = settings.model_copy(update={"precision": "bfloat16"})
@@ -122,4 +124,5 @@ def distance(one: list[float], other: list[float]) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
     main(parser.parse_args())

@@ -52,6 +52,9 @@ UNET = {"channels": (32, 64), "layers_per_block": 1, "attention_levels": 0}
 WIDER = {"channels": (64, 128), "layers_per_block": 1, "attention_levels": 0}
 COMMON = {"batch_size": 64, "learning_rate": 1e-3, "warmup_steps": 200, "ema_decay": 0.999, "precision": "bfloat16"}
 
+TOY = {"batch_size": 4, "precision": "float32"}
+"""Settings that a step takes no time with."""
+
 CANDIDATES: dict[str, dict[str, Any]] = {
     "unet-flow": UNET,
     "unet-epsilon": UNET | {"objective": "epsilon"},
@@ -110,7 +113,7 @@ class Judge:
         self.images = open_images(self.index, CPU, 4.0, 1)
         self.sources = np.random.default_rng(0).permutation(len(self.index))[: arguments.sources]
         self.own = self.encoder(self.images.batch(torch.from_numpy(self.sources))).numpy()
-        self.steps, self.guidance = arguments.steps, arguments.guidance
+        self.steps, self.guidance, self.toy = arguments.steps, arguments.guidance, arguments.toy
 
     def look(self, pipeline: GenSISPipeline, **options: Any) -> tuple[dict[str, float], torch.Tensor]:
         """Figures of what the pipeline paints, and the images, uint8 (n, 3, H, W); ``options`` of its call."""
@@ -119,7 +122,7 @@ class Judge:
         painted = []
         for block in conditions.split(100):
             noise = torch.randn(len(block), *pipeline.noise_shape, generator=generator)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=not self.toy):
                 told = {"guidance": self.guidance, "num_inference_steps": self.steps} | options
                 painted.append(pipeline(block, noise=noise, **told))
         images = torch.cat(painted)
@@ -131,13 +134,15 @@ class Judge:
         return figures, images
 
 
-def trainer_of(candidate: dict[str, Any], judge: Judge, image_px: int) -> DiffusionTrainer:
+def trainer_of(
+    candidate: dict[str, Any], judge: Judge, image_px: int, common: dict[str, Any] = COMMON
+) -> DiffusionTrainer:
     """A trainer of this pipeline; only its denoiser or its inputs may be other ones."""
     inputs: Inputs = Pixels(judge.images, image_px)
     if side := candidate.get("patches"):
         inputs = Patches(inputs, side)
     settings = {name: value for name, value in candidate.items() if name not in ("patches", "transformer")}
-    trainer = DiffusionTrainer(Diffusion(**(COMMON | settings)), inputs, judge.embeddings, CPU, World(), 0)
+    trainer = DiffusionTrainer(Diffusion(**(common | settings)), inputs, judge.embeddings, CPU, World(), 0)
     if told := candidate.get("transformer"):
         torch.manual_seed(0)
         channels, side_px, _ = inputs.shape
@@ -145,13 +150,15 @@ def trainer_of(candidate: dict[str, Any], judge: Judge, image_px: int) -> Diffus
         trainer.denoiser = Transformer(side_px, channels, projection_class_embeddings_input_dim=width, **told)
         trainer.parallel_denoiser = trainer.denoiser
         trainer.average = copy.deepcopy(trainer.denoiser).requires_grad_(False)
-        trainer.descent = Descent(trainer.denoiser, COMMON["learning_rate"], COMMON["warmup_steps"])
+        trainer.descent = Descent(trainer.denoiser, common["learning_rate"], common["warmup_steps"])
     return trainer
 
 
-def learnt(trainer: DiffusionTrainer, seconds: float, look: Callable[[], Any]) -> Iterator[dict[str, Any]]:
+def learnt(
+    trainer: DiffusionTrainer, seconds: float, look: Callable[[], Any], looks: int = LOOKS
+) -> Iterator[dict[str, Any]]:
     """Train for some CPU time; a row a look, whose time does not count. Looks lie closer at the beginning."""
-    due = [seconds * 2.0 ** -(LOOKS - 1 - number) for number in range(LOOKS)]
+    due = [seconds * 2.0 ** -(looks - 1 - number) for number in range(looks)]
     spent, step, losses = 0.0, 0, []
     while due:
         began = time.process_time()
@@ -171,7 +178,8 @@ def main(arguments: argparse.Namespace) -> None:
     judge = Judge(arguments)
     rows: list[dict[str, Any]] = []
     for name in arguments.candidates:
-        trainer = trainer_of(CANDIDATES[name], judge, arguments.image_px)
+        common = COMMON | (TOY if arguments.toy else {})
+        trainer = trainer_of(CANDIDATES[name], judge, arguments.image_px, common)
         pipeline = Painter(trainer.average, trainer.scheduler)
         strips = [judge.images.batch(torch.from_numpy(judge.sources[:SHOWN]))]
 
@@ -180,7 +188,7 @@ def main(arguments: argparse.Namespace) -> None:
             strips.append(images[:SHOWN])
             return figures
 
-        for row in learnt(trainer, 60 * arguments.minutes, look):
+        for row in learnt(trainer, 60 * arguments.minutes, look, 1 if arguments.toy else LOOKS):
             rows.append({"case": f"painter-{arguments.image_px}", "subject": name} | row)
             print(json.dumps(rows[-1]), flush=True)
             write(arguments.output, rows)
@@ -228,6 +236,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     made.add_argument("--steps", type=int, default=12, help="of the sampler")
     made.add_argument("--guidance", type=float, default=1.5)
     made.add_argument("--output", type=Path, required=True)
+    made.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
     return made
 
 

@@ -65,9 +65,10 @@ CASES = {
     "embed": Case("embed", ("timm",), "slides", 96, 2048, 256, TINY | {"image_px": 96}),
     "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
-TOY = {"backbone_args": {}, "prototypes": 64, "head_hidden": 64}
+TOY = {"prototypes": 64, "head_hidden": 64}
 """Settings that a training step takes no time with."""
 TOY_VIT = {"backbone_args": {"depth": 1, "embed_dim": 48, "num_heads": 3}}
+TOY_RESNET = {"backbone_args": {"channels": (8, 8, 8, 8)}}
 LARGEST_WORKERS = 16
 PROCESSES = {"pil": CORES}
 """Subjects that are one-threaded run as so many processes, the others as one with so many threads."""
@@ -79,7 +80,7 @@ def main(arguments: argparse.Namespace) -> None:
         use_cores(CORES)
     case = CASES[arguments.case]
     if arguments.toy:
-        settings = TOY if "resnet" in case.settings.get("backbone", "") else TOY | TOY_VIT
+        settings = TOY | (TOY_RESNET if "resnet" in case.settings.get("backbone", "") else TOY_VIT)
         case = replace(case, images=32, batch=8, steps=2, settings=case.settings | settings)
     with tempfile.TemporaryDirectory(prefix="pretrain-") as name:
         folder = Path(name)

@@ -1,78 +1,190 @@
-"""The benchmarks run and print what their README says."""
+"""The benchmarks run, all cases of them, and print what their README says."""
 
+import ast
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from tests.drawing import drawn_slide
 from tests.figures.tiny import flat, write_slide
+from tests.warm_python import warm_python
 
 from gensis.artifacts.tables import write_table
+from gensis.images.codec import encode_jpeg
 
-ROOT = Path(__file__).parents[1]
-
-
-def output(script: str, *arguments: object) -> list[str]:
-    """Lines that a benchmark prints."""
-    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+MAY_LACK = {"kornia", "lightly", "faiss", "hs2p", "hs2p-tifffile", "tiatoolbox"}
+"""Subjects that live in environments of their own."""
 
 
-def test_all_subjects_cut_the_same_tiles_and_peers_that_are_absent_are_left_out(tmp_path):
-    slides = [drawn_slide(tmp_path / f"{seed}.tiff", seed=seed) for seed in range(2)]
-    lines = output("tiling.py", "--slides", *slides, "--tile-px", "64", "--repeats", "2")
-    subjects = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [subject["subject"] for subject in subjects] == ["gensis", "openslide", "openslide-pil"]
-    assert len({subject["n"] for subject in subjects}) == 1
-    assert subjects[0]["n"] > 8
-    for subject in subjects:
+def cases(script: str, name: str = "CASES") -> list[str]:
+    """Keys of a dictionary that a benchmark defines."""
+    for node in ast.parse((BENCHMARKS / script).read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if [getattr(target, "id", None) for target in targets] == [name]:
+            return [ast.literal_eval(key) for key in node.value.keys]
+    raise KeyError(name)
+
+
+@pytest.fixture(scope="module")
+def python():
+    return warm_python()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of data as GENSIS_DATA names one: a few images of each set, and a slide of each kind."""
+    folder, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for name, side_px, count in (("cifar10", 32, 64), ("imagenette96", 96, 32)):
+        path = folder / "natural" / name / f"{name}_jpeg.h5"
+        path.parent.mkdir(parents=True)
+        with h5py.File(path, "w") as file:
+            file.attrs["classes"] = ["dark", "light"]
+            for split in ("train", "test"):
+                labels = np.arange(count) % 2
+                images = generator.integers(0, 128, (count, side_px, side_px, 3), np.uint8)
+                encoded = [encode_jpeg(image + np.uint8(127 * label), 90) for image, label in zip(images, labels)]
+                file[f"{split}/jpeg"] = np.frombuffer(b"".join(encoded), np.uint8)
+                file[f"{split}/offsets"] = np.cumsum([0, *map(len, encoded)])
+                file[f"{split}/labels"] = labels
+    slides = [folder / "histology" / name for name in ("lymphoma/drawn.tiff", "aperio/tcga-drawn.svs")]
+    for path in slides:
+        path.parent.mkdir(parents=True)
+    shutil.copy(drawn_slide(slides[0], width_px=1280, height_px=1280), slides[1])
+    return folder
+
+
+def on_one_core(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """Run a command, whose processes wait for each other, without threads that do so too."""
+    cores = {min(os.sched_getaffinity(0))}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    )
+
+
+@pytest.fixture(scope="module")
+def output(python, data):
+    """Lines that a benchmark prints; of subjects none may be left out but those that need another environment."""
+
+    def run(script: str, *arguments: object, **environment: str) -> list[str]:
+        command = [python, BENCHMARKS / script, *arguments]
+        given = os.environ | {"GENSIS_DATA": str(data)} | environment
+        done = on_one_core([str(word) for word in command], given)
+        assert done.returncode == 0, done.stderr
+        left_out = re.findall(r"^(\S+) is left out: (.*)$", done.stderr, re.MULTILINE)
+        reasons = ("ModuleNotFoundError", "name an environment")
+        assert not [line for line in left_out if line[0] not in MAY_LACK or not line[1].startswith(reasons)]
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(python, data, tmp_path_factory):
+    """What `gpu.sh` leaves of the parts that train, and the study that they are parts of."""
+    out, work = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("work")
+    given = {"SIZE": "toy", "PYTHON": str(python), "WORK": str(work), "GENSIS_DATA": str(data)}
+    parts = ("environment", "checks", "cifar", "painter")
+    done = on_one_core(["bash", str(BENCHMARKS / "gpu.sh"), str(out), *parts], os.environ | given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = work / "results/run"
+    for link, made in {
+        "embeddings/dino/cifar10/seed0/part-0000.h5": "cifar/train.h5",
+        "encoders/dino/seed0": "cifar/encoder",
+        "encoders/dino/seed1": "cifar/encoder",
+        "diffusion/dino/seed0": "cifar/diffusion",
+        "../images/cifar10": "images",
+    }.items():
+        path = Path(os.path.normpath(run / link))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(work / made)
+    return out, run
+
+
+def subjects(lines: list[str]) -> list[dict]:
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def ratios(lines: list[str]) -> list[list[str]]:
+    return [line.split()[:3] for line in lines if line.startswith("ratio ")]
+
+
+@pytest.mark.parametrize("case", cases("pretrain.py"))
+def test_every_case_of_pretraining_runs(output, case):
+    lines = output("pretrain.py", "--case", case, "--toy", "--repeats", "1")
+    names = [subject["subject"] for subject in subjects(lines)]
+    assert names[0] == "gensis"
+    assert all(subject["rate"] > 0 and subject["n"] > 0 for subject in subjects(lines))
+    assert ratios(lines) == [["ratio", case, f"gensis/{peer}"] for peer in names[1:]]
+
+
+def test_without_the_folder_of_data_tissue_is_drawn(output, tmp_path):
+    lines = output("pretrain.py", "--case", "views-32", "--toy", "--repeats", "1", "--alone", GENSIS_DATA=str(tmp_path))
+    assert subjects(lines)[0]["n"] >= 32
+
+
+@pytest.mark.parametrize("variant", ["--tensors", "--precision=bfloat16"])
+def test_a_step_is_timed_in_its_variants(output, variant):
+    line = subjects(output("pretrain.py", "--case", "step-paper", "--toy", "--repeats", "1", "--alone", variant))[0]
+    assert (line["tensors"], line["precision"] == "bfloat16") == (variant == "--tensors", variant != "--tensors")
+
+
+@pytest.mark.parametrize("case", cases("bank.py"))
+def test_every_bank_is_painted_by_both_subjects(output, case):
+    lines = output("bank.py", "--case", case, "--toy", "--repeats", "1")
+    assert [(subject["subject"], subject["n"]) for subject in subjects(lines)] == [("gensis", 8), ("diffusers", 8)]
+    assert ratios(lines) == [["ratio", case, "gensis/diffusers"]]
+
+
+@pytest.mark.parametrize("case", cases("tiling.py"))
+def test_every_case_of_tiling_cuts_the_same_tiles_by_all_subjects(output, case):
+    lines = output("tiling.py", "--case", case, "--tile-px", "128", "--repeats", "2")
+    assert [subject["subject"] for subject in subjects(lines)] == ["gensis", "openslide", "openslide-pil"]
+    assert len({subject["n"] for subject in subjects(lines)}) == 1
+    assert subjects(lines)[0]["n"] > 8
+    for subject in subjects(lines):
         assert len(subject["rates"]) == 2
         assert subject["unit"] == "tiles/s"
         assert subject["rate"] > 0
-    ratios = [line.split() for line in lines if line.startswith("ratio ")]
-    assert [ratio[:3] for ratio in ratios] == [
-        ["ratio", "jpeg", f"gensis/{peer}"] for peer in ("openslide", "openslide-pil")
-    ]
-    assert all(float(ratio[3]) > 0 for ratio in ratios)
+    assert ratios(lines) == [["ratio", case, f"gensis/{peer}"] for peer in ("openslide", "openslide-pil")]
+
+
+COMPARED = {
+    "knn": lambda ours, theirs: ours["n"] == 200 and theirs["same_neighbours"] > 0.999,
+    "linear": lambda ours, theirs: ours["n"] == 1000 and theirs["same_predictions"] > 0.8 and ours["accuracy"] > 0.3,
+}
+
+
+@pytest.mark.parametrize("case", cases("evaluation.py"))
+def test_every_case_of_evaluation_agrees_with_the_subjects_that_are_installed(output, case):
+    lines = output("evaluation.py", "--case", case, "--toy", "--repeats", "1")
+    ours, theirs = subjects(lines)
+    assert (ours["subject"], theirs["subject"]) == ("gensis", "scikit-learn")
+    assert ours["n"] == theirs["n"]
+    assert COMPARED[case](ours, theirs)
+    assert ratios(lines) == [["ratio", case, "gensis/scikit-learn"]]
 
 
 def test_memory_is_measured_on_sparse_slides_of_which_one_has_twice_the_tissue():
-    lines = output("memory.py", "--side-px", "4096", "--islands", "1", "--threads", "1")
-    slides = [json.loads(line) for line in lines if line.startswith("{")]
+    command = [sys.executable, str(BENCHMARKS / "memory.py"), "--side-px", "4096", "--islands", "1", "--threads", "1"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    slides = subjects(lines)
     assert [slide["islands"] for slide in slides] == [1, 2]
     assert all(slide["outcome"] == "ok" and slide["peak_mb"] > 50 for slide in slides)
     assert slides[1]["n"] == 2 * slides[0]["n"] > 0
-    ratios = [line.split()[2] for line in lines if line.startswith("ratio memory ")]
-    assert ratios == [f"twice-the-tissue/{measured}" for measured in ("n", "seconds", "cpu_seconds")]
-
-
-def test_neighbours_are_sought_by_all_subjects_that_are_installed():
-    lines = output("evaluation.py", "--toy", "--repeats", "1")
-    subjects = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [subject["subject"] for subject in subjects] == ["gensis", "scikit-learn"]
-    assert all(subject["n"] == 200 and subject["same_neighbours"] > 0.999 for subject in subjects)
-    assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
-        ["ratio", "knn", "gensis/scikit-learn"]
-    ]
-
-
-def test_linear_probes_tell_the_same_images_right():
-    lines = output("evaluation.py", "--case", "linear", "--toy", "--repeats", "1")
-    ours, theirs = (json.loads(line) for line in lines if line.startswith("{"))
-    assert (ours["subject"], theirs["subject"]) == ("gensis", "scikit-learn")
-    assert ours["n"] == theirs["n"] == 1000
-    assert theirs["same_predictions"] > 0.8
-    assert ours["accuracy"] > 0.3
+    measured = ("n", "seconds", "cpu_seconds")
+    assert ratios(lines) == [["ratio", "memory", f"twice-the-tissue/{name}"] for name in measured]
 
 
 @pytest.mark.parametrize("slides_are_units", [True, False])
-def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(tmp_path, slides_are_units):
+def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(output, tmp_path, slides_are_units):
     """Twelve slides of two colours: colour alone tells them all."""
     folder, units = tmp_path / "images", [f"s{number}" for number in range(12)]
     for number, unit in enumerate(units):
@@ -92,17 +204,7 @@ def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(tmp_path, slides_a
         assert found[task, metric]["chance"] == 0.5
 
 
-def test_a_bank_is_painted_by_both_subjects():
-    lines = output("bank.py", "--toy", "--repeats", "1")
-    subjects = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [subject["subject"] for subject in subjects] == ["gensis", "diffusers"]
-    assert len({subject["n"] for subject in subjects}) == 1
-    assert [line.split()[:3] for line in lines if line.startswith("ratio ")] == [
-        ["ratio", "bank-small-32", "gensis/diffusers"]
-    ]
-
-
-def test_intervals_of_few_groups_hold_the_truth_more_often_than_plain_percentiles():
+def test_intervals_of_few_groups_hold_the_truth_more_often_than_plain_percentiles(output):
     told = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
     found = [json.loads(line) for line in output("coverage.py", *told)]
     assert [each["case"] for each in found] == ["accuracy", "uneven-groups"]
@@ -110,3 +212,56 @@ def test_intervals_of_few_groups_hold_the_truth_more_often_than_plain_percentile
     plain, ours = (np.mean([each[f"{kind}_coverage"] for each in found]) for kind in ("plain", "gensis"))
     assert 0.7 < plain < ours < 1
     assert all(each["plain_width"] < each["gensis_width"] < 1 for each in found)
+
+
+def test_what_waits_for_a_card_trains_paints_and_measures_at_toy_size(trained):
+    out, _ = trained
+    checks = subjects((out / "checks.jsonl").read_text().splitlines())
+    assert checks
+    assert all(check["ok"] for check in checks)
+    assert "skipped" in json.loads((out / "evaluation-k200/knn.json").read_text())  # there are 64 images
+    metrics = json.loads((out / "evaluation-k20/knn.json").read_text())["metrics"]
+    assert "accuracy_k20" in [metric["metric"] for metric in metrics]
+    quality = json.loads((out / "quality.json").read_text())
+    assert {"fidelity", "fidelity_held_out"} <= {figure["figure"] for figure in quality["figures"]}
+
+
+LOOK = ("--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
+
+
+def test_every_candidate_painter_learns_and_is_looked_at(output, trained, tmp_path):
+    _, run = trained
+    told = ("--run", run, *LOOK, "--image-px", 32, "--minutes", 0.0001, "--output", tmp_path)
+    looks = [row["subject"] for row in subjects(output("painter.py", *told))]
+    assert list(dict.fromkeys(looks)) == cases("painter.py", "CANDIDATES")
+    assert {path.name for path in tmp_path.iterdir()} >= {"looks.csv", "class_kept.png", f"{looks[0]}.png"}
+
+
+def test_every_sampler_paints_the_same_sources(output, trained, tmp_path):
+    _, run = trained
+    real, *painted = subjects(output("sampling.py", "--run", run, *LOOK, "--output", tmp_path))
+    assert real["frechet_of_sources"] > 0
+    assert {line["sampler"] for line in painted} == {"auto", "dpm++", "heun"}
+    assert len(painted) == 15
+    assert (tmp_path / "sampling.png").exists()
+
+
+RUN_ABOVE = {
+    "bank.py",
+    "coverage.py",
+    "evaluation.py",
+    "floor.py",
+    "gpu.sh",
+    "gpu_checks.py",
+    "memory.py",
+    "painter.py",
+    "pretrain.py",
+    "sampling.py",
+    "tiling.py",
+}
+SHARED = {"images.py", "side_by_side.py"}
+"""Imported by benchmarks."""
+
+
+def test_every_benchmark_is_run_here():
+    assert {path.name for path in BENCHMARKS.glob("*.*") if path.suffix in (".py", ".sh")} == RUN_ABOVE | SHARED

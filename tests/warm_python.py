@@ -32,7 +32,9 @@ LARGEST_ORDER = 1 << 20
 
 @functools.cache
 def warm_python(imported: tuple[str, ...] = TRAINING) -> Path:
-    """Start the process to copy, once for all tests; it ends with them."""
+    """Start the process to copy, once for all tests; it ends with them. Where it is not Linux, Python itself."""
+    if sys.platform != "linux":  # macOS has no such sockets, and libraries there do not bear a fork
+        return Path(sys.executable)
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     address, program = folder / "socket", folder / "python"

@@ -28,6 +28,7 @@ def prepare(order: dict) -> Work:
                 random=None,
                 pixels=False,
                 corruption=None,
+                last_blocks=None,
                 output=output,
                 seed=0,
                 gpus=0,
