@@ -20,7 +20,8 @@ def test_the_default_profile_is_found_and_effective(finished):
 def test_every_encoder_is_measured_beside_chance(finished):
     with open(finished.clone / "results/tiny/summary.csv") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n"]
+    assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups"]
+    assert {row["n_groups"] for row in rows} == {"2"}  # two tested slides have tiles, of a patient each
     assert {row["encoder"] for row in rows} == {"dino", "gen-dino", "random", "pixels", "chance"}
     assert {row["task"] for row in rows} == {"knn", "linear", "slides-mean", "slides-abmil"}
     assert all(0 <= float(row["value"]) <= 1 for row in rows)
