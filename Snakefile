@@ -1,4 +1,4 @@
-# Gen-SIS: pre-train an encoder, learn to paint images back from its embeddings, make a bank of
+# Gen-SIS: pre-train an encoder, learn to generate images back from its embeddings, make a bank of
 # self-augmentations once, and train the encoder again with it.
 from snakemake.utils import min_version
 
@@ -11,7 +11,7 @@ if not config:
     configfile: os.path.join(workflow.basedir, "config", "demo.yaml")
 
 
-# Local jobs queue for the card; jobs sent to a cluster do not.
+# Local jobs queue for the GPU; jobs sent to a cluster do not.
 resource_scopes:
     gpu="local",
 
@@ -40,7 +40,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/images.smk"
-include: "workflow/rules/pictures.smk"
+include: "workflow/rules/overlays.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/embeddings.smk"
 include: "workflow/rules/diffusion.smk"

@@ -1,4 +1,4 @@
-"""How fast a bank is painted, beside a plain loop with diffusers, in one run. See README.md."""
+"""How fast a bank is generated, beside a plain loop with diffusers, in one run. See README.md."""
 
 import argparse
 import os
@@ -29,7 +29,7 @@ STEPS, GUIDANCE = 10, 1.5
 
 @dataclass(frozen=True)
 class Case:
-    """A painter, untrained: what its images show does not change how long they take."""
+    """A diffusion model, untrained: what its images show does not change how long they take."""
 
     image_px: int
     channels: tuple[int, ...]
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def make_inputs(case: Case, folder: Path) -> dict[str, str]:
-    """Training images, embeddings drawn at random and an untrained painter, as files."""
+    """Training images, embeddings drawn at random and an untrained diffusion model, as files."""
     train = make_images("cifar10", case.image_px, case.images, folder / "images")
     index = read_index(train)
     generator = np.random.default_rng(0)

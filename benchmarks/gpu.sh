@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What waits for a card: bash benchmarks/gpu.sh OUT [PART...]     parts: environment checks paper resnet bank cifar painter
-# Each part takes under 10 minutes on one card and leaves its results in OUT as files; one that failed or was stopped is
-# started again by its name; `cifar`, and then `painter`, go on from their last checkpoint. SIZE=toy runs all of it on a CPU, as small as
+# What waits for a GPU: bash benchmarks/gpu.sh OUT [PART...]     parts: environment checks paper resnet bank cifar diffusion
+# Each part takes under 10 minutes on one GPU and leaves its results in OUT as files; one that failed or was stopped is
+# started again by its name; `cifar`, and then `diffusion`, go on from their last checkpoint. SIZE=toy runs all of it on a CPU, as small as
 # it goes. Packages that the machine lacks are taken from benchmarks/wheels (README.md), images from $GENSIS_DATA.
 set -euo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -14,12 +14,12 @@ mkdir -p "$work"
 if [ "${SIZE:-}" = toy ]; then
     device=cpu gpus=0 threads=$(nproc) toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 freeze=0.5 images='{"train": 128, "test": 64}'
     network='{"channels": [8, 8, 8, 8]}' sampling='"sampling_steps": 1, "guidance": 1.5'
-    painter='{"image_px": 32, "channels": [8, 16], "layers_per_block": 1, "steps": 4, "batch_size": 16}'
+    diffusion='{"image_px": 32, "channels": [8, 16], "layers_per_block": 1, "steps": 4, "batch_size": 16}'
 else
     device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 freeze=0.01 images='{}'
     network='{}' sampling='"sampling_steps": 12, "guidance": 1.5, "precision": "bfloat16"'
-    # About 20 minutes, if a card does 5,000 images a second.
-    painter='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
+    # About 20 minutes, if a GPU does 5,000 images a second.
+    diffusion='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
 fi
 
 backbone="\"dataset\": \"cifar10\", \"backbone\": \"resnet18_cifar\", \"backbone_args\": $network, \"image_px\": 32"
@@ -30,7 +30,7 @@ fi
 export PYTHONPATH="$work/site:$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 
 environment() {
-    { date -u; git log -1 --format=%h 2>/dev/null || true; nvidia-smi 2>/dev/null || echo "no card"; nproc
+    { date -u; git log -1 --format=%h 2>/dev/null || true; nvidia-smi 2>/dev/null || echo "no GPU"; nproc
       "$python" -c "import torch, torchvision, timm; print(torch.__version__, torchvision.__version__, timm.__version__)"
     } >"$out/environment.txt" 2>&1
 }
@@ -78,7 +78,7 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
         \"prototypes\": 2048, \"teacher_temperature\": 0.04, \"teacher_momentum\": 0.99, \"drop_path\": 0,
         \"freeze_last_layer\": $freeze,
         \"precision\": \"bfloat16\", \"views\": {\"local_crops\": 0, \"global_scale\": [0.2, 1.0]}}"
-    local runtime='{"checkpoint_seconds": 60, "micro_batch": 1000}'
+    local runtime='{"checkpoint_seconds": 60, "inference_batch_size": 1000}'
     local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime "$runtime")
     for split in train test; do
         [ -e "$images_folder/$split-0000.h5" ] || "$python" $scripts/import_images.py --config "$data" \
@@ -108,27 +108,27 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
     done
 }
 
-painter() { # after cifar: paints from its encoder, then a bank and its quality. Call again until quality.json is there
+diffusion() { # after cifar: generates from its encoder, then a bank and its quality. Call again until quality.json is there
     local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" status=0
     local bank="{\"encoder\": \"dino\", $sampling}"
-    local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime '{"checkpoint_seconds": 60, "micro_batch": 2000}')
+    local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime '{"checkpoint_seconds": 60, "inference_batch_size": 2000}')
     local from=(--train "$images_folder/train.tsv" --embeddings "$run/train.h5" --diffusion "$run/diffusion")
-    timeout -s TERM $seconds "$python" $scripts/train_diffusion.py --config "$painter" "${common[@]}" "${from[@]:0:4}" \
-        --checkpoints "$run/checkpoints" --output "$run/diffusion" 2>>"$out/painter.log" || status=$?
+    timeout -s TERM $seconds "$python" $scripts/train_diffusion.py --config "$diffusion" "${common[@]}" "${from[@]:0:4}" \
+        --checkpoints "$run/checkpoints" --output "$run/diffusion" 2>>"$out/diffusion.log" || status=$?
     if [ $status -ne 0 ]; then
-        tail -n 2 "$out/painter.log"
+        tail -n 2 "$out/diffusion.log"
         return $status
     fi
-    cp "$run/diffusion/history.csv" "$out/painter-history.csv"
+    cp "$run/diffusion/history.csv" "$out/diffusion-history.csv"
     "$python" $scripts/generate_bank.py --config "$bank" "${common[@]}" "${from[@]}" --checkpoints "$run/checkpoints" \
-        --generative "$run/bank/generative-0000.h5" --interpolated "$run/bank/interpolated-0000.h5" 2>>"$out/painter.log"
+        --generative "$run/bank/generative-0000.h5" --interpolated "$run/bank/interpolated-0000.h5" 2>>"$out/diffusion.log"
     "$python" $scripts/evaluate_bank.py --config "$bank" "${common[@]}" "${from[@]}" --encoder "$run/encoder" \
         --pretraining "{$backbone}" --bank "$run/bank" \
         --units "$images_folder/units.tsv" --labels "$images_folder/labels.tsv" --output "$out/quality.json" \
-        --held-out "$images_folder/test-0000.h5" 2>>"$out/painter.log"
+        --held-out "$images_folder/test-0000.h5" 2>>"$out/diffusion.log"
 }
 
-[ $# -gt 0 ] || set -- environment checks paper resnet bank cifar painter
+[ $# -gt 0 ] || set -- environment checks paper resnet bank cifar diffusion
 for part in "$@"; do
     declare -F "$part" >/dev/null || { echo "error: no part '$part': see the head of $0" >&2; exit 1; }
     echo "$(date +%T) $part"

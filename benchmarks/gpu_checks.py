@@ -1,4 +1,4 @@
-"""Whether a card computes what the CPU does: a JSON line a check, status 1 if one fails. See README.md."""
+"""Whether a GPU computes what the CPU does: a JSON line a check, status 1 if one fails. See README.md."""
 
 import argparse
 import json
@@ -30,8 +30,8 @@ SETTINGS: dict[str, Any] = {
     "image_px": 32,
     "batch_size": 32,
     "prototypes": 256,
-    "head_hidden": 128,
-    "head_bottleneck": 64,
+    "head_hidden_dim": 128,
+    "head_bottleneck_dim": 64,
     "drop_path": 0.0,
     "teacher_temperature": 0.04,
 }
@@ -60,9 +60,9 @@ def main(arguments: argparse.Namespace) -> None:
 def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, float, float]]:
     """Name, largest difference and what is allowed of each check."""
     rows = torch.randperm(len(index))[:64]
-    on_cpu = open_images(index, CPU, memory_gb=8, threads=2)
-    on_device = open_images(index, device, memory_gb=8, threads=2)
-    streamed = open_images(index, device, memory_gb=0, threads=2)
+    on_cpu = open_images(index, CPU, image_cache_gb=8, threads=2)
+    on_device = open_images(index, device, image_cache_gb=8, threads=2)
+    streamed = open_images(index, device, image_cache_gb=0, threads=2)
     streamed.prefetch(rows)
     expected = on_cpu.batch(rows)
     for name, images in (("held", on_device), ("streamed", streamed)):

@@ -44,8 +44,8 @@ VIT = {
     "backbone_args": {"patch_size": 4, "embed_dim": 128, "depth": 4, "num_heads": 4},
     "image_px": 32,
     "prototypes": 1024,
-    "head_hidden": 512,
-    "head_bottleneck": 128,
+    "head_hidden_dim": 512,
+    "head_bottleneck_dim": 128,
     "head_batch_norm": False,
     "teacher_temperature": 0.04,
     "teacher_momentum": 0.996,
@@ -65,7 +65,7 @@ CASES = {
     "embed": Case("embed", ("timm",), "slides", 96, 2048, 256, TINY | {"image_px": 96}),
     "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
-TOY = {"prototypes": 64, "head_hidden": 64}
+TOY = {"prototypes": 64, "head_hidden_dim": 64}
 """Settings that a training step takes no time with."""
 TOY_VIT = {"backbone_args": {"depth": 1, "embed_dim": 48, "num_heads": 3}}
 TOY_RESNET = {"backbone_args": {"channels": (8, 8, 8, 8)}}

@@ -1,8 +1,8 @@
-"""How many steps a painter's images need: class kept, fidelity and distance to real images by sampler, steps, guidance.
+"""How many steps generated images need: class consistency, fidelity and Frechet distance by sampler.
 
     python benchmarks/sampling.py --run results/cifar10-two-hours --dataset cifar10-16px --output /tmp/sampling
 
-Paints the same sources from the same noise each time. Distance: squared Frechet distance in the space of the encoder of
+Generates from the same sources and noise each time. Distance: squared Frechet distance in the space of the encoder of
 another seed, which nothing was conditioned on, to as many other real images. Prints a JSON line a setting.
 """
 
@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import torch
-from painter import CPU, Judge, draw_strips, parser
+from diffusion import CPU, SourceEvaluation, draw_strips, parser
 
 from gensis.diffusion.loading import load_pipeline
 from gensis.evaluation.distances import frechet_distance
@@ -28,15 +28,15 @@ SHOWN = 16
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Paint with each setting; the pictures go one below the other into a grid, sources first."""
+    """Generate with each setting; the pictures go one below the other into a grid, sources first."""
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    judge = Judge(arguments)
-    pipeline = load_pipeline(arguments.run / "diffusion/dino/seed0", judge.features.shape[1], CPU)
+    evaluation = SourceEvaluation(arguments)
+    pipeline = load_pipeline(arguments.run / "diffusion/dino/seed0", evaluation.features.shape[1], CPU)
     independent = load_encoder(arguments.run / "encoders/dino/seed1").eval()
-    others = np.random.default_rng(0).permutation(len(judge.index))[-arguments.sources :]
-    real = embedded(independent, judge.images.batch(torch.from_numpy(others)))
-    own = judge.images.batch(torch.from_numpy(judge.sources))
+    others = np.random.default_rng(0).permutation(len(evaluation.index))[-arguments.sources :]
+    real = embedded(independent, evaluation.images.batch(torch.from_numpy(others)))
+    own = evaluation.images.batch(torch.from_numpy(evaluation.sources))
     floor = {"frechet_of_sources": frechet_distance(real, embedded(independent, own))}
     print(json.dumps({"case": "sampling", "subject": "real"} | floor), flush=True)
     strips = [own[:SHOWN]]
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> None:
         steps = min(steps, 2) if arguments.toy else steps
         began = time.process_time()
         told = {"sampler": sampler, "num_inference_steps": steps, "guidance": guidance}
-        figures, images = judge.look(pipeline, **told)
+        figures, images = evaluation.evaluate(pipeline, **told)
         figures["frechet"] = frechet_distance(real, embedded(independent, images))
         spent = {"cpu_seconds": round(time.process_time() - began, 1)}
         print(json.dumps({"case": "sampling", "subject": "gensis"} | told | figures | spent), flush=True)

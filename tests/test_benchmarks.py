@@ -91,7 +91,7 @@ def trained(python, data, tmp_path_factory):
     """What `gpu.sh` leaves of the parts that train, and the study that they are parts of."""
     out, work = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("work")
     given = {"SIZE": "toy", "PYTHON": str(python), "WORK": str(work), "GENSIS_DATA": str(data)}
-    parts = ("environment", "checks", "cifar", "painter")
+    parts = ("environment", "checks", "cifar", "diffusion model")
     done = on_one_core(["bash", str(BENCHMARKS / "gpu.sh"), str(out), *parts], os.environ | given)
     assert done.returncode == 0, done.stdout + done.stderr
     run = work / "results/run"
@@ -137,7 +137,7 @@ def test_a_step_is_timed_in_its_variants(output, variant):
 
 
 @pytest.mark.parametrize("case", cases("bank.py"))
-def test_every_bank_is_painted_by_both_subjects(output, case):
+def test_every_bank_is_generated_by_both_subjects(output, case):
     lines = output("bank.py", "--case", case, "--toy", "--repeats", "1")
     assert [(subject["subject"], subject["n"]) for subject in subjects(lines)] == [("gensis", 8), ("diffusers", 8)]
     assert ratios(lines) == [["ratio", case, "gensis/diffusers"]]
@@ -214,7 +214,7 @@ def test_intervals_of_few_groups_hold_the_truth_more_often_than_plain_percentile
     assert all(each["plain_width"] < each["gensis_width"] < 1 for each in found)
 
 
-def test_what_waits_for_a_card_trains_paints_and_measures_at_toy_size(trained):
+def test_what_waits_for_a_gpu_trains_generates_and_measures_at_toy_size(trained):
     out, _ = trained
     checks = subjects((out / "checks.jsonl").read_text().splitlines())
     assert checks
@@ -226,23 +226,27 @@ def test_what_waits_for_a_card_trains_paints_and_measures_at_toy_size(trained):
     assert {"fidelity", "fidelity_held_out"} <= {figure["figure"] for figure in quality["figures"]}
 
 
-LOOK = ("--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
+EVALUATE = ("--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
 
 
-def test_every_candidate_painter_learns_and_is_looked_at(output, trained, tmp_path):
+def test_every_candidate_diffusion_model_learns_and_is_looked_at(output, trained, tmp_path):
     _, run = trained
-    told = ("--run", run, *LOOK, "--image-px", 32, "--minutes", 0.0001, "--output", tmp_path)
-    looks = [row["subject"] for row in subjects(output("painter.py", *told))]
-    assert list(dict.fromkeys(looks)) == cases("painter.py", "CANDIDATES")
-    assert {path.name for path in tmp_path.iterdir()} >= {"looks.csv", "class_kept.png", f"{looks[0]}.png"}
+    told = ("--run", run, *EVALUATE, "--image-px", 32, "--minutes", 0.0001, "--output", tmp_path)
+    evaluated = [row["subject"] for row in subjects(output("diffusion.py", *told))]
+    assert list(dict.fromkeys(evaluated)) == cases("diffusion.py", "CANDIDATES")
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        "evaluations.csv",
+        "class_consistency.png",
+        f"{evaluated[0]}.png",
+    }
 
 
-def test_every_sampler_paints_the_same_sources(output, trained, tmp_path):
+def test_every_sampler_generates_the_same_sources(output, trained, tmp_path):
     _, run = trained
-    real, *painted = subjects(output("sampling.py", "--run", run, *LOOK, "--output", tmp_path))
+    real, *generated = subjects(output("sampling.py", "--run", run, *EVALUATE, "--output", tmp_path))
     assert real["frechet_of_sources"] > 0
-    assert {line["sampler"] for line in painted} == {"auto", "dpm++", "heun"}
-    assert len(painted) == 15
+    assert {line["sampler"] for line in generated} == {"auto", "dpm++", "heun"}
+    assert len(generated) == 15
     assert (tmp_path / "sampling.png").exists()
 
 
@@ -254,7 +258,7 @@ RUN_ABOVE = {
     "gpu.sh",
     "gpu_checks.py",
     "memory.py",
-    "painter.py",
+    "diffusion.py",
     "pretrain.py",
     "sampling.py",
     "tiling.py",

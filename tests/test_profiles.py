@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROFILES = sorted(ROOT.glob("profiles/*/profile.yaml"))
 
 
-def rules_with_cards() -> set[str]:
+def rules_with_gpus() -> set[str]:
     text = "\n".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
     rules = re.findall(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
     found = {name for name, body in rules if re.search(r"^\s+gpu=", body, re.MULTILINE)}
@@ -23,10 +23,10 @@ def rules_with_cards() -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["slurm", "kubernetes"])
-def test_cluster_profiles_give_a_card_to_every_rule_that_uses_one(name):
+def test_cluster_profiles_give_a_gpu_to_every_rule_that_uses_one(name):
     profile = yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text())
-    assert {"pretrain_encoder", "evaluate_encoder"} < rules_with_cards()
-    assert rules_with_cards() <= {rule for rule, wanted in profile["set-resources"].items() if wanted.get("gpu")}
+    assert {"pretrain_encoder", "evaluate_encoder"} < rules_with_gpus()
+    assert rules_with_gpus() <= {rule for rule, wanted in profile["set-resources"].items() if wanted.get("gpu")}
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)

@@ -16,7 +16,7 @@ from tests.ssl.conftest import TINY
 import embed_images
 import evaluate_bank
 import filter_bank
-from gensis.bank import paint
+from gensis.bank import generation
 from gensis.bank.plan import plan_generative, plan_interpolated
 from gensis.command import parser
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
@@ -25,7 +25,7 @@ from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.evaluation import mil
 from gensis.evaluation.linear_sgd import fit_linear_sgd
 from gensis.images.index import read_index
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.settings.bank import UniformAlphas
 from gensis.settings.base import SEEDS
 from gensis.settings.diffusion import Diffusion
@@ -35,7 +35,7 @@ from gensis.settings.runtime import Runtime
 from gensis.slides.drawing import draw_slide
 from gensis.ssl.backbone import create_backbone, save_encoder
 from gensis.ssl.bank_images import SyntheticImages, other_rows
-from gensis.ssl.choice import Chooser
+from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.monitor import Monitor
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
@@ -126,9 +126,9 @@ def watched(tiny, seed):
     return [found["rankme"]]
 
 
-def judge(tiny, seed):
+def bank_filter(tiny, seed):
     told = {"encoder": tiny.folder / "encoder", "runtime": Runtime(), "threads": 1, "seed": seed}
-    return filter_bank.Judge(argparse.Namespace(**told), tiny.index, tiny.features, CPU)
+    return filter_bank.BankFilter(argparse.Namespace(**told), tiny.index, tiny.features, CPU)
 
 
 def plans(seed):
@@ -139,7 +139,7 @@ def plans(seed):
 
 def classified(seed):
     bags = list(np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32))
-    told = Evaluation(abmil_epochs=1, abmil_seeds=1, abmil_batch=2)
+    told = Evaluation(mil_epochs=1, mil_seeds=1, mil_batch_size=2)
     return mil.classify_bags("abmil", bags, np.arange(6) % 2, np.arange(6) % 2, bags, 2, told, seed, CPU)[0]
 
 
@@ -162,14 +162,14 @@ SOURCES = {
     "embed_images.py untrained": lambda tiny, seed: weights(
         embed_images.untrained(SimpleNamespace(seed=seed, random=PRETRAINING))
     ),
-    "evaluate_bank.py Lab.draw": lambda tiny, seed: evaluate_bank.Lab.draw(
+    "evaluate_bank.py BankEvaluation.draw": lambda tiny, seed: evaluate_bank.BankEvaluation.draw(
         SimpleNamespace(arguments=SimpleNamespace(seed=seed), sources=np.arange(IMAGES)), four_images_each()
     ),
     "evaluate_bank.py measure": bank_quality,
     "evaluate_bank.py shuffled": lambda tiny, seed: evaluate_bank.shuffled(IMAGES, seed),
     "evaluate_bank.py untrained": lambda tiny, seed: weights(evaluate_bank.untrained(PRETRAINING, seed)),
-    "filter_bank.py Judge.__init__": lambda tiny, seed: judge(tiny, seed).known_rows,
-    "gensis/bank/paint.py _noise": lambda tiny, seed: paint._noise(seed, (3, 4, 4)),
+    "filter_bank.py BankFilter.__init__": lambda tiny, seed: bank_filter(tiny, seed).known_rows,
+    "gensis/bank/generation.py _noise": lambda tiny, seed: generation._noise(seed, (3, 4, 4)),
     "gensis/bank/plan.py _draw": lambda tiny, seed: plans(seed),
     "gensis/diffusion/autoencoder_trainer.py AutoencoderTrainer.__init__": lambda tiny, seed: weights(
         AutoencoderTrainer(AutoencoderTraining(channels=(8, 16)), tiny.pixels, CPU, WORLD, seed).vae
@@ -183,7 +183,7 @@ SOURCES = {
     "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised("abmil", 4, 2, seed)),
     "gensis/slides/drawing.py draw_slide": lambda tiny, seed: draw_slide("lymphoid", 64, 64, seed),
     "gensis/ssl/bank_images.py other_rows": lambda tiny, seed: other_rows(IMAGES, seed),
-    "gensis/ssl/choice.py Chooser.choose": lambda tiny, seed: of_bank(seed),
+    "gensis/ssl/batch_plan.py Chooser.choose": lambda tiny, seed: of_bank(seed),
     "gensis/ssl/monitor.py Monitor.__init__": lambda tiny, seed: Monitor(pretrainer(tiny, 0), seed, 1, None).rows,
     "gensis/ssl/monitor.py Monitor._embeddings": watched,
     "gensis/ssl/pretrainer.py Pretrainer.__init__": lambda tiny, seed: weights(pretrainer(tiny, seed).student),
@@ -200,15 +200,15 @@ SOURCES = {
 
 OF_IMAGES = "seeded by the image, so that every encoder is tested on the same damage"
 SHARED = {
-    "gensis/augment/damage/blur.py glass": OF_IMAGES,
-    "gensis/augment/damage/blur.py motion": OF_IMAGES,
-    "gensis/augment/damage/digital.py elastic": OF_IMAGES,
-    "gensis/augment/damage/digital.py stain": OF_IMAGES,
-    "gensis/augment/damage/noise.py impulse": OF_IMAGES,
-    "gensis/augment/damage/noise.py noise": OF_IMAGES,
-    "gensis/augment/damage/noise.py shot": OF_IMAGES,
-    "gensis/augment/damage/weather.py _clouds": OF_IMAGES,
-    "gensis/augment/damage/weather.py snow": OF_IMAGES,
+    "gensis/augment/corruptions/blur.py glass": OF_IMAGES,
+    "gensis/augment/corruptions/blur.py motion": OF_IMAGES,
+    "gensis/augment/corruptions/digital.py elastic": OF_IMAGES,
+    "gensis/augment/corruptions/digital.py stain": OF_IMAGES,
+    "gensis/augment/corruptions/noise.py impulse": OF_IMAGES,
+    "gensis/augment/corruptions/noise.py noise": OF_IMAGES,
+    "gensis/augment/corruptions/noise.py shot": OF_IMAGES,
+    "gensis/augment/corruptions/weather.py _clouds": OF_IMAGES,
+    "gensis/augment/corruptions/weather.py snow": OF_IMAGES,
     "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds are of the same resamples",
     "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are measured on the same folds",
     "gensis/evaluation/low_label.py draws": "all encoders and seeds learn from the same labels",

@@ -17,7 +17,7 @@ def prepare(order: dict) -> Work:
     device, steps = order["device"], order["steps"]
 
     @torch.inference_mode()
-    def painted(denoiser: UNet2DConditionModel, embeddings: torch.Tensor, generator: torch.Generator) -> np.ndarray:
+    def generated(denoiser: UNet2DConditionModel, embeddings: torch.Tensor, generator: torch.Generator) -> np.ndarray:
         scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(order["diffusion"], subfolder="scheduler")
         scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps), device=device)
         conditions = normalize(embeddings.to(device), dim=1) * embeddings.shape[1] ** 0.5
@@ -40,7 +40,7 @@ def prepare(order: dict) -> Work:
         encoded = []
         for batch in embeddings.split(order["batch"]):
             with torch.autocast(device, torch.bfloat16, enabled=order["precision"] == "bfloat16"):
-                images = painted(denoiser, batch, generator)
+                images = generated(denoiser, batch, generator)
             for image in images:
                 stream = io.BytesIO()
                 Image.fromarray(image).save(stream, "PNG")

@@ -1,4 +1,4 @@
-"""This pipeline's rule `generate_bank`, from embeddings and a saved painter to a store of images."""
+"""This pipeline's rule `generate_bank`, from embeddings and a saved diffusion model to a store of images."""
 
 import argparse
 import time
@@ -19,7 +19,7 @@ def prepare(order: dict) -> Work:
         generate_bank.main(
             argparse.Namespace(
                 config=keys | {"alphas": []},
-                runtime=Runtime(micro_batch=order["batch"], compile=order["compile"]),
+                runtime=Runtime(inference_batch_size=order["batch"], compile=order["compile"]),
                 train=Path(order["train"]),
                 embeddings=[Path(order["embeddings"])],
                 diffusion=Path(order["diffusion"]),

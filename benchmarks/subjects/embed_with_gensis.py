@@ -21,7 +21,7 @@ def prepare(order: dict) -> Work:
         embed_images.main(
             argparse.Namespace(
                 config={},
-                runtime=Runtime(micro_batch=order["batch"]),
+                runtime=Runtime(inference_batch_size=order["batch"]),
                 images=paths[0].parent,
                 units=[path.stem for path in paths],
                 encoder=Path(order["encoder"]),

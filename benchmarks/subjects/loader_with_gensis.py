@@ -12,7 +12,9 @@ from gensis.training.sampler import Sampler
 
 def prepare(order: dict) -> Work:
     """Open the stores; two batches warm up."""
-    images = open_images(read_index(Path(order["index"])), torch.device("cpu"), memory_gb=0, threads=order["threads"])
+    images = open_images(
+        read_index(Path(order["index"])), torch.device("cpu"), image_cache_gb=0, threads=order["threads"]
+    )
     sampler = Sampler(len(images), order["batch"], seed=0)
 
     def work(folder: Path, steps: int = sampler.steps_per_epoch) -> int:

@@ -18,7 +18,7 @@ def prepare(order: dict) -> Work:
     """Hold the images; a few steps warm up, or compile."""
     device = choose_device(order["device"] == "cuda", order["threads"])
     settings = Pretraining.model_validate(order["settings"])
-    images = open_images(read_index(Path(order["index"])), device, memory_gb=8, threads=order["threads"])
+    images = open_images(read_index(Path(order["index"])), device, image_cache_gb=8, threads=order["threads"])
     runtime = Runtime(compile=order["compile"])
     pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=runtime)
     step = pretrainer.step

@@ -46,8 +46,8 @@ class Network(nn.Module):
         )
         self.head = DINOProjectionHead(
             self.backbone.num_features,
-            settings["head_hidden"],
-            settings["head_bottleneck"],
+            settings["head_hidden_dim"],
+            settings["head_bottleneck_dim"],
             settings["prototypes"],
             batch_norm=settings["head_batch_norm"],
         )

@@ -65,7 +65,7 @@ class Network(nn.Module):
             drop_path_rate=drop_path,
             **settings["backbone_args"],
         )
-        sizes = (settings[name] for name in ("head_hidden", "head_bottleneck", "prototypes"))
+        sizes = (settings[name] for name in ("head_hidden_dim", "head_bottleneck_dim", "prototypes"))
         self.head = Head(self.backbone.num_features, *sizes)
 
     def forward(self, views: list[torch.Tensor]) -> torch.Tensor:
@@ -144,7 +144,7 @@ def prepare(order: dict) -> Work:
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
-        clip_each(student, settings["clip_gradient"])
+        clip_each(student, settings["gradient_clip_norm"])
         scaler.step(optimizer)
         scaler.update()
         momentum = settings["teacher_momentum"]

@@ -15,7 +15,7 @@ from gensis.training.device import choose_device
 def prepare(order: dict) -> Work:
     """Hold the images; the first batch warms up."""
     device = choose_device(order["device"] == "cuda", order["threads"])
-    images = open_images(read_index(Path(order["index"])), device, memory_gb=8, threads=order["threads"])
+    images = open_images(read_index(Path(order["index"])), device, image_cache_gb=8, threads=order["threads"])
     first, second, *locals_ = (ViewRecipe(**recipe) for recipe in order["recipes"])
     recipes = (first, second, locals_[0] if locals_ else second)
     mean, std = (torch.tensor(order[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std"))

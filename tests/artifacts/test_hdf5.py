@@ -124,13 +124,13 @@ import sys
 from pathlib import Path
 from gensis.images.sources import lock_if_possible
 from gensis.images.store import Store, write_store
-from on_cards import take
+from assign_gpus import take
 folder = Path(sys.argv[1])
 write_store(folder / "x.h5", [b"image"], {})
 print(Store(folder / "x.h5").read(0, 1))
 with open(folder / "lock", "w") as lock:
     lock_if_possible(lock.fileno())
-print(take(["card"], 1, folder))
+print(take(["GPU"], 1, folder))
 """
 
 
@@ -140,7 +140,7 @@ def test_all_goes_on_where_the_file_system_has_no_locks(tmp_path, error):
     done = python(WITHOUT_LOCKS, tmp_path, under_strace("flock", error))
     skip_without_strace(done)
     assert done.stdout.splitlines() == ["[b'image']", "[]"]
-    assert "jobs may share a card: set TMPDIR to a local disk" in done.stderr
+    assert "jobs may share a GPU: set TMPDIR to a local disk" in done.stderr
 
 
 def test_nobody_waits_for_a_lock_or_needs_one(tmp_path):

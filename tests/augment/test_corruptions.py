@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.augment.corruptions import CORRUPTIONS, corrupt
-from gensis.augment.damage.blur import defocus, glass, motion
-from gensis.augment.damage.digital import _smoothed, elastic
-from gensis.augment.damage.weather import _clouds, snow
+from gensis.augment.corruptions.blur import defocus, glass, motion
+from gensis.augment.corruptions.digital import _smoothed, elastic
+from gensis.augment.corruptions.registry import CORRUPTIONS, corrupt
+from gensis.augment.corruptions.weather import _clouds, snow
 from gensis.settings.evaluation import Evaluation
 
 
@@ -25,22 +25,22 @@ def images() -> torch.Tensor:
     return pictures(64)
 
 
-def distance(images: torch.Tensor, kind: str, strength: int) -> float:
-    return (corrupt(images, kind, strength, range(3)).float() - images.float()).square().mean().item()
+def distance(images: torch.Tensor, kind: str, severity: int) -> float:
+    return (corrupt(images, kind, severity, range(3)).float() - images.float()).square().mean().item()
 
 
 def test_settings_know_all_kinds():
     annotation = Evaluation.model_fields["corruptions"].annotation
     assert set(get_args(get_args(annotation)[0])) == set(CORRUPTIONS)
-    assert all(len(each) == 5 for _, *strengths in CORRUPTIONS.values() for each in strengths)
+    assert all(len(each) == 5 for _, *severities in CORRUPTIONS.values() for each in severities)
 
 
 @pytest.mark.parametrize("side_px", [32, 160])
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_greater_strengths_damage_more(kind, side_px):
-    distances = [distance(pictures(side_px), kind, strength) for strength in range(1, 6)]
+def test_greater_severities_corrupt_more(kind, side_px):
+    distances = [distance(pictures(side_px), kind, severity) for severity in range(1, 6)]
     assert min(distances) > 0
-    if kind in ("glass", "elastic"):  # their published strengths trade blur for moves, and moves for bends
+    if kind in ("glass", "elastic"):  # their published severities trade blur for moves, and moves for bends
         return
     assert distances[0] < distances[-1]
     assert np.corrcoef(distances, range(5))[0, 1] > 0.8

@@ -31,7 +31,7 @@ def test_crops_equal_torchvisions_antialiased_bicubic(images, size_px):
 
 
 @pytest.mark.parametrize("size_px", [16, 37])
-def test_the_products_of_cards_equal_torchvisions_but_for_its_rounding(images, size_px):
+def test_the_products_of_gpus_equal_torchvisions_but_for_its_rounding(images, size_px):
     ours = crop_resize(images.float(), torch.tensor(BOXES), torch.tensor(TURNS).bool(), size_px)
     theirs = torch.stack([torchvisions(*one, size_px) for one in zip(images, BOXES, TURNS)])
     torch.testing.assert_close(ours, theirs.float(), atol=1.2, rtol=0)
@@ -39,7 +39,7 @@ def test_the_products_of_cards_equal_torchvisions_but_for_its_rounding(images, s
     assert (ours - theirs).mean().abs() < 0.05
 
 
-def test_the_products_of_cards_equal_torchvisions_in_float_where_nothing_is_clipped(images):
+def test_the_products_of_gpus_equal_torchvisions_in_float_where_nothing_is_clipped(images):
     grey = images.float() / 4 + 96
     ours = crop_resize(grey, torch.tensor(BOXES), torch.tensor(TURNS).bool(), 16)
     theirs = torch.stack([torchvisions(*one, 16) for one in zip(grey, BOXES, TURNS)])

@@ -129,7 +129,7 @@ def test_threads_change_neither_the_views_nor_how_many_there_are(images):
         torch.set_num_threads(before)
 
 
-def test_cards_make_the_views_of_the_cpu_within_two_grey_levels(images):
+def test_gpus_make_the_views_of_the_cpu_within_two_grey_levels(images):
     torch.manual_seed(1)
     recipe = dataclasses.replace(RECIPE, brightness=0.0, contrast=0.0, saturation=0.0, stain=0.0)
     draws = draw(sizes(40, 50, 40), recipe)

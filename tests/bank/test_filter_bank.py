@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 import filter_bank
 from gensis.diffusion.pipeline import slerp
+from gensis.images.bank_filter import filter_content, filter_path, read_keep_mask
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
-from gensis.images.kept import kept_content, kept_path, read_kept
 from gensis.images.store import write_store
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
@@ -39,16 +39,16 @@ def made(tmp_path_factory):
     save_encoder(backbone, folder / "encoder", name, given, Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3))
     features = embedded(folder, images).numpy()
     write_embeddings(folder / "part.h5", [features], np.zeros(IMAGES, int), ["train-0000"], ROWS.astype(str))
-    painted = {
+    generated = {
         "generative": np.where(COPIES[:, None, None, None], images, others),
         "interpolated": np.where(COPIES[:, None, None, None], images[PARTNERS], others),
     }
     for shards in (1, 3):
-        write_bank(folder / f"bank-{shards}", painted, shards)
+        write_bank(folder / f"bank-{shards}", generated, shards)
     conditions = {"generative": torch.from_numpy(features)}
     pair = (F.normalize(torch.from_numpy(features[rows])) for rows in (ROWS, PARTNERS))
     conditions["interpolated"] = slerp(*pair, torch.full((IMAGES,), 0.75))
-    fidelity = {kind: F.cosine_similarity(embedded(folder, painted[kind]), conditions[kind]) for kind in painted}
+    fidelity = {kind: F.cosine_similarity(embedded(folder, generated[kind]), conditions[kind]) for kind in generated}
     return folder, {kind: values.numpy() for kind, values in fidelity.items()}
 
 
@@ -57,8 +57,8 @@ def embedded(folder, images):
         return load_encoder(folder / "encoder")(torch.from_numpy(images).permute(0, 3, 1, 2))
 
 
-def write_bank(folder, painted, shards):
-    for kind, images in painted.items():
+def write_bank(folder, generated, shards):
+    for kind, images in generated.items():
         for shard, rows in enumerate(np.array_split(ROWS, shards)):
             between = kind == "interpolated"
             columns = {
@@ -73,7 +73,7 @@ def filtered(folder, stores, **config):
     filter_bank.main(
         argparse.Namespace(
             config=config,
-            runtime=Runtime(micro_batch=8),
+            runtime=Runtime(inference_batch_size=8),
             train=folder / "train.tsv",
             embeddings=[folder / "part.h5"],
             encoder=folder / "encoder",
@@ -81,7 +81,7 @@ def filtered(folder, stores, **config):
             **{"seed": 0, "threads": 1, "gpus": 0, "started": time.time()},
         )
     )
-    return np.concatenate([read_kept(store) for store in stores])
+    return np.concatenate([read_keep_mask(store) for store in stores])
 
 
 @pytest.mark.parametrize("kind", ["generative", "interpolated"])
@@ -97,7 +97,7 @@ def test_images_that_show_too_little_of_their_condition_are_left_out(made, kind)
     least = float(ordered[10] + ordered[11]) / 2
     store = folder / "bank-1" / f"{kind}-0000.h5"
     assert (filtered(folder, [store], minimum_fidelity=least) == (fidelity[kind] > least)).all()
-    with h5py.File(kept_path(store)) as file:
+    with h5py.File(filter_path(store)) as file:
         np.testing.assert_allclose(file["fidelity"][:], fidelity[kind], atol=1e-5)
 
 
@@ -108,7 +108,7 @@ def test_number_of_shards_changes_no_bit_of_what_is_measured(made, kind):
     for shards in (1, 3):
         stores = sorted((folder / f"bank-{shards}").glob(f"{kind}-*.h5"))
         filtered(folder, stores, minimum_fidelity=0.5, copying_ratio=0.33)
-        files = [h5py.File(kept_path(store)) for store in stores]
+        files = [h5py.File(filter_path(store)) for store in stores]
         measured.append({name: np.concatenate([file[name][:] for file in files]) for name in files[0]})
     assert all(np.array_equal(values, measured[1][name]) for name, values in measured[0].items())
 
@@ -119,7 +119,7 @@ def test_thresholds_that_keep_the_same_images_give_the_same_content(made):
     contents = []
     for ratio in (0.01, 0.02, 0.0):
         filtered(folder, [store], copying_ratio=ratio, minimum_fidelity=-0.999)
-        contents.append(kept_content(store))
+        contents.append(filter_content(store))
     assert contents[0] == contents[1] != contents[2]
 
 

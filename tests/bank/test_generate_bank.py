@@ -38,11 +38,11 @@ def made(tmp_path_factory):
     given = SimpleNamespace(folder=folder, train=train, features=features, training=training, diffusion=diffusion)
     for shards in (1, 3):
         for shard in range(shards):
-            paint(given, BANK, shard, shards, folder / f"bank-{shards}")
+            generate(given, BANK, shard, shards, folder / f"bank-{shards}")
     return given
 
 
-def paint(made, config, shard, shards, bank, *more, status=0):
+def generate(made, config, shard, shards, bank, *more, status=0):
     return run_script(
         "generate_bank",
         *("--config", json.dumps(config), "--train", made.train, "--embeddings", made.features, "--seed", 9),
@@ -87,7 +87,7 @@ def test_diffusion_folder_is_complete(made):
     }
     record = read_json(folder / "provenance.json")
     assert record["format"] == "gensis-diffusion/1"
-    assert (record["embedding_width"], record["image_px"], record["outside_weights"]) == (WIDTH, PX, {})
+    assert (record["embedding_width"], record["image_px"], record["external_weights"]) == (WIDTH, PX, {})
     assert set(record["inputs"]) == {"train", "embeddings", "autoencoder"}
 
 
@@ -109,24 +109,24 @@ def test_number_of_shards_changes_no_byte_of_an_image(made, kind):
 def test_a_bank_made_anew_in_fewer_shards_keeps_none_of_the_others(made, tmp_path):
     for shards in (3, 2):
         for shard in range(shards):
-            paint(made, BANK, shard, shards, tmp_path)
+            generate(made, BANK, shard, shards, tmp_path)
     names = {f"{kind}-{shard:04d}.h5" for kind in ("generative", "interpolated") for shard in range(2)}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert images_of(tmp_path, "generative") == images_of(made.folder / "bank-1", "generative")
 
 
 def test_a_shard_that_was_killed_goes_on_to_the_same_bytes(made, tmp_path):
-    in_blocks = ("--runtime", json.dumps({"checkpoint_seconds": 0, "micro_batch": 4}))
-    paint(made, BANK, 0, 1, tmp_path / "whole", *in_blocks)
+    in_blocks = ("--runtime", json.dumps({"checkpoint_seconds": 0, "inference_batch_size": 4}))
+    generate(made, BANK, 0, 1, tmp_path / "whole", *in_blocks)
     kept = ("--checkpoints", tmp_path / "checkpoints")
     (tmp_path / "no-folder").touch()  # the job ends when the generative images are done and the others begin
     lost = ("--interpolated", tmp_path / "no-folder" / "interpolated-0000.h5")
-    paint(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept, *lost, status=1)
+    generate(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept, *lost, status=1)
     blocks = sorted((tmp_path / "checkpoints").rglob("*.npz"))
     assert len(blocks) == 5
     for block in blocks[3:]:
         block.unlink()
-    log = paint(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept)
+    log = generate(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept)
     assert "going on from generative image 12 of 20" in log
     for kind in ("generative", "interpolated"):
         assert images_of(tmp_path / "killed", kind) == images_of(tmp_path / "whole", kind)
@@ -151,7 +151,7 @@ def test_retraining_finds_each_sources_images(made):
 
 
 def test_kinds_that_the_settings_leave_empty_give_empty_stores(made, tmp_path):
-    paint(made, BANK | {"variants": 0}, 0, 1, tmp_path)
+    generate(made, BANK | {"variants": 0}, 0, 1, tmp_path)
     with Store(tmp_path / "generative-0000.h5") as store:
         assert len(store) == 0
         assert store.column("seed").dtype == np.int64
@@ -161,11 +161,11 @@ def test_kinds_that_the_settings_leave_empty_give_empty_stores(made, tmp_path):
 
 def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tmp_path):
     other = write_dataset(tmp_path / "other", 4, PX)
-    log = paint(
+    log = generate(
         made, BANK, 0, 1, tmp_path, "--embeddings", write_features(tmp_path / "other.h5", other, WIDTH), status=1
     )
     assert log.splitlines()[-1].startswith("error: the embeddings hold 4 of the 5 images of train-0000")
     wide = write_features(tmp_path / "wide.h5", made.train, WIDTH + 1)
-    log = paint(made, BANK, 0, 1, tmp_path, "--embeddings", wide, status=1)
-    assert "paints from embeddings of 6 values, not 7" in log.splitlines()[-1]
+    log = generate(made, BANK, 0, 1, tmp_path, "--embeddings", wide, status=1)
+    assert "generates from embeddings of 6 values, not 7" in log.splitlines()[-1]
     assert not list(tmp_path.glob("*-0000.h5"))

@@ -14,7 +14,7 @@ from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.inputs import HeldLatents, Latents, check_halvings, checked_px, encode, latents_of
 from gensis.diffusion.reconstruction import watch_reconstruction
 from gensis.errors import UserError
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.ssl.backbone import Encoder, create_backbone, load_encoder, save_encoder
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.ssl.preprocessing import Preprocessing
@@ -33,12 +33,12 @@ def pixels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    """Folder of an encoder that goes back to outside weights."""
+    """Folder of an encoder that goes back to external weights."""
     folder = tmp_path_factory.mktemp("encoder")
     torch.manual_seed(0)
     backbone, arguments = create_backbone("vit_tiny_patch16_224", 16, VIT)
     save_encoder(backbone, folder, "vit_tiny_patch16_224", arguments, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3))
-    write_json(folder / "provenance.json", {"outside_weights": {"theirs": "0123"}})
+    write_json(folder / "provenance.json", {"external_weights": {"theirs": "0123"}})
     return folder
 
 
@@ -191,7 +191,7 @@ def test_script_looks_with_the_encoder_that_it_is_given_and_records_it(encoder, 
     run_script("train_autoencoder", "--config", config, *where, "--encoder", encoder)
     record = read_json(tmp_path / "vae/provenance.json")
     assert record["inputs"]["encoder"] == content_id(encoder / "model.safetensors")
-    assert record["outside_weights"] == {"theirs": "0123"}
+    assert record["external_weights"] == {"theirs": "0123"}
     with open(tmp_path / "vae/history.csv") as stream:
         assert {"perceptual", "psnr", "ssim"} <= set(next(csv.reader(stream)))
 
@@ -201,7 +201,7 @@ def test_diffusion_model_shows_reconstructions_of_any_autoencoder(trained, tmp_p
     train_tsv = write_dataset(tmp_path / "images", 40, 16)
     trained[0].save_pretrained(tmp_path / "vae")
     if ours:
-        record = {"format": "gensis-autoencoder/1", "outside_weights": {"theirs": "0123"}}
+        record = {"format": "gensis-autoencoder/1", "external_weights": {"theirs": "0123"}}
         write_json(tmp_path / "vae/provenance.json", record)
     features = write_features(tmp_path / "part-0000.h5", train_tsv, 12)
     config = json.dumps(UNET | {"image_px": 16, "steps": 2, "batch_size": 8})
@@ -209,7 +209,7 @@ def test_diffusion_model_shows_reconstructions_of_any_autoencoder(trained, tmp_p
     out = ("--checkpoints", tmp_path / "checkpoints", "--output", tmp_path / "diffusion")
     run_script("train_diffusion", "--config", config, *where, *out)
     record = read_json(tmp_path / "diffusion/provenance.json")
-    assert set(record["outside_weights"]) == {"theirs" if ours else str(tmp_path / "vae")}
+    assert set(record["external_weights"]) == {"theirs" if ours else str(tmp_path / "vae")}
     assert record["reconstruction"].keys() == {"images", "psnr", "ssim"}
     assert record["reconstruction"]["images"] == 2
     picture = np.asarray(Image.open(tmp_path / "diffusion/reconstructions.png")).astype(float)

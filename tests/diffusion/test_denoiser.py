@@ -19,7 +19,7 @@ def test_attention_stands_in_the_coarsest_levels_of_both_halves(levels):
     assert up == expected[::-1]
 
 
-@pytest.mark.parametrize("kind", ["fast", "paper"])
+@pytest.mark.parametrize("kind", ["additive_embedding", "cross_attention"])
 def test_every_weight_learns_and_the_output_follows_the_condition(kind):
     settings = Diffusion(denoiser=kind, channels=(8, 16), layers_per_block=1, attention_levels=1)
     denoiser = create_denoiser(settings, (4, 8, 8), 5)
@@ -36,12 +36,12 @@ def test_every_weight_learns_and_the_output_follows_the_condition(kind):
 
 
 def test_the_papers_denoiser_is_as_its_authors_published_it():
-    told = Diffusion(denoiser="paper")
+    told = Diffusion(denoiser="cross_attention")
     published = {"channels": (192, 384, 576, 960), "attention_levels": 3, "objective": "epsilon", "batch_size": 100}
     assert {name: getattr(told, name) for name in published} == published
     assert (told.learning_rate, told.warmup_steps, told.conditioning_dropout) == (1e-4, 1000, 0.1)
-    assert Diffusion(denoiser="paper", channels=(8, 16)).channels == (8, 16)
-    config = create_denoiser(Diffusion(denoiser="paper", channels=(8, 16)), (3, 16, 16), 384).config
+    assert Diffusion(denoiser="cross_attention", channels=(8, 16)).channels == (8, 16)
+    config = create_denoiser(Diffusion(denoiser="cross_attention", channels=(8, 16)), (3, 16, 16), 384).config
     assert (config.encoder_hid_dim, config.cross_attention_dim, config.layers_per_block) == (384, 512, 2)
     assert config.mid_block_type == "UNetMidBlock2DCrossAttn"
 

@@ -36,9 +36,13 @@ def embeddings():
 
 @pytest.mark.parametrize(
     ("denoiser", "objective", "steps", "sampling_steps", "share"),
-    [("fast", "flow", 200, 5, 0.3), ("fast", "epsilon", 300, 25, 0.65), ("paper", "flow", 200, 5, 0.4)],
+    [
+        ("additive_embedding", "flow", 200, 5, 0.3),
+        ("additive_embedding", "epsilon", 300, 25, 0.65),
+        ("cross_attention", "flow", 200, 5, 0.4),
+    ],
 )
-def test_images_are_painted_back_from_their_own_embeddings(
+def test_images_are_generated_back_from_their_own_embeddings(
     train_tsv, embeddings, tmp_path, denoiser, objective, steps, sampling_steps, share
 ):
     settings = {
@@ -55,15 +59,17 @@ def test_images_are_painted_back_from_their_own_embeddings(
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
     noise = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    painted = pipeline(embeddings, guidance=1, num_inference_steps=sampling_steps, noise=noise).float()
+    generated = pipeline(embeddings, guidance=1, num_inference_steps=sampling_steps, noise=noise).float()
     images = trainer.inputs.images.batch(torch.arange(8)).float()
-    error = (painted - images).square().mean().sqrt()
-    error_of_others = torch.stack([(painted.roll(by, 0) - images).square().mean() for by in range(1, 8)]).mean().sqrt()
+    error = (generated - images).square().mean().sqrt()
+    error_of_others = (
+        torch.stack([(generated.roll(by, 0) - images).square().mean() for by in range(1, 8)]).mean().sqrt()
+    )
     assert error < share * error_of_others
 
 
 @pytest.mark.slow
-def test_sixteen_images_are_each_painted_back_at_25_db(tmp_path):
+def test_sixteen_images_are_each_generated_back_at_25_db(tmp_path):
     train_tsv = write_dataset(tmp_path / "images", 16, 16)
     embeddings = torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(3))
     settings = {"channels": (16, 32), "steps": 600, "batch_size": 32, "ema_decay": 0.99, "learning_rate": 4e-3}
@@ -72,8 +78,8 @@ def test_sixteen_images_are_each_painted_back_at_25_db(tmp_path):
         train(trainer, folder, World(), CPU, 0, 1000)
     noise = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
-    painted = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
-    error = (painted - trainer.inputs.images.batch(torch.arange(16))).square().mean((1, 2, 3))
+    generated = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
+    error = (generated - trainer.inputs.images.batch(torch.arange(16))).square().mean((1, 2, 3))
     assert (10 * torch.log10(255**2 / error)).min() >= 25
 
 
@@ -139,7 +145,7 @@ def test_mirror_images_are_rows_after_the_images(train_tsv):
     assert both.batch(rows).equal(torch.stack([images[3], images[3].flip(2), images[0], images[0].flip(2)]))
 
 
-def test_mirror_images_are_painted_back_from_their_own_embeddings(train_tsv, embeddings, tmp_path):
+def test_mirror_images_are_generated_back_from_their_own_embeddings(train_tsv, embeddings, tmp_path):
     both = torch.cat([embeddings, torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(4))])
     keys, unit = np.arange(8).astype(str), np.zeros(8, np.int32)
     blocks = (each.numpy() for each in both.split(8))
@@ -153,10 +159,10 @@ def test_mirror_images_are_painted_back_from_their_own_embeddings(train_tsv, emb
     )
     pipeline = load_pipeline(tmp_path / "diffusion", WIDTH, CPU)
     noise = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    painted = pipeline(both, guidance=1, num_inference_steps=5, noise=noise).float()
+    generated = pipeline(both, guidance=1, num_inference_steps=5, noise=noise).float()
     images = open_pixels(train_tsv, 16).images.batch(torch.arange(8)).float()
     wanted, mirrored = torch.cat([images, images.flip(3)]), torch.cat([images.flip(3), images])
-    error, error_of_mirrored = ((painted - other).square().mean().sqrt() for other in (wanted, mirrored))
+    error, error_of_mirrored = ((generated - other).square().mean().sqrt() for other in (wanted, mirrored))
     assert error < 0.3 * error_of_mirrored
 
 

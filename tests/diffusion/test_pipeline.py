@@ -65,7 +65,7 @@ def test_guidance_one_is_the_conditional_prediction_and_others_lead_away_from_th
         torch.testing.assert_close(pipeline.predict(noise, time, conditions, 0), null, atol=1e-6, rtol=1e-4)
 
 
-def test_alpha_one_paints_the_source_and_zero_its_partner(embeddings, noise):
+def test_alpha_one_generates_the_source_and_zero_its_partner(embeddings, noise):
     pipeline = make_pipeline()
     partners = embeddings.flip(0)
     source, partner = (
@@ -74,12 +74,12 @@ def test_alpha_one_paints_the_source_and_zero_its_partner(embeddings, noise):
     )
     assert (source != partner).any()
     for alpha, expected in ((1.0, source), (0.0, partner), (torch.ones(4), source)):
-        painted = pipeline(embeddings, partners, alpha, noise=noise, num_inference_steps=4)
-        assert (painted.int() - expected.int()).abs().max() <= 1
+        generated = pipeline(embeddings, partners, alpha, noise=noise, num_inference_steps=4)
+        assert (generated.int() - expected.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("objective", ["flow", "epsilon"])
-def test_paints_uint8_of_the_denoisers_size_again_and_again(objective, embeddings, noise):
+def test_generates_uint8_of_the_denoisers_size_again_and_again(objective, embeddings, noise):
     pipeline = make_pipeline(objective)
     images = pipeline(embeddings, noise=noise, num_inference_steps=3)
     assert images.dtype == torch.uint8
@@ -134,7 +134,7 @@ def test_steps_are_counted_as_documented_and_those_of_flow_are_equal(objective, 
 
 
 @pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
-def test_every_sampler_paints_the_same_again(objective, sampler, embeddings, noise):
+def test_every_sampler_generates_the_same_again(objective, sampler, embeddings, noise):
     pipeline = make_pipeline(objective)
     first, again = (pipeline(embeddings, noise=noise, num_inference_steps=3, sampler=sampler) for _ in range(2))
     assert first.equal(again)
@@ -167,8 +167,8 @@ def test_outside_its_interval_guidance_takes_one_forward_pass_an_image(embedding
     assert never.equal(nowhere)
 
 
-def test_the_papers_denoiser_saves_loads_and_paints_what_its_token_says(tmp_path, embeddings, noise):
-    pipeline = make_pipeline(denoiser="paper", attention_levels=1)
+def test_the_papers_denoiser_saves_loads_and_generates_what_its_token_says(tmp_path, embeddings, noise):
+    pipeline = make_pipeline(denoiser="cross_attention", attention_levels=1)
     assert pipeline.embedding_width == WIDTH
     images = pipeline(embeddings, noise=noise, num_inference_steps=3)
     assert not images.equal(pipeline(embeddings.roll(1, 0), noise=noise, num_inference_steps=3))
@@ -224,10 +224,10 @@ from diffusers import DiffusionPipeline
 torch.set_num_threads({torch.get_num_threads()})
 pipeline = DiffusionPipeline.from_pretrained({str(folder)!r}, custom_pipeline={str(folder)!r}, trust_remote_code=True)
 embeddings, noise = torch.load({str(tmp_path / "given.pt")!r})
-torch.save(pipeline(embeddings, noise=noise, num_inference_steps=3), {str(tmp_path / "painted.pt")!r})
+torch.save(pipeline(embeddings, noise=noise, num_inference_steps=3), {str(tmp_path / "generated.pt")!r})
 pipeline(embeddings, noise=noise, num_inference_steps=3, sampler="dpm++", guidance_interval=(0.2, 0.8))
 """
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment |= {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
         subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
-        assert torch.load(tmp_path / "painted.pt").equal(expected)
+        assert torch.load(tmp_path / "generated.pt").equal(expected)

@@ -10,7 +10,7 @@ from tests.diffusion.tiny import open_pixels, write_dataset
 from gensis.diffusion.autoencoder import create_autoencoder
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.reconstruction import pictured, psnr, reconstructed, reconstruction, ssim
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.training.distributed import World
 
 

@@ -19,7 +19,7 @@ from gensis.images.store import write_store
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 CPU = torch.device("cpu")
-HELD = partial(open_images, device=CPU, memory_gb=1.0, threads=1)
+HELD = partial(open_images, device=CPU, image_cache_gb=1.0, threads=1)
 UNET = {"channels": [8, 16], "layers_per_block": 1, "attention_levels": 0, "warmup_steps": 5, "learning_rate": 2e-3}
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gensis.evaluation import copying
-from gensis.evaluation.copying import copy_ratios, near_copies, nearest_others
+from gensis.evaluation.copying import copy_ratios, near_duplicates, nearest_others
 
 
 @pytest.fixture
@@ -13,36 +13,36 @@ def real():
 def test_copies_are_found_and_other_images_are_not(real):
     rows = np.arange(30)
     noise = 0.05 * np.random.default_rng(1).normal(size=(30, 12)).astype(np.float32)
-    for painted, expected in ((real[rows], True), (real[rows] + noise, True), (real[rows + 30], False)):
-        assert (near_copies(painted, real[rows], real, rows) == expected).all()
+    for generated, expected in ((real[rows], True), (real[rows] + noise, True), (real[rows + 30], False)):
+        assert (near_duplicates(generated, real[rows], real, rows) == expected).all()
 
 
 @pytest.mark.parametrize("chunk_values", [1, 1 << 24])
 def test_near_means_below_a_third_of_the_distance_to_the_sources_second_to_fiftieth(real, chunk_values, monkeypatch):
     monkeypatch.setattr(copying, "_CHUNK_VALUES", chunk_values)
-    rows, painted = np.arange(40), np.random.default_rng(1).normal(size=(40, 12)).astype(np.float32)
+    rows, generated = np.arange(40), np.random.default_rng(1).normal(size=(40, 12)).astype(np.float32)
     mixture = np.linspace(0, 1, 40, dtype=np.float32)[:, None]
-    painted = mixture * painted + (1 - mixture) * real[rows]
+    generated = mixture * generated + (1 - mixture) * real[rows]
     expected = []
-    for image, row in zip(painted, rows):
+    for image, row in zip(generated, rows):
         by_distance = sorted(range(70), key=lambda other: np.linalg.norm(real[other] - real[row]))
         assert by_distance[0] == row
         apart = np.mean([np.linalg.norm(image - real[other]) for other in by_distance[1:50]])
         expected.append(np.linalg.norm(image - real[row]) < apart / 3)
     assert 5 < sum(expected) < 35
-    assert near_copies(painted, real[rows], real, rows).tolist() == expected
+    assert near_duplicates(generated, real[rows], real, rows).tolist() == expected
 
 
 def test_a_source_that_is_not_among_the_real_images_has_only_others(real):
     held_out = real[:5] + 0.01
     unknown = np.full(5, -1)
-    assert near_copies(held_out, held_out, real, unknown).all()
-    assert not near_copies(real[20:25], held_out, real, unknown).any()
+    assert near_duplicates(held_out, held_out, real, unknown).all()
+    assert not near_duplicates(real[20:25], held_out, real, unknown).any()
 
 
 def test_few_real_images_are_enough(real):
-    painted = real[:1] + 0.1 * (real[1] - real[0])  # the source is no neighbour of its own
-    assert near_copies(painted, real[:1], real[:2], np.arange(1)).all()
+    generated = real[:1] + 0.1 * (real[1] - real[0])  # the source is no neighbour of its own
+    assert near_duplicates(generated, real[:1], real[:2], np.arange(1)).all()
 
 
 def test_nearest_other_image_is_never_the_image_itself(real):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gensis.evaluation.bank_quality import Seen, detection, diversity, mean_interval
+from gensis.evaluation.bank_metrics import ImageFeatures, detection, diversity, mean_interval
 from gensis.evaluation.detection import probe_accuracy
 from gensis.evaluation.diversity import direction_distances, pixel_deviations
 from gensis.evaluation.fidelity import cosines
@@ -21,8 +21,11 @@ def test_a_probe_is_not_tested_on_images_that_it_learnt():
 
 def test_each_space_is_probed_alone():
     first, second = np.random.default_rng(0).normal(size=(2, 60, 4)).astype(np.float32)
-    told = detection(Seen(first, first, first), Seen(second, second, second + 9))
-    assert [(figure["figure"], figure["n"]) for figure in told] == [("told_by_encoder", 60), ("told_by_pixels", 60)]
+    told = detection(ImageFeatures(first, first, first), ImageFeatures(second, second, second + 9))
+    assert [(figure["figure"], figure["n"]) for figure in told] == [
+        ("real_vs_generated_accuracy_encoder", 60),
+        ("real_vs_generated_accuracy_pixels", 60),
+    ]
     assert told[0]["value"] < 0.75
     assert told[1]["value"] == 1
 
@@ -38,7 +41,7 @@ def test_distances_equal_those_of_single_pairs():
 
 def test_diversity_of_one_image_repeated_is_nothing_and_of_different_images_that_of_real_ones():
     images = np.random.default_rng(0).normal(size=(128, 9)).astype(np.float32)
-    repeated, different = (Seen(each, each, each) for each in (images[:64].repeat(2, axis=0), images))
+    repeated, different = (ImageFeatures(each, each, each) for each in (images[:64].repeat(2, axis=0), images))
     for figure in diversity(repeated, different, different, 100):
         assert [figure[name] for name in ("value", "low", "high")] == pytest.approx([0, 0, 0], abs=1e-6)
         assert figure["floor"] == figure["ceiling"] > 0.5
@@ -48,13 +51,13 @@ def test_diversity_of_one_image_repeated_is_nothing_and_of_different_images_that
 def test_diversity_does_not_follow_from_fidelity():
     """Two banks as near to their conditions for the encoder that made them; the pictures of one are all alike."""
     generator = np.random.default_rng(0)
-    real = Seen(*generator.normal(size=(3, 128, 50)).astype(np.float32))
+    real = ImageFeatures(*generator.normal(size=(3, 128, 50)).astype(np.float32))
     conditions = real.encoder[:64].repeat(2, axis=0)
 
-    def bank(spread: float) -> Seen:
+    def bank(spread: float) -> ImageFeatures:
         noisy = conditions + 0.3 * generator.normal(size=conditions.shape)
         others = (real.random[:64].repeat(2, axis=0) + spread * generator.normal(size=conditions.shape) for _ in "12")
-        return Seen(*(values.astype(np.float32) for values in (noisy, *others)))
+        return ImageFeatures(*(values.astype(np.float32) for values in (noisy, *others)))
 
     alike, varied = bank(0.1), bank(0.6)
     fidelities = [cosines(each.encoder, conditions).mean() for each in (alike, varied)]

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from gensis.evaluation import fidelity
-from gensis.evaluation.bank_quality import fidelity as fidelity_figures
-from gensis.evaluation.bank_quality import interpolation, retrieval
+from gensis.evaluation.bank_metrics import fidelity as fidelity_figures
+from gensis.evaluation.bank_metrics import interpolation, retrieval
 from gensis.evaluation.fidelity import along_alpha, cosines, ranks
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def test_ranks_equal_places_in_a_sorted_list(features, chunk_bytes, monkeypatch)
     assert ranks(queries, targets, features, CPU).tolist() == expected
 
 
-def test_a_painter_that_shows_its_condition_reaches_the_ceiling_and_one_that_does_not_the_floor(features):
+def test_a_diffusion_model_that_shows_its_condition_reaches_the_ceiling_and_one_that_does_not_the_floor(features):
     noise = 0.1 * np.random.default_rng(1).normal(size=features.shape)
     views = features + noise
     (good,) = fidelity_figures("fidelity", features - noise, features, views, features)
@@ -71,13 +71,13 @@ def test_interpolations_lie_between_their_sources():
     features = np.eye(8, dtype=np.float32)
     source, partner = np.array([0, 1, 2, 3]), np.array([4, 5, 6, 7])
     alpha = np.array([0.25, 0.75, 0.25, 0.75], np.float32)
-    painted = alpha[:, None] * features[source] + (1 - alpha[:, None]) * features[partner]
-    painted[3] = features[0] + 0.5 * features[1]  # shows neither
-    (share,), along = interpolation(painted, features[source], alpha, source, partner, features, CPU)
+    generated = alpha[:, None] * features[source] + (1 - alpha[:, None]) * features[partner]
+    generated[3] = features[0] + 0.5 * features[1]  # shows neither
+    (share,), along = interpolation(generated, features[source], alpha, source, partner, features, CPU)
     assert share["value"] == 0.75
     assert share["floor"] == pytest.approx(2 / (8 * 7))
     assert [point["alpha"] for point in along] == [0.25, 0.75, 1.0]
     assert along[0]["source"] == pytest.approx(0.25 / (0.25**2 + 0.75**2) ** 0.5)
     assert along[0]["partner"] == pytest.approx(0.75 / (0.25**2 + 0.75**2) ** 0.5)
-    assert along[1]["two_nearest"] == 0.5
+    assert along[1]["both_sources_top2"] == 0.5
     assert (along[2]["source"], along[2]["partner"]) == (1, 0)

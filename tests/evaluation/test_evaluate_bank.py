@@ -16,10 +16,10 @@ from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.figures.bank_quality import MEANINGS
+from gensis.images.bank_filter import filter_path, write_filter
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
-from gensis.images.kept import kept_path, write_kept
 from gensis.images.store import write_store
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.evaluation import Evaluation
@@ -44,7 +44,7 @@ def write_bank(folder, kind, images, partner, alpha):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Images, their embeddings, an untrained painter, and the sources themselves as bank."""
+    """Images, their embeddings, an untrained diffusion model, and the sources themselves as bank."""
     folder = tmp_path_factory.mktemp("bank")
     images = smooth_images(IMAGES + HELD_OUT, PX)
     listed = {}
@@ -79,7 +79,7 @@ def made(tmp_path_factory):
 def measured(folder, **changes):
     arguments = {
         "config": {"sampling_steps": 1, "guidance": 1.0},
-        "runtime": Runtime(micro_batch=32),
+        "runtime": Runtime(inference_batch_size=32),
         "pretraining": Pretraining.model_validate(PRETRAINING),
         "evaluation": Evaluation(bootstrap=50),
         "train": folder / "train.tsv",
@@ -106,19 +106,19 @@ def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
     assert set(figures) == set(MEANINGS)  # the page explains each
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)
     assert figures["fidelity"]["floor"] < figures["fidelity"]["ceiling"] < 1
-    assert (figures["source_nearest"]["value"], figures["near_copies"]["value"]) == (1, 1)
+    assert (figures["source_nearest"]["value"], figures["near_duplicates"]["value"]) == (1, 1)
     for space in ("encoder", "random", "pixels"):
         assert figures[f"frechet_{space}"]["value"] == pytest.approx(figures[f"frechet_{space}"]["floor"], rel=1e-3)
         assert figures[f"frechet_{space}"]["n"] == IMAGES // 2
-    assert figures["near_copies_held_out"]["value"] == 0  # the painter has learnt nothing
-    assert figures["near_copies_held_out"]["n"] == HELD_OUT
+    assert figures["near_duplicates_held_out"]["value"] == 0  # the diffusion model has learnt nothing
+    assert figures["near_duplicates_held_out"]["n"] == HELD_OUT
     for space in ("random", "pixels"):
         found = figures[f"diversity_{space}"]
         assert found["n"] == IMAGES // 2  # each source is a condition, for they are fewer than 64
         assert 0 < found["low"] < found["value"] < found["high"]
         assert 0 < found["floor"] < found["ceiling"]
-    assert result["class_kept"]["ratio"]["value"] == 1
-    assert result["class_kept"]["views"]["value"] <= result["class_kept"]["real"]["value"]
+    assert result["class_consistency"]["ratio"]["value"] == 1
+    assert result["class_consistency"]["views"]["value"] <= result["class_consistency"]["real"]["value"]
     assert [point["alpha"] for point in result["along_alpha"]] == [0.5, 1]
     assert result["along_alpha"][1]["source"] == pytest.approx(1, abs=1e-5)
     assert {"train", "embeddings", "encoder", "diffusion", "labels", "generative-0000"} <= set(
@@ -129,7 +129,7 @@ def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
 
 def test_same_seed_same_figures_whatever_the_batch_size(made):
     told = {"labels": None, "evaluation": Evaluation(bank_images=20)}
-    first, again = (measured(made, **told, runtime=Runtime(micro_batch=size)) for size in (32, 16))
+    first, again = (measured(made, **told, runtime=Runtime(inference_batch_size=size)) for size in (32, 16))
     assert first["figures"] == again["figures"]
     assert first["sources"] == 20
 
@@ -138,10 +138,10 @@ def test_of_more_images_than_are_known_only_neighbours_are_sought_among_fewer(ma
     whole = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
     monkeypatch.setattr(evaluate_bank, "MOST_KNOWN", 30)
     part = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
-    assert part["class_kept"]["ratio"]["value"] == 1
+    assert part["class_consistency"]["ratio"]["value"] == 1
     of_whole, of_part = ({found["figure"]: found for found in result["figures"]} for result in (whole, part))
     different = {name for name, found in of_part.items() if found != of_whole[name]}
-    assert {"source_nearest", "source_rank", "two_nearest"} >= different
+    assert {"source_nearest", "source_rank", "both_sources_top2"} >= different
     assert of_part["source_nearest"]["value"] == 1
     assert 1 / IMAGES < of_part["source_nearest"]["floor"] <= 1 / 30
 
@@ -150,16 +150,16 @@ def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
     kept = np.arange(IMAGES) % 4 > 0
     thresholds = {"minimum_fidelity": 0.5, "copying_ratio": 0.2}
     measures = {"fidelity": np.where(np.arange(IMAGES) % 8, 0.9, 0.4), "copy_ratio": np.where(kept, 0.3, 0.1)}
-    write_kept(kept_path(made / "bank/generative-0000.h5"), measures, kept, thresholds)
-    write_kept(kept_path(made / "bank/interpolated-0000.h5"), measures, np.zeros(IMAGES, bool), thresholds)
+    write_filter(filter_path(made / "bank/generative-0000.h5"), measures, kept, thresholds)
+    write_filter(filter_path(made / "bank/interpolated-0000.h5"), measures, np.zeros(IMAGES, bool), thresholds)
     result = measured(made, filtered=True)
-    counts = {"painted": IMAGES, "unfaithful": 8, "copies": 15}
+    counts = {"generated": IMAGES, "unfaithful": 8, "copies": 15}
     assert result["filter"] == {
         "generative": counts | {"kept": 45, "sources_without": 15},
         "interpolated": counts | {"kept": 0, "sources_without": IMAGES},
     }
     assert result["skipped"]["interpolated images"] == "the bank holds none"
-    assert {"kept/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
+    assert {"filter/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
     figures = {figure["figure"]: figure for figure in result["figures"]}
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)  # each image belongs to the source measured
 
@@ -168,6 +168,6 @@ def test_what_is_not_there_is_said(made, tmp_path):
     (tmp_path / "interpolated-0000.h5").symlink_to(made / "bank" / "interpolated-0000.h5")
     result = measured(made, bank=tmp_path, labels=None, held_out=[])
     assert result["skipped"] == {"generative images": "the bank holds none"}
-    assert {figure["figure"] for figure in result["figures"]} == {"fidelity_interpolated", "two_nearest"}
+    assert {figure["figure"] for figure in result["figures"]} == {"fidelity_interpolated", "both_sources_top2"}
     result = measured(made, evaluation=Evaluation(bank_images=3))
     assert (result["figures"], result["skipped"]) == ([], {"all figures": "3 sources are fewer than 20"})

@@ -27,8 +27,8 @@ CONFIG = {
     "low_label": [0.2],
     "corruptions": ["blur"],
     "linear_sgd": True,
-    "abmil_epochs": 3,
-    "abmil_seeds": 1,
+    "mil_epochs": 3,
+    "mil_seeds": 1,
     "bootstrap": 50,
 }
 
@@ -137,7 +137,7 @@ def test_slides_end_to_end_and_their_summary(slides):
 
 def measured_again(folder: Path, **changes: object) -> set[str]:
     """Measure in this process; the tasks that were not kept. What is kept bears a mark that a measurement has not."""
-    settings = {"slides": ["abmil", "dsmil"], "knn": [1, 5], "abmil_epochs": 1, "abmil_seeds": 1, "bootstrap": 0}
+    settings = {"slides": ["abmil", "dsmil"], "knn": [1, 5], "mil_epochs": 1, "mil_seeds": 1, "bootstrap": 0}
     evaluate_encoder.main(
         SimpleNamespace(
             config=settings | {"folds": 2} | changes, tasks=["knn", "slides-abmil", "slides-dsmil"],
@@ -163,7 +163,7 @@ def test_a_task_is_measured_again_only_where_its_settings_or_inputs_changed(slid
         before = {name: file[f"slides-dsmil/{name}"][:] for name in file["slides-dsmil"]}
     assert measured_again(slides) == set()
     assert measured_again(slides, knn=[1, 3]) == {"knn"}
-    assert measured_again(slides, knn=[1, 3], abmil_epochs=2) == attended
+    assert measured_again(slides, knn=[1, 3], mil_epochs=2) == attended
     assert measured_again(slides, knn=[1, 3]) == attended
     with h5py.File(slides / "evaluation/predictions.h5") as file:
         assert set(file) == everything
@@ -219,9 +219,9 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
 
-    for strength in range(1, 6):  # from the third on, classes change places
-        moved = features if strength < 3 else features[np.arange(30) ^ 1]
-        write_embeddings(tmp_path / f"blur-{strength}/part-0001.h5", [moved], unit, ("test-0000",), keys)
+    for severity in range(1, 6):  # from the third on, classes change places
+        moved = features if severity < 3 else features[np.arange(30) ^ 1]
+        write_embeddings(tmp_path / f"blur-{severity}/part-0001.h5", [moved], unit, ("test-0000",), keys)
 
     for part, split in enumerate(("train", "test")):
         telling = [np.eye(2, 7)[np.arange(30) % 2] * 30]
@@ -243,9 +243,9 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
         assert "probabilities" not in file["linear"]
         assert set(file["linear-20pct"]) == {"item", "group", "fold", "label", "drawn"}
         assert file["linear-20pct/drawn"].shape == (30, 5)
-    damaged = json.loads((tmp_path / "evaluation/corruptions.json").read_text())
-    assert damaged["by_strength"]["linear"] == {"blur": [1, 1, 0, 0, 0]}
-    assert {metric["metric"]: metric["value"] for metric in damaged["metrics"]}["knn_accuracy_blur"] == pytest.approx(
+    corrupted = json.loads((tmp_path / "evaluation/corruptions.json").read_text())
+    assert corrupted["by_severity"]["linear"] == {"blur": [1, 1, 0, 0, 0]}
+    assert {metric["metric"]: metric["value"] for metric in corrupted["metrics"]}["knn_accuracy_blur"] == pytest.approx(
         0.4
     )
 
@@ -265,7 +265,7 @@ def write_units(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("embedded", "keys", "by_strength"),
+    ("embedded", "keys", "by_severity"),
     [
         ((0,), 0, [1] * 5),
         ((0, 1), 0, [1] * 5),
@@ -275,28 +275,28 @@ def write_units(folder: Path) -> None:
     ids=["train", "both", "test", "other-images"],
 )
 def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_tested(
-    tmp_path, embedded, keys, by_strength
+    tmp_path, embedded, keys, by_severity
 ):
     """The corruptions change nothing, so nothing less than all right is right."""
     features = np.random.default_rng(0).normal(size=(60, 4)) + 20 * np.eye(2, 4)[np.arange(60) % 7 % 2]
     names = [f"{i}.png" for i in range(60)]
     two_parts(tmp_path, ".", features, names, (0, 1))
-    for strength in range(1, 6):
-        two_parts(tmp_path, f"blur-{strength}", features, names[keys:] + names[:keys], embedded)
+    for severity in range(1, 6):
+        two_parts(tmp_path, f"blur-{severity}", features, names[keys:] + names[:keys], embedded)
     write_units(tmp_path)
     labels = [("train-0000", i, "AB"[i % 7 % 2], "") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
     corrupted = sorted(tmp_path.glob("blur-*/part-*.h5"))
     if keys:
-        with pytest.raises(UserError, match=by_strength):
+        with pytest.raises(UserError, match=by_severity):
             evaluated(tmp_path, ["corruptions"], corrupted=corrupted)
         return
     evaluated(tmp_path, ["corruptions"], corrupted=corrupted)
     result = json.loads((tmp_path / "evaluation/corruptions.json").read_text())
-    if isinstance(by_strength, str):
-        assert result["skipped"].startswith(by_strength)
+    if isinstance(by_severity, str):
+        assert result["skipped"].startswith(by_severity)
     else:
-        assert result["by_strength"] == {name: {"blur": by_strength} for name in ("knn", "linear")}
+        assert result["by_severity"] == {name: {"blur": by_severity} for name in ("knn", "linear")}
 
 
 def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, caplog):

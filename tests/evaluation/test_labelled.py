@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gensis.errors import UserError
+from gensis.evaluation.bags import slides_of
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
-from gensis.evaluation.slides import slides_of
 from gensis.images.embeddings import Embeddings
 
 

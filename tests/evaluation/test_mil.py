@@ -21,7 +21,7 @@ def bags(seed: int, count: int = 60) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def classify(train, labels, test, head="abmil", seed=0, groups=None, **settings):
-    settings = Evaluation(**{"abmil_seeds": 1, **settings})
+    settings = Evaluation(**{"mil_seeds": 1, **settings})
     groups = np.arange(len(labels)) if groups is None else groups
     return classify_bags(head, train, labels, groups, test, 2, settings, seed, CPU)
 
@@ -31,7 +31,7 @@ def test_one_telling_instance_in_a_bag_is_found(head):
     train, labels = bags(0, 200)
     test, test_labels = bags(1)
     probabilities, attention = classify(
-        train, labels, test, head, abmil_learning_rate=3e-3, abmil_batch=8, abmil_epochs=15
+        train, labels, test, head, mil_learning_rate=3e-3, mil_batch_size=8, mil_epochs=15
     )
     assert (probabilities.argmax(1) == test_labels).mean() > 0.9
     assert [len(weights) for weights in attention] == [len(bag) for bag in test]
@@ -44,12 +44,12 @@ def test_results_depend_on_the_seed_and_on_no_global_state():
     train, labels = bags(2, 12)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    once = classify(train, labels, train, seed=5, abmil_epochs=2, abmil_seeds=2)[0]
+    once = classify(train, labels, train, seed=5, mil_epochs=2, mil_seeds=2)[0]
     assert torch.equal(torch.get_rng_state(), state)
 
     torch.manual_seed(2)
-    np.testing.assert_array_equal(classify(train, labels, train, seed=5, abmil_epochs=2, abmil_seeds=2)[0], once)
-    assert (classify(train, labels, train, seed=6, abmil_epochs=2, abmil_seeds=2)[0] != once).any()
+    np.testing.assert_array_equal(classify(train, labels, train, seed=5, mil_epochs=2, mil_seeds=2)[0], once)
+    assert (classify(train, labels, train, seed=6, mil_epochs=2, mil_seeds=2)[0] != once).any()
     np.testing.assert_allclose(once.sum(1), 1)
 
 
@@ -60,7 +60,7 @@ def test_training_stops_before_it_learns_noise_by_heart():
     labels = np.arange(40) % 2
     groups_too_few_to_stop_by = labels
     stopped, overfitted = (
-        classify(train, labels, test, groups=groups, abmil_epochs=40, abmil_learning_rate=3e-3)[0].max(1).mean()
+        classify(train, labels, test, groups=groups, mil_epochs=40, mil_learning_rate=3e-3)[0].max(1).mean()
         for groups in (np.arange(40), groups_too_few_to_stop_by)
     )
     assert stopped < 0.7
@@ -74,7 +74,7 @@ def test_the_two_streams_of_dsmil_learn_by_half_a_loss_each_and_their_probabilit
     torch.manual_seed(0)
     begun = HEADS["dsmil"](16, 2)
     monkeypatch.setitem(HEADS, "dsmil", lambda features, classes: copy.deepcopy(begun))
-    told = {"abmil_epochs": 4, "abmil_batch": 8, "abmil_learning_rate": 1e-2}
+    told = {"mil_epochs": 4, "mil_batch_size": 8, "mil_learning_rate": 1e-2}
     found, _ = classify(train, labels, test, "dsmil", groups=labels, **told)
 
     mean, deviation = (getattr(np.concatenate(train), name)(0) for name in ("mean", "std"))
@@ -100,4 +100,4 @@ def test_the_two_streams_of_dsmil_learn_by_half_a_loss_each_and_their_probabilit
 
 def test_bags_too_few_to_set_some_aside_still_train():
     train, labels = bags(3, 2)
-    assert np.isfinite(classify(train, labels, train, abmil_epochs=2)[0]).all()
+    assert np.isfinite(classify(train, labels, train, mil_epochs=2)[0]).all()

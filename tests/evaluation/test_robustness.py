@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.evaluation.test_tasks import slides
 
-from gensis.evaluation.robustness import by_kind, by_strength
+from gensis.evaluation.robustness import by_kind, by_severity
 from gensis.evaluation.tasks import measure
 from gensis.settings.evaluation import Evaluation
 
@@ -29,20 +29,20 @@ def test_clean_classifiers_are_tested_on_the_rows_of_the_damaged_images(split):
     tested = np.sort(np.concatenate([rows for name, rows in asked if name == "blur-1"]))
     assert tested.tolist() == np.sort(measured.predictions.item).tolist()
     read = [name for name, _ in groupby(name for name, _ in asked)]
-    assert len(read) == len(set(read)) == 10, "each damage is read once"
+    assert len(read) == len(set(read)) == 10, "each corruption is read once"
     for classifier in ("knn", "linear"):
         assert found[f"{classifier}_accuracy_blur"]["value"] == 1
         assert found[f"{classifier}_accuracy_noise"]["value"] < 0.6
         halves = (1 + found[f"{classifier}_accuracy_noise"]["value"]) / 2
         assert found[f"{classifier}_accuracy"]["value"] == pytest.approx(halves)
     assert all(metric["chance"] == pytest.approx(1 / 3, abs=0.1) for metric in found.values())
-    assert measured.result["by_strength"]["linear"]["blur"] == [1] * 5
+    assert measured.result["by_severity"]["linear"]["blur"] == [1] * 5
 
 
-def test_strengths_are_averaged_for_each_item():
-    right = {("knn", f"blur-{strength}"): np.array([True, strength < 3]) for strength in range(1, 6)}
+def test_severities_are_averaged_for_each_item():
+    right = {("knn", f"blur-{severity}"): np.array([True, severity < 3]) for severity in range(1, 6)}
     assert {name: score.tolist() for name, score in by_kind(right).items()} == {
         "knn_accuracy": [1, 0.4],
         "knn_accuracy_blur": [1, 0.4],
     }
-    assert by_strength(right) == {"knn": {"blur": [1, 1, 0.5, 0.5, 0.5]}}
+    assert by_severity(right) == {"knn": {"blur": [1, 1, 0.5, 0.5, 0.5]}}

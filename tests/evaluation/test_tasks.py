@@ -13,10 +13,10 @@ SETTINGS = Evaluation(
     knn=(5, 20, 1000),
     low_label=(0.2,),
     slides=("mean", "abmil", "dsmil"),
-    abmil_epochs=10,
-    abmil_learning_rate=1e-2,
-    abmil_seeds=1,
-    abmil_batch=4,
+    mil_epochs=10,
+    mil_learning_rate=1e-2,
+    mil_seeds=1,
+    mil_batch_size=4,
     bootstrap=100,
 )
 TASKS = SETTINGS.image_tasks + SETTINGS.slide_tasks
@@ -131,10 +131,10 @@ def test_a_part_of_the_labels_is_drawn_several_times_and_averaged():
     assert len(accuracy) == 5
     found = measured.result["metrics"][0]
     assert found["value"] == pytest.approx(accuracy.mean())
-    assert found["spread"] == pytest.approx(accuracy.std(ddof=1))
+    assert found["std"] == pytest.approx(accuracy.std(ddof=1))
     assert found["low"] <= found["value"] <= found["high"]
     assert found["value"] < metrics("linear", data)["accuracy"]["value"]
-    assert "spread" not in metrics("linear", data)["accuracy"]
+    assert "std" not in metrics("linear", data)["accuracy"]
 
 
 @pytest.mark.parametrize("task", ["retrieval", "slides-retrieval"])
@@ -222,7 +222,7 @@ def test_slides_of_a_patient_make_one_bag(task):
     data = slides(30, split=False, slides=30, tiles=2)
     patient = data.labels + 3 * (data.unit // 6)  # two slides or so of one class
     grouped = Labelled(**{**vars(data), "groups": patient})
-    measured = measure(task, grouped, SETTINGS.model_copy(update={"bags": "group", "abmil_epochs": 2}), 0, CPU)
+    measured = measure(task, grouped, SETTINGS.model_copy(update={"bags": "group", "mil_epochs": 2}), 0, CPU)
     assert measured.result["n"] == measured.result["n_groups"] == len(set(patient))
     for name, group, label in zip(*(getattr(measured.predictions, part) for part in ("names", "group", "label"))):
         members = np.unique(data.unit[patient == group])

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 from tests.drawing import drawn_slide
-from tests.slides.damage import hit, middle_of_data, overwrite, touches, zero_tiles
+from tests.slides.damaged_files import hit, middle_of_data, overwrite, touches, zero_tiles
 from tests.slides.test_tile_slide import DATA, SMALL, needs_data, run_script, tile
 
 from gensis.errors import UserError

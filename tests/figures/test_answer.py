@@ -14,10 +14,10 @@ from gensis.evaluation.statistics import Estimate, over_seeds
 from gensis.figures.answer import answer, claim
 from gensis.figures.compared import holm, seeds_for_a_claim
 from gensis.figures.differences import differences
+from gensis.figures.html_tables import all_encoders
 from gensis.figures.page import page
 from gensis.figures.run import Run
 from gensis.figures.scores import Column
-from gensis.figures.tables import all_encoders
 
 COLUMN = Column("knn", "balanced_accuracy_k5", "k-NN")
 NAN = float("nan")
@@ -52,7 +52,7 @@ def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None
 
 
 def test_dino_with_as_many_passes_stands_beside_the_method(results: Path) -> None:
-    retraining = tiny.CONFIG["retraining"] | {"dino-longer": {"as_long_as": "gen-dino"}}
+    retraining = tiny.CONFIG["retraining"] | {"dino-longer": {"match_compute": "gen-dino"}}
     tiny.write_config(results / "tiny", retraining=retraining)
     tiny.write_scores(results / "tiny", tiny.VALUES | {"dino-longer": 0.62})
     html = answer(Run(results / "tiny", results / "images"))
@@ -152,7 +152,7 @@ def test_with_one_seed_the_items_tested_say_how_sure_its_difference_is(results: 
 def test_the_class_that_the_bank_keeps_stands_beside_the_comparison(results: Path) -> None:
     assert "keep their class" not in claimed(results, [0.03])
     kept = {"ratio": {"value": 0.93, "low": None, "high": None}}
-    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_kept": kept})
+    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_consistency": kept})
     assert "keep their class 0.93 times as often as real ones" in claimed(results, [0.03])
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.figures import tiny
 
 from gensis.evaluation.predictions import Predictions, write_predictions
-from gensis.figures.attention import FULL_AT, HEAT, attention, paint_attention
+from gensis.figures.attention import FULL_AT, HEAT, attention, draw_attention
 from gensis.figures.run import Run
 from gensis.figures.slide_view import read_slide
 
@@ -43,17 +43,17 @@ def test_a_slide_shows_what_it_is_and_what_it_was_taken_for(looked: Run) -> None
 def test_the_more_a_tile_weighs_the_redder_it_is(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
     coords = np.array(tiny.COORDS_LEVEL0["slide-a"])
-    painted = paint_attention(view, coords, np.array([0.1, 0.2, 0.7], np.float32))
-    scale = painted.width / tiny.SLIDE_SIDE_LEVEL0
-    colours = [painted.getpixel(tuple(int((x + tiny.TILE_LEVEL0 / 2) * scale) for x in corner)) for corner in coords]
+    drawn = draw_attention(view, coords, np.array([0.1, 0.2, 0.7], np.float32))
+    scale = drawn.width / tiny.SLIDE_SIDE_LEVEL0
+    colours = [drawn.getpixel(tuple(int((x + tiny.TILE_LEVEL0 / 2) * scale) for x in corner)) for corner in coords]
     distance = [np.abs(np.subtract(colour, HEAT)).sum() for colour in colours]
     assert distance[0] > distance[1] > distance[2]
-    assert painted.getpixel((painted.width - 1, painted.height - 1)) == (255, 255, 255)
+    assert drawn.getpixel((drawn.width - 1, drawn.height - 1)) == (255, 255, 255)
 
 
 def test_colour_says_how_far_from_even_and_not_which_tile_leads(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
-    even = paint_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.full(3, 1 / 3, np.float32))
+    even = draw_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.full(3, 1 / 3, np.float32))
     expected = 255 + 0.8 / FULL_AT * (np.array(HEAT) - 255)
     assert even.getpixel((2, 2)) == pytest.approx(expected, abs=2)
 

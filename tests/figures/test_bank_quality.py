@@ -20,11 +20,12 @@ def write_quality(results: Path, ratio: float | None) -> Run:
     figures[-1] |= {"low": 0.45, "high": 0.55}
     quality = {"sources": 100, "figures": figures, "skipped": {"held-out images": "there is no <test> split"}}
     quality["along_alpha"] = [
-        {"alpha": alpha, "n": 50, "source": alpha, "partner": 1 - alpha, "two_nearest": 0.1} for alpha in (0.5, 1.0)
+        {"alpha": alpha, "n": 50, "source": alpha, "partner": 1 - alpha, "both_sources_top2": 0.1}
+        for alpha in (0.5, 1.0)
     ]
     if ratio is not None:
-        values = {"painted": ratio / 2, "real": 0.5, "views": 0.47, "ratio": ratio}
-        quality["class_kept"] = {"chance": 0.1, "n": 100} | {
+        values = {"generated": ratio / 2, "real": 0.5, "views": 0.47, "ratio": ratio}
+        quality["class_consistency"] = {"chance": 0.1, "n": 100} | {
             name: {"value": value, "low": value - 0.04, "high": value + 0.04} for name, value in values.items()
         }
     write_json(results / "tiny/bank/default/seed0/quality.json", quality)
@@ -44,7 +45,7 @@ def test_every_figure_stands_between_its_floor_and_ceiling_with_its_meaning(resu
 def test_what_the_filter_leaves_out_is_said(results: Path) -> None:
     write_quality(results, 0.95)
     path = results / "tiny/bank/default/seed0/quality.json"
-    counts = {"painted": 2000, "unfaithful": 30, "copies": 5, "kept": 1966, "sources_without": 12}
+    counts = {"generated": 2000, "unfaithful": 30, "copies": 5, "kept": 1966, "sources_without": 12}
     write_json(path, read_json(path) | {"filter": {"generative": counts}})
     html = bank_quality(Run(results / "tiny", results / "images"))
     assert "leaves out 34 of 2,000 generative images: 30 show too little" in html
@@ -70,7 +71,7 @@ def test_class_kept_says_little_where_real_images_are_near_chance(results: Path,
     write_quality(results, ratio)
     path = results / "tiny/bank/default/seed0/quality.json"
     quality = read_json(path)
-    quality["class_kept"]["real"]["low"] = quality["class_kept"]["chance"]
+    quality["class_consistency"]["real"]["low"] = quality["class_consistency"]["chance"]
     write_json(path, quality)
     run = Run(results / "tiny", results / "images")
     html = bank_quality(run)
@@ -83,7 +84,9 @@ def test_banks_of_several_seeds_share_one_warning(results: Path) -> None:
     write_quality(results, 0.5)
     other = results / "tiny/bank/default/seed1"
     shutil.copytree(results / "tiny/bank/default/seed0", other)
-    write_json(other / "quality.json", {"class_kept": write_quality(results, 0.7).banks[0].quality["class_kept"]})
+    write_json(
+        other / "quality.json", {"class_consistency": write_quality(results, 0.7).banks[0].quality["class_consistency"]}
+    )
     write_quality(results, 0.5)
     tiny.write_config(results / "tiny", seeds=[0, 1])
     html = warnings(Run(results / "tiny", results / "images"))
@@ -97,14 +100,14 @@ def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) 
     assert html.count("<polyline") >= 2
     assert "cosine to the source" in html
     assert "cosine to the partner" in html
-    for kind, value in {"real images": "0.500", "ordinary views": "0.470", "painted images": "0.400"}.items():
+    for kind, value in {"real images": "0.500", "ordinary views": "0.470", "generated images": "0.400"}.items():
         assert f'<span class="number">{value}</span>' in html.partition(f"<dt>{kind}</dt>")[2].partition("</dd>")[0]
     assert "50.0% of the real ones and 47.0% of their ordinary views (chance 10.0%)" in html
 
 
 def test_advice_that_goes_by_labels_says_that_following_it_spends_them(results: Path) -> None:
     harms, keeps = (bank_quality(write_quality(results, ratio)) for ratio in (ENOUGH - 0.05, ENOUGH))
-    advice = "raise guidance, first. But class kept is measured with the labels of training images"
+    advice = "raise guidance, first. But class consistency is measured with the labels of training images"
     assert advice in harms
     assert advice in warnings(write_quality(results, ENOUGH - 0.05))
     assert "raise guidance" not in keeps
@@ -114,7 +117,7 @@ def test_what_was_measured_before_views_were_is_shown_without_them(results: Path
     write_quality(results, 0.8)
     path = results / "tiny/bank/default/seed0/quality.json"
     quality = read_json(path)
-    del quality["class_kept"]["views"]
+    del quality["class_consistency"]["views"]
     for figure in quality["figures"]:
         del figure["low"], figure["high"]
     write_json(path, quality)

@@ -33,7 +33,7 @@ def test_the_whole_chain_of_an_arm_is_all_that_its_bank_needed(costly: Run) -> N
 
 
 def test_jobs_of_one_stage_are_added(costly: Run) -> None:
-    assert rows(cost(costly))["bank, painted"] == ["1", duration(700), "&ndash;"]
+    assert rows(cost(costly))["bank, generated"] == ["1", duration(700), "&ndash;"]
     assert rows(cost(costly))["DINO encoder"] == ["1", duration(1000), duration(900)]
 
 

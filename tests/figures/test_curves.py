@@ -87,8 +87,12 @@ def test_accuracy_while_training_is_drawn_at_the_usual_number_of_neighbours(tmp_
     lines = [(step, k, k / 100 + step / 1000, 99) for step in (10, 20, 30) for k in (5, 20, 100)]
     chance = [("chance", "tissue", 0, "knn", "accuracy_k20", 0.25, "", "", 5)]
     write_table(run / "summary.csv", SUMMARY, chance, delimiter=",")
-    write_table(run / "evaluation/dino/tissue/seed0/trace.csv", ("step", "k", "accuracy", "n"), lines, delimiter=",")
-    write_table(run / "evaluation/gen-dino/tissue/seed0/trace.csv", ("step", "k", "accuracy", "n"), [], delimiter=",")
+    write_table(
+        run / "evaluation/dino/tissue/seed0/knn_history.csv", ("step", "k", "accuracy", "n"), lines, delimiter=","
+    )
+    write_table(
+        run / "evaluation/gen-dino/tissue/seed0/knn_history.csv", ("step", "k", "accuracy", "n"), [], delimiter=","
+    )
     (chart,) = [part for part in curves(Run(run, tmp_path / "images")).split("<figure") if "k-NN accuracy" in part]
     assert "20 nearest neighbours" in chart
     ((first, *_, last),) = polylines(chart)

@@ -39,7 +39,7 @@ def test_no_difference_at_all_can_be_drawn() -> None:
 
 def test_each_pair_has_a_row_with_its_difference_and_the_class_its_bank_keeps(results: Path) -> None:
     kept = {"ratio": {"value": 0.87, "low": None, "high": None}}
-    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_kept": kept})
+    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_consistency": kept})
     html = differences(Run(results / "tiny", results / "images"))
     rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', html))
     minus = "\N{MINUS SIGN}"

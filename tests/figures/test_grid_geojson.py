@@ -10,9 +10,9 @@ import pytest
 from tests.figures import tiny
 
 from gensis.artifacts.tables import write_table
-from gensis.figures.fates import FATES
 from gensis.figures.grid_geojson import feature_collection
 from gensis.figures.slide_view import Grid
+from gensis.figures.tile_status import TILE_STATUSES
 from gensis.slides.geojson import rasterise, read_polygons
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/export_geojson.py"
@@ -40,7 +40,7 @@ def test_every_tile_is_there_with_its_class_colour_and_scores(exported: Path) ->
     assert {each["objectType"] for each in properties} == {"tile"}
     names = ["kept", "low_quality", "pen", "little_tissue"]
     assert [each["classification"] for each in properties] == [
-        {"name": name, "color": list(FATES[name].colour)} for name in names
+        {"name": name, "color": list(TILE_STATUSES[name].colour)} for name in names
     ]
     assert [each["measurements"] for each in properties] == [
         {"tissue_fraction": 0.0, "focus": 9.25},

@@ -15,23 +15,23 @@ from gensis.artifacts.tables import write_table
 from gensis.figures import contact_sheet as sheets
 from gensis.figures.contact_sheet import cell_size, contact_sheet, shown
 from gensis.figures.lettering import font, shortened, wrapped
-from gensis.figures.slide_picture import LONG_SIDE_PX, MARGIN_PX, Became, round_length, slide_picture
+from gensis.figures.slide_picture import LONG_SIDE_PX, MARGIN_PX, SlideStatus, round_length, slide_picture
 from gensis.figures.slide_view import read_slide
 
-SCRIPT = Path(__file__).parents[2] / "workflow/scripts/draw_slides.py"
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/plot_slides.py"
 
 
 def test_a_slide_fills_its_picture(tmp_path: Path) -> None:
     thumbnail = Image.new("RGB", (800, 600), "white")
     tiny.write_slide(tmp_path / "slide.h5", [(0, 0)], [tiny.flat((0, 0, 0))], thumbnail)
-    picture = slide_picture(read_slide(tmp_path / "slide.h5"), Became("slide", "ok", 1))
+    picture = slide_picture(read_slide(tmp_path / "slide.h5"), SlideStatus("slide", "ok", 1))
     assert picture.width == LONG_SIDE_PX + 2 * MARGIN_PX
     assert 1200 < picture.height < 1600
 
 
 def test_a_slide_without_a_thumbnail_gets_its_words() -> None:
-    plain = slide_picture(None, Became("slide", "missing_mpp", 0))
-    explained = slide_picture(None, Became("slide", "missing_mpp", 0, "add the column mpp " * 30))
+    plain = slide_picture(None, SlideStatus("slide", "missing_mpp", 0))
+    explained = slide_picture(None, SlideStatus("slide", "missing_mpp", 0, "add the column mpp " * 30))
     assert explained.height > plain.height
     assert np.asarray(plain).std() > 0
 
@@ -53,12 +53,12 @@ def test_words_fit_their_width() -> None:
 
 
 def test_a_sheet_shows_all_slides_while_they_are_few() -> None:
-    assert shown([Became(str(i), "ok", 1) for i in range(7)]) == list(range(7))
+    assert shown([SlideStatus(str(i), "ok", 1) for i in range(7)]) == list(range(7))
 
 
 @pytest.mark.parametrize("empty", [0, 3, 700, 1999, 2000])
 def test_a_sheet_of_many_slides_stays_small_and_shows_those_without_tiles(empty: int) -> None:
-    slides = [Became(str(i), "no_tissue" if i < empty else "ok", 0 if i < empty else 5) for i in range(2000)]
+    slides = [SlideStatus(str(i), "no_tissue" if i < empty else "ok", 0 if i < empty else 5) for i in range(2000)]
     positions = shown(slides)
     assert positions == sorted(set(positions))
     assert len(positions) == sheets.MAX_SLIDES
@@ -68,7 +68,7 @@ def test_a_sheet_of_many_slides_stays_small_and_shows_those_without_tiles(empty:
 
 
 def test_pictures_stand_in_the_order_of_the_sheet() -> None:
-    slides = [Became(f"slide-{i}", "ok", 1) for i in range(4)] + [Became("bad", "unreadable", 0)]
+    slides = [SlideStatus(f"slide-{i}", "ok", 1) for i in range(4)] + [SlideStatus("bad", "unreadable", 0)]
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
     size = cell_size(len(slides))
     pictures = {position: Image.new("RGB", size, colour) for position, colour in enumerate(colours)} | {4: None}

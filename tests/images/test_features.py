@@ -9,12 +9,12 @@ import torch
 from tests.figures.tiny import flat, write_slide
 
 import embed_images
-import split_features
+import export_features
 from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.errors import UserError
 from gensis.images.codec import encode_png
-from gensis.images.embeddings import outside_weights, read_embeddings
+from gensis.images.embeddings import external_weights, read_embeddings
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
 from gensis.ssl.preprocessing import Preprocessing
@@ -25,7 +25,7 @@ COLOURS = {"a": [(10, 20, 30), (200, 0, 0), (0, 0, 255)], "none": [], "b": [(90,
 
 @pytest.fixture
 def slides(tmp_path):
-    """Three slides, one without tiles, and an encoder that goes back to outside weights."""
+    """Three slides, one without tiles, and an encoder that goes back to external weights."""
     for unit, colours in COLOURS.items():
         coords = [(512 * number, 1024) for number in range(len(colours))]
         write_slide(tmp_path / f"{unit}.h5", coords, [flat(colour) for colour in colours])
@@ -33,12 +33,12 @@ def slides(tmp_path):
     backbone, made_with = create_backbone(VIT[0], 16, VIT[1])
     preprocessing = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     save_encoder(backbone, tmp_path / "encoder", VIT[0], made_with, preprocessing)
-    write_json(tmp_path / "encoder/provenance.json", {"outside_weights": {"theirs": "1234"}})
+    write_json(tmp_path / "encoder/provenance.json", {"external_weights": {"theirs": "1234"}})
     return tmp_path
 
 
 def embed(folder, units=tuple(COLOURS), **changes):
-    arguments = {"config": {}, "runtime": Runtime(micro_batch=2), "images": folder, "units": list(units)}
+    arguments = {"config": {}, "runtime": Runtime(inference_batch_size=2), "images": folder, "units": list(units)}
     arguments |= {"encoder": folder / "encoder", "random": None, "pixels": False, "output": folder / "part-0000.h5"}
     arguments |= {"corruption": None, "last_blocks": None}
     embed_images.main(Namespace(**(arguments | {"seed": 0, "gpus": 0, "threads": 1, "started": 0.0} | changes)))
@@ -49,7 +49,7 @@ def test_embeddings_do_not_depend_on_the_number_of_threads(tmp_path, slides):
     of_units = {}
     write_slide(slides / "many.h5", [(0, 0)] * 70, [flat((number, 100, 255 - number)) for number in range(70)])
     for threads in (1, 3):
-        changes = {"threads": threads, "runtime": Runtime(micro_batch=64), "output": slides / "part-0000.h5"}
+        changes = {"threads": threads, "runtime": Runtime(inference_batch_size=64), "output": slides / "part-0000.h5"}
         of_units[threads] = embed(slides, ("many", "a"), **changes).features
         (slides / "part-0000.h5").unlink()
     assert np.array_equal(of_units[1], of_units[3])
@@ -66,7 +66,7 @@ def test_every_image_has_its_embedding_whatever_blocks_it_went_through(slides):
     assert found.unit.tolist() == [0, 0, 0, 2, 2]
     np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)
     np.testing.assert_allclose(found.features[3:], expected(slides, "b"), atol=1e-5)
-    assert outside_weights([slides / "part-0000.h5"]) == {"theirs": "1234"}
+    assert external_weights([slides / "part-0000.h5"]) == {"theirs": "1234"}
 
 
 def test_normalised_embeddings_have_length_one_and_none_at_all_have_a_width(slides):
@@ -109,7 +109,7 @@ def test_a_slide_becomes_a_file_of_features_without_the_tiles_that_fail_quality(
     rows = [("a", "1-2"), ("none", ""), ("b", "")]
     write_table(slides / "units.tsv", ("unit", "rows"), rows)
     parts = [slides / "part-0000.h5"]
-    split_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    export_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
     assert sorted(path.name for path in (slides / "features").iterdir()) == ["a.h5", "b.h5", "stamp"]
     with h5py.File(slides / "features/a.h5") as file:
         np.testing.assert_allclose(file["features"][:], expected(slides, "a")[1:], atol=1e-5)
@@ -126,14 +126,14 @@ def test_slides_none_of_which_has_tiles_are_said_in_one_line_that_names_the_reas
     write_table(slides / "units.tsv", ("unit", "rows"), [("none", "")])
     arguments = Namespace(embeddings=[slides / "part-0000.h5"], units=slides / "units.tsv", output=slides / "features")
     with pytest.raises(UserError, match=r"none of 1 slides has tiles: .*/outcomes.tsv or outcomes.failed.tsv says why"):
-        split_features.main(arguments)
+        export_features.main(arguments)
 
 
 def test_stamp_finds_the_same_features_with_places_in_um(slides):
     embed(slides)
     write_table(slides / "units.tsv", ("unit", "rows"), [("a", ""), ("none", ""), ("b", "")])
     parts = [slides / "part-0000.h5"]
-    split_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    export_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
     with h5py.File(slides / "features/stamp/b.h5", swmr=True, libver="latest") as file:
         np.testing.assert_allclose(file["feats"][:], expected(slides, "b"), atol=1e-5)
         assert file["coords"][:].tolist() == [[0, 256], [128, 256]]
@@ -143,7 +143,7 @@ def test_stamp_finds_the_same_features_with_places_in_um(slides):
 def test_damaged_images_are_embedded_in_place_of_the_clean_ones(slides):
     clean = embed(slides).features
     damaged = embed(slides, corruption="noise-5")
-    blockwise = embed(slides, corruption="noise-5", runtime=Runtime(micro_batch=5)).features
+    blockwise = embed(slides, corruption="noise-5", runtime=Runtime(inference_batch_size=5)).features
     assert damaged.units == tuple(COLOURS)
     assert (np.abs(damaged.features - clean).max(axis=1) > 1e-3).all()
     np.testing.assert_allclose(blockwise, damaged.features, atol=1e-5)

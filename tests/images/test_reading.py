@@ -79,9 +79,9 @@ def test_more_prefetched_than_is_kept_is_read_all_the_same(folder):
     assert torch.equal(found, expected(folder))
 
 
-@pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])
-def test_batches_lie_in_memory_with_their_channels_last(folder, memory_gb):
-    images = open_images(read_index(folder / "train.tsv"), CPU, memory_gb, 2)
+@pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
+def test_batches_lie_in_memory_with_their_channels_last(folder, image_cache_gb):
+    images = open_images(read_index(folder / "train.tsv"), CPU, image_cache_gb, 2)
     images.prefetch(torch.arange(5))
     batch = images.batch(torch.arange(5))
     assert images.shape == (3, 6, 8)

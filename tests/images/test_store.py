@@ -71,10 +71,10 @@ def test_the_index_leaves_out_empty_units_and_finds_rows(folder):
     assert position.tolist() == [0, 2, 0, 3]
 
 
-@pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])
-def test_batches_are_the_images_of_their_rows(folder, memory_gb):
-    images = open_images(read_index(folder / "train.tsv"), CPU, memory_gb, 2)
-    assert isinstance(images, HeldImages if memory_gb == 1.0 else StreamedImages)
+@pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
+def test_batches_are_the_images_of_their_rows(folder, image_cache_gb):
+    images = open_images(read_index(folder / "train.tsv"), CPU, image_cache_gb, 2)
+    assert isinstance(images, HeldImages if image_cache_gb == 1.0 else StreamedImages)
     rows = torch.tensor([6, 0, 3, 3])
     expected = np.stack([picture(int(row)).transpose(2, 0, 1) for row in rows])
     np.testing.assert_array_equal(images.batch(rows).numpy(), expected)

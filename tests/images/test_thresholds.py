@@ -10,8 +10,8 @@ import torch
 from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
-from gensis.figures.fates import KEPT, LOW_QUALITY
 from gensis.figures.slide_view import read_grid
+from gensis.figures.tile_status import KEPT, LOW_QUALITY
 from gensis.images import tables
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index
@@ -132,9 +132,9 @@ def test_a_slide_with_more_failed_tiles_than_may_is_not_used_and_stays_in_its_st
     said = column(folder / "outcomes.tsv", "reason")[2]
     assert ("more than max_failed_fraction 0.2" in said) is (outcome == "unreadable")
     with Store(folder / "blurred.h5") as store:
-        fates = read_grid(store, is_used=int(images) > 0).fates.tolist()
-    assert len(fates) == 3
-    assert set(fates) == {KEPT if outcome == "partial" else LOW_QUALITY}
+        statuses = read_grid(store, is_used=int(images) > 0).statuses.tolist()
+    assert len(statuses) == 3
+    assert set(statuses) == {KEPT if outcome == "partial" else LOW_QUALITY}
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
         assert said in problems(folder)[0]
 
 
-@pytest.mark.parametrize("memory_gb", [1.0, 1e-9], ids=["held", "streamed"])
-def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(folder, memory_gb):
+@pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
+def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(folder, image_cache_gb):
     tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}))
     index = read_index(folder / "train.tsv")
-    images = open_images(index, torch.device("cpu"), memory_gb, 1)
+    images = open_images(index, torch.device("cpu"), image_cache_gb, 1)
     expected = [("a", 0), ("a", 2), ("a", 3), ("b", 0), ("b", 1)]
     assert len(index) == len(images) == len(expected)
     found = images.batch(torch.tensor([4, 0, 2, 1, 3])).numpy()[:, 0, 0, 0]

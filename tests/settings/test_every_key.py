@@ -31,7 +31,7 @@ STUDY = {
     "retraining": {
         "gen-dino": {"bank": "default"},
         "ramped": {"bank": "drawn", "generative_probability": {"start": 0.2, "end": 0.9}},
-        "longer": {"as_long_as": "gen-dino"},
+        "longer": {"match_compute": "gen-dino"},
     },
 }
 REACH_NO_STAGE = {
@@ -52,7 +52,7 @@ REACH_NO_STAGE = {
 CANNOT_CHANGE = {
     "datasets.*.kind": "decides what the other keys are",
     "retraining.*.dataset": "must be that of pretraining",
-    "retraining.longer.epochs": "follows from as_long_as",
+    "retraining.longer.epochs": "follows from match_compute",
 }
 NUMBERS = (1, 2, 3, 0, 0.3, 0.7, 5, 16, 64, 128, 320)
 NAMES = ("ramped", "known", "mine", "dino", "drawn", "longer", "gen-dino", "elsewhere", "CIFAR100", "cosine")

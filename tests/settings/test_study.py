@@ -6,7 +6,7 @@ import pytest
 
 from gensis.errors import UserError
 from gensis.settings import load_study, stage_json
-from gensis.settings.autoencoder import autoencoder_files
+from gensis.settings.autoencoder_training import autoencoder_files
 from gensis.settings.base import Settings, added, canonical_json
 from gensis.settings.encoders import weight_files
 
@@ -77,8 +77,8 @@ def changed(path: str, value: object) -> dict:
         ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
         (
             "retraining/longer",
-            {"as_long_as": "longer"},
-            "retraining.longer.as_long_as: 'longer' is not one of gen-dino",
+            {"match_compute": "longer"},
+            "retraining.longer.match_compute: 'longer' is not one of gen-dino",
         ),
         (
             "retraining/gen-dino/real_images",
@@ -92,8 +92,8 @@ def changed(path: str, value: object) -> dict:
         ),
         (
             "retraining/gen-dino",
-            {"bank": "default", "in_between": "pixels", "disentangle_targets": "both"},
-            "in_between: pixels mixes real images: leave",
+            {"bank": "default", "interpolation": "pixel", "disentangle_targets": "both"},
+            "interpolation: pixel mixes real images: leave",
         ),
         (
             "retraining/gen-dino",
@@ -136,7 +136,7 @@ def test_a_mistake_is_one_line_that_names_the_key(path, value, said):
     assert "\n" not in message
 
 
-def test_heun_is_refused_where_the_painter_does_not_learn_a_flow():
+def test_heun_is_refused_where_the_diffusion_model_does_not_learn_a_flow():
     with pytest.raises(UserError, match="heun needs the objective flow"):
         load_study(changed("diffusion/objective", "epsilon") | {"banks": {"default": {"sampler": "heun"}}})
 
@@ -170,29 +170,29 @@ def test_arguments_of_one_backbone_are_not_inherited_by_another(backbone, expect
 
 
 def test_null_in_an_arm_means_none_and_is_no_section():
-    values = changed("pretraining/clip_gradient", 1.0)
-    values["retraining"]["gen-dino"]["clip_gradient"] = None
-    assert load_study(values).retraining["gen-dino"].clip_gradient is None
+    values = changed("pretraining/gradient_clip_norm", 1.0)
+    values["retraining"]["gen-dino"]["gradient_clip_norm"] = None
+    assert load_study(values).retraining["gen-dino"].gradient_clip_norm is None
     values["retraining"]["gen-dino"]["views"] = None
     with pytest.raises(UserError, match=r"retraining\.gen-dino\.views must hold keys"):
         load_study(values)
 
 
 def test_a_resolved_study_is_the_same_study_where_an_arm_sets_a_key_back_to_its_default():
-    values = changed("pretraining/accumulate", 4)
+    values = changed("pretraining/gradient_accumulation", 4)
     values["pretraining"]["views"] = {"stain": 0.1}
-    values["retraining"]["gen-dino"] |= {"accumulate": 1, "views": {"stain": 0}}
+    values["retraining"]["gen-dino"] |= {"gradient_accumulation": 1, "views": {"stain": 0}}
     study = load_study(values)
     again = load_study(json.loads(json.dumps(study.resolved())))
     assert again == study
-    assert (again.retraining["gen-dino"].accumulate, again.retraining["gen-dino"].views.stain) == (1, 0)
+    assert (again.retraining["gen-dino"].gradient_accumulation, again.retraining["gen-dino"].views.stain) == (1, 0)
 
 
 METHOD = {"bank": "default"}
 NO_TASK = {"bank": "default", "disentangle_weight": 0}
 SHUFFLED = {"bank": "default", "shuffle_bank": True}
 BANK_ALONE = {"bank": "two", "real_images": False}
-MIXED = {"bank": "default", "in_between": "pixels"}
+MIXED = {"bank": "default", "interpolation": "pixel"}
 NO_VIEWS = {"bank": "default", "generative_probability": 0}
 
 
@@ -205,7 +205,7 @@ NO_VIEWS = {"bank": "default", "generative_probability": 0}
         ({"gen-dino": NO_TASK | {"bank": "no-pairs"}, "ours": METHOD}, "ours"),
         ({"second": METHOD, "first": METHOD | {"epochs": 3}}, "second"),  # the first of equals, as the user has them
         ({"z": SHUFFLED, "b": NO_VIEWS | {"disentangle_weight": 1}}, "b"),  # a control answers no question
-        ({"longer": {"as_long_as": "a"}, "a": SHUFFLED}, "longer"),
+        ({"longer": {"match_compute": "a"}, "a": SHUFFLED}, "longer"),
         ({"ramped": METHOD | {"generative_probability": {"start": 0, "end": 1}}, "a": NO_TASK}, "ramped"),
     ],
 )
@@ -240,7 +240,7 @@ def test_swapped_values_change_the_stage():
         ("banks/default/shards", 9, set()),
         ("banks/default/filter", {"minimum_fidelity": 0.4}, set()),
         ("banks/default/seed", 0, set()),
-        ("runtime", {"memory_gb": 1}, set()),
+        ("runtime", {"image_cache_gb": 1}, set()),
         ("evaluation/knn", [3], {"evaluation"}),
         ("datasets/tiles/sheet", "moved.csv", set()),
         ("datasets/tiles/mpp", 1.0, {"datasets/tiles"}),
@@ -274,14 +274,14 @@ def test_where_a_source_lies_imports_nothing_again(dataset, moved):
     assert stage_json(load_study(before), "datasets/d") == stage_json(load_study(after), "datasets/d")
 
 
-def test_without_pretraining_there_are_all_data_sets_and_outside_encoders():
+def test_without_pretraining_there_are_all_data_sets_and_external_encoders():
     study = load_study({"run": "a", "datasets": STUDY["datasets"], "encoders": {"mine": {"path": "there"}}})
     assert study.pretraining is None
     assert study.used_datasets == ["tiles"]
     assert stage_json(study, "encoders/mine") == '{"path":"there","timm":null}'
 
 
-def test_a_bank_and_a_start_may_name_an_outside_encoder():
+def test_a_bank_and_a_start_may_name_an_external_encoder():
     values = changed("encoders", {"mine": {"timm": "hf-hub:owner/model"}})
     values["pretraining"]["init"] = "mine"
     values["banks"]["default"] = {"encoder": "mine"}
@@ -362,7 +362,9 @@ def arms(pretraining: dict, **retraining: dict):
     ],
 )
 def test_dino_longer_has_at_least_the_passes_of_the_arm_it_is_compared_with(pretraining, gen_dino, epochs):
-    study = arms(pretraining, **{"gen-dino": {"bank": "default"} | gen_dino, "dino-longer": {"as_long_as": "gen-dino"}})
+    study = arms(
+        pretraining, **{"gen-dino": {"bank": "default"} | gen_dino, "dino-longer": {"match_compute": "gen-dino"}}
+    )
     longer = study.retraining["dino-longer"]
     assert (longer.epochs, longer.bank) == (epochs, None)
     assert load_study(study.resolved()) == study
@@ -370,8 +372,8 @@ def test_dino_longer_has_at_least_the_passes_of_the_arm_it_is_compared_with(pret
 
 def test_an_arm_that_inherits_everything_keeps_the_json_it_had_before_there_were_others():
     settings = json.loads(stage_json(load_study(STUDY), "encoders/gen-dino"))
-    added_later = {"as_long_as", "real_images", "shuffle_bank", "disentangle_probability", "disentangle_targets"}
-    assert not (added_later | {"in_between"}) & settings.keys()
+    added_later = {"match_compute", "real_images", "shuffle_bank", "disentangle_probability", "disentangle_targets"}
+    assert not (added_later | {"interpolation"}) & settings.keys()
     assert settings["bank"] == "default"
 
 

@@ -15,27 +15,27 @@ def laid_out(path, config=SMALL, unit="unit", mpp=None, mask=None):
         return lay_out(reader, Tiling.model_validate(config), unit, mpp, mask)
 
 
-def test_every_tile_of_the_grid_has_a_fate_that_its_scores_explain(tmp_path):
+def test_every_tile_of_the_grid_has_a_status_that_its_scores_explain(tmp_path):
     layout = laid_out(drawn_slide(tmp_path / "slide.tiff", pen="blue"))
     assert layout.coords.tolist() == [[x, y] for y in range(0, 449 - 128, 128) for x in range(0, 512, 128)]
     tissue, pen = layout.fractions["tissue_fraction"], layout.fractions["pen_fraction"]
-    assert (tissue[layout.fate == KEPT] >= 0.5).all()
-    assert (tissue[layout.fate != KEPT] < 0.5).all()
-    assert (pen[layout.fate == PEN] > 0).all()
-    assert {LITTLE_TISSUE, KEPT} <= set(layout.fate.tolist())
+    assert (tissue[layout.status == KEPT] >= 0.5).all()
+    assert (tissue[layout.status != KEPT] < 0.5).all()
+    assert (pen[layout.status == PEN] > 0).all()
+    assert {LITTLE_TISSUE, KEPT} <= set(layout.status.tolist())
 
 
 def test_tiles_that_ink_took_from_tissue_say_so():
     tissue = np.array([0.6, 0.3, 0.3, 0.0, 0.0])
     pen = np.array([0.3, 0.3, 0.1, 0.9, 0.0])
-    fate = _judge({"tissue_fraction": tissue, "pen_fraction": pen}, 0.5)
-    assert fate.tolist() == [KEPT, PEN, LITTLE_TISSUE, PEN, LITTLE_TISSUE]
+    status = _judge({"tissue_fraction": tissue, "pen_fraction": pen}, 0.5)
+    assert status.tolist() == [KEPT, PEN, LITTLE_TISSUE, PEN, LITTLE_TISSUE]
 
 
 def test_a_minimum_of_nothing_keeps_the_whole_grid(tmp_path):
     slide = glass_slide(tmp_path / "slide.tiff")
     config = SMALL | {"tissue": {"mpp": 4.0, "minimum_fraction": 0}}
-    assert (laid_out(slide, config).fate == KEPT).all()
+    assert (laid_out(slide, config).status == KEPT).all()
 
 
 def test_fractions_are_the_exact_part_of_each_tile(tmp_path):
@@ -55,5 +55,5 @@ def test_the_choice_of_tiles_depends_on_the_slides_name_alone(tmp_path):
     assert [len(layout.kept) for layout in layouts] == [5, 5, 5]
     assert layouts[0].kept.tolist() == layouts[1].kept.tolist() != layouts[2].kept.tolist()
     everything = laid_out(slide, SMALL | {"tile_px": 32})
-    assert (layouts[0].fate == NOT_CHOSEN).sum() == len(everything.kept) - 5
+    assert (layouts[0].status == NOT_CHOSEN).sum() == len(everything.kept) - 5
     assert set(layouts[0].kept) <= set(everything.kept)

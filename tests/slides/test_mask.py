@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from tests.slides.damage import zero_tiles
+from tests.slides.damaged_files import zero_tiles
 
 from gensis.slides.mask import read_mask
 from gensis.slides.outcomes import Unusable

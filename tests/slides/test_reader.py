@@ -8,7 +8,7 @@ import pytest
 from openslide import OpenSlideError
 from PIL import Image
 from tests.drawing import drawn_slide
-from tests.slides.damage import zero_tiles
+from tests.slides.damaged_files import zero_tiles
 
 from gensis.errors import UserError
 from gensis.slides.opening import open_slide

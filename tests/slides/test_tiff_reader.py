@@ -8,7 +8,7 @@ import tifffile
 from openslide import OpenSlide
 from PIL import Image
 from tests.drawing import drawn_slide
-from tests.slides.damage import zero_tiles
+from tests.slides.damaged_files import zero_tiles
 
 from gensis.slides.drawing import draw_slide
 from gensis.slides.jpeg import complete, decode_strictly
@@ -142,7 +142,7 @@ def test_drafts_show_the_same_smaller(tmp_path, picture, compression):
     assert np.abs(draft.mean((0, 1)) - expected.mean((0, 1))).max() < 2
 
 
-def test_damage_that_libjpeg_paints_over_is_found(tmp_path):
+def test_damage_that_libjpeg_generates_over_is_found(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
     with tifffile.TiffFile(slide) as tiff:
         page = tiff.pages[0]

@@ -13,7 +13,7 @@ import pytest
 from openslide import OpenSlide
 from PIL import Image
 from tests.drawing import drawn_slide, glass_slide
-from tests.slides.damage import zero_tiles
+from tests.slides.damaged_files import zero_tiles
 
 import tile_slide
 from gensis.images.codec import decode
@@ -191,7 +191,7 @@ def test_a_bad_slide_leaves_an_empty_store_and_a_reason(tmp_path, make, outcome,
     assert found["content"] == file.attrs["content"]
 
 
-def test_damaged_tiles_are_left_out_and_counted_never_painted(tmp_path):
+def test_damaged_tiles_are_left_out_and_counted_never_generated(tmp_path):
     config = SMALL | {"mpp": 0.5, "encoding": "png"}
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=768, height_px=768)
     before = tile(tmp_path, slide, config)[1]["coords"][:].tolist()

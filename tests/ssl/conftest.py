@@ -14,7 +14,7 @@ from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
 CPU = torch.device("cpu")
-HELD = partial(open_images, device=CPU, memory_gb=1.0, threads=1)
+HELD = partial(open_images, device=CPU, image_cache_gb=1.0, threads=1)
 TINY = {
     "dataset": "d",
     "backbone": "vit_tiny_patch16_224",
@@ -23,8 +23,8 @@ TINY = {
     "epochs": 2,
     "batch_size": 8,
     "prototypes": 16,
-    "head_hidden": 16,
-    "head_bottleneck": 8,
+    "head_hidden_dim": 16,
+    "head_bottleneck_dim": 8,
     "learning_rate": 0.05,
     "views": {"local_crops": 2, "local_px": 8},
 }

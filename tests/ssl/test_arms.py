@@ -10,13 +10,13 @@ from tests.ssl.test_pretrainer import run
 
 from gensis.augment.views import ViewRecipe
 from gensis.errors import UserError
+from gensis.images.bank_filter import filter_path, write_filter
 from gensis.images.index import read_index
-from gensis.images.kept import kept_path, write_kept
 from gensis.images.reading import StreamedImages, open_images
 from gensis.settings.pretraining import Retraining
 from gensis.ssl.bank_images import open_parts, other_rows
 from gensis.ssl.batch import Batches
-from gensis.ssl.choice import Chooser
+from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
@@ -38,11 +38,11 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("arms")
     write_images(folder, greys(0))
     sources = np.tile(np.arange(SOURCES), 2)
-    painted = np.concatenate([greys(beyond) for beyond in VARIANTS])
-    write_bank(folder, painted, sources, [-1] * len(sources), [1.0] * len(sources), "generative")
-    painted = np.concatenate([greys(beyond) for beyond in BETWEEN])
+    generated = np.concatenate([greys(beyond) for beyond in VARIANTS])
+    write_bank(folder, generated, sources, [-1] * len(sources), [1.0] * len(sources), "generative")
+    generated = np.concatenate([greys(beyond) for beyond in BETWEEN])
     partners, alphas = np.concatenate(list(PARTNERS.values())), np.repeat(list(ALPHAS.values()), SOURCES)
-    write_bank(folder, painted, sources, partners, alphas, "interpolated")
+    write_bank(folder, generated, sources, partners, alphas, "interpolated")
     return folder
 
 
@@ -50,9 +50,9 @@ def folder(tmp_path_factory):
 def make(folder):
     """A chooser and batches of an arm."""
 
-    def make(rank=0, memory_gb=1.0, bank=folder, **arm):
+    def make(rank=0, image_cache_gb=1.0, bank=folder, **arm):
         settings = Retraining(bank="b", **(TINY | arm))
-        opened = partial(open_images, device=CPU, memory_gb=memory_gb, threads=1)
+        opened = partial(open_images, device=CPU, image_cache_gb=image_cache_gb, threads=1)
         images = opened(read_index(folder / "train.tsv"))
         parts = open_parts(settings, bank, SOURCES, opened, seed=0)
         chooser = Chooser(settings, images, *parts, seed=0, rank=rank, steps=STEPS)
@@ -107,17 +107,17 @@ def test_each_of_several_in_between_images_of_a_source_comes_with_its_own_alpha(
 
 
 def test_pixel_mix_has_the_pairs_partners_and_alphas_of_gen_dino_and_mixes_pixels(make):
-    painted, mixed = (make(in_between=kind)[1].draw(ROWS) for kind in ("painted", "pixels"))
-    assert torch.equal(shown(mixed.views.global_views), shown(painted.views.global_views))
-    assert torch.equal(shown(mixed.between.partners), shown(painted.between.partners))
-    assert torch.equal(mixed.between.alpha, painted.between.alpha)
-    partners = shown(painted.between.partners)[0]
+    generated, mixed = (make(interpolation=kind)[1].draw(ROWS) for kind in ("embedding", "pixel"))
+    assert torch.equal(shown(mixed.views.global_views), shown(generated.views.global_views))
+    assert torch.equal(shown(mixed.between.partners), shown(generated.between.partners))
+    assert torch.equal(mixed.between.alpha, generated.between.alpha)
+    partners = shown(generated.between.partners)[0]
     expected = mixed.between.alpha * 10 * ROWS + (1 - mixed.between.alpha) * partners
     assert (shown(mixed.between.views) - expected).abs().max() <= 0.5001  # 8 bits
 
 
-def test_pixel_mix_opens_no_painted_image_between_two(folder):
-    settings = Retraining(bank="b", **TINY, in_between="pixels")
+def test_pixel_mix_opens_no_generated_image_between_two(folder):
+    settings = Retraining(bank="b", **TINY, interpolation="pixel")
     assert open_parts(settings, folder, SOURCES, HELD, seed=0)[1].images is None
 
 
@@ -170,8 +170,8 @@ def test_shuffled_shows_every_source_what_another_one_gave_and_names_its_partner
     source, kind = source_and_kind(shuffled.views.global_views)
     real = shuffled.views.real_slot
     assert torch.equal(source[real, ROWS], ROWS)
-    painted_of = source[1 - real, ROWS]
-    assert torch.equal(others[painted_of], ROWS)
+    generated_of = source[1 - real, ROWS]
+    assert torch.equal(others[generated_of], ROWS)
     between_of, kind = source_and_kind(shuffled.between.views)
     assert torch.equal(others[between_of], ROWS)
     true_partner = torch.tensor([PARTNERS[k][row] for row, k in zip(between_of.tolist(), kind.tolist())])
@@ -213,7 +213,7 @@ def test_a_ramp_shows_more_of_the_bank_from_step_to_step(make):
 
 ARMS = {
     "gen-dino": {},
-    "pixel-mix": {"in_between": "pixels"},
+    "pixel-mix": {"interpolation": "pixel"},
     "bank-only": {"real_images": False},
     "both": {"disentangle_targets": "both"},
 }
@@ -221,11 +221,11 @@ ARMS = {
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_trains_alike_whether_its_images_are_held_or_streamed(folder, arm):
-    def losses(memory_gb):
+    def losses(image_cache_gb):
         settings = Retraining(bank="b", **(TINY | ARMS[arm]))
-        opened = partial(open_images, device=CPU, memory_gb=memory_gb, threads=1)
+        opened = partial(open_images, device=CPU, image_cache_gb=image_cache_gb, threads=1)
         images = opened(read_index(folder / "train.tsv"))
-        assert isinstance(images, StreamedImages) == (memory_gb < 1)
+        assert isinstance(images, StreamedImages) == (image_cache_gb < 1)
         parts = open_parts(settings, folder, SOURCES, opened, seed=0)
         return run(Pretrainer(settings, images, CPU, World(), 0, *parts), 3)
 
@@ -249,7 +249,7 @@ def filtered_folder(folder, tmp_path):
     for store in folder.glob("*.h5"):
         (tmp_path / store.name).symlink_to(store)
     for kind in ("generative", "interpolated"):
-        write_kept(kept_path(tmp_path / f"{kind}-0000.h5"), {}, ~left_out, {})
+        write_filter(filter_path(tmp_path / f"{kind}-0000.h5"), {}, ~left_out, {})
     return tmp_path
 
 
@@ -270,9 +270,9 @@ def test_without_the_flag_what_a_filter_left_behind_changes_nothing(filtered_fol
 
 def test_a_filter_that_keeps_nothing_ends_with_one_line(filtered_folder):
     settings = Retraining(bank="b", **TINY)
-    write_kept(kept_path(filtered_folder / "generative-0000.h5"), {}, np.zeros(2 * SOURCES, bool), {})
+    write_filter(filter_path(filtered_folder / "generative-0000.h5"), {}, np.zeros(2 * SOURCES, bool), {})
     with pytest.raises(UserError, match=f"keeps none of {2 * SOURCES} generative images: loosen it"):
         open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)
-    kept_path(filtered_folder / "generative-0000.h5").unlink()
+    filter_path(filtered_folder / "generative-0000.h5").unlink()
     with pytest.raises(UserError, match="run filter_bank"):
         open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)

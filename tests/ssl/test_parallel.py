@@ -18,7 +18,7 @@ HALF, STEPS = 2, 4
 SETTINGS = TINY | {"drop_path": 0.0, "learning_rate": 0.01, "freeze_last_layer": 0.5, "bank": "b"}
 WAYS = {
     "copies": ({}, Runtime()),
-    "copies in parts": ({"accumulate": 2}, Runtime()),
+    "copies in parts": ({"gradient_accumulation": 2}, Runtime()),
     "sharded": ({}, Runtime(sharding="fsdp")),
 }
 

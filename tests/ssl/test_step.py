@@ -83,7 +83,9 @@ def test_steps_equal_the_originals(make_pretrainer):
 
 
 def test_a_batch_in_parts_gives_the_loss_centre_and_gradients_of_the_whole(make_pretrainer):
-    whole, parts = (make_pretrainer(drop_path=0.0, disentangle_weight=1.0, accumulate=count) for count in (1, 3))
+    whole, parts = (
+        make_pretrainer(drop_path=0.0, disentangle_weight=1.0, gradient_accumulation=count) for count in (1, 3)
+    )
     given = batch(0, with_bank=True)
     assert [len(part) for part in given.split(3)] == [2, 3, 3]
     figures, others = (pretrainer.learn(given, step=1) for pretrainer in (whole, parts))

@@ -18,8 +18,8 @@ TINY = {
     "epochs": 2,
     "batch_size": 4,
     "prototypes": 16,
-    "head_hidden": 16,
-    "head_bottleneck": 8,
+    "head_hidden_dim": 16,
+    "head_bottleneck_dim": 8,
     "views": {"local_crops": 0},
 }
 
@@ -48,7 +48,7 @@ def losses(trainer, steps):
 
 def test_training_is_the_same_whether_images_are_held_or_streamed(tmp_path):
     index = write_units(tmp_path, [9, 4])
-    held, streamed = (open_images(index, CPU, memory_gb, 2) for memory_gb in (1.0, 1e-9))
+    held, streamed = (open_images(index, CPU, image_cache_gb, 2) for image_cache_gb in (1.0, 1e-9))
     assert isinstance(held, HeldImages)
     assert isinstance(streamed, StreamedImages)
     assert losses(pretrainer(held), 5) == losses(pretrainer(streamed), 5)

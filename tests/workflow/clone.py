@@ -23,14 +23,14 @@ TINY = {
         "epochs": 2,
         "batch_size": 16,
         "prototypes": 32,
-        "head_hidden": 32,
-        "head_bottleneck": 16,
+        "head_hidden_dim": 32,
+        "head_bottleneck_dim": 16,
         "views": {"local_crops": 2, "local_px": 8},
     },
     "diffusion": {"channels": [8, 16], "layers_per_block": 1, "attention_levels": 0, "steps": 20, "batch_size": 16},
     "banks": {"default": {"sampling_steps": 2, "filter": {"minimum_fidelity": -0.9}}},
     "retraining": {"gen-dino": {"bank": "default"}},
-    "evaluation": {"knn": [3], "abmil_epochs": 2, "abmil_seeds": 1, "bootstrap": 50, "folds": 2},
+    "evaluation": {"knn": [3], "mil_epochs": 2, "mil_seeds": 1, "bootstrap": 50, "folds": 2},
 }
 
 

@@ -6,8 +6,8 @@ from tests.workflow.clone import TINY, copy_repository, planned, snakemake, writ
 
 ARMS = {
     "gen-dino": {"bank": "default"},
-    "pixel-mix": {"bank": "default", "in_between": "pixels"},
-    "dino-longer": {"as_long_as": "gen-dino"},
+    "pixel-mix": {"bank": "default", "interpolation": "pixel"},
+    "dino-longer": {"match_compute": "gen-dino"},
 }
 
 
@@ -44,15 +44,15 @@ def test_each_seed_has_a_bank_of_its_own_where_none_is_named(clone, config):
 
 
 def test_the_stored_config_keeps_the_order_of_arms_and_what_they_set_back(clone, config):
-    arms = {"z": {"bank": "default", "accumulate": 1}, "a": {"bank": "default"}}
-    pretraining = TINY["pretraining"] | {"dataset": "d", "accumulate": 2}
+    arms = {"z": {"bank": "default", "gradient_accumulation": 1}, "a": {"bank": "default"}}
+    pretraining = TINY["pretraining"] | {"dataset": "d", "gradient_accumulation": 2}
     stored = "results/tiny/config.yaml"
     assert snakemake(clone, config(retraining=arms, pretraining=pretraining), stored).returncode == 0
     found = yaml.safe_load((clone / stored).read_text())["retraining"]
-    assert [(name, arm["accumulate"]) for name, arm in found.items()] == [("z", 1), ("a", 2)]
+    assert [(name, arm["gradient_accumulation"]) for name, arm in found.items()] == [("z", 1), ("a", 2)]
 
 
-def test_longer_dino_alone_needs_no_painter(clone, config):
+def test_longer_dino_alone_needs_no_diffusion_model(clone, config):
     longer = "results/tiny/encoders/dino-longer/seed0/model.safetensors"
     jobs = planned(clone, config(retraining=ARMS), longer)
     assert jobs == {"import_images": 1, "index_images": 1, "retrain_encoder": 1}

@@ -69,7 +69,7 @@ def test_every_file_of_a_run_is_described(files):
 def test_a_file_has_just_the_fields_that_are_described(finished, files, section):
     found = [name for name in files if pattern(section).fullmatch(name.as_posix())]
     if "autoencoder" in section or "reconstructions" in section:
-        pytest.skip("the tiny chain paints in pixels")
+        pytest.skip("the tiny chain generates in pixels")
     assert found
     required, optional = documented(sections()[section])
     for name in found:

@@ -38,7 +38,7 @@ def test_encoders_learn_from_one_set_of_slides_and_are_measured_on_another(clone
     assert jobs["evaluate_encoder_on_slides"] == ENCODERS * seeds
     # What is measured on by all, and what is learnt from by the encoder that conditions the bank.
     assert jobs["embed_images"] == ENCODERS * seeds * parts + seeds
-    assert not {"evaluate_encoder", "trace_encoder"} & jobs.keys()
+    assert not {"evaluate_encoder", "track_knn"} & jobs.keys()
 
 
 @pytest.mark.parametrize(("protocol", "seen"), [("panda", 3), ("bright", 0)])

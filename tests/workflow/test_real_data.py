@@ -36,7 +36,7 @@ def test_lymphoma_slides_to_slide_level_results(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_images_to_a_summary_painting_in_latents_and_in_shards(data, tmp_path):
+def test_cifar10_images_to_a_summary_generation_in_latents_and_in_shards(data, tmp_path):
     path = data / "natural/cifar10/cifar10_jpeg.h5"
     dataset = {"kind": "hdf5", "path": str(path), "max_images": {"train": 200, "test": 100}, "shards": 2}
     values = TINY | {

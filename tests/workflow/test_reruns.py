@@ -12,14 +12,14 @@ AFTER_THE_BANK = {
     "retrain_encoder": 1,
     "embed_images": 2,
     "evaluate_encoder_on_slides": 1,
-    "trace_encoder": 1,
+    "track_knn": 1,
     "summarize": 1,
     "store_config": 1,
     "write_report": 1,
 }
 
 
-MEASURES = {"evaluate_encoder_on_slides", "trace_encoder"}
+MEASURES = {"evaluate_encoder_on_slides", "track_knn"}
 
 
 def backwards(values):
@@ -56,7 +56,7 @@ CHANGES = {
     "`evaluation.bank_images`": with_keys("evaluation", bank_images=77),
     "`evaluation.corruptions`": with_keys("evaluation", corruptions=["blur"]),
     "`evaluation.linear_sgd`": with_keys("evaluation", linear_sgd=True),
-    "`runtime`": with_keys("runtime", memory_gb=1, micro_batch=3, checkpoint_seconds=1),
+    "`runtime`": with_keys("runtime", image_cache_gb=1, inference_batch_size=3, checkpoint_seconds=1),
     "keys in another order": backwards,
 }
 
@@ -98,7 +98,7 @@ def test_run_twice_there_is_nothing_to_do(study):
     assert study() == {}
 
 
-def test_another_threshold_of_the_filter_paints_nothing_anew(study):
+def test_another_threshold_of_the_filter_generates_nothing_anew(study):
     assert study(banks={"default": {"sampling_steps": 2, "filter": {"copying_ratio": 0.3}}}) == {
         "filter_bank": 1,
         "evaluate_bank": 1,
@@ -144,7 +144,7 @@ def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_
 
     jobs = study(datasets=stricter)
     assert "tile_slide" not in jobs
-    assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
+    assert (jobs["index_images"], jobs["plot_slides"]) == (3, 1)
     assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
     assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
 
@@ -157,14 +157,14 @@ def test_how_many_slides_and_tiles_may_fail_is_judged_again_and_cuts_nothing(stu
     assert rules == {"index_images": 1, "store_config": 1, "write_report": 1}
     jobs = study(datasets=fewer(max_failed_fraction=0.2))
     assert "tile_slide" not in jobs
-    assert (jobs["index_images"], jobs["draw_slides"]) == (3, 1)
+    assert (jobs["index_images"], jobs["plot_slides"]) == (3, 1)
 
 
 @pytest.mark.parametrize(
     ("change", "rules"),
     [
-        ({"knn": [2]}, {"evaluate_encoder_on_slides": 4, "trace_encoder": 2, "summarize": 1}),
-        ({"abmil_epochs": 3}, {"evaluate_encoder_on_slides": 4, "summarize": 1}),
+        ({"knn": [2]}, {"evaluate_encoder_on_slides": 4, "track_knn": 2, "summarize": 1}),
+        ({"mil_epochs": 3}, {"evaluate_encoder_on_slides": 4, "summarize": 1}),
         ({"bank_images": 7}, {"evaluate_bank": 1}),
     ],
 )
@@ -222,10 +222,10 @@ def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
     assert planned(restored.clone, restored.config) == {
         "tile_slide": 1,
         "index_images": 3,
-        "draw_slides": 1,
+        "plot_slides": 1,
         "embed_images": 4,
         "evaluate_encoder_on_slides": 4,
-        "trace_encoder": 2,
+        "track_knn": 2,
         "evaluate_bank": 1,
         "summarize": 1,
         "write_report": 1,
@@ -238,7 +238,7 @@ def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
     assert planned(restored.clone, restored.config) == {
         "index_images": 1,
         "evaluate_encoder_on_slides": 4,
-        "trace_encoder": 2,
+        "track_knn": 2,
         "evaluate_bank": 1,
         "summarize": 1,
         "write_report": 1,
@@ -258,9 +258,9 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
     sheet.write_text(sheet.read_text().replace("glandular,p4", "glandular,p3"))
     assert planned(restored.clone, restored.config) == {
         "index_images": 3,
-        "draw_slides": 1,
+        "plot_slides": 1,
         "evaluate_encoder_on_slides": 4,
-        "trace_encoder": 2,
+        "track_knn": 2,
         "evaluate_bank": 1,
         "summarize": 1,
         "write_report": 1,
@@ -278,7 +278,7 @@ def test_annotations_make_labels_evaluation_and_report_alone(restored):
         assert planned(restored.clone, restored.config) == {
             "index_images": 1,
             "evaluate_encoder_on_slides": 4,
-            "trace_encoder": 2,
+            "track_knn": 2,
             "evaluate_bank": 1,
             "summarize": 1,
             "write_report": 1,

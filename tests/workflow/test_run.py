@@ -62,7 +62,7 @@ def test_labels_groups_and_splits_reach_nothing_but_the_tables_of_evaluation(fin
     }  # fmt: skip
 
 
-def test_the_encoder_loads_through_timm_and_the_painter_through_diffusers(finished):
+def test_the_encoder_loads_through_timm_and_the_diffusion_model_through_diffusers(finished):
     run = finished.clone / "results/tiny"
     model = timm.create_model(f"local-dir:{run}/encoders/gen-dino/seed0", pretrained=True, num_classes=0)
     width = model(torch.zeros(1, 3, 16, 16)).shape[1]
@@ -158,18 +158,18 @@ def test_a_mistake_ends_with_one_line_and_no_traceback(finished, tmp_path, chang
 
 def test_a_folder_of_images_and_an_autoencoder_may_lie_beside_the_snakefile(tmp_path):
     clone = copy_repository(tmp_path / "clone")
-    for folder in (tmp_path / "elsewhere", clone / "photos/train", clone / "painter"):
+    for folder in (tmp_path / "elsewhere", clone / "photos/train", clone / "vae"):
         folder.mkdir(parents=True)
     for name in ("config.json", "diffusion_pytorch_model.safetensors"):
-        (clone / "painter" / name).touch()
+        (clone / "vae" / name).touch()
     photos = {"kind": "folder", "path": "photos", "splits": {"train": "train"}}
-    values = TINY | {"datasets": {"photos": photos}, "autoencoder": "painter"}
+    values = TINY | {"datasets": {"photos": photos}, "autoencoder": "vae"}
     values["pretraining"] = TINY["pretraining"] | {"dataset": "photos"}
     config = write_config(tmp_path / "beside.yaml", values)
     result = snakemake(tmp_path / "elsewhere", config, "-n", "-p", "--snakefile", str(clone / "Snakefile"))
     assert result.returncode == 0, result.stdout
     assert f'"path":"{clone}/photos"' in result.stdout
-    assert f"--autoencoder {clone}/painter" in result.stdout
+    assert f"--autoencoder {clone}/vae" in result.stdout
 
 
 def test_the_resolved_config_is_stored(finished):
@@ -181,5 +181,5 @@ def test_provenance_tells_settings_inputs_and_versions(finished):
     record = read_json(finished.clone / "results/tiny/encoders/gen-dino/seed0/provenance.json")
     assert record["format"] == "gensis-encoder/1"
     shards = {"generative-0000", "interpolated-0000"}
-    assert set(record["inputs"]) == {"train", *shards, *(f"kept/{shard}" for shard in shards)}
+    assert set(record["inputs"]) == {"train", *shards, *(f"filter/{shard}" for shard in shards)}
     assert record["settings"]["bank"] == "default"

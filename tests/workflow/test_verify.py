@@ -92,9 +92,9 @@ def swap(old, new):
 
 
 STORE, OUTCOME = "images/tissue/lymphoid-1.h5", "images/tissue/lymphoid-1.json"
-ENCODER, PAINTER = "tiny/encoders/dino/seed0", "tiny/diffusion/dino/seed0"
+ENCODER, DIFFUSION = "tiny/encoders/dino/seed0", "tiny/diffusion/dino/seed0"
 PART, TESTED = "tiny/embeddings/dino/tissue/seed0/part-0000.h5", "tiny/embeddings/gen-dino/tissue/seed0/part-0001.h5"
-SHARD, KEPT = "tiny/bank/default/seed0/generative-0000.h5", "tiny/bank/default/seed0/kept/interpolated-0000.h5"
+SHARD, FILTER = "tiny/bank/default/seed0/generative-0000.h5", "tiny/bank/default/seed0/filter/interpolated-0000.h5"
 MEASURED = "tiny/evaluation/gen-dino/tissue/seed0"
 
 
@@ -114,21 +114,21 @@ def test_a_whole_run_is_whole(check):
         (f"{ENCODER}/model.safetensors", flip(0.9)),
         (f"{ENCODER}/config.json", swap("16", "17")),
         (f"{ENCODER}/history.csv", cut),
-        (f"{ENCODER}/looks.h5", flip_in("features")),
+        (f"{ENCODER}/embedding_snapshots.h5", flip_in("features")),
         (f"{ENCODER}/provenance.json", swap('"seed": 0', '"seed": 1')),
-        (f"{PAINTER}/denoiser/diffusion_pytorch_model.safetensors", flip(0.5)),
+        (f"{DIFFUSION}/denoiser/diffusion_pytorch_model.safetensors", flip(0.5)),
         (PART, flip_in("features")),
         (PART, flip_in("unit")),
         ("tiny/features/dino/tissue/seed0/lymphoid-1.h5", flip_in("features")),
         (SHARD, flip_in("encoded")),
         (SHARD, remove),
-        (KEPT, flip_in("kept")),
+        (FILTER, flip_in("keep")),
         ("tiny/bank/default/seed0/quality.json", cut),
         (f"{MEASURED}/knn.json", swap('"value": 0.', '"value": 0.1')),
         (f"{MEASURED}/knn.json", remove),
         (f"{MEASURED}/predictions.h5", flip_in("linear/predicted")),
         (f"{MEASURED}/attention.h5", flip_in("coords/lymphoid-3")),
-        ("tiny/evaluation/dino/tissue/seed0/trace.csv", cut),
+        ("tiny/evaluation/dino/tissue/seed0/knn_history.csv", cut),
         ("tiny/summary.csv", swap("0.", "0.1")),
         ("tiny/comparisons.csv", cut),
         ("tiny/config.yaml", swap("1000", "1001")),
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_named_alone_and_once(check, mended, name, damage):
 
 
 def test_all_damaged_files_are_named(check, mended):
-    names = [STORE, "images/tissue/units.tsv", "images/tissue/train.tsv", f"{ENCODER}/provenance.json", PART, KEPT]
+    names = [STORE, "images/tissue/units.tsv", "images/tissue/train.tsv", f"{ENCODER}/provenance.json", PART, FILTER]
     names += [f"{MEASURED}/predictions.h5", "tiny/provenance.json"]
     for name in names:
         empty(mended(name))
@@ -195,14 +195,14 @@ def test_what_was_made_from_earlier_weights_is_named(check, mended):
     write_json(path, read_json(path) | {"weights": "0" * 16})
     found = dict(line.split(": ", 1) for line in check())
     assert found[PART] == f"made from another {ENCODER}/model.safetensors than lies there now"
-    parts, kept = [PART, PART.replace("0000", "0001")], [KEPT, KEPT.replace("interpolated", "generative")]
-    assert set(found) == {*parts, *kept, "tiny/bank/default/seed0/quality.json", f"{ENCODER}/provenance.json"}
+    parts, filters = [PART, PART.replace("0000", "0001")], [FILTER, FILTER.replace("interpolated", "generative")]
+    assert set(found) == {*parts, *filters, "tiny/bank/default/seed0/quality.json", f"{ENCODER}/provenance.json"}
 
 
 @pytest.mark.parametrize(
     ("section", "change", "named"),
     [
-        ("diffusion", {"steps": 21}, [f"{PAINTER}/provenance.json"]),
+        ("diffusion", {"steps": 21}, [f"{DIFFUSION}/provenance.json"]),
         ("embedding", {"normalize": True}, [PART, TESTED]),
         ("evaluation", {"folds": 3}, [f"{MEASURED}/knn.json", f"{MEASURED}/attention.h5"]),
     ],

@@ -39,7 +39,7 @@ rule filter_bank:
         embeddings=train_embeddings,
         encoder=lambda wildcards: f"{encoder_folder(STUDY.banks[wildcards.bank].encoder, wildcards.seed)}/provenance.json",
     output:
-        multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/kept/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
+        multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/filter/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
     log:
         f"{RUN}/logs/filter_bank/{{bank}}-seed{{seed}}-{{shard}}.log",
     benchmark:

@@ -19,7 +19,7 @@ from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
-from gensis.settings.autoencoder import autoencoder_files
+from gensis.settings.autoencoder_training import autoencoder_files
 from gensis.settings.base import canonical_json
 from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
@@ -154,26 +154,26 @@ def interpreter() -> str:
     return "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
-def on_cards(cards: int) -> list[str]:
-    """The beginning of a command that sees cards of its own, and what runs it."""
-    return [interpreter(), script_of("on_cards"), str(cards), interpreter()] if cards else [interpreter()]
+def assign_gpus(GPUs: int) -> list[str]:
+    """The beginning of a command that sees GPUs of its own, and what runs it."""
+    return [interpreter(), script_of("assign_gpus"), str(GPUs), interpreter()] if GPUs else [interpreter()]
 
 
 def program(name: str) -> Callable[..., str]:
     """Interpreter and script, quoted, as a derived param."""
-    return lambda wildcards, output, resources: shlex.join([*on_cards(resources.get("gpu", 0)), script_of(name)])
+    return lambda wildcards, output, resources: shlex.join([*assign_gpus(resources.get("gpu", 0)), script_of(name)])
 
 
 def launcher(wildcards, output, resources) -> str:
-    """What starts a training: Python, or torchrun with a process for each card, on each of a SLURM job's nodes."""
+    """What starts a training: Python, or torchrun with a process for each GPU, on each of a SLURM job's nodes."""
     nodes = resources.get("nodes", 1)
-    cards = resources.get("gpu", 0) // nodes  # `gpu` is what the job has in all
-    one = shlex.join(on_cards(cards))
-    torchrun = f"{one} -m torch.distributed.run --nproc-per-node={max(cards, 1)}"
+    GPUs = resources.get("gpu", 0) // nodes  # `gpu` is what the job has in all
+    one = shlex.join(assign_gpus(GPUs))
+    torchrun = f"{one} -m torch.distributed.run --nproc-per-node={max(GPUs, 1)}"
     if nodes > 1:
         meeting = '--rdzv-backend=c10d --rdzv-endpoint="$(hostname):29500" --rdzv-id="$SLURM_JOB_ID"'
         return f"srun --overlap --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {meeting}"
-    return f"{torchrun} --standalone" if cards > 1 else one
+    return f"{torchrun} --standalone" if GPUs > 1 else one
 
 
 def runtime(wildcards, output) -> str:
@@ -280,10 +280,10 @@ def bank_shards(bank: str, seed: str) -> list[str]:
     ]
 
 
-def kept_shards(bank: str, seed: str) -> list[str]:
+def filter_shards(bank: str, seed: str) -> list[str]:
     """What a bank's filter keeps of all its files; nothing where it has none."""
     shards = bank_shards(bank, seed) if STUDY.banks[bank].filter else []
-    return [os.path.join(os.path.dirname(path), "kept", os.path.basename(path)) for path in shards]
+    return [os.path.join(os.path.dirname(path), "filter", os.path.basename(path)) for path in shards]
 
 
 def banks_with_seeds() -> list[tuple[str, int]]:

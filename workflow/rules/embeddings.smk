@@ -46,19 +46,19 @@ use rule embed_images as embed_blocks with:
         f"{RUN}/benchmarks/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.tsv"
 
 
-rule split_features:
+rule export_features:
     input:
         embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
         units=f"{IMAGES}/{{dataset}}/units.tsv",
     output:
         directory(features_folder("{dataset}", "{encoder}", "{seed}")),
     log:
-        f"{RUN}/logs/split_features/{{encoder}}-{{dataset}}-seed{{seed}}.log",
+        f"{RUN}/logs/export_features/{{encoder}}-{{dataset}}-seed{{seed}}.log",
     wildcard_constraints:
         dataset=one_of(SLIDE_DATASETS),
     conda:
         "../../envs/environment.yaml"
     params:
-        program=program("split_features"),
+        program=program("export_features"),
     shell:
         "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --output {output:q} > {log:q} 2>&1"

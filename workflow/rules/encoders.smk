@@ -8,7 +8,7 @@ rule pretrain_encoder:
             "config.json",
             "model.safetensors",
             "history.csv",
-            "looks.h5",
+            "embedding_snapshots.h5",
             "provenance.json",
         ),
     log:
@@ -42,14 +42,14 @@ rule retrain_encoder:
         train=train_table,
         init=initial_encoder,
         bank=retraining_bank,
-        kept=retraining_filter,
+        filter=retraining_filter,
     output:
         multiext(
             f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",
             "config.json",
             "model.safetensors",
             "history.csv",
-            "looks.h5",
+            "embedding_snapshots.h5",
             "provenance.json",
         ),
     log:
@@ -83,7 +83,7 @@ rule retrain_encoder:
 
 rule import_encoder:
     input:
-        outside_files,
+        external_files,
     output:
         multiext(
             f"{RUN}/encoders/{{encoder}}/seed{{seed}}/",
@@ -100,8 +100,8 @@ rule import_encoder:
         "../../envs/environment.yaml"
     params:
         config=stage("encoders/{encoder}"),
-        content=lambda wildcards: outside_content(wildcards.encoder),
-        path=outside_option,
+        content=lambda wildcards: external_content(wildcards.encoder),
+        path=external_option,
         folder=folder,
         program=program("import_encoder"),
     shell:

@@ -60,35 +60,35 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         program=program("evaluate_encoder"),
 
 
-rule trace_encoder:
+rule track_knn:
     input:
-        looks=lambda wildcards: f"{encoder_folder(wildcards.encoder, wildcards.seed)}/looks.h5",
+        snapshots=lambda wildcards: f"{encoder_folder(wildcards.encoder, wildcards.seed)}/embedding_snapshots.h5",
         train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
         units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
         labels=f"{IMAGES}/{TRAINED_ON}/labels.tsv",
     output:
-        f"{RUN}/evaluation/{{encoder}}/{TRAINED_ON}/seed{{seed}}/trace.csv",
+        f"{RUN}/evaluation/{{encoder}}/{TRAINED_ON}/seed{{seed}}/knn_history.csv",
     log:
-        f"{RUN}/logs/trace_encoder/{{encoder}}-seed{{seed}}.log",
+        f"{RUN}/logs/track_knn/{{encoder}}-seed{{seed}}.log",
     wildcard_constraints:
         encoder=one_of(ENCODERS),
     localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
-        config=stage("trace"),
+        config=stage("knn_history"),
         options="--slides-are-units" if TRAINED_ON in SLIDE_DATASETS else "",
-        program=program("trace_encoder"),
+        program=program("track_knn"),
     shell:
         "{params.program} --config {params.config:q} {params.options} --threads {threads}"
-        " --looks {input.looks:q} --train {input.train:q} --units {input.units:q} --labels {input.labels:q}"
+        " --snapshots {input.snapshots:q} --train {input.train:q} --units {input.units:q} --labels {input.labels:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
 rule evaluate_bank:
     input:
         bank=lambda wildcards: bank_shards(wildcards.bank, wildcards.seed),
-        kept=lambda wildcards: kept_shards(wildcards.bank, wildcards.seed),
+        filter=lambda wildcards: filter_shards(wildcards.bank, wildcards.seed),
         train=train_table,
         units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
         labels=bank_labels,

@@ -1,5 +1,5 @@
 # Functions that rules take inputs and params from, in the order of the stages; no rules here.
-MOST_HELD_OUT = 32  # units of the test split that a bank's measurement paints images of
+MOST_HELD_OUT = 32  # units of the test split that a bank's measurement generates images of
 LAST_BLOCKS = 4  # whose class tokens DINO's linear protocol takes
 
 
@@ -136,20 +136,20 @@ def train_table(wildcards):
     return needs_pretraining(wildcards) or f"{IMAGES}/{TRAINED_ON}/train.tsv"
 
 
-def outside_files(wildcards):
+def external_files(wildcards):
     """Files of an encoder trained elsewhere; a copy with a new date reruns nothing. None if timm downloads it."""
     path = STUDY.encoders[wildcards.encoder].path
     return [ancient(str(file)) for file in weight_files(Path(from_here(path)))] if path else []
 
 
 @functools.cache
-def outside_content(encoder):
+def external_content(encoder):
     """What tells weights from others of the same size."""
     path = STUDY.encoders[encoder].path
     return quick_id(*weight_files(Path(from_here(path)))) if path else ""
 
 
-def outside_option(wildcards, output):
+def external_option(wildcards, output):
     """Argument that names where the weights are."""
     path = STUDY.encoders[wildcards.encoder].path
     return ["--path", from_here(path)] if path else []
@@ -177,13 +177,13 @@ def retraining_bank(wildcards, files=bank_shards):
 
 def retraining_filter(wildcards):
     """What is kept of that bank, where it has a filter."""
-    return retraining_bank(wildcards, kept_shards)
+    return retraining_bank(wildcards, filter_shards)
 
 
 def bank_option(wildcards, input):
     """Arguments that name the bank."""
     bank = ["--bank", os.path.dirname(input.bank[0])] if input.bank else []
-    return [*bank, "--filtered"] if input.kept else bank
+    return [*bank, "--filtered"] if input.filter else bank
 
 
 def embedding_inputs(wildcards):
@@ -299,8 +299,8 @@ def resolved_study(wildcards, output):
 def report_inputs(wildcards):
     """Everything that the page shows."""
     histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
-    traces = [
-        f"{RUN}/evaluation/{encoder}/{TRAINED_ON}/seed{seed}/trace.csv"
+    knn_histories = [
+        f"{RUN}/evaluation/{encoder}/{TRAINED_ON}/seed{seed}/knn_history.csv"
         for encoder in ENCODERS
         for seed in STUDY.seeds
         if TRAINED_ON in EVALUATED
@@ -308,7 +308,7 @@ def report_inputs(wildcards):
     banks = [path for bank, seed in banks_with_seeds() for path in bank_shards(bank, seed)]
     banks += [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()]
     tables = [f"{IMAGES}/{dataset}/{table}.tsv" for dataset in UNITS for table in ("units", "outcomes")]
-    return histories + traces + banks + tables
+    return histories + knn_histories + banks + tables
 
 
 def finished_run(wildcards):
@@ -322,7 +322,7 @@ def finished_run(wildcards):
 
 
 def bank_labels(wildcards):
-    """Labels of the images that a bank was painted from, if there are any."""
+    """Labels of the images that a bank was generated from, if there are any."""
     return [f"{IMAGES}/{TRAINED_ON}/labels.tsv"] if has_labels(TRAINED_ON) else []
 
 
@@ -336,7 +336,7 @@ def bank_options(wildcards, input):
     """Arguments of a bank's measurement that not every data set has."""
     return [
         *(["--slides-are-units"] if TRAINED_ON in SLIDE_DATASETS else []),
-        *(["--filtered"] if input.kept else []),
+        *(["--filtered"] if input.filter else []),
         *(["--labels", *input.labels] if input.labels else []),
         *(["--held-out", *input.held_out] if input.held_out else []),
     ]

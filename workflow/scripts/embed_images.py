@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from gensis import command
 from gensis.artifacts.files import content_id
-from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
-from gensis.augment.corruptions import corrupt
+from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
+from gensis.augment.corruptions.registry import corrupt
 from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.reading import read_units
@@ -77,19 +77,19 @@ def main(arguments: argparse.Namespace) -> None:
     outside = {}
     if arguments.encoder:
         inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
-        outside = outside_weights_of(arguments.encoder)
+        outside = external_weights_of(arguments.encoder)
 
     def attributes() -> dict[str, str]:
         record = provenance(
             FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
         )
-        damage = {"corruption": arguments.corruption} if arguments.corruption else {}
+        corruption = {"corruption": arguments.corruption} if arguments.corruption else {}
         blocks = {"last_blocks": arguments.last_blocks} if arguments.last_blocks else {}
-        return {"provenance": to_attribute(record), **damage, **blocks}
+        return {"provenance": to_attribute(record), **corruption, **blocks}
 
     def images() -> Iterator[torch.Tensor]:
-        blocks = read_units(paths, arguments.runtime.micro_batch, device, arguments.threads)
-        return damaged(blocks, arguments.corruption, arguments.units, counts) if arguments.corruption else blocks
+        blocks = read_units(paths, arguments.runtime.inference_batch_size, device, arguments.threads)
+        return corrupted(blocks, arguments.corruption, arguments.units, counts) if arguments.corruption else blocks
 
     unit = np.repeat(np.arange(len(paths)), counts)
     features = embedded(encoder, images(), settings, device, len(unit))
@@ -99,15 +99,15 @@ def main(arguments: argparse.Namespace) -> None:
     write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes, flipped)
 
 
-def damaged(
+def corrupted(
     blocks: Iterable[torch.Tensor], corruption: str, units: Sequence[str], counts: Sequence[int]
 ) -> Iterator[torch.Tensor]:
-    """Blocks of images, each damaged as its unit and position say."""
-    kind, _, strength = corruption.rpartition("-")
+    """Blocks of images, each corrupted as its unit and position say."""
+    kind, _, severity = corruption.rpartition("-")
     seeds = [zlib.crc32(f"{unit}/{row}".encode()) for unit, count in zip(units, counts) for row in range(count)]
     done = 0
     for block in blocks:
-        yield corrupt(block, kind, int(strength), seeds[done : done + len(block)])
+        yield corrupt(block, kind, int(severity), seeds[done : done + len(block)])
         done += len(block)
 
 
@@ -153,7 +153,7 @@ if __name__ == "__main__":
         "--random", type=Pretraining.model_validate_json, help="settings of an untrained encoder, as JSON"
     )
     which.add_argument("--pixels", action="store_true", help="raw pixels")
-    parser.add_argument("--corruption", help="damage the images before: kind and strength, such as blur-3")
+    parser.add_argument("--corruption", help="corrupt the images before: kind and severity, such as blur-3")
     parser.add_argument(
         "--last-blocks",
         type=int,

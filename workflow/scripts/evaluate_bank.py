@@ -14,22 +14,22 @@ from torch.nn.functional import normalize
 
 from gensis import command
 from gensis.artifacts.files import content_id, read_json, write_json
-from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.artifacts.provenance import external_weights_of, provenance
 from gensis.artifacts.tables import read_table
 from gensis.augment.resample import resize
 from gensis.augment.views import ViewRecipe, view
-from gensis.bank.paint import even_batch_size, largest_batch, paint_plan
+from gensis.bank.generation import even_batch_size, generate_plan, largest_batch
 from gensis.bank.plan import plan_generative
-from gensis.diffusion.loading import load_pipeline, painter
+from gensis.diffusion.loading import generator_of, load_pipeline
 from gensis.diffusion.pipeline import slerp
-from gensis.evaluation import bank_quality as quality
-from gensis.evaluation.bank_quality import Seen
+from gensis.evaluation import bank_metrics as metrics
+from gensis.evaluation.bank_metrics import ImageFeatures
+from gensis.evaluation.class_consistency import RealImages, class_consistency
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.kept import RealImages, class_kept
-from gensis.evaluation.trace import labels_and_groups
+from gensis.evaluation.knn_history import labels_and_groups
+from gensis.images.bank_filter import count_filtered
 from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
-from gensis.images.kept import count_kept
 from gensis.images.reading import Images, StreamedImages, read_ahead
 from gensis.settings.bank import Bank
 from gensis.settings.evaluation import Evaluation
@@ -47,15 +47,17 @@ MOST_HELD_OUT = 256
 MOST_KNOWN = 100_000  # training images that neighbours are sought among, and a few more
 CONDITIONS = 64  # of which two images each are generated, to see how they differ
 BLUR = 4  # a blurred image is one enlarged from a quarter of its side
-LOOKED_AT = 64  # images at a time: views are drawn batch by batch, and runtime.micro_batch must change no figure
+FEATURE_BATCH = (
+    64  # images at a time: views are drawn batch by batch, and runtime.inference_batch_size must change no figure
+)
 SECONDS_A_LINE = 20
 NONE = "the bank holds none"
 
 log = logging.getLogger("evaluate_bank")
 
 
-class Lab:
-    """A bank, the images that it was painted from, and what looks at both and paints more."""
+class BankEvaluation:
+    """A bank, the images that it was generated from, and what looks at both and generates more."""
 
     def __init__(self, arguments: argparse.Namespace, index: Index, features: Features, device: torch.device):
         """Open everything; ``features`` are those of the index's images."""
@@ -81,12 +83,12 @@ class Lab:
     def open_bank(self, kind: str) -> SyntheticImages | None:
         """The bank's images of a kind, as training would see them; None if there are none."""
         arguments = self.arguments
-        if arguments.filtered and not kept_counts(arguments.bank, kind)["kept"]:
+        if arguments.filtered and not filter_counts(arguments.bank, kind)["kept"]:
             return None
         streamed = partial(StreamedImages, device=self.device, threads=arguments.threads)  # few of many are looked at
         return open_bank(arguments.bank, kind, len(self.index), streamed, filtered=arguments.filtered)
 
-    def look(self, name: str, count: int, batches: Iterable[torch.Tensor]) -> Seen:
+    def features_of(self, name: str, count: int, batches: Iterable[torch.Tensor]) -> ImageFeatures:
         """``count`` images, uint8 (n, 3, H, W) a batch."""
         parts: list[tuple[np.ndarray, ...]] = []
         done, began, said = 0, time.time(), time.time()
@@ -98,38 +100,40 @@ class Lab:
             if done == count or time.time() - said > SECONDS_A_LINE:
                 command.progress(log, done, count, began, name)
                 said = time.time()
-        return Seen(*map(np.concatenate, zip(*parts)))
+        return ImageFeatures(*map(np.concatenate, zip(*parts)))
 
-    def look_at_rows(
+    def features_of_rows(
         self, name: str, images: Images, rows: np.ndarray, change: Callable[[torch.Tensor], torch.Tensor] | None = None
-    ) -> Seen:
+    ) -> ImageFeatures:
         """Some images by their rows, changed if asked for."""
-        batches = read_ahead(images, torch.from_numpy(rows).split(LOOKED_AT))
-        return self.look(name, len(rows), map(change, batches) if change else batches)
+        batches = read_ahead(images, torch.from_numpy(rows).split(FEATURE_BATCH))
+        return self.features_of(name, len(rows), map(change, batches) if change else batches)
 
     def draw(self, bank: SyntheticImages) -> np.ndarray:
         """Positions in the bank of one image of each source."""
         generator = torch.Generator().manual_seed(self.arguments.seed)
         return bank.choose(torch.from_numpy(self.sources), generator)[0].numpy()
 
-    def look_at_bank(self, kind: str) -> Seen | None:
+    def features_of_bank(self, kind: str) -> ImageFeatures | None:
         """The drawn images of a kind."""
         bank = self.banks[kind]
-        return bank and self.look_at_rows(f"{kind} images", bank.images, self.drawn[kind])
+        return bank and self.features_of_rows(f"{kind} images", bank.images, self.drawn[kind])
 
     def places(self, rows: np.ndarray) -> np.ndarray:
         """Where some rows' embeddings are among `features`."""
         return np.searchsorted(self.known, rows)
 
-    def paint(self, name: str, conditions: np.ndarray, variants: int) -> Seen:
-        """Paint as the bank was painted, ``variants`` images of each of float32 (n, D) conditions."""
+    def generate(self, name: str, conditions: np.ndarray, variants: int) -> ImageFeatures:
+        """Generate as the bank was generated, ``variants`` images of each of float32 (n, D) conditions."""
         plan = plan_generative(range(len(conditions)), variants, self.arguments.seed)
-        paint = painter(self.pipeline, Bank.model_validate(self.arguments.config))
-        batch_size = even_batch_size(len(plan), largest_batch(self.arguments.runtime.micro_batch, self.device))
+        generate = generator_of(self.pipeline, Bank.model_validate(self.arguments.config))
+        batch_size = even_batch_size(len(plan), largest_batch(self.arguments.runtime.inference_batch_size, self.device))
         where = 0, self.device, self.arguments.threads
-        painted = paint_plan(plan, torch.from_numpy(conditions), self.pipeline.noise_shape, paint, batch_size, *where)
-        images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in painted)
-        return self.look(name, len(plan), images)
+        generated = generate_plan(
+            plan, torch.from_numpy(conditions), self.pipeline.noise_shape, generate, batch_size, *where
+        )
+        images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in generated)
+        return self.features_of(name, len(plan), images)
 
     def view(self, images: torch.Tensor) -> torch.Tensor:
         """An ordinary augmentation of each image."""
@@ -141,14 +145,14 @@ def main(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.gpus, arguments.threads)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
-    lab = Lab(arguments, index, features, device)
-    result = {"sources": len(lab.sources), "figures": [], "skipped": {}}
-    if len(lab.sources) < quality.FEWEST:
-        result["skipped"]["all figures"] = f"{len(lab.sources)} sources are fewer than {quality.FEWEST}"
+    evaluation_of_bank = BankEvaluation(arguments, index, features, device)
+    result = {"sources": len(evaluation_of_bank.sources), "figures": [], "skipped": {}}
+    if len(evaluation_of_bank.sources) < metrics.FEWEST:
+        result["skipped"]["all figures"] = f"{len(evaluation_of_bank.sources)} sources are fewer than {metrics.FEWEST}"
     else:
-        measure(lab, result)
+        measure(evaluation_of_bank, result)
     if arguments.filtered:
-        result["filter"] = filtered(lab)
+        result["filter"] = filtered(evaluation_of_bank)
     for found in result["figures"]:
         log.info("%s: %.4g (%.4g to %.4g)", *(found[key] for key in ("figure", "value", "floor", "ceiling")))
     for name, reason in result["skipped"].items():
@@ -163,115 +167,159 @@ def main(arguments: argparse.Namespace) -> None:
         **bank_contents(arguments.bank, arguments.filtered),
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
-    outside = outside_weights_of(arguments.diffusion)
+    outside = external_weights_of(arguments.diffusion)
     record = provenance(FORMAT, settings, inputs, arguments.seed, device_name(device), arguments.started, outside)
     write_json(arguments.output, {"format": FORMAT, **result, "provenance": record})
 
 
-def measure(lab: Lab, result: dict[str, Any]) -> None:
+def measure(evaluation_of_bank: BankEvaluation, result: dict[str, Any]) -> None:
     """Add to the result what the bank and the data allow, and why not the rest."""
-    torch.manual_seed(lab.arguments.seed)  # of the views
-    views = lab.look_at_rows("views", lab.images, lab.sources, lab.view)
-    generative, interpolated = lab.look_at_bank("generative"), lab.look_at_bank("interpolated")
+    torch.manual_seed(evaluation_of_bank.arguments.seed)  # of the views
+    views = evaluation_of_bank.features_of_rows(
+        "views", evaluation_of_bank.images, evaluation_of_bank.sources, evaluation_of_bank.view
+    )
+    generative, interpolated = (
+        evaluation_of_bank.features_of_bank("generative"),
+        evaluation_of_bank.features_of_bank("interpolated"),
+    )
     if generative:
-        measure_generative(lab, generative, views, result)
+        measure_generative(evaluation_of_bank, generative, views, result)
     else:
         result["skipped"]["generative images"] = NONE
     if interpolated:
-        measure_interpolated(lab, interpolated, generative, views, result)
+        measure_interpolated(evaluation_of_bank, interpolated, generative, views, result)
     else:
         result["skipped"]["interpolated images"] = NONE
 
 
-def measure_generative(lab: Lab, painted: Seen, views: Seen, result: dict[str, Any]) -> None:
+def measure_generative(
+    evaluation_of_bank: BankEvaluation, generated: ImageFeatures, views: ImageFeatures, result: dict[str, Any]
+) -> None:
     """Images of one source each: do they show it, resemble real ones, copy it, differ, keep its class?"""
-    figures, sources, places = result["figures"], lab.sources, lab.places(lab.sources)
-    conditions = lab.features[places]
-    real = lab.look_at_rows("other images", lab.images, lab.others)
-    own = lab.look_at_rows("sources", lab.images, sources)
-    blurred = lab.look_at_rows("blurred sources", lab.images, sources, blur)
-    figures += quality.fidelity("fidelity", painted.encoder, conditions, views.encoder, conditions)
-    figures += quality.retrieval(painted.encoder, views.encoder, places, lab.features, lab.device)
-    figures += quality.resemblance(real, own, painted, blurred)
-    figures += quality.detection(real, painted)
+    figures, sources, places = (
+        result["figures"],
+        evaluation_of_bank.sources,
+        evaluation_of_bank.places(evaluation_of_bank.sources),
+    )
+    conditions = evaluation_of_bank.features[places]
+    real = evaluation_of_bank.features_of_rows("other images", evaluation_of_bank.images, evaluation_of_bank.others)
+    own = evaluation_of_bank.features_of_rows("sources", evaluation_of_bank.images, sources)
+    blurred = evaluation_of_bank.features_of_rows("blurred sources", evaluation_of_bank.images, sources, blur)
+    figures += metrics.fidelity("fidelity", generated.encoder, conditions, views.encoder, conditions)
+    figures += metrics.retrieval(
+        generated.encoder, views.encoder, places, evaluation_of_bank.features, evaluation_of_bank.device
+    )
+    figures += metrics.resemblance(real, own, generated, blurred)
+    figures += metrics.detection(real, generated)
     known = np.concatenate([own.pixels, real.pixels])
-    figures += quality.copying("near_copies", painted, own, np.arange(len(own)), known)
-    measure_held_out(lab, views, known, result)
+    figures += metrics.copying("near_duplicates", generated, own, np.arange(len(own)), known)
+    measure_held_out(evaluation_of_bank, views, known, result)
     some = sources[:CONDITIONS]
-    again = lab.paint("images of few conditions", conditions[:CONDITIONS], 2)
-    several = lab.look_at_rows("views of their sources", lab.images, some.repeat(2), lab.view)
-    figures += quality.diversity(again, several, real, lab.arguments.evaluation.bootstrap)
-    kinds = {"painted": painted, "real": own, "views": views}
-    measure_class_kept(lab, {kind: seen.encoder for kind, seen in kinds.items()}, result)
+    again = evaluation_of_bank.generate("images of few conditions", conditions[:CONDITIONS], 2)
+    several = evaluation_of_bank.features_of_rows(
+        "views of their sources", evaluation_of_bank.images, some.repeat(2), evaluation_of_bank.view
+    )
+    figures += metrics.diversity(again, several, real, evaluation_of_bank.arguments.evaluation.bootstrap)
+    kinds = {"generated": generated, "real": own, "views": views}
+    measure_class_kept(evaluation_of_bank, {kind: seen.encoder for kind, seen in kinds.items()}, result)
 
 
-def measure_held_out(lab: Lab, views: Seen, known: np.ndarray, result: dict[str, Any]) -> None:
-    """Images painted from what the painter has not learnt from: do they show it, or copy it?"""
-    names = {path.stem for path in lab.arguments.held_out}
-    lines = [line for line in lab.units if line["unit"] in names and int(line["images"])]
+def measure_held_out(
+    evaluation_of_bank: BankEvaluation, views: ImageFeatures, known: np.ndarray, result: dict[str, Any]
+) -> None:
+    """Images generated from what the diffusion model has not learnt from: do they show it, or copy it?"""
+    names = {path.stem for path in evaluation_of_bank.arguments.held_out}
+    lines = [line for line in evaluation_of_bank.units if line["unit"] in names and int(line["images"])]
     if not lines:
         result["skipped"]["held-out images"] = "there is no test split"
         return
-    index = index_of(lab.arguments.train.parent, lines)
-    rows = shuffled(len(index), lab.arguments.seed)[:MOST_HELD_OUT]
-    with StreamedImages(index, lab.device, lab.arguments.threads) as images:
-        own = lab.look_at_rows("held-out images", images, rows)
-    painted = lab.paint("images of held-out ones", own.encoder, 1)
-    conditions = lab.features[lab.places(lab.sources)]
-    result["figures"] += quality.fidelity("fidelity_held_out", painted.encoder, own.encoder, views.encoder, conditions)
-    result["figures"] += quality.copying("near_copies_held_out", painted, own, np.full(len(rows), -1), known)
+    index = index_of(evaluation_of_bank.arguments.train.parent, lines)
+    rows = shuffled(len(index), evaluation_of_bank.arguments.seed)[:MOST_HELD_OUT]
+    with StreamedImages(index, evaluation_of_bank.device, evaluation_of_bank.arguments.threads) as images:
+        own = evaluation_of_bank.features_of_rows("held-out images", images, rows)
+    generated = evaluation_of_bank.generate("images of held-out ones", own.encoder, 1)
+    conditions = evaluation_of_bank.features[evaluation_of_bank.places(evaluation_of_bank.sources)]
+    result["figures"] += metrics.fidelity(
+        "fidelity_held_out", generated.encoder, own.encoder, views.encoder, conditions
+    )
+    result["figures"] += metrics.copying("near_duplicates_held_out", generated, own, np.full(len(rows), -1), known)
 
 
-def measure_class_kept(lab: Lab, embeddings: dict[str, np.ndarray], result: dict[str, Any]) -> None:
-    """Do painted images keep their source's class, and its ordinary views? Labels come in here alone."""
+def measure_class_kept(
+    evaluation_of_bank: BankEvaluation, embeddings: dict[str, np.ndarray], result: dict[str, Any]
+) -> None:
+    """Do generated images keep their source's class, and its ordinary views? Labels come in here alone."""
     try:
-        if lab.arguments.labels is None:
+        if evaluation_of_bank.arguments.labels is None:
             raise Unmeasurable("the data set has no labels")
-        unit, position = lab.index.locate(lab.known)
-        images = [(lab.index.units[number], str(at)) for number, at in zip(unit, position)]
-        labels = read_table(lab.arguments.labels)
-        known = RealImages(lab.features, *labels_and_groups(images, lab.units, labels, lab.arguments.slides_are_units))
-        resamples = lab.arguments.evaluation.bootstrap
-        kept = class_kept(known, lab.places(lab.sources), embeddings, resamples, lab.device)
+        unit, position = evaluation_of_bank.index.locate(evaluation_of_bank.known)
+        images = [(evaluation_of_bank.index.units[number], str(at)) for number, at in zip(unit, position)]
+        labels = read_table(evaluation_of_bank.arguments.labels)
+        known = RealImages(
+            evaluation_of_bank.features,
+            *labels_and_groups(images, evaluation_of_bank.units, labels, evaluation_of_bank.arguments.slides_are_units),
+        )
+        resamples = evaluation_of_bank.arguments.evaluation.bootstrap
+        kept = class_consistency(
+            known,
+            evaluation_of_bank.places(evaluation_of_bank.sources),
+            embeddings,
+            resamples,
+            evaluation_of_bank.device,
+        )
     except Unmeasurable as reason:
-        result["skipped"]["class kept"] = str(reason)
+        result["skipped"]["class consistency"] = str(reason)
         return
-    result["class_kept"] = kept
-    log.info("class kept: %.3f; by real images %.3f, by views %.3f", *(kept[kind]["value"] for kind in embeddings))
+    result["class_consistency"] = kept
+    log.info(
+        "class consistency: %.3f; by real images %.3f, by views %.3f", *(kept[kind]["value"] for kind in embeddings)
+    )
 
 
 def measure_interpolated(
-    lab: Lab,
-    painted: Seen,
-    generative: Seen | None,
-    views: Seen,
+    evaluation_of_bank: BankEvaluation,
+    generated: ImageFeatures,
+    generative: ImageFeatures | None,
+    views: ImageFeatures,
     result: dict[str, Any],
 ) -> None:
     """Images between two sources: do they show both? Those of one source alone are the end of the scale."""
-    bank, drawn = lab.banks["interpolated"], lab.drawn["interpolated"]
-    alpha, sources, partners = bank.alpha[drawn], lab.places(lab.sources), lab.places(bank.partner[drawn].numpy())
-    pair = (normalize(torch.from_numpy(lab.features[places])) for places in (sources, partners))
-    conditions, own = slerp(*pair, alpha).numpy(), lab.features[sources]
-    figures = quality.fidelity("fidelity_interpolated", painted.encoder, conditions, views.encoder, own)
-    ends = painted.encoder[:0] if generative is None else generative.encoder
-    found, result["along_alpha"] = quality.interpolation(
-        painted.encoder, ends, alpha.numpy(), sources, partners, lab.features, lab.device
+    bank, drawn = evaluation_of_bank.banks["interpolated"], evaluation_of_bank.drawn["interpolated"]
+    alpha, sources, partners = (
+        bank.alpha[drawn],
+        evaluation_of_bank.places(evaluation_of_bank.sources),
+        evaluation_of_bank.places(bank.partner[drawn].numpy()),
+    )
+    pair = (normalize(torch.from_numpy(evaluation_of_bank.features[places])) for places in (sources, partners))
+    conditions, own = slerp(*pair, alpha).numpy(), evaluation_of_bank.features[sources]
+    figures = metrics.fidelity("fidelity_interpolated", generated.encoder, conditions, views.encoder, own)
+    ends = generated.encoder[:0] if generative is None else generative.encoder
+    found, result["along_alpha"] = metrics.interpolation(
+        generated.encoder,
+        ends,
+        alpha.numpy(),
+        sources,
+        partners,
+        evaluation_of_bank.features,
+        evaluation_of_bank.device,
     )
     result["figures"] += figures + found
 
 
-def kept_counts(folder: Path, kind: str) -> dict[str, int]:
-    """`count_kept` of all stores of a kind."""
-    counts = [count_kept(path) for path in sorted(folder.glob(f"{kind}-*.h5"))]
+def filter_counts(folder: Path, kind: str) -> dict[str, int]:
+    """`count_filtered` of all stores of a kind."""
+    counts = [count_filtered(path) for path in sorted(folder.glob(f"{kind}-*.h5"))]
     return {name: sum(each[name] for each in counts) for name in counts[0]}
 
 
-def filtered(lab: Lab) -> dict[str, dict[str, int]]:
+def filtered(evaluation_of_bank: BankEvaluation) -> dict[str, dict[str, int]]:
     """What the bank's filter keeps, by kind."""
     found = {}
-    for kind, bank in lab.banks.items():
+    for kind, bank in evaluation_of_bank.banks.items():
         sources = 0 if bank is None else int((bank.first.diff() > 0).sum())
-        found[kind] = kept_counts(lab.arguments.bank, kind) | {"sources_without": len(lab.index) - sources}
+        found[kind] = filter_counts(evaluation_of_bank.arguments.bank, kind) | {
+            "sources_without": len(evaluation_of_bank.index) - sources
+        }
         log.info("%s: %s", kind, ", ".join(f"{number} {name}" for name, number in found[kind].items()))
     return found
 
@@ -311,7 +359,7 @@ if __name__ == "__main__":
     parser.add_argument("--evaluation", type=Evaluation.model_validate_json, default=Evaluation())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--units", type=Path, required=True, help="its units.tsv")
-    parser.add_argument("--labels", type=Path, help="its labels.tsv; without it, class kept is left out")
+    parser.add_argument("--labels", type=Path, help="its labels.tsv; without it, class consistency is left out")
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="stores of its test split")
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="of its train split, in parts")
@@ -319,5 +367,5 @@ if __name__ == "__main__":
     parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
     parser.add_argument("--bank", type=Path, required=True, help="folder of the bank")
     parser.add_argument("--filtered", action="store_true", help="measure just the images that its filter keeps")
-    parser.add_argument("--output", type=Path, required=True, help="quality.json to write")
+    parser.add_argument("--output", type=Path, required=True, help="metrics.json to write")
     command.run(main, parser.parse_args())

@@ -22,13 +22,13 @@ from gensis.evaluation.predictions import ATTENTION_FORMAT, has_task, write_atte
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
 from gensis.evaluation.robustness import Corrupted
 from gensis.evaluation.tasks import measure
-from gensis.images.embeddings import Embeddings, outside_weights, parts_content, read_embeddings
+from gensis.images.embeddings import Embeddings, external_weights, parts_content, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import choose_device, device_name
 
 FORMAT = "gensis-evaluation/1"
 PREDICTIONS, ATTENTION = "predictions.h5", "attention.h5"
-SAME_RESULT = ("format", "settings", "inputs", "outside_weights", "seed", "code", "python", "packages")
+SAME_RESULT = ("format", "settings", "inputs", "external_weights", "seed", "code", "python", "packages")
 """What of its provenance decides a result."""
 log = logging.getLogger("evaluate_encoder")
 
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
     """
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
-    embeddings, outside = read_embeddings(arguments.embeddings), outside_weights(arguments.embeddings)
+    embeddings, outside = read_embeddings(arguments.embeddings), external_weights(arguments.embeddings)
     inputs, code = inputs_of(arguments), code_id()
 
     def origin(format: str, config: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from gensis import command
 from gensis.artifacts.files import content_id
-from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
+from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
 from gensis.augment.resample import resize
-from gensis.bank.paint import even_batch_size
+from gensis.bank.generation import even_batch_size
 from gensis.diffusion.pipeline import slerp
 from gensis.evaluation.copying import copy_ratios
+from gensis.images.bank_filter import FORMAT, filter_path, write_filter
 from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
-from gensis.images.kept import FORMAT, kept_path, write_kept
 from gensis.images.reading import StreamedImages, read_ahead
 from gensis.images.store import Store
 from gensis.settings.bank import Filter
@@ -33,8 +33,8 @@ SECONDS_A_LINE = 20
 log = logging.getLogger("filter_bank")
 
 
-class Judge:
-    """Looks at painted images beside what they were painted from."""
+class BankFilter:
+    """Snapshots at generated images beside what they were generated from."""
 
     def __init__(self, arguments: argparse.Namespace, index: Index, features: Features, device: torch.device):
         """Open everything; ``features`` are those of the index's images."""
@@ -42,7 +42,7 @@ class Judge:
         self.images = StreamedImages(index, device, arguments.threads)
         self.encoder = load_encoder(arguments.encoder).to(device)
         # All batches are of one size, whatever the number of shards: it decides the last bits of what is measured.
-        self.batch_size = even_batch_size(len(index), arguments.runtime.micro_batch)
+        self.batch_size = even_batch_size(len(index), arguments.runtime.inference_batch_size)
         draw = np.random.default_rng(arguments.seed)
         self.known_rows = np.sort(draw.choice(len(index), min(NEIGHBOURS_AMONG, len(index)), replace=False))
         blocks = torch.from_numpy(self.known_rows).split(self.batch_size)
@@ -63,8 +63,8 @@ class Judge:
         wanted = (torch.from_numpy(np.concatenate([columns[name][rows] for name in shown])) for rows in batches)
         originals = read_ahead(self.images, wanted)
         began = said = time.time()
-        with StreamedImages(index_of(path.parent, [line]), self.device, self.threads) as painted:
-            of_batches = zip(batches, read_ahead(painted, map(torch.from_numpy, batches)), originals)
+        with StreamedImages(index_of(path.parent, [line]), self.device, self.threads) as generated:
+            of_batches = zip(batches, read_ahead(generated, map(torch.from_numpy, batches)), originals)
             for rows, images, own in of_batches:
                 of_batch = {name: column[rows] for name, column in columns.items()}
                 measured["fidelity"][rows] = self.fidelity(images, **of_batch)
@@ -76,7 +76,7 @@ class Judge:
         return measured
 
     def fidelity(self, images: torch.Tensor, source: np.ndarray, partner: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Cosine of each painted image's embedding with its condition, float32 (n,)."""
+        """Cosine of each generated image's embedding with its condition, float32 (n,)."""
         conditions = F.normalize(self.features[source])
         if (partner >= 0).all():
             conditions = slerp(conditions, F.normalize(self.features[partner]), torch.from_numpy(alpha))
@@ -110,15 +110,15 @@ def main(arguments: argparse.Namespace) -> None:
     settings = Filter.model_validate(arguments.config)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
-    judge = Judge(arguments, index, features, device)
-    outside = outside_weights_of(arguments.encoder)
+    bank_filter = BankFilter(arguments, index, features, device)
+    outside = external_weights_of(arguments.encoder)
     inputs = {
         "train": content_id(arguments.train),
         "embeddings": features.content,
         "encoder": content_id(arguments.encoder / "model.safetensors"),
     }
     for path in arguments.stores:
-        measured = judge.measure(path)
+        measured = bank_filter.measure(path)
         kept = (measured["fidelity"] >= settings.minimum_fidelity) & (measured["copy_ratio"] >= settings.copying_ratio)
         log.info("%s: %d of %d images are kept", path.stem, kept.sum(), len(kept))
         with Store(path) as store:
@@ -126,7 +126,7 @@ def main(arguments: argparse.Namespace) -> None:
         name = device_name(device)
         record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, outside)
         attributes = settings.model_dump() | {"provenance": to_attribute(record)}
-        write_kept(kept_path(path), measured, kept, attributes)
+        write_filter(filter_path(path), measured, kept, attributes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Paint one shard of a bank: new views of its sources, and images between them and others."""
+"""Generate one shard of a bank: new views of its sources, and images between them and others."""
 
 import argparse
 import logging
@@ -13,16 +13,16 @@ import numpy as np
 
 from gensis import command
 from gensis.artifacts.files import content_id, read_json
-from gensis.artifacts.provenance import outside_weights_of, provenance, to_attribute
+from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
 from gensis.bank.blocks import Blocks
-from gensis.bank.paint import encode_batches, even_batch_size, largest_batch, paint_plan
+from gensis.bank.generation import encode_batches, even_batch_size, generate_plan, largest_batch
 from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sources
-from gensis.diffusion.loading import load_pipeline, painter
+from gensis.diffusion.loading import generator_of, load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.images.bank_filter import filter_path
 from gensis.images.codec import PNG, encode_jpeg, encode_png
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
-from gensis.images.kept import kept_path
 from gensis.images.store import Store, write_store
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
@@ -38,7 +38,7 @@ log = logging.getLogger("generate_bank")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Paint the shard's generative images, then its interpolated ones."""
+    """Generate the shard's generative images, then its interpolated ones."""
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Bank.model_validate(arguments.config)
     index = read_index(arguments.train)
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
         "interpolated": plan_interpolated(sources, len(index), settings.alphas, arguments.seed),
     }
     # From the number of all sources rather than the shard's: images must not depend on the number of shards.
-    batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.micro_batch, device))
+    batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.inference_batch_size, device))
     encode = choose_encoder(index, pipeline.image_px)
     # Where the shard goes, and all that decides its images: no job goes on from the blocks of another.
     where = str(arguments.generative), sources.start, sources.stop
@@ -63,16 +63,16 @@ def main(arguments: argparse.Namespace) -> None:
     folder = arguments.checkpoints / "bank" / digest(decides)
     for kind, plan in plans.items():
 
-        def paint(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
-            paint = painter(pipeline, settings, arguments.runtime.compile)
+        def generate(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
+            generate = generator_of(pipeline, settings, arguments.runtime.compile)
             noise_shape = pipeline.noise_shape
-            batches = paint_plan(plan, features, noise_shape, paint, batch_size, start, device, arguments.threads)
+            batches = generate_plan(plan, features, noise_shape, generate, batch_size, start, device, arguments.threads)
             return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
 
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
         origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
         path = getattr(arguments, kind)
-        write_store(path, blocks.resumed(paint), origin, plan.columns)
+        write_store(path, blocks.resumed(generate), origin, plan.columns)
         remove_beyond(path.parent, kind, arguments.shards)
     shutil.rmtree(folder, ignore_errors=True)  # not before both are written: Snakemake removes one without the other
 
@@ -83,14 +83,14 @@ def remove_beyond(folder: Path, kind: str, shards: int) -> None:
         if int(path.stem.removeprefix(f"{kind}-")) >= shards:
             log.info("%s is removed: the bank has %d shards now", path, shards)
             path.unlink(missing_ok=True)
-            kept_path(path).unlink(missing_ok=True)
+            filter_path(path).unlink(missing_ok=True)
 
 
 def attributes(
     arguments: argparse.Namespace, settings: Bank, pipeline: GenSISPipeline, inputs: dict[str, str], kind: str
 ) -> dict[str, Any]:
     """Attributes of the store of one kind."""
-    outside = outside_weights_of(arguments.diffusion)
+    outside = external_weights_of(arguments.diffusion)
     device = device_name(pipeline.device)
     record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device, arguments.started, outside)
     return {

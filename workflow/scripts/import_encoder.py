@@ -8,17 +8,17 @@ from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.folders import write_provenance
 from gensis.artifacts.provenance import provenance
-from gensis.settings.encoders import OutsideEncoder
+from gensis.settings.encoders import ExternalEncoder
 from gensis.ssl.backbone import FORMAT, preprocessing_of, save_encoder
-from gensis.ssl.outside import open_outside
+from gensis.ssl.external import open_external
 
 log = logging.getLogger("import_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Download or read the weights, and write them with their preprocessing."""
-    settings = OutsideEncoder.model_validate(arguments.config)
-    backbone, name, model_arguments = open_outside(settings.timm, arguments.path)
+    settings = ExternalEncoder.model_validate(arguments.config)
+    backbone, name, model_arguments = open_external(settings.timm, arguments.path)
     preprocessing = preprocessing_of(backbone)
     save_encoder(backbone, arguments.output, name, model_arguments, preprocessing)
     weights = content_id(arguments.output / "model.safetensors")

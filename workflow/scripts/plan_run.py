@@ -1,4 +1,4 @@
-"""Say what a study will make, before it is made: images, steps, passes and painted images of every stage."""
+"""Say what a study will make, before it is made: images, steps, passes and generated images of every stage."""
 
 import argparse
 import sys
@@ -25,9 +25,9 @@ def main(arguments: argparse.Namespace) -> None:
     for name in ("dino", *study.retraining):
         lines.append(f"  encoder {name}: {training(study, name, images)}")
     if study.banks:
-        lines.append(f"  diffusion: {painter(study, images)}")
+        lines.append(f"  diffusion: {diffusion_model(study, images)}")
     for name, bank in study.banks.items():
-        lines.append(f"  bank {name}: {painting(bank, images)}")
+        lines.append(f"  bank {name}: {generation(bank, images)}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -51,7 +51,7 @@ def training(study: Study, encoder: str, images: int | None) -> str:
     return f"{text}: {settings.epochs * (images // batch):,} steps"
 
 
-def painter(study: Study, images: int | None) -> str:
+def diffusion_model(study: Study, images: int | None) -> str:
     """Steps of the diffusion model, and how often it sees each image."""
     seen = study.diffusion.steps * study.diffusion.batch_size
     where = "pixels" if study.autoencoder_mode == "none" else "latents"
@@ -59,7 +59,7 @@ def painter(study: Study, images: int | None) -> str:
     return text if images is None else f"{text}, {seen / images:,.0f} times each"
 
 
-def painting(bank: Bank, images: int | None) -> str:
+def generation(bank: Bank, images: int | None) -> str:
     """Images of a bank, and forward passes for them."""
     each = bank.variants + (1 if isinstance(bank.alphas, UniformAlphas) else len(bank.alphas))
     passes = bank.evaluations()

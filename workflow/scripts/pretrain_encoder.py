@@ -10,12 +10,12 @@ import torch
 from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.folders import write_provenance
-from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.artifacts.provenance import external_weights_of, provenance
 from gensis.errors import UserError
-from gensis.images.embeddings import outside_weights
+from gensis.images.embeddings import external_weights
 from gensis.images.index import Index, read_index
-from gensis.images.looks import add_look, write_looks
 from gensis.images.reading import open_images
+from gensis.images.snapshots import add_snapshot, write_snapshots
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl import RECIPE
@@ -42,28 +42,28 @@ def main(arguments: argparse.Namespace) -> None:
     inputs, outside = {"train": content_id(arguments.train)}, {}
     if arguments.bank:
         inputs |= bank_contents(arguments.bank, arguments.filtered)
-        outside |= outside_weights(sorted(arguments.bank.glob("*-*.h5")))
+        outside |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
-        outside |= outside_weights_of(arguments.init)
+        outside |= external_weights_of(arguments.init)
     key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "encoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
         pretrainer = build(arguments, settings, index, device, world)
         runtime, seed = arguments.runtime, arguments.seed
-        looks = folder.path / "looks"
+        looks = folder.path / "snapshots"
 
         def keep(step: int, embeddings: torch.Tensor) -> None:
             if world.is_first:
-                add_look(looks, step, embeddings.cpu().numpy())
+                add_snapshot(looks, step, embeddings.cpu().numpy())
 
         monitor = Monitor(pretrainer, seed, runtime.monitor_epochs, keep)
         history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
         encoder = pretrainer.encoder()
         if world.is_first:
             write_history(target / "history.csv", history)
-            write_looks(target / "looks.h5", monitor.rows.numpy(), looks)
+            write_snapshots(target / "embedding_snapshots.h5", monitor.rows.numpy(), looks)
             save_encoder(
                 encoder,
                 target,
@@ -84,15 +84,17 @@ def check_bank(settings: Retraining, bank: Path | None) -> None:
     """Refuse settings with a bank that is not given, and the other way round; say what decided the epochs."""
     if (settings.bank is None) != (bank is None):
         raise UserError(f"--config has bank = {settings.bank} and --bank is {bank}: give both or neither")
-    if settings.as_long_as:
-        log.info("epochs: %d, for at least as many passes as %s", settings.epochs, settings.as_long_as)
+    if settings.match_compute:
+        log.info("epochs: %d, for at least as many passes as %s", settings.epochs, settings.match_compute)
 
 
 def build(
     arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
     """The training at its first step."""
-    opened = partial(open_images, device=device, memory_gb=arguments.runtime.memory_gb, threads=arguments.threads)
+    opened = partial(
+        open_images, device=device, image_cache_gb=arguments.runtime.image_cache_gb, threads=arguments.threads
+    )
     images = opened(index)
     generative = interpolated = None
     if arguments.bank:

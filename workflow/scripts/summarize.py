@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     measured = [row for evaluation in evaluations for row in rows(evaluation)]
     by_chance = {row[1:5]: row for evaluation in evaluations for row in chance_rows(evaluation)}
     table = [*measured, *by_chance.values()]
-    columns = (*COLUMNS, "outside_weights") if any(row[-1] for row in table) else COLUMNS
+    columns = (*COLUMNS, "external_weights") if any(row[-1] for row in table) else COLUMNS
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
     pairs = pairs_of(arguments.arms, arguments.main_arm)
     found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
     """The metrics of one evaluation; none if it was skipped."""
-    outside = " ".join(evaluation.get("provenance", {}).get("outside_weights", {}))
+    outside = " ".join(evaluation.get("provenance", {}).get("external_weights", {}))
     dataset, seed, task = (evaluation[key] for key in ("dataset", "seed", "task"))
     for metric in evaluation.get("metrics", []):
         numbers = (rounded(metric[key]) for key in ("value", "low", "high"))

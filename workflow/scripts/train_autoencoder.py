@@ -7,7 +7,7 @@ from pathlib import Path
 from gensis import command, load_encoder
 from gensis.artifacts.files import content_id
 from gensis.artifacts.folders import write_provenance
-from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.artifacts.provenance import external_weights_of, provenance
 from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion.autoencoder import FORMAT, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
@@ -16,7 +16,7 @@ from gensis.diffusion.reconstruction import watch_reconstruction
 from gensis.errors import UserError
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
@@ -40,12 +40,12 @@ def main(arguments: argparse.Namespace) -> None:
     inputs, outside = {"train": content_id(arguments.train)}, {}
     if arguments.encoder:
         inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
-        outside = outside_weights_of(arguments.encoder)
+        outside = external_weights_of(arguments.encoder)
     key = fingerprint(arguments.config, inputs, arguments.seed, device, AUTOENCODER_RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
-        images = open_images(read_index(arguments.train), device, arguments.runtime.memory_gb, arguments.threads)
+        images = open_images(read_index(arguments.train), device, arguments.runtime.image_cache_gb, arguments.threads)
         pixels = Pixels(images, image_px)
         distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
         trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed, distance)

@@ -1,4 +1,4 @@
-"""Train a diffusion model that paints images from their embeddings, and publish it as a diffusers pipeline."""
+"""Train a diffusion model that generates images from their embeddings, and publish it as a diffusers pipeline."""
 
 import argparse
 import logging
@@ -11,14 +11,14 @@ from diffusers import AutoencoderKL
 from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.folders import write_provenance
-from gensis.artifacts.provenance import outside_weights_of, provenance
+from gensis.artifacts.provenance import external_weights_of, provenance
 from gensis.diffusion import RECIPE, pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
 from gensis.diffusion.reconstruction import pictured, reconstruction
 from gensis.diffusion.trainer import DiffusionTrainer
-from gensis.images.embeddings import outside_weights
+from gensis.images.embeddings import external_weights
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
 from gensis.images.reading import StreamedImages, open_images
@@ -42,11 +42,11 @@ def main(arguments: argparse.Namespace) -> None:
     features = Features(index, arguments.embeddings, settings.flips)
     vae = load_autoencoder(arguments.autoencoder, device) if arguments.autoencoder else None
     inputs = {"train": content_id(arguments.train), "embeddings": features.content}
-    outside = outside_weights(arguments.embeddings)
+    outside = external_weights(arguments.embeddings)
     if vae:
         inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
         if is_our_own(arguments.autoencoder):
-            outside |= outside_weights_of(arguments.autoencoder)
+            outside |= external_weights_of(arguments.autoencoder)
         else:
             outside[str(arguments.autoencoder)] = inputs["autoencoder"]
     key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
@@ -111,9 +111,9 @@ def open_inputs(
     """What the denoiser learns from: pixels, or latents if there is an autoencoder."""
     levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)
     check_halvings(checked_px(settings.image_px), sum(len(channels) - 1 for channels in levels))
-    images = open_images(index, device, arguments.runtime.memory_gb, arguments.threads)
+    images = open_images(index, device, arguments.runtime.image_cache_gb, arguments.threads)
     pixels = Pixels(Flipped(images) if settings.flips else images, checked_px(settings.image_px))
-    return latents_of(pixels, vae, arguments.runtime.memory_gb) if vae else pixels
+    return latents_of(pixels, vae, arguments.runtime.image_cache_gb) if vae else pixels
 
 
 if __name__ == "__main__":

@@ -29,14 +29,14 @@ _ADVICE = {
 
 
 def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse.ArgumentParser:
-    """Arguments that scripts share: the stage's settings as JSON, threads, and seed and cards where they matter."""
+    """Arguments that scripts share: the stage's settings as JSON, threads, and seed and GPUs where they matter."""
     result = argparse.ArgumentParser(description=description)
     result.add_argument("--config", type=json.loads, default={}, help="the stage's settings as JSON")
     result.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     if seed:
         result.add_argument("--seed", type=valid_seed, default=0)
     if gpus:
-        result.add_argument("--gpus", type=int, default=0, help="cards to use; 0 is CPU")
+        result.add_argument("--gpus", type=int, default=0, help="GPUs to use; 0 is CPU")
     return result
 
 
@@ -67,8 +67,9 @@ def _failure_of_machine(error: Exception) -> str | None:
         return f"the memory is full ({text or 'MemoryError'}): give the job more, and run again: finished jobs are kept"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
         return (
-            f"the card's memory is full ({text.splitlines()[0]}): raise pretraining.accumulate, or lower the stage's "
-            "batch_size, runtime.memory_gb or runtime.micro_batch, and run again: finished jobs are kept"
+            f"the GPU's memory is full ({text.splitlines()[0]}): raise "
+            "pretraining.gradient_accumulation, or lower the stage's batch_size, runtime.image_cache_gb or "
+            "runtime.inference_batch_size, and run again: finished jobs are kept"
         )
     code, path = getattr(error, "errno", None), getattr(error, "filename", None)
     if path is None and (within := re.search(r"errno = (\d+)", text)):  # as HDF5 tells it, in RuntimeErrors too

@@ -35,7 +35,7 @@ def provenance(
     seed: int | None,
     device: str,
     started: float,
-    outside_weights: dict[str, str] = {},
+    external_weights: dict[str, str] = {},
 ) -> dict[str, Any]:
     """The record that every artifact carries.
 
@@ -44,16 +44,16 @@ def provenance(
         settings: the stage's settings as given.
         inputs: name of an input -> its content id.
         seed: None where nothing is drawn.
-        device: ``cpu``, or the name of the card.
+        device: ``cpu``, or the name of the GPU.
         started: ``time.time()`` when the work began.
-        outside_weights: name of weights trained elsewhere that the artifact goes back to -> their content id.
+        external_weights: name of weights trained elsewhere that the artifact goes back to -> their content id.
     """
     return {
         "format": format,
         "gensis": gensis.__version__,
         "settings": settings,
         "inputs": inputs,
-        "outside_weights": outside_weights,
+        "external_weights": external_weights,
         "seed": seed,
         "device": device,
         "seconds": round(time.time() - started, 1),
@@ -64,10 +64,10 @@ def provenance(
     }
 
 
-def outside_weights_of(folder: Path) -> dict[str, str]:
+def external_weights_of(folder: Path) -> dict[str, str]:
     """Weights trained elsewhere that the artifact of a folder goes back to."""
     path = folder / "provenance.json"
-    return read_json(path).get("outside_weights", {}) if path.exists() else {}
+    return read_json(path).get("external_weights", {}) if path.exists() else {}
 
 
 @cache

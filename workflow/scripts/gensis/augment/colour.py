@@ -90,7 +90,7 @@ def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Blur float (B, 3, H, W) with a Gaussian of (B,) sigma in pixels, at most BLUR_SIGMA_PX[1], edges reflected.
 
     Along each axis, tiles with the pixels around them are multiplied by a band matrix: far faster than a convolution
-    with a group a plane, on the CPU as on cards.
+    with a group a plane, on the CPU as on GPUs.
     """
     height, width = images.shape[2:]
     # A fixed radius: reading the largest sigma off the device would stall it.

@@ -15,7 +15,7 @@ def crop_resize(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, 
     """Cut a box out of each image, resize it, and mirror or turn it.
 
     Args:
-        images: (B, 3, H, W), `prepared`: uint8 is cut on the CPU, float as suits cards.
+        images: (B, 3, H, W), `prepared`: uint8 is cut on the CPU, float as suits GPUs.
         boxes: int64 (B, 4): top, left, height, width in pixels.
         turns: bool (B, 3): whether to mirror the rows, to mirror the columns, and then to swap the two axes.
         size_px: side of the result.

@@ -209,5 +209,5 @@ def _where_drawn(
 def _where_static(
     drawn: torch.Tensor, change: Callable[..., torch.Tensor], images: torch.Tensor, *parameters: torch.Tensor
 ) -> torch.Tensor:
-    """The same on cards, where it is cheaper to change all than to wait for how many have drawn it."""
+    """The same on GPUs, where it is cheaper to change all than to wait for how many have drawn it."""
     return torch.where(drawn.view(-1, 1, 1, 1), change(images, *parameters), images)

@@ -1,1 +1,1 @@
-"""The bank of self-augmentations: which image to paint from what, and painting them."""
+"""The bank of self-augmentations: which image to generate from what, and generation them."""

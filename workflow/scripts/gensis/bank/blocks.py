@@ -1,4 +1,4 @@
-"""Painted images kept in blocks, so that the job of a shard, killed anywhere, goes on after its last block."""
+"""Generated images kept in blocks, so that the job of a shard, killed anywhere, goes on after its last block."""
 
 import logging
 import time
@@ -30,17 +30,17 @@ class Blocks:
         self.folder = folder
         self._batch_size, self._seconds = batch_size, seconds
 
-    def resumed(self, paint: Callable[[int], Iterable[bytes]]) -> Iterator[bytes]:
+    def resumed(self, generate: Callable[[int], Iterable[bytes]]) -> Iterator[bytes]:
         """All images: those kept, then the others, which are kept in turn.
 
         Args:
-            paint: makes the encoded images from a given one on, in order.
+            generate: makes the encoded images from a given one on, in order.
         """
         count = 0
         while images := _read(self._path(count)):
             count += len(images)
             yield from images
-        yield from self._kept(paint(count), count)
+        yield from self._kept(generate(count), count)
 
     def _path(self, first: int) -> Path:
         """The block that begins with an image: whoever wrote it, these are the images from there on."""
@@ -67,13 +67,13 @@ def _write(path: Path, images: list[bytes]) -> None:
 
 
 def _read(path: Path) -> list[bytes]:
-    """A block's images; none if it is not there or cannot be read, so that they are painted again."""
+    """A block's images; none if it is not there or cannot be read, so that they are generated again."""
     try:
         with np.load(path) as block:
             encoded, ends = block["encoded"].tobytes(), np.cumsum(block["lengths"])
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        log.warning("%s cannot be read (%s): its images are painted again", path, error)
+        log.warning("%s cannot be read (%s): its images are generated again", path, error)
         return []
     return [encoded[end - length : end] for end, length in zip(ends.tolist(), np.diff(ends, prepend=0).tolist())]

@@ -1,4 +1,4 @@
-"""Which images to paint, and from what. Each is a function of (bank seed, source, kind, variant) alone."""
+"""Which images to generate, and from what. Each is a function of (bank seed, source, kind, variant) alone."""
 
 from dataclasses import dataclass, fields
 
@@ -14,7 +14,7 @@ _SEEDS = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Plan:
-    """Images to paint, by source and then by variant. The fields are the bank's columns."""
+    """Images to generate, by source and then by variant. The fields are the bank's columns."""
 
     source: np.ndarray
     """int64 (M,): row of the train split."""

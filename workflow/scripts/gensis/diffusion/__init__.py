@@ -1,4 +1,4 @@
-"""The diffusion model that paints an image from its embedding, and the autoencoder in whose latents it may work."""
+"""The diffusion model that generates an image from its embedding, and the autoencoder in whose latents it may work."""
 
 RECIPE = 1
 """Version of the code that trains a diffusion model, as that of an encoder: see `gensis.ssl.RECIPE`."""

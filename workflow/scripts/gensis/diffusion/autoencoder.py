@@ -9,7 +9,7 @@ from gensis.artifacts.files import read_json
 from gensis.diffusion.denoiser import norm_groups
 from gensis.diffusion.inputs import Pixels, encode
 from gensis.errors import UserError
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 
 FORMAT = "gensis-autoencoder/1"
 _BLOCK = 64

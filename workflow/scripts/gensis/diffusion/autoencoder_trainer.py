@@ -8,11 +8,11 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from gensis.diffusion.autoencoder import create_autoencoder
-from gensis.diffusion.descent import Descent
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
+from gensis.diffusion.optimization import OptimizerStep
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.training.distributed import World
 from gensis.training.loop import PREFETCHED_STEPS
 
@@ -59,7 +59,7 @@ class AutoencoderTrainer:
         self.settings, self.pixels, self.distance = settings, pixels, distance
         self.vae = create_autoencoder(settings, pixels.image_px).to(device)
         self.reconstruct = world.parallel(Reconstruction(self.vae))
-        self.descent = Descent(self.vae, settings.learning_rate, settings.warmup_steps)
+        self.optimizer_step = OptimizerStep(self.vae, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
         self.steps_per_row = steps_per_row(settings.steps)
         self.held_out = HeldOut(len(pixels), seed)
@@ -83,16 +83,16 @@ class AutoencoderTrainer:
         if self.settings.perceptual_weight:
             errors["perceptual"] = self.distance((reconstruction + 1) * 127.5, (pixels + 1) * 127.5)
             loss = loss + self.settings.perceptual_weight * errors["perceptual"]
-        return {"loss": loss, **errors, **self.descent.step(loss, step)}
+        return {"loss": loss, **errors, **self.optimizer_step.step(loss, step)}
 
     def _rows(self, step: int) -> torch.Tensor:
         return self.held_out.row_of(self.shuffled.rows(step))
 
     def state_dict(self) -> dict[str, Any]:
         """See Task."""
-        return {"vae": self.vae.state_dict(), "descent": self.descent.state_dict()}
+        return {"vae": self.vae.state_dict(), "descent": self.optimizer_step.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See Task."""
         self.vae.load_state_dict(state["vae"])
-        self.descent.load_state_dict(state["descent"])
+        self.optimizer_step.load_state_dict(state["descent"])

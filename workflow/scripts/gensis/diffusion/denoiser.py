@@ -24,7 +24,7 @@ def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_
     """
     levels = len(settings.channels)
     attends = [level >= levels - settings.attention_levels for level in range(levels)]
-    attending = "CrossAttn{}Block2D" if settings.denoiser == "paper" else "Attn{}Block2D"
+    attending = "CrossAttn{}Block2D" if settings.denoiser == "cross_attention" else "Attn{}Block2D"
     return UNet2DConditionModel(
         sample_size=shape[1],
         in_channels=shape[0],
@@ -41,7 +41,7 @@ def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_
 def _conditioned(settings: Diffusion, embedding_width: int) -> dict[str, Any]:
     """What differs between the two denoisers."""
     head_width = math.gcd(32, *settings.channels)
-    if settings.denoiser == "paper":
+    if settings.denoiser == "cross_attention":
         return {
             "mid_block_type": "UNetMidBlock2DCrossAttn",
             "encoder_hid_dim": embedding_width,

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gensis.training.permutation import mixed, permuted
+from gensis.training.permutation import mixed_key, permuted
 
 LARGEST = 512
 ONE_IN = 20
@@ -14,7 +14,7 @@ class HeldOut:
 
     def __init__(self, images: int, seed: int):
         count = min(images // ONE_IN, LARGEST)
-        self.rows = torch.from_numpy(permuted(np.arange(count), images, mixed(seed, images, count))).sort().values
+        self.rows = torch.from_numpy(permuted(np.arange(count), images, mixed_key(seed, images, count))).sort().values
         """int64 (n,), in order."""
         self.others = images - count
         """How many rows are learnt from."""

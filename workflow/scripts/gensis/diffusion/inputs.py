@@ -108,11 +108,11 @@ class HeldLatents:
         return self.tensor[rows.to(self.tensor.device)]
 
 
-def latents_of(pixels: Pixels, vae: AutoencoderKL, memory_gb: float) -> Latents | HeldLatents:
-    """The latents of all images, held on the device if they take up to ``memory_gb``."""
+def latents_of(pixels: Pixels, vae: AutoencoderKL, image_cache_gb: float) -> Latents | HeldLatents:
+    """The latents of all images, held on the device if they take up to ``image_cache_gb``."""
     latents = Latents(pixels, vae)
     size_gb = 4 * len(latents) * math.prod(latents.shape) / 1e9
-    return HeldLatents(latents) if size_gb <= memory_gb else latents
+    return HeldLatents(latents) if size_gb <= image_cache_gb else latents
 
 
 @torch.no_grad()

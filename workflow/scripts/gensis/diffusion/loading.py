@@ -1,4 +1,4 @@
-"""A saved diffusion model, ready to paint."""
+"""A saved diffusion model, ready to generate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
     pipeline = GenSISPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
     if pipeline.embedding_width != embedding_width:
         raise UserError(
-            f"{folder} paints from embeddings of {pipeline.embedding_width} values, not {embedding_width}: "
+            f"{folder} generates from embeddings of {pipeline.embedding_width} values, not {embedding_width}: "
             "give the embeddings of the encoder that it was trained with"
         )
     pipeline.to(device)
@@ -30,14 +30,14 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
     return pipeline
 
 
-def painter(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
+def generator_of(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
     """The pipeline as a bank calls it.
 
     Args:
         pipeline: from `load_pipeline`.
         settings: of the bank.
-        compiled: let torch compile the denoiser, on a card: a minute at the start, faster steps. On the CPU several
-            threads paint at once, and those that compile at once wait for each other for good.
+        compiled: let torch compile the denoiser, on a GPU: a minute at the start, faster steps. On the CPU several
+            threads generate at once, and those that compile at once wait for each other for good.
 
     Returns:
         (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8
@@ -53,10 +53,10 @@ def painter(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) ->
         "sampler": settings.sampler,
     }
 
-    def paint(
+    def generate(
         embeddings: torch.Tensor, partners: torch.Tensor | None, alpha: torch.Tensor | None, noise: torch.Tensor
     ) -> torch.Tensor:
         with torch.autocast(pipeline.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             return pipeline(embeddings, partners, alpha, noise=noise, **options)
 
-    return paint
+    return generate

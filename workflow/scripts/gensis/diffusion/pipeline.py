@@ -113,7 +113,7 @@ def prepared_sampler(saved: SchedulerMixin, sampler: str, steps: int) -> Schedul
 
 
 class GenSISPipeline(DiffusionPipeline):
-    """Paints images from embeddings, or between the embeddings of two images.
+    """Generates images from embeddings, or between the embeddings of two images.
 
     Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding or as the one token of its
     cross-attention; `scheduler`; and `vae`, an AutoencoderKL, if the denoiser works in latents.
@@ -141,7 +141,7 @@ class GenSISPipeline(DiffusionPipeline):
 
     @property
     def image_px(self) -> int:
-        """Side of the painted images in pixels."""
+        """Side of the generated images in pixels."""
         halvings = len(self.vae.config.block_out_channels) - 1 if self.vae is not None else 0
         return self.denoiser.config.sample_size * 2**halvings
 
@@ -159,11 +159,11 @@ class GenSISPipeline(DiffusionPipeline):
         sampler: str = "auto",
         guidance_interval: tuple[float, float] = (0.0, 1.0),
     ) -> torch.Tensor | list[Image.Image]:
-        """Paint one image from each embedding.
+        """Generate one image from each embedding.
 
         Args:
             embeddings: float (B, D), as the encoder gives them: they are normalised here.
-            partner_embeddings: float (B, D): paint between the two by SLERP instead.
+            partner_embeddings: float (B, D): generate between the two by SLERP instead.
             alpha: weight of `embeddings` against their partners, in [0, 1]: float or (B,).
             guidance: 1 is the plain conditional prediction; above 1 leads away from the unconditional one.
             num_inference_steps: steps of the sampler (see `prepared_sampler`).
@@ -175,7 +175,7 @@ class GenSISPipeline(DiffusionPipeline):
                 it is 1, which takes one forward pass (Kynkaanniemi et al. 2024, arXiv 2404.07724).
         """
         device = self.denoiser.device
-        # Nothing here waits for the device, so that a card begins a batch right after the one before.
+        # Nothing here waits for the device, so that a GPU begins a batch right after the one before.
         embeddings = normalize(embeddings.to(device, torch.float32, non_blocking=True), dim=1)
         if partner_embeddings is not None:
             partners = normalize(partner_embeddings.to(device, torch.float32, non_blocking=True), dim=1)

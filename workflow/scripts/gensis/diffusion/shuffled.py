@@ -1,4 +1,4 @@
-"""How a painter or an autoencoder goes through the images: the rows of each step, and the steps of each look."""
+"""In which order a diffusion model or an autoencoder sees its images, and when its history is written."""
 
 import torch
 

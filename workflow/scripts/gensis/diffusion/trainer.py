@@ -8,9 +8,9 @@ from torch import nn
 
 from gensis.diffusion.average import update_average, warmed_decay
 from gensis.diffusion.denoiser import create_denoiser
-from gensis.diffusion.descent import Descent
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
+from gensis.diffusion.optimization import OptimizerStep
 from gensis.diffusion.pipeline import as_told, to_conditions
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.images.features import Features
@@ -47,7 +47,7 @@ class DiffusionTrainer:
         self.denoiser = create_denoiser(settings, inputs.shape, embeddings.shape[1]).to(device)
         self.average = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.parallel_denoiser = world.parallel(self.denoiser)
-        self.descent = Descent(self.denoiser, settings.learning_rate, settings.warmup_steps)
+        self.optimizer_step = OptimizerStep(self.denoiser, settings.learning_rate, settings.warmup_steps)
         self.total_steps = settings.steps
         self.steps_per_row = steps_per_row(settings.steps)
         self.shuffled = ShuffledRows(len(inputs), settings.batch_size, seed, world)
@@ -66,7 +66,7 @@ class DiffusionTrainer:
         with self._autocast():
             output = self.parallel_denoiser(noised.noisy, noised.timesteps, **told).sample
         loss = nn.functional.mse_loss(output.float(), noised.target)
-        figures = self.descent.step(loss, step)
+        figures = self.optimizer_step.step(loss, step)
         update_average(self.average, self.denoiser, warmed_decay(self.settings.ema_decay, step))
         return {"loss": loss, **figures}
 
@@ -75,14 +75,14 @@ class DiffusionTrainer:
         return {
             "denoiser": self.denoiser.state_dict(),
             "average": self.average.state_dict(),
-            "descent": self.descent.state_dict(),
+            "descent": self.optimizer_step.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See Task."""
         self.denoiser.load_state_dict(state["denoiser"])
         self.average.load_state_dict(state["average"])
-        self.descent.load_state_dict(state["descent"])
+        self.optimizer_step.load_state_dict(state["descent"])
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
@@ -91,7 +91,7 @@ class DiffusionTrainer:
 def noisy_conditions(embeddings: torch.Tensor, noise: float) -> torch.Tensor:
     """Conditions (B, D) of embeddings (B, D), turned by Gaussian noise of ``noise`` times their length.
 
-    The denoiser cannot tell an image's exact embedding, and so paints what is near it (Ramesh et al. 2022, unCLIP).
+    The denoiser cannot tell an image's exact embedding, and so generates what is near it (Ramesh et al. 2022, unCLIP).
     """
     conditions = to_conditions(embeddings)
     return to_conditions(conditions + noise * torch.randn_like(conditions)) if noise else conditions

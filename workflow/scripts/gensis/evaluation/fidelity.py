@@ -1,4 +1,4 @@
-"""Whether painted images show what they were painted from: their embeddings beside their conditions."""
+"""Whether generated images show what they were generated from: their embeddings beside their conditions."""
 
 from typing import Any
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from gensis.evaluation.attention import DualStream, GatedAttention, class_probabilities, streams_loss
 from gensis.evaluation.folds import Round, holdouts
+from gensis.evaluation.mil_heads import DualStream, GatedAttention, class_probabilities, streams_loss
 from gensis.evaluation.standardisation import Standardisation
 from gensis.settings.evaluation import Evaluation
 
@@ -78,15 +78,15 @@ def classify_bags(
         on the class that for the likeliest one.
     """
     scale = Standardisation.of(*train)
-    train_bags, test_bags = (Bags.of(bags, scale, settings.abmil_batch, device) for bags in (train, test))
+    train_bags, test_bags = (Bags.of(bags, scale, settings.mil_batch_size, device) for bags in (train, test))
     targets = torch.from_numpy(labels).to(device)
     parts = holdouts(labels, groups) or [(np.arange(len(labels)), np.arange(0))]
     probabilities, attention = 0.0, [0.0] * len(test)
-    for number in range(settings.abmil_seeds):
+    for number in range(settings.mil_seeds):
         model = _fit(head, train_bags, targets, parts[number % len(parts)], classes, settings, (seed, number))
         logits, weights = _outputs(model, test_bags)
-        probabilities = probabilities + class_probabilities(logits).cpu().numpy() / settings.abmil_seeds
-        attention = [total + each / settings.abmil_seeds for total, each in zip(attention, weights)]
+        probabilities = probabilities + class_probabilities(logits).cpu().numpy() / settings.mil_seeds
+        attention = [total + each / settings.mil_seeds for total, each in zip(attention, weights)]
     likeliest = probabilities.argmax(1)
     return probabilities, [each[:, min(k, each.shape[1] - 1)] for each, k in zip(attention, likeliest)]
 
@@ -105,10 +105,10 @@ def _fit(
     generator = np.random.default_rng(seed)
     model = _initialised(head, bags.bags[0].shape[1], classes, int(generator.integers(2**62))).to(targets.device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), settings.abmil_learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
+        model.parameters(), settings.mil_learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
     )
     best, best_epoch, kept = float("inf"), 0, None
-    for epoch in range(settings.abmil_epochs):
+    for epoch in range(settings.mil_epochs):
         for numbers, padded, present in bags.steps(generator.permutation(fit)):
             optimizer.zero_grad()
             streams_loss(model(padded, present)[0], targets[numbers]).backward()

@@ -1,4 +1,4 @@
-"""How much of what was learnt from clean images holds for damaged ones."""
+"""How much of what was learnt from clean images holds for corrupted_features ones."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from gensis.evaluation.linear import fit_linear
 from gensis.evaluation.protocol import Protocol
 
 Corrupted = Callable[[str, np.ndarray], np.ndarray]
-"""Name of a corruption (``blur-3``), int64 (n,) rows of images in the embeddings -> float32 (n, D) of them damaged."""
+"""Name of a corruption (``blur-3``), int64 (n,) rows of images -> their embeddings, corrupted, float32 (n, D)."""
 
 
 def answers_to_corrupted(
@@ -24,7 +24,7 @@ def answers_to_corrupted(
     corrupted: Corrupted,
     device: torch.device,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Whether tested images are told right when damaged, by k-NN and a linear probe of clean training images.
+    """Whether corrupted test images are classified right by k-NN and a linear probe of clean training images.
 
     Args:
         items: labelled images, clean.
@@ -32,7 +32,7 @@ def answers_to_corrupted(
         names: of the corruptions.
         k: neighbours.
         temperature: of their votes.
-        corrupted: embeddings of the damaged images.
+        corrupted: embeddings of the corrupted_features images.
         device: where k-NN runs.
 
     Returns:
@@ -46,16 +46,16 @@ def answers_to_corrupted(
     ]
     for name in names:  # outside the rounds, so that the embeddings of each are read once
         for (train, test), probe in zip(protocol.rounds, probes):
-            damaged = corrupted(name, items.item[test])
+            corrupted_features = corrupted(name, items.item[test])
             features, labels = items.features[train], items.labels[train]
-            votes = knn_probabilities(features, labels, damaged, (k,), classes, temperature, device)[k]
-            for classifier, probabilities in {"knn": votes, "linear": probe.probabilities(damaged)}.items():
+            votes = knn_probabilities(features, labels, corrupted_features, (k,), classes, temperature, device)[k]
+            for classifier, probabilities in {"knn": votes, "linear": probe.probabilities(corrupted_features)}.items():
                 right[classifier, name].append(probabilities.argmax(1) == items.labels[test])
     return {key: np.concatenate(parts) for key, parts in right.items()}
 
 
 def by_kind(right: dict[tuple[str, str], np.ndarray]) -> dict[str, np.ndarray]:
-    """Share of strengths, for each kind and for all, at which an item is told right.
+    """Share of severities, for each kind and for all, at which an item is told right.
 
     Args:
         right: as `answers_to_corrupted` gives it.
@@ -70,8 +70,8 @@ def by_kind(right: dict[tuple[str, str], np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.mean(answers, axis=0) for name, answers in parts.items()}
 
 
-def by_strength(right: dict[tuple[str, str], np.ndarray]) -> dict[str, dict[str, list[float]]]:
-    """Classifier -> kind -> accuracies from the least to the greatest strength."""
+def by_severity(right: dict[tuple[str, str], np.ndarray]) -> dict[str, dict[str, list[float]]]:
+    """Classifier -> kind -> accuracies from the least to the greatest severity."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for (classifier, name), answers in right.items():
         found[classifier][name.rpartition("-")[0]].append(float(answers.mean()))

@@ -43,7 +43,7 @@ def classification_metrics(
         low, high = bounds.get(name + suffix, (None, None))
         fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
         fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
-        result.append(fields | ({"spread": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
+        result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gensis.evaluation.bags import Slides, slides_of
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.labelled import Labelled, in_order
@@ -18,9 +19,8 @@ from gensis.evaluation.mil import HEADS, classify_bags
 from gensis.evaluation.predictions import Attention, Predictions
 from gensis.evaluation.protocol import Protocol, leave_group_out, plan, pooled
 from gensis.evaluation.retrieval import retrieve
-from gensis.evaluation.robustness import Corrupted, answers_to_corrupted, by_kind, by_strength
+from gensis.evaluation.robustness import Corrupted, answers_to_corrupted, by_kind, by_severity
 from gensis.evaluation.scoring import classification_metrics, mean_scores
-from gensis.evaluation.slides import Slides, slides_of
 from gensis.settings.evaluation import Evaluation
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def measure(
         settings: the stage's settings.
         seed: of the initialisations of attention and SGD.
         device: where k-NN, attention and SGD run.
-        corrupted: embeddings of the tested images, damaged, for the task `corruptions`.
+        corrupted: embeddings of the tested images, corrupted, for the task `corruptions`.
         last_blocks: what all images are embedded as for the task `linear-sgd`.
 
     Raises:
@@ -243,7 +243,7 @@ def _corruptions(
     always_commonest = (predictions.label == _commonest(items, protocol)).astype(float)
     metrics = mean_scores(scores, dict.fromkeys(scores, always_commonest), predictions.group, settings.bootstrap)
     result = _result(items, protocol, predictions, protocol.unlearnt(items.labels), metrics)
-    return Measured(result | {"by_strength": by_strength(right)}, predictions)
+    return Measured(result | {"by_severity": by_severity(right)}, predictions)
 
 
 def _predictions(

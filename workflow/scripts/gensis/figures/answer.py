@@ -17,7 +17,7 @@ def answer(run: Run) -> str:
     parts = [_answer(run, dataset, column) for dataset, column in run.scores.main_figures]
     if not parts:
         parts = [paragraph("Nothing was measured: summary.csv has no figures of k-NN, linear or slide classifiers.")]
-    return "\n".join([*parts, *_outside(run.scores), *_skipped(run.evaluations)])
+    return "\n".join([*parts, *_external(run.scores), *_skipped(run.evaluations)])
 
 
 def _answer(run: Run, dataset: str, column: Column) -> str:
@@ -55,7 +55,7 @@ def _tested(run: Run, column: Column, mean: Mean) -> str:
 
 def _baselines(run: Run, subject: str) -> dict[str, str]:
     """What the subject stands beside, and how it is called: dino with as many passes is the one that cost as much."""
-    as_long = [name for name, arm in run.study.retraining.items() if arm.as_long_as == subject]
+    as_long = [name for name, arm in run.study.retraining.items() if arm.match_compute == subject]
     longer = {name: f"{name} (dino with as many passes)" for name in as_long}
     named = {"dino": "dino", **longer, **_NAMES}
     return {name: called for name, called in named.items() if name != subject}
@@ -119,7 +119,7 @@ def _over_items(found: Compared | None) -> list[str]:
 
 def _conditions(run: Run, subject: str) -> list[str]:
     """What the figure depends on, which its interval does not cover."""
-    kept = run.class_kept(subject)
+    kept = run.class_consistency(subject)
     said = [] if math.isnan(kept) else [f"The bank's images keep their class {kept:.2f} times as often as real ones."]
     bank = run.study.banks.get(run.study.retraining[subject].bank)
     if bank and bank.seed is not None and len(run.study.seeds) > 1:
@@ -136,10 +136,10 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     return " ".join([*sentences, *caveats(found)])
 
 
-def _outside(scores: Scores) -> list[str]:
+def _external(scores: Scores) -> list[str]:
     return [
         paragraph(f"{text(encoder)} goes back to weights trained elsewhere: {text(weights)}.", "note")
-        for encoder, weights in scores.outside_weights.items()
+        for encoder, weights in scores.external_weights.items()
     ]
 
 

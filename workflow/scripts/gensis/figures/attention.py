@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from gensis.artifacts.hdf5 import open_hdf5
-from gensis.figures.choice import evenly
 from gensis.figures.markup import figure, paragraph, picture, text
 from gensis.figures.run import Dataset, Run
-from gensis.figures.slide_paint import scale_to_fit
+from gensis.figures.sampled_images import evenly
+from gensis.figures.slide_overlay import scale_to_fit
 from gensis.figures.slide_view import SlideView, read_slide
 
 MOST_SLIDES = 12
@@ -82,11 +82,11 @@ def _slide(dataset: Dataset, looked: Looked, said: str) -> str:
     view = read_slide(store) if store.exists() else None
     if view is None:
         return ""
-    painted = paint_attention(view, looked.coords_level0, looked.weights)
-    return figure(picture(painted, f"attention over {looked.name}"), f"<b>{text(looked.name)}</b><br>{said}")
+    drawn = draw_attention(view, looked.coords_level0, looked.weights)
+    return figure(picture(drawn, f"attention over {looked.name}"), f"<b>{text(looked.name)}</b><br>{said}")
 
 
-def paint_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarray) -> Image.Image:
+def draw_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarray) -> Image.Image:
     """The slide with each of its tiles the more opaque, the more it weighs."""
     scale = scale_to_fit(view.thumbnail.size, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
     slide = view.thumbnail.resize([max(round(side * scale), 1) for side in view.thumbnail.size])

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gensis.figures.choice import evenly
 from gensis.figures.markup import LARGEST_CRISP_PX, figure, paragraph, picture, text
 from gensis.figures.run import Bank, Run
+from gensis.figures.sampled_images import evenly
 from gensis.images.codec import decode
 from gensis.images.index import Index
 from gensis.images.store import Store
@@ -19,14 +19,14 @@ MAX_GENERATIVE, MAX_INTERPOLATED = 3, 3
 LARGEST_SIDE_PX = 144
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _READING = (
-    "Each row: a source image of the train split; images painted from its embedding (generative), which should show "
-    "the same content in another rendering; images painted from an embedding between it and a partner; the partner. "
+    "Each row: a source image of the train split; images generated from its embedding (generative), which should show "
+    "the same content in another rendering; images generated from an embedding between it and a partner; the partner. "
     "&alpha; weights the source: near 1 the image should resemble the source, near 0 the partner."
 )
 
 
 @dataclass(frozen=True)
-class Painted:
+class BankImage:
     """One image of a bank."""
 
     partner: int
@@ -74,27 +74,27 @@ def _sources(shards: list[Path]) -> np.ndarray:
     return np.unique(np.concatenate(found))
 
 
-def _made_of(sources: list[int], shards: list[Path]) -> dict[int, list[Painted]]:
+def _made_of(sources: list[int], shards: list[Path]) -> dict[int, list[BankImage]]:
     """The images of some sources, by source."""
-    images: dict[int, list[Painted]] = {source: [] for source in sources}
+    images: dict[int, list[BankImage]] = {source: [] for source in sources}
     for path in shards:
         with Store(path) as store:
             source, partner, alpha = (store.column(name) for name in ("source", "partner", "alpha"))
         for at in np.flatnonzero(np.isin(source, sources)).tolist():
-            images[int(source[at])].append(Painted(int(partner[at]), float(alpha[at]), path, at))
+            images[int(source[at])].append(BankImage(int(partner[at]), float(alpha[at]), path, at))
     return images
 
 
-def row(index: Index, source: int, generative: list[Painted], interpolated: list[Painted]) -> str:
+def row(index: Index, source: int, generative: list[BankImage], interpolated: list[BankImage]) -> str:
     """One source and its images: interpolated ones from the source's end to the partner's, then the partner."""
     cells = [_cell(read_source(index, source), "source")]
-    cells += [_cell(read_painted(image), "generative") for image in generative[:MAX_GENERATIVE]]
-    by_partner: dict[int, list[Painted]] = defaultdict(list)
+    cells += [_cell(read_generated(image), "generative") for image in generative[:MAX_GENERATIVE]]
+    by_partner: dict[int, list[BankImage]] = defaultdict(list)
     for image in interpolated[:MAX_INTERPOLATED]:
         by_partner[image.partner].append(image)
     for partner, images in by_partner.items():
         nearest_first = sorted(images, key=lambda image: -image.alpha)
-        cells += [_cell(read_painted(image), f"{ALPHA} = {image.alpha:.2g}") for image in nearest_first]
+        cells += [_cell(read_generated(image), f"{ALPHA} = {image.alpha:.2g}") for image in nearest_first]
         cells.append(_cell(read_source(index, partner), "partner"))
     return f'<div class="strip" data-source="{source}">{"".join(cells)}</div>'
 
@@ -106,7 +106,7 @@ def read_source(index: Index, source: int) -> np.ndarray:
         return decode(store.read(int(positions[0]), int(positions[0]) + 1)[0])
 
 
-def read_painted(image: Painted) -> np.ndarray:
+def read_generated(image: BankImage) -> np.ndarray:
     """An image of a bank, uint8 (height, width, 3)."""
     with Store(image.shard) as store:
         return decode(store.read(image.position, image.position + 1)[0])

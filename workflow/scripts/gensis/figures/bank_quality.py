@@ -13,14 +13,14 @@ ENOUGH = 0.9
 """Part of what real images reach below which a bank makes the encoder worse: a rule of thumb from trials of ours."""
 
 SPENT = (
-    "But class kept is measured with the labels of training images: who follows this advice has let them choose how to "
-    "train, and measures encoders on other labels (of a test split, of another data set) or says so."
+    "But class consistency is measured with the labels of training images: who follows this advice has let them choose "
+    "how to train, and measures encoders on other labels (of a test split, of another data set) or says so."
 )
 _ENCODER, _RANDOM = "as this encoder sees them", "as an untrained network sees them"
 MEANINGS = {
     "fidelity": (
         "shows its condition",
-        "Cosine with what it was painted from. Floor: another condition; ceiling: a view.",
+        "Cosine with what it was generated from. Floor: another condition; ceiling: a view.",
     ),
     "fidelity_held_out": (
         "the same, held out",
@@ -35,7 +35,10 @@ MEANINGS = {
         "rank of the source",
         "Median among all training images; 1 is nearest. Floor: chance; ceiling: views.",
     ),
-    "two_nearest": ("both sources nearest", "Share of interpolated images whose two nearest are source and partner."),
+    "both_sources_top2": (
+        "both sources nearest",
+        "Share of interpolated images whose two nearest are source and partner.",
+    ),
     "frechet_encoder": ("Fréchet distance", f"Low is good, {_ENCODER}. Floor: real images; ceiling: blurred ones."),
     "frechet_random": ("the same, independent", f"Low is good, {_RANDOM}."),
     "frechet_pixels": ("the same, pixels", "Low is good. With fewer sources than values it shows mostly their number."),
@@ -45,16 +48,22 @@ MEANINGS = {
     ),
     "kernel_random": ("the same, independent", f"Low is good, {_RANDOM}."),
     "kernel_pixels": ("the same, pixels", "Low is good."),
-    "told_by_encoder": (
+    "real_vs_generated_accuracy_encoder": (
         "told from real",
         "Accuracy of a linear probe on embeddings; 0.5 is chance, at 1 all are told.",
     ),
-    "told_by_pixels": ("the same, pixels", "High where blur or compression gives painted images away."),
-    "near_copies": (
-        "near copies",
+    "real_vs_generated_accuracy_pixels": (
+        "the same, pixels",
+        "High where blur or compression gives generated images away.",
+    ),
+    "near_duplicates": (
+        "near duplicates",
         "Share that repeats its source in pixels. Floor: real images that resemble each other.",
     ),
-    "near_copies_held_out": ("the same, held out", "Well below the line above: training images are learnt by heart."),
+    "near_duplicates_held_out": (
+        "the same, held out",
+        "Well below the line above: training images are learnt by heart.",
+    ),
     "diversity_random": (
         "diversity, independent",
         f"How far two images of one condition lie apart, {_RANDOM}: 1 - cosine about the mean of real images. "
@@ -93,12 +102,12 @@ def verdict(bank: Bank) -> str:
     """What the bank's images keep of their class, in a sentence."""
     named = f"<b>Bank {text(bank.name)}, seed {bank.seed}</b>"
     if (ratio := _ratio(bank)) is None:
-        reason = bank.quality["skipped"].get("class kept", "it has no generative images")
+        reason = bank.quality["skipped"].get("class consistency", "it has no generative images")
         return f"{named}: whether images keep their class is not known ({text(reason)})."
-    kept = bank.quality["class_kept"]
+    kept = bank.quality["class_consistency"]
     interval = "" if kept["ratio"]["low"] is None else " [{low:.2f}, {high:.2f}]".format(**kept["ratio"])
     measured = (
-        f"neighbours tell the class of {kept['painted']['value']:.1%} of the painted images and of "
+        f"neighbours tell the class of {kept['generated']['value']:.1%} of the generated images and of "
         f"{kept['real']['value']:.1%} of the real ones{_of_views(kept)} (chance {kept['chance']:.1%}): "
         f'<b class="accent">{ratio:.2f}</b>{interval} of what real images reach'
     )
@@ -121,12 +130,12 @@ def _of_views(kept: dict[str, Any]) -> str:
 
 def _is_near_chance(bank: Bank) -> bool:
     """Whether not even real images' neighbours tell their class."""
-    kept = bank.quality["class_kept"]
+    kept = bank.quality["class_consistency"]
     return kept["real"]["low"] is not None and kept["real"]["low"] <= kept["chance"]
 
 
 def _ratio(bank: Bank) -> float | None:
-    return bank.quality.get("class_kept", {}).get("ratio", {}).get("value")
+    return bank.quality.get("class_consistency", {}).get("ratio", {}).get("value")
 
 
 def _bank(bank: Bank) -> str:
@@ -155,11 +164,11 @@ def _bank(bank: Bank) -> str:
 
 def _filtered(kind: str, counts: dict[str, int]) -> str:
     """How many images of a kind the bank's filter leaves out, and why."""
-    left_out = counts["painted"] - counts["kept"]
+    left_out = counts["generated"] - counts["kept"]
     return (
-        f"The filter leaves out {left_out:,} of {counts['painted']:,} {kind} images: {counts['unfaithful']:,} show too "
-        f"little of their condition, {counts['copies']:,} copy a source. {counts['sources_without']:,} sources have no "
-        "such image left; training sees them as they are."
+        f"The filter leaves out {left_out:,} of {counts['generated']:,} {kind} images: "
+        f"{counts['unfaithful']:,} show too little of their condition, {counts['copies']:,} copy a source. "
+        f"{counts['sources_without']:,} sources have no such image left; training sees them as they are."
     )
 
 
@@ -195,11 +204,11 @@ def _along_alpha(quality: dict[str, Any]) -> str:
 
 
 def _class_kept(quality: dict[str, Any]) -> str:
-    if not (kept := quality.get("class_kept")):
+    if not (kept := quality.get("class_consistency")):
         return ""
     means = {
         name: Mean(*(_or_nan(kept[key][end]) for end in ("value", "low", "high")), math.nan, 1, kept["n"])
-        for name, key in (("real images", "real"), ("ordinary views", "views"), ("painted images", "painted"))
+        for name, key in (("real images", "real"), ("ordinary views", "views"), ("generated images", "generated"))
         if key in kept
     }
     chance = Mean(kept["chance"], math.nan, math.nan, math.nan, 1, kept["n"])

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gensis.figures.choice import evenly
 from gensis.figures.markup import text
+from gensis.figures.sampled_images import evenly
 
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 18, 40

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from gensis.figures.choice import evenly
-from gensis.figures.fates import FATES
 from gensis.figures.lettering import QUIET, WARNING, blank, font, legend, line_height, shortened, wrapped, write
 from gensis.figures.markup import count
-from gensis.figures.slide_picture import Became
+from gensis.figures.sampled_images import evenly
+from gensis.figures.slide_picture import SlideStatus
+from gensis.figures.tile_status import TILE_STATUSES
 
 MAX_SLIDES = 1000
 """More would make a picture that many viewers do not open: this many take about 40 megapixels."""
@@ -21,7 +21,7 @@ _GAP_PX, _MARGIN_PX = 16, 32
 _TITLE_PX, _TEXT_PX, _SMALLEST_TEXT_PX = 34, 22, 13
 
 
-def shown(slides: Sequence[Became]) -> list[int]:
+def shown(slides: Sequence[SlideStatus]) -> list[int]:
     """Which slides the sheet shows, in order: all, or those without tiles first and others evenly."""
     if len(slides) <= MAX_SLIDES:
         return list(range(len(slides)))
@@ -38,7 +38,7 @@ def cell_size(slides: int) -> tuple[int, int]:
 
 
 def contact_sheet(
-    dataset: str, slides: Sequence[Became], pictures: dict[int, Image.Image | None], counts: Counter[str]
+    dataset: str, slides: Sequence[SlideStatus], pictures: dict[int, Image.Image | None], counts: Counter[str]
 ) -> Image.Image:
     """All slides, small, with name, outcome and number of tiles.
 
@@ -46,7 +46,7 @@ def contact_sheet(
         dataset: name.
         slides: all slides, in the sheet's order.
         pictures: position of a slide that is shown -> its picture, no larger than `cell_size`; None if it has none.
-        counts: name of a fate -> tiles of all slides that met it.
+        counts: name of a status -> tiles of all slides that met it.
     """
     width, height = cell_size(len(pictures))
     text_px = max(round(width / 14), _SMALLEST_TEXT_PX)
@@ -63,7 +63,7 @@ def contact_sheet(
     return page
 
 
-def _heading(dataset: str, slides: Sequence[Became], drawn: int, counts: Counter[str], width: int) -> Image.Image:
+def _heading(dataset: str, slides: Sequence[SlideStatus], drawn: int, counts: Counter[str], width: int) -> Image.Image:
     page, brush = blank(width + 2 * _MARGIN_PX, 600)
     y = write(brush, (_MARGIN_PX, _MARGIN_PX), [shortened(dataset, _TITLE_PX, width)], _TITLE_PX)
     kinds = ", ".join(
@@ -76,7 +76,7 @@ def _heading(dataset: str, slides: Sequence[Became], drawn: int, counts: Counter
     if drawn < len(slides):
         note = f"{drawn:,} are shown: those without tiles, and others evenly chosen. pictures/ has every one."
         y = write(brush, (_MARGIN_PX, y), wrapped(note, _TEXT_PX, width), _TEXT_PX, WARNING)
-    entries = [(name, f"{fate.said} {counts[name]:,}") for name, fate in FATES.items() if counts[name]]
+    entries = [(name, f"{status.label} {counts[name]:,}") for name, status in TILE_STATUSES.items() if counts[name]]
     y = legend(brush, (_MARGIN_PX, y + 6), entries, _TEXT_PX, width)
     return page.crop((0, 0, page.width, round(y) + _GAP_PX))
 
@@ -87,7 +87,7 @@ def _cell(
     corner: tuple[int, int],
     size: tuple[int, int],
     text_px: int,
-    slide: Became,
+    slide: SlideStatus,
     picture: Image.Image | None,
 ) -> None:
     (left, top), (width, height) = corner, size

@@ -15,7 +15,7 @@ STAGES = {
     "embed_images": "embeddings",
     "train_autoencoder": "autoencoder",
     "train_diffusion": "diffusion model",
-    "generate_bank": "bank, painted",
+    "generate_bank": "bank, generated",
     "evaluate_bank": "bank, measured",
     "retrain_encoder": "DINO again",
     "evaluate_encoder": "evaluation",
@@ -106,18 +106,18 @@ def _arms(run: Run, costs: Costs) -> str:
     for arm, settings in run.study.retraining.items():
         own = _mean(costs, "retrain_encoder", arm)
         bank = run.study.banks.get(settings.bank)
-        painter = _mean(costs, "train_diffusion", bank.encoder) if bank else 0.0
-        painting = _mean(costs, "generate_bank", settings.bank) if bank else 0.0
+        diffusion = _mean(costs, "train_diffusion", bank.encoder) if bank else 0.0
+        generation = _mean(costs, "generate_bank", settings.bank) if bank else 0.0
         first = _mean(costs, "pretrain_encoder", "dino") if bank else 0.0
-        parts = [own, painter, painting, first + painter + painting + own]
+        parts = [own, diffusion, generation, first + diffusion + generation + own]
         rows.append([text(arm), *(_said(seconds) for seconds in parts)])
     if not rows:
         return ""
     rows.insert(0, ["dino", _said(dino := _mean(costs, "pretrain_encoder", "dino")), ABSENT, ABSENT, _said(dino)])
-    header = ["arm", "its training", "diffusion model", "painting", "whole chain"]
+    header = ["arm", "its training", "diffusion model", "generation", "whole chain"]
     caption = (
         f"What one seed of an arm costs, mean of {count(len(run.study.seeds), 'seed')}. The whole chain of an arm with "
-        "a bank: dino, the diffusion model, painting, and the arm's own training."
+        "a bank: dino, the diffusion model, generation, and the arm's own training."
     )
     return figure(table(header, rows, "numbers"), caption)
 

@@ -92,13 +92,15 @@ def _entropies(encoders: list[Training], colours: dict[str, int]) -> str:
 
 
 def _traces(run: Run, encoders: list[Training], colours: dict[str, int]) -> str:
-    ks = {int(k) for t in encoders for k in t.trace.get("k", [])}
+    ks = {int(k) for t in encoders for k in t.knn_history.get("k", [])}
     if not ks:
         return ""
     usual = min(ks, key=lambda k: abs(k - USUAL_K))
     lines = []
-    for t in filter(lambda t: t.trace.get("k"), encoders):
-        points = [(step, value) for step, k, value in zip(*map(t.trace.get, (STEP, "k", "accuracy"))) if k == usual]
+    for t in filter(lambda t: t.knn_history.get("k"), encoders):
+        points = [
+            (step, value) for step, k, value in zip(*map(t.knn_history.get, (STEP, "k", "accuracy"))) if k == usual
+        ]
         lines.append(Line(t.name, *map(list, zip(*points)), colours.get(t.name, 0)))
     return _figure(
         line_chart(lines, STEP, "k-NN accuracy", _chance(run, usual)),

@@ -70,11 +70,11 @@ def _table(run: Run, dataset: str) -> str:
     ]
     caption = (
         f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_TEST} "
-        "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class kept: of the "
-        "bank's images, as a part of what real images reach; below 0.9, our rule of thumb, a bank harms. Differences "
-        "over the tested items with one seed are in comparisons.csv; they say nothing of other seeds."
+        "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class "
+        "consistency: of the bank's images, as a part of what real images reach; below 0.9, our rule of thumb, a bank "
+        "harms. Differences over the tested items with one seed are in comparisons.csv; they say nothing of other seeds."
     )
-    return figure(table(["pair", *(column.label for column in columns), "class kept"], rows, "numbers"), caption)
+    return figure(table(["pair", *(column.label for column in columns), "class consistency"], rows, "numbers"), caption)
 
 
 def _cell(found: Compared | None) -> str:
@@ -87,5 +87,5 @@ def _cell(found: Compared | None) -> str:
 
 def _class_kept(run: Run, encoder: str) -> str:
     """Of the encoder's bank, averaged over its seeds."""
-    kept = run.class_kept(encoder)
+    kept = run.class_consistency(encoder)
     return ABSENT if math.isnan(kept) else f"{kept:.2f}"

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from gensis.artifacts.hdf5 import open_hdf5
-from gensis.figures.choice import evenly
 from gensis.figures.markup import JPEG_QUALITY, count, figure, text
 from gensis.figures.run import Dataset, Run
+from gensis.figures.sampled_images import evenly
 from gensis.images.codec import decode
 from gensis.images.store import Store
 

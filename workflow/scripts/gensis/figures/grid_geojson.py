@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gensis.figures.fates import FATES, NAMES
 from gensis.figures.slide_view import Grid
+from gensis.figures.tile_status import NAMES, TILE_STATUSES
 
 _DIGITS = 6  # significant digits of a score: float32 has seven
 
@@ -24,16 +24,16 @@ def feature_collection(grid: Grid, scores: Mapping[str, np.ndarray]) -> Iterator
         scores: name -> float32 (T,); NaN is left out.
     """
     yield '{"type": "FeatureCollection", "features": ['
-    classes = [{"name": name, "color": list(FATES[name].colour)} for name in NAMES]
+    classes = [{"name": name, "color": list(TILE_STATUSES[name].colour)} for name in NAMES]
     columns = {name: values.tolist() for name, values in scores.items()}
-    last = len(grid.fates) - 1
-    for tile, ((x, y), fate) in enumerate(zip(grid.coords_level0.tolist(), grid.fates.tolist())):
+    last = len(grid.statuses) - 1
+    for tile, ((x, y), status) in enumerate(zip(grid.coords_level0.tolist(), grid.statuses.tolist())):
         feature = {
             "type": "Feature",
             "geometry": {"type": "Polygon", "coordinates": [_ring(x, y, grid.width_level0, grid.height_level0)]},
             "properties": {
                 "objectType": "tile",
-                "classification": classes[fate],
+                "classification": classes[status],
                 "measurements": {
                     name: float(f"{values[tile]:.{_DIGITS}g}")
                     for name, values in columns.items()

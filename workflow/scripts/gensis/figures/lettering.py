@@ -5,7 +5,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gensis.figures.fates import FATES
+from gensis.figures.tile_status import TILE_STATUSES
 
 PAPER, INK, QUIET, WARNING = (255, 255, 255), (28, 35, 38), (91, 104, 109), (180, 60, 0)
 _DRAWABLE = "·…"  # beyond ASCII, what the font has and these pictures use
@@ -79,7 +79,7 @@ def legend(
     Args:
         brush: of the picture.
         corner: left and top.
-        entries: name of a fate and what to write beside its colour.
+        entries: name of a status and what to write beside its colour.
         size_px: of the letters.
         width: in px.
 
@@ -95,7 +95,10 @@ def legend(
         top = y + round(size_px * 0.2)
         box = (x, top, x + patch, top + patch)
         brush.rectangle(
-            box, fill=over_paper(name, FATES[name].fill), outline=over_paper(name, FATES[name].line), width=2
+            box,
+            fill=over_paper(name, TILE_STATUSES[name].fill),
+            outline=over_paper(name, TILE_STATUSES[name].line),
+            width=2,
         )
         brush.text((x + patch + size_px * 0.5, y), drawable(said), font=font(size_px), fill=INK)
         x += needed + size_px * 1.4
@@ -103,9 +106,9 @@ def legend(
 
 
 def over_paper(name: str, opacity: float) -> tuple[int, int, int]:
-    """The colour of a fate as it looks on white, a little stronger than in the picture."""
+    """The colour of a status as it looks on white, a little stronger than in the picture."""
     opacity = min(opacity * 1.5, 1.0)
-    return tuple(round(value * opacity + 255 * (1 - opacity)) for value in FATES[name].colour)
+    return tuple(round(value * opacity + 255 * (1 - opacity)) for value in TILE_STATUSES[name].colour)
 
 
 def blank(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:

@@ -4,11 +4,12 @@ from gensis.figures.answer import answer
 from gensis.figures.attention import attention
 from gensis.figures.bank_grid import bank_grid
 from gensis.figures.bank_quality import bank_quality, warnings
-from gensis.figures.between import between
 from gensis.figures.cost import cost
 from gensis.figures.curves import curves
 from gensis.figures.differences import differences
 from gensis.figures.embedding_map import embedding_map
+from gensis.figures.html_tables import all_encoders, all_figures
+from gensis.figures.interpolations import interpolations
 from gensis.figures.markup import section, text
 from gensis.figures.origins import origins
 from gensis.figures.overview import overview
@@ -16,7 +17,6 @@ from gensis.figures.reconstructions import reconstructions
 from gensis.figures.run import Run
 from gensis.figures.slides import slides
 from gensis.figures.style import CSS
-from gensis.figures.tables import all_encoders, all_figures
 
 PAPER = "https://arxiv.org/abs/2412.01672"
 
@@ -34,8 +34,8 @@ def page(run: Run, threads: int = 1) -> str:
         section("All encoders", all_encoders(run.scores, run.evaluations), all_figures(run.scores)),
         section("Encoders in pairs", differences(run)),
         section("What was run", overview(run)),
-        section("The bank: sources and what was painted of them", bank_grid(run)),
-        section("Between two images", between(run)),
+        section("The bank: sources and what was generated of them", bank_grid(run)),
+        section("Between two images", interpolations(run)),
         section("What the autoencoder keeps", reconstructions(run)),
         section("Can the bank be trusted?", bank_quality(run)),
         section("Training", curves(run)),

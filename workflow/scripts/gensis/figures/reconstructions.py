@@ -1,4 +1,4 @@
-"""Originals beside what an autoencoder makes of them: no painted image can hold more detail."""
+"""Originals beside what an autoencoder makes of them: no generated image can hold more detail."""
 
 import numpy as np
 from PIL import Image
@@ -12,18 +12,18 @@ LARGEST_SIDE_PX = 144
 
 def reconstructions(run: Run) -> str:
     """The picture of the first diffusion model that works in latents, with its figures; nothing if none does."""
-    painters = [training for training in run.trainings if training.stage == "diffusion"]
-    painter = next((painter for painter in painters if "reconstruction" in painter.provenance), None)
-    if painter is None:
+    trainings = [training for training in run.trainings if training.stage == "diffusion"]
+    training = next((training for training in trainings if "reconstruction" in training.provenance), None)
+    if training is None:
         return ""
-    pixels = np.asarray(Image.open(painter.folder / NAME).convert("RGB"))
+    pixels = np.asarray(Image.open(training.folder / NAME).convert("RGB"))
     side = len(pixels) // 2
     columns = [pixels[:, left : left + side] for left in range(0, pixels.shape[1], side)]
     cells = [_cell(column[:side], "original") + _cell(column[side:], "reconstruction") for column in columns]
     caption = (
-        f"<b>Seed {painter.seed}.</b> Above, images of the train split, evenly chosen, nothing sorted out; below, the "
+        f"<b>Seed {training.seed}.</b> Above, images of the train split, evenly chosen, nothing sorted out; below, the "
         "same encoded to latents and decoded. The diffusion model works in these latents, so what is lost here no "
-        f"painted image shows.{_figures(run, painter)}"
+        f"generated image shows.{_figures(run, training)}"
     )
     strips = "".join(f'<figure class="reconstruction">{cell}</figure>' for cell in cells)
     return figure(f'<div class="scroll"><div class="strip">{strips}</div></div>', caption, "bank")
@@ -36,9 +36,9 @@ def _cell(pixels: np.ndarray, label: str) -> str:
     return picture(image, label)
 
 
-def _figures(run: Run, painter: Training) -> str:
+def _figures(run: Run, training: Training) -> str:
     """PSNR and SSIM in a sentence, and what they were measured on."""
-    measured = painter.provenance["reconstruction"]
+    measured = training.provenance["reconstruction"]
     if "psnr" not in measured:
         return ""
     trained = run.study.autoencoder_mode == "train"

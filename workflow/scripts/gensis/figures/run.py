@@ -36,8 +36,8 @@ class Training:
     """Column -> a value a row, NaN where there is none."""
     provenance: dict[str, Any]
     folder: Path
-    trace: dict[str, list[float]]
-    """Of an encoder, where its data set has labels: columns of trace.csv."""
+    knn_history: dict[str, list[float]]
+    """Of an encoder, where its data set has labels: columns of knn_history.csv."""
 
     @property
     def steps(self) -> int:
@@ -170,11 +170,11 @@ class Run:
     @cached_property
     def trainings(self) -> list[Training]:
         """All trainings, in the order of the flow."""
-        painters = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
+        conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
         return [
             *self._trainings("encoder", "encoders/dino", "dino"),
             *self._trainings("autoencoder", "autoencoder", ""),
-            *(found for name in painters for found in self._trainings("diffusion", f"diffusion/{name}", name)),
+            *(found for name in conditioning for found in self._trainings("diffusion", f"diffusion/{name}", name)),
             *(
                 found
                 for name in self.study.retraining
@@ -192,16 +192,16 @@ class Run:
         ]
         return [bank for bank in named if bank.folder.is_dir()]
 
-    def class_kept(self, encoder: str) -> float:
+    def class_consistency(self, encoder: str) -> float:
         """What the images of an encoder's bank keep of their class, as a part of what real images reach.
 
         Mean over the bank's seeds; NaN where it has no bank, or its classes are not known.
         """
         settings = self.study.retraining.get(encoder)
         ratios = [
-            bank.quality["class_kept"]["ratio"]["value"]
+            bank.quality["class_consistency"]["ratio"]["value"]
             for bank in self.banks
-            if settings and bank.name == settings.bank and bank.quality.get("class_kept")
+            if settings and bank.name == settings.bank and bank.quality.get("class_consistency")
         ]
         known = [ratio for ratio in ratios if ratio is not None]
         return fmean(known) if known else math.nan
@@ -230,8 +230,8 @@ class Run:
             if (folder / "provenance.json").exists():
                 history = _read_history(folder / "history.csv")
                 measured = self.folder / "evaluation" / name / self.study.pretraining.dataset / f"seed{seed}"
-                trace = _read_history(measured / "trace.csv") if stage == "encoder" else {}
-                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"), folder, trace)
+                knn_history = _read_history(measured / "knn_history.csv") if stage == "encoder" else {}
+                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"), folder, knn_history)
 
 
 def _required(path: Path) -> str:
@@ -254,7 +254,7 @@ def _read_scores(summary: str) -> list[Score]:
             high=_number(row["high"]),
             n=int(row["n"]),
             n_groups=int(row.get("n_groups") or 0),
-            outside_weights=row.get("outside_weights", ""),
+            external_weights=row.get("external_weights", ""),
         )
         for row in csv.DictReader(summary.splitlines())
     ]

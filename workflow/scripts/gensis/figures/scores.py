@@ -25,7 +25,7 @@ class Score:
     n: int
     n_groups: int = 0
     """Groups that the n items belong to; 0 if not known."""
-    outside_weights: str = ""
+    external_weights: str = ""
     """Weights trained elsewhere that the encoder goes back to; empty for none."""
 
 
@@ -70,9 +70,9 @@ class Scores:
         return list(dict.fromkeys(score.dataset for score in self.all))
 
     @property
-    def outside_weights(self) -> dict[str, str]:
+    def external_weights(self) -> dict[str, str]:
         """Encoder -> the weights trained elsewhere that it goes back to; others are not in it."""
-        return {score.encoder: score.outside_weights for score in self.all if score.outside_weights}
+        return {score.encoder: score.external_weights for score in self.all if score.external_weights}
 
     @property
     def encoders(self) -> list[str]:
@@ -100,8 +100,8 @@ class Scores:
             Column("linear-sgd", "balanced_accuracy", "linear, DINO's protocol, balanced accuracy"),
             *(Column(f"linear-{part}pct", "balanced_accuracy", f"linear, {part} % of labels") for part in parts),
             Column("retrieval", "average_precision", "retrieval, mean average precision"),
-            Column("corruptions", "knn_accuracy", "damaged images, k-NN, accuracy"),
-            Column("corruptions", "linear_accuracy", "damaged images, linear, accuracy"),
+            Column("corruptions", "knn_accuracy", "corrupted images, k-NN, accuracy"),
+            Column("corruptions", "linear_accuracy", "corrupted images, linear, accuracy"),
             *(
                 Column(f"slides-{classifier}", metric, f"slides by {means}, {called}")
                 for classifier, means in _SLIDE_CLASSIFIERS.items()

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from gensis.figures.fates import FATES
 from gensis.figures.lettering import INK, QUIET, WARNING, blank, font, legend, line_height, shortened, wrapped, write
 from gensis.figures.markup import count
-from gensis.figures.slide_paint import TISSUE_LINE, paint, scale_to_fit
+from gensis.figures.slide_overlay import TISSUE_LINE, draw_overlay, scale_to_fit
 from gensis.figures.slide_view import SlideView
+from gensis.figures.tile_status import TILE_STATUSES
 from gensis.settings.datasets import Quality
 
 LONG_SIDE_PX = 1600
@@ -22,7 +22,7 @@ _LINES_OF_REASON = 4
 
 
 @dataclass(frozen=True)
-class Became:
+class SlideStatus:
     """What became of a slide."""
 
     unit: str
@@ -36,9 +36,11 @@ class Became:
         return f"{self.outcome.replace('_', ' ')} · {count(self.images, 'tile')}"
 
 
-def slide_picture(view: SlideView | None, became: Became) -> Image.Image:
+def slide_picture(view: SlideView | None, became: SlideStatus) -> Image.Image:
     """The picture of a slide, its longer side about LONG_SIDE_PX; of a slide without a thumbnail, the words alone."""
-    picture = paint(view, (LONG_SIDE_PX, LONG_SIDE_PX)) if view else Image.new("RGB", _EMPTY_FIELD_PX, (238, 240, 241))
+    picture = (
+        draw_overlay(view, (LONG_SIDE_PX, LONG_SIDE_PX)) if view else Image.new("RGB", _EMPTY_FIELD_PX, (238, 240, 241))
+    )
     width = max(picture.width, _NARROWEST_PX)
     heading, footing = _heading(became, width), _footing(view, picture.width, width)
     page, _ = blank(width + 2 * MARGIN_PX, heading.height + picture.height + footing.height)
@@ -52,7 +54,7 @@ def slide_picture(view: SlideView | None, became: Became) -> Image.Image:
     return page
 
 
-def _heading(became: Became, width: int) -> Image.Image:
+def _heading(became: SlideStatus, width: int) -> Image.Image:
     page, brush = blank(width + 2 * MARGIN_PX, 400)
     y = write(brush, (MARGIN_PX, MARGIN_PX), [shortened(became.unit, _NAME_PX, width)], _NAME_PX)
     y = write(brush, (MARGIN_PX, y), [became.said], _TEXT_PX, INK if became.outcome == "ok" else WARNING)
@@ -67,7 +69,7 @@ def _footing(view: SlideView | None, picture_width: int, width: int) -> Image.Im
         return page.crop((0, 0, page.width, MARGIN_PX))
     px_per_level0 = scale_to_fit(view.thumbnail.size, (LONG_SIDE_PX, LONG_SIDE_PX)) / view.downsample
     bar = _scale_bar(brush, view.attributes["mpp_x"] / px_per_level0, picture_width, page.width)
-    entries = [(name, f"{FATES[name].said} {number:,}") for name, number in view.grid.counts.items()]
+    entries = [(name, f"{TILE_STATUSES[name].label} {number:,}") for name, number in view.grid.counts.items()]
     y = legend(brush, (MARGIN_PX, MARGIN_PX), entries, _TEXT_PX, bar - 2 * MARGIN_PX)
     if view.tissue:
         middle = y + _TEXT_PX * 0.6

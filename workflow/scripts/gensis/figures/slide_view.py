@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from gensis.figures.fates import KEPT, LOW_QUALITY, NAMES
+from gensis.figures.tile_status import KEPT, LOW_QUALITY, NAMES
 from gensis.images.store import Store
 from gensis.images.thresholds import chosen_rows
 from gensis.settings.datasets import SCORES, Quality
@@ -22,16 +22,16 @@ class Grid:
 
     coords_level0: np.ndarray
     """int64 (T, 2): x and y of the tiles' top-left corners."""
-    fates: np.ndarray
-    """uint8 (T,): positions in `gensis.figures.fates.NAMES`."""
+    statuses: np.ndarray
+    """uint8 (T,): positions in `gensis.figures.tile_status.NAMES`."""
     width_level0: float
     height_level0: float
     """Sides of a tile in level-0 px."""
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Name of a fate -> tiles that it met, for fates that occur."""
-        numbers = np.bincount(self.fates, minlength=len(NAMES)).tolist()
+        """Name of a status -> tiles that it met, for statuses that occur."""
+        numbers = np.bincount(self.statuses, minlength=len(NAMES)).tolist()
         return {name: number for name, number in zip(NAMES, numbers) if number}
 
 
@@ -84,14 +84,14 @@ def read_grid(store: Store, quality: Quality = Quality(), is_used: bool = True) 
     """The grid of a slide's store: first the tiles in it, then those that were left out. As `read_slide` reads it."""
     file = store.file
     coords = file["coords"][:]
-    fates = np.where(chosen_rows(store, quality) & is_used, KEPT, LOW_QUALITY).astype(np.uint8)
+    statuses = np.where(chosen_rows(store, quality) & is_used, KEPT, LOW_QUALITY).astype(np.uint8)
     if "rejected_coords" in file:
         reason = file["rejected_reason"]
         of_reason = np.array([NAMES.index(name) for name in reason.attrs["reasons"]], np.uint8)
         coords = np.concatenate([coords, file["rejected_coords"][:]])
-        fates = np.concatenate([fates, of_reason[reason[:]]])
+        statuses = np.concatenate([statuses, of_reason[reason[:]]])
     size_level0 = (float(file.attrs.get(name, 0)) for name in ("tile_width_level0", "tile_height_level0"))
-    return Grid(coords, fates, *size_level0)
+    return Grid(coords, statuses, *size_level0)
 
 
 def read_scores(file: h5py.File) -> dict[str, np.ndarray]:

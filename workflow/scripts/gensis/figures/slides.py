@@ -3,12 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gensis.figures.choice import evenly
-from gensis.figures.fates import FATES
 from gensis.figures.markup import count, details, figure, paragraph, picture, table, text
 from gensis.figures.run import Dataset, Run
-from gensis.figures.slide_paint import paint
+from gensis.figures.sampled_images import evenly
+from gensis.figures.slide_overlay import draw_overlay
 from gensis.figures.slide_view import read_slide
+from gensis.figures.tile_status import TILE_STATUSES
 from gensis.settings.datasets import Quality
 
 MAX_DRAWN = 24
@@ -32,28 +32,29 @@ def _dataset(dataset: Dataset, quality: Quality, max_drawn: int, threads: int) -
     said = f"<b>{text(dataset.name)}</b>: {count(len(tiled), 'slide')} with tiles" + (
         f"; {len(drawn)} are drawn, {left_out} left out." if left_out else "."
     )
-    shown = [name for name in FATES if any(name in counts for _, counts in pictures)]
+    shown = [name for name in TILE_STATUSES if any(name in counts for _, counts in pictures)]
     gallery = f'<div class="gallery">{"".join(html for html, _ in pictures)}</div>'
     return "\n".join([paragraph(said), _legend(shown), gallery, _without_images(dataset)])
 
 
 def _slide(folder: Path, unit: dict[str, str], quality: Quality) -> tuple[str, dict[str, int]]:
-    """The figure of a slide, and how many of its tiles met which fate."""
+    """The figure of a slide, and how many of its tiles met which status."""
     view = read_slide(folder / f"{unit['unit']}.h5", quality)
     caption = f"<b>{text(unit['unit'])}</b><br>{text(unit['outcome'])}, {count(int(unit['images']), 'tile')}"
     if view is None:
         return figure('<p class="note">no thumbnail</p>', caption), {}
-    painted = paint(view, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
-    return figure(picture(painted, f"{unit['unit']} with its tiles"), caption), view.grid.counts
+    drawn = draw_overlay(view, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
+    return figure(picture(drawn, f"{unit['unit']} with its tiles"), caption), view.grid.counts
 
 
 def _legend(names: list[str]) -> str:
     """What the colours mean."""
+    statuses = [TILE_STATUSES[name] for name in names]
     patches = "".join(
         '<li><svg viewBox="0 0 22 12" aria-hidden="true"><rect x="1" y="1" width="20" height="10" '
-        f'fill="rgb{FATES[name].colour}" fill-opacity="{FATES[name].solid:.2f}" stroke="rgb{FATES[name].colour}"/>'
-        f"</svg>{text(FATES[name].said)}</li>"
-        for name in names
+        f'fill="rgb{status.colour}" fill-opacity="{status.solid:.2f}" stroke="rgb{status.colour}"/>'
+        f"</svg>{text(status.label)}</li>"
+        for status in statuses
     )
     return f'<ul class="legend">{patches}</ul>' if names else ""
 

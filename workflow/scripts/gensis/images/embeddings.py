@@ -176,10 +176,10 @@ def _read_part(path: Path) -> Embeddings:
         return Embeddings(file["features"][:], file["unit"][:], units, keys, flipped)
 
 
-def outside_weights(paths: Sequence[Path]) -> dict[str, str]:
+def external_weights(paths: Sequence[Path]) -> dict[str, str]:
     """Weights trained elsewhere that parts, or the shards of a bank, go back to, as in their provenance."""
     found: dict[str, str] = {}
     for path in paths:
         with open_hdf5(path) as file:
-            found |= json.loads(file.attrs.get("provenance", "{}")).get("outside_weights", {})
+            found |= json.loads(file.attrs.get("provenance", "{}")).get("external_weights", {})
     return found

@@ -43,13 +43,13 @@ class Images(Protocol):
         """uint8 (n, 3, height, width), channels last in memory, on the device, for int64 (n,) rows on the CPU."""
 
 
-def open_images(index: Index, device: torch.device, memory_gb: float, threads: int) -> Images:
+def open_images(index: Index, device: torch.device, image_cache_gb: float, threads: int) -> Images:
     """Open the images of an index.
 
     Args:
         index: which images, in which order.
         device: where batches are wanted.
-        memory_gb: decoded images up to this size are held on the device, once for each process.
+        image_cache_gb: decoded images up to this size are held on the device, once for each process.
         threads: that read and decode.
 
     Raises:
@@ -57,9 +57,12 @@ def open_images(index: Index, device: torch.device, memory_gb: float, threads: i
     """
     streamed = StreamedImages(index, device, threads)
     size_gb = len(streamed) * np.prod(streamed.shape) / 1e9
-    if size_gb > memory_gb:
+    if size_gb > image_cache_gb:
         log.info(
-            "%d images, %.1f GB decoded, more than runtime.memory_gb %.1f: streamed", len(index), size_gb, memory_gb
+            "%d images, %.1f GB decoded, more than runtime.image_cache_gb %.1f: streamed",
+            len(index),
+            size_gb,
+            image_cache_gb,
         )
         return streamed
     return HeldImages(streamed)
@@ -141,7 +144,7 @@ class StreamedImages:
 
     def _begin(self, rows: np.ndarray) -> "_Batch":
         channels, height, width = self.shape
-        # From pinned memory the copy to a card runs beside all else; torch keeps it until the copy is done.
+        # From pinned memory the copy to a GPU runs beside all else; torch keeps it until the copy is done.
         pixels = torch.empty(
             (len(rows), height, width, channels), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
         )

@@ -20,7 +20,7 @@ class UniformAlphas(Settings):
 
 
 class Filter(Settings):
-    """Which painted images no training sees. They stay in the bank: other thresholds paint nothing anew."""
+    """Which generated images no training sees. They stay in the bank: other thresholds generate nothing anew."""
 
     minimum_fidelity: Annotated[float, Field(ge=-1, le=1)] = -1.0
     """Cosine of the image's embedding with its condition below which it is left out; -1 leaves out none."""
@@ -36,7 +36,7 @@ class Filter(Settings):
 
 
 class Bank(Settings):
-    """Images painted once, before retraining, from the embeddings of one encoder."""
+    """Images generated once, before retraining, from the embeddings of one encoder."""
 
     seed: Seed | None = added(neutral=None)
     """One of `seeds`: all retrainings use the bank of that seed. Empty: each uses the bank of its own seed."""
@@ -57,7 +57,7 @@ class Bank(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the denoiser's and the autoencoder's passes; the sampler's own numbers are always float32."""
     filter: Filter | None = added(neutral=None)
-    """Leave painted images out of training that show too little of their condition, or copy their source."""
+    """Leave generated images out of training that show too little of their condition, or copy their source."""
     shards: PositiveInt = 1
     """Files (and jobs) that the sources are divided into. Images do not depend on it."""
 

@@ -1,4 +1,4 @@
-"""The diffusion model that paints an image from its embedding."""
+"""The diffusion model that generates an image from its embedding."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,13 +19,14 @@ PAPER: dict[str, Any] = {
 
 
 class Diffusion(Settings):
-    """A UNet conditioned on the L2-normalised embedding of the image that it learns to paint."""
+    """A UNet conditioned on the L2-normalised embedding of the image that it learns to generate."""
 
     image_px: PositiveInt | Literal["auto"] = "auto"
-    """Side of the painted images. `auto`: as pretraining.image_px; below half of it is refused."""
-    denoiser: Literal["fast", "paper"] = added(neutral="fast")
-    """`fast`: the embedding shifts every block's features. `paper`: it is a token of cross-attention, and what is not
-    stated here is as the authors' (channels 192 384 576 960, attention in three levels, epsilon, batches of 100)."""
+    """Side of the generated images. `auto`: as pretraining.image_px; below half of it is refused."""
+    denoiser: Literal["additive_embedding", "cross_attention"] = added(neutral="additive_embedding")
+    """How the embedding enters. `additive_embedding`: it shifts every block's features. `cross_attention`: it is a
+    token of cross-attention, and what is not stated here is as the authors' (channels 192 384 576 960, attention in three
+    levels, epsilon, batches of 100)."""
     channels: Annotated[Channels, Field(min_length=1)] = (128, 256, 256)
     """Channels of the UNet a level, multiples of 8; each level after the first halves the side."""
     layers_per_block: PositiveInt = 2
@@ -51,4 +52,8 @@ class Diffusion(Settings):
     @model_validator(mode="before")
     @classmethod
     def _as_the_authors(cls, values: Any) -> Any:
-        return laid_over(PAPER, values) if isinstance(values, dict) and values.get("denoiser") == "paper" else values
+        return (
+            laid_over(PAPER, values)
+            if isinstance(values, dict) and values.get("denoiser") == "cross_attention"
+            else values
+        )

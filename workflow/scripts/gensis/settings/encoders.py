@@ -12,7 +12,7 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Names of weights in timm's hub layout, beside config.json; the first that is there counts."""
 
 
-class OutsideEncoder(Settings):
+class ExternalEncoder(Settings):
     """An encoder trained elsewhere. It is measured beside ours, and whatever comes of it says so."""
 
     timm: str | None = None
@@ -22,7 +22,7 @@ class OutsideEncoder(Settings):
     that architecture."""
 
     @model_validator(mode="after")
-    def _named(self) -> "OutsideEncoder":
+    def _named(self) -> "ExternalEncoder":
         if not self.timm and not self.path:
             raise ValueError("it names no weights: give `timm`, or the `path` of a folder")
         return self

@@ -40,7 +40,7 @@ class Evaluation(Settings):
     """Neighbours of the weighted k-NN; a k above the number of training images is dropped, and the log says so."""
     knn_temperature: PositiveFloat = 0.07
     linear: bool = True
-    """Logistic regression on standardised embeddings, its strength chosen on a part of train."""
+    """Logistic regression on standardised embeddings, its severity chosen on a part of train."""
     linear_sgd: bool = added(neutral=False)
     """Also DINO's own linear protocol, for figures to set beside published ones: the class tokens of the last four
     blocks, embedded in a pass of their own, and 100 epochs of SGD."""
@@ -50,18 +50,18 @@ class Evaluation(Settings):
     """Also rank all training images, and mean embeddings of slides, by likeness to each tested one: mean average
     precision, and precision at the k of `knn`."""
     corruptions: tuple[Corruption, ...] = added(neutral=[])
-    """Also embed tested images damaged in these ways, each in five strengths, and test classifiers of clean ones."""
+    """Also embed tested images corrupted in these ways, each in five severities, and test classifiers of clean ones."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
     dual-stream attention (Li et al. 2021)."""
     bags: Literal["slide", "group"] = added(neutral="slide")
     """What slide classifiers classify: each slide, or all slides of a group (patient, case) together."""
-    abmil_epochs: PositiveInt = 50
+    mil_epochs: PositiveInt = 50
     """At most, of `abmil` and `dsmil`; so are the next three."""
-    abmil_learning_rate: PositiveFloat = 3e-4
-    abmil_seeds: PositiveInt = 3
+    mil_learning_rate: PositiveFloat = 3e-4
+    mil_seeds: PositiveInt = 3
     """Initialisations whose probabilities are averaged."""
-    abmil_batch: PositiveInt = added(neutral=1)
+    mil_batch_size: PositiveInt = added(neutral=1)
     """Bags a step; with thousands of slides, 16 or 32 save most of the time."""
     ordered_classes: tuple[str, ...] = added(neutral=[])
     """All classes in their order, where they have one (grades): slide classifiers get quadratic kappa too."""
@@ -83,7 +83,7 @@ class Evaluation(Settings):
         elif "retrieval" in (kind, classifier):
             read |= {"knn"}
         elif task in ("slides-abmil", "slides-dsmil"):
-            read |= {"abmil_epochs", "abmil_learning_rate", "abmil_seeds", "abmil_batch"}
+            read |= {"mil_epochs", "mil_learning_rate", "mil_seeds", "mil_batch_size"}
         if kind == "slides":
             read |= {"bags"}
         return self.model_dump(mode="json", include=read)
@@ -108,8 +108,8 @@ class Evaluation(Settings):
 
     @property
     def corruption_names(self) -> tuple[str, ...]:
-        """Kind and strength of each: `blur-1`."""
-        return tuple(f"{kind}-{strength}" for kind in self.corruptions for strength in range(1, 6))
+        """Kind and severity of each: `blur-1`."""
+        return tuple(f"{kind}-{severity}" for kind in self.corruptions for severity in range(1, 6))
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:

@@ -60,13 +60,13 @@ class Pretraining(Settings):
     """Images a step over all devices."""
     balance_units: bool = added(neutral=False)
     """Every unit (slide, or shard of natural images) gives equally many images an epoch; its length stays the same."""
-    accumulate: PositiveInt = added(neutral=1)
+    gradient_accumulation: PositiveInt = added(neutral=1)
     """Parts of a batch that are passed through the networks one after the other, so that large batches fit."""
     views: Views = Views()
     prototypes: PositiveInt | Literal["auto"] = "auto"
     """Outputs K of the head. `auto` by images: 1024 up to 20,000; 65,536 above 500,000."""
-    head_hidden: PositiveInt = 2048
-    head_bottleneck: PositiveInt = 256
+    head_hidden_dim: PositiveInt = 2048
+    head_bottleneck_dim: PositiveInt = 256
     head_batch_norm: bool | Literal["auto"] = "auto"
     """BatchNorm in the head. `auto`: for convnets, not for transformers."""
     student_temperature: PositiveFloat = 0.1
@@ -87,7 +87,7 @@ class Pretraining(Settings):
     """Part of training over which the learning rate warms up linearly. `auto`: 0.1, at most 10 epochs of ImageNet."""
     weight_decay: tuple[float, float] = (0.04, 0.4)
     """Start and end of the cosine schedule; biases and norms are exempt."""
-    clip_gradient: PositiveFloat | None = 3.0
+    gradient_clip_norm: PositiveFloat | None = 3.0
     """Largest norm of the gradient of one parameter tensor, as in the original. Empty: no clipping."""
     freeze_last_layer: Fraction = 0.01
     """Part of training over which the prototypes stay fixed (one epoch in a hundred)."""
@@ -122,8 +122,8 @@ class Retraining(Pretraining):
     `views` and `backbone_args` key by key; with another `backbone` no `backbone_args` are inherited."""
 
     bank: Name | None = None
-    """Name in `banks`. Only with `as_long_as` may it be left out: DINO again, for longer."""
-    as_long_as: Name | None = added(neutral=None)
+    """Name in `banks`. Only with `match_compute` may it be left out: DINO again, for longer."""
+    match_compute: Name | None = added(neutral=None)
     """Another arm: `epochs` become as many as give the forward and backward passes of that one."""
     real_images: bool = added(neutral=True)
     """If false, all views come from the bank: the global ones, and the local ones, from two different variants."""
@@ -141,15 +141,15 @@ class Retraining(Pretraining):
     disentangle_targets: Literal["real", "generative", "both"] = added(neutral="real")
     """Global views of the two sources that give its target: of the images themselves, of generative ones, or the mean
     of both targets. Without real images they are always generative."""
-    in_between: Literal["painted", "pixels"] = added(neutral="painted")
+    interpolation: Literal["embedding", "pixel"] = added(neutral="embedding")
     """`pixels`: the same sources, partners and alphas, but their mixture is of pixels instead of embeddings."""
 
     @model_validator(mode="after")
     def _agrees(self) -> "Retraining":
         if not self.real_images and self.generative_probability != 1:
             raise ValueError("real_images: false takes every view from the bank: leave generative_probability at 1")
-        if self.in_between == "pixels" and not (self.real_images and self.disentangle_targets == "real"):
-            raise ValueError("in_between: pixels mixes real images: leave real_images and disentangle_targets out")
+        if self.interpolation == "pixel" and not (self.real_images and self.disentangle_targets == "real"):
+            raise ValueError("interpolation: pixel mixes real images: leave real_images and disentangle_targets out")
         if self.shuffle_bank and not (self.real_images and self.disentangle_targets == "real"):
             raise ValueError(
                 "shuffle_bank: true is no control where the bank's images meet each other alone, all shuffled alike: "

@@ -8,15 +8,15 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from gensis.errors import UserError
 from gensis.settings import base
-from gensis.settings.autoencoder import AutoencoderTraining
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.settings.bank import Bank
 from gensis.settings.base import EVERY_DEFAULT, Name, Seed, Settings, added, canonical_json, laid_over
+from gensis.settings.compute import epochs_to_match, passes
 from gensis.settings.datasets import Dataset
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
-from gensis.settings.encoders import OutsideEncoder
+from gensis.settings.encoders import ExternalEncoder
 from gensis.settings.evaluation import Evaluation
-from gensis.settings.passes import epochs_as_long_as, passes
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
@@ -31,7 +31,7 @@ EXAMPLES = {
     "datasets": "{tiles: {kind: slides, sheet: slides.csv}}",
     "Pretraining": "{dataset: tiles}",
     "Retraining": "{bank: default}",
-    "OutsideEncoder": "{path: folder}",
+    "ExternalEncoder": "{path: folder}",
     "Filter": "{minimum_fidelity: 0.5}",
     "max_images": "{train: 5000}",
     "splits": "{train: .}",
@@ -56,9 +56,9 @@ class Study(Settings):
     """Everything after the images exists once a seed."""
     datasets: dict[Name, Dataset]
     pretraining: Pretraining | None = None
-    """Without it the targets `images`, `features` and, of outside encoders, `evaluation` can be made."""
-    encoders: dict[Name, OutsideEncoder] = added(neutral={})
-    """Encoders trained elsewhere: embedded and measured as ours are, and marked as outside weights."""
+    """Without it the targets `images`, `features` and, of external encoders, `evaluation` can be made."""
+    encoders: dict[Name, ExternalEncoder] = added(neutral={})
+    """Encoders trained elsewhere: embedded and measured as ours are, and marked as external weights."""
     embedding: Embedding = Embedding()
     autoencoder: base.Path = "auto"
     """`auto` (none up to 64 px, else train), `none`, `train`, or the folder of a diffusers AutoencoderKL."""
@@ -113,12 +113,12 @@ class Study(Settings):
         where = f"retraining.{name}"
         _known(f"{where}.dataset", arm.dataset, [pretraining.dataset])
         _known_start(where, arm, ["dino", *self.encoders])
-        if arm.as_long_as is not None:
-            others = [other for other, settings in self.retraining.items() if settings.as_long_as is None]
-            _known(f"{where}.as_long_as", arm.as_long_as, others)
+        if arm.match_compute is not None:
+            others = [other for other, settings in self.retraining.items() if settings.match_compute is None]
+            _known(f"{where}.match_compute", arm.match_compute, others)
         if arm.bank is None:
-            if arm.as_long_as is None:
-                raise ValueError(f"{where}.bank is missing: add it, or `as_long_as` for DINO without a bank")
+            if arm.match_compute is None:
+                raise ValueError(f"{where}.bank is missing: add it, or `match_compute` for DINO without a bank")
             return
         _known(f"{where}.bank", arm.bank, self.banks)
         bank = self.banks[arm.bank]
@@ -139,22 +139,22 @@ class Study(Settings):
             )
 
     @model_validator(mode="after")
-    def _as_long_as_others(self) -> "Study":
+    def _match_compute_of_others(self) -> "Study":
         for name, arm in self.retraining.items():
-            if arm.as_long_as is not None:
-                other = self.retraining[arm.as_long_as]
-                epochs = epochs_as_long_as(other.epochs, self.passes(arm.as_long_as), self.passes(name))
+            if arm.match_compute is not None:
+                other = self.retraining[arm.match_compute]
+                epochs = epochs_to_match(other.epochs, self.passes(arm.match_compute), self.passes(name))
                 self.retraining[name] = arm.model_copy(update={"epochs": epochs})
         return self
 
     @model_validator(mode="after")
-    def _painter_fits_encoder(self) -> "Study":
+    def _diffusion_model_fits_encoder(self) -> "Study":
         if self.pretraining is None:
             return self
         if 2 * self.diffusion_px < self.pretraining.image_px:
             raise ValueError(
                 f"diffusion.image_px {self.diffusion_px} is below half of pretraining.image_px "
-                f"{self.pretraining.image_px}: blurred views would teach blur; paint larger"
+                f"{self.pretraining.image_px}: blurred views would teach blur; generate larger"
             )
         halvings = len(self.diffusion.channels) - 1
         if self.autoencoder_mode == "train":
@@ -191,7 +191,7 @@ class Study(Settings):
 
     @property
     def diffusion_px(self) -> int:
-        """Side in pixels of the images that the diffusion model paints."""
+        """Side in pixels of the images that the diffusion model generates."""
         return self.pretraining.image_px if self.diffusion.image_px == "auto" else self.diffusion.image_px
 
     @property
@@ -228,16 +228,16 @@ class Study(Settings):
         """The arm that the study's question is about: the one with the most of the method, the first of equals.
 
         Told by its keys, for names are the user's: a bank that is not shuffled, generative views, in-between images
-        told apart, painted rather than mixed in pixels, beside real images.
+        told apart, generated rather than mixed in pixels, beside real images.
         """
 
         def parts_of_the_method(name: str) -> int:
             arm = self.retraining[name]
             if arm.bank is None or arm.shuffle_bank:
                 return 0
-            painted_between = self.disentangles(name) and arm.in_between == "painted"
+            generated_between = self.disentangles(name) and arm.interpolation == "embedding"
             generative = arm.largest_generative_probability > 0
-            return 1 + sum((generative, self.disentangles(name), painted_between, arm.real_images))
+            return 1 + sum((generative, self.disentangles(name), generated_between, arm.real_images))
 
         return max(self.retraining, key=parts_of_the_method, default=None)
 
@@ -346,7 +346,7 @@ def stage_json(study: Study, stage: str) -> str:
     Args:
         study: a validated study.
         stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding/<encoder>``, ``autoencoder``, ``diffusion``,
-            ``banks/<name>``, ``filters/<bank>``, ``evaluation`` (of encoders), ``trace`` or ``bank_quality``.
+            ``banks/<name>``, ``filters/<bank>``, ``evaluation`` (of encoders), ``knn_history`` or ``bank_quality``.
     """
     section, _, name = stage.partition("/")
     if section == "datasets":
@@ -367,7 +367,7 @@ def stage_json(study: Study, stage: str) -> str:
         return canonical_json(study.banks[name].filter)
     if section == "evaluation":
         return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
-    if section == "trace":
+    if section == "knn_history":
         return canonical_json(study.evaluation, only=frozenset({"knn", "knn_temperature"}))
     if section == "bank_quality":
         return canonical_json(study.evaluation, only=frozenset({"bank_images", "bootstrap"}))
@@ -385,7 +385,7 @@ def schema() -> dict[str, Any]:
     # A retraining inherits what it does not state.
     retraining = document["$defs"]["Retraining"]
     del retraining["required"]
-    retraining["anyOf"] = [{"required": [key]} for key in ("bank", "as_long_as")]
+    retraining["anyOf"] = [{"required": [key]} for key in ("bank", "match_compute")]
     return document | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Gen-SIS study"}
 
 

@@ -52,18 +52,18 @@ def columns(layout: Layout | None, given: Sequence[int], focus: Sequence[float])
     """
     empty = np.zeros(0, np.uint8)
     coords, fractions = np.zeros((0, 2), np.int64), dict.fromkeys(_FRACTIONS, np.zeros(0, np.float32))
-    fate, thumbnail, tissue = empty, empty, empty
+    status, thumbnail, tissue = empty, empty, empty
     if layout is not None:
-        coords, fractions, fate = layout.coords, layout.fractions, _final_fate(layout, given)
+        coords, fractions, status = layout.coords, layout.fractions, _final_fate(layout, given)
         thumbnail = _encoded(layout.thumbnail.image, format="JPEG", quality=_THUMBNAIL_QUALITY)
         tissue = _encoded(layout.tissue.astype(np.uint8) * 255, format="PNG")
-    kept, rejected = np.asarray(given, np.int64), np.flatnonzero(fate != KEPT)
+    kept, rejected = np.asarray(given, np.int64), np.flatnonzero(status != KEPT)
     return {
         "coords": coords[kept],
         **{name: fractions[name][kept] for name in _FRACTIONS},
         "focus": np.asarray(focus, np.float32),
         "rejected_coords": coords[rejected],
-        "rejected_reason": fate[rejected],
+        "rejected_reason": status[rejected],
         **{f"rejected_{name}": fractions[name][rejected] for name in _FRACTIONS},
         "thumbnail": thumbnail,
         "tissue_mask": tissue,
@@ -71,11 +71,11 @@ def columns(layout: Layout | None, given: Sequence[int], focus: Sequence[float])
 
 
 def _final_fate(layout: Layout, given: Sequence[int]) -> np.ndarray:
-    """Fate of each tile of the grid, now that those that can be read are known."""
-    fate = layout.fate.copy()
-    fate[fate == KEPT] = UNREADABLE
-    fate[np.asarray(given, np.int64)] = KEPT
-    return fate
+    """TileStatus of each tile of the grid, now that those that can be read are known."""
+    status = layout.status.copy()
+    status[status == KEPT] = UNREADABLE
+    status[np.asarray(given, np.int64)] = KEPT
+    return status
 
 
 def column_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, dict[str, Any]]:

@@ -41,7 +41,7 @@ def jpeg_size(encoded: bytes) -> tuple[int, int]:
 
 
 def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
-    """Decode a JPEG that must be whole: libjpeg paints over most damage and only warns, which is an error here.
+    """Decode a JPEG that must be whole: libjpeg hides most damage and only warns, which is an error here.
 
     Args:
         encoded: the file.

@@ -47,7 +47,7 @@ class Layout:
     """int64 (N, 2): x and y of each tile's top-left corner in level-0 px, row by row."""
     fractions: dict[str, np.ndarray]
     """Score: float32 (N,), the part of each tile that is tissue, pen, ..."""
-    fate: np.ndarray
+    status: np.ndarray
     """uint8 (N,): KEPT, or an index into REASONS."""
     remark: str
     """What the user should look at, and what to do; empty where nothing is amiss."""
@@ -55,12 +55,12 @@ class Layout:
     @property
     def kept(self) -> np.ndarray:
         """int64: positions of the tiles to keep."""
-        return np.flatnonzero(self.fate == KEPT)
+        return np.flatnonzero(self.status == KEPT)
 
     @property
     def failed(self) -> int:
         """Number of tiles that could not be judged, since that part of the slide cannot be read."""
-        return int((self.fate == UNREADABLE).sum())
+        return int((self.status == UNREADABLE).sum())
 
 
 def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
@@ -97,11 +97,11 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     rectangles = (*(coords / thumbnail.downsample).T, *(side / thumbnail.downsample for side in plan.size_level0))
     maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue, pen, pixel_area_um2)
     fractions = {name: coverage(each, *rectangles).astype(np.float32) for name, each in maps.items()}
-    fate = _judge(fractions, tiling.tissue.minimum_fraction)
+    status = _judge(fractions, tiling.tissue.minimum_fraction)
     if method == "otsu":
-        fate[coverage(thumbnail.unread, *rectangles) > _ROUNDING] = UNREADABLE
+        status[coverage(thumbnail.unread, *rectangles) > _ROUNDING] = UNREADABLE
     if tiling.tiles_per_slide:
-        _choose(fate, tiling.tiles_per_slide, unit)
+        _choose(status, tiling.tiles_per_slide, unit)
     return Layout(
         reader=reader.kind,
         encoding=_encoding(reader, tiling, plan),
@@ -114,7 +114,7 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
         tissue_method=method,
         coords=coords,
         fractions=fractions,
-        fate=fate,
+        status=status,
         remark="; ".join(filter(None, (reader.remark, remark))),
     )
 
@@ -146,13 +146,13 @@ def _is_exact(plan: ReadPlan, tiling: Tiling) -> bool:
 
 
 def _judge(fractions: dict[str, np.ndarray], minimum: float) -> np.ndarray:
-    """Fate by tissue: `pen` where the tile would be kept if the ink on it were tissue."""
+    """TileStatus by tissue: `pen` where the tile would be kept if the ink on it were tissue."""
     tissue, pen = fractions["tissue_fraction"], fractions["pen_fraction"]
     inked = (pen > 0) & (tissue + pen >= minimum)
     return np.where(tissue >= minimum, KEPT, np.where(inked, PEN, LITTLE_TISSUE)).astype(np.uint8)
 
 
-def _choose(fate: np.ndarray, count: int, unit: str) -> None:
+def _choose(status: np.ndarray, count: int, unit: str) -> None:
     """Leave at most `count` tiles to be kept, always the same ones for a unit."""
     seed = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8])
-    fate[np.random.default_rng(seed).permutation(np.flatnonzero(fate == KEPT))[count:]] = NOT_CHOSEN
+    status[np.random.default_rng(seed).permutation(np.flatnonzero(status == KEPT))[count:]] = NOT_CHOSEN

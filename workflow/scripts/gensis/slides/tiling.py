@@ -92,7 +92,7 @@ class TileStream:
         return "ok", self.layout.remark
 
     def _why_no_tissue(self) -> str:
-        tissue, inked = self.tiling.tissue, int((self.layout.fate == PEN).sum())
+        tissue, inked = self.tiling.tissue, int((self.layout.status == PEN).sum())
         ink = f", for marker ink in {inked}, which blue and green stains may look like" if inked else ""
         return (
             f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "

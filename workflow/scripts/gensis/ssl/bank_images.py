@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from gensis.errors import UserError
+from gensis.images.bank_filter import filter_content, read_keep_mask
 from gensis.images.index import Index
-from gensis.images.kept import kept_content, read_kept
 from gensis.images.reading import Images
 from gensis.images.store import Store
 from gensis.settings.pretraining import Retraining
@@ -97,7 +97,7 @@ def open_bank(
     index = _index(folder, paths)
     if not len(index):
         return None
-    kept = np.concatenate([read_kept(path) for path in paths]) if filtered else None
+    kept = np.concatenate([read_keep_mask(path) for path in paths]) if filtered else None
     if kept is not None and not kept.any():
         raise UserError(f"the filter of {folder} keeps none of {len(kept)} {kind} images: loosen it")
     source = _column(paths, "source")
@@ -180,8 +180,8 @@ def open_parts(
     if settings.largest_generative_probability > 0:
         generative = _found(open_bank(kind="generative", open_images=open_images, **reading), folder, "generative")
     if settings.disentangle_weight > 0:
-        painted = open_images if settings.in_between == "painted" else None
-        found = open_bank(kind="interpolated", open_images=painted, **reading)
+        generated = open_images if settings.interpolation == "embedding" else None
+        found = open_bank(kind="interpolated", open_images=generated, **reading)
         interpolated = _found(found, folder, "interpolated")
     if not settings.real_images and generative.first.diff().min() < 2:
         loosen = ", or loosen its filter" if filtered else ""
@@ -212,7 +212,7 @@ def bank_contents(folder: Path, filtered: bool = False) -> dict[str, str]:
         with Store(path) as store:
             contents[path.stem] = store.content
         if filtered:
-            contents[f"kept/{path.stem}"] = kept_content(path)
+            contents[f"filter/{path.stem}"] = filter_content(path)
     if not contents:
         raise UserError(f"{folder} holds no bank: make it first")
     return contents

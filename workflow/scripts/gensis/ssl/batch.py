@@ -9,7 +9,7 @@ import torch
 from gensis.augment.views import ViewRecipe, view
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.bank_views import BatchViews, mixed_views, real_views
-from gensis.ssl.choice import Chooser, Mixtures, Pairs
+from gensis.ssl.batch_plan import Chooser, Mixtures, Pairs
 from gensis.training.device import copied
 
 _MIXED_AT_ONCE = 4  # images, so that they stay in a CPU's cache: eight times as fast as a whole batch
@@ -107,7 +107,7 @@ class Batches:
     def _between(self, images: torch.Tensor, views: BatchViews, mixtures: Mixtures) -> Between:
         partners = [pick.read() for pick in mixtures.partners]
         alpha = copied(mixtures.alpha, self._device)
-        between = mixtures.painted.read() if mixtures.painted else mixed_pixels(images, partners[0], alpha)
+        between = mixtures.generated.read() if mixtures.generated else mixed_pixels(images, partners[0], alpha)
         recipe = self._recipes[0]
         return Between(
             view(between, recipe),

@@ -60,7 +60,7 @@ class Monitor:
         self._said = found
 
     def _embeddings(self) -> torch.Tensor:
-        """Of the watched images and of two views of each: float32 (3, n, D). Torch's generators stay as they were."""
+        """Of the monitored images and of two views of each: float32 (3, n, D). Torch's generators stay as they were."""
         device = self._pretrainer.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self._seed)

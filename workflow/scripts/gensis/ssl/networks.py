@@ -18,7 +18,7 @@ from gensis.ssl.head import DINOHead
 log = logging.getLogger(__name__)
 
 
-class Projector(nn.Module):
+class BackboneWithHead(nn.Module):
     """Backbone and head: views of several sizes to logits, one backbone pass a size."""
 
     def __init__(self, backbone: nn.Module, head: DINOHead):
@@ -39,8 +39,8 @@ class Projector(nn.Module):
 class Networks:
     """The two networks, in train mode; the teacher asks for no gradient."""
 
-    student: Projector
-    teacher: Projector
+    student: BackboneWithHead
+    teacher: BackboneWithHead
     backbone_args: dict[str, Any]
     """That make the teacher's backbone again."""
     resolved: Resolved
@@ -72,13 +72,13 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
     # A ResNet-18's convolutions at 32 px are about 1.2 times as fast so on a CPU.
     layout = torch.preserve_format if is_transformer else torch.channels_last
     student, teacher = (
-        Projector(
+        BackboneWithHead(
             class_token_only(backbone),
             DINOHead(
                 backbone.num_features,
                 resolved.prototypes,
-                settings.head_hidden,
-                settings.head_bottleneck,
+                settings.head_hidden_dim,
+                settings.head_bottleneck_dim,
                 resolved.head_batch_norm,
             ),
         ).to(device, memory_format=layout)
@@ -91,7 +91,7 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
     return Networks(student, teacher, backbone_args, resolved)
 
 
-def _check_local_views(projector: Projector, name: str, local_px: int, device: torch.device) -> None:
+def _check_local_views(projector: BackboneWithHead, name: str, local_px: int, device: torch.device) -> None:
     """Refuse local views that the backbone cannot take before the first step, not in the middle of it."""
     try:
         with torch.no_grad():

@@ -16,7 +16,7 @@ from gensis.ssl.auto import view_recipes
 from gensis.ssl.backbone import create_backbone
 from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
-from gensis.ssl.choice import Chooser
+from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.dino_loss import cross_entropy, dino_loss, entropy, teacher_targets, updated_centre
 from gensis.ssl.disentangle import disentangle_targets
 from gensis.ssl.networks import create_networks
@@ -160,7 +160,7 @@ class Pretrainer:
         """Set the gradients of the whole batch, part by part; the mean of what `_losses` returns."""
         self.optimizer.zero_grad()
         means: dict[str, torch.Tensor] = {}
-        parts = batch.split(self.settings.accumulate)
+        parts = batch.split(self.settings.gradient_accumulation)
         for number, part in enumerate(parts, start=1):
             share = len(part) / len(batch)
             with gradients_kept(self.parallel_student, until_later=number < len(parts)):
@@ -197,7 +197,7 @@ class Pretrainer:
         return {"loss": loss} | figures | means
 
     def _update(self, step: int, rates: Rates) -> torch.Tensor:
-        norm = clip_each(list(self.student.parameters()), self.settings.clip_gradient or float("inf"))
+        norm = clip_each(list(self.student.parameters()), self.settings.gradient_clip_norm or float("inf"))
         if is_last_layer_frozen(step, self.total_steps, self.settings):
             self.student.head.prototypes.grad = None
         set_rates(self.optimizer, rates.learning_rate, rates.weight_decay)

@@ -31,7 +31,7 @@ STAGES = ("autoencoder", "diffusion", "encoder")
 def fingerprint(settings: dict[str, Any], inputs: dict[str, str], seed: int, device: torch.device, recipe: int) -> str:
     """What decides the weights, as 16 hexadecimal digits.
 
-    The number of processes is no part of it: they share one batch, so that a training goes on with more or fewer cards.
+    The number of processes is no part of it: they share one batch, so that a training goes on with more or fewer GPUs.
 
     Args:
         settings: the stage's settings.

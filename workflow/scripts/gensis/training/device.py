@@ -16,11 +16,11 @@ def choose_device(gpus: int, threads: int) -> torch.device:
     """The device for this process, with its CPU threads and memory set.
 
     Args:
-        gpus: cards wished for; 0 is CPU.
+        gpus: GPUs wished for; 0 is CPU.
         threads: CPU threads of the job.
 
     Raises:
-        UserError: there is a card but torch cannot use it.
+        UserError: there is a GPU but torch cannot use it.
     """
     torch.set_num_threads(max(threads, 1))
     keep_freed_memory()
@@ -30,15 +30,15 @@ def choose_device(gpus: int, threads: int) -> torch.device:
         return torch.device("cuda")
     if driver := _nvidia_driver():
         raise UserError(
-            f"this machine has a card (driver {driver}) that torch {torch.__version__} (CUDA {torch.version.cuda}) "
+            f"this machine has a GPU (driver {driver}) that torch {torch.__version__} (CUDA {torch.version.cuda}) "
             "cannot use: update the driver or install the matching torch, or run on CPU with --resources gpu=0"
         )
-    log.info("no card here: running on %d CPU threads", torch.get_num_threads())
+    log.info("no GPU here: running on %d CPU threads", torch.get_num_threads())
     return torch.device("cpu")
 
 
 def device_name(device: torch.device) -> str:
-    """``cpu``, or the card's name."""
+    """``cpu``, or the GPU's name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
@@ -48,7 +48,7 @@ def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _nvidia_driver() -> str | None:
-    """Version of the NVIDIA driver, if a card answers."""
+    """Version of the NVIDIA driver, if a GPU answers."""
     if not (command := shutil.which("nvidia-smi")):
         return None
     query = [command, "--query-gpu=driver_version", "--format=csv,noheader"]

@@ -34,7 +34,7 @@ class World:
         return tensor
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """For each flag, whether it is set in any process. The processes' cards do not wait for the answer."""
+        """For each flag, whether it is set in any process. The processes' GPUs do not wait for the answer."""
         if self.size == 1:
             return flags
         return tuple((self.mean(torch.tensor(flags, dtype=torch.float32)) > 0).tolist())
@@ -55,7 +55,7 @@ def start_world(device: torch.device) -> tuple[World, torch.device]:
     """Join the processes that torchrun started.
 
     Returns:
-        This process's place, and its own card.
+        This process's place, and its own GPU.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

@@ -29,7 +29,7 @@ def permuted(positions: np.ndarray, count: int | np.ndarray, key: int | np.ndarr
     return result
 
 
-def mixed(*numbers: int | np.ndarray) -> np.ndarray:
+def mixed_key(*numbers: int | np.ndarray) -> np.ndarray:
     """One well mixed uint64 of some integers; arrays broadcast. The finaliser of SplitMix64 (Steele et al. 2014)."""
     total = np.zeros(1, np.uint64)
     for number in numbers:
@@ -44,6 +44,6 @@ def _step(numbers: np.ndarray, wide: np.ndarray, high: np.ndarray, key: np.ndarr
     """Permute uint64 (n,) numbers below ``wide`` times ``high``: each half moves by a hash of the other in turn."""
     first, second = numbers % wide, numbers // wide
     for number in range(0, _ROUNDS, 2):
-        first = (first + mixed(key, number, second) % wide) % wide
-        second = (second + mixed(key, number + 1, first) % high) % high
+        first = (first + mixed_key(key, number, second) % wide) % wide
+        second = (second + mixed_key(key, number + 1, first) % high) % high
     return (first + wide * second).astype(np.int64)

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from gensis.training.permutation import mixed, permuted
+from gensis.training.permutation import mixed_key, permuted
 
 WINDOW = 1 << 20
 """Up to so many images an epoch is one random order of all."""
@@ -70,20 +70,20 @@ class Sampler:
         windows = -(-self.images // WINDOW)
         window = ((places + 1) * windows - 1) // self.images
         first, end = self.images * window // windows, self.images * (window + 1) // windows
-        return first + permuted(places - first, end - first, mixed(self.seed, epoch, 0, window))
+        return first + permuted(places - first, end - first, mixed_key(self.seed, epoch, 0, window))
 
     def _in_runs(self, places: np.ndarray, epoch: int) -> np.ndarray:
         """Rows at int64 (n,) places of an epoch whose whole runs are permuted; the few rows of no whole run stay."""
         runs = self.images // RUN
         run, offset = np.divmod(places, RUN)
-        return np.where(run < runs, permuted(run % runs, runs, mixed(self.seed, epoch, 1)) * RUN + offset, places)
+        return np.where(run < runs, permuted(run % runs, runs, mixed_key(self.seed, epoch, 1)) * RUN + offset, places)
 
     def _balanced(self, places: np.ndarray, epoch: int) -> np.ndarray:
         """Rows at int64 (n,) places of an epoch in which all units take turns, from epoch to epoch."""
         turn, unit = np.divmod(epoch * self.images + places, len(self.first_rows) - 1)
         count = np.diff(self.first_rows)[unit]
         round_of_unit, number = np.divmod(turn, count)
-        return self.first_rows[unit] + permuted(number, count, mixed(self.seed, 2, unit, round_of_unit))
+        return self.first_rows[unit] + permuted(number, count, mixed_key(self.seed, 2, unit, round_of_unit))
 
 
 @lru_cache(maxsize=2)

@@ -5,7 +5,7 @@ from typing import Any
 
 import h5py
 
-from gensis.images.kept import content_of, kept_path
+from gensis.images.bank_filter import content_of, filter_path
 from gensis.images.store import Store
 from gensis.verification.files import check_hdf5, checked_json, provenance_of
 from gensis.verification.findings import Findings
@@ -21,7 +21,7 @@ def check_shard(
         path: of the store.
         settings: of the bank.
         seed: of the bank.
-        inputs: what it is painted from.
+        inputs: what it is generated from.
         findings: take what is wrong.
         origins: compare provenance.
     """
@@ -39,15 +39,15 @@ def check_sources(path: Path, images: int, findings: Findings) -> None:
             findings.add(path, f"sources or partners that are not among the {images} training images")
 
 
-def check_kept(
+def check_filter(
     store: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
 ) -> None:
     """Check what a filter keeps of a shard. Arguments as those of `check_shard`."""
-    path = kept_path(store)
+    path = filter_path(store)
     with findings.reading(path), h5py.File(path, "r", locking=False) as file:
         record = check_hdf5(path, file, findings)
         origins.compare(path, record, settings, seed, inputs)
-        if content_of(file["kept"][:]) != file.attrs["content"]:
+        if content_of(file["keep"][:]) != file.attrs["content"]:
             findings.add(path, "its content id is not that of what it keeps")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.folders import PROVENANCE, damage
-from gensis.images.kept import kept_content
+from gensis.images.bank_filter import filter_content
 from gensis.images.store import Store
 
 
@@ -37,7 +37,7 @@ def store(path: Path) -> str:
 @_or_none
 def kept(path: Path) -> str:
     """Of what a filter keeps of a bank's store."""
-    return kept_content(path)
+    return filter_content(path)
 
 
 @_or_none

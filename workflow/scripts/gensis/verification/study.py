@@ -12,7 +12,7 @@ from gensis.settings.evaluation import Evaluation
 from gensis.settings.study import Study, stage_json
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 from gensis.verification import stated
-from gensis.verification.bank import check_kept, check_quality, check_shard, check_sources
+from gensis.verification.bank import check_filter, check_quality, check_shard, check_sources
 from gensis.verification.embeddings import check_features, check_parts, embeddings_content
 from gensis.verification.evaluation import Subject, check_evaluation, check_summary
 from gensis.verification.findings import Findings
@@ -201,21 +201,23 @@ class _Verification:
         shards = self.shards(bank, seed)
         inputs = {path.stem: (path, stated.store(path)) for path in shards}
         if self.study.banks[bank].filter:
-            inputs |= {f"kept/{path.stem}": (path.parent / "kept" / path.name, stated.kept(path)) for path in shards}
+            inputs |= {
+                f"filter/{path.stem}": (path.parent / "filter" / path.name, stated.kept(path)) for path in shards
+            }
         return inputs
 
     def check_bank(self, bank: str, seed: int) -> None:
         settings, encoder = self.study.banks[bank], self.study.banks[bank].encoder
         of_encoder = self.encoder_input("encoder", encoder, seed)
-        painter = self.run / f"diffusion/{encoder}/seed{seed}"
-        of_painter = {"diffusion": (painter / "denoiser" / VAE_WEIGHTS, stated.weights(painter))}
+        diffusion = self.run / f"diffusion/{encoder}/seed{seed}"
+        of_diffusion = {"diffusion": (diffusion / "denoiser" / VAE_WEIGHTS, stated.weights(diffusion))}
         learnt_from = self.train | self.embeddings_input(encoder, seed)
         for path in self.shards(bank, seed):
-            check_shard(path, self.settings(f"banks/{bank}"), seed, learnt_from | of_painter, *self.both)
+            check_shard(path, self.settings(f"banks/{bank}"), seed, learnt_from | of_diffusion, *self.both)
             if settings.filter:
                 inputs = learnt_from | of_encoder | {path.stem: (path, stated.store(path))}
-                check_kept(path, self.settings(f"filters/{bank}"), seed, inputs, *self.both)
-        inputs = learnt_from | of_encoder | of_painter | self.bank_input(bank, seed)
+                check_filter(path, self.settings(f"filters/{bank}"), seed, inputs, *self.both)
+        inputs = learnt_from | of_encoder | of_diffusion | self.bank_input(bank, seed)
         for table in ("units", *(["labels"] if self.trained_on in self.labelled else [])):
             inputs[table] = self.table(self.trained_on, table)
         measured = Evaluation.model_validate(self.settings("bank_quality"))

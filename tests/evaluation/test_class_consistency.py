@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+
+from gensis.evaluation.class_consistency import RealImages, class_consistency
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.knn import knn_probabilities
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def real():
+    """Three classes that lie apart, 40 images each, of which four make a group."""
+    labels = np.repeat([0, 1, 2], 40)
+    features = 5 * np.eye(3)[labels] + np.random.default_rng(0).normal(size=(120, 3))
+    return RealImages(features.astype(np.float32), labels, np.arange(120) // 4)
+
+
+def test_images_that_keep_their_class_reach_what_real_ones_do(real):
+    sources = np.arange(0, 120, 2)
+    own = real.features[sources]
+    kept = class_consistency(real, sources, {"real": own, "generated": own * 3}, 200, CPU)
+    assert kept["real"]["value"] > 0.9
+    assert kept["ratio"] == {"value": 1, "low": 1, "high": 1}
+    assert kept["generated"] == kept["real"]
+    assert (kept["chance"], kept["n"]) == (pytest.approx(1 / 3), 60)
+
+
+def test_images_of_another_class_are_not_kept(real):
+    sources = np.arange(120)
+    generated = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
+    kept = class_consistency(real, sources, {"real": real.features, "generated": generated}, 200, CPU)
+    assert kept["ratio"]["value"] == pytest.approx(0.75, abs=0.02)
+    assert kept["ratio"]["low"] < 0.75 < kept["ratio"]["high"]
+    assert kept["ratio"]["value"] == kept["generated"]["value"] / kept["real"]["value"]
+
+
+def test_other_images_of_the_sources_stand_beside_them(real):
+    """Views of which a quarter lie among another class."""
+    sources = np.arange(120)
+    views = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
+    kept = class_consistency(
+        real, sources, {"real": real.features, "generated": real.features, "views": views}, 200, CPU
+    )
+    assert kept["views"]["value"] == pytest.approx(0.75, abs=0.02)
+    assert kept["views"]["low"] < 0.75 < kept["views"]["high"]
+    assert kept["ratio"]["value"] == 1
+
+
+def test_neither_a_source_nor_its_group_votes(real):
+    # Each group lies alone, far from all others: nothing but its own images could tell its class.
+    places = np.random.default_rng(1).normal(size=(30, 400))[real.groups].astype(np.float32)
+    apart = RealImages(places, real.labels, real.groups)
+    images = {"real": places, "generated": places}
+    kept = class_consistency(apart, np.arange(120), images, 0, CPU)
+    assert kept["real"]["value"] < 0.7
+    alone = RealImages(places, real.labels, np.arange(120))
+    assert class_consistency(alone, np.arange(120), images, 0, CPU)["real"]["value"] == pytest.approx(1)
+
+
+def test_images_without_a_label_are_left_out(real):
+    labels = np.where(np.arange(120) % 3 == 0, -1, real.labels)
+    sources = np.arange(60)
+    own = real.features[sources]
+    kept = class_consistency(
+        RealImages(real.features, labels, real.groups), sources, {"real": own, "generated": own}, 0, CPU
+    )
+    assert kept["n"] == 40
+    assert kept["ratio"] == {"value": 1, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "said"),
+    [
+        (np.full(120, -1), np.arange(120), "fewer than two classes"),
+        (np.zeros(120, int), np.arange(120), "fewer than two classes"),
+        (np.arange(120) % 2, np.maximum(np.arange(120) - 101, 0), "fewer than 20 labelled images in other groups"),
+    ],
+    ids=["none", "one-class", "one-group"],
+)
+def test_what_cannot_be_measured_is_said(real, labels, groups, said):
+    images = RealImages(real.features, labels, groups)
+    with pytest.raises(Unmeasurable, match=said):
+        class_consistency(images, np.arange(120), {"real": real.features, "generated": real.features}, 0, CPU)
+
+
+def test_neighbours_of_the_own_group_have_no_vote():
+    generator = np.random.default_rng(0)
+    features, labels = generator.normal(size=(40, 4)).astype(np.float32), generator.integers(0, 3, 40)
+    groups = generator.integers(0, 8, 40)
+    votes = knn_probabilities(features, labels, features, (5,), 3, 0.07, CPU, groups=(groups, groups))[5]
+    for image in range(40):
+        others = groups != groups[image]
+        expected = knn_probabilities(features[others], labels[others], features[[image]], (5,), 3, 0.07, CPU)[5]
+        np.testing.assert_allclose(votes[image], expected[0], atol=1e-6)

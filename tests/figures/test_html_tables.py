@@ -1,0 +1,78 @@
+"""The figures as tables."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.figures import tiny
+
+from gensis.figures.answer import answer
+from gensis.figures.html_tables import all_encoders, all_figures
+from gensis.figures.run import Run
+from gensis.figures.scores import Column, Score, Scores
+
+
+def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:
+    rows = re.findall(r'<th scope="row">(.*?)</th>', all_encoders(run.scores))
+    assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance", "tested"]
+    tested = all_encoders(run.scores).partition('<th scope="row">tested</th>')[2]
+    assert tested.startswith("<td>5<small>3 groups</small></td>")
+
+
+def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
+    def label(*ks: int) -> str:
+        lines = [Score("dino", "d", 0, "knn", f"balanced_accuracy_k{k}", 0.5, 0, 1, 9) for k in ks]
+        return Scores(lines, []).columns("d")[0].metric
+
+    assert label(5, 10, 100) == "balanced_accuracy_k10"
+    assert label(5, 20, 100) == "balanced_accuracy_k20"
+    assert label(100, 50) == "balanced_accuracy_k50"
+
+
+def test_probes_with_few_labels_stand_beside_the_one_with_all() -> None:
+    tasks = ("linear-10pct", "linear", "linear-1pct", "linear-sgd")
+    lines = [Score("dino", "d", 0, task, "balanced_accuracy", 0.5, 0, 1, 9) for task in tasks]
+    found = [column.task for column in Scores(lines, []).columns("d")]
+    assert found == ["linear", "linear-sgd", "linear-1pct", "linear-10pct"]
+
+
+def test_whatever_was_measured_beside_classifiers_of_clean_images_has_its_column() -> None:
+    measured = [
+        ("retrieval", "average_precision"),
+        ("corruptions", "knn_accuracy"),
+        ("corruptions", "linear_accuracy"),
+        ("slides-dsmil", "quadratic_kappa"),
+        ("slides-retrieval", "average_precision"),
+    ]
+    lines = [Score("dino", "d", 0, task, metric, 0.5, 0, 1, 9) for task, metric in measured]
+    assert [(column.task, column.metric) for column in Scores(lines, []).columns("d")] == measured
+
+
+def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
+    tiny.write_scores(results / "tiny", seeds=(0, 2))
+    run = Run(results / "tiny", results / "images")
+    mean = run.scores.mean("dino", "tissue", Column("knn", "balanced_accuracy_k5", ""))
+    assert mean.value == pytest.approx(0.611)
+    assert (mean.low, mean.high) == pytest.approx((0.51, 0.71))
+    assert mean.deviation == pytest.approx(0.002 / 2**0.5)
+    assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run.scores)
+    assert "<td>0.333</td>" in all_encoders(run.scores)  # chance has no spread
+
+
+def test_an_encoder_of_external_weights_is_marked_in_table_and_answer(results: Path) -> None:
+    summary = results / "tiny/summary.csv"
+    header, *lines = summary.read_text().splitlines()
+    theirs = [f"{line.replace('dino', 'theirs', 1)},a<b" for line in lines if line.startswith("dino,")]
+    lines = [f"{header},external_weights", *(f"{line}," for line in lines), *theirs]
+    summary.write_text("\n".join(lines) + "\n")
+    run = Run(results / "tiny", results / "images")
+    assert run.scores.encoders.index("theirs") < run.scores.encoders.index("random")
+    assert all_encoders(run.scores).count("external weights") == 1
+    assert "theirs goes back to weights trained elsewhere: a&lt;b." in answer(run)
+
+
+def test_every_line_of_the_summary_can_be_unfolded(run: Run) -> None:
+    html = all_figures(run.scores)
+    lines = (run.folder / "summary.csv").read_text().splitlines()[1:]
+    assert html.startswith("<details>")
+    assert html.count("<tr>") == len(lines) + 1

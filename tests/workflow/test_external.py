@@ -1,0 +1,67 @@
+"""What a dry run says of encoders trained elsewhere, with and without a training beside them."""
+
+import pytest
+from tests.workflow.clone import planned, snakemake, write_config
+
+
+@pytest.fixture
+def encoder(finished):
+    """The folder of an encoder that another run made."""
+    return {"path": str(finished.clone / "results/tiny/encoders/gen-dino/seed0")}
+
+
+@pytest.fixture
+def alone(finished, tmp_path, encoder):
+    """A config of slides and that encoder, nothing to train."""
+    values = {"run": "embed", "datasets": finished.values["datasets"], "encoders": {"mine": encoder}}
+    return write_config(tmp_path / "embed.yaml", values)
+
+
+def test_slides_are_embedded_by_a_finished_encoder_without_any_training(finished, alone):
+    assert planned(finished.clone, alone, "features") == {
+        "import_encoder": 1,
+        "embed_images": 2,
+        "export_features": 1,
+        "features": 1,
+    }
+
+
+def test_slides_that_are_embedded_get_their_table_of_outcomes(finished, tmp_path, encoder):
+    values = {"run": "embed", "datasets": {"new": finished.values["datasets"]["tissue"]}, "encoders": {"mine": encoder}}
+    jobs = planned(finished.clone, write_config(tmp_path / "embed.yaml", values), "features")
+    assert jobs["index_images"] == 2  # units.tsv and outcomes.tsv
+
+
+@pytest.mark.parametrize("target", ["encoders", "embeddings", "diffusion", "bank"])
+def test_parts_of_a_study_of_slides_ask_for_its_table_of_outcomes(finished, tmp_path, target):
+    tissue = finished.values["datasets"]["tissue"]
+    values = finished.values | {"run": "other", "datasets": {"new": tissue}, "evaluation": {"datasets": ["new"]}}
+    values["pretraining"] = values["pretraining"] | {"dataset": "new"}
+    result = snakemake(finished.clone, write_config(tmp_path / "other.yaml", values), "-n", target)
+    assert "output: results/images/new/outcomes.tsv" in result.stdout
+
+
+def test_what_needs_a_training_says_in_one_line_that_there_is_none(finished, alone):
+    result = snakemake(finished.clone, alone, "-n")
+    assert result.returncode != 0
+    assert result.stdout.splitlines()[-1].startswith("error: config: pretraining is missing: add it, or ask for")
+    assert "Traceback" not in result.stdout
+
+
+def test_an_external_encoder_is_measured_beside_ours_and_changes_nothing_of_them(finished, tmp_path, encoder):
+    config = write_config(tmp_path / "beside.yaml", finished.values | {"encoders": {"mine": encoder}})
+    assert planned(finished.clone, config) == {
+        "import_encoder": 1,
+        "embed_images": 2,
+        "evaluate_encoder_on_slides": 1,
+        "summarize": 1,
+        "store_config": 1,
+        "write_report": 1,
+    }
+
+
+def test_an_arm_that_starts_from_another_encoder_is_trained_alone(finished, tmp_path):
+    values = finished.values | {"retraining": {"gen-dino": {"bank": "default", "init": "dino"}}}
+    jobs = planned(finished.clone, write_config(tmp_path / "init.yaml", values))
+    assert jobs["retrain_encoder"] == 1
+    assert not {"pretrain_encoder", "train_diffusion", "generate_bank"} & set(jobs)

@@ -1,0 +1,41 @@
+rule plot_slides:
+    input:
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+    output:
+        pictures=directory(f"{IMAGES}/{{dataset}}/pictures"),
+        sheet=report(
+            f"{IMAGES}/{{dataset}}/slides.jpg",
+            caption="../report/slides.rst",
+            category="Slides",
+        ),
+    log:
+        f"{IMAGES}/{{dataset}}/logs/plot_slides.log",
+    wildcard_constraints:
+        dataset=one_of(SLIDE_DATASETS),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    params:
+        quality=quality,
+        program=program("plot_slides"),
+    shell:
+        "{params.program} --config {params.quality:q} --threads {threads} --units {input.units:q}"
+        " --pictures {output.pictures:q} --sheet {output.sheet:q} > {log:q} 2>&1"
+
+
+rule export_geojson:
+    input:
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+    output:
+        directory(f"{IMAGES}/{{dataset}}/geojson"),
+    log:
+        f"{IMAGES}/{{dataset}}/logs/export_geojson.log",
+    wildcard_constraints:
+        dataset=one_of(SLIDE_DATASETS),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        quality=quality,
+        program=program("export_geojson"),
+    shell:
+        "{params.program} --config {params.quality:q} --units {input.units:q}" " --output {output:q} > {log:q} 2>&1"

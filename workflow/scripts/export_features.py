@@ -1,0 +1,81 @@
+"""Write the embeddings of a data set's slides as a file each, as CLAM, TRIDENT and STAMP read features."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from gensis import command
+from gensis.artifacts.checksums import seal
+from gensis.artifacts.hdf5 import open_hdf5, written_hdf5
+from gensis.artifacts.tables import read_table
+from gensis.errors import UserError
+from gensis.images import embeddings
+from gensis.images.rows import ALL, parse_rows
+from gensis.images.store import Store
+
+FORMAT = "gensis-features/1"
+SECONDS_A_LINE = 20
+
+log = logging.getLogger("export_features")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write a file for each slide that has tiles; of a part, one slide at a time is in memory."""
+    chosen = {row["unit"]: row.get("rows", ALL) for row in read_table(arguments.units)}
+    said, written = time.time(), 0
+    for path in arguments.embeddings:
+        with open_hdf5(path, embeddings.FORMAT) as part:
+            units = part["units"].asstr()[:]
+            bounds = np.searchsorted(part["unit"][:], np.arange(len(units) + 1))
+            for unit, first, last in zip(units, bounds[:-1], bounds[1:]):
+                rows = parse_rows(chosen[unit], last - first)
+                if len(rows):
+                    write(arguments.output, unit, part, first, rows, arguments.units.parent / f"{unit}.h5")
+                    written += 1
+        if time.time() - said > SECONDS_A_LINE:
+            said = time.time()
+            log.info("%d slides", written)
+    if not written:
+        table = arguments.units.with_name("outcomes.tsv")
+        raise UserError(f"none of {len(chosen)} slides has tiles: {table} or outcomes.failed.tsv says why")
+    log.info("%d of %d slides have tiles", written, len(chosen))
+
+
+def write(folder: Path, unit: str, part: h5py.File, first: int, rows: np.ndarray, store_path: Path) -> None:
+    """Write `<unit>.h5` and, for STAMP, `stamp/<unit>.h5`."""
+    with Store(store_path) as store:
+        of_coords, of_slide = dict(store.file["coords"].attrs), dict(store.file.attrs)
+    span = slice(first, first + rows[-1] + 1)
+    coords = part["coords"][span][rows]
+    size = {"level0_width": of_slide["width_level0"], "level0_height": of_slide["height_level0"]}
+    with written_hdf5(folder / f"{unit}.h5") as file:
+        file["features"] = part["features"][span][rows]
+        file["coords"] = coords
+        file["coords"].attrs.update({**of_coords, **size, "overlap": 0, "name": unit})
+        file.attrs.update({"format": FORMAT, "provenance": part.attrs["provenance"]})
+        seal(file)
+    mpp = np.array([of_slide["mpp_x"], of_slide["mpp_y"]])
+    with written_hdf5(folder / "stamp" / f"{unit}.h5") as file:
+        file["feats"] = h5py.ExternalLink(f"../{unit}.h5", "features")  # no second copy
+        file["coords"] = (coords * mpp).astype(np.float32)
+        file.attrs.update(
+            {
+                "tile_size_um": of_slide["tile_width_level0"] * of_slide["mpp_x"],
+                "tile_size_px": of_coords["patch_size"],
+                "unit": "um",
+                "feat_type": "tile",
+            }
+        )
+        seal(file)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="all parts")
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv, beside the slides' stores")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    command.run(main, parser.parse_args())

@@ -1,0 +1,134 @@
+"""Generating a plan's images, batch by batch, and encoding them meanwhile."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, pairwise
+
+import numpy as np
+import torch
+
+from gensis.bank.plan import Plan
+from gensis.images.features import Features
+from gensis.threads import in_threads
+
+CPU = torch.device("cpu")
+CPU_BATCH = 16
+
+Generate = Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor], torch.Tensor]
+"""(embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, C, h, w)) -> uint8 (B, 3, H, W)."""
+
+
+def largest_batch(inference_batch_size: int, device: torch.device) -> int:
+    """Images a batch at most: on the CPU, where each thread generates a batch of its own, as few as its cache holds."""
+    return min(inference_batch_size, CPU_BATCH) if device.type == "cpu" else inference_batch_size
+
+
+def even_batch_size(images: int, largest: int) -> int:
+    """Images a batch, at most ``largest``, such that ``images`` fill their batches with the fewest left empty."""
+    batches = -(-images // largest)
+    return -(-images // batches)
+
+
+def generate_plan(
+    plan: Plan,
+    embeddings: torch.Tensor | Features,
+    noise_shape: tuple[int, int, int],
+    generate: Generate,
+    batch_size: int,
+    start: int = 0,
+    device: torch.device = CPU,
+    threads: int = 1,
+) -> Iterator[np.ndarray]:
+    """Generate the images of a plan.
+
+    All batches have ``batch_size`` images, since a batch's size decides the last bits of its images; the last one is
+    filled up by repetition. A GPU never waits: noise is drawn and images are fetched
+    while it generates the next batch.
+
+    Args:
+        plan: what to generate.
+        embeddings: float32 (N, D) of the whole train split, on the CPU or on the disk.
+        noise_shape: of the noise that one image starts from.
+        generate: the diffusion model.
+        batch_size: images a call of `generate`.
+        start: number of the first image to generate, a multiple of ``batch_size`` or the end.
+        device: where ``generate`` works.
+        threads: on the CPU, batches generated at once, each by one thread, so that images do not depend on it.
+
+    Yields:
+        uint8 (n, H, W, 3), in the plan's order.
+    """
+    between = bool((plan.partner >= 0).all())
+
+    def given(first: int) -> tuple[torch.Tensor | None, ...]:
+        chosen = np.arange(first, first + batch_size).clip(max=len(plan) - 1)
+        noise = torch.stack([_noise(int(seed), noise_shape) for seed in plan.seed[chosen]])
+        partners = embeddings[plan.partner[chosen]] if between else None
+        alpha = torch.from_numpy(plan.alpha[chosen]) if between else None
+        return embeddings[plan.source[chosen]], partners, alpha, noise
+
+    firsts = range(start, len(plan), batch_size)
+    if device.type == "cpu":
+        groups = (firsts[number : number + threads] for number in range(0, len(firsts), threads))
+        generated = (
+            batch for group in groups for batch in in_threads(threads, lambda first: generate(*given(first)), group)
+        )
+    else:
+        generated = (generate(*inputs) for inputs in _one_ahead(lambda first: _pinned(given(first)), firsts))
+    for first, images in zip(firsts, _fetched(images.permute(0, 2, 3, 1) for images in generated)):
+        yield images[: len(plan) - first]
+
+
+def _one_ahead(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
+    """What a function gives for each number, computed by a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        for future, _ in pairwise(chain(map(lambda first: pool.submit(given, first), firsts), [None])):
+            yield future.result()
+
+
+def _pinned(tensors: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
+    """Where a GPU fetches them without anybody waiting."""
+    return tuple(None if tensor is None else tensor.pin_memory() for tensor in tensors)
+
+
+def _fetched(generated: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
+    """Images as arrays, each batch copied from its device while the next one is generated."""
+    copies = map(_Copy, generated)
+    for copy, _ in pairwise(chain(copies, [None])):
+        yield copy.array()
+
+
+class _Copy:
+    """A copy to the CPU, begun."""
+
+    def __init__(self, images: torch.Tensor):
+        self._event = None
+        self._images = images
+        if images.is_cuda:
+            self._images = torch.empty(images.shape, dtype=images.dtype, pin_memory=True)
+            self._images.copy_(images, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def array(self) -> np.ndarray:
+        """The images, when they have come."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._images.numpy()
+
+
+def encode_batches(
+    batches: Iterable[np.ndarray], encode: Callable[[np.ndarray], bytes], threads: int
+) -> Iterator[bytes]:
+    """Encode images by threads, a batch while the next one is generated."""
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        pending: list = []
+        for batch in batches:
+            done, pending = pending, [pool.submit(encode, image) for image in batch]
+            yield from (future.result() for future in done)
+        yield from (future.result() for future in pending)
+
+
+def _noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    # Drawn on the CPU, so that every device starts from the same.
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,37 @@
+"""The optimizer of the diffusion model and of the autoencoder."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+LARGEST_GRADIENT = 1.0
+
+
+class OptimizerStep:
+    """AdamW whose rate warms up linearly and then stays, on gradients clipped to a norm of 1."""
+
+    def __init__(self, model: nn.Module, learning_rate: float, warmup_steps: int):
+        self.parameters = list(model.parameters())
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.optimizer = torch.optim.AdamW(self.parameters, betas=(0.9, 0.99), fused=self.parameters[0].is_cuda)
+
+    def step(self, loss: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        """Follow the gradient of ``loss``; figures for the history."""
+        rate = self.learning_rate * min((step + 1) / max(self.warmup_steps, 1), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
+        self.optimizer.step()
+        return {"gradient_norm": norm, "learning_rate": torch.tensor(rate)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes."""
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.optimizer.load_state_dict(state)

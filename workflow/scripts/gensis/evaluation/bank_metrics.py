@@ -1,0 +1,227 @@
+"""The figures that say whether a bank can be trusted, each between what is no good and what is as good as real."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gensis.evaluation.bootstrap import intervals
+from gensis.evaluation.copying import near_duplicates, nearest_others
+from gensis.evaluation.detection import probe_accuracy
+from gensis.evaluation.distances import BLOCKS, frechet_distance, kernel_distance
+from gensis.evaluation.diversity import direction_distances, pixel_deviations
+from gensis.evaluation.fidelity import along_alpha, cosines, ranks
+
+FEWEST = 2 * BLOCKS
+"""Sources below which nothing is measured: each block of the kernel distance needs two."""
+_MOST_FOR_PROBES = 1000  # images of either kind: a probe's accuracy is then known to a point or two
+_MOST_APART = 64  # pairs of real images whose differences are averaged
+
+Figures = list[dict[str, Any]]
+"""Objects with `figure`, `value`, `error` (standard error or None), `low` and `high` (95 % interval or None), `floor`,
+`ceiling` and `n`."""
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """n images in three spaces."""
+
+    encoder: np.ndarray
+    """float32 (n, D): embeddings of the encoder that the bank was generated from."""
+    random: np.ndarray
+    """float32 (n, E): embeddings of an untrained network."""
+    pixels: np.ndarray
+    """float32 (n, P): pixels of the small image, in [-1, 1]."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def spaces(self) -> dict[str, np.ndarray]:
+        """The spaces by name, embeddings with a mean square of 1, so that their kernel is (cosine + 1)^3."""
+        embeddings = {"encoder": self.encoder, "random": self.random}
+        return {name: _unit(values) * values.shape[1] ** 0.5 for name, values in embeddings.items()} | {
+            "pixels": self.pixels
+        }
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=1, keepdims=True).clip(min=1e-12)
+
+
+def figure(
+    name: str,
+    value: float,
+    floor: float,
+    ceiling: float,
+    n: int,
+    error: float | None = None,
+    interval: tuple[float | None, float | None] = (None, None),
+) -> dict[str, Any]:
+    """One figure; floor and ceiling are the same measured on images that are known."""
+    low, high = interval
+    return {
+        "figure": name,
+        "value": float(value),
+        "error": error,
+        "low": low,
+        "high": high,
+        "floor": float(floor),
+        "ceiling": float(ceiling),
+        "n": n,
+    }
+
+
+def fidelity(name: str, generated: np.ndarray, conditions: np.ndarray, views: np.ndarray, own: np.ndarray) -> Figures:
+    """Cosine of re-encoded images with their conditions, between that with others' and that of ordinary views.
+
+    Args:
+        name: of the figure.
+        generated: float32 (n, D).
+        conditions: float32 (n, D), what they were generated from.
+        views: float32 (m, D): ordinary augmentations of real images.
+        own: float32 (m, D): embeddings of these real images.
+    """
+    permuted = np.roll(conditions, 1, axis=0)
+    floor, ceiling = cosines(generated, permuted).mean(), cosines(views, own).mean()
+    return [figure(name, cosines(generated, conditions).mean(), floor, ceiling, len(generated))]
+
+
+def retrieval(
+    generated: np.ndarray, views: np.ndarray, sources: np.ndarray, features: np.ndarray, device: torch.device
+) -> Figures:
+    """How near images lie to their source among all real ones, beside views of it: arguments as in `fidelity.ranks`."""
+    of_generated, of_views = (ranks(images, sources, features, device) for images in (generated, views))
+    images, n = len(features), len(generated)
+    return [
+        figure("source_nearest", (of_generated == 1).mean(), 1 / images, (of_views == 1).mean(), n),
+        figure("source_rank", np.median(of_generated), (images + 1) / 2, np.median(of_views), n),
+    ]
+
+
+def resemblance(
+    real: ImageFeatures, sources: ImageFeatures, generated: ImageFeatures, blurred: ImageFeatures
+) -> Figures:
+    """Distances from real images to generated ones, between those to other real and to blurred ones.
+
+    Args:
+        real: n images that nothing was generated from.
+        sources: n other images.
+        generated: what was generated from these.
+        blurred: these, blurred.
+    """
+    first, floor, value, ceiling = (images.spaces() for images in (real, sources, generated, blurred))
+    found = []
+    for space in first:
+        distances = (frechet_distance(first[space], other[space]) for other in (value, floor, ceiling))
+        found.append(figure(f"frechet_{space}", *distances, len(real)))
+    for space in first:
+        (distance, error), (low, _), (high, _) = (
+            kernel_distance(first[space], other[space]) for other in (value, floor, ceiling)
+        )
+        found.append(figure(f"kernel_{space}", distance, low, high, len(real), error))
+    return found
+
+
+def detection(real: ImageFeatures, generated: ImageFeatures) -> Figures:
+    """How well generated images are told from real ones that they were not generated from."""
+    n = min(len(real), _MOST_FOR_PROBES)
+    spaces = zip(("encoder", "pixels"), (real.encoder, real.pixels), (generated.encoder, generated.pixels))
+    return [
+        figure(f"real_vs_generated_accuracy_{name}", probe_accuracy(first[:n], second[:n]), 0.5, 1.0, n)
+        for name, first, second in spaces
+    ]
+
+
+def copying(name: str, generated: ImageFeatures, sources: ImageFeatures, own: np.ndarray, real: np.ndarray) -> Figures:
+    """Share of near duplicates, beside the share of real images whose nearest other would be one.
+
+    Args:
+        name: of the figure.
+        generated: what was generated.
+        sources: what from.
+        own: int64 (n,), see `near_duplicates`.
+        real: float32 (R, P): pixels of real images.
+    """
+    found = near_duplicates(generated.pixels, sources.pixels, real, own)
+    rows = np.arange(len(real))
+    nearest = real[nearest_others(real, rows)]
+    return [figure(name, found.mean(), near_duplicates(nearest, real, real, rows).mean(), 1.0, len(found))]
+
+
+def diversity(generated: ImageFeatures, views: ImageFeatures, real: ImageFeatures, resamples: int) -> Figures:
+    """How much images of one condition differ, between views of one image and different images.
+
+    Two images a condition: for a given number of images the mean over conditions is known best from as many as can be.
+
+    Args:
+        generated: two images a condition, one condition after the other.
+        views: two views of each source.
+        real: different images.
+        resamples: of the conditions, for the intervals; 0 for none.
+    """
+    centre = real.random.mean(axis=0)
+    measures: dict[str, Callable[[ImageFeatures], np.ndarray]] = {
+        "diversity_random": lambda seen: direction_distances(*_pairs(seen.random), centre),
+        "diversity_pixels": lambda seen: pixel_deviations(*_pairs(seen.pixels)),
+    }
+    found = []
+    for name, measure in measures.items():
+        apart = measure(generated)
+        interval = mean_interval(apart, resamples)
+        floor, ceiling = measure(views).mean(), measure(real)[:_MOST_APART].mean()
+        found.append(figure(name, apart.mean(), floor, ceiling, len(apart), interval=interval))
+    return found
+
+
+def _pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbouring rows: the first, third, ... and the second, fourth, ..."""
+    pairs = len(values) // 2
+    return values[: 2 * pairs : 2], values[1 : 2 * pairs : 2]
+
+
+def mean_interval(values: np.ndarray, resamples: int) -> tuple[float | None, float | None]:
+    """95 % bootstrap interval of the mean of independent values, float (n,); None without resamples."""
+    bounds = intervals(lambda weights: {"mean": values @ weights / weights.sum(0)}, np.arange(len(values)), resamples)
+    return bounds.get("mean", (None, None))
+
+
+def interpolation(
+    generated: np.ndarray,
+    ends: np.ndarray,
+    alpha: np.ndarray,
+    sources: np.ndarray,
+    partners: np.ndarray,
+    features: np.ndarray,
+    device: torch.device,
+) -> tuple[Figures, list[dict[str, Any]]]:
+    """How near images between two real ones lie to both.
+
+    Args:
+        generated: float32 (n, D).
+        ends: float32 (n, D): images of the sources alone, which stand for alpha 1; or (0, D).
+        alpha: float32 (n,): weight of the source.
+        sources: int64 (n,): rows of ``features``.
+        partners: int64 (n,): rows of the other images.
+        features: float32 (N, D): embeddings of all real images.
+        device: where the similarities are computed.
+
+    Returns:
+        Share of the images whose two nearest real ones are source and partner; and by alpha, see `along_alpha`, the
+        cosines to both with this share.
+    """
+    count = len(generated)
+    both = (ranks(generated, sources, features, device) <= 2) & (ranks(generated, partners, features, device) <= 2)
+    pairs = len(features) * (len(features) - 1) / 2  # chance knows nothing of which
+    figures = [figure("both_sources_top2", both.mean(), 1 / pairs, 1.0, count)]
+    along = along_alpha(
+        alpha,
+        source=cosines(generated, features[sources]),
+        partner=cosines(generated, features[partners]),
+        both_sources_top2=both,
+    )
+    if len(ends) and alpha.max() < 1:
+        to_source, to_partner = cosines(ends, features[sources]), cosines(ends, features[partners])
+        along += along_alpha(np.ones(count), source=to_source, partner=to_partner)
+    return figures, along

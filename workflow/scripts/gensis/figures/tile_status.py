@@ -1,0 +1,36 @@
+"""Status of a tile (kept, or why it was left out), and its colour in every overlay and export.
+
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour blindness.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TileStatus:
+    """A status that a tile may have, and how it is drawn."""
+
+    label: str
+    """In a legend."""
+    colour: tuple[int, int, int]
+    fill: float
+    """Opacity of its area within an outline: what is kept stays visible, what is lost stands out, glass stays quiet."""
+    line: float
+    """Opacity of its outline."""
+
+    @property
+    def solid(self) -> float:
+        """Opacity of its area where tiles are too small for outlines: what an outlined tile of some px looks like."""
+        return (self.fill + self.line) / 3
+
+
+TILE_STATUSES = {
+    "kept": TileStatus("kept", (0, 158, 115), 0.12, 0.95),
+    "low_quality": TileStatus("low quality", (240, 228, 66), 0.50, 1.0),
+    "pen": TileStatus("pen", (213, 94, 0), 0.50, 1.0),
+    "not_chosen": TileStatus("not chosen", (86, 180, 233), 0.40, 0.9),
+    "unreadable": TileStatus("unreadable", (0, 0, 0), 0.60, 1.0),
+    "little_tissue": TileStatus("little tissue", (64, 64, 64), 0.06, 0.18),
+}
+NAMES = tuple(TILE_STATUSES)
+KEPT, LOW_QUALITY = NAMES.index("kept"), NAMES.index("low_quality")

@@ -1,0 +1,74 @@
+"""Which images of a bank's store a filter keeps: a file of the same name in the folder `kept` beside it."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gensis.artifacts.checksums import seal
+from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
+
+FORMAT = "gensis-bank-filter/1"
+
+
+def filter_path(store: Path) -> Path:
+    """Where the choice among a store's images lies."""
+    return store.parent / "kept" / store.name
+
+
+def write_filter(
+    path: Path, measured: Mapping[str, np.ndarray], keep: np.ndarray, attributes: Mapping[str, Any]
+) -> None:
+    """Write the choice atomically.
+
+    Args:
+        path: the file to make.
+        measured: name -> float32 (N,), what the choice goes by.
+        keep: bool (N,).
+        attributes: of the file, beside `format` and `content`.
+    """
+    with written_hdf5(path) as file:
+        for name, values in measured.items():
+            file[name] = values.astype(np.float32)
+        file["keep"] = keep
+        file.attrs.update({"format": FORMAT, "content": content_of(keep), **attributes})
+        seal(file)
+
+
+def content_of(keep: np.ndarray) -> str:
+    """Content id of bool (N,)."""
+    return hashlib.sha256(np.packbits(keep)).hexdigest()[:16]
+
+
+def read_keep_mask(store: Path) -> np.ndarray:
+    """Which images of a store a filter keeps, bool (N,).
+
+    Raises:
+        UserError: the store was not filtered.
+    """
+    return _read(store)["kept"]
+
+
+def filter_content(store: Path) -> str:
+    """Content id of the choice among a store's images: equal where the same ones are kept, whatever the thresholds."""
+    return _read(store)["content"]
+
+
+def count_filtered(store: Path) -> dict[str, int]:
+    """Numbers of images: `generated`, `unfaithful`, `copies` (some may be both) and `kept`."""
+    found = _read(store)
+    return {
+        "generated": len(found["keep"]),
+        "unfaithful": int((found["fidelity"] < found["minimum_fidelity"]).sum()),
+        "copies": int((found["copy_ratio"] < found["copying_ratio"]).sum()),
+        "kept": int(found["keep"].sum()),
+    }
+
+
+def _read(store: Path) -> dict[str, Any]:
+    """Datasets and attributes."""
+    path = filter_path(Path(store))
+    with open_hdf5(path, FORMAT) as file, reading(path):
+        return dict(file.attrs) | {name: data[:] for name, data in file.items()}

@@ -1,0 +1,127 @@
+"""Which images a step learns from: a function of seed, step and process, so that they can be read ahead."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from gensis.images.reading import Images
+from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.ssl.bank_images import SyntheticImages
+from gensis.ssl.rates import disentangles_at, generative_probability
+from gensis.training.loop import step_seed
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Some images to read."""
+
+    images: Images
+    rows: torch.Tensor
+    """int64 (B,), on the CPU."""
+
+    def read(self) -> torch.Tensor:
+        """uint8 (B, 3, height, width), on the device."""
+        return self.images.batch(self.rows)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What the views of a batch show: an image or, where ``has`` says so, that and a synthetic one."""
+
+    image: Pick
+    synthetic: Pick | None
+    has: torch.Tensor
+    """bool (B,)."""
+    slot: torch.Tensor
+    """int64 (B,): which global view is the synthetic one."""
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Images between the sources, which are those of the batch, and a partner each."""
+
+    generated: Pick | None
+    """None: to be mixed in pixels, from the pairs' images and the partners."""
+    partners: tuple[Pick, ...]
+    """For each kind of target: an image of the partner."""
+    of_synthetic: tuple[bool, ...]
+    """For each kind of target: whether the source's view is the synthetic one."""
+    alpha: torch.Tensor
+    """float32 (B,): weight of the source."""
+    counts: torch.Tensor
+    """bool (B,): False where a source has nothing of this kind."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All that a step reads."""
+
+    pairs: Pairs
+    mixtures: Mixtures | None
+
+    def picks(self) -> Iterator[Pick]:
+        """All images."""
+        pairs, mixtures = self.pairs, self.mixtures
+        both = (mixtures.generated, *mixtures.partners) if mixtures else ()
+        yield from filter(None, (pairs.image, pairs.synthetic, *both))
+
+
+class Chooser:
+    """Chooses among real images and those of a bank that the settings give a part to."""
+
+    def __init__(
+        self,
+        settings: Pretraining,
+        images: Images,
+        generative: SyntheticImages | None,
+        interpolated: SyntheticImages | None,
+        seed: int,
+        rank: int,
+        steps: int,
+    ):
+        """Choose for process number ``rank`` of a training of ``steps``; see `Pretrainer` for the others."""
+        self._settings, self._images, self._seed, self._rank, self._steps = settings, images, seed, rank, steps
+        has_bank = isinstance(settings, Retraining)
+        self._generative = generative if has_bank and settings.largest_generative_probability > 0 else None
+        self._interpolated = interpolated if has_bank and settings.disentangle_weight > 0 else None
+        self.disentangles = self._interpolated is not None
+
+    def choose(self, rows: torch.Tensor, step: int) -> Choice:
+        """What step number ``step`` shows of int64 (B,) rows."""
+        # What concerns the bank is drawn from a stream of its own: a bank of copies trains exactly as no bank does.
+        draws = torch.Generator().manual_seed(step_seed(self._seed, step, self._rank) ^ 1)
+        pairs = self._pairs(rows, step, draws)
+        if self.disentangles and disentangles_at(step, self._seed, self._settings):
+            return Choice(pairs, self._mixtures(rows, pairs, draws))
+        return Choice(pairs, None)
+
+    def _pairs(self, rows: torch.Tensor, step: int, draws: torch.Generator) -> Pairs:
+        real, bank, settings = Pick(self._images, rows), self._generative, self._settings
+        if bank is None:
+            return Pairs(real, None, torch.zeros(len(rows), dtype=torch.bool), torch.zeros(len(rows), dtype=torch.long))
+        if settings.real_images:
+            positions, has = bank.choose(rows, draws)
+            image, synthetic = real, Pick(bank.images, positions)
+        else:
+            positions, has = bank.choose_two(rows, draws)
+            image, synthetic = (Pick(bank.images, variant) for variant in positions)
+        probability = generative_probability(step, self._steps, settings)
+        has = has & (torch.rand(len(rows), generator=draws) < probability)
+        return Pairs(image, synthetic, has, torch.randint(2, (len(rows),), generator=draws))
+
+    def _mixtures(self, rows: torch.Tensor, pairs: Pairs, draws: torch.Generator) -> Mixtures:
+        bank, settings = self._interpolated, self._settings
+        positions, counts = bank.choose(rows, draws)
+        partner = bank.partner[positions].long()
+        partners, of_synthetic = [], []
+        if settings.real_images and settings.disentangle_targets != "generative":
+            partners.append(Pick(self._images, partner))
+            of_synthetic.append(False)
+        if not settings.real_images or settings.disentangle_targets != "real":
+            of_partner, has = self._generative.choose(partner, draws)
+            counts = counts & has & pairs.has  # the source must show a synthetic image, too
+            partners.append(Pick(self._generative.images, of_partner))
+            of_synthetic.append(True)
+        generated = Pick(bank.images, positions) if settings.interpolation == "embedding" else None
+        return Mixtures(generated, tuple(partners), tuple(of_synthetic), bank.alpha[positions], counts)

@@ -1,0 +1,92 @@
+"""Encoders trained elsewhere, opened through timm."""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+from torch import nn
+
+from gensis.artifacts.files import read_json
+from gensis.errors import UserError
+from gensis.settings.encoders import weight_files
+from gensis.ssl.found_weights import find_weights, one_line
+
+
+def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, dict[str, Any]]:
+    """A model with its weights, and what makes it again.
+
+    Args:
+        name: timm's, whose weights are downloaded; with a path, of the architecture alone.
+        path: a folder in timm's hub layout or, with a name, a file of weights.
+
+    Returns:
+        The model without a classifier, timm's name of its architecture, and its arguments.
+
+    Raises:
+        UserError: there are no such weights, they cannot be had, or they do not fit the architecture.
+    """
+    if path is None:
+        return _downloaded(str(name))
+    if path.is_file() and not name:
+        raise UserError(f"{path} is a file, which does not say its architecture: give `timm` too, or a folder")
+    *config, weights = weight_files(path)
+    if config:
+        backbone = _created(f"local-dir:{path}")
+        described = read_json(config[0])
+        name, arguments = described["architecture"], described.get("model_args", {})
+    else:
+        backbone, arguments = _created(str(name)), {}
+    _load(backbone, weights, str(name))
+    return backbone, architecture_of(str(name)), {**_implied(backbone), **arguments, "num_classes": 0}
+
+
+def architecture_of(name: str) -> str:
+    """timm's name without the tag that tells weights apart."""
+    return name.partition(".")[0]
+
+
+def _downloaded(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
+    arguments: dict[str, Any] = {}
+    try:
+        if name.startswith("hf-hub:"):
+            _, architecture, arguments = timm.models.load_model_config_from_hf(name.removeprefix("hf-hub:"))
+        elif timm.is_model_pretrained(name):
+            architecture = architecture_of(name)
+        else:
+            raise UserError(f"timm has no weights called {name}: choose one of timm.list_pretrained()")
+        backbone = timm.create_model(name, pretrained=True, num_classes=0)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # of several libraries, which agree on no type
+        raise UserError(
+            f"the weights of {name} cannot be had ({one_line(error)}): check the name and the network, "
+            "or download them elsewhere and give their folder as `path`"
+        ) from error
+    return backbone, architecture, {**_implied(backbone), **arguments, "num_classes": 0}
+
+
+def _created(name: str) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=0)
+    except (RuntimeError, TypeError, ValueError, KeyError, AssertionError) as error:
+        raise UserError(f"timm cannot make {name} ({one_line(error)}): correct `timm` or the config.json") from error
+
+
+def _load(backbone: nn.Module, weights: Path, name: str) -> None:
+    """Load weights; those of a classifier may be too many, none may be missing."""
+    try:
+        if weights.suffix in (".npz", ".npy"):  # of JAX, which timm knows how to convert
+            timm.models.load_checkpoint(backbone, str(weights))
+        else:
+            backbone.load_state_dict(find_weights(weights, backbone.state_dict(), name), strict=False)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # timm and torch agree on no type
+        raise UserError(f"{weights} does not fit {name} ({one_line(error)}): correct `timm` or `path`") from error
+
+
+def _implied(backbone: nn.Module) -> dict[str, Any]:
+    """Arguments that timm takes from the configuration of the weights."""
+    described = backbone.pretrained_cfg
+    pooling = {"global_pool": described["global_pool"]} if described.get("global_pool") else {}
+    return pooling | ({"img_size": described["input_size"][1:]} if described.get("fixed_input_size") else {})

@@ -1,0 +1,75 @@
+"""Draw every slide of a data set with its tissue and its tiles: <unit>.jpg each, and one sheet of all."""
+
+import argparse
+import logging
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from gensis import command
+from gensis.artifacts.files import read_json, written_atomically
+from gensis.artifacts.tables import read_table
+from gensis.figures.contact_sheet import cell_size, contact_sheet, shown
+from gensis.figures.slide_overlay import draw_overlay
+from gensis.figures.slide_picture import SlideStatus, slide_picture
+from gensis.figures.slide_view import read_slide
+from gensis.settings.datasets import Quality
+
+JPEG_QUALITY = 88
+SECONDS_A_LINE = 20
+
+log = logging.getLogger("plot_slides")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Draw the slides in several threads, then the sheet."""
+    folder: Path = arguments.units.parent
+    quality = Quality.model_validate(arguments.config)
+    slides = [slide_status(folder, row) for row in read_table(arguments.units)]
+    on_sheet = shown(slides)
+    cell = cell_size(len(on_sheet))
+
+    def draw(slide: SlideStatus, small: bool) -> tuple[Image.Image | None, dict[str, int]]:
+        view = read_slide(folder / f"{slide.unit}.h5", quality, slide.images > 0)
+        save(slide_picture(view, slide), arguments.overlays / f"{slide.unit}.jpg")
+        return (draw_overlay(view, cell) if view and small else None), (view.grid.counts if view else {})
+
+    overlays, counts = {}, Counter()
+    began = said = time.time()
+    with ThreadPoolExecutor(arguments.threads) as pool:
+        wanted = set(on_sheet)
+        drawn = pool.map(draw, slides, [position in wanted for position in range(len(slides))])
+        for position, (picture, of_slide) in enumerate(drawn):
+            counts.update(of_slide)
+            if position in wanted:
+                overlays[position] = picture
+            if time.time() - said > SECONDS_A_LINE:
+                said = time.time()
+                command.progress(log, position + 1, len(slides), began, "slides")
+    save(contact_sheet(folder.name, slides, overlays, counts), arguments.sheet)
+    log.info("%d slides drawn in %s", len(slides), command.duration(time.time() - began))
+
+
+def slide_status(folder: Path, row: dict[str, str]) -> SlideStatus:
+    """What became of a slide, from its row of units.tsv and its own file."""
+    reason = read_json(folder / f"{row['unit']}.json")["reason"]
+    if row["outcome"] == "low_quality":
+        reason = "no tile passes the data set's `quality`: its tiles are yellow"
+    return SlideStatus(row["unit"], row["outcome"], int(row["images"]), reason)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a JPEG that is complete or absent."""
+    with written_atomically(path) as temporary:
+        picture.save(temporary, format="JPEG", quality=JPEG_QUALITY)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv, beside the slides' stores")
+    parser.add_argument("--overlays", type=Path, required=True, help="folder of the overlays to draw")
+    parser.add_argument("--sheet", type=Path, required=True, help="picture of all slides to draw")
+    command.run(main, parser.parse_args())
