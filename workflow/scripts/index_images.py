@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from gensis import command
-from gensis.images import tables
+from gensis.images import dataset_tables
 from gensis.images.copies import refuse_copied_files
 from gensis.settings.datasets import Dataset, FilesDataset, NaturalDataset, Quality
 from gensis.settings.units import list_units
@@ -20,19 +20,19 @@ def main(arguments: argparse.Namespace) -> None:
     path = arguments.output
     quality, max_failed = getattr(dataset, "quality", Quality()), getattr(dataset, "max_failed_slides", 1.0)
     if path.stem == "labels":
-        tables.write_labels(path, dataset, units)
+        dataset_tables.write_labels(path, dataset, units)
         return
     if isinstance(dataset, NaturalDataset):
         listed = units.of_split("train") if path.stem == "train" else units.units
-        tables.refuse_undecoded(path.parent, listed, dataset.max_failed_fraction)
+        dataset_tables.refuse_undecoded(path.parent, listed, dataset.max_failed_fraction)
     if path.stem == "train":
-        tables.write_train(path, units, quality, max_failed, dataset.max_failed_fraction)
+        dataset_tables.write_train(path, units, quality, max_failed, dataset.max_failed_fraction)
     elif path.stem == "units":
         if isinstance(dataset, FilesDataset):
             refuse_copied_files(arguments.sheet, units.rows)
-        tables.write_units(path, units, quality, dataset.max_failed_fraction)
+        dataset_tables.write_units(path, units, quality, dataset.max_failed_fraction)
     else:
-        tables.write_outcomes(path, units, max_failed, quality, dataset.max_failed_fraction)
+        dataset_tables.write_outcomes(path, units, max_failed, quality, dataset.max_failed_fraction)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def _table(run: Run, dataset: str) -> str:
         f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_TEST} "
         "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class "
         "consistency: of the bank's images, as a part of what real images reach; below 0.9, our rule of thumb, a bank "
-        "harms. Differences over the tested items with one seed are in comparisons.csv; they say nothing of other seeds."
+        "harms. Differences over the tested items with one seed are in comparisons.csv; they say nothing of others."
     )
     return figure(table(["pair", *(column.label for column in columns), "class consistency"], rows, "numbers"), caption)
 

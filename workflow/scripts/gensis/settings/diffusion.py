@@ -25,8 +25,8 @@ class Diffusion(Settings):
     """Side of the generated images. `auto`: as pretraining.image_px; below half of it is refused."""
     denoiser: Literal["additive_embedding", "cross_attention"] = added(neutral="additive_embedding")
     """How the embedding enters. `additive_embedding`: it shifts every block's features. `cross_attention`: it is a
-    token of cross-attention, and what is not stated here is as the authors' (channels 192 384 576 960, attention in three
-    levels, epsilon, batches of 100)."""
+    token of cross-attention, and what is not stated here is as the authors' (channels 192 384 576 960, attention in
+    three levels, epsilon, batches of 100)."""
     channels: Annotated[Channels, Field(min_length=1)] = (128, 256, 256)
     """Channels of the UNet a level, multiples of 8; each level after the first halves the side."""
     layers_per_block: PositiveInt = 2

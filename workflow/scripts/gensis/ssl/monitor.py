@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from gensis.ssl.collapse import collapse
 from gensis.ssl.pretrainer import Pretrainer
-from gensis.training.permutation import mixed, permuted
+from gensis.training.permutation import mixed_key, permuted
 
 log = logging.getLogger(__name__)
 _IMAGES = 2048
@@ -35,7 +35,7 @@ class Monitor:
         """
         self._pretrainer, self._seed, self._epochs, self._keep = pretrainer, seed, epochs, keep
         count = len(pretrainer.images)
-        rows = permuted(np.arange(min(_IMAGES, count)), count, mixed(seed, count))
+        rows = permuted(np.arange(min(_IMAGES, count)), count, mixed_key(seed, count))
         self.rows = torch.from_numpy(rows).sort().values
         self._said = ""
 

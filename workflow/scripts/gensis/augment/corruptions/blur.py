@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from gensis.augment.corruption.lengths import scaled
+from gensis.augment.corruptions.lengths import scaled
 
 
 def blur(images: torch.Tensor, sigma_px: float, seeds: Sequence[int]) -> torch.Tensor:

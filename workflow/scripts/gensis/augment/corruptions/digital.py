@@ -9,7 +9,7 @@ from scipy.fft import dctn, idctn
 from torch.nn import functional as F
 
 from gensis.augment.colour import jitter_stain
-from gensis.augment.corruption.lengths import scaled
+from gensis.augment.corruptions.lengths import scaled
 from gensis.images.codec import decode, encode_jpeg
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from gensis.augment.corruption.blur import drawn_along, enlarged
-from gensis.augment.corruption.lengths import scaled
+from gensis.augment.corruptions.blur import drawn_along, enlarged
+from gensis.augment.corruptions.lengths import scaled
 
 Snowfall = tuple[float, float, float, float, float, float, float]
 
