@@ -8,7 +8,7 @@ import pytest
 from tests.figures import tiny
 
 from gensis.artifacts.files import read_json, write_json
-from gensis.evaluation import bank_quality as measured
+from gensis.evaluation import bank_metrics as measured
 from gensis.figures.bank_quality import ENOUGH, MEANINGS, bank_quality, warnings
 from gensis.figures.page import page
 from gensis.figures.run import Run

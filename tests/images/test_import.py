@@ -18,7 +18,7 @@ import import_images
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
-from gensis.images import tables
+from gensis.images import dataset_tables
 from gensis.images.codec import decode, encode_jpeg, encode_png
 from gensis.images.importing import Imported
 from gensis.images.sources import Folder, PackedHdf5, open_source, selection
@@ -66,7 +66,7 @@ def test_a_folder_tree_is_imported_with_its_classes_as_labels_and_broken_files_a
         assert store.column("key").tolist() == ["cat/a.png", "cat/b.png", "dog/a.png"]
         assert store.read(1, 2) == [encode_png(picture(1))]  # the file's own bytes
     settings = FolderDataset.model_validate(dataset)
-    tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
+    dataset_tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
     rows = [(row["unit"], row["row"], row["label"]) for row in read_table(tmp_path / "labels.tsv")]
     assert rows == [
         ("train-0000", "0", "cat"), ("train-0000", "1", "cat"), ("train-0000", "2", "dog"),

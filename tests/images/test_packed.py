@@ -10,7 +10,7 @@ from tests.images.test_import import import_units, picture
 
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
-from gensis.images import tables
+from gensis.images import dataset_tables
 from gensis.images.codec import encode_png
 from gensis.images.sources import PackedHdf5, open_source
 from gensis.settings.datasets import Hdf5Dataset
@@ -105,7 +105,7 @@ def test_each_image_keeps_its_own_label_and_group_whatever_its_name(tmp_path, na
     outcomes = import_units(tmp_path, dataset)
     assert [outcome["failed"] for outcome in outcomes] == [1, 0]
     settings = Hdf5Dataset.model_validate(dataset)
-    tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
+    dataset_tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
     rows = [tuple(row.values()) for row in read_table(tmp_path / "labels.tsv")]
     assert rows == [
         ("train-0000", "0", "cat", "7"), ("train-0000", "1", "dog", "8"), ("train-0000", "2", "cat", "9"),
@@ -134,7 +134,7 @@ def test_a_store_of_images_that_the_file_no_longer_has_is_told(tmp_path):
     pack(file, names=list("abce"), labels=[0, 1, 0, 1])
     settings = Hdf5Dataset.model_validate(dataset)
     with pytest.raises(UserError, match=r"train-0000\.h5: its image 'd' is no longer .*--forcerun import_images"):
-        tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
+        dataset_tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
 
 
 def test_a_part_of_the_file_that_hdf5_cannot_read_is_its_images_failure(tmp_path):

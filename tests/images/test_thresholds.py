@@ -12,7 +12,7 @@ from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
 from gensis.figures.slide_view import read_grid
 from gensis.figures.tile_status import KEPT, LOW_QUALITY
-from gensis.images import tables
+from gensis.images import dataset_tables
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index
 from gensis.images.reading import open_images
@@ -102,9 +102,9 @@ def test_a_store_without_the_score_is_said_in_one_line(folder):
 
 def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder):
     quality = Quality(minimum={"focus": 5}, maximum={"pen_fraction": 0.1})
-    tables.write_train(folder / "train.tsv", units_of(folder), quality)
-    tables.write_units(folder / "units.tsv", units_of(folder), quality)
-    tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, quality)
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality)
+    dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality)
+    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, quality)
     train = read_table(folder / "train.tsv")
     assert [(row["unit"], row["images"], row["first_row"], row["rows"]) for row in train] == [
         ("a", "2", "0", "0,2"),
@@ -123,9 +123,9 @@ def test_a_slide_with_more_failed_tiles_than_may_is_not_used_and_stays_in_its_st
     path = folder / "blurred.json"
     write_json(path, read_json(path) | {"outcome": "partial", "failed": 1, "reason": "1 of 4 tiles cannot be read"})
     limits = {"max_failed_fraction": allowed}
-    tables.write_train(folder / "train.tsv", units_of(folder), **limits)
-    tables.write_units(folder / "units.tsv", units_of(folder), **limits)
-    tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, **limits)
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), **limits)
+    dataset_tables.write_units(folder / "units.tsv", units_of(folder), **limits)
+    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, **limits)
     assert ("blurred" in column(folder / "train.tsv", "unit")) is (outcome == "partial")
     for name in ("units.tsv", "outcomes.tsv"):
         assert (column(folder / name, "outcome")[2], column(folder / name, "images")[2]) == (outcome, images)
@@ -151,32 +151,32 @@ def test_a_copy_of_a_slide_on_the_other_side_is_refused(folder, lines, refused):
     (folder / "sheet.csv").write_text(f"slide,path,group,split\n{lines}\n")
     write_json(folder / "b.json", read_json(folder / "a.json") | {"unit": "b"})
     if not refused:
-        tables.write_units(folder / "units.tsv", units_of(folder))
+        dataset_tables.write_units(folder / "units.tsv", units_of(folder))
         return
     with pytest.raises(UserError, match="'a' and 'b' hold the same images, copies of one source"):
-        tables.write_units(folder / "units.tsv", units_of(folder))
+        dataset_tables.write_units(folder / "units.tsv", units_of(folder))
 
 
 def test_slides_without_images_are_no_copies_of_each_other(folder):
     for unit in ("a", "b"):
         write_json(folder / f"{unit}.json", read_json(folder / "a.json") | {"unit": unit, "images": 0})
-    tables.write_units(folder / "units.tsv", units_of(folder))
+    dataset_tables.write_units(folder / "units.tsv", units_of(folder))
 
 
 def test_too_many_failed_training_slides_are_refused_again_when_fewer_may_fail(folder):
     quality = Quality(minimum={"focus": 5})
-    tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.4, quality)
+    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.4, quality)
     with pytest.raises(UserError, match=r"1 of 3 slides .* more than max_failed_slides 0.3"):
-        tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.3, quality)
+        dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.3, quality)
 
 
 def test_nothing_is_learnt_from_where_more_slides_failed_than_may(folder):
     with pytest.raises(
         UserError, match=r"1 of 3 training slides .* more than max_failed_slides 0.3; the first, .*outcomes.failed"
     ):
-        tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}), 0.3)
+        dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}), 0.3)
     assert not (folder / "train.tsv").exists()
-    assert column(folder / tables.FAILED, "outcome") == ["low_quality"]
+    assert column(folder / dataset_tables.FAILED, "outcome") == ["low_quality"]
 
 
 def problems(folder: Path) -> list[str]:
@@ -189,8 +189,8 @@ def problems(folder: Path) -> list[str]:
 
 def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
     quality = Quality(minimum={"focus": 5})
-    tables.write_train(folder / "train.tsv", units_of(folder), quality)
-    tables.write_units(folder / "units.tsv", units_of(folder), quality)
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality)
+    dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality)
     assert problems(folder) == []
     text = (folder / "units.tsv").read_text()
     for rows, said in [
@@ -204,7 +204,7 @@ def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
 
 @pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
 def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(folder, image_cache_gb):
-    tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}))
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}))
     index = read_index(folder / "train.tsv")
     images = open_images(index, torch.device("cpu"), image_cache_gb, 1)
     expected = [("a", 0), ("a", 2), ("a", 3), ("b", 0), ("b", 1)]
@@ -214,7 +214,7 @@ def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(fo
 
 
 def test_thresholds_that_all_images_meet_leave_the_tables_as_they_were(folder):
-    for name, write in {"train.tsv": tables.write_train, "units.tsv": tables.write_units}.items():
+    for name, write in {"train.tsv": dataset_tables.write_train, "units.tsv": dataset_tables.write_units}.items():
         write(folder / name, units_of(folder))
         before = (folder / name).read_bytes()
         assert b"rows" not in before
@@ -226,13 +226,13 @@ def test_thresholds_that_all_images_meet_leave_the_tables_as_they_were(folder):
 
 def test_a_train_split_without_a_chosen_image_ends_with_the_reason(folder):
     with pytest.raises(UserError, match=r"3 low_quality.*focus >= 99 holds for 0"):
-        tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 99}))
+        dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 99}))
     assert not (folder / "train.tsv").exists()
 
 
 def test_a_tile_has_the_class_that_it_lies_in_and_a_slide_its_own_label_beside(folder):
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"), quality={"minimum": {"focus": 9}})
-    tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
+    dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
     assert [tuple(row.values()) for row in read_table(folder / "labels.tsv")] == [
         ("a", "0", "Tumor", "p1"),
         ("a", "1", "Tumor", "p1"),
@@ -247,11 +247,11 @@ def test_annotations_without_any_class_are_the_users_mistake(folder):
     (folder / "a.geojson").write_text(json.dumps([square("", 0, 100)]))
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
     with pytest.raises(UserError, match=r"a\.geojson: no annotation has a class"):
-        tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
+        dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
 
 
 def test_an_annotated_slide_without_tiles_has_no_lines(folder):
     write_store(folder / "a.h5", [], {}, lambda: {"coords": np.zeros((0, 2), np.int64)})
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
-    tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
+    dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
     assert column(folder / "labels.tsv", "unit") == ["b", "blurred"]
