@@ -54,12 +54,12 @@ rule all:
     input:
         needs_pretraining,
         f"{RUN}/report.html",
-        slide_pictures(),
+        slide_overlays(),
 
 
 rule images:
     input:
-        slide_pictures(),
+        slide_overlays(),
         expand(
             f"{IMAGES}/{{dataset}}/{{table}}.tsv",
             dataset=UNITS,

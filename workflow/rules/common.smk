@@ -224,9 +224,9 @@ def outcome_tables(datasets: list[str]) -> list[str]:
     return [f"{IMAGES}/{dataset}/outcomes.tsv" for dataset in datasets if dataset in SLIDE_DATASETS]
 
 
-def slide_pictures() -> list[str]:
+def slide_overlays() -> list[str]:
     """A picture of each slide and one of all, of each data set of slides."""
-    return [f"{IMAGES}/{dataset}/{name}" for dataset in SLIDE_DATASETS for name in ("pictures", "slides.jpg")]
+    return [f"{IMAGES}/{dataset}/{name}" for dataset in SLIDE_DATASETS for name in ("overlays", "slides.jpg")]
 
 
 def slide(wildcards) -> Unit:

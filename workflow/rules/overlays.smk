@@ -2,7 +2,7 @@ rule plot_slides:
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
     output:
-        pictures=directory(f"{IMAGES}/{{dataset}}/pictures"),
+        overlays=directory(f"{IMAGES}/{{dataset}}/overlays"),
         sheet=report(
             f"{IMAGES}/{{dataset}}/slides.jpg",
             caption="../report/slides.rst",
@@ -20,7 +20,7 @@ rule plot_slides:
         program=program("plot_slides"),
     shell:
         "{params.program} --config {params.quality:q} --threads {threads} --units {input.units:q}"
-        " --pictures {output.pictures:q} --sheet {output.sheet:q} > {log:q} 2>&1"
+        " --overlays {output.overlays:q} --sheet {output.sheet:q} > {log:q} 2>&1"
 
 
 rule export_geojson:

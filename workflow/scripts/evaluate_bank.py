@@ -145,14 +145,14 @@ def main(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.gpus, arguments.threads)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
-    evaluation_of_bank = BankEvaluation(arguments, index, features, device)
-    result = {"sources": len(evaluation_of_bank.sources), "figures": [], "skipped": {}}
-    if len(evaluation_of_bank.sources) < metrics.FEWEST:
-        result["skipped"]["all figures"] = f"{len(evaluation_of_bank.sources)} sources are fewer than {metrics.FEWEST}"
+    evaluation = BankEvaluation(arguments, index, features, device)
+    result = {"sources": len(evaluation.sources), "figures": [], "skipped": {}}
+    if len(evaluation.sources) < metrics.FEWEST:
+        result["skipped"]["all figures"] = f"{len(evaluation.sources)} sources are fewer than {metrics.FEWEST}"
     else:
-        measure(evaluation_of_bank, result)
+        measure(evaluation, result)
     if arguments.filtered:
-        result["filter"] = filtered(evaluation_of_bank)
+        result["filter"] = filtered(evaluation)
     for found in result["figures"]:
         log.info("%s: %.4g (%.4g to %.4g)", *(found[key] for key in ("figure", "value", "floor", "ceiling")))
     for name, reason in result["skipped"].items():
@@ -172,100 +172,94 @@ def main(arguments: argparse.Namespace) -> None:
     write_json(arguments.output, {"format": FORMAT, **result, "provenance": record})
 
 
-def measure(evaluation_of_bank: BankEvaluation, result: dict[str, Any]) -> None:
+def measure(evaluation: BankEvaluation, result: dict[str, Any]) -> None:
     """Add to the result what the bank and the data allow, and why not the rest."""
-    torch.manual_seed(evaluation_of_bank.arguments.seed)  # of the views
-    views = evaluation_of_bank.features_of_rows(
-        "views", evaluation_of_bank.images, evaluation_of_bank.sources, evaluation_of_bank.view
-    )
+    torch.manual_seed(evaluation.arguments.seed)  # of the views
+    views = evaluation.features_of_rows("views", evaluation.images, evaluation.sources, evaluation.view)
     generative, interpolated = (
-        evaluation_of_bank.features_of_bank("generative"),
-        evaluation_of_bank.features_of_bank("interpolated"),
+        evaluation.features_of_bank("generative"),
+        evaluation.features_of_bank("interpolated"),
     )
     if generative:
-        measure_generative(evaluation_of_bank, generative, views, result)
+        measure_generative(evaluation, generative, views, result)
     else:
         result["skipped"]["generative images"] = NONE
     if interpolated:
-        measure_interpolated(evaluation_of_bank, interpolated, generative, views, result)
+        measure_interpolated(evaluation, interpolated, generative, views, result)
     else:
         result["skipped"]["interpolated images"] = NONE
 
 
 def measure_generative(
-    evaluation_of_bank: BankEvaluation, generated: ImageFeatures, views: ImageFeatures, result: dict[str, Any]
+    evaluation: BankEvaluation, generated: ImageFeatures, views: ImageFeatures, result: dict[str, Any]
 ) -> None:
     """Images of one source each: do they show it, resemble real ones, copy it, differ, keep its class?"""
     figures, sources, places = (
         result["figures"],
-        evaluation_of_bank.sources,
-        evaluation_of_bank.places(evaluation_of_bank.sources),
+        evaluation.sources,
+        evaluation.places(evaluation.sources),
     )
-    conditions = evaluation_of_bank.features[places]
-    real = evaluation_of_bank.features_of_rows("other images", evaluation_of_bank.images, evaluation_of_bank.others)
-    own = evaluation_of_bank.features_of_rows("sources", evaluation_of_bank.images, sources)
-    blurred = evaluation_of_bank.features_of_rows("blurred sources", evaluation_of_bank.images, sources, blur)
+    conditions = evaluation.features[places]
+    real = evaluation.features_of_rows("other images", evaluation.images, evaluation.others)
+    own = evaluation.features_of_rows("sources", evaluation.images, sources)
+    blurred = evaluation.features_of_rows("blurred sources", evaluation.images, sources, blur)
     figures += metrics.fidelity("fidelity", generated.encoder, conditions, views.encoder, conditions)
-    figures += metrics.retrieval(
-        generated.encoder, views.encoder, places, evaluation_of_bank.features, evaluation_of_bank.device
-    )
+    figures += metrics.retrieval(generated.encoder, views.encoder, places, evaluation.features, evaluation.device)
     figures += metrics.resemblance(real, own, generated, blurred)
     figures += metrics.detection(real, generated)
     known = np.concatenate([own.pixels, real.pixels])
     figures += metrics.copying("near_duplicates", generated, own, np.arange(len(own)), known)
-    measure_held_out(evaluation_of_bank, views, known, result)
+    measure_held_out(evaluation, views, known, result)
     some = sources[:CONDITIONS]
-    again = evaluation_of_bank.generate("images of few conditions", conditions[:CONDITIONS], 2)
-    several = evaluation_of_bank.features_of_rows(
-        "views of their sources", evaluation_of_bank.images, some.repeat(2), evaluation_of_bank.view
-    )
-    figures += metrics.diversity(again, several, real, evaluation_of_bank.arguments.evaluation.bootstrap)
+    again = evaluation.generate("images of few conditions", conditions[:CONDITIONS], 2)
+    several = evaluation.features_of_rows("views of their sources", evaluation.images, some.repeat(2), evaluation.view)
+    figures += metrics.diversity(again, several, real, evaluation.arguments.evaluation.bootstrap)
     kinds = {"generated": generated, "real": own, "views": views}
-    measure_class_kept(evaluation_of_bank, {kind: seen.encoder for kind, seen in kinds.items()}, result)
+    measure_class_consistency(evaluation, {kind: seen.encoder for kind, seen in kinds.items()}, result)
 
 
 def measure_held_out(
-    evaluation_of_bank: BankEvaluation, views: ImageFeatures, known: np.ndarray, result: dict[str, Any]
+    evaluation: BankEvaluation, views: ImageFeatures, known: np.ndarray, result: dict[str, Any]
 ) -> None:
     """Images generated from what the diffusion model has not learnt from: do they show it, or copy it?"""
-    names = {path.stem for path in evaluation_of_bank.arguments.held_out}
-    lines = [line for line in evaluation_of_bank.units if line["unit"] in names and int(line["images"])]
+    names = {path.stem for path in evaluation.arguments.held_out}
+    lines = [line for line in evaluation.units if line["unit"] in names and int(line["images"])]
     if not lines:
         result["skipped"]["held-out images"] = "there is no test split"
         return
-    index = index_of(evaluation_of_bank.arguments.train.parent, lines)
-    rows = shuffled(len(index), evaluation_of_bank.arguments.seed)[:MOST_HELD_OUT]
-    with StreamedImages(index, evaluation_of_bank.device, evaluation_of_bank.arguments.threads) as images:
-        own = evaluation_of_bank.features_of_rows("held-out images", images, rows)
-    generated = evaluation_of_bank.generate("images of held-out ones", own.encoder, 1)
-    conditions = evaluation_of_bank.features[evaluation_of_bank.places(evaluation_of_bank.sources)]
+    index = index_of(evaluation.arguments.train.parent, lines)
+    rows = shuffled(len(index), evaluation.arguments.seed)[:MOST_HELD_OUT]
+    with StreamedImages(index, evaluation.device, evaluation.arguments.threads) as images:
+        own = evaluation.features_of_rows("held-out images", images, rows)
+    generated = evaluation.generate("images of held-out ones", own.encoder, 1)
+    conditions = evaluation.features[evaluation.places(evaluation.sources)]
     result["figures"] += metrics.fidelity(
         "fidelity_held_out", generated.encoder, own.encoder, views.encoder, conditions
     )
     result["figures"] += metrics.copying("near_duplicates_held_out", generated, own, np.full(len(rows), -1), known)
 
 
-def measure_class_kept(
-    evaluation_of_bank: BankEvaluation, embeddings: dict[str, np.ndarray], result: dict[str, Any]
+def measure_class_consistency(
+    evaluation: BankEvaluation, embeddings: dict[str, np.ndarray], result: dict[str, Any]
 ) -> None:
     """Do generated images keep their source's class, and its ordinary views? Labels come in here alone."""
     try:
-        if evaluation_of_bank.arguments.labels is None:
+        if evaluation.arguments.labels is None:
             raise Unmeasurable("the data set has no labels")
-        unit, position = evaluation_of_bank.index.locate(evaluation_of_bank.known)
-        images = [(evaluation_of_bank.index.units[number], str(at)) for number, at in zip(unit, position)]
-        labels = read_table(evaluation_of_bank.arguments.labels)
+        unit, position = evaluation.index.locate(evaluation.known)
+        images = [(evaluation.index.units[number], str(at)) for number, at in zip(unit, position)]
+        labels = read_table(evaluation.arguments.labels)
         known = RealImages(
-            evaluation_of_bank.features,
-            *labels_and_groups(images, evaluation_of_bank.units, labels, evaluation_of_bank.arguments.slides_are_units),
+            evaluation.features,
+            *labels_and_groups(images, evaluation.units, labels, evaluation.arguments.slides_are_units),
         )
-        resamples = evaluation_of_bank.arguments.evaluation.bootstrap
+        resamples = evaluation.arguments.evaluation.bootstrap
         kept = class_consistency(
             known,
-            evaluation_of_bank.places(evaluation_of_bank.sources),
+            evaluation.places(evaluation.sources),
             embeddings,
             resamples,
-            evaluation_of_bank.device,
+            evaluation.device,
         )
     except Unmeasurable as reason:
         result["skipped"]["class consistency"] = str(reason)
@@ -277,21 +271,21 @@ def measure_class_kept(
 
 
 def measure_interpolated(
-    evaluation_of_bank: BankEvaluation,
+    evaluation: BankEvaluation,
     generated: ImageFeatures,
     generative: ImageFeatures | None,
     views: ImageFeatures,
     result: dict[str, Any],
 ) -> None:
     """Images between two sources: do they show both? Those of one source alone are the end of the scale."""
-    bank, drawn = evaluation_of_bank.banks["interpolated"], evaluation_of_bank.drawn["interpolated"]
+    bank, drawn = evaluation.banks["interpolated"], evaluation.drawn["interpolated"]
     alpha, sources, partners = (
         bank.alpha[drawn],
-        evaluation_of_bank.places(evaluation_of_bank.sources),
-        evaluation_of_bank.places(bank.partner[drawn].numpy()),
+        evaluation.places(evaluation.sources),
+        evaluation.places(bank.partner[drawn].numpy()),
     )
-    pair = (normalize(torch.from_numpy(evaluation_of_bank.features[places])) for places in (sources, partners))
-    conditions, own = slerp(*pair, alpha).numpy(), evaluation_of_bank.features[sources]
+    pair = (normalize(torch.from_numpy(evaluation.features[places])) for places in (sources, partners))
+    conditions, own = slerp(*pair, alpha).numpy(), evaluation.features[sources]
     figures = metrics.fidelity("fidelity_interpolated", generated.encoder, conditions, views.encoder, own)
     ends = generated.encoder[:0] if generative is None else generative.encoder
     found, result["along_alpha"] = metrics.interpolation(
@@ -300,8 +294,8 @@ def measure_interpolated(
         alpha.numpy(),
         sources,
         partners,
-        evaluation_of_bank.features,
-        evaluation_of_bank.device,
+        evaluation.features,
+        evaluation.device,
     )
     result["figures"] += figures + found
 
@@ -312,13 +306,13 @@ def filter_counts(folder: Path, kind: str) -> dict[str, int]:
     return {name: sum(each[name] for each in counts) for name in counts[0]}
 
 
-def filtered(evaluation_of_bank: BankEvaluation) -> dict[str, dict[str, int]]:
+def filtered(evaluation: BankEvaluation) -> dict[str, dict[str, int]]:
     """What the bank's filter keeps, by kind."""
     found = {}
-    for kind, bank in evaluation_of_bank.banks.items():
+    for kind, bank in evaluation.banks.items():
         sources = 0 if bank is None else int((bank.first.diff() > 0).sum())
-        found[kind] = filter_counts(evaluation_of_bank.arguments.bank, kind) | {
-            "sources_without": len(evaluation_of_bank.index) - sources
+        found[kind] = filter_counts(evaluation.arguments.bank, kind) | {
+            "sources_without": len(evaluation.index) - sources
         }
         log.info("%s: %s", kind, ", ".join(f"{number} {name}" for name, number in found[kind].items()))
     return found

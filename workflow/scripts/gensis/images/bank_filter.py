@@ -1,4 +1,4 @@
-"""Which images of a bank's store a filter keeps: a file of the same name in the folder `kept` beside it."""
+"""Which images of a bank's store a filter keeps: a file of the same name in the folder `filter` beside it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ FORMAT = "gensis-bank-filter/1"
 
 def filter_path(store: Path) -> Path:
     """Where the choice among a store's images lies."""
-    return store.parent / "kept" / store.name
+    return store.parent / "filter" / store.name
 
 
 def write_filter(
@@ -48,7 +48,7 @@ def read_keep_mask(store: Path) -> np.ndarray:
     Raises:
         UserError: the store was not filtered.
     """
-    return _read(store)["kept"]
+    return _read(store)["keep"]
 
 
 def filter_content(store: Path) -> str:

@@ -35,7 +35,7 @@ def store(path: Path) -> str:
 
 
 @_or_none
-def kept(path: Path) -> str:
+def bank_filter(path: Path) -> str:
     """Of what a filter keeps of a bank's store."""
     return filter_content(path)
 

@@ -202,7 +202,7 @@ class _Verification:
         inputs = {path.stem: (path, stated.store(path)) for path in shards}
         if self.study.banks[bank].filter:
             inputs |= {
-                f"filter/{path.stem}": (path.parent / "filter" / path.name, stated.kept(path)) for path in shards
+                f"filter/{path.stem}": (path.parent / "filter" / path.name, stated.bank_filter(path)) for path in shards
             }
         return inputs
 

@@ -92,16 +92,16 @@ def tissue(results: Path) -> Path:
 
 
 def test_the_script_draws_every_slide_and_one_sheet_without_importing_torch(tissue: Path) -> None:
-    arguments = ["--units", tissue / "units.tsv", "--pictures", tissue / "pictures", "--sheet", tissue / "slides.jpg"]
+    arguments = ["--units", tissue / "units.tsv", "--overlays", tissue / "overlays", "--sheet", tissue / "slides.jpg"]
     check = (
         "import runpy, sys; sys.argv = sys.argv[1:]; "
         "runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
     )
     command = [sys.executable, "-c", check, SCRIPT, *arguments, "--config", '{"minimum": {"focus": 0.5}}']
     subprocess.run([*command, "--threads", "2"], check=True, env={"PYTHONPATH": str(SCRIPT.parent)})
-    assert {path.name for path in (tissue / "pictures").iterdir()} == {
+    assert {path.name for path in (tissue / "overlays").iterdir()} == {
         f"{unit}.jpg" for unit in ("slide-a", "slide-b", "blank", "broken")
     }
-    for path in [*(tissue / "pictures").iterdir(), tissue / "slides.jpg"]:
+    for path in [*(tissue / "overlays").iterdir(), tissue / "slides.jpg"]:
         with Image.open(path) as picture:
             picture.load()
