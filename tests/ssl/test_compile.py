@@ -11,7 +11,6 @@ from gensis.settings.runtime import Runtime
 COMPILERS = ("g++", "clang++")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason=f"none of {', '.join(COMPILERS)} is here")
 def test_a_compiled_step_agrees_with_an_eager_one_and_names_its_weights_the_same(make_pretrainer):
     eager, compiled = (make_pretrainer(drop_path=0.0, runtime=Runtime(compile=flag)) for flag in (False, True))
