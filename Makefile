@@ -1,4 +1,4 @@
-# The two commands of the README under shorter names. Another Python: make test PYTHON=python3.12
+# Short names for the two commands of the README. With another Python: make test PYTHON=python3.12
 PYTHON ?= python3
 
 .PHONY: demo test

@@ -1,4 +1,4 @@
-"""All ways to install the pipeline give the same versions, and no file ties it to one package host."""
+"""All ways to install the pipeline give the same versions, and no file names a package host."""
 
 import importlib.metadata
 import re
@@ -14,7 +14,7 @@ FILES = sorted(path.name for path in ENVS.iterdir())
 
 
 def pins(name: str) -> dict[str, str]:
-    """Versions in a requirements file by package; fails at a line that is neither a pin, a comment nor an include."""
+    """Versions in a requirements file by package; fails at a line that is not a pin, a comment or an include."""
     result = {}
     for line in (ENVS / name).read_text().splitlines():
         if line and not line.startswith(("#", "-r ")):
@@ -32,11 +32,11 @@ def test_the_pinned_version_is_the_installed_one(package):
     assert importlib.metadata.version(package).split("+")[0] == DIRECT[package]
 
 
-def test_constraints_hold_every_direct_pin():
+def test_constraints_contain_every_direct_pin():
     assert DIRECT.items() <= ALL.items()
 
 
-def test_constraints_hold_all_that_the_direct_dependencies_pull_in():
+def test_constraints_contain_all_indirect_dependencies():
     pulled_in, waiting = set(), list(DIRECT)
     while waiting:
         package = waiting.pop()
@@ -46,7 +46,7 @@ def test_constraints_hold_all_that_the_direct_dependencies_pull_in():
 
 
 def needs(package: str) -> list[str]:
-    """Names of installed packages that a package requires here, whatever the extra."""
+    """Names of the installed packages that a package requires, without those of its extras."""
     requirements = importlib.metadata.requires(package) or []
     names = [re.match(r"[\w.-]+", text).group() for text in requirements if "extra ==" not in text]
     # Not all of sys.path: setuptools, once imported, adds a folder of packages of its own.
@@ -63,7 +63,7 @@ def test_pyproject_reads_its_dependencies_from_the_requirements():
     assert 'dependencies = { file = "envs/requirements.txt" }' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_conda_states_no_versions_but_those_of_the_requirements():
+def test_the_conda_environment_has_the_versions_of_the_requirements():
     python, pip, from_pip = yaml.safe_load((ENVS / "environment.yaml").read_text())["dependencies"]
     supported = re.search(r'requires-python = "(.*)"', (ROOT / "pyproject.toml").read_text())[1]
     assert python == f"python {supported}"
@@ -72,7 +72,7 @@ def test_conda_states_no_versions_but_those_of_the_requirements():
     assert from_pip == {"pip": pins}
 
 
-def test_the_container_states_no_versions_but_those_of_the_requirements():
+def test_the_container_has_the_versions_of_the_requirements():
     recipe = (ENVS / "Containerfile").read_text()
     assert re.findall("pip install.*", recipe) == [
         "pip install --no-cache-dir -r /envs/requirements.txt -c /envs/constraints.txt"

@@ -1,4 +1,4 @@
-"""The examples of docs/guide-experiments.md are true."""
+"""The examples of docs/guide-experiments.md work."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def examples(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("example", examples("yaml"))
-def test_config_validates_laid_over_the_demo(example: str) -> None:
+def test_a_config_example_is_valid_together_with_the_demo(example: str) -> None:
     study = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
     changes = yaml.safe_load(example)
     for section, values in changes.items():
@@ -31,7 +31,7 @@ def test_config_validates_laid_over_the_demo(example: str) -> None:
         assert set(values["datasets"] if section == "evaluation" else values) <= set(names)
 
 
-def test_the_metric_is_one() -> None:
+def test_the_metric_example_agrees_with_scikit_learn() -> None:
     (example,) = examples("python")
     namespace = vars(metrics).copy()
     exec(example, namespace)

@@ -42,7 +42,7 @@ def test_snakemake_finds_the_default_profile():
 
 
 def threads_of(rule: str) -> int:
-    """CPUs that a rule of `images.smk` asks for; one where it says nothing."""
+    """CPUs that a rule of `images.smk` requests; 1 by default."""
     body = (ROOT / "workflow" / "rules" / "images.smk").read_text().split(f"rule {rule}:")[1].split("\nrule ")[0]
     found = re.search(r"^    threads: (\d+)", body, re.MULTILINE)
     return int(found[1]) if found else 1
@@ -57,7 +57,7 @@ def threads_of(rule: str) -> int:
         ("import_images", 20, 8, (8, 16_000, 90)),
     ],
 )
-def test_a_group_of_the_slurm_profile_asks_for_what_the_readme_says(rule, members, cores, expected):
+def test_a_slurm_group_requests_the_resources_that_the_readme_lists(rule, members, cores, expected):
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
     assert profile["cores"] == 8
     assert profile["group-components"][profile["groups"][rule]] == 20
@@ -69,13 +69,13 @@ def test_a_group_of_the_slurm_profile_asks_for_what_the_readme_says(rule, member
     assert (asked["_cores"], asked["mem_mb"], asked["runtime"]) == expected
 
 
-def test_no_rule_has_more_cpus_than_a_cluster_job_may_have():
+def test_no_rule_uses_more_cpus_than_a_cluster_job():
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
     text = "\n".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
     assert profile["cores"] == max(int(threads) for threads in re.findall(r"^    threads: (\d+)", text, re.MULTILINE))
 
 
-def test_planning_for_slurm_weighs_no_input_file():
+def test_the_slurm_profile_reads_no_input_sizes_when_planning():
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
     assert {"mem_mb", "disk_mb"} <= profile["default-resources"].keys()
     assert "input" not in str(profile["default-resources"])
