@@ -1,4 +1,4 @@
-"""The page's style."""
+"""The style sheet of the page."""
 
 CSS = """
 :root {
@@ -125,7 +125,7 @@ pre {
 .bank .strip img { width: 100%; }
 .bank .strip figcaption { font-size: .7rem; margin-top: .15rem; white-space: nowrap; }
 
-.reconstruction img + img, .between .strip img + img { margin-top: .3rem; }
+.reconstruction img + img, .interpolations .strip img + img { margin-top: .3rem; }
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
 .maps p { margin: 0 0 .3rem; }
 .map { position: relative; aspect-ratio: 1; border: 1px solid var(--rule); }
