@@ -225,7 +225,7 @@ def test_bags_of_groups_are_counted_as_groups(results: Path) -> None:
 
 
 def test_skipped_tasks_are_listed_with_their_reason(run: Run) -> None:
-    assert answer(run).count("linear was not measured: fewer than two classes.") == 1
+    assert answer(run).count("linear was not measured on tissue: fewer than two classes.") == 1
 
 
 def test_absent_values_and_intervals_are_left_out(results: Path) -> None:

@@ -153,7 +153,7 @@ def _external(scores: Scores) -> list[str]:
 
 def _skipped(evaluations: list[Evaluation]) -> list[str]:
     lines = dict.fromkeys(
-        f"{text(e.dataset)}: {text(e.task)} was not measured: {text(e.skipped)}." for e in evaluations if e.skipped
+        f"{text(e.task)} was not measured on {text(e.dataset)}: {text(e.skipped)}." for e in evaluations if e.skipped
     )
     return [paragraph(line, "note") for line in lines]
 

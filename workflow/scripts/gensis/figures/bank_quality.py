@@ -99,7 +99,7 @@ MEANINGS = {
         "Standard deviation of a pixel between the two images. Floor and ceiling as above.",
     ),
 }
-"""Metric -> its name in the table and what it means."""
+"""Metric -> its name and its meaning in the table."""
 
 
 def bank_quality(run: Run) -> str:

@@ -8,7 +8,7 @@ from gensis.figures.markup import text
 from gensis.figures.sampled_images import evenly
 
 WIDTH, HEIGHT = 440, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 18, 40
+LEFT, RIGHT, TOP, BOTTOM = 60, 10, 18, 40
 MAX_POINTS = 300
 COLOURS = 8
 

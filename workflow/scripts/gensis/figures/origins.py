@@ -22,7 +22,7 @@ def origins(run: Run) -> str:
         ["first and last job finished", _span([record["finished"] for record in records if record.get("finished")])],
     ]
     found = [[text(name), text(value)] for name, value in rows if value]
-    versions = table(["software", "value"], found) if found else paragraph("No provenance was found.", "note")
+    versions = table(["item", "value"], found) if found else paragraph("No provenance was found.", "note")
     config = f'<pre class="scroll">{text(run.config_text)}</pre>'
     return details("Configuration with all defaults", config) + versions
 
