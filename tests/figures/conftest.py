@@ -1,4 +1,4 @@
-"""A small finished run for all tests of the page."""
+"""A small finished run for all tests of the report."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def run(results: Path) -> Run:
 
 @pytest.fixture
 def full(results: Path) -> Run:
-    """The run with everything that a page can show."""
+    """The run with benchmarks and embeddings, too."""
     folder = results / "tiny"
     tiny.write_measured_embeddings(folder)
     tiny.write_benchmark(folder, "pretrain_encoder/dino-seed0", 1000, 900)

@@ -1,4 +1,4 @@
-"""What the page says in words, and what it lets be claimed."""
+"""The answer of the report: values, verdict and caveats."""
 
 import csv
 from pathlib import Path
@@ -26,14 +26,14 @@ NAN = float("nan")
 def claimed(
     results: Path, gains: list[float], items: tuple[float, float, float] | None = None, **config: object
 ) -> str:
-    """What is claimed of gen-dino with a gain over dino a seed, and low, high and p over the items of seed 0."""
+    """The claim about gen-dino, given its gain over dino by seed, and low, high and p over the items of seed 0."""
     path = results / "tiny/comparisons.csv"
-    what = ("tissue", COLUMN.task, COLUMN.metric)
-    found = [Comparison(Pair("gen-dino", "dino"), *what, None, over_seeds(gains))]
+    metric = ("tissue", COLUMN.task, COLUMN.metric)
+    found = [Comparison(Pair("gen-dino", "dino"), *metric, None, over_seeds(gains))]
     if items:
         low, high, p = items
         of_items = Estimate(100, gains[0], low, high, "bootstrap", p, "mcnemar")
-        found.append(Comparison(Pair("gen-dino", "dino"), *what, 0, of_items))
+        found.append(Comparison(Pair("gen-dino", "dino"), *metric, 0, of_items))
     write_comparisons(path, found)
     return claim(Run(results / "tiny", results / "images"), "gen-dino", "tissue", COLUMN)
 
@@ -46,28 +46,28 @@ def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None
         "an untrained encoder 0.450",
         "raw pixels 0.400",
         "chance 0.333",
-        "5 slides of 3 groups tested",
+        "Tested on 5 slides from 3 groups",
     ):
         assert expected in html
 
 
-def test_dino_with_as_many_passes_stands_beside_the_method(results: Path) -> None:
+def test_dino_with_the_same_compute_is_named_as_baseline(results: Path) -> None:
     retraining = tiny.CONFIG["retraining"] | {"dino-longer": {"match_compute": "gen-dino"}}
     tiny.write_config(results / "tiny", retraining=retraining)
     tiny.write_scores(results / "tiny", tiny.VALUES | {"dino-longer": 0.62})
     html = answer(Run(results / "tiny", results / "images"))
-    assert "against dino 0.610" in html
-    assert "dino-longer (dino with as many passes) 0.620" in html
+    assert "compared with dino 0.610" in html
+    assert "dino-longer (dino with the same compute) 0.620" in html
 
 
-def test_the_answer_comes_first_and_names_the_difference(run: Run) -> None:
+def test_answer_starts_with_verdict_and_difference(run: Run) -> None:
     first = answer(run).partition("</p>")[0]
     assert "Does gen-dino beat dino on <b>tissue</b>" in first
     assert "<b>Too few seeds to claim</b>" in first
     assert "gen-dino &minus; dino = +0.030 with one seed" in first
 
 
-def test_the_answer_is_about_the_arm_with_the_method_whatever_its_name(results: Path) -> None:
+def test_answer_is_about_the_main_arm_whatever_its_name(results: Path) -> None:
     arms = {"ours": {"bank": "default"}, "a-control": {"bank": "default", "shuffle_bank": True}}
     arms |= {"gen-dino": {"bank": "default", "disentangle_weight": 0}}
     tiny.write_config(results / "tiny", retraining=arms)
@@ -78,7 +78,7 @@ def test_the_answer_is_about_the_arm_with_the_method_whatever_its_name(results: 
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
-def test_few_seeds_are_too_few_to_claim_however_large_the_gain(results: Path, seeds: int) -> None:
+def test_few_seeds_allow_no_claim_however_large_the_gain(results: Path, seeds: int) -> None:
     html = claimed(results, [0.8 + i / 100 for i in range(seeds)])
     assert "<b>Too few seeds to claim</b>" in html
     assert "no evidence" not in html
@@ -86,28 +86,28 @@ def test_few_seeds_are_too_few_to_claim_however_large_the_gain(results: Path, se
     assert ("95 % interval" in html) is (seeds > 1)
 
 
-def test_few_seeds_whose_interval_holds_no_difference_show_nothing(results: Path) -> None:
+def test_few_seeds_with_interval_around_zero_show_no_difference(results: Path) -> None:
     html = claimed(results, [0.1, -0.1, 0.05, 0.02, -0.03])
     assert "<b>Not shown:</b>" in html
     assert "A claim needs at least 6 seeds" in html
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(6, "Too few seeds to claim"), (7, "Yes:")])
-def test_several_main_figures_are_corrected_together(results: Path, seeds: int, verdict: str) -> None:
-    """Both figures of the tiny run gain with each seed: p = 2 / 2^n, and twice that with Holm."""
+def test_several_main_metrics_are_holm_corrected(results: Path, seeds: int, verdict: str) -> None:
+    """Both main metrics of the tiny run gain with each seed: p = 2 / 2^n, and twice that after Holm correction."""
     tiny.write_scores(results / "tiny", seeds=tuple(range(seeds)))
     html = answer(Run(results / "tiny", results / "images"))
     assert html.count(f"<b>{verdict}</b>") == 2
     if seeds == 6:
-        assert html.count("A claim of 2 main figures needs at least 7 seeds") == 2
+        assert html.count("A claim about 2 main metrics needs at least 7 seeds") == 2
     else:
-        assert html.count("p = 0.016, 0.031 corrected (Holm) for 2 main figures.") == 2
+        assert html.count("p = 0.016, 0.031 after Holm correction for 2 main metrics.") == 2
     filled = differences(Run(results / "tiny", results / "images")).count('class="mean sure"')
     assert filled == (0 if seeds == 6 else 2 * 3)
 
 
-def test_holms_correction_is_that_of_its_steps() -> None:
-    """Rejected at a level: the smallest p-values in order, as long as each is at most level / number left."""
+def test_holm_correction_equals_its_step_down_procedure() -> None:
+    """At each level, reject the smallest p-values in order while they are at most level / number of p-values left."""
     p = [0.01, 0.04, 0.03, 0.005]
     corrected = holm(p)
     for level in (0.019, 0.021, 0.029, 0.031, 0.059, 0.061):
@@ -120,7 +120,7 @@ def test_holms_correction_is_that_of_its_steps() -> None:
 
 
 @pytest.mark.parametrize(("figures", "seeds"), [(1, 6), (2, 7), (3, 7), (4, 8)])
-def test_seeds_for_a_claim_are_the_fewest_whose_test_can_reach_it(figures: int, seeds: int) -> None:
+def test_seeds_for_a_claim_are_the_fewest_that_reach_significance(figures: int, seeds: int) -> None:
     assert seeds_for_a_claim(figures) == seeds
     least = {n: over_seeds([0.1] * n).p for n in (seeds - 1, seeds)}
     assert figures * least[seeds] < 0.05
@@ -134,48 +134,48 @@ def test_seeds_for_a_claim_are_the_fewest_whose_test_can_reach_it(figures: int, 
         ([-0.1] * 6, "No"),
         ([0.1] * 5 + [-0.1], "Not shown"),
         ([0.0] * 6, "Not shown"),
-        ([0.001, 0.002, 0.001, 0.003, 0.001, 0.06], "Not shown"),  # six of one sign, and an interval with 0
+        ([0.001, 0.002, 0.001, 0.003, 0.001, 0.06], "Not shown"),  # six of one sign, but an interval that includes 0
     ],
 )
-def test_six_seeds_are_judged_by_a_test(results: Path, gains: list[float], verdict: str) -> None:
+def test_with_six_seeds_the_sign_flip_test_decides(results: Path, gains: list[float], verdict: str) -> None:
     html = claimed(results, gains)
     assert f"<b>{verdict}:</b>" in html
     assert f"p = {over_seeds(gains).p:.3f}" in html
 
 
-def test_with_one_seed_the_items_tested_say_how_sure_its_difference_is(results: Path) -> None:
+def test_one_seed_gets_an_interval_over_test_items(results: Path) -> None:
     html = claimed(results, [0.03], (0.01, 0.05, 0.02))
-    assert "one seed, which says nothing of other seeds" in html
+    assert "one seed, which says nothing about other seeds" in html
     assert "95 % interval +0.010 to +0.050, exact McNemar test p = 0.020" in html
 
 
-def test_the_class_that_the_bank_keeps_stands_beside_the_comparison(results: Path) -> None:
-    assert "keep their class" not in claimed(results, [0.03])
-    kept = {"ratio": {"value": 0.93, "low": None, "high": None}}
-    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_consistency": kept})
-    assert "keep their class 0.93 times as often as real ones" in claimed(results, [0.03])
+def test_class_consistency_of_the_bank_follows_the_comparison(results: Path) -> None:
+    assert "Class consistency" not in claimed(results, [0.03])
+    consistency = {"ratio": {"value": 0.93, "low": None, "high": None}}
+    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_consistency": consistency})
+    assert "Class consistency of its bank: 0.93 times that of real images" in claimed(results, [0.03])
 
 
-def test_one_bank_for_all_seeds_is_said(results: Path) -> None:
+def test_one_bank_for_all_seeds_is_reported(results: Path) -> None:
     tiny.write_config(results / "tiny", seeds=[0, 1])
     assert "share one bank" not in claimed(results, [0.03, 0.04])
     tiny.write_config(results / "tiny", seeds=[0, 1], banks={"default": tiny.CONFIG["banks"]["default"] | {"seed": 0}})
     assert "All seeds share one bank (that of seed 0)" in claimed(results, [0.03, 0.04])
 
 
-def test_pairs_without_comparison_are_said(results: Path) -> None:
+def test_missing_comparison_is_reported(results: Path) -> None:
     (results / "tiny/comparisons.csv").unlink()
-    assert "no pair of a retrained encoder" in answer(Run(results / "tiny", results / "images"))
+    assert "no retrained encoder to compare" in answer(Run(results / "tiny", results / "images"))
 
 
-def test_transductive_is_said_where_a_result_says_so(results: Path) -> None:
-    assert "saw test images, unlabelled" in answer(Run(results / "tiny", results / "images"))
+def test_transductive_evaluation_is_reported(results: Path) -> None:
+    assert "saw test images, without labels" in answer(Run(results / "tiny", results / "images"))
     for path in (results / "tiny/evaluation").glob("*/*/*/*.json"):
         write_json(path, read_json(path) | {"transductive": False})
     assert "saw test images" not in answer(Run(results / "tiny", results / "images"))
 
 
-def test_results_that_the_config_does_not_name_any_more_are_not_looked_at(results: Path) -> None:
+def test_results_that_the_config_no_longer_names_are_ignored(results: Path) -> None:
     before = answer(Run(results / "tiny", results / "images"))
     left = {"protocol": "of yesterday", "transductive": True, "skipped": ""}
     for where in ("gen-old/tissue/seed0", "dino/gone/seed0", "dino/tissue/seed7"):
@@ -184,48 +184,48 @@ def test_results_that_the_config_does_not_name_any_more_are_not_looked_at(result
 
 
 def measured_as(results: Path, **fields: object) -> Run:
-    """The tiny run, whose k-NN of all encoders was measured so."""
+    """The tiny run with other fields in the k-NN evaluation of all encoders."""
     for path in (results / "tiny/evaluation").glob("*/*/*/knn.json"):
         write_json(path, read_json(path) | fields)
     return Run(results / "tiny", results / "images")
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "caveat"),
     [
         (
             {"unlabelled_test": True},
-            "No image of the test split has a label, so training images were tested, by folds.",
+            "No image of the test split has a label: training images were tested instead, by cross-validation.",
         ),
-        ({"unlearnt_classes": ["a<b", "c"]}, "Tested, but in no training part: a&lt;b, c; counted, though"),
-        ({"n_ungrouped": 5}, "No group (patient, case) is named:"),
-        ({"n_ungrouped": 2}, "No group (patient, case) of 2 of 5 tested is named:"),
+        ({"unlearnt_classes": ["a<b", "c"]}, "Test classes without a training item: a&lt;b, c (counted, although"),
+        ({"n_ungrouped": 5}, "No group (patient, case) is given:"),
+        ({"n_ungrouped": 2}, "No group (patient, case) is given for 2 of 5 test items:"),
     ],
 )
-def test_what_figures_do_not_show_is_said_where_they_stand(results: Path, fields: dict, said: str) -> None:
+def test_caveats_are_shown_with_the_metrics(results: Path, fields: dict, caveat: str) -> None:
     before = page(measured_as(results))
-    assert said not in before
+    assert caveat not in before
     run = measured_as(results, **fields)
-    assert answer(run).count(said) == 1
-    assert all_encoders(run.scores, run.evaluations).count(f"knn: {said}") == 1
+    assert answer(run).count(caveat) == 1
+    assert all_encoders(run.scores, run.evaluations).count(f"knn: {caveat}") == 1
 
 
-def test_few_groups_are_told_with_what_their_intervals_are_worth(results: Path) -> None:
+def test_few_groups_are_reported_as_a_caveat(results: Path) -> None:
     html = answer(measured_as(results, n_groups=7))
     assert "<b>7 groups</b>" in html
-    assert "<b>3 groups</b>" in html  # of the other main figure
+    assert "<b>3 groups</b>" in html  # of the other main metric
     assert "<b>8 groups</b>" not in answer(measured_as(results, n_groups=8))
 
 
 def test_bags_of_groups_are_counted_as_groups(results: Path) -> None:
     tiny.write_config(results / "tiny", evaluation=tiny.CONFIG["evaluation"] | {"bags": "group"})
     html = answer(Run(results / "tiny", results / "images"))
-    assert "5 groups tested" in html
-    assert "slides tested" not in html
+    assert "Tested on 5 groups." in html
+    assert "5 slides" not in html
 
 
-def test_skipped_tasks_are_said_with_their_reason(run: Run) -> None:
-    assert answer(run).count("linear was not measured: fewer than two classes.") == 1
+def test_skipped_tasks_are_listed_with_their_reason(run: Run) -> None:
+    assert answer(run).count("linear was not measured on tissue: fewer than two classes.") == 1
 
 
 def test_absent_values_and_intervals_are_left_out(results: Path) -> None:
@@ -237,16 +237,14 @@ def test_absent_values_and_intervals_are_left_out(results: Path) -> None:
     html = answer(Run(results / "tiny", results / "images"))
     assert "nan" not in html
     assert "raw pixels" not in html
-    assert "gen-dino</b> 0.640 against dino 0.610" in html
+    assert "gen-dino</b> 0.640 compared with dino 0.610" in html
 
 
-@pytest.mark.parametrize(("pixels", "said"), [(0.6, False), (0.61, True)])
-def test_an_encoder_that_is_no_better_than_pixels_is_said_to_have_learnt_nothing(
-    results: Path, pixels: float, said: bool
-) -> None:
+@pytest.mark.parametrize(("pixels", "warned"), [(0.6, False), (0.61, True)])
+def test_dino_no_better_than_pixels_is_reported_as_a_warning(results: Path, pixels: float, warned: bool) -> None:
     tiny.write_scores(results / "tiny", tiny.VALUES | {"pixels": pixels})
     html = answer(Run(results / "tiny", results / "images"))
-    assert ("dino is not above raw pixels" in html) is said
+    assert ("dino is no better than raw pixels" in html) is warned
 
 
 def test_run_without_retraining_answers_about_dino(results: Path) -> None:
@@ -254,4 +252,4 @@ def test_run_without_retraining_answers_about_dino(results: Path) -> None:
     tiny.write_scores(results / "tiny", {"dino": 0.6, "random": 0.4})
     html = answer(Run(results / "tiny", results / "images"))
     assert '<b class="accent">dino</b> 0.600' in html
-    assert "no pair of a retrained encoder and dino" in html
+    assert "no retrained encoder to compare with dino" in html

@@ -1,4 +1,4 @@
-"""Attention over slides."""
+"""Attention maps of slides."""
 
 from pathlib import Path
 
@@ -24,23 +24,23 @@ def write_attention(results: Path, weights: dict[str, list[float]]) -> None:
 
 
 @pytest.fixture
-def looked(results: Path) -> Run:
+def attended(results: Path) -> Run:
     write_attention(results, {"slide-a": [0.1, 0.2, 0.7], "slide-b": [0.5, 0.5]})
     two = np.arange(2)
     shares = {"": np.array([[0.9, 0.1], [0.75, 0.25]])}
-    said = Predictions(("healthy", "ill"), two, two, two, two, shares, names=("slide-a", "slide-b"))
-    write_predictions(results / FOLDER / "predictions.h5", {"slides-abmil": said}, {})
+    predictions = Predictions(("healthy", "ill"), two, two, two, two, shares, names=("slide-a", "slide-b"))
+    write_predictions(results / FOLDER / "predictions.h5", {"slides-abmil": predictions}, {})
     return Run(results / "tiny", results / "images")
 
 
-def test_a_slide_shows_what_it_is_and_what_it_was_taken_for(looked: Run) -> None:
-    html = attention(looked)
-    assert "<b>slide-a</b><br>healthy, taken for healthy (90%)" in html
-    assert "<b>slide-b</b><br>ill, taken for healthy (75%)" in html
+def test_caption_has_label_and_predicted_class(attended: Run) -> None:
+    html = attention(attended)
+    assert "<b>slide-a</b><br>label healthy, predicted healthy (90%)" in html
+    assert "<b>slide-b</b><br>label ill, predicted healthy (75%)" in html
     assert "slides-abmil on gen-dino" in html
 
 
-def test_the_more_a_tile_weighs_the_redder_it_is(results: Path) -> None:
+def test_tiles_with_more_attention_are_redder(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
     coords = np.array(tiny.COORDS_LEVEL0["slide-a"])
     drawn = draw_attention(view, coords, np.array([0.1, 0.2, 0.7], np.float32))
@@ -51,12 +51,12 @@ def test_the_more_a_tile_weighs_the_redder_it_is(results: Path) -> None:
     assert drawn.getpixel((drawn.width - 1, drawn.height - 1)) == (255, 255, 255)
 
 
-def test_colour_says_how_far_from_even_and_not_which_tile_leads(results: Path) -> None:
+def test_colour_is_relative_to_uniform_attention(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
     even = draw_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.full(3, 1 / 3, np.float32))
     expected = 255 + 0.8 / FULL_AT * (np.array(HEAT) - 255)
     assert even.getpixel((2, 2)) == pytest.approx(expected, abs=2)
 
 
-def test_without_attention_there_is_no_section(run: Run) -> None:
+def test_run_without_attention_has_no_section(run: Run) -> None:
     assert attention(run) == ""

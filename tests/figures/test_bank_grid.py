@@ -1,4 +1,4 @@
-"""Sources beside their images, known by their colours."""
+"""The grid of sources and generated images, recognised by their colours."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ def cells(row: str) -> list[tuple[str, tuple[int, ...]]]:
     return found
 
 
-def test_each_row_shows_a_source_its_images_and_their_partner(run: Run) -> None:
+def test_each_row_shows_source_generated_images_and_partner(run: Run) -> None:
     rows = bank_grid(run).split('<div class="strip"')[1:]
     assert len(rows) == tiny.TRAIN_ROWS
     for source, row in enumerate(rows):
@@ -48,7 +48,7 @@ def test_small_images_keep_sharp_pixels(run: Run) -> None:
 
 
 @pytest.mark.parametrize("kind", ["generative", "interpolated"])
-def test_bank_of_one_kind_is_shown(results: Path, run: Run, kind: str) -> None:
+def test_bank_with_one_kind_of_images_is_shown(results: Path, run: Run, kind: str) -> None:
     for path in (results / "tiny/bank/default/seed0").glob(f"{kind}-*.h5"):
         path.unlink()
     labels = {caption for caption, _ in cells(bank_grid(run))}
@@ -56,6 +56,6 @@ def test_bank_of_one_kind_is_shown(results: Path, run: Run, kind: str) -> None:
     assert labels == {"source"} | others
 
 
-def test_bank_without_its_sources_is_said(results: Path, run: Run) -> None:
+def test_missing_sources_are_reported(results: Path, run: Run) -> None:
     shutil.rmtree(results / "images")
-    assert "sources are not there" in bank_grid(run)
+    assert "source images are missing" in bank_grid(run)

@@ -1,4 +1,4 @@
-"""What the page says of a bank's quality."""
+"""The bank quality section of the report."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def write_quality(results: Path, ratio: float | None) -> Run:
     return Run(results / "tiny", results / "images")
 
 
-def test_every_figure_stands_between_its_floor_and_ceiling_with_its_meaning(results: Path) -> None:
+def test_table_has_value_floor_ceiling_and_meaning_of_each_metric(results: Path) -> None:
     html = bank_quality(write_quality(results, 0.95))
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", html)
     assert len(rows) == len(MEANINGS)
@@ -42,24 +42,24 @@ def test_every_figure_stands_between_its_floor_and_ceiling_with_its_meaning(resu
     assert "held-out images: there is no &lt;test&gt; split" in html
 
 
-def test_what_the_filter_leaves_out_is_said(results: Path) -> None:
+def test_number_of_filtered_images_is_reported(results: Path) -> None:
     write_quality(results, 0.95)
     path = results / "tiny/bank/default/seed0/quality.json"
     counts = {"generated": 2000, "unfaithful": 30, "copies": 5, "kept": 1966, "sources_without": 12}
     write_json(path, read_json(path) | {"filter": {"generative": counts}})
     html = bank_quality(Run(results / "tiny", results / "images"))
-    assert "leaves out 34 of 2,000 generative images: 30 show too little" in html
+    assert "leaves out 34 of 2,000 generative images: 30 have a low fidelity" in html
     assert "12 sources have no such image left" in html
 
 
 @pytest.mark.parametrize(
     ("ratio", "harms"), [(ENOUGH - 0.05, "harms"), (ENOUGH - 0.01, "may harm"), (ENOUGH, ""), (1.0, "")]
 )
-def test_a_bank_that_loses_classes_is_said_to_harm_first_of_all(results: Path, ratio: float, harms: str) -> None:
-    """It may where the interval, of 0.04 to both sides, reaches up to enough."""
+def test_low_class_consistency_is_a_warning_above_the_answer(results: Path, ratio: float, harms: str) -> None:
+    """The bank may harm where the interval, of 0.04 to both sides, includes the threshold."""
     run = write_quality(results, ratio)
-    said = "".join(re.findall("<b>(harms|may harm)</b>", bank_quality(run).partition("</p>")[0]))
-    assert said == harms
+    verdict = "".join(re.findall("<b>(harms|may harm)</b>", bank_quality(run).partition("</p>")[0]))
+    assert verdict == harms
     assert bool(warnings(run)) is bool(harms)
     assert f"{ratio:.2f}</b> [{ratio - 0.04:.2f}, {ratio + 0.04:.2f}]" in bank_quality(run)
     answer = page(run).partition("<h2>Answer</h2>")[2]
@@ -67,7 +67,7 @@ def test_a_bank_that_loses_classes_is_said_to_harm_first_of_all(results: Path, r
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.95])
-def test_class_kept_says_little_where_real_images_are_near_chance(results: Path, ratio: float) -> None:
+def test_class_consistency_is_not_judged_if_real_images_are_near_chance(results: Path, ratio: float) -> None:
     write_quality(results, ratio)
     path = results / "tiny/bank/default/seed0/quality.json"
     quality = read_json(path)
@@ -76,8 +76,8 @@ def test_class_kept_says_little_where_real_images_are_near_chance(results: Path,
     run = Run(results / "tiny", results / "images")
     html = bank_quality(run)
     assert warnings(run) == ""
-    assert "says little" in html
-    assert "keeps the classes" not in html
+    assert "This says little" in html
+    assert "preserves the classes" not in html
 
 
 def test_banks_of_several_seeds_share_one_warning(results: Path) -> None:
@@ -92,46 +92,46 @@ def test_banks_of_several_seeds_share_one_warning(results: Path) -> None:
     html = warnings(Run(results / "tiny", results / "images"))
     assert html.count("<p>") == 1
     assert html.startswith("<p><b>Bank default, seed 0</b> <b>harms</b>")
-    assert "Its other seeds harm too (seed 1: 0.70)." in html
+    assert "Its banks of other seeds harm too (seed 1: 0.70)." in html
 
 
-def test_charts_show_both_sources_along_alpha_and_the_class_kept(results: Path) -> None:
+def test_charts_show_cosines_along_alpha_and_class_consistency(results: Path) -> None:
     html = bank_quality(write_quality(results, 0.8))
     assert html.count("<polyline") >= 2
     assert "cosine to the source" in html
     assert "cosine to the partner" in html
-    for kind, value in {"real images": "0.500", "ordinary views": "0.470", "generated images": "0.400"}.items():
+    for kind, value in {"real images": "0.500", "augmented views": "0.470", "generated images": "0.400"}.items():
         assert f'<span class="number">{value}</span>' in html.partition(f"<dt>{kind}</dt>")[2].partition("</dd>")[0]
-    assert "50.0% of the real ones and 47.0% of their ordinary views (chance 10.0%)" in html
+    assert "50.0% for real images and 47.0% for augmented views of these (chance 10.0%)" in html
 
 
-def test_advice_that_goes_by_labels_says_that_following_it_spends_them(results: Path) -> None:
+def test_advice_is_given_with_the_warning_that_it_uses_labels(results: Path) -> None:
     harms, keeps = (bank_quality(write_quality(results, ratio)) for ratio in (ENOUGH - 0.05, ENOUGH))
-    advice = "raise guidance, first. But class consistency is measured with the labels of training images"
+    advice = "raise guidance. Class consistency uses the labels of training images"
     assert advice in harms
     assert advice in warnings(write_quality(results, ENOUGH - 0.05))
     assert "raise guidance" not in keeps
 
 
-def test_what_was_measured_before_views_were_is_shown_without_them(results: Path) -> None:
+def test_quality_without_views_is_shown_without_them(results: Path) -> None:
     write_quality(results, 0.8)
     path = results / "tiny/bank/default/seed0/quality.json"
     quality = read_json(path)
     del quality["class_consistency"]["views"]
-    for figure in quality["figures"]:
-        del figure["low"], figure["high"]
+    for metric in quality["figures"]:
+        del metric["low"], metric["high"]
     write_json(path, quality)
     html = bank_quality(Run(results / "tiny", results / "images"))
-    assert "50.0% of the real ones (chance 10.0%)" in html
-    assert "ordinary views</dt>" not in html
+    assert "50.0% for real images (chance 10.0%)" in html
+    assert "augmented views</dt>" not in html
 
 
-def test_without_labels_the_class_is_not_known(results: Path) -> None:
+def test_class_consistency_without_labels_is_not_known(results: Path) -> None:
     run = write_quality(results, None)
     assert "is not known" in bank_quality(run)
     assert warnings(run) == ""
 
 
-def test_a_bank_that_was_not_measured_has_no_section(run: Run) -> None:
+def test_bank_without_quality_has_no_section(run: Run) -> None:
     assert bank_quality(run) == ""
-    assert "Can the bank be trusted" not in page(run)
+    assert "Is the bank good enough" not in page(run)

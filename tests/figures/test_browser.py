@@ -1,4 +1,4 @@
-"""The page in a browser, as narrow as a phone."""
+"""The report in a browser, at the width of a phone."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from gensis.figures.page import page
 from gensis.figures.run import Run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# An iframe, since a headless window has a least width of its own.
+# An iframe, since a headless window has a minimum width.
 FRAME = """<!doctype html><iframe id="phone" width="400" height="800" srcdoc="{}"></iframe>
 <script>
 onload = () => {{
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 
 
 def opened(html: str, folder: Path) -> tuple[int, int, list[str]]:
-    """Width of the window and of what is in it, in px; lines that the browser wrote to its console."""
+    """Width of the window and of its content, in px, and the lines that the browser wrote to its console."""
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(html.replace("&", "&amp;").replace('"', "&quot;")), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
@@ -35,13 +35,13 @@ def opened(html: str, folder: Path) -> tuple[int, int, list[str]]:
     return client_px, scroll_px, [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_page_fits_a_phone_and_the_console_stays_empty(full: Run, tmp_path: Path) -> None:
+def test_page_fits_a_phone_and_logs_nothing(full: Run, tmp_path: Path) -> None:
     html = page(full)
-    assert {"map", "forest", "between"} <= set(re.findall(r'class="(?:bank )?(\w+)"', html))
+    assert {"map", "forest", "interpolations"} <= set(re.findall(r'class="(?:bank )?(\w+)"', html))
     assert opened(html, tmp_path) == (400, 400, [])
 
 
-def test_the_browser_would_see_what_is_wrong(tmp_path: Path) -> None:
+def test_browser_check_detects_overflow_and_script_errors(tmp_path: Path) -> None:
     wrong = '<!doctype html><div style="width: 500px">wide</div><img src="/absent.png"><script>absent()</script>'
     client_px, scroll_px, console = opened(wrong, tmp_path)
     assert client_px < scroll_px

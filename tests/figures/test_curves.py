@@ -52,7 +52,7 @@ def test_ticks_are_round_and_within_the_axis(low: float, high: float, expected: 
     assert Axis(low, high, 0, 100).ticks() == pytest.approx(expected)
 
 
-def test_entropy_is_shown_beside_that_of_a_uniform_output(run: Run) -> None:
+def test_entropy_of_a_uniform_output_is_shown(run: Run) -> None:
     assert "ln K, K = 1,024" in curves(run)
 
 
@@ -64,21 +64,21 @@ def test_axes_are_named_and_every_encoder_is_in_the_legend(run: Run) -> None:
         assert f"</svg>{encoder}</li>" in html
 
 
-def test_what_watches_a_training_is_drawn_where_the_history_has_it(tmp_path: Path) -> None:
+def test_monitored_metrics_are_drawn_where_the_history_has_them(tmp_path: Path) -> None:
     rows = [(10, 5.1, 3.0, 5.5, "", "", 900.0, 0.5), (20, 4.2, 2.0, 5.4, 31.5, 0.75, 910.0, 0.4)]
-    watched = ("rankme", "view_retrieval", "images_per_second", "gradient_norm")
+    monitored = ("rankme", "view_retrieval", "images_per_second", "gradient_norm")
     write_config(tmp_path / "run")
     write_scores(tmp_path / "run")
     write_training(
-        tmp_path / "run/encoders/dino/seed0", ("dino", "teacher_entropy", "teacher_batch_entropy", *watched), rows
+        tmp_path / "run/encoders/dino/seed0", ("dino", "teacher_entropy", "teacher_batch_entropy", *monitored), rows
     )
     html = curves(Run(tmp_path / "run", tmp_path / "images"))
-    for name in ("RankMe (dimensions)", "views found (share)", "gradient norm", "images/s"):
+    for name in ("RankMe (dimensions)", "view retrieval (share)", "gradient norm", "images/s"):
         assert f">{name}</text>" in html
-    assert html.count("<circle") == 2  # figures of one look only
+    assert html.count("<circle") == 2  # metrics with a single value
 
 
-def test_accuracy_while_training_is_drawn_at_the_usual_number_of_neighbours(tmp_path: Path) -> None:
+def test_knn_accuracy_during_training_is_drawn_for_one_k(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_config(run)
     write_scores(run)

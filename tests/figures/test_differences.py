@@ -1,4 +1,4 @@
-"""Encoders in pairs, drawn and in a table."""
+"""Differences between encoders, in forest plots and in a table."""
 
 import re
 from pathlib import Path
@@ -29,17 +29,17 @@ def test_larger_differences_lie_further_right_on_one_scale() -> None:
     assert sum(places(html, "seed")) / 2 == pytest.approx(second)
 
 
-def test_what_may_be_claimed_is_filled() -> None:
+def test_differences_with_evidence_have_a_filled_circle() -> None:
     assert len(places(forest([Row("a", 0.1, 0.05, 0.15, [], True)]), "mean sure")) == 1
 
 
-def test_no_difference_at_all_can_be_drawn() -> None:
+def test_zero_difference_can_be_drawn() -> None:
     assert "nan" not in forest([Row("a", 0.0, NAN, NAN, [0.0], False)])
 
 
-def test_each_pair_has_a_row_with_its_difference_and_the_class_its_bank_keeps(results: Path) -> None:
-    kept = {"ratio": {"value": 0.87, "low": None, "high": None}}
-    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_consistency": kept})
+def test_each_pair_has_a_row_with_difference_and_class_consistency(results: Path) -> None:
+    consistency = {"ratio": {"value": 0.87, "low": None, "high": None}}
+    write_json(results / "tiny/bank/default/seed0/quality.json", {"class_consistency": consistency})
     html = differences(Run(results / "tiny", results / "images"))
     rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', html))
     minus = "\N{MINUS SIGN}"
@@ -50,13 +50,13 @@ def test_each_pair_has_a_row_with_its_difference_and_the_class_its_bank_keeps(re
     assert [row.endswith("<td>0.87</td>") for row in rows.values()] == [True, True, True, False, False]
 
 
-def test_several_seeds_have_their_interval_and_six_a_test(results: Path) -> None:
+def test_several_seeds_get_an_interval_and_six_a_test(results: Path) -> None:
     tiny.write_scores(results / "tiny", seeds=tuple(range(6)))
     html = differences(Run(results / "tiny", results / "images"))
     assert "<small>+0.030 to +0.030</small><small>p = 0.031</small>" in html
     assert html.count('<circle class="seed"') == 2 * len(ARMS) * 6
 
 
-def test_a_run_without_pairs_has_no_section(results: Path) -> None:
+def test_run_without_pairs_has_no_section(results: Path) -> None:
     (results / "tiny/comparisons.csv").unlink()
     assert differences(Run(results / "tiny", results / "images")) == ""

@@ -1,4 +1,4 @@
-"""Points that show their image, known by its colour."""
+"""The map of embeddings, whose images are recognised by their colours."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ def mapped(results: Path) -> Run:
     return Run(results / "tiny", results / "images")
 
 
-def test_coordinates_are_those_of_scikit_learn_up_to_their_sign() -> None:
+def test_coordinates_equal_scikit_learn_up_to_sign() -> None:
     features = np.random.default_rng(1).normal(size=(50, 8)) * np.arange(1, 9)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     reference = PCA(2).fit(unit)
@@ -32,7 +32,7 @@ def test_coordinates_are_those_of_scikit_learn_up_to_their_sign() -> None:
     assert share == pytest.approx(reference.explained_variance_ratio_.sum())
 
 
-def test_each_point_shows_its_own_image_and_the_colour_of_its_label(mapped: Run) -> None:
+def test_each_point_has_its_image_and_the_colour_of_its_label(mapped: Run) -> None:
     html = embedding_map(mapped)
     sheet = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^']*)'", html)[1])))
     points = re.findall(r"--u:(\d+);--v:(\d+);--c:var\(--k(\d)\)", html)
@@ -43,7 +43,7 @@ def test_each_point_shows_its_own_image_and_the_colour_of_its_label(mapped: Run)
         assert int(label) == expected
 
 
-def test_points_are_spread_over_the_map(mapped: Run) -> None:
+def test_points_fill_the_map(mapped: Run) -> None:
     for axis in "xy":
         places = [float(place) for place in re.findall(rf"--{axis}:([\d.]+)", embedding_map(mapped))]
         assert (min(places), max(places)) == (2, 98)

@@ -1,4 +1,4 @@
-"""The grid as QuPath reads it."""
+"""The tile grid as GeoJSON for QuPath."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).parents[2] / "workflow/scripts/export_geojson.py"
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slide with two tiles in the store, one of them of low quality, and two left out."""
+    """Exports of a slide with two tiles in the store, one of low quality, and two left out."""
     tmp_path = tmp_path_factory.mktemp("exported")
     rejected = {(1024, 0): "pen", (2048, 1024): "little_tissue"}
     tiles = [tiny.flat((0, 0, 0))] * 2
@@ -33,7 +33,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path
 
 
-def test_every_tile_is_there_with_its_class_colour_and_scores(exported: Path) -> None:
+def test_every_tile_has_class_colour_and_scores(exported: Path) -> None:
     document = json.loads((exported / "slide.geojson").read_text())
     assert document["type"] == "FeatureCollection"
     properties = [feature["properties"] for feature in document["features"]]
@@ -57,7 +57,7 @@ def test_rings_are_closed_rectangles_of_the_exact_size() -> None:
     assert ring == [[100, 200], [613.25, 200], [613.25, 711.5], [100, 711.5], [100, 200]]
 
 
-def test_numbers_that_are_none_are_left_out_since_json_has_no_word_for_them() -> None:
+def test_nan_scores_are_left_out() -> None:
     grid = Grid(np.array([[0, 0]]), np.zeros(1, np.uint8), 1.0, 1.0)
     scores = {"focus": np.array([np.nan], np.float32), "pen_fraction": np.array([0.1], np.float32)}
     text = "".join(feature_collection(grid, scores))
@@ -69,7 +69,7 @@ def test_a_slide_without_a_grid_gives_an_empty_collection(exported: Path) -> Non
     assert json.loads((exported / "broken.geojson").read_text()) == {"type": "FeatureCollection", "features": []}
 
 
-def test_what_is_written_is_read_back_as_annotations_are(exported: Path) -> None:
+def test_written_grid_can_be_read_as_annotations(exported: Path) -> None:
     polygons = read_polygons(exported / "slide.geojson")
     assert [polygon.class_name for polygon in polygons] == ["kept", "low_quality", "pen", "little_tissue"]
     side = tiny.SLIDE_SIDE_LEVEL0 // tiny.TILE_LEVEL0

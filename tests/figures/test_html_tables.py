@@ -1,4 +1,4 @@
-"""The figures as tables."""
+"""Tables of all encoders and metrics."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,8 @@ from gensis.figures.scores import Column, Score, Scores
 
 def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:
     rows = re.findall(r'<th scope="row">(.*?)</th>', all_encoders(run.scores))
-    assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance", "tested"]
-    tested = all_encoders(run.scores).partition('<th scope="row">tested</th>')[2]
+    assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance", "test items"]
+    tested = all_encoders(run.scores).partition('<th scope="row">test items</th>')[2]
     assert tested.startswith("<td>5<small>3 groups</small></td>")
 
 
@@ -29,14 +29,14 @@ def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
     assert label(100, 50) == "balanced_accuracy_k50"
 
 
-def test_probes_with_few_labels_stand_beside_the_one_with_all() -> None:
+def test_low_label_probes_follow_the_probe_with_all_labels() -> None:
     tasks = ("linear-10pct", "linear", "linear-1pct", "linear-sgd")
     lines = [Score("dino", "d", 0, task, "balanced_accuracy", 0.5, 0, 1, 9) for task in tasks]
     found = [column.task for column in Scores(lines, []).columns("d")]
     assert found == ["linear", "linear-sgd", "linear-1pct", "linear-10pct"]
 
 
-def test_whatever_was_measured_beside_classifiers_of_clean_images_has_its_column() -> None:
+def test_retrieval_corruptions_and_slide_tasks_have_columns() -> None:
     measured = [
         ("retrieval", "average_precision"),
         ("corruptions", "knn_accuracy"),
@@ -56,10 +56,10 @@ def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
     assert (mean.low, mean.high) == pytest.approx((0.51, 0.71))
     assert mean.deviation == pytest.approx(0.002 / 2**0.5)
     assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run.scores)
-    assert "<td>0.333</td>" in all_encoders(run.scores)  # chance has no spread
+    assert "<td>0.333</td>" in all_encoders(run.scores)  # chance has no deviation
 
 
-def test_an_encoder_of_external_weights_is_marked_in_table_and_answer(results: Path) -> None:
+def test_external_weights_are_marked_in_table_and_answer(results: Path) -> None:
     summary = results / "tiny/summary.csv"
     header, *lines = summary.read_text().splitlines()
     theirs = [f"{line.replace('dino', 'theirs', 1)},a<b" for line in lines if line.startswith("dino,")]
@@ -68,10 +68,10 @@ def test_an_encoder_of_external_weights_is_marked_in_table_and_answer(results: P
     run = Run(results / "tiny", results / "images")
     assert run.scores.encoders.index("theirs") < run.scores.encoders.index("random")
     assert all_encoders(run.scores).count("external weights") == 1
-    assert "theirs goes back to weights trained elsewhere: a&lt;b." in answer(run)
+    assert "theirs is based on external weights: a&lt;b." in answer(run)
 
 
-def test_every_line_of_the_summary_can_be_unfolded(run: Run) -> None:
+def test_all_lines_of_the_summary_can_be_expanded(run: Run) -> None:
     html = all_figures(run.scores)
     lines = (run.folder / "summary.csv").read_text().splitlines()[1:]
     assert html.startswith("<details>")

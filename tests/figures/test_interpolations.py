@@ -1,4 +1,4 @@
-"""Images between two sources, known by their colours."""
+"""Interpolated images, recognised by their colours."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ def colours(images: str) -> list[tuple[int, ...]]:
     return [picture.convert("RGB").getpixel((0, 0)) for picture in pictures]
 
 
-def test_each_column_shows_source_generated_mixed_and_partner_from_the_largest_alpha_on(run: Run) -> None:
+def test_columns_show_source_generated_blend_and_partner_by_alpha(run: Run) -> None:
     columns = COLUMN.findall(interpolations(run))
     first_shard = [(0, 0.25), (0, 0.75), (1, 0.25), (1, 0.75)]
     assert [caption for _, caption in columns] == [f"{ALPHA} = {alpha:.2f}" for alpha in (0.75, 0.75, 0.25, 0.25)]
@@ -37,7 +37,7 @@ def test_alpha_weights_the_source() -> None:
     assert (blended(white, black, 0.75) == 191).all()
 
 
-def test_a_bank_with_nothing_between_has_no_strip(results: Path, run: Run) -> None:
+def test_bank_without_interpolated_images_has_no_strip(results: Path, run: Run) -> None:
     for path in (results / "tiny/bank/default/seed0").glob("interpolated-*.h5"):
         path.unlink()
     assert interpolations(run) == ""

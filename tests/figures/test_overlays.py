@@ -1,4 +1,4 @@
-"""The picture of a slide, the sheet of all, and the script that draws both."""
+"""The overlay of a slide, the contact sheet of all, and the script that draws both."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def test_a_slide_fills_its_picture(tmp_path: Path) -> None:
     assert 1200 < picture.height < 1600
 
 
-def test_a_slide_without_a_thumbnail_gets_its_words() -> None:
+def test_a_slide_without_a_thumbnail_shows_outcome_and_reason() -> None:
     plain = slide_picture(None, SlideStatus("slide", "missing_mpp", 0))
     explained = slide_picture(None, SlideStatus("slide", "missing_mpp", 0, "add the column mpp " * 30))
     assert explained.height > plain.height
@@ -41,7 +41,7 @@ def test_scale_bars_have_round_lengths(most: float, length: float) -> None:
     assert round_length(most) == length
 
 
-def test_words_fit_their_width() -> None:
+def test_text_fits_its_width() -> None:
     name = "a-very-long-slide-name-that-ends-in-its-number-0042"
     short = shortened(name, 20, 200)
     assert font(20).getlength(short) <= 200
@@ -52,12 +52,12 @@ def test_words_fit_their_width() -> None:
     assert " ".join(lines) == ("every word of a long reason is there, " * 5).strip()
 
 
-def test_a_sheet_shows_all_slides_while_they_are_few() -> None:
+def test_sheet_shows_all_of_few_slides() -> None:
     assert shown([SlideStatus(str(i), "ok", 1) for i in range(7)]) == list(range(7))
 
 
 @pytest.mark.parametrize("empty", [0, 3, 700, 1999, 2000])
-def test_a_sheet_of_many_slides_stays_small_and_shows_those_without_tiles(empty: int) -> None:
+def test_sheet_of_many_slides_is_limited_and_shows_those_without_tiles(empty: int) -> None:
     slides = [SlideStatus(str(i), "no_tissue" if i < empty else "ok", 0 if i < empty else 5) for i in range(2000)]
     positions = shown(slides)
     assert positions == sorted(set(positions))
@@ -67,7 +67,7 @@ def test_a_sheet_of_many_slides_stays_small_and_shows_those_without_tiles(empty:
     assert len(positions) * width * height * 2 < 50e6
 
 
-def test_pictures_stand_in_the_order_of_the_sheet() -> None:
+def test_overlays_are_in_the_order_of_the_slides() -> None:
     slides = [SlideStatus(f"slide-{i}", "ok", 1) for i in range(4)] + [SlideStatus("bad", "unreadable", 0)]
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
     size = cell_size(len(slides))
@@ -80,7 +80,7 @@ def test_pictures_stand_in_the_order_of_the_sheet() -> None:
 
 @pytest.fixture
 def tissue(results: Path) -> Path:
-    """The data set of the tiny run, with a slide that could not be laid out."""
+    """The data set of the tiny run, with a slide that could not be tiled."""
     folder = results / "images/tissue"
     tiny.write_slide_without_thumbnail(folder / "broken.h5")
     outcomes = tiny.OUTCOMES | {"broken": ("unreadable", "not a slide: copy it again")}
@@ -91,7 +91,7 @@ def tissue(results: Path) -> Path:
     return folder
 
 
-def test_the_script_draws_every_slide_and_one_sheet_without_importing_torch(tissue: Path) -> None:
+def test_script_draws_all_slides_and_a_sheet_without_torch(tissue: Path) -> None:
     arguments = ["--units", tissue / "units.tsv", "--overlays", tissue / "overlays", "--sheet", tissue / "slides.jpg"]
     check = (
         "import runpy, sys; sys.argv = sys.argv[1:]; "

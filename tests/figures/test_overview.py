@@ -1,4 +1,4 @@
-"""What was run, and with what."""
+"""Overview of the run, configuration and versions."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from gensis.figures.overview import overview
 from gensis.figures.run import Run
 
 
-def test_counts_are_those_of_the_files(run: Run) -> None:
+def test_counts_equal_those_of_the_files(run: Run) -> None:
     html = overview(run)
-    assert "5 images in train" in html
+    assert "5 training images" in html
     assert "default: 10 generative, 10 interpolated" in html
     assert "1 ok, 1 partial, 1 no_tissue" in html
     assert "gen-dino: 20 steps" in html
 
 
-def test_a_bank_that_all_seeds_share_is_said(results: Path) -> None:
+def test_a_bank_that_all_seeds_share_is_reported(results: Path) -> None:
     shared = {"default": tiny.CONFIG["banks"]["default"] | {"seed": 1}}
     tiny.write_config(results / "tiny", seeds=[0, 1], banks=shared)
-    assert "one bank for all of them (default: of seed 1)" in overview(Run(results / "tiny", results / "images"))
+    assert "all seeds share one bank (default: seed 1)" in overview(Run(results / "tiny", results / "images"))
 
 
-def test_configuration_versions_and_commit_are_there(run: Run) -> None:
+def test_configuration_versions_and_commit_are_shown(run: Run) -> None:
     html = origins(run)
     assert "abc123" in html
     assert '<th scope="row">torch</th><td>2.0</td>' in html

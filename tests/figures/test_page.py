@@ -1,4 +1,4 @@
-"""The page as a whole."""
+"""The whole report."""
 
 import re
 import shutil
@@ -14,8 +14,9 @@ from gensis.figures.page import PAPER, page
 from gensis.figures.run import Run
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/write_report.py"
-HEADINGS = ["Answer", "All encoders", "Encoders in pairs", "What was run", "The bank", "Between two images", "Training"]
-HEADINGS += ["Slides and their tiles", "Configuration"]
+HEADINGS = ["Answer", "All encoders", "Differences between encoders", "Overview of the run"]
+HEADINGS += ["The bank: sources and generated images", "Interpolations", "Training curves", "Slides and tiles"]
+HEADINGS += ["Configuration and versions"]
 
 
 def headings(html: str) -> list[str]:
@@ -23,12 +24,10 @@ def headings(html: str) -> list[str]:
 
 
 def test_sections_come_in_order(run: Run) -> None:
-    found = headings(page(run))
-    assert len(found) == len(HEADINGS)
-    assert all(heading.startswith(wanted) for heading, wanted in zip(found, HEADINGS))
+    assert headings(page(run)) == HEADINGS
 
 
-def test_page_loads_nothing_from_anywhere(run: Run) -> None:
+def test_page_loads_no_external_resource(run: Run) -> None:
     html = page(run)
     assert re.findall(r"https?://[^\"' <]*", html) == [PAPER]
     assert f'<a href="{PAPER}">' in html
@@ -37,7 +36,7 @@ def test_page_loads_nothing_from_anywhere(run: Run) -> None:
     assert not re.search(r"<(script|link|iframe|object|embed)\b|@import|url\((?!'data:)", html)
 
 
-def test_page_of_a_run_is_the_same_each_time(results: Path) -> None:
+def test_page_is_deterministic(results: Path) -> None:
     first, second = (page(Run(results / "tiny", results / "images"), threads) for threads in (1, 4))
     assert first == second
 
@@ -46,32 +45,32 @@ def test_page_of_a_run_is_the_same_each_time(results: Path) -> None:
     "missing",
     ["tiny/evaluation", "tiny/encoders", "tiny/diffusion", "tiny/bank", "images/tissue/train.tsv", "images"],
 )
-def test_page_is_made_without(results: Path, missing: str) -> None:
+def test_page_is_made_without_optional_results(results: Path, missing: str) -> None:
     path = results / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert "Answer" in headings(page(Run(results / "tiny", results / "images")))
 
 
-def test_page_needs_no_more_than_config_and_summary(results: Path) -> None:
+def test_page_needs_only_config_and_summary(results: Path) -> None:
     for name in ("evaluation", "encoders", "diffusion", "bank"):
         shutil.rmtree(results / "tiny" / name)
     shutil.rmtree(results / "images")
     assert headings(page(Run(results / "tiny", results / "images"))) == [
         "Answer",
         "All encoders",
-        "Encoders in pairs",
-        "What was run",
+        "Differences between encoders",
+        "Overview of the run",
         "Configuration and versions",
     ]
 
 
-def test_empty_summary_is_said(results: Path) -> None:
+def test_empty_summary_is_reported(results: Path) -> None:
     tiny.write_scores(results / "tiny", {}, seeds=())
     assert "Nothing was measured" in page(Run(results / "tiny", results / "images"))
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "config.yaml"])
-def test_unfinished_run_is_refused_in_one_line(results: Path, name: str) -> None:
+def test_unfinished_run_is_rejected(results: Path, name: str) -> None:
     (results / "tiny" / name).unlink()
     with pytest.raises(UserError, match=rf"{name} does not exist: give the folder of a finished run"):
         Run(results / "tiny", results / "images")

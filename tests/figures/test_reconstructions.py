@@ -1,4 +1,4 @@
-"""Originals beside reconstructions, known by their colours."""
+"""Originals beside reconstructions, recognised by their colours."""
 
 import base64
 import io
@@ -22,19 +22,19 @@ def colour(row: int, column: int) -> tuple[int, int, int]:
 
 
 def with_latents(results: Path, mode: str = "train") -> Run:
-    """The run as if its diffusion model worked in latents."""
+    """The run with a diffusion model that works in latents."""
     folder = results / "tiny"
     tiny.write_config(folder, autoencoder=mode)
     measured = {"reconstruction": {"images": 12, "psnr": 24.51, "ssim": 0.8127}}
     tiny.write_training(folder / "diffusion/dino/seed0", ("loss",), [(10, 1.1)], **measured)
-    kept = [(10, 0.4, 20.0, 0.7), (20, 0.2, 24.51, 0.8127)]
-    tiny.write_training(folder / "autoencoder/seed0", ("loss", "psnr", "ssim"), kept)
+    history = [(10, 0.4, 20.0, 0.7), (20, 0.2, 24.51, 0.8127)]
+    tiny.write_training(folder / "autoencoder/seed0", ("loss", "psnr", "ssim"), history)
     grid = np.array([[colour(row, column) for column in range(COUNT)] for row in range(2)], np.uint8)
     Image.fromarray(grid.repeat(SIDE_PX, 0).repeat(SIDE_PX, 1)).save(folder / "diffusion/dino/seed0" / NAME)
     return Run(folder, results / "images")
 
 
-def test_each_original_stands_above_its_reconstruction(results: Path) -> None:
+def test_each_original_is_above_its_reconstruction(results: Path) -> None:
     images = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="(.*?)"', reconstructions(with_latents(results)))
     found = []
     for encoded, label in images:
@@ -46,22 +46,22 @@ def test_each_original_stands_above_its_reconstruction(results: Path) -> None:
     assert found == [(labels[row], colour(row, column)) for column in range(COUNT) for row in range(2)]
 
 
-def test_caption_has_the_figures_and_says_whether_the_images_were_learnt_from(results: Path) -> None:
+def test_caption_has_psnr_and_ssim_and_the_images_measured(results: Path) -> None:
     html = reconstructions(with_latents(results))
-    assert "PSNR 24.5 dB, SSIM 0.813: mean of 12 images that the autoencoder did not learn from" in html
+    assert "PSNR 24.5 dB, SSIM 0.813: mean of 12 images that the autoencoder was not trained on" in html
     assert "mean of 12 images of the train split" in reconstructions(with_latents(results, "/their/vae"))
 
 
-def test_a_run_in_pixels_shows_none_and_one_in_latents_its_section_and_curves(results: Path, run: Run) -> None:
+def test_section_and_curves_are_shown_only_for_latent_diffusion(results: Path, run: Run) -> None:
     assert reconstructions(run) == ""
-    heading = "<h2>What the autoencoder keeps</h2>"
+    heading = "<h2>Autoencoder reconstructions</h2>"
     assert heading not in page(run)
     latent = with_latents(results)
     assert heading in page(latent)
     assert all(f">{name}</text>" in curves(latent) for name in ("PSNR (dB)", "SSIM"))
 
 
-def test_a_picture_of_an_earlier_model_is_not_shown(results: Path) -> None:
+def test_reconstructions_of_an_earlier_model_are_not_shown(results: Path) -> None:
     folder = with_latents(results).folder / "diffusion/dino/seed0"
     tiny.write_training(folder, ("loss",), [(10, 1.1)])
     assert (folder / NAME).exists()

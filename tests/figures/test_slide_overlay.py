@@ -1,4 +1,4 @@
-"""What is drawn over a slide, and where."""
+"""Overlays of tiles and tissue on a slide."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ STATUS_OF = {(0, 0): "kept", (512, 0): "low_quality", (1024, 0): "pen", (2048, 1
 
 @pytest.fixture
 def view(tmp_path: Path) -> SlideView:
-    """A white slide with a tile of four statuses."""
+    """A white slide with four tiles of different status."""
     rejected = {corner: status for corner, status in STATUS_OF.items() if status in tiny.REASONS}
     tiles = [tiny.flat((0, 0, 0))] * 2
     tiny.write_slide(tmp_path / "slide.h5", [(0, 0), (512, 0)], tiles, rejected=rejected, focus=[9.0, 1.0])
@@ -40,7 +40,7 @@ def test_each_tile_has_its_status(view: SlideView) -> None:
     assert view.grid.counts == dict.fromkeys(STATUS_OF.values(), 1)
 
 
-def test_tiles_are_drawn_where_their_coords_say_in_the_colour_of_their_status(view: SlideView) -> None:
+def test_tiles_are_drawn_at_their_coords_in_the_colour_of_their_status(view: SlideView) -> None:
     drawn = np.asarray(draw_overlay(view, BOX)).astype(float)
     expected = np.full(drawn.shape, 255.0)
     side = round(tiny.TILE_LEVEL0 * PX_PER_LEVEL0)
@@ -51,7 +51,7 @@ def test_tiles_are_drawn_where_their_coords_say_in_the_colour_of_their_status(vi
     np.testing.assert_allclose(drawn, expected, atol=2)
 
 
-def test_the_outline_of_the_tissue_lies_on_its_innermost_px(view: SlideView) -> None:
+def test_tissue_outline_lies_within_the_tissue(view: SlideView) -> None:
     mask = np.zeros((128, 128), np.uint8)
     mask[32:64, 32:96] = 255
     empty = dataclasses.replace(view.grid, coords_level0=np.zeros((0, 2), np.int64), statuses=np.zeros(0, np.uint8))
@@ -63,7 +63,7 @@ def test_the_outline_of_the_tissue_lies_on_its_innermost_px(view: SlideView) -> 
     np.testing.assert_array_equal(line, expected)
 
 
-def test_tiles_that_touch_share_no_px_and_leave_none_out() -> None:
+def test_adjacent_tiles_share_no_px_and_leave_no_gap() -> None:
     side = 100.7
     corners = np.stack(np.meshgrid(np.arange(30), np.arange(20)), -1).reshape(-1, 2) * side
     owner = np.zeros((200, 300), int)
@@ -75,7 +75,7 @@ def test_tiles_that_touch_share_no_px_and_leave_none_out() -> None:
     assert owner.sum() == covered.sum()
 
 
-def test_tiles_smaller_than_a_px_are_seen_and_kept_ones_first() -> None:
+def test_tiles_smaller_than_a_px_are_drawn_with_kept_ones_on_top() -> None:
     statuses = np.array([NAMES.index("kept"), NAMES.index("little_tissue"), NAMES.index("pen")], np.uint8)
     corners = np.array([[5000, 2000], [5010, 2010], [99_990, 49_990]])
     cells = draw_tiles(Grid(corners, statuses, 10.0, 10.0), 0.001, (50, 100), 0)
@@ -93,14 +93,14 @@ def test_a_slide_fits_the_box_whatever_its_shape(view: SlideView) -> None:
     assert draw_overlay(tall, (320, 240)).size == (30, 240)
 
 
-def test_a_store_without_the_score_of_a_threshold_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_store_without_the_score_of_a_threshold_is_rejected(tmp_path: Path) -> None:
     tiny.write_slide(tmp_path / "slide.h5", [(0, 0)], [tiny.flat((0, 0, 0))])
     with pytest.raises(UserError, match="holds no score pen_fraction"):
         read_slide(tmp_path / "slide.h5", Quality(maximum={"pen_fraction": 0.1}))
 
 
-def test_colours_can_be_told_apart_with_red_green_blindness() -> None:
-    """In the plane of a dichromat (Viénot, Brettel and Mollon 1999), the nearest two statuses stay well apart."""
+def test_colours_are_distinct_with_red_green_blindness() -> None:
+    """The two most similar statuses stay well apart for a dichromat (Viénot, Brettel and Mollon 1999)."""
     to_lms = np.array([[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]])
     deuteranopia = np.array([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]])
     linear = (np.array([status.colour for status in TILE_STATUSES.values()]) / 255) ** 2.2

@@ -1,4 +1,4 @@
-"""The report's slides."""
+"""Overlays of slides in the report."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_slides_without_tiles_are_listed_with_their_reason(run: Run) -> None:
     assert "slide-b</b><br>partial, 2 tiles" in html
 
 
-def test_the_legend_names_what_became_of_the_tiles_that_are_drawn(results: Path) -> None:
+def test_legend_has_only_the_statuses_that_are_drawn(results: Path) -> None:
     path = results / "images/tissue/slide-a.h5"
     tiny.write_slide(path, [(0, 0)], [tiny.flat((0, 0, 0))], rejected={(512, 0): "pen"}, focus=[1.0])
     quality = {"datasets": {"tissue": tiny.CONFIG["datasets"]["tissue"] | {"quality": {"minimum": {"focus": 2}}}}}
@@ -32,7 +32,7 @@ def test_the_legend_names_what_became_of_the_tiles_that_are_drawn(results: Path)
     ]
 
 
-def test_a_store_without_a_thumbnail_is_said(results: Path, run: Run) -> None:
+def test_missing_thumbnail_is_reported(results: Path, run: Run) -> None:
     with h5py.File(results / "images/tissue/slide-a.h5", "r+") as file:
         del file["thumbnail"]
     html = slides(run, threads=1)
@@ -50,5 +50,5 @@ def test_many_slides_stay_within_five_megabytes(results: Path, run: Run) -> None
     tiny.write_table(folder / "outcomes.tsv", ("unit", "outcome", "images", "failed", "reason"), rows)
     html = slides(run, threads=2)
     assert html.count("<img") == MAX_DRAWN
-    assert "30 slides with tiles; 24 are drawn, 6 left out." in html
+    assert "30 slides with tiles; 24 are shown, 6 are not." in html
     assert len(html) < 5e6

@@ -1,4 +1,4 @@
-"""A small finished run, written with the writers of the pipeline. Images are flat colours, so that they can be told."""
+"""A small finished run, written with the writers of the pipeline. Its images are flat colours that tests recognise."""
 
 import io
 from pathlib import Path
@@ -28,7 +28,7 @@ OUTCOMES = {
 }
 TRAIN_ROWS = 5
 TESTED = np.array([4, 0, 2])
-"""Rows of the embeddings, as cross-validation leaves them: fold by fold."""
+"""Rows of the embeddings in the order of cross-validation: fold by fold."""
 TESTED_LABELS = np.array([1, 0, 0])
 CONFIG = {
     "run": "tiny",
@@ -83,7 +83,7 @@ def write_slide(
     tissue: np.ndarray | None = None,
     focus: list[float] | None = None,
 ) -> tuple[int, str]:
-    """A slide, white unless a thumbnail is given; `rejected` says why tiles were left out."""
+    """A slide, white unless a thumbnail is given; `rejected` has the reason of tiles that were left out."""
     side_px = int(SLIDE_SIDE_LEVEL0 / DOWNSAMPLE)
     thumbnail = thumbnail or Image.new("RGB", (side_px, side_px), "white")
     mask = np.zeros(thumbnail.size[::-1], bool) if tissue is None else tissue
@@ -111,7 +111,7 @@ def write_slide(
 
 
 def write_slide_without_thumbnail(path: Path) -> tuple[int, str]:
-    """What a slide leaves that could not be laid out."""
+    """The store of a slide that could not be tiled."""
     columns = {
         "coords": np.zeros((0, 2), np.int64),
         "tissue_fraction": np.zeros(0, np.float32),
@@ -134,20 +134,20 @@ def _encoded(image: Image.Image, format: str) -> np.ndarray:
 
 def write_bank(folder: Path) -> None:
     """Two variants and two alphas of each source; the partner of row i is row i + 1."""
-    made = [
+    generative = [
         (source, -1, 1.0, flat(generative_colour(source, variant)))
         for source in range(TRAIN_ROWS)
         for variant in range(2)
     ]
-    write_shard(folder / "generative-0000.h5", made)
-    between = [
+    write_shard(folder / "generative-0000.h5", generative)
+    interpolated = [
         (source, (source + 1) % TRAIN_ROWS, alpha, flat(interpolated_colour(source, alpha)))
         for source in range(TRAIN_ROWS)
         for alpha in (0.25, 0.75)
     ]
     # Two shards, so that positions in a shard differ from positions in the bank.
-    write_shard(folder / "interpolated-0000.h5", between[:4])
-    write_shard(folder / "interpolated-0001.h5", between[4:])
+    write_shard(folder / "interpolated-0000.h5", interpolated[:4])
+    write_shard(folder / "interpolated-0001.h5", interpolated[4:])
 
 
 def write_shard(path: Path, images: list[tuple[int, int, float, bytes]]) -> None:
@@ -178,7 +178,7 @@ def write_trainings(run: Path) -> None:
     plain = [(10, 5.1, 5.1, 3.0, 5.5), (20, 4.2, 4.2, 2.0, 5.4)]
     resolved = {"prototypes": 1024}
     write_training(run / "encoders/dino/seed0", columns, plain, resolved=resolved)
-    # The last figure is absent, as in a history whose columns changed on the way.
+    # The last value is absent, as in a history whose columns changed during the training.
     mixed = [(10, 10.2, 5.1, 3.0, 5.5, 5.1), (20, 8.4, 4.2, 2.0, 5.4, "")]
     write_training(run / "encoders/gen-dino/seed0", (*columns, "disentangle"), mixed, resolved=resolved)
     write_training(run / "diffusion/dino/seed0", ("loss",), [(10, 1.1), (20, 0.9)])
@@ -217,7 +217,7 @@ def write_config(run: Path, **changes: object) -> None:
 
 
 def write_measured_embeddings(run: Path) -> None:
-    """Embeddings of all images, and what a k-NN said of those in TESTED, by dino."""
+    """Embeddings of all images by dino, and k-NN predictions for those in TESTED."""
     features = np.random.default_rng(0).normal(size=(TRAIN_ROWS, 3)).astype(np.float32)
     folder, keys = run / "embeddings/dino/tissue/seed0", np.zeros((TRAIN_ROWS, 2), np.int64)
     write_embeddings(folder / "part-0000.h5", [features[:3]], np.zeros(3, np.int32), ["slide-a"], keys[:3])

@@ -54,4 +54,4 @@ def test_cifar10_images_to_a_summary_generation_in_latents_and_in_shards(data, t
     assert (run / "diffusion/dino/seed0/vae/config.json").exists()
     assert (run / "diffusion/dino/seed0/reconstructions.png").exists()
     assert "encoder" in read_json(run / "autoencoder/seed0/provenance.json")["inputs"]
-    assert "What the autoencoder keeps" in (run / "report.html").read_text()
+    assert "Autoencoder reconstructions" in (run / "report.html").read_text()

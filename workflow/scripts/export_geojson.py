@@ -1,4 +1,4 @@
-"""Write the grid of each slide of a data set, with its scores, as <unit>.geojson for QuPath."""
+"""Write the tile grid of each slide of a data set, with its scores, as <unit>.geojson for QuPath."""
 
 import argparse
 import logging
@@ -19,16 +19,16 @@ log = logging.getLogger("export_geojson")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write a file a slide."""
+    """Write a file for each slide."""
     folder: Path = arguments.units.parent
     quality = Quality.model_validate(arguments.config)
-    began = said = time.time()
+    began = reported = time.time()
     units = read_table(arguments.units)
     for done, row in enumerate(units, start=1):
         unit, is_used = row["unit"], int(row["images"]) > 0
         export(folder / f"{unit}.h5", quality, is_used, arguments.output / f"{unit}.geojson")
-        if time.time() - said > SECONDS_A_LINE:
-            said = time.time()
+        if time.time() - reported > SECONDS_A_LINE:
+            reported = time.time()
             command.progress(log, done, len(units), began, "slides")
     log.info("%d slides exported in %s", len(units), command.duration(time.time() - began))
 

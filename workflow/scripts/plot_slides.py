@@ -1,4 +1,4 @@
-"""Draw every slide of a data set with its tissue and its tiles: <unit>.jpg each, and one sheet of all."""
+"""Draw the overlay of each slide of a data set with its tissue and tiles, <unit>.jpg, and one contact sheet of all."""
 
 import argparse
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger("plot_slides")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Draw the slides in several threads, then the sheet."""
+    """Draw the slides in several threads, then the contact sheet."""
     folder: Path = arguments.units.parent
     quality = Quality.model_validate(arguments.config)
     slides = [slide_status(folder, row) for row in read_table(arguments.units)]
@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
         return (draw_overlay(view, cell) if view and small else None), (view.grid.counts if view else {})
 
     overlays, counts = {}, Counter()
-    began = said = time.time()
+    began = reported = time.time()
     with ThreadPoolExecutor(arguments.threads) as pool:
         wanted = set(on_sheet)
         drawn = pool.map(draw, slides, [position in wanted for position in range(len(slides))])
@@ -46,23 +46,23 @@ def main(arguments: argparse.Namespace) -> None:
             counts.update(of_slide)
             if position in wanted:
                 overlays[position] = picture
-            if time.time() - said > SECONDS_A_LINE:
-                said = time.time()
+            if time.time() - reported > SECONDS_A_LINE:
+                reported = time.time()
                 command.progress(log, position + 1, len(slides), began, "slides")
     save(contact_sheet(folder.name, slides, overlays, counts), arguments.sheet)
     log.info("%d slides drawn in %s", len(slides), command.duration(time.time() - began))
 
 
 def slide_status(folder: Path, row: dict[str, str]) -> SlideStatus:
-    """What became of a slide, from its row of units.tsv and its own file."""
+    """Outcome of a slide, from its row of units.tsv and its JSON file."""
     reason = read_json(folder / f"{row['unit']}.json")["reason"]
     if row["outcome"] == "low_quality":
-        reason = "no tile passes the data set's `quality`: its tiles are yellow"
+        reason = "no tile passes the `quality` thresholds of the data set: its tiles are yellow"
     return SlideStatus(row["unit"], row["outcome"], int(row["images"]), reason)
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a JPEG that is complete or absent."""
+    """Write a JPEG atomically."""
     with written_atomically(path) as temporary:
         picture.save(temporary, format="JPEG", quality=JPEG_QUALITY)
 
@@ -71,5 +71,5 @@ if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--units", type=Path, required=True, help="units.tsv, beside the slides' stores")
     parser.add_argument("--overlays", type=Path, required=True, help="folder of the overlays to draw")
-    parser.add_argument("--sheet", type=Path, required=True, help="picture of all slides to draw")
+    parser.add_argument("--sheet", type=Path, required=True, help="contact sheet of all slides to draw")
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Gather all evaluations of a run into one table, and compare its encoders in pairs in another."""
+"""Gather all evaluations of a run in summary.csv, and compare its encoders in pairs in comparisons.csv."""
 
 import argparse
 import math
@@ -18,9 +18,9 @@ COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one row a metric, then one for chance for each data set, seed, task and metric; then the comparisons.
+    """Write a row for each metric, then one for chance for each data set, seed, task and metric; then the comparisons.
 
-    The last column is there where weights trained elsewhere were measured.
+    The column `external_weights` is written only if an encoder with external weights was evaluated.
     """
     evaluations = [read_json(path) for path in arguments.evaluations]
     measured = [row for evaluation in evaluations for row in rows(evaluation)]
@@ -35,16 +35,16 @@ def main(arguments: argparse.Namespace) -> None:
 
 def rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
     """The metrics of one evaluation; none if it was skipped."""
-    outside = " ".join(evaluation.get("provenance", {}).get("external_weights", {}))
+    external = " ".join(evaluation.get("provenance", {}).get("external_weights", {}))
     dataset, seed, task = (evaluation[key] for key in ("dataset", "seed", "task"))
     for metric in evaluation.get("metrics", []):
         numbers = (rounded(metric[key]) for key in ("value", "low", "high"))
         counts = (metric["n"], evaluation["n_groups"])
-        yield (evaluation["encoder"], dataset, seed, task, metric["metric"], *numbers, *counts, outside)
+        yield (evaluation["encoder"], dataset, seed, task, metric["metric"], *numbers, *counts, external)
 
 
 def chance_rows(evaluation: dict[str, Any]) -> Iterator[tuple]:
-    """What chance would give for the same metrics."""
+    """The same metrics at chance level."""
     metrics = [
         metric | {"value": metric["chance"], "low": None, "high": None} for metric in evaluation.get("metrics", [])
     ]
@@ -61,7 +61,7 @@ def values(evaluations: list[dict[str, Any]]) -> Iterator[Value]:
 
 
 def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Comparison]:
-    """Comparisons over tested items, data set by data set and seed by seed."""
+    """Comparisons over test items, for each data set and seed."""
     compared = {name for pair in pairs for name in (pair.encoder, pair.baseline)}
 
     def subject(path: Path) -> tuple[str, int]:
@@ -77,17 +77,19 @@ def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Com
 
 
 def rounded(value: float | None) -> float | str:
-    """Six decimals; empty for None."""
+    """Rounded to six decimals; empty for None."""
     return "" if value is None else round(value, 6)
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--evaluations", type=Path, nargs="*", required=True, help="the JSON files of evaluate_encoder")
-    parser.add_argument("--predictions", type=Path, nargs="*", default=[], help="the predictions.h5 beside them")
-    parser.add_argument("--arms", nargs="*", default=[], help="retrained encoders, in the config's order")
-    parser.add_argument("--main-arm", help="the one of them that is compared with each other one")
-    parser.add_argument("--resamples", type=int, default=0, help="of the tested groups; 0: no intervals over items")
+    parser.add_argument("--predictions", type=Path, nargs="*", default=[], help="the predictions.h5 files beside them")
+    parser.add_argument("--arms", nargs="*", default=[], help="retrained encoders, in the order of the config")
+    parser.add_argument("--main-arm", help="the arm that is compared with all others")
+    parser.add_argument(
+        "--resamples", type=int, default=0, help="bootstrap resamples of the test groups; 0: no intervals over items"
+    )
     parser.add_argument("--output", type=Path, required=True, help="summary.csv")
     parser.add_argument("--comparisons", type=Path, required=True, help="comparisons.csv")
     command.run(main, parser.parse_args())

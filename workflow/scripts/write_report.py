@@ -1,4 +1,4 @@
-"""Show a finished run on one page: an HTML file that needs no network."""
+"""Write the report of a finished run: one HTML file that needs no network."""
 
 import argparse
 import logging
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def write_record(arguments: argparse.Namespace) -> None:
-    """Write `provenance.json`: the content of the page and of the files that it shows, which have no place for it."""
+    """Write `provenance.json`: content ids of the page, which cannot hold its own, and of the files that it shows."""
     results = arguments.run_folder.parent
     inputs = {os.path.relpath(path, results): content_id(path) for path in arguments.shown}
     record = provenance(FORMAT, {}, inputs, None, "cpu", arguments.started)

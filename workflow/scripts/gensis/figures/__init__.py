@@ -1,1 +1,1 @@
-"""The page that shows a finished run: one HTML file that needs nothing else."""
+"""The report of a finished run, as one self-contained HTML file, and the overlays of slides."""

@@ -1,4 +1,4 @@
-"""What the run says about its question, in sentences, and what may be claimed from it."""
+"""Whether the retrained encoder beats dino, in sentences, and which claims the statistics allow."""
 
 import math
 
@@ -13,10 +13,10 @@ _NAMES = {"random": "an untrained encoder", "pixels": "raw pixels", "chance": "c
 
 
 def answer(run: Run) -> str:
-    """One sentence a data set and main metric, each with its picture, and what may be claimed from it."""
+    """The result for each data set and main metric: verdict, values with their chart, and protocol."""
     parts = [_answer(run, dataset, column) for dataset, column in run.scores.main_figures]
     if not parts:
-        parts = [paragraph("Nothing was measured: summary.csv has no figures of k-NN, linear or slide classifiers.")]
+        parts = [paragraph("Nothing was measured: summary.csv has no metric of a k-NN, linear or slide classifier.")]
     return "\n".join([*parts, *_external(run.scores), *_skipped(run.evaluations)])
 
 
@@ -27,14 +27,14 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     subject = scores.subject if scores.subject in means else "dino" if "dino" in means else next(iter(means))
     known = {name: called for name, called in _baselines(run, subject).items() if name in means}
     others = [f"{text(called)} {number(means[name])}" for name, called in known.items()]
-    against = f" against {_listed(others)}" if others else ""
+    compared = f" compared with {_listed(others)}" if others else ""
     tested = _tested(run, column, means[subject])
-    question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b>, {text(column.label)}? "
-    question = question if subject != "dino" else f"<b>{text(dataset)}</b>, {text(column.label)}. "
-    sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{against}; {tested} tested.'
-    sentence += _learnt_nothing(means)
-    legend = "Dot: value. Line: 95 % interval. Dashed: chance." + (
-        "" if means[subject].seeds == 1 else f" Averages of {means[subject].seeds} seeds."
+    question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b> ({text(column.label)})? "
+    question = question if subject != "dino" else f"<b>{text(dataset)}</b> ({text(column.label)}). "
+    sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{compared}. Tested on {tested}.'
+    sentence += _no_better_than_untrained(means)
+    legend = "Dot: value. Line: 95 % interval from resampling the test groups. Dashed line: chance." + (
+        "" if means[subject].seeds == 1 else f" Means over {means[subject].seeds} seeds."
     )
     picture = figure(strips(means), legend, "strips")
     return (
@@ -49,26 +49,32 @@ def _tested(run: Run, column: Column, mean: Mean) -> str:
         unit = "image"
     else:
         unit = "group" if run.study.evaluation.bags == "group" else "slide"
-    of_groups = f" of {count(mean.n_groups, 'group')}" if unit != "group" and 0 < mean.n_groups < mean.n else ""
+    of_groups = f" from {count(mean.n_groups, 'group')}" if unit != "group" and 0 < mean.n_groups < mean.n else ""
     return count(mean.n, unit) + of_groups
 
 
 def _baselines(run: Run, subject: str) -> dict[str, str]:
-    """What the subject stands beside, and how it is called: dino with as many passes is the one that cost as much."""
-    as_long = [name for name, arm in run.study.retraining.items() if arm.match_compute == subject]
-    longer = {name: f"{name} (dino with as many passes)" for name in as_long}
-    named = {"dino": "dino", **longer, **_NAMES}
+    """Encoder -> its name in the sentence, for all that the subject is compared with.
+
+    An arm with `match_compute` is dino trained for as many forward passes as the subject.
+    """
+    matched = [name for name, arm in run.study.retraining.items() if arm.match_compute == subject]
+    same_compute = {name: f"{name} (dino with the same compute)" for name in matched}
+    named = {"dino": "dino", **same_compute, **_NAMES}
     return {name: called for name, called in named.items() if name != subject}
 
 
-def _learnt_nothing(means: dict[str, Mean]) -> str:
-    """A warning where pre-training brought nothing that could be improved on."""
+def _no_better_than_untrained(means: dict[str, Mean]) -> str:
+    """A warning where pre-trained dino does not beat an untrained encoder or raw pixels."""
     better = [name for name in ("random", "pixels") if name in means and "dino" in means]
     better = [name for name in better if means[name].value >= means["dino"].value]
     if not better:
         return ""
     named = _listed([_NAMES[name] for name in better])
-    return f" <b>dino is not above {named}:</b> it has learnt too little for a comparison to say much of the method."
+    return (
+        f" <b>dino is no better than {named}:</b> it has learnt so little that a comparison with it shows little about "
+        "the method."
+    )
 
 
 def number(mean: Mean) -> str:
@@ -78,53 +84,55 @@ def number(mean: Mean) -> str:
 
 
 def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
-    """Whether the subject beats dino, by how much and how sure; no more than the seeds allow to say."""
+    """Whether the subject beats dino, by how much and how sure; nothing that the number of seeds does not support."""
     pair = (subject, "dino")
     found = run.comparisons.main_figure(pair, dataset, column, run.scores.main_figures)
     if found is None:
-        return "There is no pair of a retrained encoder and dino to compare."
+        return "There is no retrained encoder to compare with dino."
     observed = f"{text(subject)} &minus; dino = {found.difference:+.3f}"
     if found.n == 1:
         of_seed = next(iter(run.comparisons.over_items(pair, dataset, column)), None)
-        said = [f"{observed} with one seed, which says nothing of other seeds.", *_over_items(of_seed)]
+        sentences = [f"{observed} with one seed, which says nothing about other seeds.", *_over_items(of_seed)]
     else:
-        said = [f"{observed} on average of {found.n} seeds, 95 % interval {found.low:+.3f} to {found.high:+.3f}."]
-    return " ".join([_verdict(found), *said, _test(found), *_conditions(run, subject)])
+        interval = f"95 % interval {found.low:+.3f} to {found.high:+.3f}"
+        sentences = [f"{observed}, mean of {found.n} seeds, {interval}."]
+    return " ".join([_verdict(found), *sentences, _test(found), *_conditions(run, subject)])
 
 
 def _verdict(found: Compared) -> str:
     if found.is_evidence:
         better, verdict = ("better", "Yes") if found.difference > 0 else ("worse", "No")
-        return f"<b>{verdict}:</b> there is evidence that it is {better} on these images."
+        return f"<b>{verdict}:</b> there is evidence that it is {better} on these test data."
     if not found.has_seeds_for_a_claim and (found.n == 1 or found.excludes_no_difference):
         return "<b>Too few seeds to claim</b> a difference."
     return "<b>Not shown:</b> there is no evidence of a difference."
 
 
 def _test(found: Compared) -> str:
-    """What the test over seeds says, or how many seeds it needs."""
-    of_figures = f" of {found.family} main figures" if found.family > 1 else ""
+    """Result of the test over seeds, or how many seeds it needs."""
+    several = found.family > 1
     if not found.has_seeds_for_a_claim:
-        return f"A claim{of_figures} needs at least {seeds_for_a_claim(found.family)} seeds."
-    corrected = f", {found.corrected_p:.3f} corrected (Holm) for {found.family} main figures" if of_figures else ""
-    return f"Sign-flip test over seeds: p = {found.p:.3f}{corrected}."
+        metrics = f" about {found.family} main metrics" if several else ""
+        return f"A claim{metrics} needs at least {seeds_for_a_claim(found.family)} seeds."
+    holm = f", {found.corrected_p:.3f} after Holm correction for {found.family} main metrics" if several else ""
+    return f"Sign-flip test over seeds: p = {found.p:.3f}{holm}."
 
 
 def _over_items(found: Compared | None) -> list[str]:
     if found is None or math.isnan(found.low):
         return []
     test = "" if math.isnan(found.p) else f", exact McNemar test p = {found.p:.3f}"
-    return [f"Over the items tested with it: 95 % interval {found.low:+.3f} to {found.high:+.3f}{test}."]
+    return [f"Over the test items of this seed: 95 % interval {found.low:+.3f} to {found.high:+.3f}{test}."]
 
 
 def _conditions(run: Run, subject: str) -> list[str]:
-    """What the figure depends on, which its interval does not cover."""
-    kept = run.class_consistency(subject)
-    said = [] if math.isnan(kept) else [f"The bank's images keep their class {kept:.2f} times as often as real ones."]
+    """What the interval of the result does not cover: the quality of the bank, and a bank that all seeds share."""
+    ratio = run.class_consistency(subject)
+    sentences = [] if math.isnan(ratio) else [f"Class consistency of its bank: {ratio:.2f} times that of real images."]
     bank = run.study.banks.get(run.study.retraining[subject].bank)
     if bank and bank.seed is not None and len(run.study.seeds) > 1:
-        said.append(f"All seeds share one bank (that of seed {bank.seed}): another bank could give another figure.")
-    return said
+        sentences.append(f"All seeds share one bank (that of seed {bank.seed}): another bank could change the result.")
+    return sentences
 
 
 def _protocol(run: Run, dataset: str, column: Column) -> str:
@@ -132,20 +140,20 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     names = ", ".join(dict.fromkeys(text(e.protocol) for e in found if e.protocol))
     sentences = [f"Protocol: {names}."] if names else []
     if any(e.transductive for e in found):
-        sentences.append("Transductive: the trained encoders saw test images, unlabelled, in pre-training.")
+        sentences.append("Transductive: the trained encoders saw test images, without labels, in pre-training.")
     return " ".join([*sentences, *caveats(found)])
 
 
 def _external(scores: Scores) -> list[str]:
     return [
-        paragraph(f"{text(encoder)} goes back to weights trained elsewhere: {text(weights)}.", "note")
+        paragraph(f"{text(encoder)} is based on external weights: {text(weights)}.", "note")
         for encoder, weights in scores.external_weights.items()
     ]
 
 
 def _skipped(evaluations: list[Evaluation]) -> list[str]:
     lines = dict.fromkeys(
-        f"{text(e.dataset)}: {text(e.task)} was not measured: {text(e.skipped)}." for e in evaluations if e.skipped
+        f"{text(e.task)} was not measured on {text(e.dataset)}: {text(e.skipped)}." for e in evaluations if e.skipped
     )
     return [paragraph(line, "note") for line in lines]
 

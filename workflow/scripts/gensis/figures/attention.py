@@ -1,4 +1,4 @@
-"""What slide classifiers looked at: attention drawn over the slides that they were tested on."""
+"""Attention maps: the attention weights of slide classifiers, drawn over the test slides."""
 
 import json
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ MOST_SLIDES = 12
 LONGEST_SIDE_PX = 480
 HEAT = (214, 64, 16)
 FULL_AT = 4.0
-"""Weight, as a multiple of an even share, from which a tile has the full colour."""
+"""Attention weight, as a multiple of uniform attention, from which a tile has the full colour."""
 _MOST_OPAQUE = 0.8
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One tested slide."""
+class SlideAttention:
+    """Attention over one test slide."""
 
     name: str
     coords_level0: np.ndarray
-    """int64 (n, 2): its tiles."""
+    """int64 (n, 2): top-left corners of its tiles."""
     weights: np.ndarray
-    """float32 (n,): how much each weighed."""
+    """float32 (n,): attention weight of each tile."""
 
 
 def attention(run: Run) -> str:
-    """Slides of each data set, by the encoder that the answer is about; empty where no attention was stored."""
+    """Attention maps of each data set, for the encoder that the answer is about; empty where none were stored."""
     encoder = run.scores.subject or "dino"
     slides = [dataset for dataset in run.datasets if dataset.kind == "slides"]
     return "\n".join(filter(None, (_dataset(run, dataset, encoder) for dataset in slides)))
@@ -51,19 +51,20 @@ def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
             return ""
         names = list(file[task])
         chosen = [names[i] for i in evenly(len(names), MOST_SLIDES)]
-        looked = [Looked(name, file["coords"][name][:], file[task][name][:]) for name in chosen]
-    said = read_said(predictions, task)
-    pictures = "".join(_slide(dataset, each, said.get(each.name, "")) for each in looked)
+        maps = [SlideAttention(name, file["coords"][name][:], file[task][name][:]) for name in chosen]
+    captions = read_captions(predictions, task)
+    pictures = "".join(_slide(dataset, each, captions.get(each.name, "")) for each in maps)
     note = (
-        f"<b>{text(dataset.name)}</b>, {text(task)} on {text(encoder)}, first seed: {len(looked)} of {len(names)} "
-        "tested slides, evenly chosen. The redder a tile, the more it weighed for the classifiers of the fold that "
-        f"tested it: red from {FULL_AT:.0f} times an even share on. Where they looked, not whether they were right to."
+        f"<b>{text(dataset.name)}: attention of {text(task)} on {text(encoder)}, first seed.</b> {len(maps)} of "
+        f"{len(names)} test slides, evenly chosen. The redder a tile, the larger its attention weight in the "
+        "classifiers that were tested on its slide and not trained on it; full red from "
+        f"{FULL_AT:.0f} times uniform attention. The maps show where the classifiers attend, not whether that is right."
     )
     return paragraph(note) + f'<div class="gallery">{pictures}</div>'
 
 
-def read_said(predictions: Path, task: str) -> dict[str, str]:
-    """Slide -> what it is and what the task took it for, as markup."""
+def read_captions(predictions: Path, task: str) -> dict[str, str]:
+    """Slide -> its label and the predicted class with its probability, as markup."""
     if not predictions.exists():
         return {}
     with open_hdf5(predictions) as file:
@@ -71,23 +72,23 @@ def read_said(predictions: Path, task: str) -> dict[str, str]:
         classes = json.loads(group.attrs["classes"])
         lines = zip(group["unit"].asstr()[:], group["label"][:], group["predicted"][:], group["probabilities"][:])
         return {
-            name: f"{text(classes[label])}, taken for {text(classes[taken])} ({shares[taken]:.0%})"
-            for bag, label, taken, shares in lines
+            name: f"label {text(classes[label])}, predicted {text(classes[predicted])} ({probabilities[predicted]:.0%})"
+            for bag, label, predicted, probabilities in lines
             for name in bag.split("+")
         }
 
 
-def _slide(dataset: Dataset, looked: Looked, said: str) -> str:
-    store = dataset.folder / f"{looked.name}.h5"
+def _slide(dataset: Dataset, found: SlideAttention, caption: str) -> str:
+    store = dataset.folder / f"{found.name}.h5"
     view = read_slide(store) if store.exists() else None
     if view is None:
         return ""
-    drawn = draw_attention(view, looked.coords_level0, looked.weights)
-    return figure(picture(drawn, f"attention over {looked.name}"), f"<b>{text(looked.name)}</b><br>{said}")
+    drawn = draw_attention(view, found.coords_level0, found.weights)
+    return figure(picture(drawn, f"attention over {found.name}"), f"<b>{text(found.name)}</b><br>{caption}")
 
 
 def draw_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarray) -> Image.Image:
-    """The slide with each of its tiles the more opaque, the more it weighs."""
+    """The slide with its tiles in red: the larger the attention weight, the more opaque."""
     scale = scale_to_fit(view.thumbnail.size, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
     slide = view.thumbnail.resize([max(round(side * scale), 1) for side in view.thumbnail.size])
     px_per_level0 = scale / view.downsample

@@ -1,4 +1,4 @@
-"""Sources beside the images that were made of them."""
+"""Source images beside the bank images that were generated from them."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ MAX_GENERATIVE, MAX_INTERPOLATED = 3, 3
 LARGEST_SIDE_PX = 144
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _READING = (
-    "Each row: a source image of the train split; images generated from its embedding (generative), which should show "
-    "the same content in another rendering; images generated from an embedding between it and a partner; the partner. "
-    "&alpha; weights the source: near 1 the image should resemble the source, near 0 the partner."
+    "Each row, from left to right: a source image of the train split; images generated from its embedding "
+    "(generative); images generated from an interpolation between its embedding and that of a partner; the partner. "
+    "Good: generative images show the content of the source, with other details. &alpha; is the weight of the source: "
+    "near 1 an interpolated image should resemble the source, near 0 the partner."
 )
 
 
@@ -38,7 +39,7 @@ class BankImage:
 
 
 def bank_grid(run: Run) -> str:
-    """A grid a bank, of its first seed; a line where a bank has nothing to show."""
+    """A grid for each bank, of its first seed; one line of text where a bank has no images or no sources."""
     dataset = run.dataset(run.study.pretraining.dataset)
     first: dict[str, Bank] = {}
     for bank in run.banks:
@@ -46,7 +47,7 @@ def bank_grid(run: Run) -> str:
     if not first:
         return ""
     if dataset is None or dataset.train is None:
-        return paragraph("The sources are not there (train.tsv of the data set), so the bank is not shown.", "note")
+        return paragraph("The bank is not shown: its source images are missing (train.tsv of the data set).", "note")
     return "\n".join(_bank(bank, dataset.train) for bank in first.values())
 
 
@@ -56,17 +57,17 @@ def _bank(bank: Bank, index: Index) -> str:
     if not len(sources):
         return paragraph(f"Bank {text(bank.name)} holds no images.", "note")
     chosen = [int(sources[i]) for i in evenly(len(sources), MAX_SOURCES)]
-    generative, interpolated = (_made_of(chosen, paths) for paths in shards.values())
+    generative, interpolated = (_images_by_source(chosen, paths) for paths in shards.values())
     rows = [row(index, source, generative[source], interpolated[source]) for source in chosen]
     caption = (
         f"<b>Bank {text(bank.name)}, seed {bank.seed}.</b> {len(chosen)} of {len(sources):,} sources, evenly "
-        f"chosen, nothing sorted out. {_READING}"
+        f"chosen, not selected for quality. {_READING}"
     )
     return figure(f'<div class="scroll">{"".join(rows)}</div>', caption, "bank")
 
 
 def _sources(shards: list[Path]) -> np.ndarray:
-    """Rows of all sources that something was made of, int64, in order."""
+    """Rows of all sources that have images in the bank, int64, ascending."""
     found = [np.zeros(0, np.int64)]
     for path in shards:
         with Store(path) as store:
@@ -74,8 +75,8 @@ def _sources(shards: list[Path]) -> np.ndarray:
     return np.unique(np.concatenate(found))
 
 
-def _made_of(sources: list[int], shards: list[Path]) -> dict[int, list[BankImage]]:
-    """The images of some sources, by source."""
+def _images_by_source(sources: list[int], shards: list[Path]) -> dict[int, list[BankImage]]:
+    """The bank images of some sources, by source."""
     images: dict[int, list[BankImage]] = {source: [] for source in sources}
     for path in shards:
         with Store(path) as store:
@@ -86,7 +87,7 @@ def _made_of(sources: list[int], shards: list[Path]) -> dict[int, list[BankImage
 
 
 def row(index: Index, source: int, generative: list[BankImage], interpolated: list[BankImage]) -> str:
-    """One source and its images: interpolated ones from the source's end to the partner's, then the partner."""
+    """One source and its images: interpolated ones by falling alpha, then the partner."""
     cells = [_cell(read_source(index, source), "source")]
     cells += [_cell(read_generated(image), "generative") for image in generative[:MAX_GENERATIVE]]
     by_partner: dict[int, list[BankImage]] = defaultdict(list)

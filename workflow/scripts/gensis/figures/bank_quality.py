@@ -1,4 +1,4 @@
-"""Whether the bank can be trusted: the verdict in words, then every figure between its floor and its ceiling."""
+"""Whether the bank is good enough: a verdict in words, then a table of metrics beside reference images."""
 
 import math
 from typing import Any
@@ -10,72 +10,100 @@ from gensis.figures.scores import Mean
 from gensis.figures.strips import strips
 
 ENOUGH = 0.9
-"""Part of what real images reach below which a bank makes the encoder worse: a rule of thumb from trials of ours."""
+"""Class consistency, relative to real images, below which a bank makes the encoder worse: our rule of thumb."""
 
-SPENT = (
-    "But class consistency is measured with the labels of training images: who follows this advice has let them choose "
-    "how to train, and measures encoders on other labels (of a test split, of another data set) or says so."
+LABELS_WERE_USED = (
+    "Class consistency uses the labels of training images. If you follow this advice, these labels have influenced the "
+    "training: evaluate the encoders on other labels (of a test split or of another data set), or state it."
 )
-_ENCODER, _RANDOM = "as this encoder sees them", "as an untrained network sees them"
 MEANINGS = {
     "fidelity": (
-        "shows its condition",
-        "Cosine with what it was generated from. Floor: another condition; ceiling: a view.",
+        "fidelity",
+        "Mean cosine between the embedding of a generated image and its condition; high is good. Floor: conditions of "
+        "other images; ceiling: augmented views of real images.",
     ),
     "fidelity_held_out": (
-        "the same, held out",
-        "From images never trained on. Well below the line above: overfitting.",
+        "fidelity, held out",
+        "The same for conditions from images that the diffusion model was not trained on. Well below fidelity: "
+        "overfitting.",
     ),
-    "fidelity_interpolated": ("the same, interpolated", "Cosine with the point between its two sources."),
+    "fidelity_interpolated": (
+        "fidelity, interpolated",
+        "The same for interpolated images and their interpolated condition.",
+    ),
     "source_nearest": (
         "source is nearest",
-        "Share whose nearest training image is the source. Floor: chance; ceiling: views.",
+        "Share of generated images whose nearest training image is their source; high is good. Floor: chance; "
+        "ceiling: augmented views.",
     ),
     "source_rank": (
         "rank of the source",
-        "Median among all training images; 1 is nearest. Floor: chance; ceiling: views.",
+        "Median rank of the source among all training images; 1 (nearest) is best. Floor: chance; ceiling: augmented "
+        "views.",
     ),
     "both_sources_top2": (
-        "both sources nearest",
-        "Share of interpolated images whose two nearest are source and partner.",
+        "both sources in top 2",
+        "Share of interpolated images whose two nearest training images are source and partner; high is good. "
+        "Floor: chance.",
     ),
-    "frechet_encoder": ("Fréchet distance", f"Low is good, {_ENCODER}. Floor: real images; ceiling: blurred ones."),
-    "frechet_random": ("the same, independent", f"Low is good, {_RANDOM}."),
-    "frechet_pixels": ("the same, pixels", "Low is good. With fewer sources than values it shows mostly their number."),
+    "frechet_encoder": (
+        "Fréchet distance, encoder",
+        "Distance between real and generated images in the embedding of the bank's encoder; low is good. Floor: other "
+        "real images; ceiling: blurred real images.",
+    ),
+    "frechet_random": (
+        "Fréchet distance, untrained",
+        "The same in the embedding of an untrained network, which the generation was not conditioned on; low is good.",
+    ),
+    "frechet_pixels": (
+        "Fréchet distance, pixels",
+        "The same on pixels; low is good. With fewer sources than pixel values it mostly reflects their number.",
+    ),
     "kernel_encoder": (
-        "kernel distance",
-        f"Low is good, {_ENCODER}; near 0 is alike. Floor: real images; ceiling: blurred ones.",
+        "kernel distance, encoder",
+        "Squared maximum mean discrepancy with the kernel of KID, in the embedding of the bank's encoder; low is good, "
+        "0 is no difference. Floor: other real images; ceiling: blurred real images.",
     ),
-    "kernel_random": ("the same, independent", f"Low is good, {_RANDOM}."),
-    "kernel_pixels": ("the same, pixels", "Low is good."),
+    "kernel_random": (
+        "kernel distance, untrained",
+        "The same in the embedding of an untrained network; low is good.",
+    ),
+    "kernel_pixels": ("kernel distance, pixels", "The same on pixels; low is good."),
     "real_vs_generated_accuracy_encoder": (
-        "told from real",
-        "Accuracy of a linear probe on embeddings; 0.5 is chance, at 1 all are told.",
+        "real vs generated, encoder",
+        "Accuracy of a linear probe on embeddings that separates real from generated images; low is good. 0.5 is "
+        "chance, 1 separates all.",
     ),
     "real_vs_generated_accuracy_pixels": (
-        "the same, pixels",
-        "High where blur or compression gives generated images away.",
+        "real vs generated, pixels",
+        "The same on pixels. High where blur or compression gives generated images away.",
     ),
     "near_duplicates": (
         "near duplicates",
-        "Share that repeats its source in pixels. Floor: real images that resemble each other.",
+        "Share of generated images that repeat their source in pixels; low is good. Floor: real images and the real "
+        "image nearest to them.",
     ),
     "near_duplicates_held_out": (
-        "the same, held out",
-        "Well below the line above: training images are learnt by heart.",
+        "near duplicates, held out",
+        "The same for sources that the diffusion model was not trained on. Well below near duplicates: training images "
+        "are memorised.",
     ),
     "diversity_random": (
-        "diversity, independent",
-        f"How far two images of one condition lie apart, {_RANDOM}: 1 - cosine about the mean of real images. "
-        "Floor: two views of an image; ceiling: different images. Below the floor: less varied than views.",
+        "diversity, untrained",
+        "1 - cosine between two images of one condition, in the embedding of an untrained network centred on real "
+        "images; high is diverse. Floor: two augmented views of an image; ceiling: different images. Below the floor: "
+        "less diverse than augmented views.",
     ),
-    "diversity_pixels": ("the same, pixels", "Standard deviation of a pixel between the two images."),
+    "diversity_pixels": (
+        "diversity, pixels",
+        "Standard deviation of a pixel between the two images. Floor and ceiling as above.",
+    ),
 }
-"""Figure -> its name in the table and what it means."""
+"""Metric -> its name and its meaning in the table."""
 
 
 def bank_quality(run: Run) -> str:
-    """Verdict, table and charts of each bank's first seed."""
+    """Verdict, table and charts of each bank, of its first seed."""
     first: dict[str, Bank] = {}
     for bank in run.banks:
         if bank.quality:
@@ -84,7 +112,7 @@ def bank_quality(run: Run) -> str:
 
 
 def warnings(run: Run) -> str:
-    """A line for each bank that harms, of the seed where it is worst; for the place where encoders are compared."""
+    """A warning for each bank that harms, of its worst seed; shown where encoders are compared."""
     harming: dict[str, list[Bank]] = {}
     for bank in run.banks:
         if (ratio := _ratio(bank)) is not None and ratio < ENOUGH and not _is_near_chance(bank):
@@ -95,43 +123,44 @@ def warnings(run: Run) -> str:
 def _worst(banks: list[Bank]) -> str:
     worst, *others = sorted(banks, key=_ratio)
     more = ", ".join(f"seed {bank.seed}: {_ratio(bank):.2f}" for bank in others)
-    return verdict(worst) + (f" Its other seeds harm too ({more})." if more else "")
+    return verdict(worst) + (f" Its banks of other seeds harm too ({more})." if more else "")
 
 
 def verdict(bank: Bank) -> str:
-    """What the bank's images keep of their class, in a sentence."""
+    """Class consistency of a bank, and whether it is high enough to retrain with the bank."""
     named = f"<b>Bank {text(bank.name)}, seed {bank.seed}</b>"
     if (ratio := _ratio(bank)) is None:
         reason = bank.quality["skipped"].get("class consistency", "it has no generative images")
-        return f"{named}: whether images keep their class is not known ({text(reason)})."
-    kept = bank.quality["class_consistency"]
-    interval = "" if kept["ratio"]["low"] is None else " [{low:.2f}, {high:.2f}]".format(**kept["ratio"])
-    measured = (
-        f"neighbours tell the class of {kept['generated']['value']:.1%} of the generated images and of "
-        f"{kept['real']['value']:.1%} of the real ones{_of_views(kept)} (chance {kept['chance']:.1%}): "
-        f'<b class="accent">{ratio:.2f}</b>{interval} of what real images reach'
+        return f"{named}: its class consistency is not known ({text(reason)})."
+    found = bank.quality["class_consistency"]
+    interval = "" if found["ratio"]["low"] is None else " [{low:.2f}, {high:.2f}]".format(**found["ratio"])
+    measured = f'its class consistency is <b class="accent">{ratio:.2f}</b>{interval} times that of real images'
+    accuracies = (
+        f"A k-NN classifier on real training images has an accuracy of {found['generated']['value']:.1%} for generated "
+        f"images, {found['real']['value']:.1%} for real images{_of_views(found)} (chance {found['chance']:.1%})."
     )
     if _is_near_chance(bank):
-        return f"{named}: {measured}. That says little, since the real ones are not told above chance either."
+        return f"{named}: {measured}. {accuracies} This says little: real images are not classified above chance."
     if ratio < ENOUGH:
-        high = kept["ratio"]["high"]
+        high = found["ratio"]["high"]
         harms = "harms" if high is None or high < ENOUGH else "may harm"
         return (
-            f"{named} <b>{harms}</b>: {measured}, below {ENOUGH}, our rule of thumb. What is retrained with it says "
-            f"nothing of the method: train the diffusion model longer, or raise guidance, first. {SPENT}"
+            f"{named} <b>{harms}</b> the retrained encoder: {measured}, below {ENOUGH} (our rule of thumb). "
+            f"{accuracies} Encoders that are retrained with it say nothing about the method: first train the "
+            f"diffusion model longer, or raise guidance. {LABELS_WERE_USED}"
         )
-    return f"{named} keeps the classes: {measured}."
+    return f"{named} preserves the classes: {measured}. {accuracies}"
 
 
-def _of_views(kept: dict[str, Any]) -> str:
-    """How often ordinary views keep the class; nothing where it was not measured."""
-    return f" and {kept['views']['value']:.1%} of their ordinary views" if "views" in kept else ""
+def _of_views(found: dict[str, Any]) -> str:
+    """Accuracy for augmented views; empty where it was not measured."""
+    return f" and {found['views']['value']:.1%} for augmented views of these" if "views" in found else ""
 
 
 def _is_near_chance(bank: Bank) -> bool:
-    """Whether not even real images' neighbours tell their class."""
-    kept = bank.quality["class_consistency"]
-    return kept["real"]["low"] is not None and kept["real"]["low"] <= kept["chance"]
+    """Whether the k-NN accuracy of real images is not clearly above chance."""
+    found = bank.quality["class_consistency"]
+    return found["real"]["low"] is not None and found["real"]["low"] <= found["chance"]
 
 
 def _ratio(bank: Bank) -> float | None:
@@ -144,18 +173,18 @@ def _bank(bank: Bank) -> str:
     rows = [
         [text(MEANINGS[name][0]), *_cells(found[name]), text(MEANINGS[name][1])] for name in MEANINGS if name in found
     ]
-    header = ["figure", "value", "floor", "ceiling", "images", "what it means"]
+    header = ["metric", "value", "floor", "ceiling", "images", "meaning"]
     skipped = "; ".join(f"{text(name)}: {text(reason)}" for name, reason in quality["skipped"].items())
     caption = (
-        f"{quality['sources']:,} sources drawn by the seed, one image of each; of some, two for their diversity. Floor "
-        "and ceiling are the same figure of images that are known. Below a value: standard error or 95 % interval."
-        + (f" Not measured: {skipped}." if skipped else "")
+        f"{quality['sources']:,} sources, drawn at random, with one generated image each (two for diversity, of fewer "
+        "sources). Floor and ceiling: the same metric on reference images, which the last column names. Below a value: "
+        "± standard error, or 95 % interval." + (f" Not measured: {skipped}." if skipped else "")
     )
-    parts_left = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
-    charts = _along_alpha(quality) + _class_kept(quality)
+    filters = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
+    charts = _along_alpha(quality) + _class_consistency(quality)
     parts = [
         paragraph(verdict(bank)),
-        *parts_left,
+        *filters,
         figure(table(header, rows, "reasons"), caption) if rows else paragraph(caption, "note"),
         f'<div class="charts">{charts}</div>' if charts else "",
     ]
@@ -163,12 +192,12 @@ def _bank(bank: Bank) -> str:
 
 
 def _filtered(kind: str, counts: dict[str, int]) -> str:
-    """How many images of a kind the bank's filter leaves out, and why."""
+    """How many images of a kind the filter of the bank leaves out, and why."""
     left_out = counts["generated"] - counts["kept"]
     return (
         f"The filter leaves out {left_out:,} of {counts['generated']:,} {kind} images: "
-        f"{counts['unfaithful']:,} show too little of their condition, {counts['copies']:,} copy a source. "
-        f"{counts['sources_without']:,} sources have no such image left; training sees them as they are."
+        f"{counts['unfaithful']:,} have a low fidelity to their condition, {counts['copies']:,} copy a source. "
+        f"{counts['sources_without']:,} sources have no such image left; retraining uses the real images instead."
     )
 
 
@@ -182,7 +211,7 @@ def _cells(found: dict[str, Any]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    """Three decimals below ten, else whole numbers."""
+    """Three decimals below ten, none above."""
     return ABSENT if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
 
 
@@ -199,23 +228,26 @@ def _along_alpha(quality: dict[str, Any]) -> str:
     levels = {} if floor is None else {"unrelated images": floor}
     return figure(
         line_chart(lines, "alpha, weight of the source", "cosine", levels),
-        "Images between two: as alpha grows, they should near the source and leave the partner. At 1: generative ones.",
+        "<b>Interpolated images by alpha.</b> Mean cosine between their embeddings and those of source and partner. "
+        "Good: the larger alpha, the nearer the source and the farther the partner. At alpha = 1: generative images. "
+        "Dotted: unrelated images.",
     )
 
 
-def _class_kept(quality: dict[str, Any]) -> str:
-    if not (kept := quality.get("class_consistency")):
+def _class_consistency(quality: dict[str, Any]) -> str:
+    if not (found := quality.get("class_consistency")):
         return ""
     means = {
-        name: Mean(*(_or_nan(kept[key][end]) for end in ("value", "low", "high")), math.nan, 1, kept["n"])
-        for name, key in (("real images", "real"), ("ordinary views", "views"), ("generated images", "generated"))
-        if key in kept
+        name: Mean(*(_or_nan(found[key][end]) for end in ("value", "low", "high")), math.nan, 1, found["n"])
+        for name, key in (("real images", "real"), ("augmented views", "views"), ("generated images", "generated"))
+        if key in found
     }
-    chance = Mean(kept["chance"], math.nan, math.nan, math.nan, 1, kept["n"])
+    chance = Mean(found["chance"], math.nan, math.nan, math.nan, 1, found["n"])
     return figure(
         strips(means | {"chance": chance}),
-        "Share whose 20 nearest real neighbours, those of the own slide or group left out, vote for their class. "
-        "Line: 95 % interval. Dashed: chance, the commonest class.",
+        "<b>Class consistency.</b> Share of images that a k-NN classifier (20 nearest real training images) assigns to "
+        "the class of their source. Images of the slide or group of the source do not vote. Good: generated images "
+        "reach the value of real images. Line: 95 % interval. Dashed line: chance, the most common class.",
         "strips",
     )
 

@@ -1,4 +1,4 @@
-"""What is to be known of figures that they do not show: what was tested in place of what, and how many groups."""
+"""Caveats of a metric that its value does not show: which images were tested, and from how few groups."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ from gensis.figures.markup import count, text
 from gensis.figures.run import Evaluation
 
 FEW_GROUPS = 8
-"""Groups from which on an interval holds the truth in more than 90 % of cases (benchmarks/coverage.py)."""
+"""With this many groups, 95 % intervals cover the true value in more than 90 % of cases (benchmarks/coverage.py)."""
 
 
 def caveats(evaluations: Sequence[Evaluation], named: bool = False) -> list[str]:
@@ -14,7 +14,7 @@ def caveats(evaluations: Sequence[Evaluation], named: bool = False) -> list[str]
 
     Args:
         evaluations: of one data set.
-        named: whether the tasks stand before what is said of them.
+        named: whether each sentence starts with the tasks that it is about.
     """
     tasks: dict[str, list[str]] = {}
     for each in evaluations:
@@ -27,17 +27,17 @@ def caveats(evaluations: Sequence[Evaluation], named: bool = False) -> list[str]
 
 def _of(found: Evaluation) -> Iterator[str]:
     if found.unlabelled_test:
-        yield "No image of the test split has a label, so training images were tested, by folds."
+        yield "No image of the test split has a label: training images were tested instead, by cross-validation."
     if found.unlearnt_classes:
         classes = ", ".join(map(text, found.unlearnt_classes))
-        done = "left out" if "retrieval" in found.task else "counted, though no encoder can tell it right"
-        yield f"Tested, but in no training part: {classes}; {done}."
+        done = "left out" if "retrieval" in found.task else "counted, although no classifier can predict them"
+        yield f"Test classes without a training item: {classes} ({done})."
     if 0 < found.n_groups < FEW_GROUPS:
         groups = count(found.n_groups, "group")
         yield (
-            f"<b>{groups}</b> alone: 95 % intervals of so few hold the truth less often than they say (simulated: in "
-            "84 to 92 % of cases with five groups, in 66 to 79 % with three)."
+            f"Only <b>{groups}</b>: 95 % intervals from so few groups cover the true value less often than in 95 % of "
+            "cases (simulated: 84 to 92 % with five groups, 66 to 79 % with three)."
         )
     if found.n_ungrouped:
-        whose = "" if found.n_ungrouped == found.n else f" of {found.n_ungrouped:,} of {found.n:,} tested"
-        yield f"No group (patient, case){whose} is named: their slides, or single images, count as independent."
+        which = "" if found.n_ungrouped == found.n else f" for {found.n_ungrouped:,} of {found.n:,} test items"
+        yield f"No group (patient, case) is given{which}: their slides, or single images, count as independent."

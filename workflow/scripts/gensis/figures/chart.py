@@ -1,4 +1,4 @@
-"""A line chart as inline SVG. Colours come from the page's style, so that they follow its light and dark."""
+"""A line chart as inline SVG. Colours come from the style of the page, so that they follow light and dark mode."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from gensis.figures.markup import text
 from gensis.figures.sampled_images import evenly
 
 WIDTH, HEIGHT = 440, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 18, 40
+LEFT, RIGHT, TOP, BOTTOM = 60, 10, 18, 40
 MAX_POINTS = 300
 COLOURS = 8
 
@@ -24,7 +24,7 @@ class Line:
     dashed: bool = False
 
     def points(self) -> list[tuple[float, float]]:
-        """At most MAX_POINTS finite points."""
+        """At most MAX_POINTS finite points, evenly chosen."""
         finite = [(x, y) for x, y in zip(self.x, self.y) if math.isfinite(x) and math.isfinite(y)]
         return [finite[i] for i in evenly(len(finite), MAX_POINTS)]
 
@@ -39,7 +39,7 @@ class Axis:
     end_px: float
 
     def px(self, value: float) -> float:
-        """Where a value lies."""
+        """Position of a value, in px."""
         return self.start_px + (value - self.low) / (self.high - self.low) * (self.end_px - self.start_px)
 
     def ticks(self, wanted: int = 5) -> list[float]:
@@ -55,8 +55,9 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str, levels: dict[s
     """Draw curves over common axes, with their legend.
 
     Args:
-        lines: the curves; those of one label share an entry of the legend, those without a label have none.
-        x_label: name and unit of the axis, which begins at 0; so is ``y_label``, whose axis fits the curves.
+        lines: the curves; those with the same label share one entry of the legend, those without a label have none.
+        x_label: name and unit of the x axis, which begins at 0.
+        y_label: name and unit of the y axis, which fits the curves.
         levels: label -> y of a dotted horizontal line.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The lines of comparisons.csv: encoders against each other."""
+"""The comparisons of encoders in pairs, from comparisons.csv."""
 
 import csv
 import math
@@ -11,15 +11,15 @@ LEVEL = 0.05
 
 
 def seeds_for_a_claim(figures: int) -> int:
-    """The fewest with which a two-sided sign-flip test can reach 5 %, corrected for so many main figures: 6 for one.
+    """Fewest seeds with which a two-sided sign-flip test can reach p < 0.05 after correction: 6 for one main metric.
 
-    The least p-value of n seeds is 2 / 2^n; the correction multiplies it by the number of figures.
+    The smallest p-value of n seeds is 2 / 2^n; the correction multiplies it by the number of main metrics.
     """
     return next(n for n in range(1, 64) if figures * 2 / 2**n < LEVEL)
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values of one family, corrected: were there no difference, one of them or more is below 5 % in 5 % of cases.
+    """p-values of one family, corrected: without any difference, at least one is below 5 % in at most 5 % of cases.
 
     Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
     """
@@ -31,7 +31,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 Family = Sequence[tuple[str, Column]]
-"""Data sets and columns."""
+"""Data sets and columns that are tested together."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Compared:
     task: str
     metric: str
     seed: int | None
-    """None: the mean over seeds. Else over the items tested with this seed."""
+    """None: mean over seeds. Otherwise: over the test items of this seed."""
     n: int
     """Seeds or items."""
     difference: float
@@ -54,9 +54,9 @@ class Compared:
     p: float
     test: str
     family: int = 1
-    """Main figures that are claimed of together."""
+    """Main metrics that are corrected together."""
     corrected_p: float = math.nan
-    """Of a main figure over seeds: `p`, corrected for that many; NaN where there is no p."""
+    """Of a main metric over seeds: `p` after Holm correction for the family; NaN where there is no p."""
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -70,12 +70,12 @@ class Compared:
 
     @property
     def has_seeds_for_a_claim(self) -> bool:
-        """Whether there are so many seeds that the corrected test could reach 5 %."""
+        """Whether there are enough seeds for the corrected test to reach 5 %."""
         return self.seed is None and self.n >= seeds_for_a_claim(self.family)
 
     @property
     def is_evidence(self) -> bool:
-        """Whether a difference may be claimed: by test and by interval, for six signs alone say nothing of its size."""
+        """Whether a difference may be claimed: by test and by interval, since the signs alone do not show its size."""
         return self.corrected_p < LEVEL and self.excludes_no_difference
 
 
@@ -86,21 +86,21 @@ class Comparisons:
         self.all = found
 
     def pairs(self, dataset: str) -> list[tuple[str, str]]:
-        """Encoders that were compared on a data set, in the table's order."""
+        """Pairs of encoders that were compared on a data set, in the order of the table."""
         return list(dict.fromkeys(found.pair for found in self.all if found.dataset == dataset))
 
     def over_seeds(self, pair: tuple[str, str], dataset: str, column: Column) -> Compared | None:
-        """The mean difference over seeds; None if the two share none."""
+        """The mean difference over seeds; None if the two encoders share no seed."""
         return next((found for found in self._of(pair, dataset, column) if found.seed is None), None)
 
     def main_figure(self, pair: tuple[str, str], dataset: str, column: Column, family: Family) -> Compared | None:
-        """The mean difference over seeds, corrected for the pair's other main figures; None if the two share none.
+        """The mean difference over seeds, corrected for the other main metrics of the pair; None if they share no seed.
 
         Args:
             pair: encoder and baseline.
-            dataset: of the figure.
-            column: of the figure.
-            family: all main figures of the run, this one among them.
+            dataset: of the metric.
+            column: the metric.
+            family: all main metrics of the run, including this one.
         """
         main = self.over_seeds(pair, dataset, column)
         if main is None:
@@ -111,7 +111,7 @@ class Comparisons:
         return replace(main, family=len(together), corrected_p=p)
 
     def over_items(self, pair: tuple[str, str], dataset: str, column: Column) -> list[Compared]:
-        """The differences over tested items, a seed each."""
+        """The differences over test items, one for each seed."""
         return [found for found in self._of(pair, dataset, column) if found.seed is not None]
 
     def _of(self, pair: tuple[str, str], dataset: str, column: Column) -> list[Compared]:

@@ -1,4 +1,4 @@
-"""All slides of a data set on one picture."""
+"""The contact sheet: all slides of a data set in one picture."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from gensis.figures.slide_picture import SlideStatus
 from gensis.figures.tile_status import TILE_STATUSES
 
 MAX_SLIDES = 1000
-"""More would make a picture that many viewers do not open: this many take about 40 megapixels."""
+"""About 40 megapixels; many image viewers do not open larger pictures."""
 _AREA_PX = 24e6
 _SMALLEST_PX, _LARGEST_PX = 160, 360
 _HEIGHT_PART = 0.75  # of a cell's width
@@ -22,7 +22,7 @@ _TITLE_PX, _TEXT_PX, _SMALLEST_TEXT_PX = 34, 22, 13
 
 
 def shown(slides: Sequence[SlideStatus]) -> list[int]:
-    """Which slides the sheet shows, in order: all, or those without tiles first and others evenly."""
+    """Positions of the slides to show: all; of too many, those without tiles first, then an even choice of others."""
     if len(slides) <= MAX_SLIDES:
         return list(range(len(slides)))
     empty = [position for position, slide in enumerate(slides) if not slide.images]
@@ -32,7 +32,7 @@ def shown(slides: Sequence[SlideStatus]) -> list[int]:
 
 
 def cell_size(slides: int) -> tuple[int, int]:
-    """Width and height in px of the field for each slide's picture."""
+    """Width and height in px of the cell for the picture of each slide."""
     width = round(min(max(math.sqrt(_AREA_PX / slides), _SMALLEST_PX), _LARGEST_PX))
     return width, round(width * _HEIGHT_PART)
 
@@ -40,13 +40,13 @@ def cell_size(slides: int) -> tuple[int, int]:
 def contact_sheet(
     dataset: str, slides: Sequence[SlideStatus], pictures: dict[int, Image.Image | None], counts: Counter[str]
 ) -> Image.Image:
-    """All slides, small, with name, outcome and number of tiles.
+    """Draw all slides, each with name, outcome and number of tiles.
 
     Args:
         dataset: name.
         slides: all slides, in the sheet's order.
         pictures: position of a slide that is shown -> its picture, no larger than `cell_size`; None if it has none.
-        counts: name of a status -> tiles of all slides that met it.
+        counts: name of a status -> number of tiles with it, over all slides.
     """
     width, height = cell_size(len(pictures))
     text_px = max(round(width / 14), _SMALLEST_TEXT_PX)
@@ -71,10 +71,12 @@ def _heading(dataset: str, slides: Sequence[SlideStatus], drawn: int, counts: Co
         for name, number in Counter(slide.outcome for slide in slides).most_common()
     )
     tiles = sum(slide.images for slide in slides)
-    said = f"{count(len(slides), 'slide')}: {kinds} · {count(tiles, 'tile')}"
-    y = write(brush, (_MARGIN_PX, y), wrapped(said, _TEXT_PX, width), _TEXT_PX)
+    summary = f"{count(len(slides), 'slide')}: {kinds} · {count(tiles, 'tile')}"
+    y = write(brush, (_MARGIN_PX, y), wrapped(summary, _TEXT_PX, width), _TEXT_PX)
     if drawn < len(slides):
-        note = f"{drawn:,} are shown: those without tiles, and others evenly chosen. pictures/ has every one."
+        note = (
+            f"{drawn:,} are shown: slides without tiles, and others evenly chosen. The folder overlays has all slides."
+        )
         y = write(brush, (_MARGIN_PX, y), wrapped(note, _TEXT_PX, width), _TEXT_PX, WARNING)
     entries = [(name, f"{status.label} {counts[name]:,}") for name, status in TILE_STATUSES.items() if counts[name]]
     y = legend(brush, (_MARGIN_PX, y + 6), entries, _TEXT_PX, width)
@@ -100,4 +102,4 @@ def _cell(
         brush.text(middle, slide.outcome.replace("_", " "), font=font(text_px), fill=QUIET, anchor="mm")
     y = write(brush, (left, top + height + 4), [shortened(slide.unit, text_px, width)], text_px)
     colour = QUIET if slide.outcome == "ok" else WARNING
-    write(brush, (left, y), [shortened(slide.said, text_px, width)], text_px, colour)
+    write(brush, (left, y), [shortened(slide.summary, text_px, width)], text_px, colour)

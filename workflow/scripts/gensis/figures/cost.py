@@ -1,4 +1,4 @@
-"""What the run cost: time of each stage, and of the whole chain that an arm needs."""
+"""Compute time: of each stage, and of all stages that an arm needs."""
 
 import csv
 import math
@@ -15,22 +15,22 @@ STAGES = {
     "embed_images": "embeddings",
     "train_autoencoder": "autoencoder",
     "train_diffusion": "diffusion model",
-    "generate_bank": "bank, generated",
-    "evaluate_bank": "bank, measured",
-    "retrain_encoder": "DINO again",
+    "generate_bank": "bank generation",
+    "evaluate_bank": "bank evaluation",
+    "retrain_encoder": "retraining",
     "evaluate_encoder": "evaluation",
 }
-"""Folder of `benchmarks/` -> what its jobs do, in the order of the flow."""
+"""Folder of `benchmarks/` -> name of the stage, in the order of the pipeline."""
 _TRAINED = {"autoencoder": "train_autoencoder", "diffusion": "train_diffusion"}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of all jobs of one stage, subject and seed."""
+    """Time of all jobs of one stage, subject and seed."""
 
     seconds: float
     processor_seconds: float
-    """NaN where it was not measured."""
+    """CPU time; NaN where it was not measured."""
 
 
 Costs = dict[tuple[str, str, int], Cost]
@@ -44,7 +44,7 @@ def cost(run: Run) -> str:
 
 
 def read_costs(run: Run) -> Costs:
-    """From the benchmarks, each of the last job; from its history where a training took longer than that job."""
+    """Read the benchmarks. They cover the last job only: of a resumed training, sum up all steps in its history."""
     found: dict[tuple[str, str, int], list[Cost]] = defaultdict(list)
     for path in sorted((run.folder / "benchmarks").glob("*/*.tsv")):
         subject, _, seed = path.stem.rpartition("seed")
@@ -69,7 +69,7 @@ def _stage(training: Training) -> str:
 
 
 def _seconds_of_steps(training: Training) -> float:
-    """Time of all steps, whichever job did them."""
+    """Time of all steps, over all jobs of the training."""
     steps, rates = (training.history.get(name, []) for name in ("step", "images_per_second"))
     batch_size = training.provenance.get("settings", {}).get("batch_size", math.nan)
     since = [step - before for before, step in zip([0, *steps], steps)]
@@ -79,7 +79,7 @@ def _seconds_of_steps(training: Training) -> float:
 def _number(cell: str) -> float:
     try:
         return float(cell)
-    except ValueError:  # Snakemake has no figure of jobs that end too soon
+    except ValueError:  # Snakemake measures nothing in very short jobs
         return math.nan
 
 
@@ -97,8 +97,8 @@ def _stages(costs: Costs) -> str:
                     ABSENT if math.isnan(processor) else duration(processor),
                 ]
             )
-    caption = "Of all seeds and encoders, as the clock and as the processor went. A job that was run again counts once."
-    return figure(table(["stage", "times made", "time", "processor time"], rows, "numbers"), caption)
+    caption = "Sum over all seeds and encoders, in wall-clock time and CPU time. A job that was rerun counts once."
+    return figure(table(["stage", "runs", "wall-clock time", "CPU time"], rows, "numbers"), caption)
 
 
 def _arms(run: Run, costs: Costs) -> str:
@@ -110,22 +110,22 @@ def _arms(run: Run, costs: Costs) -> str:
         generation = _mean(costs, "generate_bank", settings.bank) if bank else 0.0
         first = _mean(costs, "pretrain_encoder", "dino") if bank else 0.0
         parts = [own, diffusion, generation, first + diffusion + generation + own]
-        rows.append([text(arm), *(_said(seconds) for seconds in parts)])
+        rows.append([text(arm), *(_cell(seconds) for seconds in parts)])
     if not rows:
         return ""
-    rows.insert(0, ["dino", _said(dino := _mean(costs, "pretrain_encoder", "dino")), ABSENT, ABSENT, _said(dino)])
-    header = ["arm", "its training", "diffusion model", "generation", "whole chain"]
+    rows.insert(0, ["dino", _cell(dino := _mean(costs, "pretrain_encoder", "dino")), ABSENT, ABSENT, _cell(dino)])
+    header = ["arm", "own training", "diffusion model", "bank generation", "total"]
     caption = (
-        f"What one seed of an arm costs, mean of {count(len(run.study.seeds), 'seed')}. The whole chain of an arm with "
-        "a bank: dino, the diffusion model, generation, and the arm's own training."
+        f"Wall-clock time of each arm for one seed, mean over {count(len(run.study.seeds), 'seed')}. Total of an arm "
+        "with a bank: training of dino and of the diffusion model, generation of the bank, and the arm's own training."
     )
     return figure(table(header, rows, "numbers"), caption)
 
 
 def _mean(costs: Costs, stage: str, subject: str) -> float:
-    found = [each.seconds for (*what, _), each in costs.items() if what == [stage, subject]]
+    found = [each.seconds for (*key, _), each in costs.items() if key == [stage, subject]]
     return fmean(found) if found else math.nan
 
 
-def _said(seconds: float) -> str:
+def _cell(seconds: float) -> str:
     return ABSENT if math.isnan(seconds) or not seconds else duration(seconds)

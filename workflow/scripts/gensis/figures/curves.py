@@ -1,4 +1,4 @@
-"""Training curves."""
+"""Training curves of the encoders, the diffusion model and the autoencoder."""
 
 import math
 
@@ -9,32 +9,45 @@ from gensis.figures.scores import Column
 
 STEP = "step"
 USUAL_K = 20
-WATCHED = [
+MONITORED = [
     (
         "rankme",
         "RankMe (dimensions)",
-        "RankMe: how many dimensions the teacher's embeddings of some training images use. A fall to a few "
-        "means that images are told apart by little.",
+        "<b>RankMe.</b> Effective number of dimensions of the teacher's embeddings, on monitored training images. High "
+        "is good. A fall to a few dimensions means that the embeddings have collapsed.",
     ),
     (
         "view_retrieval",
-        "views found (share)",
-        "Share of the same images whose two random views are each other's nearest in the teacher's embedding. It needs "
-        "no labels, and does not say how well tissues or classes are told apart.",
+        "view retrieval (share)",
+        "<b>View retrieval.</b> Share of the monitored images whose two random views are each other's nearest "
+        "neighbours in the teacher's embedding. High is good. It uses no labels and does not measure how well classes "
+        "are separated.",
     ),
-    ("gradient_norm", "gradient norm", "Norm of the encoders' gradient before clipping, mean of an epoch."),
-    ("images_per_second", "images/s", "Speed of the encoders' training."),
+    (
+        "gradient_norm",
+        "gradient norm",
+        "<b>Gradient norm.</b> Norm of the encoders' gradient before clipping, mean over an epoch.",
+    ),
+    ("images_per_second", "images/s", "<b>Throughput.</b> Training images per second, of the encoders."),
 ]
-"""Column of an encoder's history, name of its axis, caption."""
-KEPT = [
-    ("psnr", "PSNR (dB)", "Peak signal-to-noise ratio of the autoencoder on images that it does not learn from."),
-    ("ssim", "SSIM", "Structural similarity of the same images to their originals; 1: equal."),
+"""Column of the history of an encoder, name of its axis, caption."""
+RECONSTRUCTION = [
+    (
+        "psnr",
+        "PSNR (dB)",
+        "<b>PSNR of the autoencoder.</b> Peak signal-to-noise ratio on images that it is not trained on; high is good.",
+    ),
+    (
+        "ssim",
+        "SSIM",
+        "<b>SSIM of the autoencoder.</b> Structural similarity of the same images to their originals; 1 is best.",
+    ),
 ]
-"""The same of the autoencoder."""
+"""The same for the autoencoder."""
 
 
 def curves(run: Run) -> str:
-    """How the encoders learnt, then the loss of the diffusion model and of the autoencoder."""
+    """The curves of the encoders, then those of the diffusion model and of the autoencoder."""
     trainings = {
         stage: [training for training in run.trainings if training.stage == stage]
         for stage in ("encoder", "diffusion", "autoencoder")
@@ -43,21 +56,21 @@ def curves(run: Run) -> str:
     figures = [
         _losses(trainings["encoder"], colours),
         _entropies(trainings["encoder"], colours),
-        _traces(run, trainings["encoder"], colours),
+        _knn_accuracy(run, trainings["encoder"], colours),
         *(
             _figure(line_chart(_lines(trainings["encoder"], colours, column), STEP, label), caption)
-            for column, label, caption in WATCHED
+            for column, label, caption in MONITORED
         ),
         _loss(
             trainings["diffusion"],
             colours,
-            "Loss of the diffusion model, by the encoder that conditions it. It need not fall far: most of it is noise "
-            "that cannot be predicted.",
+            "<b>Loss of the diffusion model</b>, by the encoder it is conditioned on. Expect a small decrease: most of "
+            "the loss is noise that cannot be predicted.",
         ),
-        _loss(trainings["autoencoder"], colours, "Loss of the autoencoder."),
+        _loss(trainings["autoencoder"], colours, "<b>Loss of the autoencoder.</b>"),
         *(
             _figure(line_chart(_lines(trainings["autoencoder"], colours, column), STEP, label), caption)
-            for column, label, caption in KEPT
+            for column, label, caption in RECONSTRUCTION
         ),
     ]
     found = "".join(filter(None, figures))
@@ -65,7 +78,7 @@ def curves(run: Run) -> str:
 
 
 def _lines(trainings: list[Training], colours: dict[str, int], column: str, dashed: bool = False) -> list[Line]:
-    """A line a training that has the column; seeds of one encoder look alike. Dashed ones stay out of the legend."""
+    """A line for each training that has the column, one colour for all seeds. Dashed lines are not in the legend."""
     return [
         Line("" if dashed else t.name, t.history[STEP], t.history[column], colours.get(t.name, 0), dashed)
         for t in trainings
@@ -77,8 +90,9 @@ def _losses(encoders: list[Training], colours: dict[str, int]) -> str:
     lines = _lines(encoders, colours, "dino") + _lines(encoders, colours, "disentangle", dashed=True)
     return _figure(
         line_chart(lines, STEP, "cross-entropy (nats)", _uniform(encoders)),
-        "Loss of the encoders: the DINO term; dashed, the disentanglement term where there is one. Teachers differ, so "
-        "a lower loss is not a better encoder. At ln K (K prototypes) nothing is learnt.",
+        "<b>Loss of the encoders.</b> Solid: DINO term; dashed: disentanglement term, where there is one. A loss that "
+        "stays at ln K (K prototypes) means that nothing is learnt. Each encoder has its own teacher, so a lower loss "
+        "does not mean a better encoder.",
     )
 
 
@@ -86,12 +100,13 @@ def _entropies(encoders: list[Training], colours: dict[str, int]) -> str:
     lines = _lines(encoders, colours, "teacher_entropy") + _lines(encoders, colours, "teacher_batch_entropy", True)
     return _figure(
         line_chart(lines, STEP, "teacher entropy (nats)", _uniform(encoders)),
-        "Entropy of the teacher's target for an image; dashed, of the mean target of a batch. The first at ln K means "
-        "that the encoder has collapsed to uniform outputs; the second near 0, to one output for all images.",
+        "<b>Entropy of the teacher.</b> Solid: of the target for one image, mean over images; dashed: of the mean "
+        "target of a batch. Both show a collapse: solid at ln K, to uniform outputs; dashed near 0, to the same output "
+        "for all images.",
     )
 
 
-def _traces(run: Run, encoders: list[Training], colours: dict[str, int]) -> str:
+def _knn_accuracy(run: Run, encoders: list[Training], colours: dict[str, int]) -> str:
     ks = {int(k) for t in encoders for k in t.knn_history.get("k", [])}
     if not ks:
         return ""
@@ -102,15 +117,17 @@ def _traces(run: Run, encoders: list[Training], colours: dict[str, int]) -> str:
             (step, value) for step, k, value in zip(*map(t.knn_history.get, (STEP, "k", "accuracy"))) if k == usual
         ]
         lines.append(Line(t.name, *map(list, zip(*points)), colours.get(t.name, 0)))
+    chance = _chance(run, usual)
     return _figure(
-        line_chart(lines, STEP, "k-NN accuracy", _chance(run, usual)),
-        f"Accuracy of the {usual} nearest neighbours among the watched training images, each voted on by those of "
-        "other slides or groups. Labels came in after training; they decided nothing.",
+        line_chart(lines, STEP, "k-NN accuracy", chance),
+        f"<b>k-NN accuracy during training.</b> Each monitored training image is classified by its {usual} nearest "
+        "neighbours among the monitored images of other slides or groups. High is good. The labels were used after "
+        "training only and did not influence it." + " Dotted: chance on the test images." * bool(chance),
     )
 
 
 def _chance(run: Run, k: int) -> dict[str, float]:
-    """What always naming the commonest class reaches among the tested images of the same data set, by label."""
+    """Accuracy of always predicting the most common class, on the test images of the same data set, by label."""
     column = Column("knn", f"accuracy_k{k}", "")
     mean = run.scores.mean("chance", run.study.pretraining.dataset, column)
     return {"chance": mean.value} if mean else {}

@@ -1,4 +1,4 @@
-"""Encoders in pairs: forest plots of what the answer speaks of, and a table of all metrics that matter."""
+"""Differences between encoders: forest plots of the main metrics, and a table of all metrics of the report."""
 
 import math
 
@@ -14,7 +14,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def differences(run: Run) -> str:
-    """Plots and table of each data set; empty where no two encoders were compared."""
+    """Plots and table of each data set; empty where no encoders were compared."""
     parts = []
     for dataset in run.scores.datasets:
         plots = "".join(_plot(run, dataset, column) for column in run.scores.main_columns(dataset))
@@ -26,7 +26,9 @@ def differences(run: Run) -> str:
 def _plot(run: Run, dataset: str, column: Column) -> str:
     pairs, family = run.comparisons.pairs(dataset), run.scores.main_figures
     found = [run.comparisons.main_figure(pair, dataset, column, family) for pair in pairs]
-    found = [each for each in found if each and each.encoder not in UNTRAINED]  # they would flatten the others
+    found = [
+        each for each in found if each and each.encoder not in UNTRAINED
+    ]  # their large differences would compress the scale
     if not found:
         return ""
     legend = _legend(max(each.n for each in found), max(each.family for each in found))
@@ -47,14 +49,14 @@ def _row(run: Run, found: Compared, column: Column) -> Row:
 def _legend(seeds: int, figures: int) -> str:
     if seeds == 1:
         return (
-            "Difference with the one seed; line: 95 % interval over the tested items alone. Another seed could give "
-            "another sign. Upright line: no difference."
+            "Circle: difference with the only seed. Line: 95 % interval over the test items alone; another seed could "
+            "give another sign. Vertical line: no difference."
         )
-    corrected = f", corrected (Holm) for {figures} main figures" if figures > 1 else ""
+    corrected = f" after Holm correction for {figures} main metrics" if figures > 1 else ""
     return (
-        f"Mean difference over {seeds} seeds, a small dot each; line: 95 % t interval over seeds, on these test items. "
-        f"Filled: evidence of a difference, by this and by a sign-flip test{corrected}, from "
-        f"{seeds_for_a_claim(figures)} seeds on. Upright line: no difference."
+        f"Circle: mean difference over {seeds} seeds. Small dots: single seeds. Line: 95 % t interval over seeds, on "
+        "these test items. Filled circle: evidence of a difference, by this interval and by a sign-flip "
+        f"test{corrected}; that takes at least {seeds_for_a_claim(figures)} seeds. Vertical line: no difference."
     )
 
 
@@ -64,15 +66,16 @@ def _table(run: Run, dataset: str) -> str:
         [
             text(f"{pair[0]} {MINUS} {pair[1]}"),
             *(_cell(run.comparisons.over_seeds(pair, dataset, column)) for column in columns),
-            _class_kept(run, pair[0]),
+            _class_consistency(run, pair[0]),
         ]
         for pair in run.comparisons.pairs(dataset)
     ]
     caption = (
-        f"<b>{text(dataset)}: differences over seeds.</b> Below each: 95 % t interval, and from {SEEDS_FOR_A_TEST} "
-        "seeds on the p-value of a two-sided sign-flip test, not corrected for several comparisons. Class "
-        "consistency: of the bank's images, as a part of what real images reach; below 0.9, our rule of thumb, a bank "
-        "harms. Differences over the tested items with one seed are in comparisons.csv; they say nothing of others."
+        f"<b>{text(dataset)}: mean differences over seeds.</b> Below each: 95 % t interval over seeds and, from "
+        f"{SEEDS_FOR_A_TEST} seeds on, the p-value of a two-sided sign-flip test, not corrected for multiple "
+        "comparisons. Class consistency: of the first encoder's bank, relative to real images; below 0.9 (our rule of "
+        "thumb) a bank harms. comparisons.csv also has the differences over test items for each seed; they say nothing "
+        "about other seeds."
     )
     return figure(table(["pair", *(column.label for column in columns), "class consistency"], rows, "numbers"), caption)
 
@@ -85,7 +88,7 @@ def _cell(found: Compared | None) -> str:
     return f"{found.difference:+.3f}" + "".join(f"<small>{line}</small>" for line in below)
 
 
-def _class_kept(run: Run, encoder: str) -> str:
-    """Of the encoder's bank, averaged over its seeds."""
-    kept = run.class_consistency(encoder)
-    return ABSENT if math.isnan(kept) else f"{kept:.2f}"
+def _class_consistency(run: Run, encoder: str) -> str:
+    """Class consistency of the bank of an encoder, mean over its seeds."""
+    ratio = run.class_consistency(encoder)
+    return ABSENT if math.isnan(ratio) else f"{ratio:.2f}"

@@ -1,4 +1,4 @@
-"""Tested images by their embeddings, in two dimensions; a point shows its image."""
+"""Map of embeddings: test images at their first two principal components; pointing at one shows the image."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ _COLUMNS = 32
 
 @dataclass(frozen=True)
 class Points:
-    """Some of the tested images of a data set."""
+    """Some of the test images of a data set."""
 
     item: np.ndarray
     """int64 (n,): rows of the data set's embeddings, ascending."""
@@ -35,7 +35,7 @@ class Points:
 
 
 def embedding_map(run: Run) -> str:
-    """A map a data set and encoder, of the first seed: dino and the encoder that the answer is about."""
+    """Maps of each data set with the first seed: of dino and of the encoder that the answer is about."""
     return "\n".join(filter(None, (_dataset(run, dataset) for dataset in run.datasets)))
 
 
@@ -51,15 +51,15 @@ def _dataset(run: Run, dataset: Dataset) -> str:
     colours = "".join(f"--k{k}:{colour(k, len(points.classes))};" for k in range(len(points.classes)))
     style = f"--sheet:url('data:image/jpeg;base64,{base64.b64encode(sheet).decode('ascii')}');{colours}"
     caption = (
-        f"<b>{text(dataset.name)}.</b> {count(len(points.item), 'tested image')}, evenly chosen, by the first two "
-        "principal components of the embeddings (of length 1) with the first seed. Colour: label. Point at one, or tap "
-        "it, to see its image. Two of many dimensions: what overlaps here may lie apart."
+        f"<b>{text(dataset.name)}.</b> {count(len(points.item), 'test image')}, evenly chosen, at the first two "
+        "principal components of their L2-normalised embeddings (PCA; first seed). Colour: label. Point at or tap a "
+        "dot to see its image. These are two of many dimensions: classes that overlap here may be separate in others."
     )
     return figure(f'<div class="maps" style="{style}">{maps}</div>{_legend(points.classes)}', caption)
 
 
 def read_points(predictions: Path) -> Points | None:
-    """The tested images, evenly chosen; None where no task tested single images."""
+    """Some test images, evenly chosen; None where no task tested single images."""
     if not predictions.exists():
         return None
     with open_hdf5(predictions) as file:
@@ -76,12 +76,12 @@ def _map(name: str, parts: Sequence[Path], points: Points) -> str:
     x, y, share = principal_components(_features(parts, points.item))
     places = zip(_percent(x), _percent(-y), points.label.tolist())
     dots = "".join(_dot(number, *place) for number, place in enumerate(places))
-    label = text(f"{name}: {share:.0%} of the variance")
+    label = text(f"{name}: two components with {share:.0%} of the variance")
     return f'<div><p class="note">{label}</p><div class="map" role="img" aria-label="{label}">{dots}</div></div>'
 
 
 def _dot(number: int, x: float, y: float, label: int) -> str:
-    """A point at a place in percent; its image is in a row and column of the sprite sheet."""
+    """A point, x and y in percent; its image is in the row and column of the sprite sheet that belong to its number."""
     v, u = divmod(number, _COLUMNS)
     return f'<i tabindex="-1" style="--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"></i>'
 
@@ -89,7 +89,7 @@ def _dot(number: int, x: float, y: float, label: int) -> str:
 def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Coordinates of (n, D) embeddings along their two largest components, (n,) each, and their share of the variance.
 
-    The sign of a component is arbitrary: the image that lies farthest out is put on the positive side.
+    The sign of a component is arbitrary: it is chosen so that the largest coordinate is positive.
     """
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     centred = unit - unit.mean(0)
@@ -102,13 +102,13 @@ def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _percent(values: np.ndarray) -> list[float]:
-    """Between 2 and 98, so that no point lies on the edge."""
+    """Values scaled to 2 to 98, so that no point lies on the edge."""
     low, high = values.min(), values.max()
     return (2 + 96 * (values - low) / ((high - low) or 1)).tolist()
 
 
 def _features(parts: Sequence[Path], rows: np.ndarray) -> np.ndarray:
-    """float32 (n, D): some rows, ascending, of all parts one after the other."""
+    """Some rows, ascending, of the concatenated parts: float32 (n, D)."""
     found, first = [], 0
     for part in parts:
         with open_hdf5(part) as file:
@@ -152,7 +152,7 @@ def sprite_sheet(images: Sequence[Image.Image]) -> bytes:
 
 
 def colour(number: int, classes: int) -> str:
-    """Of a class: hues apart from each other; one colour for all where there are too many to tell."""
+    """CSS colour of a class: hues evenly spaced; one colour for all above MOST_COLOURS classes."""
     if classes > MOST_COLOURS:
         return "var(--accent)"
     return f"hsl({round(360 * number / classes)} 65% {45 if number % 2 else 55}%)"

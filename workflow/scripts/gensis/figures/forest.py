@@ -1,4 +1,4 @@
-"""Differences of pairs of encoders on one scale, with their intervals: a forest plot."""
+"""Forest plot: differences between encoders on one scale, with their intervals."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ WIDTH, HEIGHT, MARGIN = 340, 26, 28
 
 @dataclass(frozen=True)
 class Row:
-    """One pair; NaN where there is no interval."""
+    """One pair of encoders; `low` and `high` are NaN where there is no interval."""
 
     label: str
     difference: float
@@ -20,11 +20,11 @@ class Row:
     high: float
     by_seed: Sequence[float]
     sure: bool
-    """Whether the difference may be claimed: drawn filled, else hollow."""
+    """Whether the difference may be claimed: its circle is filled, otherwise hollow."""
 
 
 def forest(rows: Sequence[Row]) -> str:
-    """A row a pair: interval, mean, and a small dot a seed; the upright line is no difference."""
+    """A row for each pair: interval, mean, and a small dot for each seed; the vertical line is no difference."""
     numbers = [0.0, *(number for row in rows for number in (row.difference, row.low, row.high, *row.by_seed))]
     present = [number for number in numbers if not math.isnan(number)]
     low, high = min(present), max(present)
@@ -32,14 +32,15 @@ def forest(rows: Sequence[Row]) -> str:
         low, high = -0.01, 0.01
     axis = Axis(low, high, MARGIN, WIDTH - MARGIN)
     drawn = "".join(
-        f'<dt>{text(row.label)}</dt><dd>{_svg(_row(row, axis), row.label)}<span class="number">{said(row)}</span></dd>'
+        f"<dt>{text(row.label)}</dt><dd>{_svg(_row(row, axis), row.label)}"
+        f'<span class="number">{_number(row)}</span></dd>'
         for row in rows
     )
     return f'<dl>{drawn}<dt></dt><dd>{_svg(_ticks(axis), "scale")}<span class="number"></span></dd></dl>'
 
 
-def said(row: Row) -> str:
-    """The difference with its interval."""
+def _number(row: Row) -> str:
+    """The difference with its interval, as markup."""
     interval = "" if math.isnan(row.low + row.high) else f"<small>{row.low:+.3f} to {row.high:+.3f}</small>"
     return f"{row.difference:+.3f}{interval}"
 

@@ -1,7 +1,7 @@
-"""The grid of a slide with its scores as GeoJSON for QuPath (0.4 and later): a tile object a tile.
+"""The grid of a slide with its scores as GeoJSON for QuPath (0.4 and later): one tile object for each tile.
 
-QuPath reads `objectType`, `classification` and the numbers in `measurements` from a feature's properties, and takes
-coordinates as px of the whole slide at full resolution. Tile objects take part in its measurement tables and maps.
+QuPath reads `objectType`, `classification` and the numbers in `measurements` from a feature's properties, and reads
+coordinates as px of the whole slide at full resolution. Its measurement tables and maps include tile objects.
 """
 
 import json
@@ -17,11 +17,11 @@ _DIGITS = 6  # significant digits of a score: float32 has seven
 
 
 def feature_collection(grid: Grid, scores: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """The lines of the document.
+    """Lines of the document.
 
     Args:
         grid: the tiles.
-        scores: name -> float32 (T,); NaN is left out.
+        scores: name -> float32 (T,); NaN is left out, since JSON has none.
     """
     yield '{"type": "FeatureCollection", "features": ['
     classes = [{"name": name, "color": list(TILE_STATUSES[name].colour)} for name in NAMES]

@@ -1,4 +1,4 @@
-"""The figures of all encoders as tables."""
+"""Tables of all encoders and metrics."""
 
 import math
 from collections.abc import Sequence
@@ -8,21 +8,30 @@ from gensis.figures.markup import ABSENT, count, details, figure, paragraph, tab
 from gensis.figures.run import Evaluation
 from gensis.figures.scores import Column, Mean, Scores
 
+_REFERENCES = {
+    "dino": "pre-trained on real images only",
+    "random": "an untrained encoder",
+    "pixels": "raw pixels in place of embeddings",
+}
+"""Encoder that others are compared with -> what it is."""
+
 
 def all_encoders(scores: Scores, evaluations: Sequence[Evaluation] = ()) -> str:
-    """A table a data set: the metrics that matter, averaged over seeds, and what is to be known of them."""
+    """A table for each data set: metrics, averaged over seeds, with their caveats in the caption."""
     several = any(mean.deviation > 0 for mean in _means(scores))
-    caption = "Below each value: 95 % interval from resampling the tested groups" + (
-        ", averaged over seeds, and ± standard deviation over seeds. " if several else ". "
+    caption = "High is good in all columns. Below each value: 95 % interval from resampling the test groups" + (
+        ", mean over seeds, and ± standard deviation over seeds. " if several else ". "
     )
     caption += (
-        "Chance: the commonest class of train for every item; 1 / classes for balanced accuracy, 0.5 for AUROC, "
-        "0 for kappa, a random order for retrieval."
+        "Chance: accuracy of always predicting the most common training class; 1 / number of classes for balanced "
+        "accuracy, 0.5 for AUROC, 0 for kappa, a random order for retrieval. Last row: numbers of test "
+        "items and of their groups."
     )
+    caption += "".join(f" {name}: {meaning}." for name, meaning in _REFERENCES.items() if name in scores.encoders)
     tables = []
     for dataset in scores.datasets:
-        said = " ".join(caveats([each for each in evaluations if each.dataset == dataset], named=True))
-        tables.append(figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption} {said}".strip()))
+        notes = " ".join(caveats([each for each in evaluations if each.dataset == dataset], named=True))
+        tables.append(figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption} {notes}".strip()))
     return "\n".join(tables) or paragraph("summary.csv is empty: nothing was measured.", "note")
 
 
@@ -46,12 +55,12 @@ def _table(scores: Scores, dataset: str) -> str:
         ]
         for encoder in scores.encoders
     ]
-    tested = ["tested", *(_tested(scores, dataset, column) for column in columns)]
+    tested = ["test items", *(_tested(scores, dataset, column) for column in columns)]
     return table(["encoder", *(column.label for column in columns)], [*rows, tested], "numbers")
 
 
 def _tested(scores: Scores, dataset: str, column: Column) -> str:
-    """How many items, and of how many groups."""
+    """Number of test items and of their groups."""
     mean = next(filter(None, (scores.mean(encoder, dataset, column) for encoder in scores.encoders)))
     groups = count(mean.n_groups, "group") if mean.n_groups else ""
     return f"{mean.n:,}" + f"<small>{groups}</small>" * bool(groups)
@@ -61,13 +70,13 @@ def _cell(mean: Mean | None) -> str:
     if mean is None:
         return ABSENT
     below = [] if math.isnan(mean.low + mean.high) else [f"{mean.low:.3f} to {mean.high:.3f}"]
-    if mean.deviation > 0:  # neither a single seed (NaN) nor what no seed changes, such as chance
+    if mean.deviation > 0:  # not for a single seed (NaN), nor for values that are equal in all seeds, such as chance
         below.append(f"± {mean.deviation:.3f}")
     return f"{mean.value:.3f}" + "".join(f"<small>{line}</small>" for line in below)
 
 
 def all_figures(scores: Scores) -> str:
-    """Every line of summary.csv, folded away."""
+    """All lines of summary.csv, collapsed."""
     if not scores.all:
         return ""
     rows = [
@@ -84,7 +93,7 @@ def all_figures(scores: Scores) -> str:
         for score in scores.all
     ]
     header = ["encoder", "data set", "seed", "task", "metric", "value", "low", "high", "n", "groups"]
-    return details(f"All {len(rows)} figures", table(header, rows, "numbers"))
+    return details(f"All {len(rows)} values of summary.csv", table(header, rows, "numbers"))
 
 
 def _number(value: float) -> str:

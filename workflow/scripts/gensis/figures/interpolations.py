@@ -1,4 +1,4 @@
-"""Images between two sources, in the order of alpha, beside the same two mixed in pixels."""
+"""Interpolated images, ordered by alpha, beside a pixel-wise blend of the same two sources."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Interpolation:
 
 
 def interpolations(run: Run) -> str:
-    """A strip a bank, of its first seed; empty where nothing lies between two images."""
+    """A strip for each bank, of its first seed; empty where there are no interpolated images."""
     dataset = run.dataset(run.study.pretraining.dataset)
     if dataset is None or dataset.train is None:
         return ""
@@ -40,16 +40,16 @@ def _bank(bank: Bank, index: Index) -> str:
         return ""
     columns = "".join(_column(index, each) for each in chosen)
     caption = (
-        f"<b>Bank {text(bank.name)}, seed {bank.seed}.</b> From top to bottom: source; what was generated between; "
-        "the two mixed in pixels with the same weight; partner. Evenly chosen in the order of &alpha;, nothing sorted "
-        "out: from left to right the generated image should leave the source and near the partner, and show one thing "
-        "where the mixture shows two."
+        f"<b>Bank {text(bank.name)}, seed {bank.seed}.</b> From top to bottom: source; image generated from "
+        "the interpolated embedding; for comparison, a pixel-wise blend of source and partner with the same weight "
+        "&alpha;; partner. Images are evenly chosen by &alpha;, not selected for quality. Good: from left to right the "
+        "generated image changes from source to partner, and shows one consistent image where the blend shows two."
     )
-    return figure(f'<div class="scroll"><div class="strip">{columns}</div></div>', caption, "bank between")
+    return figure(f'<div class="scroll"><div class="strip">{columns}</div></div>', caption, "bank interpolations")
 
 
 def _chosen(bank: Bank) -> list[Interpolation]:
-    """Of the first shard, from the largest alpha to the smallest."""
+    """Interpolated images of the first shard, from the largest alpha to the smallest."""
     found = []
     for path in bank.shards("interpolated")[:1]:
         with Store(path) as store:
@@ -65,7 +65,7 @@ def _column(index: Index, shown: Interpolation) -> str:
     images = {
         "source": source,
         "generated": generated,
-        "pixel mix": blended(source, partner, alpha),
+        "pixel blend": blended(source, partner, alpha),
         "partner": partner,
     }
     cells = "".join(picture(_shown(pixels), name) for name, pixels in images.items())
@@ -73,7 +73,7 @@ def _column(index: Index, shown: Interpolation) -> str:
 
 
 def blended(source: np.ndarray, partner: np.ndarray, alpha: float) -> np.ndarray:
-    """Two images of one size mixed in pixels, alpha weighting the first: uint8 (H, W, 3)."""
+    """Pixel-wise blend of two images of equal size, alpha weighting the first: uint8 (H, W, 3)."""
     return np.rint(alpha * source + (1 - alpha) * partner).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Words on pictures, in the font that comes with Pillow, so that pictures are the same on every machine."""
+"""Text on images, in the font that comes with Pillow, so that images are the same on every machine."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gensis.figures.tile_status import TILE_STATUSES
 
 PAPER, INK, QUIET, WARNING = (255, 255, 255), (28, 35, 38), (91, 104, 109), (180, 60, 0)
-_DRAWABLE = "·…"  # beyond ASCII, what the font has and these pictures use
+_DRAWABLE = "·…"  # characters beyond ASCII that the font has and these images use
 _LINE_HEIGHT = 1.35
 
 
@@ -19,7 +19,7 @@ def font(size_px: int) -> ImageFont.FreeTypeFont:
 
 
 def drawable(text: str) -> str:
-    """The text with `?` for what the font has no letter for."""
+    """The text, with `?` for characters that the font lacks."""
     return "".join(letter if letter.isascii() or letter in _DRAWABLE else "?" for letter in text)
 
 
@@ -29,19 +29,19 @@ def line_height(size_px: int) -> int:
 
 
 def shortened(text: str, size_px: int, width_px: float) -> str:
-    """The text, with an ellipsis in its middle where it is too wide: names often differ at their end."""
+    """The text, with an ellipsis in the middle where it is too wide, since names often differ at their end."""
     text = drawable(text)
     if font(size_px).getlength(text) <= width_px:
         return text
-    for kept in range(len(text) - 1, 0, -1):
-        candidate = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+    for length in range(len(text) - 1, 0, -1):
+        candidate = f"{text[: length - length // 2]}…{text[len(text) - length // 2 :]}"
         if font(size_px).getlength(candidate) <= width_px:
             return candidate
     return "…"
 
 
 def wrapped(text: str, size_px: int, width_px: float) -> list[str]:
-    """The text in lines that fit."""
+    """The text, wrapped into lines that fit the width."""
     lines: list[str] = []
     for word in drawable(text).split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -59,7 +59,7 @@ def write(
     size_px: int,
     colour: tuple[int, int, int] = INK,
 ) -> float:
-    """Write lines one below the other; returns y below the last."""
+    """Write lines one below the other; return the y below the last."""
     x, y = corner
     for line in lines:
         brush.text((x, y), line, font=font(size_px), fill=colour)
@@ -74,13 +74,13 @@ def legend(
     size_px: int,
     width: float,
 ) -> float:
-    """Write a patch of colour and its meaning for each entry, as many beside each other as fit.
+    """Draw a colour patch and its label for each entry, as many in a line as fit.
 
     Args:
-        brush: of the picture.
+        brush: draws on the image.
         corner: left and top.
-        entries: name of a status and what to write beside its colour.
-        size_px: of the letters.
+        entries: name of a status and its label.
+        size_px: font size.
         width: in px.
 
     Returns:
@@ -88,8 +88,8 @@ def legend(
     """
     left, y = corner
     x, patch = left, round(size_px * 0.9)
-    for name, said in entries:
-        needed = patch + size_px * 0.5 + font(size_px).getlength(drawable(said))
+    for name, label in entries:
+        needed = patch + size_px * 0.5 + font(size_px).getlength(drawable(label))
         if x > left and x + needed > left + width:
             x, y = left, y + line_height(size_px)
         top = y + round(size_px * 0.2)
@@ -100,18 +100,18 @@ def legend(
             outline=over_paper(name, TILE_STATUSES[name].line),
             width=2,
         )
-        brush.text((x + patch + size_px * 0.5, y), drawable(said), font=font(size_px), fill=INK)
+        brush.text((x + patch + size_px * 0.5, y), drawable(label), font=font(size_px), fill=INK)
         x += needed + size_px * 1.4
     return y + line_height(size_px) if entries else y
 
 
 def over_paper(name: str, opacity: float) -> tuple[int, int, int]:
-    """The colour of a status as it looks on white, a little stronger than in the picture."""
+    """The colour of a status on white, a little stronger than in the overlay."""
     opacity = min(opacity * 1.5, 1.0)
     return tuple(round(value * opacity + 255 * (1 - opacity)) for value in TILE_STATUSES[name].colour)
 
 
 def blank(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """A sheet of paper and what writes on it."""
+    """A white image and the brush that draws on it."""
     image = Image.new("RGB", (width, height), PAPER)
     return image, ImageDraw.Draw(image)

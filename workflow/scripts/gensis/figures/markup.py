@@ -1,4 +1,4 @@
-"""Pieces of HTML. Arguments named `html` are markup and go in as they are; everything else is escaped here."""
+"""Elements of HTML. Arguments named `html` are markup and are inserted as they are; all others are escaped here."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ ABSENT = "&ndash;"
 
 
 def text(value: object) -> str:
-    """Anything as text that is safe in HTML, also in an attribute."""
+    """Any value as text that is safe in HTML, attributes included."""
     return escape(str(value))
 
 
@@ -23,13 +23,13 @@ def count(number: int, singular: str, plural: str = "") -> str:
 
 
 def section(title: str, *html: str) -> str:
-    """A section with a heading; nothing if it has no content."""
+    """A section with a heading; empty if it has no content."""
     content = "\n".join(filter(None, html))
     return f"<section>\n<h2>{text(title)}</h2>\n{content}\n</section>" if content else ""
 
 
 def paragraph(html: str, kind: str = "") -> str:
-    """A paragraph; `kind` is `note` for what is said aside."""
+    """A paragraph; `kind` is `note` for smaller print."""
     return f'<p class="{kind}">{html}</p>' if kind else f"<p>{html}</p>"
 
 
@@ -39,12 +39,12 @@ def figure(html: str, caption_html: str, kind: str = "") -> str:
 
 
 def details(summary: str, html: str) -> str:
-    """Content that opens on a click."""
+    """Collapsed content that opens on a click."""
     return f"<details><summary>{text(summary)}</summary>{html}</details>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table that scrolls within itself where the page is narrow. Cells are markup, the header is text."""
+    """A table that scrolls on narrow screens. Cells are markup, the header is text."""
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in header)
     body = "\n".join(_row(cells) for cells in rows)
     return (
@@ -58,7 +58,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def picture(image: Image.Image, description: str) -> str:
-    """An image within the page: small ones lossless, with sharp pixels when enlarged; others as JPEG."""
+    """An embedded image: small images as lossless PNG, enlarged with sharp pixels; others as JPEG."""
     crisp = max(image.size) <= LARGEST_CRISP_PX
     stream = io.BytesIO()
     if crisp:

@@ -1,4 +1,4 @@
-"""What is needed to do it again: configuration, versions, commit."""
+"""What is needed to reproduce the run: configuration, versions, commit."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from gensis.figures.run import Run
 
 
 def origins(run: Run) -> str:
-    """The configuration as it was resolved, and what ran it."""
+    """The resolved configuration, and the versions of the software that ran it."""
     records = [training.provenance for training in run.trainings]
     records += [record for bank in run.banks for record in bank.provenance()]
     rows = [
@@ -19,12 +19,12 @@ def origins(run: Run) -> str:
             for name in dict.fromkeys(name for record in records for name in record.get("packages", {}))
         ),
         ["device", _found(records, "device")],
-        ["first and last finished", _span([record["finished"] for record in records if record.get("finished")])],
+        ["first and last job finished", _span([record["finished"] for record in records if record.get("finished")])],
     ]
     found = [[text(name), text(value)] for name, value in rows if value]
-    versions = table(["made with", ""], found) if found else paragraph("No provenance was found.", "note")
+    versions = table(["item", "value"], found) if found else paragraph("No provenance was found.", "note")
     config = f'<pre class="scroll">{text(run.config_text)}</pre>'
-    return details("The configuration, every default filled in", config) + versions
+    return details("Configuration with all defaults", config) + versions
 
 
 def _found(records: list[dict[str, Any]], key: str) -> str:
@@ -32,7 +32,7 @@ def _found(records: list[dict[str, Any]], key: str) -> str:
 
 
 def _joined(values: Any) -> str:
-    """The different values, in order: more than one says that the run was made in several goes."""
+    """The distinct values, in order; more than one means that parts of the run were made at different times."""
     return ", ".join(dict.fromkeys(str(value) for value in values if value))
 
 

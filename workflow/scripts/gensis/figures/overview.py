@@ -1,4 +1,4 @@
-"""What was run: the chain with its counts, the data sets, the trainings."""
+"""Overview of the run: stages with their counts, data sets, trainings."""
 
 from gensis.command import duration
 from gensis.figures.markup import ABSENT, count, figure, paragraph, table, text
@@ -6,7 +6,7 @@ from gensis.figures.run import Run, Training
 
 
 def overview(run: Run) -> str:
-    """The chain, then a table of data sets and one of trainings."""
+    """The stages, then a table of data sets and one of trainings."""
     return "\n".join([_chain(run), _datasets(run), _trainings(run.trainings)])
 
 
@@ -18,7 +18,7 @@ def _chain(run: Run) -> str:
         ("autoencoder", _steps(run, "autoencoder")),
         ("diffusion model", _steps(run, "diffusion")),
         ("bank", _bank(run)),
-        ("DINO again", list(dict.fromkeys(f"{t.name}: {count(t.steps, 'step')}" for t in retrained))),
+        ("retraining", list(dict.fromkeys(f"{t.name}: {count(t.steps, 'step')}" for t in retrained))),
         ("evaluation", [", ".join(dict.fromkeys(score.task for score in run.scores.all))]),
     ]
     boxes = "".join(
@@ -27,18 +27,18 @@ def _chain(run: Run) -> str:
         if any(lines)
     )
     seeds = len(run.study.seeds)
-    said = f"Everything after the images exists once for each of {seeds} seeds." if seeds > 1 else "One seed."
-    shared = [f"{text(name)}: of seed {bank.seed}" for name, bank in run.study.banks.items() if bank.seed is not None]
+    note = f"Each stage after the images was run once for each of {seeds} seeds." if seeds > 1 else "One seed."
+    shared = [f"{text(name)}: seed {bank.seed}" for name, bank in run.study.banks.items() if bank.seed is not None]
     if shared and seeds > 1:
-        said += f" But one bank for all of them ({', '.join(shared)}), with the encoder and diffusion model behind it."
-    return f'<ol class="chain">{boxes}</ol>' + paragraph(said, "note")
+        note += f" Exception: all seeds share one bank ({', '.join(shared)}), with its encoder and diffusion model."
+    return f'<ol class="chain">{boxes}</ol>' + paragraph(note, "note")
 
 
 def _images(run: Run) -> list[str]:
     dataset = run.dataset(run.study.pretraining.dataset)
     if dataset is None:
         return []
-    train = f"{count(len(dataset.train), 'image')} in train" if dataset.train else ""
+    train = f"{count(len(dataset.train), 'training image')}" if dataset.train else ""
     return [dataset.name, train] if train else [dataset.name]
 
 
@@ -57,7 +57,7 @@ def _bank(run: Run) -> list[str]:
 
 def _datasets(run: Run) -> str:
     if not run.datasets:
-        return paragraph(f"No data set of the run lies in {text(run.images_folder)}.", "note")
+        return paragraph(f"{text(run.images_folder)} has no data set of this run.", "note")
     rows = [
         [
             text(dataset.name),
@@ -69,7 +69,7 @@ def _datasets(run: Run) -> str:
         ]
         for dataset in run.datasets
     ]
-    header = ["data set", "kind", "units", "images", "in train", "outcomes of units"]
+    header = ["data set", "kind", "units", "images", "training images", "outcomes of units"]
     return figure(table(header, rows), "Data sets. A unit is a slide, or a shard of single images.")
 
 
@@ -88,4 +88,6 @@ def _trainings(trainings: list[Training]) -> str:
         for t in trainings
     ]
     header = ["training", "seed", "steps", "last loss", "time", "device"]
-    return figure(table(header, rows, "numbers"), "Trainings. Time: of the last job, if one was resumed.")
+    return figure(
+        table(header, rows, "numbers"), "Trainings. If a training was resumed, the time is that of its last job only."
+    )

@@ -1,4 +1,4 @@
-"""The page of a run, put together."""
+"""The report page of a run."""
 
 from gensis.figures.answer import answer
 from gensis.figures.attention import attention
@@ -22,27 +22,27 @@ PAPER = "https://arxiv.org/abs/2412.01672"
 
 
 def page(run: Run, threads: int = 1) -> str:
-    """One HTML document that loads nothing: style, pictures and charts lie within.
+    """One HTML document that loads nothing: style, images and charts are embedded.
 
     Args:
-        run: a finished run; of its parts only config and summary must be there.
-        threads: that draw slides.
+        run: a finished run; only its config and summary are required.
+        threads: number of threads that draw slides.
     """
     title = f"Gen-SIS: {run.study.run}"
     sections = [
         section("Answer", warnings(run), answer(run)),
         section("All encoders", all_encoders(run.scores, run.evaluations), all_figures(run.scores)),
-        section("Encoders in pairs", differences(run)),
-        section("What was run", overview(run)),
-        section("The bank: sources and what was generated of them", bank_grid(run)),
-        section("Between two images", interpolations(run)),
-        section("What the autoencoder keeps", reconstructions(run)),
-        section("Can the bank be trusted?", bank_quality(run)),
-        section("Training", curves(run)),
-        section("Slides and their tiles", slides(run, threads)),
-        section("What slide classifiers looked at", attention(run)),
-        section("Images by their embeddings", embedding_map(run)),
-        section("What it cost", cost(run)),
+        section("Differences between encoders", differences(run)),
+        section("Overview of the run", overview(run)),
+        section("The bank: sources and generated images", bank_grid(run)),
+        section("Interpolations", interpolations(run)),
+        section("Autoencoder reconstructions", reconstructions(run)),
+        section("Is the bank good enough?", bank_quality(run)),
+        section("Training curves", curves(run)),
+        section("Slides and tiles", slides(run, threads)),
+        section("Attention maps", attention(run)),
+        section("Map of the embeddings", embedding_map(run)),
+        section("Compute time", cost(run)),
         section("Configuration and versions", origins(run)),
     ]
     return f"""<!doctype html>
@@ -56,8 +56,8 @@ def page(run: Run, threads: int = 1) -> str:
 <body>
 <header>
 <h1>{text(title)}</h1>
-<p>Does an encoder learn more from its own images with images of its own making? The method:
-<a href="{PAPER}">arXiv 2412.01672</a>.</p>
+<p>Is a DINO encoder better when it is retrained with images that a diffusion model generated from the encoder's own
+embeddings? Method: Gen-SIS, <a href="{PAPER}">arXiv 2412.01672</a>.</p>
 </header>
 {"".join(sections)}
 </body>

@@ -1,4 +1,4 @@
-"""A read-only view of what a finished run left. What the config does not name (any more) is not looked at."""
+"""A read-only view of the results of a finished run. Results that the config does not name (any more) are ignored."""
 
 import csv
 import json
@@ -30,18 +30,18 @@ class Training:
     stage: str
     """``encoder``, ``diffusion`` or ``autoencoder``."""
     name: str
-    """Of the encoder that was trained, or that conditions; empty for the autoencoder."""
+    """Name of the trained encoder, or of the encoder that conditions; empty for the autoencoder."""
     seed: int
     history: dict[str, list[float]]
-    """Column -> a value a row, NaN where there is none."""
+    """Column -> a value for each row, NaN where there is none."""
     provenance: dict[str, Any]
     folder: Path
     knn_history: dict[str, list[float]]
-    """Of an encoder, where its data set has labels: columns of knn_history.csv."""
+    """Columns of knn_history.csv; only of an encoder whose data set has labels."""
 
     @property
     def steps(self) -> int:
-        """Steps done."""
+        """Number of training steps."""
         return int(self.history["step"][-1]) if self.history.get("step") else 0
 
 
@@ -57,15 +57,15 @@ class Evaluation:
     skipped: str
     """Why it was not measured; empty if it was."""
     unlabelled_test: bool = False
-    """There is a test split, but training images were tested, for none of its images has a label."""
+    """Training images were tested, since no image of the test split has a label."""
     unlearnt_classes: tuple[str, ...] = ()
-    """Classes that were tested and are in no training part."""
+    """Classes of test items that no training item has."""
     n: int = 0
-    """Items tested."""
+    """Number of test items."""
     n_groups: int = 0
-    """Groups that they belong to."""
+    """Number of their groups."""
     n_ungrouped: int = 0
-    """Items whose group the data set does not name."""
+    """Number of test items without a group in the data set."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ class Dataset:
 
     @property
     def images(self) -> int:
-        """Images of all units."""
+        """Number of images of all units."""
         return sum(int(unit["images"]) for unit in self.units)
 
     @property
     def outcomes(self) -> Counter[str]:
-        """Outcome -> units."""
+        """Outcome -> number of units."""
         return Counter(unit["outcome"] for unit in self.units)
 
 
@@ -121,12 +121,12 @@ class Bank:
 
     @cached_property
     def quality(self) -> dict[str, Any]:
-        """What quality.json holds; empty if there is none."""
+        """Content of quality.json; empty if there is none."""
         path = self.folder / "quality.json"
         return read_json(path) if path.exists() else {}
 
     def provenance(self) -> list[dict[str, Any]]:
-        """One record a shard, where it carries one."""
+        """The provenance records of the shards, where they have one."""
         records = []
         for path in [*self.shards("generative"), *self.shards("interpolated")]:
             with Store(path) as store:
@@ -135,7 +135,7 @@ class Bank:
 
 
 class Run:
-    """Everything below `results/<run>/`, and the images that it used."""
+    """All results below `results/<run>/`, and the data sets that the run used."""
 
     def __init__(self, folder: Path, images_folder: Path):
         """Open a run.
@@ -158,18 +158,18 @@ class Run:
 
     @cached_property
     def datasets(self) -> list[Dataset]:
-        """Data sets that the run trains or is measured on, if their folder is there."""
+        """Data sets that the run trains or evaluates on, if their folder exists."""
         used = dict.fromkeys((self.study.pretraining.dataset, *self.study.evaluation.datasets))
         found = [Dataset(name, self.study.datasets[name].kind, self.images_folder / name) for name in used]
         return [dataset for dataset in found if dataset.folder.is_dir()]
 
     def dataset(self, name: str) -> Dataset | None:
-        """A data set by name, if its folder is there."""
+        """A data set by name; None if its folder does not exist."""
         return next((dataset for dataset in self.datasets if dataset.name == name), None)
 
     @cached_property
     def trainings(self) -> list[Training]:
-        """All trainings, in the order of the flow."""
+        """All trainings, in the order of the pipeline."""
         conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
         return [
             *self._trainings("encoder", "encoders/dino", "dino"),
@@ -184,7 +184,7 @@ class Run:
 
     @cached_property
     def banks(self) -> list[Bank]:
-        """Banks whose folder is there."""
+        """Banks whose folder exists."""
         named = [
             Bank(name, seed, self.folder / "bank" / name / f"seed{seed}")
             for name in self.study.banks
@@ -193,9 +193,9 @@ class Run:
         return [bank for bank in named if bank.folder.is_dir()]
 
     def class_consistency(self, encoder: str) -> float:
-        """What the images of an encoder's bank keep of their class, as a part of what real images reach.
+        """Class consistency of the bank of an encoder, relative to real images.
 
-        Mean over the bank's seeds; NaN where it has no bank, or its classes are not known.
+        Mean over the seeds of the bank; NaN where the encoder has no bank, or the classes are not known.
         """
         settings = self.study.retraining.get(encoder)
         ratios = [
@@ -207,17 +207,17 @@ class Run:
         return fmean(known) if known else math.nan
 
     def embedding_parts(self, encoder: str, dataset: str) -> list[Path]:
-        """All embeddings of a data set with the first seed, in order."""
+        """Files with the embeddings of a data set with the first seed, in order."""
         folder = self.folder / "embeddings" / encoder / dataset / f"seed{self.study.seeds[0]}"
         return sorted(folder.glob("part-*.h5"))
 
     def predictions(self, encoder: str, dataset: str) -> Path:
-        """Where the first seed's predictions are, if there are any."""
+        """Path of the predictions with the first seed; the file may not exist."""
         return self.folder / "evaluation" / encoder / dataset / f"seed{self.study.seeds[0]}" / "predictions.h5"
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
-        """All measurements that the config names, those that were skipped too."""
+        """All evaluations that the config names, including those that were skipped."""
         encoders = {"dino", "random", "pixels", *self.study.retraining, *self.study.encoders}
         seeds = {f"seed{seed}" for seed in self.study.seeds}
         paths = sorted((self.folder / "evaluation").glob("*/*/seed*/*.json"))

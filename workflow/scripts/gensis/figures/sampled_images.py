@@ -1,8 +1,8 @@
-"""Choosing what is shown."""
+"""Evenly spaced choices of the images and slides to show."""
 
 
 def evenly(total: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of the numbers below ``total``: evenly spaced, in order, with the first and the last."""
+    """At most ``wanted`` of the numbers below ``total``: evenly spaced, ascending, with the first and the last."""
     if total <= wanted:
         return list(range(total))
     if wanted < 2:

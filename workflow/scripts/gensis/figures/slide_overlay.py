@@ -1,4 +1,4 @@
-"""Draw a slide's tiles and the outline of its tissue over its thumbnail. Every picture of a slide comes from here."""
+"""Draw the tiles and the tissue outline of a slide over its thumbnail, for all images of slides."""
 
 import numpy as np
 from PIL import Image
@@ -15,12 +15,12 @@ _WIDE_LINE_PICTURE_PX = 700
 
 
 def scale_to_fit(size: tuple[int, int], box: tuple[int, int]) -> float:
-    """Px of a picture per px of a thumbnail that is enlarged or reduced to fit into a box."""
+    """Scale, in overlay px per thumbnail px, that fits a thumbnail into a box."""
     return min(box[0] / size[0], box[1] / size[1], MAX_ENLARGEMENT)
 
 
 def draw_overlay(view: SlideView, box: tuple[int, int]) -> Image.Image:
-    """The slide in colours that say what became of each tile, no larger than a box of width and height in px."""
+    """The slide with each tile in the colour of its status, within a box of width and height in px."""
     scale = scale_to_fit(view.thumbnail.size, box)
     width, height = (max(round(side * scale), 1) for side in view.thumbnail.size)
     slide = view.thumbnail.resize((width, height), Image.Resampling.BICUBIC)
@@ -35,30 +35,30 @@ def draw_overlay(view: SlideView, box: tuple[int, int]) -> Image.Image:
 
 
 def outline_px(grid: Grid, px_per_level0: float) -> int:
-    """Width of a tile's outline: none where it would hide the tile."""
+    """Width of the outline of a tile: 0 where it would hide the tile."""
     smallest_px = min(grid.width_level0, grid.height_level0) * px_per_level0
     return 0 if smallest_px < _SMALLEST_OUTLINED_PX else 1 if smallest_px < _WIDE_LINE_TILE_PX else 2
 
 
 def draw_tiles(grid: Grid, px_per_level0: float, shape: tuple[int, int], line_px: int) -> np.ndarray:
-    """Which status each px of a picture shows.
+    """The status that each px of an image shows.
 
     Args:
         grid: the tiles.
-        px_per_level0: scale of the picture.
-        shape: height and width of the picture.
+        px_per_level0: scale of the image.
+        shape: height and width of the image.
         line_px: width of the outlines.
 
     Returns:
-        uint8 (H, W): twice the status's position, one more on a tile's outline; 255 where there is no tile. A tile
-        takes at least one px, and tiles that touch share none.
+        uint8 (H, W): twice the index of the status, plus one on the outline of a tile; 255 where there is no tile. A
+        tile takes at least one px, and adjacent tiles share none.
     """
     cells = np.full(shape, _NOTHING, np.uint8)
     size_level0 = np.array([grid.width_level0, grid.height_level0])
     near = np.rint(grid.coords_level0 * px_per_level0).astype(np.int64)
     near = np.minimum(near, np.array(shape[::-1]) - 1)
     far = np.maximum(np.rint((grid.coords_level0 + size_level0) * px_per_level0).astype(np.int64), near + 1)
-    # Kept tiles last: where tiles are smaller than a px, they are what is seen.
+    # Kept tiles are drawn last, so that they are visible where tiles are smaller than a px.
     order = np.argsort(grid.statuses, kind="stable")[::-1]
     boxes = np.concatenate([near, far, grid.statuses[:, None].astype(np.int64) * 2], axis=1)[order].tolist()
     for left, top, right, bottom, value in boxes:
@@ -86,7 +86,7 @@ def _opacity(cells: Image.Image, outlined: bool) -> Image.Image:
 
 
 def _outline(tissue: Image.Image) -> np.ndarray:
-    """uint8 (H, W), 255 on the innermost px of the tissue."""
+    """uint8 (H, W), 255 on the tissue px along its border."""
     inside = np.asarray(tissue) >= 128
     core = inside
     for _ in range(2 if max(inside.shape) >= _WIDE_LINE_PICTURE_PX else 1):
@@ -95,7 +95,7 @@ def _outline(tissue: Image.Image) -> np.ndarray:
 
 
 def _eroded(mask: np.ndarray) -> np.ndarray:
-    """A mask without the px that share an edge with one outside; beyond the picture all counts as inside."""
+    """A mask without the px that share an edge with one outside; beyond the image all counts as inside."""
     core = mask.copy()
     core[1:] &= mask[:-1]
     core[:-1] &= mask[1:]

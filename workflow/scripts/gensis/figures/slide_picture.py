@@ -1,4 +1,4 @@
-"""The picture of one slide: what it is, its tiles and tissue, what the colours mean, and a scale bar."""
+"""The overlay image of one slide: name and outcome, tiles and tissue, legend, resolution and scale bar."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from gensis.settings.datasets import Quality
 
 LONG_SIDE_PX = 1600
 MARGIN_PX = 24
-_NARROWEST_PX = 1000  # of the words, where the slide is tall
+_NARROWEST_PX = 1000  # of heading and footing, where the slide is narrow
 _NAME_PX, _TEXT_PX = 36, 24
 _BAR_PART = 0.2  # of the picture's width, at most
 _EMPTY_FIELD_PX = (1000, 300)
@@ -23,7 +23,7 @@ _LINES_OF_REASON = 4
 
 @dataclass(frozen=True)
 class SlideStatus:
-    """What became of a slide."""
+    """Outcome of tiling a slide."""
 
     unit: str
     outcome: str
@@ -31,34 +31,34 @@ class SlideStatus:
     reason: str = ""
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """Outcome and number of tiles."""
         return f"{self.outcome.replace('_', ' ')} · {count(self.images, 'tile')}"
 
 
-def slide_picture(view: SlideView | None, became: SlideStatus) -> Image.Image:
-    """The picture of a slide, its longer side about LONG_SIDE_PX; of a slide without a thumbnail, the words alone."""
+def slide_picture(view: SlideView | None, status: SlideStatus) -> Image.Image:
+    """The image of a slide, its longer side about LONG_SIDE_PX; without a thumbnail, the text alone."""
     picture = (
         draw_overlay(view, (LONG_SIDE_PX, LONG_SIDE_PX)) if view else Image.new("RGB", _EMPTY_FIELD_PX, (238, 240, 241))
     )
     width = max(picture.width, _NARROWEST_PX)
-    heading, footing = _heading(became, width), _footing(view, picture.width, width)
+    heading, footing = _heading(status, width), _footing(view, picture.width, width)
     page, _ = blank(width + 2 * MARGIN_PX, heading.height + picture.height + footing.height)
     page.paste(heading, (0, 0))
     page.paste(picture, ((page.width - picture.width) // 2, heading.height))
     page.paste(footing, (0, heading.height + picture.height))
     if view is None:
-        said = "no thumbnail: this slide could not be laid out"
+        note = "no thumbnail: this slide could not be tiled"
         middle = (page.width / 2, heading.height + picture.height / 2)
-        ImageDraw.Draw(page).text(middle, said, font=font(_TEXT_PX), fill=QUIET, anchor="mm")
+        ImageDraw.Draw(page).text(middle, note, font=font(_TEXT_PX), fill=QUIET, anchor="mm")
     return page
 
 
-def _heading(became: SlideStatus, width: int) -> Image.Image:
+def _heading(status: SlideStatus, width: int) -> Image.Image:
     page, brush = blank(width + 2 * MARGIN_PX, 400)
-    y = write(brush, (MARGIN_PX, MARGIN_PX), [shortened(became.unit, _NAME_PX, width)], _NAME_PX)
-    y = write(brush, (MARGIN_PX, y), [became.said], _TEXT_PX, INK if became.outcome == "ok" else WARNING)
-    reason = wrapped(became.reason, _TEXT_PX, width)[:_LINES_OF_REASON]
+    y = write(brush, (MARGIN_PX, MARGIN_PX), [shortened(status.unit, _NAME_PX, width)], _NAME_PX)
+    y = write(brush, (MARGIN_PX, y), [status.summary], _TEXT_PX, INK if status.outcome == "ok" else WARNING)
+    reason = wrapped(status.reason, _TEXT_PX, width)[:_LINES_OF_REASON]
     y = write(brush, (MARGIN_PX, y), reason, _TEXT_PX, QUIET)
     return page.crop((0, 0, page.width, round(y) + MARGIN_PX // 2))
 
@@ -74,8 +74,8 @@ def _footing(view: SlideView | None, picture_width: int, width: int) -> Image.Im
     if view.tissue:
         middle = y + _TEXT_PX * 0.6
         brush.line((MARGIN_PX, middle, MARGIN_PX + _TEXT_PX, middle), TISSUE_LINE, 3)
-        said = [f"outline of the tissue, {view.tissue_part:.0%} of the slide"]
-        y = write(brush, (MARGIN_PX + _TEXT_PX * 1.4, y), said, _TEXT_PX)
+        label = f"outline of the tissue, {view.tissue_part:.0%} of the slide"
+        y = write(brush, (MARGIN_PX + _TEXT_PX * 1.4, y), [label], _TEXT_PX)
     y = max(y, MARGIN_PX + 2 * line_height(_TEXT_PX))  # the scale bar and its length
     y = write(brush, (MARGIN_PX, y), wrapped(_facts(view), _TEXT_PX, width), _TEXT_PX, QUIET)
     return page.crop((0, 0, page.width, round(y) + MARGIN_PX))
@@ -99,18 +99,18 @@ def _thresholds(quality: Quality) -> str:
 
 
 def _scale_bar(brush: ImageDraw.ImageDraw, um_per_px: float, picture_width: int, page_width: int) -> float:
-    """Draw a bar of a round length below the picture's right edge; returns its left end."""
+    """Draw a bar of a round length below the right edge of the slide; return its left end."""
     length_um = round_length(um_per_px * picture_width * _BAR_PART)
     length_px = length_um / um_per_px
     right = (page_width + picture_width) / 2
     left = right - length_px
-    said = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} um"
+    label = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} um"
     brush.rectangle((left, MARGIN_PX + 6, right, MARGIN_PX + 11), fill=INK)
-    brush.text(((left + right) / 2, MARGIN_PX + 18), said, font=font(_TEXT_PX), fill=INK, anchor="ma")
+    brush.text(((left + right) / 2, MARGIN_PX + 18), label, font=font(_TEXT_PX), fill=INK, anchor="ma")
     return left
 
 
 def round_length(most: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is not above a length."""
+    """The largest of 1, 2 and 5 times a power of ten that does not exceed a length."""
     power = 10.0 ** math.floor(math.log10(most))
     return max(factor * power for factor in (1, 2, 5) if factor * power <= most)

@@ -1,4 +1,4 @@
-"""What a slide's store says of the slide: its thumbnail, its tissue, and what became of each tile of the grid."""
+"""Read the store of a slide for drawing: thumbnail, tissue mask, and the status of each tile of the grid."""
 
 import io
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ from gensis.settings.datasets import SCORES, Quality
 
 @dataclass(frozen=True)
 class Grid:
-    """All tiles of a slide, those that were left out too."""
+    """All tiles of a slide, including those that were left out."""
 
     coords_level0: np.ndarray
     """int64 (T, 2): x and y of the tiles' top-left corners."""
     statuses: np.ndarray
-    """uint8 (T,): positions in `gensis.figures.tile_status.NAMES`."""
+    """uint8 (T,): indices into `gensis.figures.tile_status.NAMES`."""
     width_level0: float
     height_level0: float
     """Sides of a tile in level-0 px."""
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Name of a status -> tiles that it met, for statuses that occur."""
+        """Name of a status -> number of tiles with it; statuses without tiles are not in it."""
         numbers = np.bincount(self.statuses, minlength=len(NAMES)).tolist()
         return {name: number for name, number in zip(NAMES, numbers) if number}
 
 
 @dataclass(frozen=True)
 class SlideView:
-    """A slide that was laid out."""
+    """A slide with a thumbnail and a grid of tiles."""
 
     thumbnail: Image.Image
     """RGB."""
@@ -49,11 +49,11 @@ class SlideView:
     attributes: dict[str, Any]
     """Attributes of the store, and `patch_size`."""
     quality: Quality
-    """The thresholds that the grid was judged by."""
+    """The thresholds that decided which tiles have a low quality."""
 
     @property
     def tissue_part(self) -> float:
-        """Part of the slide that is tissue."""
+        """Fraction of the slide that is tissue."""
         return np.count_nonzero(self.tissue) / (self.tissue.width * self.tissue.height) if self.tissue else float("nan")
 
 
@@ -62,11 +62,11 @@ def read_slide(path: Path, quality: Quality = Quality(), is_used: bool = True) -
 
     Args:
         path: the store.
-        quality: the data set's thresholds, which say which of the store's tiles are used.
-        is_used: whether any is; none of a slide with more failed tiles than its data set allows.
+        quality: thresholds of the data set, which decide the tiles that are used.
+        is_used: whether any tile is used; False for a slide with more failed tiles than its data set allows.
 
     Returns:
-        None where the slide could not be laid out, so that there is no thumbnail.
+        None where the slide could not be tiled, so that there is no thumbnail.
     """
     with Store(path) as store:
         file = store.file
@@ -81,7 +81,7 @@ def read_slide(path: Path, quality: Quality = Quality(), is_used: bool = True) -
 
 
 def read_grid(store: Store, quality: Quality = Quality(), is_used: bool = True) -> Grid:
-    """The grid of a slide's store: first the tiles in it, then those that were left out. As `read_slide` reads it."""
+    """The grid of a slide: tiles of the store, then those that were left out. Arguments as in `read_slide`."""
     file = store.file
     coords = file["coords"][:]
     statuses = np.where(chosen_rows(store, quality) & is_used, KEPT, LOW_QUALITY).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Slides with their tiles drawn over, and the slides that gave none with their reason."""
+"""Overlays of slides with their tiles, and a list of the slides without tiles, with the reason."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +17,7 @@ LONGEST_SIDE_PX = 480
 
 
 def slides(run: Run, threads: int) -> str:
-    """All data sets of slides; empty if there is none."""
+    """Overlays of all data sets of slides; empty if there is none."""
     datasets = [dataset for dataset in run.datasets if dataset.kind == "slides"]
     most = MAX_DRAWN // max(len(datasets), 1)
     return "\n".join(_dataset(dataset, run.study.datasets[dataset.name].quality, most, threads) for dataset in datasets)
@@ -29,16 +29,20 @@ def _dataset(dataset: Dataset, quality: Quality, max_drawn: int, threads: int) -
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         pictures = list(pool.map(lambda unit: _slide(dataset.folder, unit, quality), drawn))
     left_out = len(tiled) - len(drawn)
-    said = f"<b>{text(dataset.name)}</b>: {count(len(tiled), 'slide')} with tiles" + (
-        f"; {len(drawn)} are drawn, {left_out} left out." if left_out else "."
+    note = f"<b>{text(dataset.name)}</b>: {count(len(tiled), 'slide')} with tiles" + (
+        f"; {len(drawn)} are shown, {left_out} are not." if left_out else "."
     )
+    if drawn:
+        note += (
+            " The colour of a tile shows whether it is kept, or why it is left out. Dark line: outline of the tissue."
+        )
     shown = [name for name in TILE_STATUSES if any(name in counts for _, counts in pictures)]
     gallery = f'<div class="gallery">{"".join(html for html, _ in pictures)}</div>'
-    return "\n".join([paragraph(said), _legend(shown), gallery, _without_images(dataset)])
+    return "\n".join([paragraph(note), _legend(shown), gallery, _without_images(dataset)])
 
 
 def _slide(folder: Path, unit: dict[str, str], quality: Quality) -> tuple[str, dict[str, int]]:
-    """The figure of a slide, and how many of its tiles met which status."""
+    """The figure of a slide, and its number of tiles by status."""
     view = read_slide(folder / f"{unit['unit']}.h5", quality)
     caption = f"<b>{text(unit['unit'])}</b><br>{text(unit['outcome'])}, {count(int(unit['images']), 'tile')}"
     if view is None:
@@ -48,7 +52,7 @@ def _slide(folder: Path, unit: dict[str, str], quality: Quality) -> tuple[str, d
 
 
 def _legend(names: list[str]) -> str:
-    """What the colours mean."""
+    """The legend of the colours."""
     statuses = [TILE_STATUSES[name] for name in names]
     patches = "".join(
         '<li><svg viewBox="0 0 22 12" aria-hidden="true"><rect x="1" y="1" width="20" height="10" '

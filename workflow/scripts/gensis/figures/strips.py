@@ -1,4 +1,4 @@
-"""Values of several encoders on one scale: a dot and its interval each."""
+"""Values of several encoders on one scale, each as a dot with its interval."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ WIDTH, HEIGHT, MARGIN = 130, 20, 6
 
 
 def strips(means: dict[str, Mean]) -> str:
-    """A row an encoder but chance, which is a dashed line through all rows."""
+    """A row for each encoder; chance is a dashed line through all rows."""
     chance = means["chance"].value if "chance" in means else math.nan
     numbers = [number for mean in means.values() for number in (mean.value, mean.low, mean.high)]
     present = [number for number in numbers if not math.isnan(number)]

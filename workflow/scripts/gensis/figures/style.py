@@ -1,4 +1,4 @@
-"""The page's style."""
+"""The style sheet of the page."""
 
 CSS = """
 :root {
@@ -94,6 +94,12 @@ td small { display: block; }
   tbody th { white-space: normal; min-width: 7rem; }
 }
 .reasons td:last-child { min-width: 16rem; white-space: normal; }
+@media (max-width: 720px) {
+  .reasons tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid var(--rule); padding-bottom: .3rem; }
+  .reasons th, .reasons td { flex: 1 1 3rem; min-width: 0; border: 0; padding-bottom: 0; }
+  .reasons th:first-child { flex-basis: 6.5rem; }
+  .reasons :is(td, th):last-child { flex-basis: 100%; min-width: 0; padding-right: 0; }
+}
 details { margin: 1rem 0; }
 summary { cursor: pointer; color: var(--accent); font-size: .9rem; }
 pre {
@@ -125,8 +131,9 @@ pre {
 .bank .strip img { width: 100%; }
 .bank .strip figcaption { font-size: .7rem; margin-top: .15rem; white-space: nowrap; }
 
-.reconstruction img + img, .between .strip img + img { margin-top: .3rem; }
+.reconstruction img + img, .interpolations .strip img + img { margin-top: .3rem; }
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
+.maps > div { max-width: 32rem; }
 .maps p { margin: 0 0 .3rem; }
 .map { position: relative; aspect-ratio: 1; border: 1px solid var(--rule); }
 .map i {
@@ -147,6 +154,7 @@ pre {
 .charts text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
 .charts .axis { stroke: var(--quiet); }
 .charts .grid { stroke: var(--rule); }
+.charts circle[class] { fill: var(--paper); stroke-width: 2; }
 .charts .level { stroke: var(--quiet); stroke-dasharray: 2 3; }
 polyline { fill: none; stroke-width: 1.5; opacity: .85; stroke-linejoin: round; }
 .dashed { stroke-dasharray: 5 3; }

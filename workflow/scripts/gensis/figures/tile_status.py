@@ -1,6 +1,6 @@
 """Status of a tile (kept, or why it was left out), and its colour in every overlay and export.
 
-The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour blindness.
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), distinguishable with any colour blindness.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ class TileStatus:
     """In a legend."""
     colour: tuple[int, int, int]
     fill: float
-    """Opacity of its area within an outline: what is kept stays visible, what is lost stands out, glass stays quiet."""
+    """Opacity of its area within an outline: low for kept tiles and glass, high for tiles that were lost."""
     line: float
     """Opacity of its outline."""
 
     @property
     def solid(self) -> float:
-        """Opacity of its area where tiles are too small for outlines: what an outlined tile of some px looks like."""
+        """Opacity of its area where tiles are too small for outlines: about the mean of an outlined tile."""
         return (self.fill + self.line) / 3
 
 
