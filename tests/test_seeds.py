@@ -221,7 +221,7 @@ SHARED = {
 def seeding_functions(path):
     """Names of a file's functions that call one of MAKERS, pass a `random_state`, or key a permutation."""
     text = path.read_text()
-    makers = MAKERS | ({"mixed"} if "from gensis.training.permutation import" in text else set())
+    makers = MAKERS | ({"mixed_key"} if "from gensis.training.permutation import" in text else set())
 
     def visit(node, names):
         for child in ast.iter_child_nodes(node):
