@@ -166,7 +166,7 @@ def train_for(
 ) -> Iterator[dict[str, Any]]:
     """Train for ``seconds`` of CPU time, which exclude evaluations; yields a row per evaluation.
 
-    The time between evaluations doubles.
+    Each evaluation is due after twice the CPU time of the one before.
     """
     due = [seconds * 2.0 ** -(evaluations - 1 - number) for number in range(evaluations)]
     spent, step, losses = 0.0, 0, []
