@@ -1,4 +1,4 @@
-"""How fast a bank is generated, beside a plain loop with diffusers, in one run. See README.md."""
+"""Throughput of bank generation, beside a plain loop with diffusers, in one run. See README.md."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from images import make_images
-from side_by_side import Ended, Subject, left_out, median, report, take_turns, use_cores
+from side_by_side import Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
 
 from gensis.artifacts.files import write_json
 from gensis.diffusion.denoiser import create_denoiser
@@ -29,7 +29,7 @@ STEPS, GUIDANCE = 10, 1.5
 
 @dataclass(frozen=True)
 class Case:
-    """A diffusion model, untrained: what its images show does not change how long they take."""
+    """An untrained diffusion model: the time to generate images does not depend on its weights."""
 
     image_px: int
     channels: tuple[int, ...]
@@ -48,7 +48,7 @@ TOY = {"channels": (8, 8), "images": 8, "batch": 4, "steps": 2}
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print a JSON line a subject, then the ratio."""
+    """Print a JSON line per subject, then the ratio."""
     if arguments.device == "cpu":
         use_cores(CORES)
     case = CASES[arguments.case]
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def make_inputs(case: Case, folder: Path) -> dict[str, str]:
-    """Training images, embeddings drawn at random and an untrained diffusion model, as files."""
+    """Write training images, random embeddings and an untrained diffusion model; returns their paths."""
     train = make_images("cifar10", case.image_px, case.images, folder / "images")
     index = read_index(train)
     generator = np.random.default_rng(0)
@@ -84,14 +84,14 @@ def make_inputs(case: Case, folder: Path) -> dict[str, str]:
 
 
 def start(order: dict[str, Any], folder: Path) -> dict[str, Subject]:
-    """Start both subjects. One that does not work here is left out, and the reason goes to stderr."""
+    """Start both subjects. A subject that cannot run here is left out, with the reason on stderr."""
     subjects = {}
     threads = len(os.sched_getaffinity(0))
     for name in SUBJECTS:
         try:
             orders = [order | {"threads": threads}]
             subjects[name] = Subject(f"bank_with_{name}", sys.executable, orders, threads, folder / name)
-        except Ended as reason:
+        except SubjectEnded as reason:
             left_out(name, reason)
     return subjects
 
@@ -100,8 +100,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, default="bank-small-32")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--images", type=int, help="in place of the case's number")
-    parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
+    parser.add_argument("--images", type=int, help="number of images, instead of the case's")
+    parser.add_argument("--toy", action="store_true", help="toy size, to check that the benchmark runs")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--compile", action="store_true", help="compile our denoiser")

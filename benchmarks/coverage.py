@@ -1,10 +1,10 @@
-"""How often a 95 % interval holds the truth, by the number of groups: plain percentiles of a bootstrap, and ours.
+"""Coverage of 95 % bootstrap intervals by the number of groups, for plain percentiles and the pipeline's intervals.
 
     python benchmarks/coverage.py
 
-Groups (patients) differ: each has its own share of items that are told right, drawn from a beta distribution. Items are
-resampled by group as in the pipeline. Prints a JSON line a case and number of groups: coverage and mean width of both
-kinds of interval; the standard error of a coverage of 0.9 is 0.007 with 2,000 repeats.
+Groups (patients) differ: each has its own accuracy, drawn from a beta distribution. Items are resampled by group as in
+the pipeline. Prints a JSON line per case and number of groups with coverage (how often an interval contains the true
+value) and mean width of both kinds of interval; the standard error of a coverage of 0.9 is 0.007 with 2,000 repeats.
 """
 
 import argparse
@@ -28,15 +28,15 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured of what groups."""
+    """A metric and the distribution of the groups that it is measured on."""
 
     metric: Metric
     truth: float
-    """Mean share of items that are told right, of any group and class."""
+    """True accuracy, the same for every class."""
     correlation: float
-    """Of two items of a group (intraclass); 0: items are independent."""
+    """Intraclass correlation of two items of a group; 0: items are independent."""
     items: float
-    """A group's items, on average."""
+    """Mean number of items of a group."""
     uneven: bool = False
     """Whether groups have different numbers of items (log-normal, sigma 0.7)."""
 
@@ -50,8 +50,10 @@ CASES = {
 }
 
 
-def drawn(case: Case, groups: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Groups, labels and probabilities of the items of a study; groups take turns in their class."""
+def simulated_study(
+    case: Case, groups: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groups (N,), labels (N,) and probabilities (N, 2) of the items of a study; groups alternate in their class."""
     sizes = np.full(groups, round(case.items))
     if case.uneven:
         sizes = np.maximum(1, case.items * generator.lognormal(-0.245, 0.7, groups)).astype(int)
@@ -65,25 +67,25 @@ def drawn(case: Case, groups: int, generator: np.random.Generator) -> tuple[np.n
     return group, label, np.eye(2)[np.where(right, label, 1 - label)]
 
 
-def values(case: Case, groups: int, repeat: int, resamples: int) -> np.ndarray:
-    """The metric of resamples of one study: float64 (resamples,)."""
-    group, label, probabilities = drawn(case, groups, np.random.default_rng([repeat, groups]))
+def resampled_metric(case: Case, groups: int, repeat: int, resamples: int) -> np.ndarray:
+    """The metric on resamples of one study: float64 (resamples,)."""
+    group, label, probabilities = simulated_study(case, groups, np.random.default_rng([repeat, groups]))
     return resampled(lambda weights: {"": case.metric(label, probabilities, weights)}, group, resamples)[""]
 
 
-def covered(case: Case, groups: int, repeats: int, resamples: int) -> dict[str, float]:
+def coverage(case: Case, groups: int, repeats: int, resamples: int) -> dict[str, float]:
     """Coverage and mean width of both kinds of interval."""
-    ends = np.array([PLAIN, expanded_percentiles(groups)])
-    holds, width = np.zeros(2), np.zeros(2)
+    percentiles = np.array([PLAIN, expanded_percentiles(groups)])
+    hits, width = np.zeros(2), np.zeros(2)
     for repeat in range(repeats):
-        low, high = np.nanpercentile(values(case, groups, repeat, resamples), ends.T)
-        holds += (low <= case.truth + 1e-12) & (case.truth - 1e-12 <= high)
+        low, high = np.nanpercentile(resampled_metric(case, groups, repeat, resamples), percentiles.T)
+        hits += (low <= case.truth + 1e-12) & (case.truth - 1e-12 <= high)
         width += high - low
-    found = {}
+    result = {}
     for number, name in enumerate(("plain", "gensis")):
-        found[f"{name}_coverage"] = round(holds[number] / repeats, 3)
-        found[f"{name}_width"] = round(width[number] / repeats, 3)
-    return found
+        result[f"{name}_coverage"] = round(hits[number] / repeats, 3)
+        result[f"{name}_width"] = round(width[number] / repeats, 3)
+    return result
 
 
 if __name__ == "__main__":
@@ -95,5 +97,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     for name in arguments.case:
         for groups in arguments.groups:
-            found = covered(CASES[name], groups, arguments.repeats, arguments.resamples)
-            print(json.dumps({"case": name, "groups": groups, "n": arguments.repeats} | found), flush=True)
+            result = coverage(CASES[name], groups, arguments.repeats, arguments.resamples)
+            print(json.dumps({"case": name, "groups": groups, "n": arguments.repeats} | result), flush=True)

@@ -1,4 +1,4 @@
-"""How fast encoders are measured, beside other libraries, in one run. See README.md."""
+"""Speed of k-NN and linear probe, beside other libraries, in one run. See README.md."""
 
 import argparse
 import sys
@@ -9,40 +9,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from side_by_side import Ended, Round, Subject, left_out, median, report, take_turns, use_cores
+from side_by_side import Round, Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
 
 CORES = 2
 TRAIN, TEST, FEATURES, NEIGHBOURS, CLASSES = 50_000, 10_000, 384, 200, 10
 SIGNAL = 0.15
-"""How far a feature's mean in one class is from that in another, in its deviations."""
+"""Difference of a feature's means in two classes, in standard deviations."""
 TOY = 50
-"""Divides the numbers of images."""
+"""Divisor of the numbers of images at toy size."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed, and how a subject's result is set beside ours."""
+    """The subjects of a case, and how their results are compared with those of `gensis`."""
 
     peers: tuple[str, ...]
     compared: Callable[[Path, Path, Path], dict[str, float]]
-    """Folder of the data, of a subject's result, of ours."""
+    """Called with the folders of the data, of a subject's result and of that of `gensis`."""
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print a JSON line a subject, then the ratios."""
+    """Print a JSON line per subject, then the ratios."""
     cores, case = use_cores(CORES), CASES[arguments.case]
     with tempfile.TemporaryDirectory(prefix="evaluation-") as name:
         folder = Path(name)
         order = make_data(folder, TOY if arguments.toy else 1) | {"neighbours": NEIGHBOURS, "threads": cores}
         subjects = start(arguments.case, order, arguments.peers, cores, folder)
         results = {name: folder / name / "warm-up-0" for name in subjects}
-        compared = {name: case.compared(folder, found, results["gensis"]) for name, found in results.items()}
+        compared = {name: case.compared(folder, result, results["gensis"]) for name, result in results.items()}
         rounds = take_turns(subjects, arguments.repeats)
     report(arguments.case, rounds, "images/s", {name: further(rounds, name) | compared[name] for name in rounds[0]})
 
 
 def make_data(folder: Path, divisor: int) -> dict[str, str]:
-    """Features drawn at random, a little apart by class."""
+    """Write random features, with slightly different means by class, and labels; returns their paths."""
     generator = np.random.default_rng(0)
     means = SIGNAL * generator.normal(size=(CLASSES, FEATURES)) / np.sqrt(2)
     paths = {}
@@ -56,30 +56,30 @@ def make_data(folder: Path, divisor: int) -> dict[str, str]:
 
 
 def start(case: str, order: dict[str, Any], peers: str | None, cores: int, folder: Path) -> dict[str, Subject]:
-    """Start all subjects. One that does not work here is left out, and the reason goes to stderr."""
+    """Start all subjects. A subject that cannot run here is left out, with the reason on stderr."""
     subjects = {}
     for name in ("gensis", *CASES[case].peers):
         python = sys.executable if name == "gensis" else peers or sys.executable
         script = f"{case}_with_{name.replace('-', '_')}"
         try:
             subjects[name] = Subject(script, python, [order], cores, folder / name)
-        except Ended as reason:
+        except SubjectEnded as reason:
             left_out(name, reason)
     return subjects
 
 
 def same_neighbours(data: Path, theirs: Path, ours: Path) -> dict[str, float]:
-    """Share of a subject's neighbours that are ours too."""
-    found, expected = (np.sort(np.load(folder / "neighbours.npy")) for folder in (theirs, ours))
-    same = np.mean([np.isin(*pair, assume_unique=True).mean() for pair in zip(found, expected, strict=True)])
+    """Share of a subject's neighbours that `gensis` finds too."""
+    actual, expected = (np.sort(np.load(folder / "neighbours.npy")) for folder in (theirs, ours))
+    same = np.mean([np.isin(*pair, assume_unique=True).mean() for pair in zip(actual, expected, strict=True)])
     return {"same_neighbours": round(float(same), 6)}
 
 
 def accuracies(data: Path, theirs: Path, ours: Path) -> dict[str, float]:
-    """How many test images a subject tells right, and how many it tells as we do."""
+    """Accuracy of a subject on the test images, and the share of its predictions that equal those of `gensis`."""
     labels = np.load(data / "test_labels.npy")
-    found, expected = (np.load(folder / "predicted.npy") for folder in (theirs, ours))
-    return {"accuracy": float((found == labels).mean()), "same_predictions": float((found == expected).mean())}
+    actual, expected = (np.load(folder / "predicted.npy") for folder in (theirs, ours))
+    return {"accuracy": float((actual == labels).mean()), "same_predictions": float((actual == expected).mean())}
 
 
 CASES = {
@@ -89,7 +89,7 @@ CASES = {
 
 
 def further(rounds: list[Round], name: str) -> dict[str, float]:
-    """The rest of a subject's line."""
+    """Further fields of a subject's line."""
     return {
         "cpu_seconds": round(median(rounds, name, "cpu_seconds"), 2),
         "peak_mb": round(max(one[name]["peak_mb"] for one in rounds)),
@@ -101,5 +101,5 @@ if __name__ == "__main__":
     parser.add_argument("--case", choices=CASES, default="knn")
     parser.add_argument("--peers", help="Python of the environment that holds faiss and scikit-learn")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
+    parser.add_argument("--toy", action="store_true", help="toy size, to check that the benchmark runs")
     main(parser.parse_args())

@@ -1,9 +1,9 @@
-"""What colour and texture alone tell: hand-made features of a data set's images, measured as an encoder's are.
+"""Baseline from colour and texture: hand-crafted features of a data set's images, evaluated like those of an encoder.
 
     snakemake images results/images/lymphoma/labels.tsv --cores all --configfile config/lymphoma.yaml
     python benchmarks/floor.py --images results/images/lymphoma --slides-are-units --output /tmp/floor
 
-Any encoder of tissue should be above this floor. Prints a JSON line a metric.
+Any encoder of tissue should exceed this baseline. Prints a JSON line per metric.
 """
 
 import argparse
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 def colour(images: torch.Tensor) -> torch.Tensor:
-    """Mean, deviation and deciles of red, green, blue and the three stains: (B, 66) of (B, 3, H, W) in [0, 1]."""
+    """Mean, standard deviation and deciles of the colours and of three stains: (B, 66) of (B, 3, H, W) in [0, 1]."""
     density = -images.clamp(min=1 / 255).log().flatten(2)
     values = torch.cat([images.flatten(2), constants(CPU).stains_of_density @ density], 1)
     ranked = values.sort(dim=2).values
@@ -57,21 +57,24 @@ def texture(grey: torch.Tensor) -> torch.Tensor:
 
 
 def features(images: Path, units: list[str], threads: int) -> Iterator[np.ndarray]:
-    """float32 (n, D), a block after the other."""
-    yield np.zeros((0, described(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]), np.float32)
+    """Features of all images, block by block: float32 (n, D)."""
+    yield np.zeros((0, describe(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]), np.float32)
     for block in read_units([images / f"{unit}.h5" for unit in units], BLOCK, CPU, threads):
-        yield described(block).numpy()
+        yield describe(block).numpy()
 
 
-def described(block: torch.Tensor) -> torch.Tensor:
-    """float32 (B, D): colour weighs as much as texture, whose roots make a cosine a Bhattacharyya coefficient."""
+def describe(block: torch.Tensor) -> torch.Tensor:
+    """Features float32 (B, D) of uint8 (B, 3, H, W).
+
+    Colour has the same weight as texture. The square root of a histogram makes a cosine a Bhattacharyya coefficient.
+    """
     pixels = block.float() / 255
     parts = colour(pixels), texture(pixels.mean(1)).sqrt()
     return torch.cat([F.normalize(part) for part in parts], 1)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Describe all images, then measure."""
+    """Compute the features of all images, then evaluate them."""
     units = [unit["unit"] for unit in read_table(arguments.images / "units.tsv")]
     keys, counts = [], []
     for unit in units:
@@ -82,16 +85,16 @@ def main(arguments: argparse.Namespace) -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     unit = np.repeat(np.arange(len(units)), counts)
     write_embeddings(part, features(arguments.images, units, arguments.threads), unit, units, np.concatenate(keys))
-    told = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": arguments.images.name, "seed": 0}
-    told |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv"}
-    told |= {"config": {}, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
-    told |= {"seen": False, "learnt_from": []}
-    settings = Evaluation()
-    told["tasks"] = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
-    evaluate_encoder.main(argparse.Namespace(**told))
-    for task in told["tasks"]:
+    dataset, settings = arguments.images.name, Evaluation()
+    tasks = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
+    options = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": dataset, "seed": 0}
+    options |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv", "tasks": tasks}
+    options |= {"config": {}, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
+    options |= {"seen": False, "learnt_from": []}
+    evaluate_encoder.main(argparse.Namespace(**options))
+    for task in tasks:
         for metric in read_json(arguments.output / f"{task}.json").get("metrics", []):
-            print(json.dumps({"case": "floor", "dataset": told["dataset"], "task": task} | metric))
+            print(json.dumps({"case": "floor", "dataset": dataset, "task": task} | metric))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What waits for a GPU: bash benchmarks/gpu.sh OUT [PART...]     parts: environment checks paper resnet bank cifar diffusion
-# Each part takes under 10 minutes on one GPU and leaves its results in OUT as files; one that failed or was stopped is
-# started again by its name; `cifar`, and then `diffusion`, go on from their last checkpoint. SIZE=toy runs all of it on a CPU, as small as
-# it goes. Packages that the machine lacks are taken from benchmarks/wheels (README.md), images from $GENSIS_DATA.
+# Benchmarks on one GPU: bash benchmarks/gpu.sh OUT [PART...]
+# Parts: environment checks paper resnet bank cifar diffusion
+# Each part takes under 10 minutes on one GPU and writes its results to OUT. To repeat a part that failed or was
+# stopped, name it; `cifar`, and then `diffusion`, resume from their last checkpoint. SIZE=toy runs all parts on a CPU
+# at toy size. Packages that the machine lacks are taken from benchmarks/wheels (README.md), images from $GENSIS_DATA.
 set -euo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
@@ -12,13 +13,14 @@ work=${WORK:-$PWD/.gpu} # checkpoints and images: kept between calls, not among 
 mkdir -p "$work"
 
 if [ "${SIZE:-}" = toy ]; then
-    device=cpu gpus=0 threads=$(nproc) toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 freeze=0.5 images='{"train": 128, "test": 64}'
-    network='{"channels": [8, 8, 8, 8]}' sampling='"sampling_steps": 1, "guidance": 1.5'
+    device=cpu gpus=0 threads=$(nproc) toy=(--toy) repeats=1 seconds=400 epochs=1 batch=32 freeze=0.5
+    images='{"train": 128, "test": 64}' network='{"channels": [8, 8, 8, 8]}'
+    sampling='"sampling_steps": 1, "guidance": 1.5'
     diffusion='{"image_px": 32, "channels": [8, 16], "layers_per_block": 1, "steps": 4, "batch_size": 16}'
 else
     device=cuda gpus=1 threads=$(nproc) toy=() repeats=3 seconds=480 epochs=200 batch=256 freeze=0.01 images='{}'
     network='{}' sampling='"sampling_steps": 12, "guidance": 1.5, "precision": "bfloat16"'
-    # About 20 minutes, if a GPU does 5,000 images a second.
+    # About 20 minutes if the GPU trains on 5,000 images per second.
     diffusion='{"image_px": 32, "steps": 12000, "batch_size": 512, "ema_decay": 0.999, "precision": "bfloat16"}'
 fi
 
@@ -70,7 +72,7 @@ bank() { # beside diffusers' plain loop, eager and compiled
     done
 }
 
-cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again until evaluation/*.json are there
+cifar() { # ResNet-18, 200 epochs; stops after a time limit: call again until evaluation-k*/knn.json exist
     local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" started=$SECONDS status=0 split k
     local data="{\"kind\": \"hdf5\", \"path\": \"$GENSIS_DATA/natural/cifar10/cifar10_jpeg.h5\", \"max_images\": $images}"
     local recipe="{$backbone, \"epochs\": $epochs,
@@ -99,7 +101,7 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
         "$python" $scripts/embed_images.py --config '{}' "${common[@]}" --encoder "$run/encoder" \
             --images "$images_folder" --units $split-0000 --output "$run/$split.h5"
     done
-    for k in "200 0.1" "20 0.07"; do # the published protocol, and ours
+    for k in "200 0.1" "20 0.07"; do # the published protocol, and the pipeline's default
         read -r neighbours temperature <<<"$k"
         "$python" $scripts/evaluate_encoder.py --config "{\"knn\": [$neighbours], \"knn_temperature\": $temperature}" \
             --threads "$threads" --gpus $gpus --seed 0 --encoder dino --dataset cifar10 --tasks knn \
@@ -108,13 +110,14 @@ cifar() { # ResNet-18, 200 epochs; stops before its time is over: call again unt
     done
 }
 
-diffusion() { # after cifar: generates from its encoder, then a bank and its quality. Call again until quality.json is there
+diffusion() { # after cifar: diffusion model of its encoder, bank, quality; call again until quality.json exists
     local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" status=0
     local bank="{\"encoder\": \"dino\", $sampling}"
-    local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime '{"checkpoint_seconds": 60, "inference_batch_size": 2000}')
+    local runtime='{"checkpoint_seconds": 60, "inference_batch_size": 2000}'
+    local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime "$runtime")
     local from=(--train "$images_folder/train.tsv" --embeddings "$run/train.h5" --diffusion "$run/diffusion")
-    timeout -s TERM $seconds "$python" $scripts/train_diffusion.py --config "$diffusion" "${common[@]}" "${from[@]:0:4}" \
-        --checkpoints "$run/checkpoints" --output "$run/diffusion" 2>>"$out/diffusion.log" || status=$?
+    timeout -s TERM $seconds "$python" $scripts/train_diffusion.py --config "$diffusion" "${common[@]}" \
+        "${from[@]:0:4}" --checkpoints "$run/checkpoints" --output "$run/diffusion" 2>>"$out/diffusion.log" || status=$?
     if [ $status -ne 0 ]; then
         tail -n 2 "$out/diffusion.log"
         return $status

@@ -1,4 +1,7 @@
-"""Whether a GPU computes what the CPU does: a JSON line a check, status 1 if one fails. See README.md."""
+"""Compares results of a GPU with those of the CPU. Prints a JSON line per check; exit status 1 if one fails.
+
+See README.md.
+"""
 
 import argparse
 import json
@@ -40,11 +43,11 @@ BACKBONES = {
     "resnet": {"backbone": "resnet18_cifar", "views": {"local_crops": 0}},
 }
 TOY = {"vit": {"batch_size": 8}, "resnet": {"batch_size": 8, "backbone_args": {"channels": (8, 8, 8, 8)}}}
-"""Settings that a CPU takes no time with."""
+"""Settings with which a step takes hardly any time on a CPU."""
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print the checks."""
+    """Run and print the checks."""
     device = torch.device(arguments.device)
     failed = False
     with tempfile.TemporaryDirectory(prefix="checks-") as name:
@@ -58,7 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, float, float]]:
-    """Name, largest difference and what is allowed of each check."""
+    """Name, largest difference and tolerance of each check."""
     rows = torch.randperm(len(index))[:64]
     on_cpu = open_images(index, CPU, image_cache_gb=8, threads=2)
     on_device = open_images(index, device, image_cache_gb=8, threads=2)
@@ -83,12 +86,12 @@ def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, f
 
 
 def recipes(settings: Pretraining, images: int) -> tuple:
-    """Recipes of the settings' views."""
+    """Recipes of the views that the settings define."""
     return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 4))
 
 
 def views(images: torch.Tensor, device: torch.device) -> dict[str, float]:
-    """Largest difference of the views of uint8 (B, 3, H, W) that are made of the same draws, by kind."""
+    """Largest difference between device and CPU of views of uint8 (B, 3, H, W) made with the same draws, by kind."""
     settings = Pretraining.model_validate({"dataset": "none", "preset": "paper"})
     first, second, local = recipes(settings, len(images))
     kinds = {"first": first, "second": second, "local": local}
@@ -97,8 +100,8 @@ def views(images: torch.Tensor, device: torch.device) -> dict[str, float]:
     result = {}
     for name, recipe in kinds.items():
         draws = draw(sizes, recipe)
-        there = make(prepared(images.to(device)), Draws(*(value.to(device) for value in draws)), recipe)
-        result[name] = largest(there, make(prepared(images), draws, recipe))
+        on_device = make(prepared(images.to(device)), Draws(*(value.to(device) for value in draws)), recipe)
+        result[name] = largest(on_device, make(prepared(images), draws, recipe))
     return result
 
 
@@ -117,12 +120,12 @@ def largest(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def distance(one: list[float], other: list[float]) -> float:
-    """Largest difference of two lists of losses, as a part of the loss."""
+    """Largest relative difference of two lists of losses."""
     return max(abs(a - b) / abs(b) for a, b in zip(one, other, strict=True))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
+    parser.add_argument("--toy", action="store_true", help="toy size, to check that the benchmark runs")
     main(parser.parse_args())

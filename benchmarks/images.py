@@ -1,4 +1,4 @@
-"""Images for the cases: tiles of real slides, packed sets of natural images, or drawn tissue where these are absent."""
+"""Images for the cases: tiles of real slides, packed natural images, or drawn tissue where these are not available."""
 
 import argparse
 import json
@@ -22,16 +22,16 @@ MPP = 0.5
 
 
 def make_images(source: str, side_px: int, count: int, folder: Path) -> Path:
-    """Make stores of about ``count`` images and list them.
+    """Make image stores with about ``count`` images, and their index.
 
     Args:
         source: `slides`, or a name in NATURAL.
-        side_px: of the images; natural ones have it.
-        count: images; of slides, enough whole slides to reach it.
-        folder: to make.
+        side_px: side of the images; natural images already have it.
+        count: number of images; for slides, whole slides are tiled until it is reached.
+        folder: folder to create.
 
     Returns:
-        The list, `train.tsv` beside the stores.
+        Path of the index, `train.tsv` beside the stores.
     """
     folder.mkdir()
     slides = sorted((DATA / "histology").glob("lymphoma/*.tiff"))
@@ -40,7 +40,7 @@ def make_images(source: str, side_px: int, count: int, folder: Path) -> Path:
     elif source == "slides" and slides:
         units = _tile(slides, side_px, count, folder)
     else:
-        print(f"no {source} at {DATA}: drawn tissue in its place; GENSIS_DATA names the folder", file=sys.stderr)
+        print(f"no {source} at {DATA}: using drawn tissue; set GENSIS_DATA to the folder of data", file=sys.stderr)
         drawn = []
         while not drawn or sum(unit[1] for unit in units) < count:
             drawn.append(folder / f"{len(drawn)}.tiff")

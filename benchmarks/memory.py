@@ -1,6 +1,6 @@
-"""Memory and time of tiling one huge slide that is mostly glass, and one with twice the tissue. See README.md.
+"""Memory and time of tiling a huge slide that is mostly glass, and a slide with twice the tissue. See README.md.
 
-The slides are sparse pyramids of 100,000 x 100,000 px: islands of drawn tissue, and tiles that the file does not hold.
+The slides are sparse pyramids of 100,000 x 100,000 px: islands of drawn tissue; the file does not hold other tiles.
 """
 
 import argparse
@@ -28,25 +28,25 @@ from gensis.slides.drawing import draw_slide  # noqa: E402
 TILE_PX = 256
 ISLAND_PX = 1024
 SPACING_PX = 2048
-"""Step of the grid that islands lie on: at full resolution and at a quarter of it they are whole tiles."""
+"""Step of the grid of islands: at full resolution and at a quarter of it, islands are whole tiles."""
 WHOLE_FROM = 16
-"""Levels that are this many times coarser, or more, hold all their tiles."""
+"""Levels with this downsampling factor or more hold all their tiles."""
 MPP = 0.5
 SPAWN = multiprocessing.get_context("spawn")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print a JSON line a slide, then how time grew with tissue."""
+    """Print a JSON line per slide, then the ratios of the slide with twice the tissue to the other."""
     lines = []
     with tempfile.TemporaryDirectory(prefix="memory-") as name:
         for islands in (arguments.islands, 2 * arguments.islands):
             slide = Path(name) / f"{islands}.tiff"
-            # In a process of its own: a child's peak memory counts what its parent held when it was started.
+            # In a process of its own, because a child's peak memory includes the memory of its parent when it started.
             writer = SPAWN.Process(target=write, args=(slide, arguments.side_px, islands))
             writer.start()
             writer.join()
             if writer.exitcode:
-                sys.exit(f"error: the slide with {islands} islands could not be written")
+                sys.exit(f"error: writing the slide with {islands} islands failed: see the traceback above")
             line = measure(slide, arguments.threads)
             line |= {"side_px": arguments.side_px, "islands": islands, "slide_mb": slide.stat().st_size >> 20}
             print(json.dumps(line), flush=True)
@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def measure(slide: Path, threads: int) -> dict[str, Any]:
-    """Run the rule's script on a slide: seconds, tiles and the peak memory of its process."""
+    """Run the rule's script on a slide; returns seconds, tiles and the peak memory of its process."""
     store, outcome = slide.with_suffix(".h5"), slide.with_suffix(".json")
     command = [sys.executable, str(SCRIPTS / "tile_slide.py"), "--slide", str(slide), "--unit", slide.stem]
     command += ["--store", str(store), "--outcome", str(outcome), "--threads", str(threads)]
@@ -65,7 +65,7 @@ def measure(slide: Path, threads: int) -> dict[str, Any]:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     if status:
-        sys.exit(f"error: tile_slide.py ended with status {os.waitstatus_to_exitcode(status)}")
+        sys.exit(f"error: tile_slide.py failed on {slide} with exit status {os.waitstatus_to_exitcode(status)}")
     result = json.loads(outcome.read_text())
     return {
         "outcome": result["outcome"],
@@ -80,11 +80,12 @@ def measure(slide: Path, threads: int) -> dict[str, Any]:
 
 
 def write(path: Path, side_px: int, islands: int) -> None:
-    """Write the slide: each level a quarter of the one before, a tile without tissue absent where tiles can be."""
+    """Write the slide. Each level has a quarter of the side of the one before; tiles without tissue are absent from
+    levels finer than WHOLE_FROM."""
     tissue = draw_slide("lymphoid", ISLAND_PX, ISLAND_PX, 0)
     places = np.indices((max(side_px // SPACING_PX, 1),) * 2).reshape(2, -1).T * SPACING_PX
     if islands > len(places):
-        sys.exit(f"error: {side_px} px hold {len(places)} islands: ask for fewer")
+        sys.exit(f"error: a slide of {side_px} px has room for {len(places)} islands: lower --islands")
     places = np.random.default_rng(0).permutation(places)[:islands]
     options = {"tile": (TILE_PX, TILE_PX), "compression": "jpeg", "metadata": None}
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
@@ -106,17 +107,17 @@ def write(path: Path, side_px: int, islands: int) -> None:
 
 
 def shrunk(image: np.ndarray, factor: int) -> np.ndarray:
-    """Means of squares of `factor` px: uint8 (H / factor, W / factor, 3)."""
+    """Means over squares of `factor` px: uint8 (H / factor, W / factor, 3)."""
     height, width = (side // factor for side in image.shape[:2])
     squares = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
     return squares.mean((1, 3)).round().astype("uint8")
 
 
 def sparse_tiles(island: np.ndarray, places: np.ndarray, side_px: int) -> Iterator[bytes]:
-    """JPEGs of a level's tiles, row by row; no bytes where there is no island.
+    """JPEGs of a level's tiles, row by row; empty where there is no island.
 
     Args:
-        island: uint8 (H, W, 3), a whole number of tiles.
+        island: uint8 (H, W, 3), with sides that are multiples of a tile.
         places: int (N, 2), row and column of the tile at each island's upper left corner.
         side_px: side of the level.
     """

@@ -1,4 +1,4 @@
-"""How fast this pipeline pre-trains, beside other libraries and the original recipe, in one run. See README.md."""
+"""Throughput of pre-training, beside other libraries and the original recipe, in one run. See README.md."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from images import make_images
-from side_by_side import Ended, Round, Subject, left_out, median, report, take_turns, use_cores
+from side_by_side import Round, Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
 
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
@@ -23,19 +23,19 @@ IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is measured."""
+    """One benchmark case."""
 
     work: str
-    """What the scripts of its subjects begin with."""
+    """Prefix of the scripts of its subjects."""
     peers: tuple[str, ...]
     source: str
     source_px: int
     images: int
     batch: int
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the pre-training; peers get the numbers that they need."""
+    """Settings of the pre-training; peers get the values that they need."""
     steps: int = 0
-    """Training steps in a repeat; without them it is all images once."""
+    """Training steps in a repeat; 0: a repeat is one pass over all images."""
 
 
 TWO_VIEWS = {"local_crops": 0, "global_scale": (0.14, 1.0), "blur": (0.0, 0.0, 0.0)}
@@ -66,16 +66,16 @@ CASES = {
     "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
 TOY = {"prototypes": 64, "head_hidden_dim": 64}
-"""Settings that a training step takes no time with."""
+"""Settings with which a training step takes hardly any time."""
 TOY_VIT = {"backbone_args": {"depth": 1, "embed_dim": 48, "num_heads": 3}}
 TOY_RESNET = {"backbone_args": {"channels": (8, 8, 8, 8)}}
 LARGEST_WORKERS = 16
 PROCESSES = {"pil": CORES}
-"""Subjects that are one-threaded run as so many processes, the others as one with so many threads."""
+"""Number of processes of the single-threaded subjects; other subjects are one process with that number of threads."""
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print a JSON line a subject, then the ratios."""
+    """Print a JSON line per subject, then the ratios."""
     if arguments.device == "cpu":
         use_cores(CORES)
     case = CASES[arguments.case]
@@ -98,9 +98,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What all subjects of a case are told."""
-    own = {"dataset": "none", "batch_size": case.batch, "precision": arguments.precision}
-    settings = Pretraining.model_validate(case.settings | own)
+    """Work order for all subjects of a case."""
+    common = {"dataset": "none", "batch_size": case.batch, "precision": arguments.precision}
+    settings = Pretraining.model_validate(case.settings | common)
     patch_px = settings.backbone_args.get("patch_size", 16)
     resolved = resolve(settings, case.images, is_transformer=True, patch_px=patch_px)
     first, second, local = view_recipes(settings.views, settings.image_px, resolved)
@@ -128,7 +128,7 @@ def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) 
 def start(
     work: str, case_peers: Sequence[str], order: dict[str, Any], peers: str | None, folder: Path
 ) -> dict[str, Subject]:
-    """Start all subjects. One that does not work here is left out, and the reason goes to stderr."""
+    """Start all subjects. A subject that cannot run here is left out, with the reason on stderr."""
     subjects = {}
     for name in ("gensis", *case_peers):
         processes = PROCESSES.get(name, 1)
@@ -138,13 +138,13 @@ def start(
         script = f"{work}_with_{name.replace('-', '_')}"
         try:
             subjects[name] = Subject(script, python, orders, own["threads"], folder / name)
-        except Ended as reason:
+        except SubjectEnded as reason:
             left_out(name, reason)
     return subjects
 
 
 def further(rounds: list[Round], name: str) -> dict[str, float]:
-    """The rest of a subject's line."""
+    """Further fields of a subject's line."""
     milliseconds = 1000 * median(rounds, name, "cpu_seconds") / rounds[0][name]["n"]
     return {"cpu_ms_per_image": round(milliseconds, 3), "peak_mb": round(max(one[name]["peak_mb"] for one in rounds))}
 
@@ -154,9 +154,9 @@ if __name__ == "__main__":
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--peers", help="Python of the environment that holds kornia and lightly")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--images", type=int, help="in place of the case's number")
+    parser.add_argument("--images", type=int, help="number of images, instead of the case's")
     parser.add_argument("--alone", action="store_true", help="no peers")
-    parser.add_argument("--toy", action="store_true", help="as small as it goes: shows that it runs")
+    parser.add_argument("--toy", action="store_true", help="toy size, to check that the benchmark runs")
     step = parser.add_argument_group("training steps")
     step.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     step.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")

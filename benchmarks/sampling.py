@@ -1,9 +1,10 @@
-"""How many steps generated images need: class consistency, fidelity and Frechet distance by sampler.
+"""Class consistency, fidelity and Frechet distance of generated images by sampler, number of steps and guidance.
 
     python benchmarks/sampling.py --run results/cifar10-two-hours --dataset cifar10-16px --output /tmp/sampling
 
-Generates from the same sources and noise each time. Distance: squared Frechet distance in the space of the encoder of
-another seed, which nothing was conditioned on, to as many other real images. Prints a JSON line a setting.
+Every setting uses the same sources and noise. The distance is the squared Frechet distance to as many other real
+images, in the space of the encoder of another seed, which the diffusion model is not conditioned on. Prints a JSON line
+per setting.
 """
 
 import argparse
@@ -28,7 +29,7 @@ SHOWN = 16
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Generate with each setting; the pictures go one below the other into a grid, sources first."""
+    """Generate images with each setting and evaluate them; write a grid with the sources in the first row."""
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
     evaluation = SourceEvaluation(arguments)
@@ -36,24 +37,24 @@ def main(arguments: argparse.Namespace) -> None:
     independent = load_encoder(arguments.run / "encoders/dino/seed1").eval()
     others = np.random.default_rng(0).permutation(len(evaluation.index))[-arguments.sources :]
     real = embedded(independent, evaluation.images.batch(torch.from_numpy(others)))
-    own = evaluation.images.batch(torch.from_numpy(evaluation.sources))
-    floor = {"frechet_of_sources": frechet_distance(real, embedded(independent, own))}
+    sources = evaluation.images.batch(torch.from_numpy(evaluation.sources))
+    floor = {"frechet_of_sources": frechet_distance(real, embedded(independent, sources))}
     print(json.dumps({"case": "sampling", "subject": "real"} | floor), flush=True)
-    strips = [own[:SHOWN]]
+    strips = [sources[:SHOWN]]
     for sampler, steps, guidance in SETTINGS:
         steps = min(steps, 2) if arguments.toy else steps
         began = time.process_time()
-        told = {"sampler": sampler, "num_inference_steps": steps, "guidance": guidance}
-        figures, images = evaluation.evaluate(pipeline, **told)
+        setting = {"sampler": sampler, "num_inference_steps": steps, "guidance": guidance}
+        figures, images = evaluation.evaluate(pipeline, **setting)
         figures["frechet"] = frechet_distance(real, embedded(independent, images))
         spent = {"cpu_seconds": round(time.process_time() - began, 1)}
-        print(json.dumps({"case": "sampling", "subject": "gensis"} | told | figures | spent), flush=True)
+        print(json.dumps({"case": "sampling", "subject": "gensis"} | setting | figures | spent), flush=True)
         strips.append(images[:SHOWN])
     draw_strips(arguments.output / "sampling.png", strips)
 
 
 def embedded(encoder: Encoder, images: torch.Tensor) -> np.ndarray:
-    """Embeddings of uint8 (n, 3, H, W), of mean square 1."""
+    """Embeddings (n, D) of uint8 (n, 3, H, W), scaled to mean square 1."""
     features = torch.nn.functional.normalize(encoder(images)).numpy()
     return features * features.shape[1] ** 0.5
 

@@ -1,4 +1,4 @@
-"""Subjects that take turns in one run: their processes, and what is printed of them."""
+"""Subjects that take turns in one run: their processes, and the report of their measurements."""
 
 import json
 import os
@@ -21,35 +21,42 @@ Round = dict[str, dict[str, float]]
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment of a subject: each library has so many threads, and this project can be imported."""
+    """Environment of a subject: limits each library to ``threads`` threads, and makes this project importable."""
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     limits = {f"{name}_NUM_THREADS": str(threads) for name in _THREADS_OF}
     return os.environ | limits | {"VIPS_CONCURRENCY": str(threads), "PYTHONPATH": path}
 
 
 def use_cores(number: int) -> int:
-    """Keep this process and its children on so many cores, or as many as it was given if they are fewer; how many."""
+    """Restrict this process and its children to ``number`` cores, or fewer if fewer are available.
+
+    Returns:
+        Number of cores.
+    """
     cores = sorted(os.sched_getaffinity(0))[:number]
     os.sched_setaffinity(0, cores)
     return len(cores)
 
 
-class Ended(Exception):
-    """A process of a subject ended early."""
+class SubjectEnded(Exception):
+    """A process of a subject ended before it answered."""
 
 
 class Subject:
-    """The processes of one subject. They wait between repeats, so that imports and warm-up are paid once."""
+    """The processes of one subject. They wait between repeats, so that imports and warm-up happen only once."""
 
     def __init__(self, script: str, python: str, orders: Sequence[dict[str, Any]], threads: int, folder: Path):
-        """Start a process an order, and wait until all are ready.
+        """Start a process per order, and wait until all are ready.
 
         Args:
-            script: file in `subjects`, without its ending.
+            script: file in `subjects`, without its suffix.
             python: the interpreter to run it with.
             orders: first order of each process.
-            threads: of each process.
-            folder: what the processes write lies in it.
+            threads: number of threads of each process.
+            folder: folder for the output of the processes.
+
+        Raises:
+            SubjectEnded: a process ended; with the last line of its log.
         """
         self.folder = folder
         self.folder.mkdir()
@@ -69,11 +76,11 @@ class Subject:
         self._answers([order | {"folder": str(self.folder / f"warm-up-{i}")} for i, order in enumerate(orders)])
 
     def repeat(self) -> dict[str, float]:
-        """Do the work once: `n` and `cpu_seconds` in all, `seconds` and `peak_mb` of the worse process."""
+        """Do the work once; returns the sums of `n` and `cpu_seconds` and the maxima of `seconds` and `peak_mb`."""
         outputs = [self.folder / f"{number}" for number in range(len(self._processes))]
         answers = self._answers([{"folder": str(output)} for output in outputs])
         for output in outputs:
-            shutil.rmtree(output)  # before the disk is busy with it while others are timed
+            shutil.rmtree(output)  # now, so that the disk is not busy with it while other subjects are timed
         return {
             "n": sum(answer["n"] for answer in answers),
             "seconds": max(answer["seconds"] for answer in answers),
@@ -89,25 +96,25 @@ class Subject:
         self._log.close()
 
     def _answers(self, orders: list[dict]) -> list[dict]:
-        """Give each process its order and wait for all answers."""
+        """Send each process its order and wait for all answers."""
         try:
             for process, order in zip(self._processes, orders, strict=True):
                 print(json.dumps(order), file=process.stdin)
             return [json.loads(process.stdout.readline()) for process in self._processes]
         except (BrokenPipeError, json.JSONDecodeError):
             self._log.seek(0)
-            raise Ended((self._log.read().strip().splitlines() or ["no message"])[-1]) from None
+            raise SubjectEnded((self._log.read().strip().splitlines() or ["no message"])[-1]) from None
 
 
 def left_out(subject: str, reason: object) -> None:
-    """Say that a subject does not take part. Without ours nothing is compared: it ends the benchmark."""
+    """Report that a subject does not take part. Without `gensis` there is no comparison, so the benchmark ends."""
     if subject == "gensis":
         sys.exit(f"error: gensis: {reason}")
     print(f"{subject} is left out: {reason}", file=sys.stderr)
 
 
 def take_turns(subjects: dict[str, Subject], repeats: int) -> list[Round]:
-    """Repeat all subjects, A B C, A B C, and end them."""
+    """Run all subjects in turn (A B C, A B C, ...), then end them."""
     try:
         return [{name: subject.repeat() for name, subject in subjects.items()} for _ in range(repeats)]
     finally:
@@ -116,18 +123,18 @@ def take_turns(subjects: dict[str, Subject], repeats: int) -> list[Round]:
 
 
 def median(rounds: list[Round], name: str, measured: str) -> float:
-    """Median over the repeats of what was measured of a subject."""
+    """Median over the repeats of a measurement of a subject."""
     return statistics.median(one[name][measured] for one in rounds)
 
 
 def report(case: str, rounds: list[Round], unit: str, further: dict[str, dict[str, Any]]) -> None:
-    """Print a JSON line a subject with medians over the repeats, then the ratios.
+    """Print a JSON line per subject with medians over the repeats, then the ratios.
 
     Args:
         case: name of the case.
-        rounds: what the subjects measured.
-        unit: of the rates.
-        further: subject -> more of its line.
+        rounds: measurements of the subjects, by repeat.
+        unit: unit of the rates.
+        further: subject -> further fields of its line.
     """
     rates = {name: [one[name]["n"] / one[name]["seconds"] for one in rounds] for name in rounds[0]}
     for name, values in rates.items():
@@ -142,6 +149,6 @@ def report(case: str, rounds: list[Round], unit: str, further: dict[str, dict[st
         }
         print(json.dumps(line | further[name]))
     for name in list(rates)[1:]:
-        # The median of the repeats' own ratios, for machines drift.
+        # Median of the ratios within repeats, because the speed of a machine drifts.
         ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["gensis"], rates[name], strict=True))
         print(f"ratio {case} gensis/{name} {ratio:.2f}")

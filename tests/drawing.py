@@ -22,7 +22,7 @@ def drawn_slide(
 
 
 def glass_slide(path: Path, width_px: int = 512, height_px: int = 448, mpp: float | None = 0.5) -> Path:
-    """Write a slide of bare glass with a scanner's noise and return its path."""
+    """Write a slide of empty glass with scanner noise and return its path."""
     noise = np.random.default_rng(0).normal(242, 1.5, (height_px, width_px, 3))
     write_pyramid(path, np.clip(noise, 0, 255).astype(np.uint8), mpp)
     return path

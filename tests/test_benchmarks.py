@@ -1,4 +1,4 @@
-"""The benchmarks run, all cases of them, and print what their README says."""
+"""Every case of every benchmark runs at toy size and prints the output that the README describes."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ from gensis.images.codec import encode_jpeg
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MAY_LACK = {"kornia", "lightly", "faiss", "hs2p", "hs2p-tifffile", "tiatoolbox"}
-"""Subjects that live in environments of their own."""
+"""Subjects that need environments of their own."""
 
 
 def cases(script: str, name: str = "CASES") -> list[str]:
@@ -40,7 +40,7 @@ def python():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of data as GENSIS_DATA names one: a few images of each set, and a slide of each kind."""
+    """A folder of data for GENSIS_DATA: a few images of each data set, and one slide of each kind."""
     folder, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     for name, side_px, count in (("cifar10", 32, 64), ("imagenette96", 96, 32)):
         path = folder / "natural" / name / f"{name}_jpeg.h5"
@@ -62,7 +62,7 @@ def data(tmp_path_factory):
 
 
 def on_one_core(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
-    """Run a command, whose processes wait for each other, without threads that do so too."""
+    """Run a command on one core: its processes wait for each other, and threads that spin would slow them down."""
     cores = {min(os.sched_getaffinity(0))}
     return subprocess.run(
         command, capture_output=True, text=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores)
@@ -71,15 +71,15 @@ def on_one_core(command: list[str], environment: dict[str, str]) -> subprocess.C
 
 @pytest.fixture(scope="module")
 def output(python, data):
-    """Lines that a benchmark prints; of subjects none may be left out but those that need another environment."""
+    """Run a benchmark and return its lines; only subjects that need another environment may be left out."""
 
     def run(script: str, *arguments: object, **environment: str) -> list[str]:
         command = [python, BENCHMARKS / script, *arguments]
-        given = os.environ | {"GENSIS_DATA": str(data)} | environment
-        done = on_one_core([str(word) for word in command], given)
+        variables = os.environ | {"GENSIS_DATA": str(data)} | environment
+        done = on_one_core([str(word) for word in command], variables)
         assert done.returncode == 0, done.stderr
         left_out = re.findall(r"^(\S+) is left out: (.*)$", done.stderr, re.MULTILINE)
-        reasons = ("ModuleNotFoundError", "name an environment")
+        reasons = ("ModuleNotFoundError", "pass an environment")
         assert not [line for line in left_out if line[0] not in MAY_LACK or not line[1].startswith(reasons)]
         return done.stdout.splitlines()
 
@@ -88,11 +88,11 @@ def output(python, data):
 
 @pytest.fixture(scope="module")
 def trained(python, data, tmp_path_factory):
-    """What `gpu.sh` leaves of the parts that train, and the study that they are parts of."""
+    """Output of the parts of `gpu.sh` that train, and a folder that links it like the results of a run."""
     out, work = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("work")
-    given = {"SIZE": "toy", "PYTHON": str(python), "WORK": str(work), "GENSIS_DATA": str(data)}
-    parts = ("environment", "checks", "cifar", "diffusion model")
-    done = on_one_core(["bash", str(BENCHMARKS / "gpu.sh"), str(out), *parts], os.environ | given)
+    variables = {"SIZE": "toy", "PYTHON": str(python), "WORK": str(work), "GENSIS_DATA": str(data)}
+    parts = ("environment", "checks", "cifar", "diffusion")
+    done = on_one_core(["bash", str(BENCHMARKS / "gpu.sh"), str(out), *parts], os.environ | variables)
     assert done.returncode == 0, done.stdout + done.stderr
     run = work / "results/run"
     for link, made in {
@@ -125,26 +125,26 @@ def test_every_case_of_pretraining_runs(output, case):
     assert ratios(lines) == [["ratio", case, f"gensis/{peer}"] for peer in names[1:]]
 
 
-def test_without_the_folder_of_data_tissue_is_drawn(output, tmp_path):
+def test_missing_data_are_replaced_by_drawn_tissue(output, tmp_path):
     lines = output("pretrain.py", "--case", "views-32", "--toy", "--repeats", "1", "--alone", GENSIS_DATA=str(tmp_path))
     assert subjects(lines)[0]["n"] >= 32
 
 
 @pytest.mark.parametrize("variant", ["--tensors", "--precision=bfloat16"])
-def test_a_step_is_timed_in_its_variants(output, variant):
+def test_training_steps_are_timed_in_every_variant(output, variant):
     line = subjects(output("pretrain.py", "--case", "step-paper", "--toy", "--repeats", "1", "--alone", variant))[0]
     assert (line["tensors"], line["precision"] == "bfloat16") == (variant == "--tensors", variant != "--tensors")
 
 
 @pytest.mark.parametrize("case", cases("bank.py"))
-def test_every_bank_is_generated_by_both_subjects(output, case):
+def test_every_bank_case_runs_with_both_subjects(output, case):
     lines = output("bank.py", "--case", case, "--toy", "--repeats", "1")
     assert [(subject["subject"], subject["n"]) for subject in subjects(lines)] == [("gensis", 8), ("diffusers", 8)]
     assert ratios(lines) == [["ratio", case, "gensis/diffusers"]]
 
 
 @pytest.mark.parametrize("case", cases("tiling.py"))
-def test_every_case_of_tiling_cuts_the_same_tiles_by_all_subjects(output, case):
+def test_all_subjects_extract_the_same_tiles_in_every_tiling_case(output, case):
     lines = output("tiling.py", "--case", case, "--tile-px", "128", "--repeats", "2")
     assert [subject["subject"] for subject in subjects(lines)] == ["gensis", "openslide", "openslide-pil"]
     assert len({subject["n"] for subject in subjects(lines)}) == 1
@@ -163,7 +163,7 @@ COMPARED = {
 
 
 @pytest.mark.parametrize("case", cases("evaluation.py"))
-def test_every_case_of_evaluation_agrees_with_the_subjects_that_are_installed(output, case):
+def test_evaluation_cases_agree_with_the_installed_subjects(output, case):
     lines = output("evaluation.py", "--case", case, "--toy", "--repeats", "1")
     ours, theirs = subjects(lines)
     assert (ours["subject"], theirs["subject"]) == ("gensis", "scikit-learn")
@@ -172,7 +172,7 @@ def test_every_case_of_evaluation_agrees_with_the_subjects_that_are_installed(ou
     assert ratios(lines) == [["ratio", case, "gensis/scikit-learn"]]
 
 
-def test_memory_is_measured_on_sparse_slides_of_which_one_has_twice_the_tissue():
+def test_memory_compares_sparse_slides_with_once_and_twice_the_tissue():
     command = [sys.executable, str(BENCHMARKS / "memory.py"), "--side-px", "4096", "--islands", "1", "--threads", "1"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     slides = subjects(lines)
@@ -184,8 +184,8 @@ def test_memory_is_measured_on_sparse_slides_of_which_one_has_twice_the_tissue()
 
 
 @pytest.mark.parametrize("slides_are_units", [True, False])
-def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(output, tmp_path, slides_are_units):
-    """Twelve slides of two colours: colour alone tells them all."""
+def test_hand_crafted_features_are_evaluated_like_an_encoder(output, tmp_path, slides_are_units):
+    """Twelve slides of two colours, which the colour features classify without error."""
     folder, units = tmp_path / "images", [f"s{number}" for number in range(12)]
     for number, unit in enumerate(units):
         tiles = [flat((200 - 10 * tile, 0, 0) if number % 2 else (0, 0, 200 - 10 * tile), 48) for tile in range(4)]
@@ -196,25 +196,25 @@ def test_the_floor_of_a_data_set_is_measured_as_an_encoder_is(output, tmp_path, 
     write_table(folder / "labels.tsv", ("unit", "row", "label", "group"), labels)
     options = ["--slides-are-units"] if slides_are_units else []
     lines = output("floor.py", "--images", folder, "--output", tmp_path / "floor", "--threads", 1, *options)
-    found = {(line["task"], line["metric"]): line for line in map(json.loads, lines)}
+    metrics = {(line["task"], line["metric"]): line for line in map(json.loads, lines)}
     tasks = {"knn", "linear"} | ({"slides-mean", "slides-abmil"} if slides_are_units else set())
-    assert {task for task, _ in found} == tasks
+    assert {task for task, _ in metrics} == tasks
     for task, metric in [("knn", "balanced_accuracy_k5"), ("linear", "balanced_accuracy")]:
-        assert found[task, metric]["value"] == 1
-        assert found[task, metric]["chance"] == 0.5
+        assert metrics[task, metric]["value"] == 1
+        assert metrics[task, metric]["chance"] == 0.5
 
 
-def test_intervals_of_few_groups_hold_the_truth_more_often_than_plain_percentiles(output):
-    told = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
-    found = [json.loads(line) for line in output("coverage.py", *told)]
-    assert [each["case"] for each in found] == ["accuracy", "uneven-groups"]
-    assert {(each["groups"], each["n"]) for each in found} == {(5, 60)}
-    plain, ours = (np.mean([each[f"{kind}_coverage"] for each in found]) for kind in ("plain", "gensis"))
+def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
+    options = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
+    results = [json.loads(line) for line in output("coverage.py", *options)]
+    assert [result["case"] for result in results] == ["accuracy", "uneven-groups"]
+    assert {(result["groups"], result["n"]) for result in results} == {(5, 60)}
+    plain, ours = (np.mean([result[f"{kind}_coverage"] for result in results]) for kind in ("plain", "gensis"))
     assert 0.7 < plain < ours < 1
-    assert all(each["plain_width"] < each["gensis_width"] < 1 for each in found)
+    assert all(result["plain_width"] < result["gensis_width"] < 1 for result in results)
 
 
-def test_what_waits_for_a_gpu_trains_generates_and_measures_at_toy_size(trained):
+def test_gpu_parts_train_generate_and_evaluate_at_toy_size(trained):
     out, _ = trained
     checks = subjects((out / "checks.jsonl").read_text().splitlines())
     assert checks
@@ -229,10 +229,10 @@ def test_what_waits_for_a_gpu_trains_generates_and_measures_at_toy_size(trained)
 EVALUATE = ("--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
 
 
-def test_every_candidate_diffusion_model_learns_and_is_looked_at(output, trained, tmp_path):
+def test_every_candidate_diffusion_model_is_trained_and_evaluated(output, trained, tmp_path):
     _, run = trained
-    told = ("--run", run, *EVALUATE, "--image-px", 32, "--minutes", 0.0001, "--output", tmp_path)
-    evaluated = [row["subject"] for row in subjects(output("diffusion.py", *told))]
+    options = ("--run", run, *EVALUATE, "--image-px", 32, "--minutes", 0.0001, "--output", tmp_path)
+    evaluated = [row["subject"] for row in subjects(output("diffusion.py", *options))]
     assert list(dict.fromkeys(evaluated)) == cases("diffusion.py", "CANDIDATES")
     assert {path.name for path in tmp_path.iterdir()} >= {
         "evaluations.csv",
@@ -241,7 +241,7 @@ def test_every_candidate_diffusion_model_learns_and_is_looked_at(output, trained
     }
 
 
-def test_every_sampler_generates_the_same_sources(output, trained, tmp_path):
+def test_every_sampler_generates_images_of_the_sources(output, trained, tmp_path):
     _, run = trained
     real, *generated = subjects(output("sampling.py", "--run", run, *EVALUATE, "--output", tmp_path))
     assert real["frechet_of_sources"] > 0
@@ -264,8 +264,8 @@ RUN_ABOVE = {
     "tiling.py",
 }
 SHARED = {"images.py", "side_by_side.py"}
-"""Imported by benchmarks."""
+"""Modules that benchmarks import."""
 
 
-def test_every_benchmark_is_run_here():
+def test_every_benchmark_is_tested():
     assert {path.name for path in BENCHMARKS.glob("*.*") if path.suffix in (".py", ".sh")} == RUN_ABOVE | SHARED

@@ -1,4 +1,4 @@
-"""Every source of random numbers: another seed draws others, or a reason stands here why all seeds share them."""
+"""Every source of random numbers depends on the seed, or is listed with the reason why all seeds share its draws."""
 
 import argparse
 import ast
@@ -53,7 +53,7 @@ PRETRAINING = Pretraining.model_validate(TINY)
 
 
 class Draw:
-    """A training whose loss is what torch draws in its step."""
+    """A training whose loss is a random number that torch draws in the step."""
 
     total_steps = steps_per_row = images_per_step = 1
 
@@ -69,21 +69,21 @@ def tiny(tmp_path_factory, made):  # noqa: F811
     backbone, given = create_backbone(PRETRAINING.backbone, PX, PRETRAINING.backbone_args)
     of_images = Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3)
     save_encoder(backbone, folder / "encoder", PRETRAINING.backbone, given, of_images)
-    (folder / "between").mkdir()
-    (folder / "between/interpolated-0000.h5").symlink_to(made / "bank/interpolated-0000.h5")
+    (folder / "interpolated").mkdir()
+    (folder / "interpolated/interpolated-0000.h5").symlink_to(made / "bank/interpolated-0000.h5")
     return SimpleNamespace(
         folder=folder,
         index=read_index(train),
         pixels=open_pixels(train, PX),
         features=open_features(train, features),
         made=made,
-        between=folder / "between",
+        interpolated_bank=folder / "interpolated",
     )
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    """So few images that more than these exist."""
+    """Lower the limits on numbers of images, so that the tiny data set exceeds them and images are drawn."""
     monkeypatch.setattr(filter_bank, "NEIGHBOURS_AMONG", 8)
     monkeypatch.setattr("gensis.ssl.monitor._IMAGES", 8)
 
@@ -109,7 +109,7 @@ def four_images_each():
 
 
 def of_bank(seed):
-    """Which of each source's images are shown, and in which view."""
+    """Rows of the bank images that are drawn for each source, and the views that they are used for."""
     settings = Retraining.model_validate(TINY | {"bank": "b", "disentangle_weight": 0})
     pairs = Chooser(settings, None, four_images_each(), None, seed, 0, 4).choose(torch.arange(IMAGES), 0).pairs
     return torch.cat([pairs.synthetic.rows, pairs.slot])
@@ -119,16 +119,16 @@ def pretrainer(tiny, seed):
     return Pretrainer(PRETRAINING, HELD(tiny.index), CPU, WORLD, seed)
 
 
-def watched(tiny, seed):
-    """How well the monitor's views of one network are found."""
+def monitored(tiny, seed):
+    """RankMe of the monitor's views, with the same network for every seed."""
     monitor = Monitor(pretrainer(tiny, 0), seed, 1, lambda step, embeddings: None)
-    found = monitor({"step": monitor._pretrainer.total_steps, "teacher_entropy": 1, "teacher_batch_entropy": 2})
-    return [found["rankme"]]
+    row = monitor({"step": monitor._pretrainer.total_steps, "teacher_entropy": 1, "teacher_batch_entropy": 2})
+    return [row["rankme"]]
 
 
 def bank_filter(tiny, seed):
-    told = {"encoder": tiny.folder / "encoder", "runtime": Runtime(), "threads": 1, "seed": seed}
-    return filter_bank.BankFilter(argparse.Namespace(**told), tiny.index, tiny.features, CPU)
+    options = {"encoder": tiny.folder / "encoder", "runtime": Runtime(), "threads": 1, "seed": seed}
+    return filter_bank.BankFilter(argparse.Namespace(**options), tiny.index, tiny.features, CPU)
 
 
 def plans(seed):
@@ -139,8 +139,8 @@ def plans(seed):
 
 def classified(seed):
     bags = list(np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32))
-    told = Evaluation(mil_epochs=1, mil_seeds=1, mil_batch_size=2)
-    return mil.classify_bags("abmil", bags, np.arange(6) % 2, np.arange(6) % 2, bags, 2, told, seed, CPU)[0]
+    settings = Evaluation(mil_epochs=1, mil_seeds=1, mil_batch_size=2)
+    return mil.classify_bags("abmil", bags, np.arange(6) % 2, np.arange(6) % 2, bags, 2, settings, seed, CPU)[0]
 
 
 def fitted(seed):
@@ -153,9 +153,9 @@ def trained(tiny, seed):
 
 
 def bank_quality(tiny, seed):
-    """Of in-between images alone: their ceiling is that of the sources' views."""
-    told = {"labels": None, "evaluation": Evaluation(bootstrap=10), "held_out": [], "bank": tiny.between}
-    return [figure["ceiling"] for figure in measured(tiny.made, seed=seed, **told)["figures"]]
+    """Ceilings for a bank of interpolated images only; they are measured on views of the sources."""
+    options = {"labels": None, "evaluation": Evaluation(bootstrap=10), "held_out": [], "bank": tiny.interpolated_bank}
+    return [figure["ceiling"] for figure in measured(tiny.made, seed=seed, **options)["figures"]]
 
 
 SOURCES = {
@@ -185,7 +185,7 @@ SOURCES = {
     "gensis/ssl/bank_images.py other_rows": lambda tiny, seed: other_rows(IMAGES, seed),
     "gensis/ssl/batch_plan.py Chooser.choose": lambda tiny, seed: of_bank(seed),
     "gensis/ssl/monitor.py Monitor.__init__": lambda tiny, seed: Monitor(pretrainer(tiny, 0), seed, 1, None).rows,
-    "gensis/ssl/monitor.py Monitor._embeddings": watched,
+    "gensis/ssl/monitor.py Monitor._embeddings": monitored,
     "gensis/ssl/pretrainer.py Pretrainer.__init__": lambda tiny, seed: weights(pretrainer(tiny, seed).student),
     "gensis/ssl/rates.py disentangles_at": lambda tiny, seed: [
         disentangles_at(step, seed, Retraining(**TINY, bank="b", disentangle_probability=0.5)) for step in range(64)
@@ -196,9 +196,9 @@ SOURCES = {
     "gensis/training/sampler.py Sampler._in_runs Sampler._mixed_in_windows": lambda tiny, seed: in_small_windows(seed),
     "gensis/training/sampler.py _permutation": lambda tiny, seed: epoch(60, seed),
 }
-"""File and functions that seed a generator -> what a seed draws there."""
+"""File and functions that seed a generator -> the values drawn there with a seed."""
 
-OF_IMAGES = "seeded by the image, so that every encoder is tested on the same damage"
+OF_IMAGES = "seeded by the image, so that every encoder is tested on the same corruptions"
 SHARED = {
     "gensis/augment/corruptions/blur.py glass": OF_IMAGES,
     "gensis/augment/corruptions/blur.py motion": OF_IMAGES,
@@ -209,19 +209,19 @@ SHARED = {
     "gensis/augment/corruptions/noise.py shot": OF_IMAGES,
     "gensis/augment/corruptions/weather.py _clouds": OF_IMAGES,
     "gensis/augment/corruptions/weather.py snow": OF_IMAGES,
-    "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds are of the same resamples",
-    "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are measured on the same folds",
-    "gensis/evaluation/low_label.py draws": "all encoders and seeds learn from the same labels",
+    "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds use the same resamples",
+    "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are evaluated on the same folds",
+    "gensis/evaluation/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",
     "gensis/images/sources.py selection": "`max_images` is part of the data set, which is made once for all seeds",
     "gensis/slides/layout.py _choose": "`tiles_per_slide` is part of the data set; seeded by the slide's name",
 }
-"""Functions whose draws are the same for all seeds, and why."""
+"""Functions whose draws are the same for all seeds -> the reason."""
 
 
 def seeding_functions(path):
-    """Names of a file's functions that call one of MAKERS, give a `random_state`, or key a permutation."""
+    """Names of a file's functions that call one of MAKERS, pass a `random_state`, or key a permutation."""
     text = path.read_text()
-    makers = MAKERS | ({"mixed"} if "from gensis.training.permutation import" in text else set())
+    makers = MAKERS | ({"mixed_key"} if "from gensis.training.permutation import" in text else set())
 
     def visit(node, names):
         for child in ast.iter_child_nodes(node):
@@ -239,7 +239,7 @@ def drawn(source, tiny, seed):
     return np.asarray(SOURCES[source](tiny, seed)).tobytes()
 
 
-def test_every_function_that_seeds_a_generator_is_named_here():
+def test_every_function_that_seeds_a_generator_is_listed():
     found = {
         f"{path.relative_to(SCRIPTS).as_posix()} {name}"
         for path in SCRIPTS.rglob("*.py")
@@ -250,7 +250,7 @@ def test_every_function_that_seeds_a_generator_is_named_here():
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_other_seeds_draw_others_and_equal_seeds_the_same(source, tiny):
+def test_draws_differ_between_seeds_and_repeat_for_equal_seeds(source, tiny):
     of_seed = {seed: drawn(source, tiny, seed) for seed in (0, 1, 2, SEEDS - 1)}
     assert [pair for pair in combinations(of_seed, 2) if of_seed[pair[0]] == of_seed[pair[1]]] == []
     torch.rand(3)  # whatever was drawn before
@@ -258,7 +258,7 @@ def test_other_seeds_draw_others_and_equal_seeds_the_same(source, tiny):
 
 
 @pytest.mark.parametrize("given", ["-1", str(SEEDS), "x"])
-def test_a_seed_that_no_generator_takes_in_whole_is_refused(given, capsys):
+def test_seeds_out_of_range_are_rejected(given, capsys):
     with pytest.raises(SystemExit):
         parser("", seed=True).parse_args(["--seed", given])
     assert f"{given} is no seed: give a whole number from 0 to 4294967295" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Work divided among threads."""
+"""Work distributed over threads."""
 
 import threading
 
@@ -7,21 +7,21 @@ import torch
 from gensis.threads import in_threads, keep_freed_memory
 
 
-def test_results_come_in_order_and_torch_uses_one_thread_in_each():
-    wanted = torch.get_num_threads()
+def test_results_are_in_order_and_torch_uses_one_thread_in_each():
+    before = torch.get_num_threads()
     all_take_part = threading.Barrier(3)
     numbers = range(21)
     results = in_threads(3, lambda number: (all_take_part.wait(10) >= 0, number, torch.get_num_threads()), numbers)
     assert results == [(True, number, 1) for number in numbers]
-    assert torch.get_num_threads() == wanted
+    assert torch.get_num_threads() == before
 
 
-def test_later_calls_use_the_same_threads():
+def test_threads_are_reused_by_later_calls():
     used = {thread for _ in range(5) for thread in in_threads(2, lambda _: threading.get_ident(), range(8))}
     assert len(used) <= 2
     assert threading.get_ident() not in used
 
 
-def test_keeping_freed_memory_works_wherever_the_library_of_c_can():
+def test_keeping_freed_memory_is_harmless_with_any_c_library():
     keep_freed_memory()
     assert torch.ones(10_000_000).sum() == 10_000_000

@@ -1,9 +1,9 @@
-"""Python programs that start at once, in copies of a process that has imported what takes seconds.
+"""Python programs that start fast, as forks of a process that has already imported the slow libraries.
 
-`warm_python` gives a file that takes the interpreter's place, also where programs start others: `FILE script.py --key`
-does what `python script.py --key` does and is a process of its own as that is, but does not import for seconds before.
-Variables that libraries read when they are imported come too late; OMP_NUM_THREADS is 1. Tests that kill a process, or
-say what one imports, start Python itself.
+`warm_python` returns an executable that replaces the Python interpreter, also for programs that start others:
+`FILE script.py --key` does the same as `python script.py --key`, in a process of its own, but without seconds of
+imports. Environment variables that libraries read at import have no effect; OMP_NUM_THREADS is 1. Tests that kill a
+process, or check what a process imports, start Python itself.
 """
 
 import atexit
@@ -25,15 +25,15 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 PLANNING = ("pandas", "pydantic", "snakemake.cli", "yaml")
-# With these the scripts, and what they import, are there.
+# Importing these imports all slow libraries of the scripts.
 TRAINING = ("pretrain_encoder", "train_diffusion", "generate_bank", "evaluate_bank", "evaluate_encoder", "tile_slide")
 LARGEST_ORDER = 1 << 20
 
 
 @functools.cache
 def warm_python(imported: tuple[str, ...] = TRAINING) -> Path:
-    """Start the process to copy, once for all tests; it ends with them. Where it is not Linux, Python itself."""
-    if sys.platform != "linux":  # macOS has no such sockets, and libraries there do not bear a fork
+    """Start the process to fork, once for all tests; it ends with them. On other systems than Linux, Python itself."""
+    if sys.platform != "linux":  # macOS has no such sockets, and libraries there do not support a fork
         return Path(sys.executable)
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
@@ -49,7 +49,11 @@ def warm_python(imported: tuple[str, ...] = TRAINING) -> Path:
 
 
 def run(address: str, *line: str) -> int:
-    """Have a command line run with this process's files, folder, environment and cores; its exit status."""
+    """Send a command line to the server, to run with this process's files, folder, environment and cores.
+
+    Returns:
+        Its exit status.
+    """
     order = json.dumps([line, os.getcwd(), dict(os.environ), list(os.sched_getaffinity(0))]).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(address)
@@ -58,12 +62,12 @@ def run(address: str, *line: str) -> int:
 
 
 def serve(address: str, *imported: str) -> None:
-    """Import, then make a copy of this process for each order, until standard input ends."""
+    """Import, then fork this process for each order, until standard input ends."""
     sys.path.insert(0, str(SCRIPTS))
     for name in imported:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # or collections in the copies would write to all memory, and so copy it
+    gc.freeze()  # otherwise garbage collections in the forks would write to all memory, and so copy it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
@@ -77,7 +81,7 @@ def serve(address: str, *imported: str) -> None:
 
 
 def follow(connection: socket.socket) -> None:
-    """Have a copy of this process follow an order, and answer with its exit status. Does not return."""
+    """Run an order in a fork of this process, and answer with its exit status. Does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     order, files, _, _ = socket.recv_fds(connection, LARGEST_ORDER, 3)
     program = os.fork()
@@ -90,7 +94,7 @@ def follow(connection: socket.socket) -> None:
 
 
 def become(line: list[str], folder: str, environment: dict[str, str], cores: list[int], files: list[int]) -> None:
-    """Be the program of a command line, and end as it does, but for giving back memory that is only a copy."""
+    """Become the program of a command line, and end like it, but without freeing memory that is shared."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
@@ -100,12 +104,12 @@ def become(line: list[str], folder: str, environment: dict[str, str], cores: lis
     os.environ.clear()
     os.environ.update(environment)
     sys.executable, *sys.argv = line
-    if sys.argv[0] == "-u":  # of torchrun; standard error is not held back anyway
+    if sys.argv[0] == "-u":  # passed by torchrun; standard error is unbuffered anyway
         del sys.argv[0]
     status = 0
     try:
-        given = environment.get("PYTHONPATH", "").split(os.pathsep)
-        sys.path[:1] = [str(Path(sys.argv[0]).parent.absolute()), *filter(None, given)]
+        python_path = environment.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:1] = [str(Path(sys.argv[0]).parent.absolute()), *filter(None, python_path)]
         if sys.argv[0] == "-m":
             del sys.argv[0]
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

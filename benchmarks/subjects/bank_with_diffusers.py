@@ -13,7 +13,7 @@ from worker import Work, serve
 
 
 def prepare(order: dict) -> Work:
-    """Nothing is kept between repeats; one repeat warms up."""
+    """No state is kept between repeats; one repeat is the warm-up."""
     device, steps = order["device"], order["steps"]
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ from gensis.settings.runtime import Runtime
 
 
 def prepare(order: dict) -> Work:
-    """Nothing is kept between repeats; one repeat warms up."""
+    """No state is kept between repeats; one repeat is the warm-up."""
 
     def work(folder: Path) -> int:
         keys = {"sampling_steps": order["steps"], "guidance": order["guidance"], "precision": order["precision"]}

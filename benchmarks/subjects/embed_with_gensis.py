@@ -13,7 +13,7 @@ from gensis.settings.runtime import Runtime
 
 
 def prepare(order: dict) -> Work:
-    """Nothing is kept between repeats; one repeat warms up."""
+    """No state is kept between repeats; one repeat is the warm-up."""
     paths = stores(order["index"])
 
     def work(folder: Path) -> int:

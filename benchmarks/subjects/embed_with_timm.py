@@ -19,7 +19,7 @@ WORKERS = 0
 
 
 class Unit(Dataset):
-    """Transformed images of one store, which each worker opens for itself."""
+    """Transformed images of one store; each worker opens its own file."""
 
     def __init__(self, path: Path, transform: Compose):
         self.path = path
@@ -41,7 +41,7 @@ class Unit(Dataset):
 
 
 def prepare(order: dict) -> Work:
-    """Nothing is kept between repeats; one repeat warms up."""
+    """No state is kept between repeats; one repeat is the warm-up."""
 
     def work(folder: Path) -> int:
         model = timm.create_model(f"local-dir:{order['encoder']}", pretrained=True, num_classes=0).eval()

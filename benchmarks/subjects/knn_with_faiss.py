@@ -2,11 +2,11 @@
 
 import faiss
 import numpy as np
-from found import found_by
+from serving import serve_search
 
 
 def find(train: np.ndarray, test: np.ndarray, k: int, threads: int) -> np.ndarray:
-    """int64 (M, k), nearest first."""
+    """Indices of the neighbours: int64 (M, k), nearest first."""
     faiss.omp_set_num_threads(threads)
     train, test = train.copy(), test.copy()
     faiss.normalize_L2(train)
@@ -16,4 +16,4 @@ def find(train: np.ndarray, test: np.ndarray, k: int, threads: int) -> np.ndarra
     return index.search(test, k)[1]
 
 
-found_by(find)
+serve_search(find)

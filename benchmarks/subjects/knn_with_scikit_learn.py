@@ -1,14 +1,14 @@
-"""scikit-learn's brute force with the cosine distance."""
+"""scikit-learn's brute-force search with the cosine distance."""
 
 import numpy as np
-from found import found_by
+from serving import serve_search
 from sklearn.neighbors import NearestNeighbors
 
 
 def find(train: np.ndarray, test: np.ndarray, k: int, threads: int) -> np.ndarray:
-    """int64 (M, k), nearest first."""
+    """Indices of the neighbours: int64 (M, k), nearest first."""
     search = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="cosine", n_jobs=threads).fit(train)
     return search.kneighbors(test, return_distance=False)
 
 
-found_by(find)
+serve_search(find)

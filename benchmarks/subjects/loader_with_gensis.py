@@ -1,4 +1,4 @@
-"""Batches as training reads them where the images do not fit in memory."""
+"""Batches as this pipeline's training reads them if the images do not fit in memory."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from gensis.training.sampler import Sampler
 
 
 def prepare(order: dict) -> Work:
-    """Open the stores; two batches warm up."""
+    """Open the stores; two batches are the warm-up."""
     images = open_images(
         read_index(Path(order["index"])), torch.device("cpu"), image_cache_gb=0, threads=order["threads"]
     )

@@ -14,7 +14,7 @@ WORKERS = 2
 
 
 class Packed(Dataset):
-    """Decoded images of one file, which each worker opens for itself."""
+    """Decoded images of one file; each worker opens its own file."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -34,7 +34,7 @@ class Packed(Dataset):
 
 
 def prepare(order: dict) -> Work:
-    """Start the workers and read everything once."""
+    """Start the workers and read all images once as a warm-up."""
     (path,) = stores(order["index"])
     loader = DataLoader(
         Packed(path), order["batch"], shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True

@@ -1,4 +1,4 @@
-"""The images of a case as all subjects find them: image stores and the list of them, read without this project."""
+"""Reads the images of a case (image stores and their index) without this project, for all subjects."""
 
 import csv
 import io
@@ -32,5 +32,5 @@ def decoded_images(index: str) -> list[Image.Image]:
 
 
 def pixels(index: str) -> np.ndarray:
-    """All images, of one size: uint8 (n, 3, height, width)."""
+    """All images, which must have the same size: uint8 (n, 3, height, width)."""
     return np.stack([np.asarray(image).transpose(2, 0, 1) for image in decoded_images(index)])

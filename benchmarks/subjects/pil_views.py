@@ -1,4 +1,4 @@
-"""Views as the original recipe makes them: torchvision's transforms on Pillow images, one after the other."""
+"""Views as in the original recipe: torchvision's transforms on Pillow images, one after the other."""
 
 import random
 
@@ -37,7 +37,7 @@ class MultiCrop:
     """All views of a Pillow image."""
 
     def __init__(self, recipes: list[dict], mean: list[float], std: list[float]):
-        """One recipe a view."""
+        """One recipe per view."""
         self.transforms = [transform(recipe, mean, std) for recipe in recipes]
 
     def __call__(self, image: Image.Image) -> list[torch.Tensor]:

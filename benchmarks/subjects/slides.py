@@ -1,4 +1,4 @@
-"""What every subject that tiles slides is told, and how it is served."""
+"""Input of the subjects that tile slides, and how they are served."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ JPEG_QUALITY = 90
 
 @dataclass(frozen=True)
 class Slide:
-    """One slide, and the grid that this pipeline lays on it."""
+    """One slide, and the grid that this pipeline uses for it."""
 
     path: str
     mpp: float
@@ -20,16 +20,17 @@ class Slide:
     target_mpp: float
     tile_px: int
     level: int
-    """Level that tiles are read from."""
+    """Pyramid level that tiles are read from."""
     width: float
-    """Of a tile, in px of that level: `tile_px`, unless tiles are resampled."""
+    """Width of a tile in px of that level: `tile_px`, unless tiles are resampled."""
     height: float
+    """Height of a tile in px of that level."""
     coords: list[list[int]]
     """x and y of the tiles in level-0 px, row by row."""
 
 
 def serve_tiling(tile: Callable[[list[Slide], Path], int]) -> None:
-    """Serve a function that cuts slides into a folder and returns the number of tiles. One slide warms it up."""
+    """Serve a function that tiles slides into a folder and returns the number of tiles. One slide is the warm-up."""
 
     def prepare(order: dict) -> Work:
         slides = [Slide(**slide) for slide in order["slides"]]

@@ -1,4 +1,4 @@
-"""This pipeline's training steps, by the class that its script trains with."""
+"""This pipeline's training steps, by the class that its training script uses."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from gensis.training.distributed import World
 
 
 def prepare(order: dict) -> Work:
-    """Hold the images; a few steps warm up, or compile."""
+    """Load the images into memory; a few steps are the warm-up, including compilation."""
     device = choose_device(order["device"] == "cuda", order["threads"])
     settings = Pretraining.model_validate(order["settings"])
     images = open_images(read_index(Path(order["index"])), device, image_cache_gb=8, threads=order["threads"])
@@ -32,7 +32,7 @@ def prepare(order: dict) -> Work:
         for number in range(steps):
             torch.manual_seed(number)
             loss = step(number)["loss"]
-        if not loss.isfinite():  # waits for the device
+        if not loss.isfinite():  # this also waits for the device
             raise RuntimeError("the loss is not finite")
         return steps * pretrainer.images_per_step
 

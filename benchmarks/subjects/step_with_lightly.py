@@ -1,4 +1,4 @@
-"""Training steps of lightly's building blocks, put together as its guide does: transform, head, loss, average."""
+"""Training steps of lightly's building blocks, combined as in its guide: transform, head, loss, moving average."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ LARGEST_NORM = 3.0
 
 
 class Views(Dataset):
-    """Views of Pillow images that lie in memory."""
+    """Views of Pillow images in memory."""
 
     def __init__(self, index: str, transform: DINOTransform):
         self.images = decoded_images(index)
@@ -58,7 +58,7 @@ class Network(nn.Module):
 
 
 def transform(recipes: list[dict], mean: list[float], std: list[float]) -> DINOTransform:
-    """The case's views: its other strengths and probabilities are this class's defaults."""
+    """The case's views; for all other parameters, the case uses the defaults of DINOTransform."""
     globals_, locals_ = recipes[:2], recipes[2:]
     return DINOTransform(
         global_crop_size=globals_[0]["size_px"],
@@ -73,7 +73,7 @@ def transform(recipes: list[dict], mean: list[float], std: list[float]) -> DINOT
 
 
 def prepare(order: dict) -> Work:
-    """Start the workers, make the networks; a few batches warm up."""
+    """Start the workers, create the networks; a few batches are the warm-up."""
     settings = order["settings"]
     views_of = transform(order["recipes"], order["mean"], order["std"])
     dataset = Views(order["index"], views_of)

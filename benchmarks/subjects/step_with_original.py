@@ -1,6 +1,6 @@
-"""Training steps as the original program does them: Pillow views in many workers, half precision, a plain loop.
+"""Training steps as in the original DINO code: Pillow views in many workers, half precision, a plain loop.
 
-Written anew from what is published of it (Caron et al. 2021, arXiv 2104.14294), at the same sizes and probabilities.
+Reimplemented from the publication (Caron et al. 2021, arXiv 2104.14294), with the same sizes and probabilities.
 """
 
 from contextlib import nullcontext
@@ -18,7 +18,7 @@ from worker import Work, restart_clock, serve
 
 
 class Views(Dataset):
-    """Views of Pillow images that lie in memory."""
+    """Views of Pillow images in memory."""
 
     def __init__(self, index: str, views_of: MultiCrop):
         self.images = decoded_images(index)
@@ -53,7 +53,7 @@ class Head(nn.Module):
 
 
 class Network(nn.Module):
-    """One backbone pass for each run of views of one size, one head pass for all."""
+    """Backbone and head: one backbone pass for consecutive views of one size, one head pass for all views."""
 
     def __init__(self, settings: dict, drop_path: float):
         super().__init__()
@@ -76,7 +76,7 @@ class Network(nn.Module):
 
 
 class Loss(nn.Module):
-    """Cross-entropy of every pair of a teacher's and another student's view; the centre follows."""
+    """Cross-entropy over all pairs of a teacher's view and a different view of the student; updates the centre."""
 
     def __init__(self, settings: dict, views: int):
         super().__init__()
@@ -99,7 +99,7 @@ class Loss(nn.Module):
 
 
 def clip_each(model: nn.Module, largest: float) -> None:
-    """Limit the norm of each parameter's gradient, one after the other."""
+    """Clip the gradient norm of each parameter separately."""
     for parameter in model.parameters():
         if parameter.grad is not None:
             scale = largest / (parameter.grad.norm() + 1e-6)
@@ -108,7 +108,7 @@ def clip_each(model: nn.Module, largest: float) -> None:
 
 
 def prepare(order: dict) -> Work:
-    """Start the workers, make the networks; a few batches warm up."""
+    """Start the workers, create the networks; a few batches are the warm-up."""
     settings, device = order["settings"], torch.device(order["device"])
     batch, steps, workers = settings["batch_size"], order["steps"], order["workers"]
     dataset = Views(order["index"], MultiCrop(order["recipes"], order["mean"], order["std"]))
@@ -157,7 +157,7 @@ def prepare(order: dict) -> Work:
         step(first)
 
     def work(folder: Path) -> int:
-        # What the workers make before the first batch comes is not timed: a training has that once.
+        # The batches that the workers prepare before the first one arrives are not timed: a training has them once.
         batches = [first] * steps if order["tensors"] else loader
         for number, views in enumerate(batches):
             if not order["tensors"] and number == workers:

@@ -1,4 +1,4 @@
-"""A diffusion transformer as a rival of the UNet: patches as tokens, the condition in every block's normalisation."""
+"""A diffusion transformer to compare with the UNet: patches as tokens, conditioned in the norm of every block."""
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -12,7 +12,7 @@ FREQUENCIES = 256
 
 
 class Block(nn.Module):
-    """Attention and a perceptron, each shifted, scaled and gated: adaLN-Zero (Peebles and Xie 2023)."""
+    """Attention and an MLP, each shifted, scaled and gated: adaLN-Zero (Peebles and Xie 2023)."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -40,7 +40,7 @@ def _gated(tokens: torch.Tensor, modulation: torch.Tensor, layer: nn.Module) -> 
 
 
 class Transformer(ModelMixin, ConfigMixin):
-    """Called like the pipeline's UNet; its output is zero at first."""
+    """Has the call signature of the pipeline's UNet; its initial output is zero."""
 
     @register_to_config
     def __init__(
@@ -69,7 +69,7 @@ class Transformer(ModelMixin, ConfigMixin):
     def forward(
         self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: None, class_labels: torch.Tensor
     ) -> UNet2DConditionOutput:
-        """As UNet2DConditionModel's, of which it takes the place."""
+        """Same arguments and result as UNet2DConditionModel, which it replaces."""
         tokens = self.patches(sample)
         rows = tokens.shape[2]
         tokens = tokens.flatten(2).transpose(1, 2) + self.positions

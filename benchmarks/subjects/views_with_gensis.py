@@ -1,4 +1,4 @@
-"""This pipeline's views: images as training holds them, views of whole batches."""
+"""This pipeline's views: images in memory as in training, views of whole batches."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from gensis.training.device import choose_device
 
 
 def prepare(order: dict) -> Work:
-    """Hold the images; the first batch warms up."""
+    """Load the images into memory; two batches are the warm-up."""
     device = choose_device(order["device"] == "cuda", order["threads"])
     images = open_images(read_index(Path(order["index"])), device, image_cache_gb=8, threads=order["threads"])
     first, second, *locals_ = (ViewRecipe(**recipe) for recipe in order["recipes"])

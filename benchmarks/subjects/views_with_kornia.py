@@ -1,4 +1,4 @@
-"""Views of whole batches by kornia's augmentations, each image with parameters of its own."""
+"""Views of whole batches by kornia's augmentations, with separate parameters for each image."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def transform(recipe: dict, mean: list[float], std: list[float]) -> augmentation
 
 
 def prepare(order: dict) -> Work:
-    """Hold the images as bytes; two batches warm up."""
+    """Load the images into memory as bytes; two batches are the warm-up."""
     device = torch.device(order["device"])
     images = torch.from_numpy(pixels(order["index"])).to(device)
     transforms = [transform(recipe, order["mean"], order["std"]) for recipe in order["recipes"]]

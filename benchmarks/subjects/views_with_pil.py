@@ -1,4 +1,4 @@
-"""The original recipe's views, of every second image in each of two processes, stacked to batches."""
+"""The original recipe's views, stacked to batches; two processes take every second image each."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from worker import Work, serve
 
 
 def prepare(order: dict) -> Work:
-    """Decode this process's share of the images; some of them warm up."""
+    """Decode this process's share of the images; eight images are the warm-up."""
     images = decoded_images(order["index"])[order["number"] :: order["processes"]]
     views_of = MultiCrop(order["recipes"], order["mean"], order["std"])
 

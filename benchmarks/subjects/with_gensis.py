@@ -1,4 +1,4 @@
-"""This pipeline: the rule `tile_slide` on each slide, from opening it to its store synced to disk."""
+"""This pipeline: the rule `tile_slide` on each slide, from opening the slide to its store synced to disk."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""hs2p with the reader that it never picks by itself, and that is its fastest for tiled TIFF."""
+"""hs2p with the reader `tifffile`, its fastest for tiled TIFF, which it never selects by itself."""
 
 from functools import partial
 

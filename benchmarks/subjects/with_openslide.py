@@ -1,4 +1,4 @@
-"""Raw OpenSlide: `read_region` over this pipeline's grid, converted to RGB, and nothing written."""
+"""Raw OpenSlide: `read_region` over this pipeline's grid, converted to RGB; writes nothing."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def images(slide: Slide) -> Iterator[Image.Image]:
 
 
 def tile(slides: list[Slide], folder: Path) -> int:
-    """Read each tile and drop it."""
+    """Read each tile and discard it."""
     return sum(1 for slide in slides for _ in images(slide))
 
 

@@ -1,4 +1,4 @@
-"""The loop that everybody writes: `read_region`, RGB, JPEG by Pillow, all tiles of a slide in one file."""
+"""The common loop: `read_region`, RGB, JPEG by Pillow, all tiles of a slide in one file."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from with_openslide import images
 
 
 def tile(slides: list[Slide], folder: Path) -> int:
-    """Write the tiles of each slide end to end, which spares a file a tile."""
+    """Write the tiles of each slide end to end into one file, instead of one file per tile."""
     tiles = 0
     for number, slide in enumerate(slides):
         with open(folder / f"{number}.jpegs", "wb") as stream:

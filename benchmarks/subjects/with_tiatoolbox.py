@@ -11,11 +11,11 @@ from tiatoolbox.wsicore.wsireader import OpenSlideWSIReader
 
 
 def tile(slides: list[Slide], folder: Path) -> int:
-    """Write the tiles that are at least half tissue, as ours are."""
+    """Write the tiles that are at least half tissue, like those of this pipeline."""
     tiles = 0
     for number, slide in enumerate(slides):
-        # Not WSIReader.open: it takes plain TIFF pyramids for pictures, reads them whole and finds no tissue.
-        # It wants a magnification for its thumbnail: 20x is 0.5 um/px.
+        # Not WSIReader.open: it treats plain TIFF pyramids as pictures, reads them whole and finds no tissue.
+        # The reader needs a magnification for its thumbnail: 20x is 0.5 um/px.
         reader = OpenSlideWSIReader(slide.path, mpp=(slide.mpp, slide.mpp), power=10 / slide.mpp)
         patches = SlidingWindowPatchExtractor(
             reader,

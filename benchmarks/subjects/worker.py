@@ -1,8 +1,8 @@
-"""The process of a subject: it does its share of a case each time it is told to.
+"""The process of a subject: it does its share of a case for each order that it receives.
 
-Orders come as lines of JSON, and each is answered with one. The first says what the work is, and is answered when
-imports and a warm-up are done; the others ask for one timed repeat. Nothing but Python is needed, for peers live in
-an environment of their own.
+Orders are lines of JSON on standard input, and each is answered with a line. The first order describes the work and is
+answered when imports and a warm-up are done; every further order requests one timed repeat. This module imports only
+the standard library, because peers have environments of their own.
 """
 
 import json
@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 Work = Callable[[Path], int]
-"""One repeat: it writes what it has to write in an empty folder, and returns the number of images."""
+"""One repeat: writes its output to an empty folder, and returns the number of images."""
 _started: dict[str, float] = {}
 
 
 def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
-    """Take orders until the pipe is closed.
+    """Follow orders until standard input is closed.
 
     Args:
-        prepare: gets the first order, whose `folder` is empty; returns the work, once done or warmed up in part.
+        prepare: gets the first order, whose `folder` is empty; warms up and returns the work.
     """
-    # Libraries print what they like: it must not come between the answers.
+    # Output of libraries must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     work, images = None, 0
@@ -47,12 +47,12 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
 
 
 def restart_clock() -> None:
-    """Forget the time so far. Work calls it where it has filled a pipeline, as a training does only once."""
+    """Discard the time so far. Called after a pipeline of workers is filled, which happens once in a training."""
     _started.update(seconds=time.perf_counter(), cpu_seconds=cpu_seconds())
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of its children, those that still run included."""
+    """CPU time of this process and of its children, including those that are still running."""
     ended = os.times()
     running = (Path(f"/proc/{child}/stat") for task in Path("/proc/self/task").iterdir() for child in children(task))
     ticks = sum(sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) for stat in running)
@@ -60,11 +60,11 @@ def cpu_seconds() -> float:
 
 
 def children(task: Path) -> list[str]:
-    """Processes that a thread of this one started."""
+    """Ids of the processes that a thread of this process started."""
     return (task / "children").read_text().split()
 
 
 def peak_mb() -> float:
-    """Peak memory of this program in MB. `getrusage` would count what the program held that started it."""
+    """Peak memory of this program in MB. `getrusage` would include the memory of the program that started it."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024
