@@ -98,7 +98,7 @@ def test_the_last_blocks_are_embedded_with_those_of_the_mirror_images(slides):
 
 def test_a_store_that_is_none_is_one_line_and_leaves_no_part(slides):
     (slides / "b.h5").write_bytes(b"no store")
-    with pytest.raises(UserError, match=r"b.h5 is not HDF5") as error:
+    with pytest.raises(UserError, match=r"b.h5 is not an HDF5 file") as error:
         embed(slides)
     assert "\n" not in str(error.value)
     assert not (slides / "part-0000.h5").exists()

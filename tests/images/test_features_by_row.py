@@ -88,7 +88,7 @@ def test_content_is_that_of_the_listed_units_in_whatever_blocks_and_parts_they_l
 
 def test_a_file_that_is_no_part_is_named(tmp_path):
     (tmp_path / "part.h5").write_text("nothing")
-    with pytest.raises(UserError, match=r"part\.h5 is not HDF5"):
+    with pytest.raises(UserError, match=r"part\.h5 is not an HDF5 file"):
         Features(index(("a", 2)), [tmp_path / "part.h5"])
     with pytest.raises(UserError, match=r"missing\.h5 does not exist"):
         Features(index(("a", 2)), [tmp_path / "missing.h5"])

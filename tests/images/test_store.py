@@ -59,7 +59,7 @@ def test_an_interrupted_store_leaves_nothing(tmp_path):
 
 def test_a_file_that_is_no_store_is_one_line(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="is not HDF5"):
+    with pytest.raises(UserError, match="is not an HDF5 file"):
         Store(tmp_path / "x.h5")
 
 
