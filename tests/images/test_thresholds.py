@@ -194,9 +194,9 @@ def test_verify_accepts_the_selection_and_finds_tables_that_differ(folder):
     assert problems(folder) == []
     text = (folder / "units.tsv").read_text()
     for rows, said in [
-        ("0,2-4", "units.tsv: chooses 4 of the 5 images of a, the last row 4, and states 3"),
-        ("0,2,9", "units.tsv: chooses 3 of the 5 images of a, the last row 9, and states 3"),
-        ("0-2", "train.tsv: chooses other images than units.tsv"),
+        ("0,2-4", "units.tsv: selects 4 of the 5 images of a, the last row 4, but states 3"),
+        ("0,2,9", "units.tsv: selects 3 of the 5 images of a, the last row 9, but states 3"),
+        ("0-2", "train.tsv: selects other images than units.tsv"),
     ]:
         (folder / "units.tsv").write_text(text.replace("\t0,2-3", f"\t{rows}"))
         assert said in problems(folder)[0]
