@@ -176,7 +176,7 @@ def annotated_tiles(store: Path, path: Path) -> list[str]:
             return []
         size = (float(tiles.file.attrs[f"tile_{side}_level0"]) for side in ("width", "height"))
         labels = tile_labels(annotations, tiles.column("coords"), *size)
-    log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile lies in an annotation")
+    log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile is inside an annotation")
     return labels.tolist()
 
 

@@ -24,7 +24,7 @@ def chosen_rows(store: Store, quality: Quality) -> np.ndarray:
 
 def describe(store: Store, quality: Quality) -> str:
     """Number of tiles that pass each threshold, as text."""
-    tests = [f"{text} holds for {passes.sum()}" for text, passes in _tests(store, quality)]
+    tests = [f"{passes.sum()} pass {text}" for text, passes in _tests(store, quality)]
     return f"of {len(store)} tiles, {', '.join(tests)}"
 
 

@@ -166,10 +166,10 @@ class _Verification:
                 folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below
                 more = f" and {len(missing) - 1} more units" if len(missing) > 1 else ""
                 self.findings.add(folder, f"has no embeddings of {missing[0]}{more}")
-        learnt_from = self.datasets[self.trained_on].learnt_from()
-        for bank, seed in self.banks() if learnt_from is not None else ():
+        train_counts = self.datasets[self.trained_on].learnt_from()
+        for bank, seed in self.banks() if train_counts is not None else ():
             for path in self.shards(bank, seed):
-                check_sources(path, sum(learnt_from.values()), self.findings)
+                check_sources(path, sum(train_counts.values()), self.findings)
 
     def embeddings_input(self, encoder: str, seed: int) -> Inputs:
         """The embeddings of the training images."""
@@ -182,9 +182,9 @@ class _Verification:
         mode = self.study.autoencoder_mode
         if mode == "train":
             folder = self.run / f"autoencoder/seed{seed}"
-            looks = self.study.autoencoder_training.perceptual_weight > 0
-            learnt_from = self.train | (self.encoder_input("encoder", "dino", seed) if looks else {})
-            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, learnt_from, *self.both)
+            is_perceptual = self.study.autoencoder_training.perceptual_weight > 0
+            training = self.train | (self.encoder_input("encoder", "dino", seed) if is_perceptual else {})
+            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, training, *self.both)
             inputs["autoencoder"] = folder / VAE_WEIGHTS, stated.of_whole(folder, "config.json", VAE_WEIGHTS)
         elif mode != "none":
             inputs["autoencoder"] = Path(mode), None  # external weights, of which the pipeline includes a copy
@@ -211,13 +211,13 @@ class _Verification:
         of_encoder = self.encoder_input("encoder", encoder, seed)
         diffusion = self.run / f"diffusion/{encoder}/seed{seed}"
         of_diffusion = {"diffusion": (diffusion / "denoiser" / VAE_WEIGHTS, stated.weights(diffusion))}
-        learnt_from = self.train | self.embeddings_input(encoder, seed)
+        training = self.train | self.embeddings_input(encoder, seed)
         for path in self.shards(bank, seed):
-            check_shard(path, self.settings(f"banks/{bank}"), seed, learnt_from | of_diffusion, *self.both)
+            check_shard(path, self.settings(f"banks/{bank}"), seed, training | of_diffusion, *self.both)
             if settings.filter:
-                inputs = learnt_from | of_encoder | {path.stem: (path, stated.store(path))}
+                inputs = training | of_encoder | {path.stem: (path, stated.store(path))}
                 check_filter(path, self.settings(f"filters/{bank}"), seed, inputs, *self.both)
-        inputs = learnt_from | of_encoder | of_diffusion | self.bank_input(bank, seed)
+        inputs = training | of_encoder | of_diffusion | self.bank_input(bank, seed)
         for table in ("units", *(["labels"] if self.trained_on in self.labelled else [])):
             inputs[table] = self.table(self.trained_on, table)
         measured = Evaluation.model_validate(self.settings("bank_quality"))
