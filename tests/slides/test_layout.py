@@ -42,7 +42,7 @@ def test_scores_are_exact_area_fractions(tmp_path):
     mask = np.zeros((448, 512), np.uint8)
     mask[100:300, 50:401] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    config = SMALL | {"mpp": 0.5, "tile_px": 100, "tissue": {"mpp": 0.5}}  # a thumbnail pixel a pixel
+    config = SMALL | {"mpp": 0.5, "tile_px": 100, "tissue": {"mpp": 0.5}}  # thumbnail at full resolution
     layout = laid_out(drawn_slide(tmp_path / "slide.tiff"), config, mask=tmp_path / "mask.png")
     for (x, y), fraction in zip(layout.coords, layout.fractions["tissue_fraction"]):
         assert fraction == pytest.approx((mask[y : y + 100, x : x + 100] > 0).mean(), abs=1e-6)
