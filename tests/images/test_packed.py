@@ -125,7 +125,7 @@ def test_a_group_in_both_splits_is_refused(tmp_path):
     file = pack(tmp_path / "x.h5", groups=["p1", "p2", "", ""])
     pack(file, group="test", groups=["p3", "", "p2", ""])
     for split in ("train", "test"):
-        with pytest.raises(UserError, match="1 of `groups` occur in the other split too, such as 'p2'"):
+        with pytest.raises(UserError, match="group 'p2' of `groups` is also in the other split"):
             open_source(Hdf5Dataset(kind="hdf5", path=str(file)), split)
 
 

@@ -42,8 +42,8 @@ class PackedHdf5:
         """Raise UserError if a value of `groups` (a patient, a source) occurs in the other split too."""
         if shared := (set(self.groups or ()) & set(other.groups or ())) - {""}:
             raise UserError(
-                f"{self._where}: {len(shared)} of `groups` occur in the other split too, such as '{min(shared)}': "
-                "keep each group in one split, otherwise the test measures memorisation"
+                f"{self._where}: group '{min(shared)}' of `groups` is also in the other split "
+                f"({len(shared)} shared in all): keep each group in one split, otherwise the test measures memorisation"
             )
 
     def read(self, position: int) -> bytes:
