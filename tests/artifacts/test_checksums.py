@@ -34,7 +34,7 @@ def path(tmp_path):
     return tmp_path / "file.h5"
 
 
-def test_an_hdf5_file_carries_the_checksum_of_all_that_it_holds(path):
+def test_an_hdf5_file_carries_the_checksum_of_its_whole_content(path):
     with h5py.File(path) as file:
         assert file.attrs["checksum"] == of_hdf5(file)
 
@@ -61,13 +61,13 @@ def replace(name, value):
         replace("group/text", "a"),
     ],
 )
-def test_whatever_changes_in_it_changes_its_checksum(path, change):
+def test_any_change_of_the_file_changes_its_checksum(path, change):
     with h5py.File(path, "r+") as file:
         change(file)
         assert file.attrs["checksum"] != of_hdf5(file)
 
 
-def test_blocks_of_a_large_dataset_make_one_checksum(path, monkeypatch):
+def test_the_checksum_does_not_depend_on_the_block_size(path, monkeypatch):
     with h5py.File(path) as file:
         whole = of_hdf5(file)
         monkeypatch.setattr("gensis.artifacts.checksums._BLOCK_BYTES", 12)

@@ -7,7 +7,7 @@ from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import read_table, write_table
 
 
-def test_a_file_is_complete_or_as_it_was_before(tmp_path):
+def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "folder" / "file"
     with written_atomically(path) as temporary:
         temporary.write_text("old")
@@ -18,13 +18,13 @@ def test_a_file_is_complete_or_as_it_was_before(tmp_path):
     assert os.listdir(path.parent) == ["file"]
 
 
-def test_the_content_id_is_of_the_bytes_in_order(tmp_path):
+def test_the_content_id_depends_on_the_bytes_and_the_order_of_files(tmp_path):
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
     assert content_id(tmp_path / "a", tmp_path / "b") != content_id(tmp_path / "b", tmp_path / "a")
 
 
-def test_tables_keep_any_text(tmp_path):
+def test_tables_round_trip_any_text(tmp_path):
     write_table(tmp_path / "t.tsv", ("unit", "reason"), [("a", 'a "tab"\tand, a comma'), ("b", "")])
     assert read_table(tmp_path / "t.tsv") == [
         {"unit": "a", "reason": 'a "tab"\tand, a comma'},
@@ -32,7 +32,7 @@ def test_tables_keep_any_text(tmp_path):
     ]
 
 
-def test_provenance_names_settings_inputs_versions_and_commit(tmp_path):
+def test_provenance_records_settings_inputs_versions_and_commit(tmp_path):
     record = provenance("gensis-x/1", {"a": 1}, {"train": "id"}, 3, "cpu", 0.0)
     assert record["settings"] == {"a": 1}
     assert record["inputs"] == {"train": "id"}

@@ -15,7 +15,7 @@ def folder(tmp_path):
     return tmp_path / "source"
 
 
-def test_the_provenance_names_every_other_file_with_its_content(folder):
+def test_the_provenance_lists_every_other_file_with_its_content_id(folder):
     record = json.loads((folder / "provenance.json").read_text())
     assert record["seed"] == 3
     assert record["files"] == {name: content_id(folder / name) for name in ("part/weights", "zzz")}
@@ -23,7 +23,7 @@ def test_the_provenance_names_every_other_file_with_its_content(folder):
     assert json.loads((folder / "provenance.json").read_text()) == record
 
 
-def test_publishing_copies_files_and_replaces_old_ones_and_what_damages_one_leaves_the_other(folder, tmp_path):
+def test_publishing_copies_all_files_and_replaces_old_ones(folder, tmp_path):
     target = tmp_path / "target"
     target.mkdir()
     (target / "zzz").write_text("old")
@@ -36,7 +36,7 @@ def test_publishing_copies_files_and_replaces_old_ones_and_what_damages_one_leav
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "words"),
     [
         ("zzz", lambda path: path.write_text("zzy"), "damaged"),
         ("part/weights", lambda path: path.unlink(), "No such file"),
@@ -48,8 +48,8 @@ def test_publishing_copies_files_and_replaces_old_ones_and_what_damages_one_leav
         ("provenance.json", lambda path: path.unlink(), "cannot be read"),
     ],
 )
-def test_a_damaged_file_is_named_once(folder, name, change, said):
+def test_a_damaged_file_is_listed_once(folder, name, change, words):
     change(folder / name)
     ((path, reason),) = damage(folder)
     assert path == folder / name
-    assert said in reason
+    assert words in reason

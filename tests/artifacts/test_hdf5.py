@@ -1,4 +1,4 @@
-"""HDF5 files of ours: whole or absent, whatever write is refused; read without locks; each trouble by its own name."""
+"""HDF5 files: complete or absent whichever write fails, readable without file locks, each error named."""
 
 import fcntl
 import json
@@ -18,9 +18,9 @@ from gensis.errors import UserError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 FORMAT = "gensis-x/2"
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes the system fail")
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to make system calls fail")
 
-# Writes one small file after another under a limit of its size, from none to all of it, and says what it left behind.
+# Writes a small file again and again, its size limited to ever more bytes, and prints which files were left behind.
 UNDER_LIMITS = """
 import json, resource, signal, sys
 from pathlib import Path
@@ -72,13 +72,13 @@ for number in range(40):
 
 
 def python(code: str, folder: Path, through: Sequence[str] = ()) -> subprocess.CompletedProcess:
-    """Run code that is given a folder, perhaps through another program."""
+    """Run code with a folder as its argument, optionally through another program."""
     command = [*through, sys.executable, "-c", code, str(folder)]
     return subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True)
 
 
 def under_strace(call: str, error: str) -> list[str]:
-    """The beginning of a command whose system calls of one kind fail."""
+    """Prefix of a command that makes system calls of one kind fail."""
     return ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
 
 
@@ -93,7 +93,7 @@ def write(path: Path, format: str = FORMAT) -> None:
         file.attrs["format"] = format
 
 
-def test_a_file_that_may_not_grow_to_its_size_is_refused_and_leaves_nothing(tmp_path):
+def test_a_file_above_the_size_limit_raises_and_leaves_nothing(tmp_path):
     done = python(UNDER_LIMITS, tmp_path / "x.h5")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -136,14 +136,14 @@ print(take(["GPU"], 1, folder))
 
 @needs_strace
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
-def test_all_goes_on_where_the_file_system_has_no_locks(tmp_path, error):
+def test_a_file_system_without_locks_is_no_error(tmp_path, error):
     done = python(WITHOUT_LOCKS, tmp_path, under_strace("flock", error))
     skip_without_strace(done)
     assert done.stdout.splitlines() == ["[b'image']", "[]"]
     assert "jobs may share a GPU: set TMPDIR to a local disk" in done.stderr
 
 
-def test_nobody_waits_for_a_lock_or_needs_one(tmp_path):
+def test_reading_and_writing_take_no_lock(tmp_path):
     with written_hdf5(tmp_path / "x.h5") as file:
         assert file.id.get_access_plist().get_file_locking() == (False, False)
         file["values"] = np.arange(5)
@@ -156,14 +156,14 @@ def test_nobody_waits_for_a_lock_or_needs_one(tmp_path):
             assert file["values"][-1] == 4
 
 
-def test_a_file_that_this_process_has_open_with_a_lock_is_read(tmp_path):
+def test_a_file_that_this_process_has_locked_can_be_read(tmp_path):
     write(tmp_path / "x.h5")
     with h5py.File(tmp_path / "x.h5"), open_hdf5(tmp_path / "x.h5", FORMAT) as file:
         assert file["values"][-1] == 4
 
 
-def said(path: Path) -> str:
-    """The line that opening a file ends with."""
+def opening_error(path: Path) -> str:
+    """The error message, without the path, of opening a file."""
     with pytest.raises(UserError) as error:
         open_hdf5(path, FORMAT)
     assert str(error.value).startswith(f"{path} ")
@@ -171,42 +171,51 @@ def said(path: Path) -> str:
     return str(error.value).removeprefix(f"{path} ")
 
 
-def test_each_trouble_has_its_own_line_and_only_what_was_read_and_is_wrong_is_to_be_deleted(tmp_path):
+def test_each_error_has_its_own_line_and_only_damaged_files_are_to_be_deleted(tmp_path):
     path = tmp_path / "x.h5"
-    assert said(path) == "does not exist: run again, so that it is made"
+    assert opening_error(path) == "does not exist: run the pipeline again to create it"
     path.mkdir()
-    assert said(path) == "cannot be read now (Is a directory): mend that, keep it, and run again"
-    assert "(Input/output error): mend that, keep it" in said(Path("/proc/self/mem"))
+    assert opening_error(path) == "cannot be read (Is a directory): fix this error, keep the file, and run again"
+    assert "(Input/output error): fix this error, keep the file" in opening_error(Path("/proc/self/mem"))
     path.rmdir()
     with h5py.File(path, "w", libver="latest", locking=False) as file:
         file["values"] = 1
         file.flush()
-        shutil.copy(path, tmp_path / "open.h5")  # says that a program is still writing
-    assert "(Unable to synchronously open file (file is already open for write" in said(tmp_path / "open.h5")
-    assert "keep it" in said(tmp_path / "open.h5")
+        shutil.copy(path, tmp_path / "open.h5")  # marked as being written by a program
+    assert "(Unable to synchronously open file (file is already open for write" in opening_error(tmp_path / "open.h5")
+    assert "keep the file" in opening_error(tmp_path / "open.h5")
     path.write_text("version https://git-lfs.github.com/spec/v1")
-    assert said(path) == "is not HDF5 (it begins with other bytes): move it away and run again"
+    assert opening_error(path) == "is not an HDF5 file (wrong signature): move it elsewhere and run again"
     write(path)
     os.truncate(path, path.stat().st_size - 100)
-    assert said(path).startswith("is damaged (Unable to synchronously open file (truncated file: ")
-    assert said(path).endswith("): delete it and run again")
+    assert opening_error(path).startswith("is damaged (Unable to synchronously open file (truncated file: ")
+    assert opening_error(path).endswith("): delete it and run again")
 
 
 @pytest.mark.parametrize(
     ("format", "line"),
     [
-        ("gensis-x/10", "was made by a newer version (gensis-x/10; this one reads gensis-x/2): update the pipeline"),
-        ("gensis-x/1", "was made by an older version (gensis-x/1; this one reads gensis-x/2): delete it and run again"),
-        ("gensis-y/2", "is no gensis-x/2 (its format: gensis-y/2): correct the path, or move it away and run again"),
-        ("", "is no gensis-x/2 (its format: none): correct the path, or move it away and run again"),
+        (
+            "gensis-x/10",
+            "was made by a newer version (gensis-x/10; this version reads gensis-x/2): update the pipeline",
+        ),
+        (
+            "gensis-x/1",
+            "was made by an older version (gensis-x/1; this version reads gensis-x/2): delete it and run again",
+        ),
+        (
+            "gensis-y/2",
+            "is not gensis-x/2 (its format: gensis-y/2): correct the path, or move it elsewhere and run again",
+        ),
+        ("", "is not gensis-x/2 (its format: none): correct the path, or move it elsewhere and run again"),
     ],
 )
-def test_files_of_other_formats_and_versions_are_told_apart(tmp_path, format, line):
+def test_other_formats_newer_and_older_versions_are_distinguished(tmp_path, format, line):
     write(tmp_path / "x.h5", format)
-    assert said(tmp_path / "x.h5") == line
+    assert opening_error(tmp_path / "x.h5") == line
 
 
-def test_what_is_missing_in_an_open_file_is_damage(tmp_path):
+def test_a_missing_dataset_in_an_open_file_is_reported_as_damage(tmp_path):
     write(tmp_path / "x.h5")
     damage = pytest.raises(UserError, match=r"is damaged .*'absent'.*: delete it")
     with open_hdf5(tmp_path / "x.h5") as file, damage, reading(tmp_path / "x.h5"):

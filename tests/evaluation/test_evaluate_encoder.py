@@ -270,7 +270,7 @@ def write_units(folder: Path) -> None:
         ((0,), 0, [1] * 5),
         ((0, 1), 0, [1] * 5),
         ((1,), 0, "images of unit 'train-0000' are tested, but were not embedded corrupted"),
-        ((0,), 1, "the embeddings of blur-1 lack image 0 of unit 'train-0000', or hold another in its place"),
+        ((0,), 1, "the embeddings of blur-1 lack image 0 of unit 'train-0000', or have another image in its place"),
     ],
     ids=["train", "both", "test", "other-images"],
 )

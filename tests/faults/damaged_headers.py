@@ -1,4 +1,4 @@
-"""Small files of every kind that is read, and damage to their headers."""
+"""Small files of every supported format, and damage to their headers."""
 
 import random
 import re
@@ -30,7 +30,7 @@ _KINDS_OF_IMAGE = {
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """Write a small whole file of each kind that is read."""
+    """Write a small undamaged file of each supported format."""
     picture = draw_slide("lymphoid", 320, 256, 0)
     for name, options in _KINDS_OF_IMAGE.items():
         _write_pyramid(folder / f"{name}.tiff", picture, bigtiff=name == "big", **options)
@@ -55,7 +55,7 @@ def _write_pyramid(
 
 
 def damaged(path: Path, dice: random.Random) -> bytes:
-    """A file's bytes with one to three damages, mostly where its header lies."""
+    """A file's bytes with one to three kinds of damage, mostly in its header."""
     content = bytearray(path.read_bytes())
     tags = _tags(path)
     for _ in range(dice.choice((1, 1, 2, 3))):
@@ -71,7 +71,7 @@ def damaged(path: Path, dice: random.Random) -> bytes:
 
 
 class Tag(NamedTuple):
-    """One tag of a TIFF: what it says, and where it says so in the file."""
+    """One tag of a TIFF: its value, and its position in the file."""
 
     code: int
     number: int
@@ -89,7 +89,7 @@ Tags = list[Tag]
 
 
 def _tags(path: Path) -> Tags:
-    """All tags of a TIFF that matter."""
+    """All relevant tags of a TIFF."""
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for series in tiff.series for level in series.levels for page in level.pages]
@@ -139,7 +139,7 @@ def _cut_short(content: bytearray, dice: random.Random, tags: Tags) -> None:
 
 
 def _resize_jpeg(content: bytearray, dice: random.Random, tags: Tags) -> None:
-    """Another size in the header of one JPEG, JPEG 2000 or WebP image, which makes decoders ask for memory."""
+    """Change the size in the header of one JPEG, JPEG 2000 or WebP image, so that decoders allocate memory."""
     for marker, skip, width in ((b"\xff\xc0", 5, ">H"), (b"\xff\x51", 6, ">I"), (b"\x9d\x01\x2a", 3, "<H")):
         places = [found.start() for found in re.finditer(re.escape(marker), content)]
         if places:
@@ -151,7 +151,7 @@ def _resize_jpeg(content: bytearray, dice: random.Random, tags: Tags) -> None:
 
 
 def _resize_png(content: bytearray, dice: random.Random, tags: Tags) -> None:
-    """Another size, depth or kind in a PNG's header, whose check sum is right."""
+    """Change size, depth or colour type in a PNG's header, with a correct checksum."""
     if dice.random() < 0.6:
         _put(content, 16 + 4 * dice.randrange(2), struct.pack(">I", dice.choice(_ABSURD)))
     else:
@@ -177,7 +177,7 @@ def _absurd_count(content: bytearray, dice: random.Random, tags: Tags) -> None:
 
 
 def _other_place(content: bytearray, dice: random.Random, tags: Tags) -> None:
-    """The tag's value lies somewhere else, or is another number where it lies in the tag itself."""
+    """Change the position of a tag's value, or the value itself if it is stored in the tag."""
     tag, size = dice.choice(tags), len(content)
     place = dice.choice((0, 4, tag.place, size - 1, size, dice.randrange(size), (1 << 32) - 1))
     _put(content, tag.place + 4 + tag.field_bytes, place.to_bytes(tag.field_bytes, "little"))
@@ -203,7 +203,7 @@ def _flip_in_value(content: bytearray, dice: random.Random, tags: Tags) -> None:
 
 
 def _loop(content: bytearray, dice: random.Random, tags: Tags) -> None:
-    """The next page is an earlier one, or lies anywhere."""
+    """Point to an earlier page, or to any position, as the next page."""
     tag = dice.choice(tags)
     last = max(other.place for other in tags if other.page_place == tag.page_place)
     first_page = min(other.page_place for other in tags)

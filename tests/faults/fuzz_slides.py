@@ -1,4 +1,4 @@
-"""Tile files with damaged headers: each must get an outcome, whatever its bytes say.
+"""Tile files with damaged headers: each must get an outcome, whatever its bytes.
 
 `python tests/faults/fuzz_slides.py --seconds 600` runs for longer than the test does; `--seed` repeats one file.
 """
@@ -35,7 +35,7 @@ LONGEST_SECONDS = 20
 
 
 def settings(dice: random.Random) -> tuple[dict, float | None]:
-    """Settings of a data set, mostly with the reader that is chosen by itself, and the um/px of the sheet, if any."""
+    """Settings of a data set, mostly with reader `auto`, and the um/px of the sheet, if any."""
     reader = dice.choice(("auto", "auto", "auto", "tiff", "openslide", "picture"))
     tissue = {"method": dice.choice(("otsu", "none")), "mpp": dice.choice((2.0, 8.0)), "minimum_area_um2": 100}
     encoding = dice.choice(("jpeg", "png", "native"))
@@ -62,7 +62,7 @@ class Worker:
         assert self._process.stdout.readline() == b"ready\n", self.last_words()
 
     def tile(self, path: Path, config: dict, mpp: float | None) -> str:
-        """The outcome, or a word that none is called, which says what happened instead."""
+        """The outcome, or another word for what happened instead."""
         self._process.stdin.write(json.dumps([str(path), config, mpp]).encode() + b"\n")
         self._process.stdin.flush()
         if not select.select([self._process.stdout], [], [], LONGEST_SECONDS)[0]:
@@ -85,7 +85,7 @@ class Worker:
         return words
 
     def last_words(self) -> str:
-        """End of what the process wrote to stderr."""
+        """The last lines that the process wrote to stderr."""
         self._process.wait()
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")[-3000:]
@@ -99,7 +99,7 @@ class Worker:
 
 
 def work(folder: Path) -> None:
-    """What a worker does: a line of JSON in, a line of JSON out."""
+    """Main function of a worker: a line of JSON in, a line of JSON out."""
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     answers = os.fdopen(os.dup(1), "w")
@@ -136,7 +136,7 @@ def outcome(folder: Path, path: str, config: dict, mpp: float | None) -> str:
 
 
 def cases(sound: list[Path], first: int) -> Iterator[tuple[int, str, bytes, tuple[dict, float | None]]]:
-    """Damaged files without end: number, name, content, settings. A number always gives the same file."""
+    """Endless damaged files: number, name, content, settings. A number always gives the same file."""
     number = first
     while True:
         dice = random.Random(number)
@@ -148,7 +148,7 @@ def cases(sound: list[Path], first: int) -> Iterator[tuple[int, str, bytes, tupl
 def fuzz(
     seconds: float, folder: Path, first: int = 0, count: int | None = None, say: Callable[[str], None] = print
 ) -> tuple[collections.Counter, list[str]]:
-    """Tile damaged files for a while. How often each outcome came, and a report of each file that got none."""
+    """Tile damaged files for a while; return the count of each outcome and a report of each file without one."""
     sound, kept = folder / "sound", folder / "found"
     for each in (sound, kept):
         each.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
 from tests.faults.fuzz_slides import fuzz
 
 
-def test_files_with_damaged_headers_get_an_outcome_each(tmp_path):
+def test_every_file_with_a_damaged_header_gets_an_outcome(tmp_path):
     counts, failures = fuzz(60, tmp_path, count=150)
     assert failures == []
     assert {"ok", "partial", "unreadable"} <= set(counts)

@@ -1,4 +1,4 @@
-"""Jobs whose machine fails: a full disk, a failing disk, an end from outside."""
+"""Jobs under system errors: a full disk, I/O errors, termination."""
 
 import json
 import os
@@ -24,14 +24,14 @@ def job(code, *arguments, **options):
 
 
 def last_words(process):
-    """Exit status and last line of the log, which holds no traceback."""
+    """Exit status and last line of the log, which must not contain a traceback."""
     _, log = process.communicate()
     assert "Traceback" not in log, log
     return process.returncode, log.splitlines()[-1] if log else ""
 
 
 def limited_to(size_bytes):
-    """What a process does first so that no file of its grows larger."""
+    """Function that a process calls first to limit the size of its files."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
 
 
@@ -48,7 +48,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 10_000, 200_000])
-def test_a_file_that_may_not_grow_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, kept_bytes):
+def test_a_file_size_limit_is_a_one_line_error_and_leaves_nothing(tmp_path, kept_bytes):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=1024, height_px=768)
     folder = tmp_path / "images"
     command = [sys.executable, SCRIPT, *command_line(folder, slide, PNG_TILES, ())]
@@ -59,7 +59,7 @@ def test_a_file_that_may_not_grow_ends_a_slide_in_one_line_and_leaves_nothing(tm
     assert list(folder.iterdir()) == []
 
 
-def test_a_full_disk_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, small_disk):
+def test_a_full_disk_is_a_one_line_error_and_leaves_nothing(tmp_path, small_disk):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=1024, height_px=768)
     command = [sys.executable, SCRIPT, *command_line(small_disk, slide, PNG_TILES, ())]
     status, line = last_words(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
@@ -89,7 +89,7 @@ def test_a_full_disk_ends_a_slide_in_one_line_and_leaves_nothing(tmp_path, small
         ),
     ],
 )
-def test_errors_of_the_machine_end_a_job_in_one_line(code, line):
+def test_system_errors_end_a_job_in_one_line(code, line):
     status, last = last_words(job(f"def main(arguments): {code}"))
     assert status == 1
     assert last.startswith(line)
@@ -118,7 +118,7 @@ def main(arguments):
 """
 
 
-def test_a_job_that_is_told_to_end_leaves_nothing(tmp_path):
+def test_a_terminated_job_leaves_nothing(tmp_path):
     process = job(WRITES, tmp_path / "unit.h5")
     assert process.stdout.readline() == "writing\n"
     process.send_signal(signal.SIGTERM)
@@ -126,7 +126,7 @@ def test_a_job_that_is_told_to_end_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_that_is_killed_leaves_no_artifact_and_the_next_one_makes_it(tmp_path):
+def test_a_killed_job_leaves_no_artifact_and_can_be_repeated(tmp_path):
     process = job(WRITES, tmp_path / "unit.h5")
     assert process.stdout.readline() == "writing\n"
     process.kill()
@@ -137,7 +137,7 @@ def test_a_job_that_is_killed_leaves_no_artifact_and_the_next_one_makes_it(tmp_p
     assert json.loads((tmp_path / "unit.json").read_text())["outcome"] == "ok"
 
 
-def test_a_slide_that_is_told_to_end_while_it_is_read_leaves_nothing(tmp_path):
+def test_a_job_terminated_while_it_reads_a_slide_leaves_nothing(tmp_path):
     slide, mask = drawn_slide(tmp_path / "slide.tiff"), tmp_path / "mask.geojson"
     os.mkfifo(mask)
     folder = tmp_path / "images"

@@ -95,7 +95,7 @@ def test_a_slide_fits_the_box_whatever_its_shape(view: SlideView) -> None:
 
 def test_store_without_the_score_of_a_threshold_is_rejected(tmp_path: Path) -> None:
     tiny.write_slide(tmp_path / "slide.h5", [(0, 0)], [tiny.flat((0, 0, 0))])
-    with pytest.raises(UserError, match="holds no score pen_fraction"):
+    with pytest.raises(UserError, match="lacks the score pen_fraction"):
         read_slide(tmp_path / "slide.h5", Quality(maximum={"pen_fraction": 0.1}))
 
 

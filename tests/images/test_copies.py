@@ -1,4 +1,4 @@
-"""Copies on two sides are refused, whatever they are called."""
+"""Copies of an image on both sides of a split are refused, whatever their names."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from gensis.settings.units import Unit
 
 LARGE = np.random.default_rng(0).integers(0, 256, 3 << 20, np.uint8).tobytes()
 OTHER_WITHIN = LARGE[: 1 << 20] + bytes(1 << 20) + LARGE[2 << 20 :]
-"""As long as LARGE, with the same ends."""
+"""Same size, beginning and end as LARGE."""
 
 
 def rows(folder: Path, files: dict[str, tuple[str, bytes]]) -> list[Row]:
@@ -22,9 +22,9 @@ def rows(folder: Path, files: dict[str, tuple[str, bytes]]) -> list[Row]:
 
 
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
-def test_a_copy_of_a_training_file_in_test_is_refused_in_one_line(tmp_path, content):
+def test_a_copy_of_a_training_file_in_test_is_a_one_line_error(tmp_path, content):
     listed = rows(tmp_path, {"b.png": ("test", content), "x.png": ("train", b"other"), "a.png": ("train", content)})
-    with pytest.raises(UserError, match=r"'a\.png' \(train\) and 'b\.png' \(test\) are copies: keep one"):
+    with pytest.raises(UserError, match=r"'a\.png' \(train\) and 'b\.png' \(test\) are copies: keep only one"):
         refuse_copied_files(tmp_path / "sheet.csv", listed)
 
 
@@ -37,18 +37,18 @@ def test_a_copy_of_a_training_file_in_test_is_refused_in_one_line(tmp_path, cont
         {"a": ("train", LARGE), "b": ("test", OTHER_WITHIN)},
     ],
 )
-def test_files_that_are_no_copies_or_lie_on_one_side_are_not(tmp_path, files):
+def test_different_files_and_copies_within_a_split_are_accepted(tmp_path, files):
     refuse_copied_files(tmp_path / "sheet.csv", rows(tmp_path, files))
 
 
-def test_a_file_that_lies_in_an_archive_by_now_is_no_copy(tmp_path):
+def test_a_file_that_no_longer_exists_is_not_a_copy(tmp_path):
     listed = rows(tmp_path, {"a": ("train", b"one"), "b": ("test", b"one")})
     (tmp_path / "b").unlink()
     refuse_copied_files(tmp_path / "sheet.csv", listed)
 
 
-def test_shards_of_both_splits_with_the_same_images_are_refused(tmp_path):
+def test_shards_of_train_and_test_with_the_same_images_are_refused(tmp_path):
     units = [Unit("train-0000", "train"), Unit("train-0001", "train"), Unit("test-0000", "test")]
     refuse_copied_units(tmp_path, units, {"train-0000": "x", "train-0001": "x", "test-0000": "y"})
-    with pytest.raises(UserError, match="'train-0001' and 'test-0000' hold the same images"):
+    with pytest.raises(UserError, match="'train-0001' and 'test-0000' contain the same images"):
         refuse_copied_units(tmp_path, units, {"train-0000": "y", "train-0001": "x", "test-0000": "x"})

@@ -1,4 +1,4 @@
-"""Images are found among embeddings by what they are, wherever they lie."""
+"""Matching of images between embeddings, by unit, position and key."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from gensis.images.embeddings import Embeddings
 
 
 def embeddings(*units: tuple[str, int], of: str = "key") -> Embeddings:
-    """Units with so many images each; an image's feature tells which it is."""
+    """Embeddings of units with these numbers of images; an image's feature identifies it."""
     names, counts = zip(*units)
     unit = np.repeat(np.arange(len(units), dtype=np.int32), counts)
     images = [(name, i) for name, count in units for i in range(count)]
@@ -18,7 +18,7 @@ def embeddings(*units: tuple[str, int], of: str = "key") -> Embeddings:
 
 
 @pytest.mark.parametrize("of", ["key", "coords"])
-def test_rows_are_those_of_the_same_images_in_any_order_of_units(of):
+def test_rows_are_matched_by_image_in_any_order_of_units(of):
     everything = embeddings(("a", 3), ("b", 0), ("c", 2), ("d", 4), of=of)
     some = embeddings(("d", 4), ("e", 1), ("a", 3), of=of)
     rows = np.array([8, 0, 5, 2])
@@ -35,6 +35,6 @@ def test_rows_are_those_of_the_same_images_in_any_order_of_units(of):
     ],
     ids=["no-unit", "fewer-images", "other-keys"],
 )
-def test_an_image_that_is_not_there_is_refused_and_no_other_taken(others, said):
+def test_a_missing_image_is_an_error_and_never_replaced_by_another(others, said):
     with pytest.raises(UserError, match=f"embeddings of blur-1 lack {said}"):
         others.rows_of(embeddings(("a", 3)), np.array([0, 1]), "blur-1")

@@ -1,4 +1,4 @@
-"""Embeddings of stores, and the files of features that slides become."""
+"""Embedding of stores, and export of features per slide."""
 
 from argparse import Namespace
 
@@ -25,7 +25,7 @@ COLOURS = {"a": [(10, 20, 30), (200, 0, 0), (0, 0, 255)], "none": [], "b": [(90,
 
 @pytest.fixture
 def slides(tmp_path):
-    """Three slides, one without tiles, and an encoder that goes back to external weights."""
+    """Three slides, one without tiles, and an encoder that depends on external weights."""
     for unit, colours in COLOURS.items():
         coords = [(512 * number, 1024) for number in range(len(colours))]
         write_slide(tmp_path / f"{unit}.h5", coords, [flat(colour) for colour in colours])
@@ -61,7 +61,7 @@ def expected(folder, unit):
     return load_encoder(folder / "encoder")(images).numpy()
 
 
-def test_every_image_has_its_embedding_whatever_blocks_it_went_through(slides):
+def test_embeddings_do_not_depend_on_the_block_size(slides):
     found = embed(slides)
     assert found.unit.tolist() == [0, 0, 0, 2, 2]
     np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)
@@ -69,13 +69,13 @@ def test_every_image_has_its_embedding_whatever_blocks_it_went_through(slides):
     assert external_weights([slides / "part-0000.h5"]) == {"theirs": "1234"}
 
 
-def test_normalised_embeddings_have_length_one_and_none_at_all_have_a_width(slides):
+def test_normalised_embeddings_have_length_one_and_empty_ones_a_width(slides):
     lengths = np.linalg.norm(embed(slides, config={"normalize": True}).features, axis=1)
     np.testing.assert_allclose(lengths, 1, atol=1e-5)
     assert embed(slides, ["none"]).features.shape == (0, 24)
 
 
-def test_mirror_images_have_embeddings_of_their_own_where_asked_for(slides):
+def test_mirrored_images_are_embedded_with_flips(slides):
     gradient = np.zeros((64, 64, 3), np.uint8)
     gradient[:, :32] = 255
     write_slide(
@@ -87,7 +87,7 @@ def test_mirror_images_have_embeddings_of_their_own_where_asked_for(slides):
     assert embed(slides, ("a",)).flipped is None
 
 
-def test_the_last_blocks_are_embedded_with_those_of_the_mirror_images(slides):
+def test_last_blocks_are_embedded_for_images_and_mirrored_images(slides):
     found = embed(slides, last_blocks=4)
     np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)  # of its one block
     np.testing.assert_allclose(found.flipped, found.features, atol=1e-5)  # images of one colour
@@ -96,15 +96,15 @@ def test_the_last_blocks_are_embedded_with_those_of_the_mirror_images(slides):
     assert embed(slides, encoder=None, pixels=True, last_blocks=4).features.shape == (5, 768)
 
 
-def test_a_store_that_is_none_is_one_line_and_leaves_no_part(slides):
+def test_an_invalid_store_is_a_one_line_error_and_leaves_no_part(slides):
     (slides / "b.h5").write_bytes(b"no store")
-    with pytest.raises(UserError, match=r"b.h5 is not HDF5") as error:
+    with pytest.raises(UserError, match=r"b.h5 is not an HDF5 file") as error:
         embed(slides)
     assert "\n" not in str(error.value)
     assert not (slides / "part-0000.h5").exists()
 
 
-def test_a_slide_becomes_a_file_of_features_without_the_tiles_that_fail_quality(slides):
+def test_exported_features_exclude_tiles_that_fail_quality(slides):
     embed(slides)
     rows = [("a", "1-2"), ("none", ""), ("b", "")]
     write_table(slides / "units.tsv", ("unit", "rows"), rows)
@@ -121,15 +121,17 @@ def test_a_slide_becomes_a_file_of_features_without_the_tiles_that_fail_quality(
         }  # fmt: skip
 
 
-def test_slides_none_of_which_has_tiles_are_said_in_one_line_that_names_the_reasons(slides):
+def test_no_slide_with_tiles_is_an_error_that_points_to_the_reasons(slides):
     embed(slides, ["none"])
     write_table(slides / "units.tsv", ("unit", "rows"), [("none", "")])
     arguments = Namespace(embeddings=[slides / "part-0000.h5"], units=slides / "units.tsv", output=slides / "features")
-    with pytest.raises(UserError, match=r"none of 1 slides has tiles: .*/outcomes.tsv or outcomes.failed.tsv says why"):
+    with pytest.raises(
+        UserError, match=r"none of 1 slides has tiles: see the reasons in .*/outcomes.tsv or outcomes.failed.tsv"
+    ):
         export_features.main(arguments)
 
 
-def test_stamp_finds_the_same_features_with_places_in_um(slides):
+def test_stamp_files_link_the_features_and_have_coordinates_in_um(slides):
     embed(slides)
     write_table(slides / "units.tsv", ("unit", "rows"), [("a", ""), ("none", ""), ("b", "")])
     parts = [slides / "part-0000.h5"]
@@ -140,7 +142,7 @@ def test_stamp_finds_the_same_features_with_places_in_um(slides):
         assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"], file.attrs["unit"]) == (128, 256, "um")
 
 
-def test_damaged_images_are_embedded_in_place_of_the_clean_ones(slides):
+def test_corrupted_images_are_embedded_instead_of_clean_ones(slides):
     clean = embed(slides).features
     damaged = embed(slides, corruption="noise-5")
     blockwise = embed(slides, corruption="noise-5", runtime=Runtime(inference_batch_size=5)).features

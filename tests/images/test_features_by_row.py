@@ -18,7 +18,7 @@ UNITS = ("a", "empty", "b", "test")
 
 @pytest.fixture
 def parts(tmp_path) -> list[Path]:
-    """Two parts of two units each; the mirror images' embeddings are the negative ones."""
+    """Two parts of two units each; embeddings of mirrored images are the negatives."""
     paths = []
     for number, of_part in enumerate((UNIT < 2, UNIT >= 2)):
         values, unit = VALUES[of_part], UNIT[of_part] - 2 * number
@@ -35,7 +35,7 @@ def index(*units: tuple[str, int]) -> Index:
     return Index(Path(), tuple(unit for unit, _ in units), first_rows, ("",) * len(units))
 
 
-def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list(parts):
+def test_features_follow_the_index_and_skip_units_not_in_it(parts):
     features = Features(index(("b", 3), ("a", 2)), parts)
     assert features.shape == (5, 3)
     assert np.array_equal(features[np.arange(5)], VALUES[[2, 3, 4, 0, 1]])
@@ -43,7 +43,7 @@ def test_features_follow_the_index_and_leave_out_units_that_it_does_not_list(par
     assert Features(index(("a", 2)), parts[::-1])[np.array([1])].tolist() == VALUES[1:2].tolist()
 
 
-def test_features_of_the_images_that_are_chosen_of_each_store(parts):
+def test_features_of_selected_images_of_each_store(parts):
     chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), Ranges(np.array([0, 1, 2]), np.array([0, 2, 1])))
     assert np.array_equal(Features(chosen, parts)[np.arange(3)], VALUES[[2, 4, 1]])
     beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), Ranges(np.array([0]), np.array([2])))
@@ -52,12 +52,12 @@ def test_features_of_the_images_that_are_chosen_of_each_store(parts):
 
 
 @pytest.mark.parametrize("unit", [("a", 3), ("empty", 1), ("unknown", 2)])
-def test_a_unit_with_other_images_is_refused(parts, unit):
+def test_a_unit_with_another_number_of_embeddings_is_refused(parts, unit):
     with pytest.raises(UserError, match=f"images of {unit[0]}"):
         Features(index(unit), parts)
 
 
-def test_features_of_mirror_images_follow_those_of_the_images(parts, tmp_path):
+def test_features_of_mirrored_images_follow_those_of_the_images(parts, tmp_path):
     both = Features(index(("b", 3), ("a", 2)), parts, flips=True)
     rows = [2, 3, 4, 0, 1]
     assert np.array_equal(both[np.arange(10)], np.concatenate([VALUES[rows], -VALUES[rows]]))
@@ -66,7 +66,7 @@ def test_features_of_mirror_images_follow_those_of_the_images(parts, tmp_path):
         Features(index(("a", 2)), [tmp_path / "none.h5"], flips=True)
 
 
-def test_what_was_prefetched_is_what_is_read(parts):
+def test_prefetched_features_equal_those_read_directly(parts):
     batches = [torch.tensor([first, 4 - first]) for first in range(5)] * 2
     with closing(Features(index(("a", 2), ("b", 3)), parts)) as features:
         for batch in batches:
@@ -74,7 +74,7 @@ def test_what_was_prefetched_is_what_is_read(parts):
         assert all(np.array_equal(features[batch], VALUES[batch]) for batch in batches)
 
 
-def test_content_is_that_of_the_listed_units_in_whatever_blocks_and_parts_they_lie(parts, tmp_path):
+def test_content_id_does_not_depend_on_blocks_and_parts(parts, tmp_path):
     keys = np.arange(5).astype(str)
     write_embeddings(tmp_path / "one.h5", [VALUES[:5]], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
     listed = index(("a", 2), ("b", 3))
@@ -86,9 +86,9 @@ def test_content_is_that_of_the_listed_units_in_whatever_blocks_and_parts_they_l
     assert Features(index(("a", 2)), parts).content != content
 
 
-def test_a_file_that_is_no_part_is_named(tmp_path):
+def test_a_file_without_embeddings_is_named_in_the_error(tmp_path):
     (tmp_path / "part.h5").write_text("nothing")
-    with pytest.raises(UserError, match=r"part\.h5 is not HDF5"):
+    with pytest.raises(UserError, match=r"part\.h5 is not an HDF5 file"):
         Features(index(("a", 2)), [tmp_path / "part.h5"])
     with pytest.raises(UserError, match=r"missing\.h5 does not exist"):
         Features(index(("a", 2)), [tmp_path / "missing.h5"])
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_part_is_named(tmp_path):
 @pytest.mark.parametrize(
     "change", [np.float64, lambda values: values[:, 0], lambda values: values[:-1], lambda values: values.astype(">f4")]
 )
-def test_a_part_of_another_type_or_shape_is_named_and_not_misread(parts, name, change):
+def test_a_part_of_another_type_or_shape_is_an_error(parts, name, change):
     with h5py.File(parts[1], "a") as file:
         values = change(file[name][:])
         del file[name]
@@ -109,11 +109,11 @@ def test_a_part_of_another_type_or_shape_is_named_and_not_misread(parts, name, c
 
 def test_parts_of_different_encoders_are_refused(parts, tmp_path):
     write_embeddings(tmp_path / "wide.h5", [np.zeros((3, 5))], np.zeros(3, int), ["b"], np.arange(3).astype(str))
-    with pytest.raises(UserError, match="have 3 values, and 5"):
+    with pytest.raises(UserError, match="have 3 values and others 5"):
         Features(index(("a", 2), ("b", 3)), [parts[0], tmp_path / "wide.h5"])
 
 
-def test_a_part_cut_short_is_named(parts):
+def test_a_truncated_part_is_named_in_the_error(parts):
     features = Features(index(("b", 3)), parts)
     parts[1].write_bytes(parts[1].read_bytes()[:100])
     with pytest.raises(UserError, match=r"part-1\.h5.*too early"):

@@ -1,4 +1,4 @@
-"""Natural images from each kind of source into the store, through the scripts' own functions."""
+"""Import of natural images from each kind of source, through the scripts' main functions."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def import_units(
     return [read_json(folder / f"{unit}.json") for unit in units]
 
 
-def test_a_folder_tree_is_imported_with_its_classes_as_labels_and_broken_files_are_counted(tree, tmp_path):
+def test_a_folder_tree_gives_labels_and_broken_files_are_counted(tree, tmp_path):
     dataset = {"kind": "folder", "path": str(tree), "max_failed_fraction": 0.5}
     train, test = import_units(tmp_path, dataset)
     assert (train["outcome"], train["images"], train["failed"]) == ("partial", 3, 1)
@@ -74,7 +74,7 @@ def test_a_folder_tree_is_imported_with_its_classes_as_labels_and_broken_files_a
     ]  # fmt: skip
 
 
-def test_a_sheet_of_files_is_imported_with_labels_and_groups_of_its_own(tree, tmp_path):
+def test_a_sheet_of_files_is_imported_with_its_labels_and_groups(tree, tmp_path):
     sheet = tmp_path / "files.csv"
     lines = ["train/cat/a.png,cat,p1,train", "train/dog/a.png,dog,p2,train", "test/cat/c.png,cat,p3,test"]
     sheet.write_text("\n".join(["path,label,patient,split", *(f"photos/{line}" for line in lines)]) + "\n")
@@ -105,7 +105,7 @@ def test_a_packed_file_is_read_by_split_with_class_names(tmp_path):
         PackedHdf5(tmp_path / "images.h5", "absent")
 
 
-def test_a_fixed_random_part_is_taken_and_shards_divide_it(tmp_path):
+def test_max_images_selects_a_fixed_random_subset_and_shards_divide_it(tmp_path):
     chosen = selection(1000, 100)
     assert len(set(chosen.tolist())) == 100
     assert (np.diff(chosen) > 0).all()
@@ -114,7 +114,7 @@ def test_a_fixed_random_part_is_taken_and_shards_divide_it(tmp_path):
     np.testing.assert_array_equal(selection(5, 9), np.arange(5))
 
 
-def test_resizing_cuts_the_central_square_of_the_shorter_side(tree):
+def test_resizing_crops_the_central_square(tree):
     image = picture(5, 20, 40)
     path = tree / "train/cat/wide.png"
     path.write_bytes(encode_png(image))
@@ -132,7 +132,7 @@ def test_images_of_two_sizes_need_image_px(tree):
         list(Imported().images(source, np.arange(3), FolderDataset(kind="folder", path=str(tree))))
 
 
-def test_too_many_broken_images_stop_the_run_when_indexed_and_fewer_do_not(tree, tmp_path):
+def test_indexing_fails_only_above_max_failed_fraction(tree, tmp_path):
     dataset = {"kind": "folder", "path": str(tree)}
     import_units(tmp_path, dataset)
     command = [warm_python(), str(SCRIPTS / "index_images.py"), "--output", str(tmp_path / "train.tsv"), "--config"]
@@ -140,13 +140,13 @@ def test_too_many_broken_images_stop_the_run_when_indexed_and_fewer_do_not(tree,
     assert result.returncode == 1
     said = result.stderr.splitlines()[-1]
     assert said.startswith("error: 1 of 4 images of")
-    assert "train-0000 do not decode: dog/broken.jpg (none of JPEG, PNG" in said
+    assert "train-0000 cannot be decoded: dog/broken.jpg (none of JPEG, PNG" in said
     assert not (tmp_path / "train.tsv").exists()
     subprocess.run([*command, json.dumps(dataset | {"max_failed_fraction": 0.25})], check=True)
     assert (tmp_path / "train.tsv").exists()
 
 
-def test_an_empty_folder_and_a_missing_one_are_said(tmp_path):
+def test_empty_and_missing_folders_are_user_errors(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"holds no images.*splits: {train: \.}"):
         Folder(tmp_path / "empty")
@@ -159,7 +159,7 @@ MAC_COMPANION = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(
 
 
 def keys(root, *files):
-    """Keys of a folder of such files: each holds a picture, or what stands behind its name."""
+    """Keys of a folder with these files: each contains an image, or the given bytes."""
     for file in files:
         name, content = file if isinstance(file, tuple) else (file, PICTURE)
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def keys(root, *files):
     return Folder(root).keys
 
 
-def test_what_systems_leave_beside_pictures_is_ignored(tmp_path, caplog):
+def test_files_left_by_operating_systems_are_ignored(tmp_path, caplog):
     caplog.set_level("INFO")
     found = keys(
         tmp_path / ".cache/photos",  # the data set's own folder may be hidden
@@ -177,10 +177,10 @@ def test_what_systems_leave_beside_pictures_is_ignored(tmp_path, caplog):
     )  # fmt: skip
     assert found == ["cat/1.png", "dog/1.JPG"]
     assert Folder(tmp_path / ".cache/photos").labels == ["cat", "dog"]
-    assert "left out: 8 hidden, 1 .db, 1 .heic, 1 .txt" in caplog.text
+    assert "skipped files: 8 hidden, 1 .db, 1 .heic, 1 .txt" in caplog.text
 
 
-def test_names_of_pictures_in_any_case_are_taken_and_their_contents_decide(tmp_path):
+def test_suffixes_in_any_case_are_read_and_the_content_sets_the_format(tmp_path):
     suffixes = ["JPG", "Jpeg", "jpe", "jfif", "PNG", "TIF", "tiff", "webp", "bmp", "gif", "avif", "jp2", "ppm", "pgm"]
     names = sorted(f"a.{suffix}" for suffix in suffixes)
     assert keys(tmp_path, *names) == names
@@ -188,23 +188,23 @@ def test_names_of_pictures_in_any_case_are_taken_and_their_contents_decide(tmp_p
     assert list(Imported().images(Folder(tmp_path), np.arange(len(names)), dataset)) == [PICTURE] * len(names)
 
 
-def test_the_order_is_that_of_the_names_as_text(tmp_path):
+def test_images_are_sorted_by_name(tmp_path):
     assert keys(tmp_path, "cat/1.png", "cat-2/1.png", "cat/10.png") == ["cat-2/1.png", "cat/1.png", "cat/10.png"]
 
 
-def test_a_folder_without_pictures_says_what_it_holds(tmp_path):
+def test_the_error_for_a_folder_without_images_lists_its_suffixes(tmp_path):
     with pytest.raises(UserError, match=r"holds no images .*, just 2 \.heic, 1 hidden: correct `path`"):
         keys(tmp_path, "a/1.heic", "a/2.HEIC", ".x.png")
 
 
-def test_a_picture_beside_the_folders_of_the_classes_takes_no_label_from_them(tmp_path):
+def test_an_image_outside_the_class_folders_has_no_label(tmp_path):
     keys(tmp_path, "cover.png", "cat/1.png")
     assert list(zip(Folder(tmp_path).keys, Folder(tmp_path).labels)) == [("cat/1.png", "cat"), ("cover.png", "")]
     assert keys(tmp_path / "flat", "1.png", "2.png") == ["1.png", "2.png"]
     assert Folder(tmp_path / "flat").labels is None
 
 
-def test_each_real_folder_is_read_once_and_under_its_own_name(tmp_path):
+def test_each_real_folder_is_read_once_and_links_are_followed_last(tmp_path):
     root, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
     keys(elsewhere, "1.png", "deep/2.png")
     keys(root, "cat/1.png", "dog/1.png")
@@ -219,14 +219,14 @@ def test_each_real_folder_is_read_once_and_under_its_own_name(tmp_path):
     assert Folder(tmp_path / "linked").keys == Folder(root).keys
 
 
-def test_what_is_no_readable_file_is_counted_and_the_rest_goes_on(tmp_path):
+def test_unreadable_files_are_counted_and_others_are_imported(tmp_path):
     keys(tmp_path, "good.png", ("empty.png", b""))
     (tmp_path / "gone.png").symlink_to("/absent/gone.png")
     (tmp_path / "itself.png").symlink_to("itself.png")
     (tmp_path / "class-on-a-disk-that-is-gone").symlink_to("/absent/folder")
     os.mkfifo(tmp_path / "pipe.png")
     with open(tmp_path / "vast.png", "wb") as file:
-        file.truncate(10**9)  # takes no room
+        file.truncate(10**9)  # sparse
     imported, source = Imported(), Folder(tmp_path)
     dataset = FolderDataset(kind="folder", path=str(tmp_path))
     assert list(imported.images(source, np.arange(len(source.keys)), dataset)) == [PICTURE]
@@ -235,14 +235,14 @@ def test_what_is_no_readable_file_is_counted_and_the_rest_goes_on(tmp_path):
         "empty.png (it is empty)",
         "gone.png (No such file or directory)",
         "itself.png (Too many levels of symbolic links)",
-        "pipe.png (it is no file)",
-        "vast.png (1,000,000,000 bytes, more than the 800,000,000 bytes that are read: make it smaller, or cut it with "
+        "pipe.png (it is not a regular file)",
+        "vast.png (1,000,000,000 bytes, more than the limit of 800,000,000 bytes: make it smaller, or tile it with "
         "`kind: slides`)",
     ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_counted_and_a_folder_is_told(tmp_path):
+def test_files_without_permission_are_counted_and_folders_are_an_error(tmp_path):
     keys(tmp_path, "cat/1.png", "dog/1.png")
     (tmp_path / "cat/1.png").chmod(0)
     with pytest.raises(ValueError, match="Permission denied"):
@@ -252,7 +252,7 @@ def test_a_file_that_may_not_be_read_is_counted_and_a_folder_is_told(tmp_path):
         Folder(tmp_path)
 
 
-def test_a_name_that_is_not_utf8_is_kept_by_its_bytes(tmp_path):
+def test_bytes_of_a_name_that_are_not_utf8_are_escaped(tmp_path):
     try:
         (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(PICTURE)
     except OSError:
@@ -265,7 +265,7 @@ def test_a_name_that_is_not_utf8_is_kept_by_its_bytes(tmp_path):
         assert store.column("key").tolist() == [r"caf\xe9.png"]
 
 
-def test_a_sheet_may_list_what_cannot_be_read(tmp_path):
+def test_unreadable_files_in_a_sheet_are_counted_as_failed(tmp_path):
     (tmp_path / "a.png").write_bytes(PICTURE)
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "cut.png").write_bytes(PICTURE[:99])
@@ -274,4 +274,6 @@ def test_a_sheet_may_list_what_cannot_be_read(tmp_path):
     dataset = {"kind": "files", "sheet": str(sheet), "max_failed_fraction": 0.9}
     (outcome,) = import_units(tmp_path, dataset, sheet, ["train-0000"])
     assert (outcome["images"], outcome["failed"]) == (1, 2)
-    assert outcome["reason"].startswith("do not decode: folder.png (it is no file), cut.png (not an image: ")
+    assert outcome["reason"].startswith(
+        "cannot be decoded: folder.png (it is not a regular file), cut.png (not an image: "
+    )

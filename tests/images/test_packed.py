@@ -1,4 +1,4 @@
-"""Images packed in one HDF5 file: what users write by hand, and what is wrong with it."""
+"""Images packed in one HDF5 file: valid and invalid files."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ END = int(OFFSETS[-1])
 
 
 def pack(path, classes=None, group="train", images=IMAGES, **columns):
-    """A file with a group of four images; columns in place of those that it would have, None for none."""
+    """A file with a group of four images; `columns` replace the default ones, None removes one."""
     with h5py.File(path, "a") as file:
         if classes is not None:
             file.attrs["classes"] = classes
@@ -39,32 +39,35 @@ def pack(path, classes=None, group="train", images=IMAGES, **columns):
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"offsets": OFFSETS.astype(float)}, "`offsets` must be whole numbers in one dimension"),
-        ({"offsets": OFFSETS.reshape(1, -1)}, "`offsets` must be whole numbers in one dimension"),
-        ({"offsets": np.int64(3)}, "`offsets` must be whole numbers in one dimension"),
+        ({"offsets": OFFSETS.astype(float)}, "`offsets` must be one-dimensional integers"),
+        ({"offsets": OFFSETS.reshape(1, -1)}, "`offsets` must be one-dimensional integers"),
+        ({"offsets": np.int64(3)}, "`offsets` must be one-dimensional integers"),
         ({"offsets": OFFSETS[:0]}, "`offsets` lists no image"),
         ({"offsets": OFFSETS[:1]}, "`offsets` lists no image"),
         ({"offsets": OFFSETS[:-1]}, f"`offsets` goes from 0 to {OFFSETS[-2]}, but must go .* {END}"),
         ({"offsets": OFFSETS[1:]}, "`offsets` goes from [1-9]"),
         ({"offsets": np.add(OFFSETS, [0, 0, 0, 0, 9])}, f"`offsets` goes from 0 to {END + 9}, but must go .* {END}"),
-        ({"offsets": np.subtract(OFFSETS, [0, 0, 0, END, 0])}, "`offsets` falls from .* at number 3"),
-        ({"offsets": np.uint64([0, 9**19, OFFSETS[2], OFFSETS[3], END])}, "`offsets` falls from .* at number 2"),
+        ({"offsets": np.subtract(OFFSETS, [0, 0, 0, END, 0])}, "`offsets` decreases from .* at index 3"),
+        ({"offsets": np.uint64([0, 9**19, OFFSETS[2], OFFSETS[3], END])}, "`offsets` decreases from .* at index 2"),
         ({"offsets": None}, "has no group 'train' with `jpeg` and `offsets`"),
         ({"jpeg": None}, "has no group 'train' with `jpeg` and `offsets`"),
-        ({"jpeg": np.zeros(END, np.int16)}, "`jpeg` must be uint8 in one dimension"),
-        ({"jpeg": np.zeros((END, 1), np.uint8)}, "`jpeg` must be uint8 in one dimension"),
-        ({"labels": [0, 1, 0]}, "`labels` must be a text or whole number for each of the 4 images"),
-        ({"labels": [0.0, 1, 0, 1]}, "`labels` must be a text or whole number"),
-        ({"labels": np.eye(4, dtype=int)}, "`labels` must be a text or whole number"),
-        ({"labels": [0, 1, 2, 0], "classes": ["a", "b"]}, "`labels` are 0 to 2, but the 2 `classes` are 0 to 1"),
-        ({"labels": [0, 1, -1, 0], "classes": ["a", "b"]}, "`labels` are -1 to 1, but the 2 `classes`"),
+        ({"jpeg": np.zeros(END, np.int16)}, "`jpeg` must be one-dimensional uint8"),
+        ({"jpeg": np.zeros((END, 1), np.uint8)}, "`jpeg` must be one-dimensional uint8"),
+        ({"labels": [0, 1, 0]}, "`labels` must be a string or integer for each of the 4 images"),
+        ({"labels": [0.0, 1, 0, 1]}, "`labels` must be a string or integer"),
+        ({"labels": np.eye(4, dtype=int)}, "`labels` must be a string or integer"),
+        (
+            {"labels": [0, 1, 2, 0], "classes": ["a", "b"]},
+            "`labels` are 0 to 2, but with 2 `classes` they must be 0 to 1",
+        ),
+        ({"labels": [0, 1, -1, 0], "classes": ["a", "b"]}, "`labels` are -1 to 1, but with 2 `classes`"),
         ({"labels": [0, 1, 1, 0], "classes": "cat dog"}, "attribute `classes` must be a list of names"),
-        ({"names": ["a"] * 5}, "`names` must be a text or whole number for each of the 4 images"),
-        ({"groups": ["a"] * 3}, "`groups` must be a text or whole number for each of the 4 images"),
-        ({"groups": [[1], [2], [3], [4]]}, "`groups` must be a text or whole number for each of the 4 images"),
+        ({"names": ["a"] * 5}, "`names` must be a string or integer for each of the 4 images"),
+        ({"groups": ["a"] * 3}, "`groups` must be a string or integer for each of the 4 images"),
+        ({"groups": [[1], [2], [3], [4]]}, "`groups` must be a string or integer for each of the 4 images"),
     ],
 )
-def test_a_file_that_cannot_be_right_is_refused_in_one_line(tmp_path, columns, reason):
+def test_an_invalid_packed_file_is_a_one_line_error(tmp_path, columns, reason):
     pack(tmp_path / "x.h5", **columns)
     with pytest.raises(UserError, match=reason) as error:
         PackedHdf5(tmp_path / "x.h5", "train")
@@ -72,7 +75,7 @@ def test_a_file_that_cannot_be_right_is_refused_in_one_line(tmp_path, columns, r
     assert "\n" not in str(error.value)
 
 
-def test_a_path_to_something_else_is_said(tmp_path):
+def test_a_path_to_another_file_is_a_user_error(tmp_path):
     (tmp_path / "x.h5").write_text("no HDF5")
     with pytest.raises(UserError, match="no group 'train'"):
         PackedHdf5(tmp_path / "x.h5", "train")
@@ -91,13 +94,13 @@ def test_a_path_to_something_else_is_said(tmp_path):
         (["unused"], np.array(["cat", "", "dog", "cat"], "S"), ["cat", "", "dog", "cat"]),
     ],
 )
-def test_labels_are_numbers_into_classes_or_texts(tmp_path, classes, labels, expected):
+def test_labels_are_indices_into_classes_or_strings(tmp_path, classes, labels, expected):
     assert PackedHdf5(pack(tmp_path / "x.h5", classes, labels=labels), "train").labels == expected
 
 
 @pytest.mark.parametrize("names", [["cat", "cat", "dog", "dog"], ["0.png"] * 4, ["1:a", "a", "a", "b"], None])
-def test_each_image_keeps_its_own_label_and_group_whatever_its_name(tmp_path, names):
-    """Of two shards, with an image that does not decode."""
+def test_images_with_equal_names_keep_their_own_labels_and_groups(tmp_path, names):
+    """With two shards and an image that cannot be decoded."""
     images = [IMAGES[0], b"no image", IMAGES[2], IMAGES[3]]
     file = pack(tmp_path / "x.h5", ["cat", "dog"], images=images, names=names, labels=[0, 0, 1, 0], groups=[7, 7, 8, 9])
     pack(file, group="test", names=names, labels=[0, 1, 1, 0], groups=[1, 2, 3, 4])
@@ -114,19 +117,19 @@ def test_each_image_keeps_its_own_label_and_group_whatever_its_name(tmp_path, na
     ]  # fmt: skip
 
 
-def test_names_that_differ_are_the_keys(tmp_path):
+def test_unique_names_are_the_keys(tmp_path):
     assert PackedHdf5(pack(tmp_path / "x.h5", names=["b", "a", "d", "c"]), "train").keys == ["b", "a", "d", "c"]
 
 
-def test_a_group_on_both_sides_of_the_split_is_refused(tmp_path):
+def test_a_group_in_both_splits_is_refused(tmp_path):
     file = pack(tmp_path / "x.h5", groups=["p1", "p2", "", ""])
     pack(file, group="test", groups=["p3", "", "p2", ""])
     for split in ("train", "test"):
-        with pytest.raises(UserError, match="'p2' of `groups` lies in the other split too"):
+        with pytest.raises(UserError, match="group 'p2' of `groups` is also in the other split"):
             open_source(Hdf5Dataset(kind="hdf5", path=str(file)), split)
 
 
-def test_a_store_of_images_that_the_file_no_longer_has_is_told(tmp_path):
+def test_a_store_with_images_no_longer_in_the_file_is_an_error(tmp_path):
     file = pack(tmp_path / "x.h5", names=list("abcd"), labels=[0, 1, 0, 1])
     dataset = {"kind": "hdf5", "path": str(file), "splits": {"train": "train"}}
     import_units(tmp_path, dataset, units=["train-0000"])
@@ -137,7 +140,7 @@ def test_a_store_of_images_that_the_file_no_longer_has_is_told(tmp_path):
         dataset_tables.write_labels(tmp_path / "labels.tsv", settings, list_units(settings, None))
 
 
-def test_a_part_of_the_file_that_hdf5_cannot_read_is_its_images_failure(tmp_path):
+def test_an_image_that_hdf5_cannot_read_fails_alone(tmp_path):
     path = tmp_path / "x.h5"
     pack(path, jpeg=None)
     joined = np.frombuffer(b"".join(IMAGES), np.uint8)

@@ -1,4 +1,4 @@
-"""Every kind of picture that is read, and each that is refused: drawn in memory, then as the import stores it."""
+"""Supported and unsupported image formats: images made in memory, and their pixels after import."""
 
 import io
 import struct
@@ -57,7 +57,7 @@ def tiff(pixels, **options):
 
 
 def png(pixels, colour_type, depth=8, transparent=b"", size=None):
-    """A PNG written by hand: also the kinds that Pillow does not write."""
+    """A PNG assembled by hand, since Pillow does not write every variant."""
     width, height = size or (pixels.shape[1], pixels.shape[0])
     if depth < 8:
         pixels = np.packbits(np.unpackbits(pixels[..., None], axis=-1)[..., -depth:].reshape(height, -1), axis=-1)
@@ -87,13 +87,13 @@ def naive_cmyk(image):
 
 
 def cmyk(kind):
-    """As Adobe's programs write it: 255 is no ink."""
+    """A CMYK JPEG as Adobe writes it: 255 is no ink."""
     inks = 255 - np.asarray(Image.fromarray(PHOTO).convert("CMYK"))
     return imagecodecs.jpeg8_encode(inks, level=95, colorspace="CMYK", outcolorspace=kind, subsampling="444")
 
 
 def with_garbage(jpeg):
-    """Between the parts of its header, which libjpeg warns of and skips."""
+    """A JPEG with extra bytes in its header, which libjpeg skips with a warning."""
     return jpeg.replace(b"\xff\xdb", b"\1\2\xff\xdb", 1)
 
 
@@ -105,7 +105,7 @@ PALETTE.putpalette(COLOUR.reshape(-1)[:48].tobytes())
 OF_PALETTE = COLOUR.reshape(-1, 3)[:16][GREY // 16]
 BLACK_IS_CLEAR = np.where((GREY // 16 == 0)[..., None], 255, OF_PALETTE)
 
-# name: (file, pixels, what of them may differ)
+# name: (file, pixels, tolerance)
 READ = {
     "grey png": (saved(GREY, "PNG"), rgb(GREY), 0),
     "16-bit grey png": (saved(WIDE[..., 0], "PNG"), rgb(UPPER[..., 0]), 0),
@@ -178,7 +178,7 @@ KEPT = {"rgb png", "palette png"} | {name for name in READ if "jpeg" in name} - 
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_read_is_trained_on_with_the_right_pixels(name):
+def test_training_decodes_the_imported_pixels_of_every_format(name):
     encoded, expected, tolerance = READ[name]
     picture = read_picture(encoded)
     assert picture.pixels.dtype == np.uint8
@@ -194,7 +194,7 @@ def test_what_is_read_is_trained_on_with_the_right_pixels(name):
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_picture_of_several_frames_is_counted(name):
+def test_frames_and_pages_are_counted(name):
     assert (read_picture(READ[name][0]).frames > 1) == ("moving" in name or "pages" in name)
 
 
@@ -210,11 +210,11 @@ def test_a_picture_of_several_frames_is_counted(name):
         (b"", "none of JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of JPEG, PNG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "none of JPEG, PNG"),
-        (png(GREY, 0, size=(12_000, 12_000)), "144,000,000 px, more than the 100,000,000 px that are read"),
-        (png(GREY, 0, size=(30_000, 30_000)), "more than the 100,000,000 px that are read"),
+        (png(GREY, 0, size=(12_000, 12_000)), "144,000,000 px, more than the limit of 100,000,000 px"),
+        (png(GREY, 0, size=(30_000, 30_000)), "more than the limit of 100,000,000 px"),
     ],
 )  # fmt: skip
-def test_what_is_not_read_is_said_in_one_line(encoded, reason):
+def test_unsupported_images_are_a_one_line_error(encoded, reason):
     with pytest.raises(ValueError, match=reason) as error:
         read_picture(encoded)
     assert "BytesIO" not in str(error.value)
@@ -243,28 +243,28 @@ WHOLE = {
 
 @pytest.mark.parametrize("part", [0.1, 0.4, 0.9], ids=str)
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_picture_cut_short_fails(name, part):
+def test_a_truncated_image_is_an_error(name, part):
     read_picture(WHOLE[name])
     with pytest.raises(ValueError, match=r"\w"):
         read_picture(WHOLE[name][: int(part * len(WHOLE[name]))])
 
 
 @pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png", "gif"])
-def test_a_picture_whose_later_half_was_never_written_fails(name):
+def test_an_image_whose_second_half_is_zeros_is_an_error(name):
     half = len(WHOLE[name]) // 2
     with pytest.raises(ValueError, match=r"\w"):
         read_picture(WHOLE[name][:half] + bytes(len(WHOLE[name]) - half))
 
 
 def turned(number, upright):
-    """A picture as it lies in a file whose tag says how to turn it back: EXIF 2.32, tag 274."""
+    """Pixels as stored in a file with an orientation tag (EXIF 2.32, tag 274)."""
     return {
         1: upright,
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
         4: upright[::-1],
         5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),  # the file's first row is the right-hand side as seen
+        6: np.rot90(upright),  # the file's first row is the right-hand side of the image
         7: upright[::-1, ::-1].transpose(1, 0, 2),
         8: np.rot90(upright, -1),
     }[number]
@@ -281,7 +281,7 @@ def turned(number, upright):
         ("AVIF", {"quality": 100, "subsampling": "4:4:4"}),
     ],
 )
-def test_a_picture_is_turned_as_its_exif_says(kind, options, number):
+def test_the_exif_orientation_is_applied(kind, options, number):
     exif = Image.Exif()
     exif[274] = number
     encoded = saved(np.ascontiguousarray(turned(number, PHOTO)), kind, exif=exif, **options)
@@ -291,7 +291,7 @@ def test_a_picture_is_turned_as_its_exif_says(kind, options, number):
     assert (stored(encoded) == encoded) == (number == 1 and kind in ("JPEG", "PNG"))
 
 
-def test_red_that_is_left_in_the_file_of_a_phone_is_above():
+def test_a_photo_of_a_phone_is_rotated_to_be_upright():
     lying = np.zeros((64, 96, 3), np.uint8)
     lying[:, :48], lying[:, 48:] = (255, 0, 0), (0, 0, 255)
     exif = Image.Exif()
@@ -301,9 +301,9 @@ def test_red_that_is_left_in_the_file_of_a_phone_is_above():
     assert np.abs(pixels[-4] - (0, 0, 255)).max() < 9
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not say what a process holds")
-def test_a_shortage_of_memory_is_not_called_no_image():
-    """In a process of its own, whose memory ends before that of a picture of 25 million px."""
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
+def test_too_little_memory_is_not_reported_as_a_damaged_image():
+    """Run in a process whose memory limit is below the size of an image of 25 million px."""
     program = (
         "import resource, sys, zlib\n"
         "from gensis.images.codec import decode\n"

@@ -44,7 +44,7 @@ def streamed(folder, threads=2):
 
 
 def expected(folder):
-    """All images, read through HDF5 and decoded one by one: uint8 (12, 3, 6, 8)."""
+    """All images, read with HDF5 and decoded one by one: uint8 (12, 3, 6, 8)."""
     encoded = []
     for name in "abc":
         with Store(folder / f"{name}.h5") as store:
@@ -52,7 +52,7 @@ def expected(folder):
     return torch.from_numpy(np.stack([decode(image) for image in encoded])).permute(0, 3, 1, 2)
 
 
-def test_prefetched_batches_are_those_read_when_asked_for(folder):
+def test_prefetched_batches_equal_those_read_directly(folder):
     rows = [torch.tensor([11, 0, 5, 5]), torch.tensor([3]), torch.tensor([7, 8, 9])]
     with streamed(folder) as images:
         for ahead in rows[:2] + rows[:2]:
@@ -61,17 +61,17 @@ def test_prefetched_batches_are_those_read_when_asked_for(folder):
             assert torch.equal(images.batch(asked), expected(folder)[asked])
 
 
-def test_what_was_prefetched_is_not_read_again(folder):
+def test_prefetched_batches_are_not_read_again(folder):
     intact = expected(folder)
     with streamed(folder, threads=1) as images:
         images.prefetch(torch.arange(8))
-        images.batch(torch.tensor([11]))  # one thread: what was asked for before is done
+        images.batch(torch.tensor([11]))  # one thread: all earlier requests are done
         for name in "abc":
             os.truncate(folder / f"{name}.h5", 0)
         assert torch.equal(images.batch(torch.arange(8)), intact[:8])
 
 
-def test_more_prefetched_than_is_kept_is_read_all_the_same(folder):
+def test_batches_dropped_from_the_prefetch_queue_are_read_again(folder):
     with streamed(folder, threads=1) as images:
         for row in range(IMAGES):
             images.prefetch(torch.tensor([row]))
@@ -80,7 +80,7 @@ def test_more_prefetched_than_is_kept_is_read_all_the_same(folder):
 
 
 @pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
-def test_batches_lie_in_memory_with_their_channels_last(folder, image_cache_gb):
+def test_batches_are_channels_last_in_memory(folder, image_cache_gb):
     images = open_images(read_index(folder / "train.tsv"), CPU, image_cache_gb, 2)
     images.prefetch(torch.arange(5))
     batch = images.batch(torch.arange(5))
@@ -90,7 +90,7 @@ def test_batches_lie_in_memory_with_their_channels_last(folder, image_cache_gb):
     assert torch.equal(batch, expected(folder)[:5])
 
 
-def test_reading_ahead_gives_every_batch_in_turn(folder):
+def test_reading_ahead_yields_every_batch_in_order(folder):
     with streamed(folder) as images:
         assert list(read_ahead(images, [])) == []
         found = list(read_ahead(images, torch.arange(IMAGES).split(5)))
@@ -98,7 +98,7 @@ def test_reading_ahead_gives_every_batch_in_turn(folder):
     assert torch.equal(torch.cat(found), expected(folder))
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list a process's open files")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc/self/fd")
 def test_closing_ends_the_threads_and_closes_the_files(folder):
     def is_open():
         files = [os.path.realpath(descriptor) for descriptor in Path("/proc/self/fd").iterdir()]
@@ -114,7 +114,7 @@ def test_closing_ends_the_threads_and_closes_the_files(folder):
     assert not is_open()
 
 
-def test_a_damaged_image_is_one_line_with_its_file_and_place(folder):
+def test_a_damaged_image_is_a_one_line_error_with_file_and_position(folder):
     images, intact = streamed(folder), expected(folder)[:4]
     with Store(folder / "b.h5") as store:
         first = read_layout(folder / "b.h5").encoded_at + int(store.offsets[2])
@@ -129,7 +129,7 @@ def test_a_damaged_image_is_one_line_with_its_file_and_place(folder):
     assert "\n" not in str(error.value)
 
 
-def test_a_store_cut_short_or_gone_is_told_by_its_name(folder):
+def test_a_truncated_or_missing_store_is_named_in_the_error(folder):
     images = streamed(folder)
     with open(folder / "a.h5", "r+b") as file:
         file.truncate(read_layout(folder / "a.h5").encoded_at + 1)
@@ -146,7 +146,7 @@ def test_a_store_cut_short_or_gone_is_told_by_its_name(folder):
 
 
 @pytest.mark.parametrize("encode", [lambda image: encode_jpeg(image, 90), encode_png], ids=["jpeg", "png"])
-def test_no_flipped_bit_of_an_image_goes_unnoticed(tmp_path, encode):
+def test_every_flipped_bit_of_an_image_is_detected(tmp_path, encode):
     write_store(tmp_path / "a.h5", [encode(picture(number)) for number in range(3)], {})
     layout = read_layout(tmp_path / "a.h5")
     whole = (tmp_path / "a.h5").read_bytes()
@@ -157,15 +157,15 @@ def test_no_flipped_bit_of_an_image_goes_unnoticed(tmp_path, encode):
         damaged = bytearray(whole)
         damaged[byte] ^= 1 << bit
         (tmp_path / "a.h5").write_bytes(damaged)
-        with pytest.raises(ValueError, match="its bytes are not those that were written"):
+        with pytest.raises(ValueError, match="its checksum does not match its bytes"):
             EncodedImages([layout]).read(0, 1)
-        line = f"{tmp_path / 'a.h5'}: its image 1 is damaged (its bytes are not those that were written): delete"
+        line = f"{tmp_path / 'a.h5'}: its image 1 is damaged (its checksum does not match its bytes): delete"
         with Store(tmp_path / "a.h5") as store, pytest.raises(UserError, match=re.escape(line)):
             store.read(0, 3)
         assert EncodedImages([layout]).read(0, 2) == encode(picture(2))
 
 
-def test_no_flipped_bit_of_an_offset_or_a_checksum_goes_unnoticed(tmp_path):
+def test_every_flipped_bit_of_an_offset_or_checksum_is_detected(tmp_path):
     write_store(tmp_path / "a.h5", [encode_png(picture(number)) for number in range(3)], {})
     layout = read_layout(tmp_path / "a.h5")
     whole = (tmp_path / "a.h5").read_bytes()
@@ -174,26 +174,26 @@ def test_no_flipped_bit_of_an_offset_or_a_checksum_goes_unnoticed(tmp_path):
         damaged = bytearray(whole)
         damaged[bit // 8] ^= 1 << bit % 8
         (tmp_path / "a.h5").write_bytes(damaged)
-        with pytest.raises(ValueError, match="its bytes are not those that were written"):
+        with pytest.raises(ValueError, match="its checksum does not match its bytes"):
             EncodedImages([layout]).read(0, 1)
         with Store(tmp_path / "a.h5") as store, pytest.raises(UserError, match=r"a\.h5.* is damaged "):
             store.read(0, 3)
 
 
-def test_the_stored_checksums_are_those_of_zlib(folder):
+def test_stored_checksums_equal_those_of_zlib(folder):
     with Store(folder / "b.h5") as store:
         assert store.column("image_crc32").dtype == np.uint32
         assert store.column("image_crc32").tolist() == [zlib.crc32(image) for image in store.read(0, len(store))]
 
 
-def test_what_is_read_without_hdf5_is_what_hdf5_reads(folder):
+def test_plain_reads_equal_those_of_hdf5(folder):
     encoded = EncodedImages([read_layout(folder / f"{name}.h5") for name in "abc"])
     for number, name in enumerate("abc"):
         with Store(folder / f"{name}.h5") as store:
             assert [encoded.read(number, position) for position in range(4)] == store.read(0, 4)
 
 
-def test_more_stores_than_may_be_open_are_read(tmp_path, monkeypatch):
+def test_more_stores_than_open_files_are_allowed_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr("gensis.images.open_files._OPEN_FILES", 2)
     units = []
     for number in range(6):
@@ -233,12 +233,12 @@ def test_decoding_into_a_batch_gives_the_same_pixels(encoded):
 
 @pytest.mark.parametrize("size", [(20, 35), (21, 36), (35, 21), (40, 40)])
 @pytest.mark.parametrize("encode", [lambda image: encode_jpeg(image, 90), encode_png], ids=["jpeg", "png"])
-def test_an_image_of_another_size_than_its_place_is_refused(encode, size):
+def test_an_image_of_another_size_than_its_target_is_refused(encode, size):
     with pytest.raises(UserError, match=f"{size[1]}x{size[0]} and of 35x21 px.*image_px"):
         decode_into(encode(picture(0, 21, 35)), np.zeros((*size, 3), np.uint8))
 
 
-def test_statistics_of_a_hundred_million_images_ask_for_none_beyond_the_last():
+def test_statistics_of_100_million_images_use_valid_rows():
     class Wide:
         def __len__(self):
             return 100_000_000
@@ -253,8 +253,8 @@ def test_statistics_of_a_hundred_million_images_ask_for_none_beyond_the_last():
     assert channel_statistics(Wide())[0] == (0.2, 0.2, 0.2)
 
 
-def test_an_index_of_a_hundred_million_chosen_rows_is_small_and_finds_them(tmp_path):
-    """20,000 units of 5,000 chosen images, each unit in 5 ranges."""
+def test_an_index_of_100_million_selected_rows_is_small_and_correct(tmp_path):
+    """20,000 units of 5,000 selected images, each unit in 5 ranges."""
     line = ",".join(f"{start}-{start + 999}" for start in range(0, 5500, 1100))
     write_index(
         tmp_path / "train.tsv",
@@ -266,13 +266,13 @@ def test_an_index_of_a_hundred_million_chosen_rows_is_small_and_finds_them(tmp_p
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(index) == 100_000_000
-    assert held < 20e6  # positions one by one would take 800 MB
+    assert held < 20e6  # a position per image would take 800 MB
     unit, position = index.locate(np.array([0, 1000, 4999, 5000, 99_999_999]))
     assert unit.tolist() == [0, 0, 0, 1, 19_999]
     assert position.tolist() == [0, 1100, 5399, 0, 5399]
 
 
-def test_the_chosen_rows_of_a_large_slide_may_be_a_long_text(tmp_path):
+def test_selected_rows_may_be_a_long_text(tmp_path):
     text = ",".join(f"{start}-{start + 3}" for start in range(100_000, 235_000, 9))
     assert len(text) > 200_000
     write_index(tmp_path / "train.tsv", [("a", 60_000, "0" * 16)], {"a": text})

@@ -29,7 +29,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_images_come_back_as_they_were_written(folder):
+def test_a_store_returns_the_images_that_were_written(folder):
     with Store(folder / "c.h5") as store:
         assert len(store) == 4
         assert store.file["encoded"].chunks is None  # contiguous
@@ -47,7 +47,7 @@ def test_the_content_id_changes_with_any_image_and_with_any_column(tmp_path):
     assert content([b"ab", b"c"], ["x", "z"]) != first
 
 
-def test_an_interrupted_store_leaves_nothing(tmp_path):
+def test_an_interrupted_write_leaves_no_store(tmp_path):
     def broken():
         yield b"one"
         raise RuntimeError("the disk is gone")
@@ -57,9 +57,9 @@ def test_an_interrupted_store_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_store_is_one_line(tmp_path):
+def test_a_file_that_is_not_a_store_is_a_one_line_error(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="is not HDF5"):
+    with pytest.raises(UserError, match="is not an HDF5 file"):
         Store(tmp_path / "x.h5")
 
 
@@ -86,7 +86,7 @@ def test_a_store_that_changed_after_it_was_indexed_is_refused(folder):
         open_images(read_index(folder / "train.tsv"), CPU, 1.0, 1)
 
 
-def test_images_of_two_sizes_are_refused_with_the_remedy(tmp_path):
+def test_images_of_two_sizes_are_an_error_that_suggests_image_px(tmp_path):
     images = [encode_png(picture(0)), encode_png(picture(1, size=9))]
     count, content = write_store(tmp_path / "a.h5", images, {})
     write_index(tmp_path / "train.tsv", [("a", count, content)])
@@ -94,7 +94,7 @@ def test_images_of_two_sizes_are_refused_with_the_remedy(tmp_path):
         open_images(read_index(tmp_path / "train.tsv"), CPU, 1.0, 1)
 
 
-def test_units_are_read_in_order_in_blocks(folder):
+def test_units_are_read_in_order_and_in_blocks(folder):
     blocks = list(read_units([folder / "a.h5", folder / "b.h5", folder / "c.h5"], 2, CPU, 2))
     assert [len(block) for block in blocks] == [2, 2, 2, 1]
     np.testing.assert_array_equal(torch.cat(blocks)[5], picture(5).transpose(2, 0, 1))
@@ -109,7 +109,7 @@ def test_channel_statistics_are_those_of_the_pixels(folder):
     np.testing.assert_allclose(std, pixels.std((0, 1, 2)), atol=1e-5)
 
 
-def test_transparent_pictures_are_laid_over_white_and_grey_ones_become_rgb():
+def test_transparent_images_are_composited_on_white_and_grey_becomes_rgb():
     import io
 
     from PIL import Image
@@ -126,13 +126,13 @@ def test_transparent_pictures_are_laid_over_white_and_grey_ones_become_rgb():
         decode(b"text")
 
 
-def test_jpeg_keeps_a_smooth_picture_within_a_few_grey_levels():
+def test_jpeg_keeps_a_smooth_image_within_a_few_grey_levels():
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     image = np.stack([np.tile(ramp, (64, 1))] * 3, 2)
     assert np.abs(decode(encode_jpeg(image, 90)).astype(int) - image).max() <= 8
 
 
-def test_embeddings_of_several_parts_are_read_as_one(tmp_path):
+def test_parts_of_embeddings_are_concatenated(tmp_path):
     def part(path, units, counts, offset):
         unit = np.repeat(np.arange(len(units)), counts)
         features = np.arange(len(unit) * 2, dtype=np.float32).reshape(-1, 2) + offset
@@ -149,7 +149,7 @@ def test_embeddings_of_several_parts_are_read_as_one(tmp_path):
     assert whole.keys.tolist() == ["k0", "k1", "k100", "k101", "k102"]
 
 
-def test_embeddings_that_are_too_few_leave_no_file(tmp_path):
+def test_too_few_embeddings_raise_and_leave_no_file(tmp_path):
     with pytest.raises(ValueError, match="2 embeddings of 3 images"):
         write_embeddings(tmp_path / "0.h5", [np.zeros((2, 4))], np.zeros(3, int), ("a",), np.zeros((3, 2)))
     assert not list(tmp_path.iterdir())

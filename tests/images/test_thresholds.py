@@ -1,4 +1,4 @@
-"""Thresholds on the scores of tiles, from the settings to the images that are learnt from."""
+"""Thresholds on the scores of tiles, from the settings to the training images."""
 
 import json
 from pathlib import Path
@@ -82,12 +82,12 @@ def column(path: Path, name: str) -> list[str]:
         (Quality(minimum={"focus": 2}, maximum={"focus": 8}), [0, 0, 1, 1, 1]),
     ],
 )
-def test_a_tile_is_chosen_if_it_meets_every_threshold_the_value_itself_included(folder, quality, chosen):
+def test_thresholds_are_inclusive_and_a_tile_must_pass_all_of_them(folder, quality, chosen):
     with Store(folder / "a.h5") as store:
         assert chosen_rows(store, quality).tolist() == [bool(each) for each in chosen]
 
 
-def test_a_score_that_is_not_a_number_passes_no_threshold(tmp_path):
+def test_nan_passes_no_threshold(tmp_path):
     columns = {"focus": np.array([np.nan, 3], np.float32)}
     write_store(tmp_path / "a.h5", [b"x", b"y"], {}, lambda: columns)
     with Store(tmp_path / "a.h5") as store:
@@ -95,12 +95,12 @@ def test_a_score_that_is_not_a_number_passes_no_threshold(tmp_path):
         assert chosen_rows(store, Quality(minimum={"focus": 0})).tolist() == [False, True]
 
 
-def test_a_store_without_the_score_is_said_in_one_line(folder):
-    with Store(folder / "a.h5") as store, pytest.raises(UserError, match="holds no score fat_fraction: delete it"):
+def test_a_store_without_the_score_is_a_one_line_error(folder):
+    with Store(folder / "a.h5") as store, pytest.raises(UserError, match="lacks the score fat_fraction: delete it"):
         chosen_rows(store, Quality(maximum={"fat_fraction": 0.5}))
 
 
-def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder):
+def test_tables_list_selected_images_and_why_a_slide_has_none(folder):
     quality = Quality(minimum={"focus": 5}, maximum={"pen_fraction": 0.1})
     dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality)
     dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality)
@@ -115,11 +115,11 @@ def test_tables_list_the_chosen_images_and_say_of_a_slide_without_any_why(folder
     assert column(folder / "units.tsv", "outcome") == ["ok", "ok", "low_quality"]
     assert column(folder / "outcomes.tsv", "outcome") == ["ok", "ok", "low_quality"]
     reason = column(folder / "outcomes.tsv", "reason")[2]
-    assert "of 3 tiles, focus >= 5 holds for 0, pen_fraction <= 0.1 holds for 3" in reason
+    assert "of 3 tiles, 0 pass focus >= 5, 3 pass pen_fraction <= 0.1" in reason
 
 
 @pytest.mark.parametrize(("allowed", "outcome", "images"), [(0.25, "partial", "3"), (0.2, "unreadable", "0")])
-def test_a_slide_with_more_failed_tiles_than_may_is_not_used_and_stays_in_its_store(folder, allowed, outcome, images):
+def test_a_slide_with_too_many_failed_tiles_is_not_used_but_stays_stored(folder, allowed, outcome, images):
     path = folder / "blurred.json"
     write_json(path, read_json(path) | {"outcome": "partial", "failed": 1, "reason": "1 of 4 tiles cannot be read"})
     limits = {"max_failed_fraction": allowed}
@@ -147,30 +147,30 @@ def test_a_slide_with_more_failed_tiles_than_may_is_not_used_and_stays_in_its_st
         ("a,a.tiff,p1,\nb,b.tiff,p1,", False),
     ],
 )
-def test_a_copy_of_a_slide_on_the_other_side_is_refused(folder, lines, refused):
+def test_a_copy_of_a_slide_on_the_other_side_of_a_split_is_refused(folder, lines, refused):
     (folder / "sheet.csv").write_text(f"slide,path,group,split\n{lines}\n")
     write_json(folder / "b.json", read_json(folder / "a.json") | {"unit": "b"})
     if not refused:
         dataset_tables.write_units(folder / "units.tsv", units_of(folder))
         return
-    with pytest.raises(UserError, match="'a' and 'b' hold the same images, copies of one source"):
+    with pytest.raises(UserError, match=r"'a' and 'b' contain the same images \(copies of one source\)"):
         dataset_tables.write_units(folder / "units.tsv", units_of(folder))
 
 
-def test_slides_without_images_are_no_copies_of_each_other(folder):
+def test_slides_without_images_are_not_copies_of_each_other(folder):
     for unit in ("a", "b"):
         write_json(folder / f"{unit}.json", read_json(folder / "a.json") | {"unit": unit, "images": 0})
     dataset_tables.write_units(folder / "units.tsv", units_of(folder))
 
 
-def test_too_many_failed_training_slides_are_refused_again_when_fewer_may_fail(folder):
+def test_failed_training_slides_are_checked_again_with_a_lower_limit(folder):
     quality = Quality(minimum={"focus": 5})
     dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.4, quality)
     with pytest.raises(UserError, match=r"1 of 3 slides .* more than max_failed_slides 0.3"):
         dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.3, quality)
 
 
-def test_nothing_is_learnt_from_where_more_slides_failed_than_may(folder):
+def test_no_training_index_is_written_if_too_many_slides_failed(folder):
     with pytest.raises(
         UserError, match=r"1 of 3 training slides .* more than max_failed_slides 0.3; the first, .*outcomes.failed"
     ):
@@ -187,23 +187,23 @@ def problems(folder: Path) -> list[str]:
     return [line.removeprefix(f"{folder}/") for line in findings.lines()]
 
 
-def test_verify_agrees_with_the_choice_and_finds_tables_that_differ(folder):
+def test_verify_accepts_the_selection_and_finds_tables_that_differ(folder):
     quality = Quality(minimum={"focus": 5})
     dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality)
     dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality)
     assert problems(folder) == []
     text = (folder / "units.tsv").read_text()
     for rows, said in [
-        ("0,2-4", "units.tsv: chooses 4 of the 5 images of a, the last row 4, and states 3"),
-        ("0,2,9", "units.tsv: chooses 3 of the 5 images of a, the last row 9, and states 3"),
-        ("0-2", "train.tsv: chooses other images than units.tsv"),
+        ("0,2-4", "units.tsv: selects 4 of the 5 images of a, the last row 4, but states 3"),
+        ("0,2,9", "units.tsv: selects 3 of the 5 images of a, the last row 9, but states 3"),
+        ("0-2", "train.tsv: selects other images than units.tsv"),
     ]:
         (folder / "units.tsv").write_text(text.replace("\t0,2-3", f"\t{rows}"))
         assert said in problems(folder)[0]
 
 
 @pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
-def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(folder, image_cache_gb):
+def test_rows_of_the_index_are_located_in_the_stores(folder, image_cache_gb):
     dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}))
     index = read_index(folder / "train.tsv")
     images = open_images(index, torch.device("cpu"), image_cache_gb, 1)
@@ -213,7 +213,7 @@ def test_a_row_of_the_index_is_the_chosen_image_wherever_it_lies_in_its_store(fo
     assert found.tolist() == [picture(*expected[row])[0, 0, 0] for row in (4, 0, 2, 1, 3)]
 
 
-def test_thresholds_that_all_images_meet_leave_the_tables_as_they_were(folder):
+def test_thresholds_that_all_images_pass_do_not_change_the_tables(folder):
     for name, write in {"train.tsv": dataset_tables.write_train, "units.tsv": dataset_tables.write_units}.items():
         write(folder / name, units_of(folder))
         before = (folder / name).read_bytes()
@@ -224,13 +224,13 @@ def test_thresholds_that_all_images_meet_leave_the_tables_as_they_were(folder):
         assert (folder / name).read_bytes() != before
 
 
-def test_a_train_split_without_a_chosen_image_ends_with_the_reason(folder):
-    with pytest.raises(UserError, match=r"3 low_quality.*focus >= 99 holds for 0"):
+def test_a_train_split_without_selected_images_is_an_error_with_reason(folder):
+    with pytest.raises(UserError, match=r"3 low_quality.*0 pass focus >= 99"):
         dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 99}))
     assert not (folder / "train.tsv").exists()
 
 
-def test_a_tile_has_the_class_that_it_lies_in_and_a_slide_its_own_label_beside(folder):
+def test_labels_of_tiles_come_from_annotations_and_of_slides_from_the_sheet(folder):
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"), quality={"minimum": {"focus": 9}})
     dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
     assert [tuple(row.values()) for row in read_table(folder / "labels.tsv")] == [
@@ -243,14 +243,14 @@ def test_a_tile_has_the_class_that_it_lies_in_and_a_slide_its_own_label_beside(f
     ]
 
 
-def test_annotations_without_any_class_are_the_users_mistake(folder):
+def test_annotations_without_classes_are_a_user_error(folder):
     (folder / "a.geojson").write_text(json.dumps([square("", 0, 100)]))
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
     with pytest.raises(UserError, match=r"a\.geojson: no annotation has a class"):
         dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
 
 
-def test_an_annotated_slide_without_tiles_has_no_lines(folder):
+def test_an_annotated_slide_without_tiles_has_no_labels(folder):
     write_store(folder / "a.h5", [], {}, lambda: {"coords": np.zeros((0, 2), np.int64)})
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
     dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))

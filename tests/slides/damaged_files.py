@@ -1,4 +1,4 @@
-"""Damage for tests."""
+"""Functions that damage files for tests."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,7 +36,7 @@ def overwrite(path: Path, begin: int, length: int, filling: str, seed: int = 0) 
 
 
 def middle_of_data(path: Path, length: int, level: int = 0) -> int:
-    """Where `length` bytes begin that lie in the middle of the tiles of one level of a TIFF."""
+    """Start of `length` bytes in the middle of the tiles of one level of a TIFF."""
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[level]
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts)]
@@ -45,7 +45,7 @@ def middle_of_data(path: Path, length: int, level: int = 0) -> int:
 
 
 def hit(path: Path, begin: int, length: int, level: int = 0) -> list[Rectangle]:
-    """The tiles or strips of one level of a TIFF whose bytes lie in a part of the file, one byte at least."""
+    """The tiles or strips of one level of a TIFF that overlap a part of the file by at least one byte."""
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[level]
         width, height = page.chunks[1], page.chunks[0]
@@ -60,7 +60,7 @@ def hit(path: Path, begin: int, length: int, level: int = 0) -> list[Rectangle]:
 
 
 def touches(first: Rectangle, others: Iterable[Rectangle]) -> bool:
-    """Whether a rectangle shares a pixel with one of the others."""
+    """Whether a rectangle overlaps one of the others."""
     return any(
         first[0] < other[2] and other[0] < first[2] and first[1] < other[3] and other[1] < first[3] for other in others
     )

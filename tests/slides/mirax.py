@@ -21,7 +21,7 @@ Photos = Mapping[tuple[int, int], tuple[int, int]]
 
 
 def write_mirax(path: Path, picture: np.ndarray, photos: Photos, overlap_px: int, mpp: float = 0.5) -> Path:
-    """Write the photos that a camera would take of uint8 (H, W, 3) and return `path`, which ends in .mrxs."""
+    """Write a slide with camera photos of uint8 (H, W, 3); return `path`, which ends in .mrxs."""
     folder = path.with_suffix("")
     folder.mkdir()
     columns, rows = (max(at[axis] for at in photos) + 1 for axis in (0, 1))
@@ -54,7 +54,7 @@ def _photographed(picture: np.ndarray, photos: Photos) -> dict[tuple[int, int], 
 
 
 def _joined(level: dict[tuple[int, int], np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
-    """The next coarser level; black where no photo was taken."""
+    """The next coarser level; black if no photo was taken."""
     half = IMAGE_PX // 2
     coarser: dict[tuple[int, int], np.ndarray] = {}
     for (column, row), image in level.items():
@@ -70,7 +70,7 @@ def _index(at: tuple[int, int], level: int, columns: int) -> int:
 
 
 def _append(data: bytearray, content: bytes) -> tuple[int, int]:
-    """Where the content lies now, and its length."""
+    """Position of the content in the file, and its length."""
     data += content
     return len(data) - len(content), len(content)
 

@@ -1,4 +1,4 @@
-"""Our coordinates read the way users of CLAM and TRIDENT read theirs, with OpenSlide alone."""
+"""Coordinates read with OpenSlide as CLAM and TRIDENT do."""
 
 import h5py
 import numpy as np
@@ -32,7 +32,7 @@ def slide(tmp_path_factory):
 
 
 @pytest.mark.parametrize("mpp", [0.5, 1.0])
-def test_clams_users_get_the_same_pixels(tmp_path, slide, mpp):
+def test_clam_reads_the_same_pixels(tmp_path, slide, mpp):
     tile(tmp_path, slide, SMALL | {"mpp": mpp, "encoding": "png"})
     ours = images_of(tmp_path)
     assert len(ours) > 4
@@ -44,14 +44,14 @@ def test_clams_users_get_the_same_pixels(tmp_path, slide, mpp):
 @pytest.mark.parametrize(
     ("path", "mpp"), [("aperio/cmu-1-small-region.svs", 0.499), ("aperio/tcga-cr-7395-01a-01-ts1.svs", 0.25)]
 )
-def test_clams_users_get_the_same_pixels_of_real_slides(tmp_path, path, mpp):
+def test_clam_reads_the_same_pixels_of_real_slides(tmp_path, path, mpp):
     tile(tmp_path, DATA / path, {"mpp": mpp, "encoding": "png"}, "--mpp", mpp)
     for image, theirs in zip(images_of(tmp_path), read_as_clam(tmp_path / "unit.h5", DATA / path), strict=True):
         assert (image == theirs).all()
 
 
 @pytest.mark.parametrize("mpp", [0.5, 0.75])
-def test_tridents_users_get_the_same_pixels_also_where_slides_are_resampled(tmp_path, slide, mpp):
+def test_trident_reads_the_same_pixels_also_of_resampled_slides(tmp_path, slide, mpp):
     tile(tmp_path, slide, SMALL | {"mpp": mpp, "encoding": "png"})
     ours = images_of(tmp_path)
     assert len(ours) > 4

@@ -22,7 +22,7 @@ def element(group, number, vr, value, implicit=False, undefined=False):
 
 
 def dicom(syntax, photometric, undefined=False):
-    """A header whose first sequence holds an item with another photometric interpretation."""
+    """A header whose first sequence contains an item with another photometric interpretation."""
     implicit = syntax == IMPLICIT
     meta = element(2, 1, b"OB", b"\0\1") + element(2, 0x10, b"UI", syntax.encode())
     inner = element(0x28, 4, b"CS", b"MONOCHROME2", implicit)
@@ -36,12 +36,12 @@ def dicom(syntax, photometric, undefined=False):
 
 @pytest.mark.parametrize("undefined", [False, True])
 @pytest.mark.parametrize("syntax", [JPEG, IMPLICIT])
-def test_the_header_says_how_pixels_are_stored(tmp_path, syntax, undefined):
+def test_the_pixel_format_is_read_from_the_header(tmp_path, syntax, undefined):
     (tmp_path / "slide.dcm").write_bytes(dicom(syntax, "YBR_FULL", undefined))
     assert pixel_format(tmp_path / "slide.dcm") == PixelFormat(syntax, "YBR_FULL")
 
 
-def test_what_is_missing_from_a_header_is_unknown(tmp_path):
+def test_fields_missing_from_a_header_are_unknown(tmp_path):
     whole = dicom(JPEG, "RGB")
     (tmp_path / "slide.dcm").write_bytes(whole)
     for length in range(128, len(whole)):
@@ -55,7 +55,7 @@ def test_what_is_missing_from_a_header_is_unknown(tmp_path):
 
 
 @needs_data
-def test_dicom_that_openslide_refuses_says_how_it_is_stored_and_how_to_convert_it():
+def test_the_error_for_unsupported_dicom_has_format_and_conversion():
     for path in (DATA / "formats" / "dicom-jpeg").iterdir():
         with pytest.raises(Unusable, match=r"1\.2\.4\.50 \(JPEG baseline\).* YBR_FULL.* bfconvert") as caught:
             open_slide(path)
@@ -63,7 +63,7 @@ def test_dicom_that_openslide_refuses_says_how_it_is_stored_and_how_to_convert_i
 
 
 @needs_data
-def test_dicom_that_is_cut_short_is_damaged_and_need_not_be_converted(tmp_path):
+def test_truncated_dicom_is_reported_as_damaged_not_as_unsupported(tmp_path):
     source = next((DATA / "formats" / "dicom-jpeg").iterdir())
     (tmp_path / "slide.dcm").write_bytes(source.read_bytes()[:600])
     with pytest.raises(Unusable, match="copy it again") as caught:

@@ -17,7 +17,7 @@ from gensis.slides.opening import open_slide
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_seed_always_draws_the_same_slide_and_another_seed_another():
+def test_drawn_slides_are_determined_by_the_seed():
     first, again, other = (draw_slide("glandular", 200, 160, seed, "green") for seed in (1, 1, 2))
     assert first.shape == (160, 200, 3)
     assert first.dtype == np.uint8
@@ -25,7 +25,7 @@ def test_a_seed_always_draws_the_same_slide_and_another_seed_another():
     assert (first != other).any()
 
 
-def test_a_pyramid_is_what_openslide_reads(tmp_path):
+def test_openslide_reads_the_written_pyramid(tmp_path):
     slide = OpenSlide(drawn_slide(tmp_path / "slide.tiff", width_px=700, height_px=644))
     assert slide.level_dimensions == ((700, 644), (350, 322), (175, 161))
     assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
@@ -37,7 +37,7 @@ def test_a_pyramid_is_what_openslide_reads(tmp_path):
         assert np.abs(stored - expected).mean() < 8  # JPEG; a level shifted by one pixel differs by over 15
 
 
-def test_the_demo_has_two_kinds_of_tissue_in_cases_of_two_slides_and_at_most_300_tiles(tmp_path):
+def test_the_demo_has_two_classes_two_slides_a_case_and_up_to_300_tiles(tmp_path):
     shutil.copy(ROOT / "resources" / "demo" / "slides.csv", tmp_path)
     script = ROOT / "workflow" / "scripts" / "draw_demo_slides.py"
     subprocess.run([sys.executable, script, "--folder", tmp_path], check=True)

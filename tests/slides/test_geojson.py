@@ -45,7 +45,7 @@ def test_polygons_that_share_an_edge_share_no_pixel_and_leave_none_out():
     assert (one | other).all()
 
 
-def test_a_hole_is_cut_out_of_its_own_polygon_alone(tmp_path):
+def test_a_hole_is_removed_from_its_own_polygon_only(tmp_path):
     path = tmp_path / "drawn.geojson"
     path.write_text(
         json.dumps({"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE], [[[3, 2], [4, 2], [4, 4], [3, 4]]]]})
@@ -78,7 +78,7 @@ def feature(properties: dict | None, kind: str = "Polygon") -> dict:
         (None, ""),
     ],
 )
-def test_the_class_is_read_wherever_qupath_and_others_write_it(tmp_path, properties, class_name):
+def test_the_class_is_read_from_every_place_where_it_may_be_stored(tmp_path, properties, class_name):
     path = tmp_path / "drawn.geojson"
     path.write_text(json.dumps(feature(properties)))
     assert [annotation.class_name for annotation in read_polygons(path)] == [class_name]
@@ -93,7 +93,7 @@ def test_the_class_is_read_wherever_qupath_and_others_write_it(tmp_path, propert
     ],
     ids=["collection", "list", "geometries"],
 )
-def test_collections_lists_and_bare_geometries_hold_the_same_polygons(tmp_path, wrapped):
+def test_collections_lists_and_bare_geometries_are_read_alike(tmp_path, wrapped):
     path = tmp_path / "drawn.geojson"
     path.write_text(json.dumps(wrapped(feature({}), feature({}, "MultiPolygon"))), encoding="utf-8-sig")
     one, two = read_polygons(path)
@@ -107,14 +107,14 @@ def test_collections_lists_and_bare_geometries_hold_the_same_polygons(tmp_path, 
         ("{", "is not JSON"),
         ("\x00\x01", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "holds no polygons"),
-        ('{"type": "FeatureCollection", "features": []}', "holds no polygons"),
-        ('{"type": "FeatureCollection", "features": null}', "holds no polygons"),
-        ("3", "something without a shape"),
-        ('{"type": "Feature", "geometry": null}', "something without a shape"),
-        ('{"type": "Feature"}', "something without a shape"),
-        ('{"type": "Point", "coordinates": [1, 2]}', "holds a Point"),
-        ('{"type": "GeometryCollection", "geometries": []}', "holds a GeometryCollection"),
+        ("[]", "contains no polygons"),
+        ('{"type": "FeatureCollection", "features": []}', "contains no polygons"),
+        ('{"type": "FeatureCollection", "features": null}', "contains no polygons"),
+        ("3", "an object without geometry"),
+        ('{"type": "Feature", "geometry": null}', "an object without geometry"),
+        ('{"type": "Feature"}', "an object without geometry"),
+        ('{"type": "Point", "coordinates": [1, 2]}', "contains a Point"),
+        ('{"type": "GeometryCollection", "geometries": []}', "contains a GeometryCollection"),
         ('{"type": "Polygon"}', "three or more points"),
         ('{"type": "Polygon", "coordinates": []}', "three or more points"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}', "three or more points"),
@@ -125,13 +125,13 @@ def test_collections_lists_and_bare_geometries_hold_the_same_polygons(tmp_path, 
         *(
             (
                 f'{{"type": "Feature", "properties": {{"classification": {unread}}}}}',
-                r"holds a class that is no name \(",
+                r"has a class without a name \(",
             )
             for unread in ("7", '{"label": "Tumor"}', '{"name": 3}', '{"names": ["Tumor", null]}')
         ),
     ],
 )
-def test_what_cannot_be_an_area_is_one_line_that_names_the_file(tmp_path, text, said):
+def test_anything_but_polygons_is_a_one_line_error_with_the_file(tmp_path, text, said):
     path = tmp_path / "drawn.geojson"
     path.write_text(text)
     with pytest.raises(UserError, match=said) as error:

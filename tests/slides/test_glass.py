@@ -21,7 +21,7 @@ def drawn(kind):
 
 
 def tinted(image, tint):
-    """As a lamp of another colour would show it."""
+    """The image under a lamp of another colour."""
     return np.clip(image * (np.array(tint) / GLASS), 0, 255).astype(np.uint8)
 
 
@@ -31,7 +31,7 @@ def thumbnail(image):
 
 @pytest.mark.parametrize("tint", TINTS)
 @pytest.mark.parametrize("kind", ["lymphoid", "glandular"])
-def test_tissue_is_the_same_whatever_the_colour_of_the_glass(kind, tint):
+def test_tissue_does_not_depend_on_the_tint_of_the_glass(kind, tint):
     slide = drawn(kind)
     expected = ndimage.binary_fill_holes(thumbnail(slide).min(-1) < 225)
     noise = np.random.default_rng(0).normal(0, 3, (*expected.shape, 3))
@@ -40,15 +40,15 @@ def test_tissue_is_the_same_whatever_the_colour_of_the_glass(kind, tint):
     assert (found & expected).sum() / (found | expected).sum() > 0.9
 
 
-def test_glass_is_grey_afterwards_and_nothing_is_darker():
+def test_white_balance_makes_glass_grey_and_no_pixel_darker():
     image = thumbnail(tinted(drawn("lymphoid"), (240, 235, 218)))
     balanced = without_tint(image, has_gaps=False)
     assert (balanced >= image).all()
     assert np.ptp(np.median(balanced[:4], axis=(0, 1))) <= 1
-    assert balanced[:4].max() <= 250  # glass is as bright as it was
+    assert balanced[:4].max() <= 250  # glass is not brighter than before
 
 
-def test_glass_is_found_where_only_a_part_of_the_slide_was_scanned():
+def test_glass_is_found_on_partly_scanned_slides():
     image = thumbnail(tinted(drawn("lymphoid"), (240, 235, 218))).copy()
     image[:, :20] = image[:10] = 255
     assert np.ptp(np.median(without_tint(image, has_gaps=True)[-4:, 20:], axis=(0, 1))) <= 1
@@ -65,18 +65,18 @@ def test_glass_is_found_where_only_a_part_of_the_slide_was_scanned():
     ],
     ids=["grey glass", "pale pink", "no glass", "black", "nothing scanned"],
 )
-def test_images_whose_glass_is_grey_or_missing_stay_as_they_are(image):
+def test_images_with_grey_glass_or_without_glass_are_not_changed(image):
     for has_gaps in (True, False):
         assert without_tint(image, has_gaps) is image
 
 
-def test_pale_flat_tissue_is_not_taken_for_glass_where_glass_is_pure_white():
+def test_pale_tissue_on_pure_white_glass_is_not_taken_as_glass():
     image = np.full((90, 120, 3), 255, np.uint8)
     image[20:60, 20:100] = (235, 228, 205)
     assert without_tint(image, has_gaps=False) is image
 
 
-def test_a_slide_on_tinted_glass_is_cut_where_it_is_cut_on_grey_glass(tmp_path):
+def test_tinted_and_grey_glass_give_the_same_tiles(tmp_path):
     slide = drawn("lymphoid")
     write_pyramid(tmp_path / "grey.tiff", slide, 0.5)
     write_pyramid(tmp_path / "tinted.tiff", tinted(slide, (240, 235, 218)), 0.5)
@@ -86,11 +86,11 @@ def test_a_slide_on_tinted_glass_is_cut_where_it_is_cut_on_grey_glass(tmp_path):
     assert file["coords"][:].tolist() == expected
     np.testing.assert_allclose(file["rejected_white_fraction"][:], white, atol=0.1)
     stored = np.asarray(Image.open(io.BytesIO(file["thumbnail"][:].tobytes())))
-    assert np.abs(np.median(stored[:4], axis=(0, 1)) - (240, 235, 218)).max() <= 2  # as it is
+    assert np.abs(np.median(stored[:4], axis=(0, 1)) - (240, 235, 218)).max() <= 2  # unchanged
 
 
 @pytest.mark.parametrize(("black", "light", "expected"), [(0.9, 0, True), (0.9, 0.05, False), (0.4, 0, False)])
-def test_a_slide_that_shines_on_black_is_told_from_tissue_in_a_black_surround(black, light, expected):
+def test_fluorescence_differs_from_tissue_in_a_black_surround(black, light, expected):
     image = np.full((100, 100, 3), (30, 60, 200), np.uint8)
     image[: int(100 * black)] = 5
     image[: int(100 * light)] = 230
@@ -100,7 +100,7 @@ def test_a_slide_that_shines_on_black_is_told_from_tissue_in_a_black_surround(bl
     assert is_dark_field(np.concatenate([white, image]), np.zeros((400, 100), bool)) == expected
 
 
-def test_what_cannot_be_read_is_not_black():
+def test_unreadable_areas_do_not_count_as_black():
     image, unread = np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100), bool)
     image[60:], unread[:60] = 100, True
     assert not is_dark_field(image, unread)

@@ -12,7 +12,7 @@ MODEST = settings(deadline=None, max_examples=100)
 
 @st.composite
 def grids(draw):
-    """A slide, one of its levels as scanners round it, the bounds of the scan and a tile."""
+    """A slide, a level with sizes rounded as by scanners, the bounds of the scan, and a tile."""
     width, height = draw(st.integers(1, 3000)), draw(st.integers(1, 3000))
     factor = draw(st.floats(1, 9) | st.integers(1, 9))
     rounding = draw(st.sampled_from([math.floor, math.ceil, round]))
@@ -26,7 +26,7 @@ def grids(draw):
 
 
 def starts_px(grid):
-    """Begin of every column and of every row, in px of the level."""
+    """Start of every column and of every row, in px of the level."""
     bounds, _, level, downsample, tile = grid
     origins = tile_origins(bounds, level, downsample, *tile)
     return [np.rint(np.unique(origins[:, axis]) / downsample).astype(int) for axis in (0, 1)]
@@ -34,7 +34,7 @@ def starts_px(grid):
 
 @given(grids())
 @MODEST
-def test_no_tile_leaves_the_level_or_the_bounds(grid):
+def test_all_tiles_are_inside_the_level_and_the_bounds(grid):
     bounds, size, level, downsample, tile = grid
     origins = tile_origins(bounds, level, downsample, *tile)
     for axis, starts in enumerate(starts_px(grid)):
@@ -55,7 +55,7 @@ def test_tiles_lie_one_stride_apart_and_share_no_pixel(grid):
 
 @given(grids())
 @MODEST
-def test_level_0_and_level_coordinates_invert_each_other(grid):
+def test_level_0_and_level_coordinates_are_inverse(grid):
     bounds, _, level, downsample, tile = grid
     origins = tile_origins(bounds, level, downsample, *tile)
     in_level = np.rint(origins / downsample)
@@ -78,7 +78,7 @@ def test_no_tile_that_fits_is_lost(grid):
             assert starts[0] == begin
 
 
-def test_every_whole_tile_of_a_level_is_kept_where_the_other_axis_is_odd():
+def test_no_tile_is_lost_if_the_other_axis_is_odd():
     # 4096 px make four columns of 256 at a factor of 4; 4005 rows make 1001, and the mean factor is 4.0005.
     downsample = (4096 / 1024 + 4005 / 1001) / 2
     origins = tile_origins((0, 0, 4096, 4005), (1024, 1001), downsample, 256, 256)
@@ -136,7 +136,7 @@ def test_coverage_is_the_exact_area_fraction(seed, height, width):
 
 
 @pytest.mark.parametrize("filled", [False, True])
-def test_coverage_of_a_plain_mask_stays_between_none_and_all(filled):
+def test_coverage_is_between_0_and_1(filled):
     left = np.array([0.0, 1.7, 2.0, 3.9])
     found = coverage(np.full((4, 4), filled), left, np.zeros(4), 2.0, 2.0)
     assert found == pytest.approx([1, 1, 1, 0.05] if filled else np.zeros(4))

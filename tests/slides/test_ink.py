@@ -1,4 +1,4 @@
-"""Ink on drawn pictures and on real ones; what is ink and tissue on those is drawn in quality_annotations.json."""
+"""Ink on synthetic and real slides; ink and tissue of the real ones are annotated in quality_annotations.json."""
 
 import json
 import os
@@ -42,14 +42,14 @@ def test_ink_out_of_focus_is_found_with_its_halo(colours):
     assert not find_tissue(image, AREA_UM2, 1000.0)[0].any()
 
 
-def test_black_ink_is_found_and_its_grey_halo_is_no_tissue():
+def test_black_ink_is_found_and_its_grey_halo_is_not_tissue():
     image = blurred_patch([(20, 20, 22)])
     assert find_ink(image)[23:57, 23:77].all()
     assert not find_tissue(image, AREA_UM2, 1000.0)[0].any()
 
 
 @pytest.mark.parametrize("colour", [(110, 60, 130), (80, 45, 95), (190, 50, 60), (205, 130, 175), (130, 85, 45)])
-def test_tissue_in_focus_is_no_ink_however_dark_or_red(colour):
+def test_tissue_in_focus_is_not_ink_however_dark_or_red(colour):
     noise = np.random.default_rng(0).normal(0, 9, (60, 60, 1))
     image = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
     assert find_ink(image).mean() < 0.01
@@ -81,7 +81,7 @@ def drawn(kind):
 
 
 def stained(stain, kind="lymphoid"):
-    """A drawn slide, as dense as it is but of another colour, and where its tissue is."""
+    """A synthetic slide, recoloured with unchanged density, and the mask of its tissue."""
     slide = drawn(kind)
     density = np.log10(GLASS / np.maximum(slide, 1)).mean(-1, keepdims=True).clip(0)
     image = np.clip(GLASS * 10 ** (-density * np.array(stain)), 0, 255).astype(np.uint8)
@@ -91,7 +91,7 @@ def stained(stain, kind="lymphoid"):
 
 @pytest.mark.parametrize("kind", ["lymphoid", "glandular"])
 @pytest.mark.parametrize("name", STAINS)
-def test_tissue_in_a_blue_or_green_stain_is_no_ink(name, kind):
+def test_tissue_with_a_blue_or_green_stain_is_not_ink(name, kind):
     image, expected = stained(STAINS[name], kind)
     tissue, ink, remark = find_tissue(image, AREA_UM2, 1000.0)
     assert (tissue & expected).sum() / (tissue | expected).sum() > 0.85
@@ -100,7 +100,7 @@ def test_tissue_in_a_blue_or_green_stain_is_no_ink(name, kind):
     assert bool(remark) == (name not in ("haematoxylin", "toluidine blue"))
 
 
-def test_a_part_of_the_tissue_as_blue_as_ink_is_left_out_with_a_remark():
+def test_partly_blue_tissue_is_excluded_as_ink_with_a_remark():
     blue, expected = stained(STAINS["Alcian blue"])
     image = stained((0.5, 1.5, 1.0))[0].copy()
     half = image.shape[1] // 2
@@ -111,7 +111,7 @@ def test_a_part_of_the_tissue_as_blue_as_ink_is_left_out_with_a_remark():
     assert re.match(r"[45]\d% .* column mask", remark)
 
 
-def test_pen_without_tissue_is_pen_and_not_remarkable():
+def test_pen_without_tissue_gives_no_remark():
     for ink in ((40, 80, 170), (30, 140, 90)):
         assert find_tissue(blurred_patch([ink]), AREA_UM2, 1000.0)[2] == ""
 
@@ -128,7 +128,7 @@ def pixels_inside(polygons, size, factor):
 
 @pytest.fixture(scope="module")
 def judged():
-    """By picture: counts of (true positive, false positive, false negative) of ink and tissue, and both maps."""
+    """For each image: counts of (true positive, false positive, false negative) of ink and tissue, and both maps."""
     if not PICTURES.is_dir():
         pytest.skip("no real pictures here: set GENSIS_DATA to their folder")
     found = {}
@@ -153,7 +153,7 @@ def judged():
 
 
 @pytest.mark.parametrize("kind", ["pen", "tissue"])
-def test_precision_and_recall_on_real_pictures_hold(judged, kind):
+def test_precision_and_recall_on_annotated_slides(judged, kind):
     true, false, missed = sum(counts[kind] for counts, _ in judged.values())
     assert true / (true + false) > 0.98
     assert true / (true + missed) > 0.97
@@ -162,7 +162,7 @@ def test_precision_and_recall_on_real_pictures_hold(judged, kind):
         assert true >= 0.94 * (true + missed), name
 
 
-def test_pictures_without_tissue_are_rejected_and_those_with_tissue_kept(judged):
+def test_images_without_tissue_are_rejected_and_others_kept(judged):
     fraction = {name: maps["tissue"].mean() for name, (_, maps) in judged.items()}
     for name, of_picture in fraction.items():
         if name.startswith(("no-tissue", "almost-white")):
@@ -171,7 +171,7 @@ def test_pictures_without_tissue_are_rejected_and_those_with_tissue_kept(judged)
             assert of_picture > 0.5, name
 
 
-def test_pictures_without_pen_have_no_ink(judged):
+def test_images_without_pen_have_no_ink(judged):
     without = ("almost-white", "no-tissue.", "no-tissue2", "no-tissue-line", "tissue-", "slide.")
     for name, (_, maps) in judged.items():
         assert maps["pen"].mean() < 0.001 or not name.startswith(without), name

@@ -25,30 +25,30 @@ def test_every_tile_of_the_grid_has_a_status_that_its_scores_explain(tmp_path):
     assert {LITTLE_TISSUE, KEPT} <= set(layout.status.tolist())
 
 
-def test_tiles_that_ink_took_from_tissue_say_so():
+def test_tiles_rejected_because_of_ink_have_the_status_pen():
     tissue = np.array([0.6, 0.3, 0.3, 0.0, 0.0])
     pen = np.array([0.3, 0.3, 0.1, 0.9, 0.0])
     status = _judge({"tissue_fraction": tissue, "pen_fraction": pen}, 0.5)
     assert status.tolist() == [KEPT, PEN, LITTLE_TISSUE, PEN, LITTLE_TISSUE]
 
 
-def test_a_minimum_of_nothing_keeps_the_whole_grid(tmp_path):
+def test_a_minimum_fraction_of_0_keeps_the_whole_grid(tmp_path):
     slide = glass_slide(tmp_path / "slide.tiff")
     config = SMALL | {"tissue": {"mpp": 4.0, "minimum_fraction": 0}}
     assert (laid_out(slide, config).status == KEPT).all()
 
 
-def test_fractions_are_the_exact_part_of_each_tile(tmp_path):
+def test_scores_are_exact_area_fractions(tmp_path):
     mask = np.zeros((448, 512), np.uint8)
     mask[100:300, 50:401] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    config = SMALL | {"mpp": 0.5, "tile_px": 100, "tissue": {"mpp": 0.5}}  # a thumbnail pixel a pixel
+    config = SMALL | {"mpp": 0.5, "tile_px": 100, "tissue": {"mpp": 0.5}}  # thumbnail at full resolution
     layout = laid_out(drawn_slide(tmp_path / "slide.tiff"), config, mask=tmp_path / "mask.png")
     for (x, y), fraction in zip(layout.coords, layout.fractions["tissue_fraction"]):
         assert fraction == pytest.approx((mask[y : y + 100, x : x + 100] > 0).mean(), abs=1e-6)
 
 
-def test_the_choice_of_tiles_depends_on_the_slides_name_alone(tmp_path):
+def test_selected_tiles_depend_on_the_slides_name_only(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=1024, height_px=1024)
     config = SMALL | {"tile_px": 32, "tiles_per_slide": 5}
     layouts = [laid_out(slide, config, unit) for unit in ("one", "one", "two")]

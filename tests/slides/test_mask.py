@@ -22,7 +22,7 @@ def box(class_name: str, left: float, top: float, right: float, bottom: float) -
     return {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": [ring]}}
 
 
-def test_a_users_mask_of_any_size_is_laid_over_the_slide(tmp_path):
+def test_a_mask_of_any_size_is_resampled_to_the_thumbnail(tmp_path):
     mask = np.zeros((10, 20), np.uint8)
     mask[:5, 10:] = 1
     Image.fromarray(mask).save(tmp_path / "mask.png")
@@ -33,7 +33,7 @@ def test_a_users_mask_of_any_size_is_laid_over_the_slide(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mask.geojson", "mask.JSON"])
-def test_polygons_are_tissue_and_ignored_and_background_ones_are_cut_out_of_them(tmp_path, name):
+def test_polygons_are_tissue_except_ignored_and_background_ones(tmp_path, name):
     drawn = [box("Ignore*", 0, 0, 160, 160), box("Tumor", 0, 0, 800, 320), box("", 1440, 0, 1600, 800)]
     (tmp_path / name).write_text(json.dumps([*drawn, box("background", 1440, 640, 1600, 800)]))
     expected = np.zeros(SHAPE, bool)
@@ -50,7 +50,7 @@ EXPECTED[:25, 50:] = True
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16", "F"])
-def test_whatever_is_not_black_is_tissue_in_every_kind_of_picture(tmp_path, mode):
+def test_all_pixels_that_are_not_black_are_tissue_in_every_format(tmp_path, mode):
     if mode == "P":
         image = Image.fromarray(HALF + 1).convert("P")
         image.putpalette([9, 9, 9, 0, 0, 0, 0, 0, 1])
@@ -86,18 +86,18 @@ def test_masks_in_tiffs_are_read_tile_by_tile(tmp_path, options):
 
 
 @pytest.mark.parametrize("flagged", [True, False])
-def test_of_a_pyramid_the_level_is_read_that_the_thumbnail_needs(tmp_path, flagged):
+def test_the_pyramid_level_that_the_thumbnail_needs_is_read(tmp_path, flagged):
     fine = np.kron(HALF, np.ones((8, 8), np.uint8))
     with tifffile.TiffWriter(tmp_path / "mask.tif") as tiff:
         for n, level in enumerate((fine, fine[::4, ::4], fine[::8, ::8], fine[::32, ::32])):
             options = {"subfiletype": int(flagged and n > 0), "compression": "deflate", "metadata": None}
             tiff.write(level, tile=(16, 32), photometric="minisblack", **options)
     for wrong in (0, 1, 3):
-        zero_tiles(tmp_path / "mask.tif", [0], wrong)  # does not decode
+        zero_tiles(tmp_path / "mask.tif", [0], wrong)  # cannot be decoded
     assert (read_mask(tmp_path / "mask.tif", (1280, 640), 12.8, SHAPE) == EXPECTED).all()
 
 
-def test_a_mask_may_have_more_pixels_than_pillow_trusts(tmp_path, monkeypatch):
+def test_a_mask_may_exceed_the_size_limit_of_pillow(tmp_path, monkeypatch):
     Image.fromarray(HALF).save(tmp_path / "mask.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert (read_mask(tmp_path / "mask.png", SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
@@ -105,14 +105,14 @@ def test_a_mask_may_have_more_pixels_than_pillow_trusts(tmp_path, monkeypatch):
 
 
 def png_of(width, height):
-    """The head of a grey PNG."""
+    """The header of a grey PNG."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     data = b"IDAT" + zlib.compress(bytes(100))
     chunks = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data, b"IEND"))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def test_masks_that_cannot_be_read_or_do_not_fit_are_their_slides_outcome_and_name_the_file(tmp_path):
+def test_invalid_masks_are_the_slides_outcome_and_name_the_file(tmp_path):
     Image.new("L", (10, 10)).save(tmp_path / "square.png")
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").touch()
@@ -125,9 +125,9 @@ def test_masks_that_cannot_be_read_or_do_not_fit_are_their_slides_outcome_and_na
         ("absent.png", "No such file"),
         ("absent.geojson", "does not exist"),
         ("folder.png", "directory"),
-        ("text.png", "no whole image"),
-        ("empty.png", "no whole image"),
-        ("huge.png", "160000 x 80000 px, and PNG is read as a whole, up to 1024 megapixels .* tiled TIFF"),
+        ("text.png", "is damaged or not an image"),
+        ("empty.png", "is damaged or not an image"),
+        ("huge.png", "160000 x 80000 px, but PNG is decoded as a whole, up to 1024 megapixels .* tiled TIFF"),
         ("text.geojson", "not JSON"),
         ("cut.geojson", "not JSON"),
         ("square.png", "10 x 10 px"),
@@ -146,7 +146,7 @@ def test_masks_that_cannot_be_read_or_do_not_fit_are_their_slides_outcome_and_na
     [("m.png", {}), ("m.jpg", {}), ("m.tif", {"tile": (64, 64), "compression": "deflate"}), ("m.tif", {})],
     ids=["png", "jpeg", "tiles", "one strip"],
 )
-def test_a_mask_that_was_cut_short_is_no_mask(tmp_path, name, options, part):
+def test_a_truncated_mask_is_an_error(tmp_path, name, options, part):
     noise = np.random.default_rng(0).integers(0, 2, (80, 160), np.uint8) * 255
     path = tmp_path / name
     if path.suffix == ".tif":
@@ -154,11 +154,11 @@ def test_a_mask_that_was_cut_short_is_no_mask(tmp_path, name, options, part):
     else:
         Image.fromarray(noise).save(path)
     os.truncate(path, int(path.stat().st_size * part))
-    with pytest.raises(Unusable, match=f"mask {path} is no whole image"):
+    with pytest.raises(Unusable, match=f"mask {path} is damaged or not an image"):
         read_mask(path, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
 
 
-def test_a_failing_disk_is_no_damaged_mask(tmp_path):
+def test_an_io_error_is_not_reported_as_a_damaged_mask(tmp_path):
     memory = Path("/proc/self/mem")
     if not memory.exists():
         pytest.skip("needs a file whose reading fails with an I/O error")

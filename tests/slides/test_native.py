@@ -23,7 +23,7 @@ def slide(tmp_path_factory):
 
 
 def source_tile(path, x, y):
-    """Pixels of the file's own tile, as imagecodecs decodes it with the tables of the TIFF."""
+    """Pixels of the file's own tile, decoded by imagecodecs with the tables of the TIFF."""
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[0]
         index = y // page.tilelength * -(-page.imagewidth // page.tilewidth) + x // page.tilewidth
@@ -49,14 +49,14 @@ def test_tiles_on_the_grid_keep_the_scanners_bytes_and_pixels(tmp_path, slide):
 
 
 @needs_data
-def test_tiles_of_a_real_slide_keep_its_colours_without_a_marker_for_them(tmp_path):
+def test_native_tiles_without_a_colour_marker_keep_the_colours(tmp_path):
     slide = DATA / "aperio" / "cmu-1-small-region.svs"
     tile(tmp_path, slide, NATIVE | {"tile_px": 240})
     assert check(tmp_path, slide) > 10
 
 
 @pytest.mark.parametrize("other", [{"tile_px": 224}, {"mpp": 0.75}, {"reader": "openslide"}])
-def test_tiles_off_the_grid_are_encoded_and_the_store_says_so(tmp_path, slide, other):
+def test_tiles_off_the_grid_are_encoded_again_and_recorded_so(tmp_path, slide, other):
     _, file = tile(tmp_path, slide, NATIVE | other)
     assert file.attrs["encoding"] == "jpeg"
     same = tile(tmp_path, slide, NATIVE | other | {"encoding": "jpeg"})[1]
@@ -69,7 +69,7 @@ def test_scores_do_not_depend_on_the_encoding(tmp_path, slide):
     assert np.isfinite(native).all()
 
 
-def test_a_damaged_tile_is_left_out_although_it_need_not_be_decoded(tmp_path, slide):
+def test_damaged_native_tiles_are_left_out(tmp_path, slide):
     broken = tmp_path / "slide.tiff"
     broken.write_bytes(slide.read_bytes())
     with tifffile.TiffFile(broken) as tiff:
@@ -87,9 +87,7 @@ def test_a_damaged_tile_is_left_out_although_it_need_not_be_decoded(tmp_path, sl
 @pytest.mark.parametrize(
     ("subsampling", "mpp", "expected"), [((2, 2), 0.5, "420"), ((1, 1), 0.5, "444"), ((2, 2), 1.0, "444")]
 )
-def test_tiles_hold_as_much_colour_as_the_slide_and_all_of_it_where_they_are_resampled(
-    tmp_path, subsampling, mpp, expected
-):
+def test_tiles_keep_the_chroma_subsampling_unless_resampled(tmp_path, subsampling, mpp, expected):
     path = tmp_path / "slide.tiff"
     options = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "subsampling": subsampling}
     image = draw_slide("lymphoid", 1100, 1100, 0)

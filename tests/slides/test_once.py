@@ -9,7 +9,7 @@ import pytest
 from gensis.slides.once import Once
 
 
-def test_what_many_threads_want_at_once_is_made_once():
+def test_concurrent_requests_compute_a_result_once():
     made, lock, together = [], Lock(), Barrier(8)
 
     def make(number):
@@ -27,7 +27,7 @@ def test_what_many_threads_want_at_once_is_made_once():
     assert sorted(made) == list(range(20))
 
 
-def test_the_least_recently_used_is_forgotten_first_and_memory_is_bounded():
+def test_least_recently_used_results_are_dropped_first():
     made = []
 
     def make(number):
@@ -46,7 +46,7 @@ def test_the_least_recently_used_is_forgotten_first_and_memory_is_bounded():
     assert len(once._results) == 3
 
 
-def test_a_failure_is_told_to_all_who_ask():
+def test_an_error_is_raised_for_every_caller():
     def fail(number):
         raise ValueError(f"no {number}")
 
@@ -56,11 +56,11 @@ def test_a_failure_is_told_to_all_who_ask():
             once(7)
 
 
-def test_a_result_may_be_nothing():
+def test_none_is_a_valid_result():
     assert Once(lambda: None, 10)() is None
 
 
-def test_a_failure_that_is_kept_keeps_nothing_else_alive():
+def test_a_cached_error_keeps_no_other_objects_alive():
     def fail():
         raise ValueError("no")
 

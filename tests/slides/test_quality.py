@@ -22,7 +22,7 @@ def disc(shape, row, column, radius):
 
 @pytest.fixture
 def tissue_with_everything():
-    """Stroma on glass with one thing of each kind in it, and where each lies."""
+    """Stroma on glass with one artifact of each kind, and the mask of each."""
     image = np.full((120, 160, 3), GLASS, np.uint8)
     tissue = np.zeros((120, 160), bool)
     tissue[10:110, 10:150] = True
@@ -41,7 +41,7 @@ def tissue_with_everything():
 
 
 @pytest.mark.parametrize("name", FRACTIONS)
-def test_each_map_shows_its_own_thing_and_little_else(tissue_with_everything, name):
+def test_each_map_finds_its_own_artifact_and_little_else(tissue_with_everything, name):
     image, tissue, where = tissue_with_everything
     maps = find_artifacts(image, tissue, find_ink(image), AREA_UM2)
     assert tuple(maps) == FRACTIONS
@@ -55,7 +55,7 @@ def test_each_map_shows_its_own_thing_and_little_else(tissue_with_everything, na
         assert maps[name][~expected].mean() < 0.01
 
 
-def test_fat_is_white_of_an_adipocytes_size_and_shape_enclosed_in_tissue():
+def test_fat_has_an_adipocytes_size_and_shape_inside_tissue():
     image = textured(STROMA, (200, 200))
     tissue = np.ones((200, 200), bool)
     droplet = disc(tissue.shape, 40, 40, 6)  # 0.007 mm2
@@ -79,7 +79,7 @@ def test_red_ink_is_not_blood():
     assert not maps["blood_fraction"].any()
 
 
-def test_bands_give_what_the_whole_image_gives():
+def test_results_in_bands_equal_those_of_the_whole_image():
     image = np.random.default_rng(0).integers(0, 255, (700, 9), np.uint8)
 
     def blurred(rows):
@@ -89,7 +89,7 @@ def test_bands_give_what_the_whole_image_gives():
 
 
 @pytest.mark.parametrize(("mpp", "factor"), [(0.5, 2), (1.0, 1), (2.0, 1), (0.26, 4), (0.45, 2)])
-def test_focus_is_the_variance_of_the_laplacian_of_green_at_the_stated_resolution(mpp, factor):
+def test_focus_is_the_variance_of_the_laplacian_at_focus_mpp(mpp, factor):
     tile = np.random.default_rng(0).integers(0, 256, (66, 66, 3), np.uint8)
     grey = tile[..., 1].astype(np.float64)
     side = 66 // factor
@@ -98,7 +98,7 @@ def test_focus_is_the_variance_of_the_laplacian_of_green_at_the_stated_resolutio
     assert focus(tile, mpp, 1.0) == pytest.approx(laplacian.var(), rel=1e-4)
 
 
-def test_focus_falls_with_blur_and_is_nothing_on_flat_tiles():
+def test_focus_decreases_with_blur_and_is_zero_on_flat_tiles():
     tile = textured(STROMA, (64, 64))
     blurred = ndimage.gaussian_filter(tile, (1.5, 1.5, 0))
     assert focus(blurred, 0.5, 1.0) < 0.2 * focus(tile, 0.5, 1.0)

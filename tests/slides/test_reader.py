@@ -18,7 +18,7 @@ from gensis.slides.reader import DamagedRegion, over_white, resample
 from gensis.slides.tiling import in_order
 
 
-def test_transparent_pixels_become_white_and_half_transparent_ones_lighter():
+def test_transparent_pixels_are_composited_on_white():
     image = Image.fromarray(np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [100, 0, 0, 128]]], np.uint8))
     white, black, mixed = np.asarray(over_white(image))[0].astype(int)
     assert (white == 255).all()
@@ -27,7 +27,7 @@ def test_transparent_pixels_become_white_and_half_transparent_ones_lighter():
 
 
 @pytest.mark.parametrize("kind", ["openslide", "tiff"])
-def test_one_damaged_region_does_not_spoil_the_reads_after_it(tmp_path, kind):
+def test_reads_after_a_damaged_region_succeed(tmp_path, kind):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
     with open_slide(slide, kind) as reader:
         expected = reader.region(0, 256, 0, 256, 256)
@@ -39,18 +39,18 @@ def test_one_damaged_region_does_not_spoil_the_reads_after_it(tmp_path, kind):
             assert (reader.region(0, 256, 0, 256, 256) == expected).all()
 
 
-def test_a_spoiled_handle_is_replaced(tmp_path):
+def test_an_unusable_handle_is_replaced(tmp_path):
     slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
     with OpenSlideReader(slide) as reader:
         expected = reader.region(0, 256, 0, 256, 256)
         with pytest.raises(OpenSlideError):
             reader._handle().read_region((0, 0), 0, (9, 9))
-        with pytest.raises(OpenSlideError):  # OpenSlide repeats the error where pixels are whole, too
+        with pytest.raises(OpenSlideError):  # OpenSlide repeats the error for undamaged pixels, too
             reader._handle().read_region((256, 0), 0, (9, 9))
         assert (reader.region(0, 256, 0, 256, 256) == expected).all()
 
 
-def test_threads_have_handles_of_their_own_and_all_are_closed(tmp_path):
+def test_each_thread_has_its_own_handle_and_all_are_closed(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
     with OpenSlideReader(slide) as reader, ThreadPoolExecutor(3) as pool:
         together = Barrier(3)
@@ -63,11 +63,11 @@ def test_threads_have_handles_of_their_own_and_all_are_closed(tmp_path):
         assert len(set(handles)) == 3
         assert all((region == regions[0]).all() for region in regions)
     for handle in handles:
-        with pytest.raises(ArgumentError):  # what ctypes says of a closed handle
+        with pytest.raises(ArgumentError):  # raised by ctypes for a closed handle
             handle.read_region((0, 0), 0, (1, 1))
 
 
-def test_a_rectangle_of_broken_size_is_resampled_to_exactly_its_area(tmp_path):
+def test_a_fractional_rectangle_is_resampled_to_its_exact_area(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", "glandular", 256, 256)
     with open_slide(slide) as reader:
         region = reader.region(0, 20, 30, 151, 100)
@@ -76,19 +76,19 @@ def test_a_rectangle_of_broken_size_is_resampled_to_exactly_its_area(tmp_path):
     assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < 1
 
 
-def test_bounds_are_the_whole_slide_where_the_file_says_nothing(tmp_path):
+def test_bounds_default_to_the_whole_slide(tmp_path):
     with OpenSlideReader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
         assert reader.bounds_level0 == (0, 0, 300, 200)
 
 
-def test_bounds_of_the_file_are_kept_inside_the_slide(tmp_path):
+def test_bounds_are_clipped_to_the_slide(tmp_path):
     with OpenSlideReader(drawn_slide(tmp_path / "slide.tiff", width_px=300, height_px=200)) as reader:
         names = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
         reader.properties |= {f"openslide.{name}": value for name, value in zip(names, ("10", "20", "100", "900"))}
         assert reader.bounds_level0 == (10, 20, 110, 200)
 
 
-def test_a_failing_disk_is_no_damaged_slide():
+def test_an_io_error_is_not_reported_as_a_damaged_slide():
     memory = Path("/proc/self/mem")
     if not memory.exists():
         pytest.skip("needs a file whose reading fails with an I/O error")
@@ -96,7 +96,7 @@ def test_a_failing_disk_is_no_damaged_slide():
         open_slide(memory)
 
 
-def test_files_that_cannot_be_opened_are_told_apart(tmp_path):
+def test_missing_and_invalid_files_raise_different_errors(tmp_path):
     (tmp_path / "text.svs").write_text("no slide")
     with pytest.raises(Unusable, match="export it"):
         open_slide(tmp_path / "text.svs")
@@ -105,5 +105,5 @@ def test_files_that_cannot_be_opened_are_told_apart(tmp_path):
             open_slide(path)
 
 
-def test_results_of_several_threads_keep_their_order():
+def test_results_of_several_threads_are_in_order():
     assert list(in_order(lambda number: number**2, range(100), 7)) == [number**2 for number in range(100)]

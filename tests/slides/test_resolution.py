@@ -74,7 +74,7 @@ def test_resolution_is_read_from_the_file(properties, expected):
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "ome"])
-def test_ome_xml_gives_the_first_images_resolution_in_any_unit_of_length(attributes, expected, prefix):
+def test_ome_xml_may_state_resolution_in_any_unit_of_length(attributes, expected, prefix):
     found = slide_resolution(ome(attributes, prefix=prefix))
     assert (found.mpp_x, found.mpp_y, found.source) == pytest.approx((*expected, "ome-xml"))
 
@@ -89,7 +89,7 @@ def test_ome_xml_gives_the_first_images_resolution_in_any_unit_of_length(attribu
         ome(both("&a;", "&a;"), before="<!DOCTYPE OME [<!ENTITY a '0.25'>]>"),
     ],
 )
-def test_ome_xml_that_states_no_length_leaves_the_word_to_the_tags(properties):
+def test_without_a_length_in_ome_xml_the_tiff_tags_are_used(properties):
     assert slide_resolution(properties | tiff("inch", 50_800)).source == "tiff"
 
 
@@ -146,13 +146,13 @@ def test_missing_resolution_names_the_column_to_fill(properties):
         ({"openslide.comment": "MPP = 25", **tiff("inch", 50_800)}, "25 x 25 .* description"),
     ],
 )
-def test_impossible_resolution_says_what_was_read_where_and_how_to_repair_it(properties, words):
+def test_the_error_for_implausible_resolution_has_source_and_remedy(properties, words):
     with pytest.raises(Unusable, match=f"{words}.*column mpp") as caught:
         slide_resolution(properties)
     assert caught.value.outcome == "wrong_mpp"
 
 
-def test_an_impossible_resolution_in_the_sheet_is_refused():
+def test_an_implausible_resolution_in_the_sheet_is_refused():
     with pytest.raises(Unusable, match=r"50 x 50 um/px .*sheet"):
         slide_resolution({"openslide.mpp-x": "0.25"}, 50)
 
@@ -178,8 +178,8 @@ def test_a_resampled_tile_covers_exactly_the_target_area():
     assert plan.size_level0 == pytest.approx((200 / 0.2345, 200 / 0.25))
 
 
-def test_slides_are_never_upsampled_and_both_numbers_are_named():
-    with pytest.raises(Unusable, match=r"0\.5 um/px .* 0\.25") as caught:
+def test_upsampling_is_an_error_that_states_both_resolutions():
+    with pytest.raises(Unusable, match=r"0\.5 um/px, .* 0\.25") as caught:
         plan_reading(HALF, [1.0, 2.0], 0.25, 0.05, 256)
     assert caught.value.outcome == "too_coarse"
 
@@ -193,7 +193,7 @@ def test_slides_are_never_upsampled_and_both_numbers_are_named():
         (0.2325, 0.25, 0, 256 * 0.25 / 0.2325),
     ],
 )
-def test_scanners_that_miss_round_numbers(mpp, target, level, width):
+def test_resolutions_that_are_not_round_numbers(mpp, target, level, width):
     plan = plan_reading(Resolution(mpp, mpp, "openslide"), [1.0, 4.0003, 16.002], target, 0.05, 256)
     assert plan.level == level
     assert (plan.width, plan.height) == pytest.approx((width, width))
@@ -206,12 +206,12 @@ def test_scanners_that_miss_round_numbers(mpp, target, level, width):
         (0.5, 0.4, (256, 320)),  # one is not: each is resampled by its own factor
     ],
 )
-def test_both_axes_must_lie_within_the_tolerance(mpp_x, mpp_y, size):
+def test_both_axes_must_be_within_the_tolerance(mpp_x, mpp_y, size):
     plan = plan_reading(Resolution(mpp_x, mpp_y, "openslide"), [1.0, 4.0], 0.5, 0.05, 256)
     assert (plan.width, plan.height) == pytest.approx(size)
 
 
-def test_one_axis_that_is_too_coarse_suffices_to_refuse():
+def test_one_axis_that_is_too_coarse_is_an_error():
     with pytest.raises(Unusable, match=r"0\.6 um/px"):
         plan_reading(Resolution(0.5, 0.6, "openslide"), [1.0, 2.0], 0.5, 0.05, 256)
 

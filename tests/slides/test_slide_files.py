@@ -15,7 +15,7 @@ from gensis.slides.slide_files import slide_files
         ("alone.mrxs", []),
     ],
 )
-def test_a_slide_is_its_file_and_those_that_its_format_lays_beside_it(tmp_path, monkeypatch, slide, others):
+def test_files_of_a_slide_for_each_format(tmp_path, monkeypatch, slide, others):
     strangers = ["one.txt", "three/readme.txt", "twofold.mrxs", "five.vms", "1.dcm"]
     for path in (slide, *others, *strangers):
         (tmp_path / path).parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ SIDE = 100.0
 
 
 def box(class_name: str, left: float, top: float, right: float, bottom: float) -> Annotation:
-    """A rectangle in parts of the tile's side, from the tile's corner."""
+    """A rectangle in fractions of the tile's side, relative to the tile's corner."""
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     return Annotation(class_name, ((TILE[0] + corners * SIDE,),))
 
@@ -22,7 +22,7 @@ def box(class_name: str, left: float, top: float, right: float, bottom: float) -
         ([box("x", 0, 0, 1, 0.3), box("x", 0, 0.7, 1, 1)], "x"),  # half in the class, in two pieces
         ([box("x", 0, 0, 1, 0.4), box("x", 0, 0, 0.4, 1), box("y", 0, 0.4, 1, 1)], "x"),  # 0.64, counted once
         ([box("x", 0, 0, 1, 0.6), box("y", 0, 0, 1, 0.8)], "y"),
-        ([box("x", 0, 0, 1, 1), box("y", -1, -1, 2, 2)], ""),  # wholly in both
+        ([box("x", 0, 0, 1, 1), box("y", -1, -1, 2, 2)], ""),  # completely in both
         ([box("x", 0, 0, 0.5, 1), box("y", 0.5, 0, 1, 1)], ""),
         ([box("Ignore*", 0, 0, 1, 1), box("x", 0, 0, 0.9, 1)], ""),
         ([box("Ignore*", 0, 0, 0.3, 1), box("x", 0, 0, 0.9, 1)], "x"),
@@ -31,11 +31,11 @@ def box(class_name: str, left: float, top: float, right: float, bottom: float) -
         ([], ""),
     ],
 )
-def test_a_tile_has_the_class_that_the_most_of_it_lies_in_if_that_is_half(drawn, label):
+def test_a_tile_has_the_class_that_covers_most_and_at_least_half_of_it(drawn, label):
     assert tile_labels(drawn, TILE, SIDE, SIDE).tolist() == [label]
 
 
-def test_tiles_anywhere_on_a_large_slide_are_judged_by_their_own_area():
+def test_tiles_anywhere_on_a_large_slide_are_labelled():
     rng = np.random.default_rng(0)
     side = 300.5
     coords = np.array([[round(x * side), round(y * side)] for y in range(120) for x in rng.choice(200, 4)])

@@ -28,7 +28,7 @@ def thumbnail(image, factor=8):
 def test_drawn_tissue_is_found_and_pen_and_glass_are_not(kind, pen, seed):
     plain = thumbnail(draw_slide(kind, 512, 448, seed)).astype(int)
     drawn = thumbnail(draw_slide(kind, 512, 448, seed, pen))
-    # Reference: the same slide without pen; tissue is what is darker than glass, lumina closed.
+    # Reference: the same slide without pen; tissue is darker than glass, with lumina filled.
     expected = ndimage.binary_fill_holes(plain.min(-1) < 225)
     inked = np.abs(plain - drawn).max(-1) > 20
     found = find_tissue(drawn, AREA_UM2, 2000)[0]
@@ -38,19 +38,19 @@ def test_drawn_tissue_is_found_and_pen_and_glass_are_not(kind, pen, seed):
     assert overlap > 0.85
 
 
-def test_glass_holds_no_tissue():
+def test_glass_has_no_tissue():
     glass = np.random.default_rng(0).normal(242, 2, (60, 80, 3)).astype(np.uint8)
     assert not find_tissue(glass, AREA_UM2, 2000)[0].any()
 
 
-def test_noise_of_jpeg_on_glass_is_no_tissue():
+def test_jpeg_noise_on_glass_is_not_tissue():
     glass = np.random.default_rng(0).normal(236, 4, (160, 200, 3)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(glass).save(file, "JPEG", quality=30)
     assert not find_tissue(np.asarray(Image.open(file)), AREA_UM2, 2000)[0].any()
 
 
-def test_tissue_almost_without_colour_is_tissue_and_flat_grey_is_not():
+def test_nearly_colourless_tissue_is_found_and_flat_grey_is_not():
     image = np.full((120, 240, 3), 242, np.uint8)
     grey = np.random.default_rng(0).normal(150, 15, (80, 80, 1)) + np.array((2, 0, 1))
     image[20:100, 20:100] = grey
@@ -70,7 +70,7 @@ def test_grey_pale_and_bloody_tissue_of_real_slides_is_found(slide):
     assert found.mean() == pytest.approx(six_fields, abs=0.02)
 
 
-def test_tall_images_are_seen_as_if_whole(monkeypatch):
+def test_tall_images_give_the_same_result_in_bands(monkeypatch):
     plain = thumbnail(draw_slide("lymphoid", 512, 1024, 0, "blue"), 4)
     at_once = (*find_tissue(plain, AREA_UM2, 2000)[:2], find_ink(plain))
     monkeypatch.setattr(bands, "_BAND_ROWS", 17)
@@ -92,7 +92,7 @@ def test_ink_of_every_colour_is_not_tissue(ink):
 
 
 @pytest.mark.parametrize("stain", [(205, 130, 175), (110, 70, 140), (230, 200, 222), (130, 85, 45)])
-def test_stained_tissue_of_every_shade_is_tissue(stain):
+def test_tissue_of_every_stain_intensity_is_found(stain):
     image = np.full((60, 60, 3), 242, np.uint8)
     image[20:40, 10:50] = stain
     assert find_tissue(image, AREA_UM2, 500)[0][21:39, 11:49].all()

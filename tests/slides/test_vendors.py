@@ -1,4 +1,4 @@
-"""Slides of scanners whose files are not what they look like, drawn as OpenSlide accepts them."""
+"""Synthetic slides in vendors' formats whose files look like other formats."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def picture():
 
 @pytest.fixture(scope="module")
 def mirax(tmp_path_factory, picture):
-    """A MIRAX slide, and where photos were taken of the picture: every second row a little shifted, one corner not."""
+    """A MIRAX slide, and the positions of its photos: every second row is slightly shifted, one corner is missing."""
     step = PHOTO_PX - OVERLAP_PX
     photos = {
         (column, row): (24 + column * step + 4 * (row % 2), 12 + row * step)
@@ -39,7 +39,7 @@ def mirax(tmp_path_factory, picture):
     return path, taken
 
 
-def test_mirax_is_read_from_its_folder_and_not_from_the_preview_that_its_main_file_is(mirax, picture):
+def test_mirax_is_read_from_its_folder_not_from_its_preview(mirax, picture):
     path, taken = mirax
     with open_slide(path) as reader:
         assert (reader.kind, reader.vendor) == ("openslide", "mirax")
@@ -52,7 +52,7 @@ def test_mirax_is_read_from_its_folder_and_not_from_the_preview_that_its_main_fi
             assert np.abs(coarse - Image.fromarray(expected).reduce(factor)).mean() < 4
 
 
-def test_mirax_is_tiled_within_its_bounds_and_where_photos_were_taken(tmp_path, mirax, picture):
+def test_mirax_is_tiled_within_its_bounds_and_scanned_areas(tmp_path, mirax, picture):
     path, taken = mirax
     outcome, file = tile(tmp_path, path, SMALL | {"mpp": 0.5, "encoding": "png"})
     corners = file["coords"][:].tolist()
@@ -74,20 +74,20 @@ def copied(mirax, folder):
     [
         (lambda path: shutil.rmtree(path.with_suffix("")), "auto", r"folder slide/ with Slidedat\.ini"),
         (lambda path: (path.with_suffix("") / "Slidedat.ini").unlink(), "auto", r"folder slide/ with Slidedat\.ini"),
-        (lambda path: (path.with_suffix("") / "Index.dat").unlink(), "auto", "OpenSlide does not open it"),
+        (lambda path: (path.with_suffix("") / "Index.dat").unlink(), "auto", "OpenSlide cannot open it"),
         (lambda path: (path.with_suffix("") / "Index.dat").write_bytes(b"01.0"), "auto", r"Index\.dat"),
         (lambda path: None, "picture", "set reader to auto"),
         (lambda path: path.rename(path.with_suffix(".MRXS")), "auto", "rename it"),
     ],
 )
-def test_the_preview_of_a_mirax_slide_is_never_taken_for_the_slide(tmp_path, mirax, damage, kind, words):
+def test_the_preview_of_a_mirax_slide_is_never_read_as_the_slide(tmp_path, mirax, damage, kind, words):
     damage(copied(mirax[0], tmp_path))
     preview = next(path for path in tmp_path.iterdir() if path.is_file())
     with pytest.raises(Unusable, match=words):
         open_slide(preview, kind)
 
 
-def test_a_mirax_slide_that_lacks_a_data_file_loses_what_lay_in_it(tmp_path, mirax):
+def test_a_mirax_slide_without_a_data_file_loses_only_its_tiles(tmp_path, mirax):
     path = copied(mirax[0], tmp_path)
     (path.with_suffix("") / "Data0000.dat").unlink()
     outcome, _ = tile(tmp_path, path)
@@ -97,7 +97,7 @@ def test_a_mirax_slide_that_lacks_a_data_file_loses_what_lay_in_it(tmp_path, mir
 AREAS = [(32, 48, 192, 160), (256, 64, 160, 256)]
 
 
-def test_areas_of_a_leica_slide_lie_where_they_were_scanned_and_the_macro_in_front_is_left_out(tmp_path, picture):
+def test_areas_of_a_leica_slide_are_placed_and_its_macro_is_skipped(tmp_path, picture):
     path = write_leica(tmp_path / "slide.scn", picture[:448, :512], AREAS)
     expected = np.full((448, 512, 3), 255, np.uint8)
     for left, top, width, height in AREAS:
@@ -113,7 +113,7 @@ def test_areas_of_a_leica_slide_lie_where_they_were_scanned_and_the_macro_in_fro
         np.testing.assert_array_equal(image, expected[y : y + 64, x : x + 64])
 
 
-def test_tiles_of_a_ventana_slide_overlap_as_its_xml_says(tmp_path, picture):
+def test_tiles_of_a_ventana_slide_overlap_as_stated_in_its_xml(tmp_path, picture):
     with open_slide(write_ventana(tmp_path / "slide.bif", picture, (5, 4), overlap_px=8)) as reader:
         assert (reader.kind, reader.size_level0) == ("openslide", (4 * 56 + 64, 3 * 56 + 64))
         np.testing.assert_array_equal(reader.region(0, 0, 0, 288, 232), picture[:232, :288])
@@ -121,7 +121,7 @@ def test_tiles_of_a_ventana_slide_overlap_as_its_xml_says(tmp_path, picture):
         assert np.abs(reader.region(1, 0, 0, 144, 116) - half).mean() < 1
 
 
-def test_of_a_hamamatsu_slide_the_focal_plane_in_focus_is_read(tmp_path, picture):
+def test_the_focal_plane_in_focus_of_a_hamamatsu_slide_is_read(tmp_path, picture):
     planes = [(-2000, picture[:448, :512] // 2), (0, picture[:448, :512]), (2000, picture[:448, :512] // 3)]
     with open_slide(write_hamamatsu(tmp_path / "slide.ndpi", planes)) as reader:
         assert (reader.kind, reader.level_sizes[:2]) == ("openslide", ((512, 448), (256, 224)))
@@ -136,9 +136,9 @@ def test_fluorescence_of_leica_is_unsupported(tmp_path, picture):
     assert caught.value.outcome == "unsupported"
 
 
-def test_a_vendors_tiff_that_openslide_refuses_is_not_read_as_if_its_pages_were_the_slide(tmp_path, picture):
+def test_a_vendors_tiff_that_openslide_refuses_is_not_read_as_a_tiff(tmp_path, picture):
     path = write_ventana(tmp_path / "slide.bif", picture, (5, 4), overlap_px=8, direction="LEFT")
-    with pytest.raises(Unusable, match='OpenSlide does not open it: Bad direction attribute "LEFT"'):
+    with pytest.raises(Unusable, match='OpenSlide cannot open it: Bad direction attribute "LEFT"'):
         open_slide(path)
-    with pytest.raises(Unusable, match=r"\(ventana\) are not the slide as they are: set reader to auto"):
+    with pytest.raises(Unusable, match=r"\(ventana\): set reader to auto"):
         open_slide(path, "tiff")

@@ -1,4 +1,4 @@
-"""Small slides in TIFFs whose pages are not the slide as they are, laid out as OpenSlide's readers expect them."""
+"""Small slides in vendors' TIFFs whose pages must be assembled, laid out as OpenSlide's readers expect."""
 
 import io
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def _view(box: Box, nm: int, pages: Sequence[tuple[int, int, int]], light: str) 
 def write_ventana(
     path: Path, picture: np.ndarray, tiles: tuple[int, int], overlap_px: int, direction: str = "RIGHT"
 ) -> Path:
-    """Ventana's BIF: columns x rows of tiles that overlap in the picture and lie side by side in the file."""
+    """Ventana's BIF: columns x rows of tiles that overlap in the slide and are side by side in the file."""
     columns, rows = tiles
     step = _TILE_PX - overlap_px
     grid = [[picture[y * step :, x * step :][:_TILE_PX, :_TILE_PX] for x in range(columns)] for y in range(rows)]
@@ -83,7 +83,7 @@ def write_ventana(
 
 
 def _number(column: int, row: int, tiles: tuple[int, int]) -> int:
-    """Of a tile, from 1 at the lower left corner, to the right and to the left by turns."""
+    """Number of a tile, from 1 at the lower left corner, alternately to the right and to the left."""
     columns, rows = tiles
     from_below = rows - 1 - row
     return from_below * columns + (columns - 1 - column if from_below % 2 else column) + 1

@@ -2,7 +2,7 @@ from gensis.artifacts.files import read_json
 from gensis.verification.findings import Findings
 
 
-def test_a_file_is_listed_once_with_all_that_is_wrong_and_each_reason_once(tmp_path):
+def test_each_file_and_each_of_its_problems_is_listed_once(tmp_path):
     findings = Findings()
     for path, reason in [("a", "cut"), ("b", "old"), ("a", "old"), ("a", "cut")]:
         findings.add(tmp_path / path, reason)
@@ -11,14 +11,14 @@ def test_a_file_is_listed_once_with_all_that_is_wrong_and_each_reason_once(tmp_p
     assert tmp_path / "c" not in findings
 
 
-def test_of_many_reasons_the_first_are_given(tmp_path):
+def test_only_the_first_of_many_problems_are_listed(tmp_path):
     findings = Findings()
     for number in range(5):
         findings.add(tmp_path, f"row {number}")
     assert findings.lines() == [f"{tmp_path}: row 0; row 1; row 2; and 2 more"]
 
 
-def test_whatever_reading_raises_is_a_line_of_that_file(tmp_path):
+def test_any_error_while_reading_is_a_problem_of_that_file(tmp_path):
     findings, (broken, absent, user) = Findings(), (tmp_path / name for name in ("broken", "absent", "user"))
     broken.write_bytes(b"\xff")
     for path in (broken, absent):

@@ -11,7 +11,7 @@ INPUTS = {"train": (TRAIN, "t"), "encoder": (WEIGHTS, "e")}
 
 
 def compared(*artifacts):
-    """The lines about artifacts, each a name with what differs from the record and from the inputs above."""
+    """Problems of artifacts, each given as a name and changes of the record and inputs above."""
     findings = Findings()
     origins = Origins(findings)
     for name, record, inputs in artifacts:
@@ -25,27 +25,27 @@ def compared(*artifacts):
     ("record", "inputs", "line"),
     [
         ({"settings": {"steps": 1, "size": 2}}, {}, "a: made with other settings than the config's (px, size)"),
-        ({"seed": 1}, {}, "a: made with seed 1"),
-        ({"inputs": {"train": "t", "encoder": "x"}}, {}, "a: made from another model.safetensors than lies there now"),
+        ({"seed": 1}, {}, "a: made with seed 1, not 0"),
+        ({"inputs": {"train": "t", "encoder": "x"}}, {}, "a: made from another model.safetensors than the current one"),
         ({"inputs": {"train": "t"}}, {}, "a: made without model.safetensors"),
         (
             {"inputs": RECORD["inputs"] | {"init": "i"}},
             {},
-            "a: made from 'init', which the study does not give it",
+            "a: made from 'init', which is not an input in this study",
         ),
-        ({}, {"encoder": (WEIGHTS, lambda: "x")}, "a: made from another model.safetensors than lies there now"),
+        ({}, {"encoder": (WEIGHTS, lambda: "x")}, "a: made from another model.safetensors than the current one"),
         ({"inputs": {"train": "x", "encoder": "e"}}, {}, "train.tsv: not the table that a was made from"),
     ],
 )
-def test_what_a_record_says_otherwise_is_a_line(record, inputs, line):
+def test_each_difference_of_a_record_is_one_line(record, inputs, line):
     assert compared(("a", record, inputs)) == [line]
 
 
-def test_what_cannot_be_read_is_not_compared():
+def test_unreadable_inputs_are_not_compared():
     assert compared(("a", {}, {"train": (TRAIN, None), "encoder": (WEIGHTS, lambda: None)})) == []
 
 
-def test_a_table_that_nothing_was_made_from_is_wrong_itself_and_else_what_was_made_from_another():
+def test_an_unused_table_is_reported_itself_otherwise_the_artifact_is():
     other = {"inputs": RECORD["inputs"] | {"train": "x"}}
     assert compared(("a", other, {}), ("b", other, {})) == ["train.tsv: not the table that a and 1 more were made from"]
-    assert compared(("a", other, {}), ("b", {}, {})) == ["a: made from another train.tsv than lies there now"]
+    assert compared(("a", other, {}), ("b", {}, {})) == ["a: made from another train.tsv than the current one"]

@@ -151,7 +151,7 @@ def test_all_damaged_files_are_named(check, mended):
 
 def test_missing_embeddings_are_named(check, mended):
     remove(mended(TESTED))
-    assert check() == [f"{TESTED.rpartition('/')[0]}: no embeddings of lymphoid-3 and 2 more units"]
+    assert check() == [f"{TESTED.rpartition('/')[0]}: has no embeddings of lymphoid-3 and 2 more units"]
 
 
 def test_a_second_data_set_has_no_train_table_and_is_checked_too(check, results, mended):
@@ -187,14 +187,14 @@ def test_images_that_another_study_has_tiled_anew_are_not_those_of_this_one(chec
     assert found["images/tissue/train.tsv"].startswith(
         "not the table that tiny/encoders/dino/seed0/provenance.json and "
     )
-    assert f"made from another {STORE} than lies there now" in found[PART]
+    assert f"made from another {STORE} than the current one" in found[PART]
 
 
 def test_what_was_made_from_earlier_weights_is_named(check, mended):
     path = mended(f"{ENCODER}/provenance.json")
     write_json(path, read_json(path) | {"weights": "0" * 16})
     found = dict(line.split(": ", 1) for line in check())
-    assert found[PART] == f"made from another {ENCODER}/model.safetensors than lies there now"
+    assert found[PART] == f"made from another {ENCODER}/model.safetensors than the current one"
     parts, filters = [PART, PART.replace("0000", "0001")], [FILTER, FILTER.replace("interpolated", "generative")]
     assert set(found) == {*parts, *filters, "tiny/bank/default/seed0/quality.json", f"{ENCODER}/provenance.json"}
 

@@ -1,4 +1,4 @@
-"""Draw the slides that <folder>/slides.csv lists: the same ones on every machine."""
+"""Draw the synthetic slides listed in <folder>/slides.csv, identical on every machine."""
 
 import argparse
 import hashlib
@@ -15,7 +15,7 @@ log = logging.getLogger("draw_demo_slides")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Draw what the sheet lists; a label names the kind of tissue."""
+    """Draw the slides in the sheet; the label is the kind of tissue."""
     for row in read_table(arguments.folder / "slides.csv", delimiter=","):
         seed = int.from_bytes(hashlib.sha256(row["slide"].encode()).digest()[:8])
         image = draw_slide(row["label"], WIDTH_PX, HEIGHT_PX, seed, PENS.get(row["slide"]))
@@ -25,5 +25,5 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     command = argparse.ArgumentParser(description=__doc__)
-    command.add_argument("--folder", type=existing_folder, required=True, help="where slides.csv lies")
+    command.add_argument("--folder", type=existing_folder, required=True, help="folder of slides.csv")
     run(main, command.parse_args())

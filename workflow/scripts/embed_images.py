@@ -1,4 +1,4 @@
-"""Embed the images of some units with a trained encoder, a random one, or as raw pixels."""
+"""Embed the images of some units with a trained encoder, an untrained encoder, or as raw pixels."""
 
 import argparse
 import logging
@@ -32,19 +32,19 @@ from gensis.training.device import choose_device, device_name
 log = logging.getLogger("embed_images")
 PIXELS_PX = 16
 SECONDS_A_LINE = 20
-CPU_PART = 32  # images a thread takes at once: the activations of few stay in its cache
+CPU_PART = 32  # images per thread and call: few enough for their activations to stay in the cache
 
 
 class Pixels(nn.Module):
-    """Raw pixels as an embedding: the image at 16 px around mid-grey, (B, 768). What any encoder must beat."""
+    """Raw pixels as an embedding: the image at 16 px, centred at mid-grey, (B, 768). A baseline for all encoders."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 (B, 768) of uint8 (B, 3, H, W)."""
+        """Return float32 (B, 768) for uint8 (B, 3, H, W)."""
         return (resize(images, PIXELS_PX) / 255 - 0.5).flatten(1)
 
 
 def make_encoder(arguments: argparse.Namespace) -> nn.Module:
-    """The encoder that the arguments name."""
+    """The encoder that the arguments select."""
     if arguments.pixels:
         return Pixels()
     encoder = load_encoder(arguments.encoder) if arguments.encoder else untrained(arguments)
@@ -52,7 +52,7 @@ def make_encoder(arguments: argparse.Namespace) -> nn.Module:
 
 
 def untrained(arguments: argparse.Namespace) -> Encoder:
-    """The backbone of a pre-training as its seed makes it."""
+    """The backbone of a pre-training as initialised by its seed."""
     torch.manual_seed(arguments.seed)
     settings = arguments.random
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
@@ -63,10 +63,10 @@ def main(arguments: argparse.Namespace) -> None:
     """Write one part, block by block."""
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Embedding.model_validate(arguments.config)
-    # Convolutions are faster so; other layers do not care.
+    # Convolutions are faster with channels last; other layers are unaffected.
     encoder = make_encoder(arguments).to(device, memory_format=torch.channels_last).eval()
     if isinstance(encoder, Encoder):
-        class_token_only(encoder.backbone)  # here, where nobody asks for other tokens
+        class_token_only(encoder.backbone)  # other tokens are not used here
     paths = [arguments.images / f"{unit}.h5" for unit in arguments.units]
     keys, counts, inputs = [], [], {}
     for path in paths:
@@ -74,14 +74,14 @@ def main(arguments: argparse.Namespace) -> None:
             keys.append(store.column("coords" if "coords" in store.file else "key"))
             counts.append(len(store))
             inputs[path.stem] = store.content
-    outside = {}
+    external = {}
     if arguments.encoder:
         inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
-        outside = external_weights_of(arguments.encoder)
+        external = external_weights_of(arguments.encoder)
 
     def attributes() -> dict[str, str]:
         record = provenance(
-            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
         )
         corruption = {"corruption": arguments.corruption} if arguments.corruption else {}
         blocks = {"last_blocks": arguments.last_blocks} if arguments.last_blocks else {}
@@ -102,7 +102,7 @@ def main(arguments: argparse.Namespace) -> None:
 def corrupted(
     blocks: Iterable[torch.Tensor], corruption: str, units: Sequence[str], counts: Sequence[int]
 ) -> Iterator[torch.Tensor]:
-    """Blocks of images, each corrupted as its unit and position say."""
+    """Blocks of images, each image corrupted with a seed from its unit and position."""
     kind, _, severity = corruption.rpartition("-")
     seeds = [zlib.crc32(f"{unit}/{row}".encode()) for unit, count in zip(units, counts) for row in range(count)]
     done = 0
@@ -114,21 +114,21 @@ def corrupted(
 def embedded(
     encoder: nn.Module, images: Iterable[torch.Tensor], settings: Embedding, device: torch.device, total: int
 ) -> Iterator[np.ndarray]:
-    """float32 (n, D) for each block of images, after an empty one that tells D where there are no images."""
+    """float32 (n, D) for each block of images, after an empty block that gives D even if there are no images."""
     nothing = torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device)
     yield embed(encoder, nothing, settings)[:0]
     done, since = 0, time.time()
-    said = since
+    logged = since
     for block in images:
         yield from in_parts(encoder, block, settings)
         done += len(block)
-        if time.time() - said > SECONDS_A_LINE or done == total:
+        if time.time() - logged > SECONDS_A_LINE or done == total:
             command.progress(log, done, total, since, "images")
-            said = time.time()
+            logged = time.time()
 
 
 def in_parts(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> list[np.ndarray]:
-    """`embed` of a block; on the CPU by threads, a part at a time each: more than they do together in each layer."""
+    """Embed a block; on the CPU, one part per thread, which is faster than all threads in each layer."""
     if images.device.type != "cpu":
         return [embed(encoder, images, settings)]
     return in_threads(torch.get_num_threads(), lambda part: embed(encoder, part, settings), images.split(CPU_PART))
@@ -136,7 +136,7 @@ def in_parts(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> l
 
 @torch.inference_mode()
 def embed(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> np.ndarray:
-    """float32 (n, D) of uint8 (n, 3, H, W)."""
+    """Embed uint8 (n, 3, H, W): float32 (n, D)."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         features = encoder(images).float()
     return (F.normalize(features) if settings.normalize else features).cpu().numpy()
@@ -153,11 +153,11 @@ if __name__ == "__main__":
         "--random", type=Pretraining.model_validate_json, help="settings of an untrained encoder, as JSON"
     )
     which.add_argument("--pixels", action="store_true", help="raw pixels")
-    parser.add_argument("--corruption", help="corrupt the images before: kind and severity, such as blur-3")
+    parser.add_argument("--corruption", help="corrupt the images first: kind and severity, such as blur-3")
     parser.add_argument(
         "--last-blocks",
         type=int,
-        help="class tokens of so many last blocks in place of the embedding, of the mirror images too",
+        help="write the class tokens of this many last blocks instead of the embedding, also for the mirrored images",
     )
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Write the embeddings of a data set's slides as a file each, as CLAM, TRIDENT and STAMP read features."""
+"""Export the embeddings of a data set's slides, one file per slide, in the formats of CLAM, TRIDENT and STAMP."""
 
 import argparse
 import logging
@@ -24,9 +24,9 @@ log = logging.getLogger("export_features")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write a file for each slide that has tiles; of a part, one slide at a time is in memory."""
+    """Write a file for each slide that has tiles; one slide at a time is in memory."""
     chosen = {row["unit"]: row.get("rows", ALL) for row in read_table(arguments.units)}
-    said, written = time.time(), 0
+    logged, written = time.time(), 0
     for path in arguments.embeddings:
         with open_hdf5(path, embeddings.FORMAT) as part:
             units = part["units"].asstr()[:]
@@ -36,12 +36,12 @@ def main(arguments: argparse.Namespace) -> None:
                 if len(rows):
                     write(arguments.output, unit, part, first, rows, arguments.units.parent / f"{unit}.h5")
                     written += 1
-        if time.time() - said > SECONDS_A_LINE:
-            said = time.time()
+        if time.time() - logged > SECONDS_A_LINE:
+            logged = time.time()
             log.info("%d slides", written)
     if not written:
         table = arguments.units.with_name("outcomes.tsv")
-        raise UserError(f"none of {len(chosen)} slides has tiles: {table} or outcomes.failed.tsv says why")
+        raise UserError(f"none of {len(chosen)} slides has tiles: see the reasons in {table} or outcomes.failed.tsv")
     log.info("%d of %d slides have tiles", written, len(chosen))
 
 
@@ -76,6 +76,6 @@ def write(folder: Path, unit: str, part: h5py.File, first: int, rows: np.ndarray
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="all parts")
-    parser.add_argument("--units", type=Path, required=True, help="units.tsv, beside the slides' stores")
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv, in the folder of the slides' stores")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     command.run(main, parser.parse_args())

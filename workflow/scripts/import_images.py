@@ -43,8 +43,8 @@ def main(arguments: argparse.Namespace) -> None:
     )
     failed = len(imported.failed)
     if imported.several_frames:
-        log.warning("%d images hold several frames or pages: the first of each is taken", imported.several_frames)
-    reason = f"do not decode: {', '.join(imported.failed[:10])}" if failed else ""
+        log.warning("%d images have several frames or pages: only the first is used", imported.several_frames)
+    reason = f"cannot be decoded: {', '.join(imported.failed[:10])}" if failed else ""
     outcome = {
         "format": "gensis-outcome/1",
         "unit": arguments.unit,

@@ -15,7 +15,7 @@ from gensis.settings.units import list_units
 def main(arguments: argparse.Namespace) -> None:
     """Write the table."""
     dataset = TypeAdapter(Dataset).validate_python(arguments.config)
-    # The slides were found when they were tiled; by now they may lie in an archive.
+    # The slides existed when they were tiled; they may have been archived since.
     units = list_units(dataset, arguments.sheet, will_exist=lambda path: True)
     path = arguments.output
     quality, max_failed = getattr(dataset, "quality", Quality()), getattr(dataset, "max_failed_slides", 1.0)

@@ -1,4 +1,4 @@
-"""Cut one slide into tiles: <unit>.h5 with the encoded tiles, <unit>.json with what became of the slide."""
+"""Tile one slide: write the encoded tiles to <unit>.h5 and the slide's outcome to <unit>.json."""
 
 import argparse
 import hashlib
@@ -33,7 +33,7 @@ log = logging.getLogger("tile_slide")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Tile the slide. One that gives no images leaves an empty store and its reason, and the job succeeds."""
+    """Tile the slide. A slide without images gives an empty store and a reason, and the job succeeds."""
     tiling = Tiling.model_validate(arguments.config)
     layout = stream = None
     try:
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def codec(tiling: Tiling, layout: Layout) -> Callable[[np.ndarray], bytes]:
-    """The settings' codec. JPEG keeps as much of the colour as the slide has."""
+    """Encoder of tiles, from the settings. JPEG uses the chroma subsampling of the slide."""
     if tiling.encoding == "png":
         return encode_png
     return partial(encode_jpeg, quality=tiling.jpeg_quality, subsampling=layout.chroma)
@@ -72,7 +72,7 @@ def store(
     """Write the store, empty if there is no stream of tiles. Returns the number of images and the content id."""
     inputs = {"slide": head_id(arguments.slide)}
     if arguments.mask:
-        with suppress(*ABSENT):  # which is the slide's outcome
+        with suppress(*ABSENT):  # reported as the slide's outcome
             inputs["mask"] = content_id(arguments.mask)
 
     def attributes() -> dict[str, Any]:
@@ -87,12 +87,12 @@ def store(
 
 
 def head_id(path: Path) -> str:
-    """SHA-256 of a slide's size and first 64 KiB: enough to tell slides apart, without reading gigabytes twice."""
+    """SHA-256 of a slide's size and first 64 KiB: enough to identify it without reading gigabytes twice."""
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             return hashlib.sha256(f"{size}:".encode() + stream.read(HEAD_BYTES)).hexdigest()[:16]
-    except ABSENT as error:  # it was there when it was opened
+    except ABSENT as error:  # it existed when it was opened
         raise absent(path, error) from None
 
 
@@ -100,8 +100,8 @@ def argument_parser() -> argparse.ArgumentParser:
     """The script's arguments."""
     result = parser(__doc__)
     result.add_argument("--slide", type=Path, required=True)
-    result.add_argument("--mpp", type=float, help="um/px at full resolution, overrides the file")
-    result.add_argument("--mask", type=Path, help="what is tissue: an image of the whole slide, or GeoJSON")
+    result.add_argument("--mpp", type=float, help="um/px at full resolution; overrides the file")
+    result.add_argument("--mask", type=Path, help="tissue mask: an image of the whole slide, or GeoJSON")
     result.add_argument("--unit", required=True, help="the slide's name")
     result.add_argument("--store", type=Path, required=True, help="<unit>.h5 to write")
     result.add_argument("--outcome", type=Path, required=True, help="<unit>.json to write")

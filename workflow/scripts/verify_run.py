@@ -1,4 +1,4 @@
-"""Check a finished run: every file is there, whole, and the one that its neighbours were made from."""
+"""Check a finished run: no file is missing or damaged, and all files were made from each other."""
 
 import argparse
 import logging
@@ -12,14 +12,14 @@ log = logging.getLogger("verify_run")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Report every problem; end with an error if there is one."""
+    """Report every problem; fail if there is one."""
     problems = verify(load_study(arguments.config), arguments.run_folder, arguments.images_folder)
     for problem in problems:
         log.error("%s", problem)
     if problems:
         files = f"{len(problems)} file{'s' if len(problems) > 1 else ''}"
         raise UserError(f"{arguments.run_folder}: {files} with problems, listed above: delete them and run again")
-    log.info("%s: all files are whole and fit together", arguments.run_folder)
+    log.info("%s: all files are complete and consistent", arguments.run_folder)
 
 
 if __name__ == "__main__":

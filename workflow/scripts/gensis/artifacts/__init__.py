@@ -1,1 +1,1 @@
-"""What every artifact shares: complete or absent, with its provenance. docs/artifacts.md lists all fields."""
+"""What all artifacts share: atomic writes, checksums and provenance. docs/artifacts.md lists all fields."""

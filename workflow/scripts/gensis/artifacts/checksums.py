@@ -1,7 +1,7 @@
-"""Checksums by which a file tells that it is as it was written: of all that a JSON or an HDF5 file holds.
+"""Checksums of whole JSON and HDF5 files, stored in the files themselves, to detect damage.
 
-A content id is of what an artifact gives to later stages; it stays the same when that is made again at another time.
-A checksum is of the whole file, with its provenance.
+A checksum covers the whole file, including its provenance. A content id covers only the data that later stages use: it
+stays the same when the same data are computed again at another time.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import h5py  # planning must stay fast: who has a file has imported it
+    import h5py  # planning must stay fast; a caller with an open file has imported it
     import numpy as np
 
 NAME = "checksum"
@@ -19,25 +19,25 @@ _BLOCK_BYTES = 1 << 24
 
 
 def sealed(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a JSON file with the checksum of all others."""
+    """The values of a JSON file, with their checksum added."""
     return values | {NAME: of_json(values)}
 
 
 def of_json(values: dict[str, Any]) -> str:
-    """SHA-256 of a JSON object but for its checksum, whatever the order of its keys: 16 hexadecimal digits."""
+    """SHA-256 of a JSON object without its checksum, independent of the order of keys: 16 hexadecimal digits."""
     others = json.loads(json.dumps({name: value for name, value in values.items() if name != NAME}))
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def seal(file: "h5py.File") -> None:
-    """Give an HDF5 file the checksum of all that is in it. It is read again for that: call it last."""
+    """Store the checksum of an HDF5 file in its attributes. This reads the whole file: call it last."""
     file.attrs[NAME] = of_hdf5(file)
 
 
 def of_hdf5(file: "h5py.File") -> str:
-    """SHA-256 of all groups, datasets and attributes of an HDF5 file but for its checksum: 16 hexadecimal digits.
+    """SHA-256 of all groups, datasets and attributes of an HDF5 file without its checksum: 16 hexadecimal digits.
 
-    Links to other files are not followed. Memory stays bounded, whatever the size of a dataset.
+    Links to other files are not followed. Memory use does not depend on the size of a dataset.
     """
     digest = hashlib.sha256()
 
@@ -50,7 +50,7 @@ def of_hdf5(file: "h5py.File") -> str:
             _add_values(digest, item)
 
     add("", file)
-    file.visititems(add)  # in the order of the names
+    file.visititems(add)  # in the order of names
     return digest.hexdigest()[:16]
 
 
@@ -64,7 +64,7 @@ def _add_values(digest: "hashlib._Hash", data: "h5py.Dataset") -> None:
 
 
 def _blocks(data: "h5py.Dataset") -> "Iterator[np.ndarray | list[bytes]]":
-    """The values some rows at a time."""
+    """The values, in blocks of rows."""
     if not data.shape:
         yield [data[()]] if data.dtype.kind == "O" else data[()].reshape(1)
         return

@@ -1,4 +1,4 @@
-"""What tells edited files from mere copies, remembered from one planning to the next."""
+"""Versions of input files: they change when a file is edited, not when it is merely copied or touched."""
 
 import functools
 import hashlib
@@ -14,22 +14,22 @@ BLOCK_BYTES = 1 << 12  # with 16 blocks: files of up to 64 KiB as a whole; 10,00
 
 
 class Contents:
-    """Versions of files that a user may edit: texts that change with what the files hold and not with their dates.
+    """Versions of files that a user may edit: strings that depend on the files' contents, not on their dates.
 
-    Files are read only where a size or date is another than at the last planning. What was found then stands in a text
-    file that lines are added to: name, state (sizes and dates), content, version; a name's last line counts. Without
-    that text file everything is read once more.
+    A file is read only if its size or date has changed since the pipeline was last planned. The results are cached in a
+    text file to which lines are appended: name, state (sizes and dates), content, version; the last line of a name
+    counts. Without this text file, all files are read again.
     """
 
     def __init__(self, memory: Path):
         self._memory = Path(memory)
         lines = self._memory.read_text(encoding="utf-8").splitlines() if self._memory.exists() else []
         fields = (line.split("\t") for line in lines)
-        self._known = {name: rest for name, *rest in fields if len(rest) == 3}  # a killed planning may cut a line
+        self._known = {name: rest for name, *rest in fields if len(rest) == 3}  # a killed process may cut a line short
         if len(lines) > 2 * len(self._known):
             write_text(self._memory, "".join(_line(name, rest) for name, rest in self._known.items()))
         self._lines: TextIO | None = None
-        # Slides that share a folder share its files, which are looked at once.
+        # Slides in one folder share its files: each file is examined once.
         self._state = functools.cache(_state)
         self._sample = functools.cache(_sample)
 
@@ -43,11 +43,11 @@ class Contents:
         """The version of files that belong together.
 
         Args:
-            name: what they are remembered by; it holds no tab.
-            sampled: large files, told apart by their sizes and 16 blocks of each.
-            whole: files of which every byte counts.
-            failed: whether what was made of them failed. If so, another date is another version: a damaged copy may be
-                of the same size and differ where no block lies.
+            name: key in the cache; contains no tab.
+            sampled: large files, compared by their sizes and 16 blocks of each.
+            whole: files that are compared byte by byte.
+            failed: whether the job that read them failed. If so, a new date is a new version: a damaged copy may have
+                the same size and differ outside the sampled blocks.
         """
         state = _digest([self._state(sampled), self._state(whole)])
         known, content, version = self._known.get(name, ("", "", ""))
@@ -63,7 +63,7 @@ class Contents:
         return version
 
     def _content(self, sampled: tuple[str, ...], whole: tuple[str, ...]) -> str:
-        """What the files hold; empty where one cannot be read: the job that needs it says so."""
+        """Content id of the files; empty if one cannot be read: the job that needs the file reports the error."""
         try:
             return _digest([self._sample(sampled), content_id(*whole)])
         except OSError:
@@ -75,7 +75,7 @@ class Contents:
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
                 self._lines = open(self._memory, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
             self._lines.write(line)
-        except OSError:  # somebody else's folder: read again the next time
+        except OSError:  # the folder is not writable: the files are read again next time
             pass
 
 
@@ -88,9 +88,9 @@ def _digest(values: list[object]) -> str:
 
 
 def _state(files: tuple[str, ...]) -> str:
-    """Sizes and dates. The inode's date counts too, since a copy can keep the other one."""
-    found = ((path, os.stat(path)) for path in files)
-    return _digest([[path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in found])
+    """Digest of sizes and dates. The inode's date counts too, since a copy can keep the modification date."""
+    stats = ((path, os.stat(path)) for path in files)
+    return _digest([[path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in stats])
 
 
 def _sample(files: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Files that are complete or absent."""
+"""Atomic writing of files, and content ids."""
 
 import hashlib
 import json
@@ -13,9 +13,9 @@ from gensis.artifacts.checksums import sealed
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; when the block ends, sync it to disk and move it to ``path``.
+    """Yield a temporary path in the same folder; when the block ends, sync the file to disk and move it to ``path``.
 
-    If the block raises, the temporary file is removed and ``path`` is left as it was.
+    If the block raises, the temporary file is removed and ``path`` is left unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,9 @@ def content_id(*paths: Path) -> str:
 
 
 def quick_id(*paths: Path, blocks: int = 16, block_bytes: int = 1 << 16) -> str:
-    """16 hexadecimal digits that tell files apart by their sizes and some evenly spaced blocks: fast for any size.
+    """Digest of the files' sizes and of evenly spaced blocks, 16 hexadecimal digits: fast for any size.
 
-    For weights, of which another training changes every part.
+    Enough for model weights, since another training changes every part of them.
     """
     digest = hashlib.sha256()
     for path in paths:

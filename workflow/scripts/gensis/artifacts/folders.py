@@ -1,4 +1,4 @@
-"""Folders of several files as one artifact: `provenance.json` comes last and names all others with their content."""
+"""Folders of several files as one artifact: `provenance.json` is written last and lists the others' content ids."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ PROVENANCE = "provenance.json"
 
 
 def write_provenance(folder: Path, record: dict[str, Any]) -> None:
-    """Complete a folder: write its provenance, with the content id of every file that is in it."""
+    """Complete a folder: write its provenance, with the content id of every file in it."""
     write_json(folder / PROVENANCE, record | {"files": {name: content_id(folder / name) for name in _names(folder)}})
 
 
 def damage(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Each file of a folder that is not as `write_provenance` found or wrote it, and what is wrong with it."""
+    """Each missing or damaged file of a folder that `write_provenance` completed, and what is wrong with it."""
     try:
         record = read_json(folder / PROVENANCE)
         whole = record[NAME] == of_json(record)
@@ -26,24 +26,24 @@ def damage(folder: Path) -> Iterator[tuple[Path, str]]:
         yield folder / PROVENANCE, f"cannot be read ({error!r})"
         return
     if not whole:
-        yield folder / PROVENANCE, "damaged, it is not what was written"
+        yield folder / PROVENANCE, "damaged: its checksum does not match its content"
     for name, content in files.items():
         try:
-            found = content_id(folder / name)
+            current = content_id(folder / name)
         except (OSError, ValueError) as error:
             yield folder / name, f"cannot be read ({getattr(error, 'strerror', None) or error})"
             continue
-        if found != content:
-            yield folder / name, f"damaged, its bytes are not those that {PROVENANCE} names"
+        if current != content:
+            yield folder / name, f"damaged: its content id differs from the one in {PROVENANCE}"
 
 
 def publish_folder(source: Path, target: Path) -> None:
-    """Make ``target`` hold copies of the files of ``source``, the provenance last.
+    """Copy the files of ``source`` to ``target``, the provenance last.
 
-    Copies and no links: what damages one of the two leaves the other as it is.
+    The files are copied, not linked, so that damage to one folder does not affect the other.
 
     Args:
-        source: a complete folder that stays where it is.
+        source: a complete folder, which is not changed.
         target: a folder, made if absent; files of the same name are replaced one by one.
     """
     for name in (*_names(source), PROVENANCE):
@@ -52,6 +52,6 @@ def publish_folder(source: Path, target: Path) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    """The files of a folder and of those in it but for its provenance, in order, with `/`."""
+    """Sorted relative paths of all files below a folder, without its provenance, with `/`."""
     paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in paths if path != PROVENANCE)

@@ -1,4 +1,4 @@
-"""Where an artifact comes from."""
+"""Provenance of artifacts: settings, inputs, versions and hardware they were made with."""
 
 import json
 import os
@@ -43,10 +43,10 @@ def provenance(
         format: kind of artifact and its version, such as ``gensis-encoder/1``.
         settings: the stage's settings as given.
         inputs: name of an input -> its content id.
-        seed: None where nothing is drawn.
+        seed: None if nothing is random.
         device: ``cpu``, or the name of the GPU.
         started: ``time.time()`` when the work began.
-        external_weights: name of weights trained elsewhere that the artifact goes back to -> their content id.
+        external_weights: name of external weights that the artifact depends on -> their content id.
     """
     return {
         "format": format,
@@ -65,18 +65,18 @@ def provenance(
 
 
 def external_weights_of(folder: Path) -> dict[str, str]:
-    """Weights trained elsewhere that the artifact of a folder goes back to."""
+    """External weights that the artifact in a folder depends on: name -> content id."""
     path = folder / "provenance.json"
     return read_json(path).get("external_weights", {}) if path.exists() else {}
 
 
 @cache
 def git_commit() -> str | None:
-    """Commit of this checkout, with ``+changes`` if it was edited; None outside a checkout."""
+    """Commit of this checkout, with ``+changes`` if files were edited; None outside a checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        # No lock: thousands of jobs may ask at once.
+        # No lock: thousands of jobs may call git at once.
         environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
         return subprocess.run(
             ["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Small tables as tab-separated text."""
+"""Small tables as tab-separated or comma-separated text."""
 
 import csv
 import io
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from gensis.artifacts.files import write_text
 
-csv.field_size_limit(2**31 - 1)  # the chosen rows of a large slide are a long text; Python's own limit is 131,072
+csv.field_size_limit(2**31 - 1)  # the selected rows of a large slide are a long text; Python's default limit is 131,072
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = "\t") -> None:
-    """Write a table with a header atomically. Values may hold anything but the delimiter's own quoting is CSV's."""
+    """Write a table with a header atomically. Values may contain anything: they are quoted as in CSV."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
@@ -20,6 +20,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def read_table(path: Path, delimiter: str = "\t") -> list[dict[str, str]]:
-    """Read a table with a header: one dictionary a row."""
+    """Read a table with a header: one dictionary per row."""
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream, delimiter=delimiter))

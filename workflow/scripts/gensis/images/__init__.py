@@ -1,1 +1,1 @@
-"""The image store and its index: encoded images in HDF5, a file a slide or a shard."""
+"""The image store and its index: one HDF5 file of encoded images per slide or shard."""

@@ -1,32 +1,32 @@
-"""Reading begun before it is asked for."""
+"""Prefetching: batches that are read before they are requested."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-_MOST = 4  # that may wait; the oldest makes room
+_MOST = 4  # batches that may wait; then the oldest is dropped
 Found_co = TypeVar("Found_co", covariant=True)
 
 
 class Work(Protocol[Found_co]):
-    """Begun reading, such as a `concurrent.futures.Future`."""
+    """A read in progress, such as a `concurrent.futures.Future`."""
 
     def result(self) -> Found_co:
-        """What was read, when it is all there; raises what the reading raised."""
+        """Wait for the read and return its result; raises any error of the read."""
 
     def cancel(self) -> object:
-        """Leave out what is not begun."""
+        """Cancel the parts that have not begun."""
 
 
 class Ahead:
-    """Batches of rows that are being read. One thread at a time may use it."""
+    """Batches of rows that are being read. Not thread-safe."""
 
     def __init__(self) -> None:
         self._begun: dict[bytes, Work] = {}
 
     def prefetch(self, rows: np.ndarray, begin: Callable[[np.ndarray], Work]) -> None:
-        """Let ``begin`` start to read int64 (n,) rows, unless that has begun."""
+        """Start to read int64 (n,) rows with ``begin``, unless they are being read."""
         key = rows.tobytes()
         if key in self._begun:
             return
@@ -35,5 +35,5 @@ class Ahead:
         self._begun[key] = begin(rows)
 
     def take(self, rows: np.ndarray) -> Work | None:
-        """The work on int64 (n,) rows if it has begun; it is then given away."""
+        """Remove and return the read of int64 (n,) rows; None if it was not prefetched."""
         return self._begun.pop(rows.tobytes(), None)

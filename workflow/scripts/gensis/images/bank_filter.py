@@ -1,4 +1,4 @@
-"""Which images of a bank's store a filter keeps: a file of the same name in the folder `filter` beside it."""
+"""Which images of a bank's store a filter keeps: a file of the same name in the folder `filter` next to it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ FORMAT = "gensis-bank-filter/1"
 
 
 def filter_path(store: Path) -> Path:
-    """Where the choice among a store's images lies."""
+    """Path of the file that says which images of a store are kept."""
     return store.parent / "filter" / store.name
 
 
 def write_filter(
     path: Path, measured: Mapping[str, np.ndarray], keep: np.ndarray, attributes: Mapping[str, Any]
 ) -> None:
-    """Write the choice atomically.
+    """Write the file atomically.
 
     Args:
-        path: the file to make.
-        measured: name -> float32 (N,), what the choice goes by.
-        keep: bool (N,).
-        attributes: of the file, beside `format` and `content`.
+        path: the file to write.
+        measured: name -> float32 (N,), the values that are compared with the thresholds.
+        keep: bool (N,), which images are kept.
+        attributes: of the file, in addition to `format` and `content`.
     """
     with written_hdf5(path) as file:
         for name, values in measured.items():
@@ -38,7 +38,7 @@ def write_filter(
 
 
 def content_of(keep: np.ndarray) -> str:
-    """Content id of bool (N,)."""
+    """Content id of a mask, bool (N,)."""
     return hashlib.sha256(np.packbits(keep)).hexdigest()[:16]
 
 
@@ -52,23 +52,23 @@ def read_keep_mask(store: Path) -> np.ndarray:
 
 
 def filter_content(store: Path) -> str:
-    """Content id of the choice among a store's images: equal where the same ones are kept, whatever the thresholds."""
+    """Content id of the images kept of a store: the same if the same images are kept, whatever the thresholds."""
     return _read(store)["content"]
 
 
 def count_filtered(store: Path) -> dict[str, int]:
-    """Numbers of images: `generated`, `unfaithful`, `copies` (some may be both) and `kept`."""
-    found = _read(store)
+    """Numbers of images: `generated`, `unfaithful`, `copies` (an image may be both) and `kept`."""
+    values = _read(store)
     return {
-        "generated": len(found["keep"]),
-        "unfaithful": int((found["fidelity"] < found["minimum_fidelity"]).sum()),
-        "copies": int((found["copy_ratio"] < found["copying_ratio"]).sum()),
-        "kept": int(found["keep"].sum()),
+        "generated": len(values["keep"]),
+        "unfaithful": int((values["fidelity"] < values["minimum_fidelity"]).sum()),
+        "copies": int((values["copy_ratio"] < values["copying_ratio"]).sum()),
+        "kept": int(values["keep"].sum()),
     }
 
 
 def _read(store: Path) -> dict[str, Any]:
-    """Datasets and attributes."""
+    """Datasets and attributes of the file, by name."""
     path = filter_path(Path(store))
     with open_hdf5(path, FORMAT) as file, reading(path):
         return dict(file.attrs) | {name: data[:] for name, data in file.items()}

@@ -1,4 +1,4 @@
-"""Images to bytes and back."""
+"""Encoding and decoding of images."""
 
 import io
 import re
@@ -14,13 +14,13 @@ from gensis.errors import UserError
 from gensis.images.modes import image_to_rgb, to_rgb
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG"
-_SHORT_OF_MEMORY = re.compile("(out of|insufficient|not enough) memory", re.IGNORECASE)  # as C libraries tell it
+_SHORT_OF_MEMORY = re.compile("(out of|insufficient|not enough) memory", re.IGNORECASE)  # messages of C libraries
 
 
 def checksum(encoded: bytes) -> int:
-    """CRC-32 of an image's bytes: many a flipped bit of a JPEG only decodes to other pixels; this tells every one.
+    """CRC-32 of an image's bytes. It detects every flipped bit, while a damaged JPEG may decode to wrong pixels.
 
-    libdeflate's, which takes 3 us for 40 kB, a fifth of what zlib takes.
+    Computed by libdeflate: 3 us for 40 kB, a fifth of zlib's time.
     """
     return imagecodecs.deflate_crc32(encoded)
 
@@ -29,14 +29,14 @@ def decode(encoded: bytes) -> np.ndarray:
     """Decode one image.
 
     Args:
-        encoded: a JPEG, a PNG, or any other file that Pillow reads.
+        encoded: a JPEG, a PNG, or any other format that Pillow reads.
 
     Returns:
-        uint8 (height, width, 3), RGB. Transparent areas are laid over white.
+        uint8 (height, width, 3), RGB. Transparent areas are composited on white.
 
     Raises:
-        ValueError: the bytes are no image.
-        MemoryError: the memory is short.
+        ValueError: the bytes are not an image.
+        MemoryError: there is not enough memory.
     """
     with decoding():
         if encoded.startswith(JPEG):
@@ -49,7 +49,7 @@ def decode(encoded: bytes) -> np.ndarray:
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Make whatever a decoder raises a ValueError that says why, but a MemoryError where the memory is short."""
+    """Turn any error of a decoder into a ValueError with the reason, or a MemoryError if memory is short."""
     try:
         yield
     except MemoryError:
@@ -63,17 +63,17 @@ def decoding() -> Iterator[None]:
 
 
 def decode_into(encoded: bytes, image: np.ndarray) -> None:
-    """Decode one image of known size to where it is wanted; the pixels are those of `decode`.
+    """Decode one image of known size into an array; the pixels are those of `decode`.
 
-    simplejpeg calls the same libjpeg-turbo as imagecodecs, with less around it and without Python's lock.
+    simplejpeg uses the same libjpeg-turbo as imagecodecs, with less overhead and without holding the GIL.
 
     Args:
         encoded: as for `decode`.
         image: uint8 (height, width, 3), contiguous, written to.
 
     Raises:
-        ValueError: the bytes are no image.
-        UserError: it has another size.
+        ValueError: the bytes are not an image.
+        UserError: the image has another size.
     """
     try:
         if encoded.startswith(JPEG):
@@ -83,12 +83,12 @@ def decode_into(encoded: bytes, image: np.ndarray) -> None:
             written = True
     except Exception:
         written = False
-    if not written:  # a rare kind of image, or none: the slower way knows
+    if not written:  # a rare format or no image: the slower path decides
         decoded = decode(encoded)
         if decoded.shape != image.shape:
             raise UserError(
-                f"images of {image.shape[1]}x{image.shape[0]} and of {decoded.shape[1]}x{decoded.shape[0]} px in one "
-                "data set: set its image_px, so that all are resized"
+                f"one data set has images of {image.shape[1]}x{image.shape[0]} and of "
+                f"{decoded.shape[1]}x{decoded.shape[0]} px: set the data set's image_px to resize all images"
             )
         image[:] = decoded
 

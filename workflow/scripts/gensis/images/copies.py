@@ -1,4 +1,4 @@
-"""Copies of images on two sides of a split or fold, which share no file and so are noticed by content alone."""
+"""Copies of images on both sides of a split or fold: different files with the same content."""
 
 import os
 from collections import defaultdict
@@ -11,19 +11,19 @@ from gensis.settings.same_files import stay_together
 from gensis.settings.sheet import Row
 from gensis.settings.units import Unit
 
-_KEEP_ONE = "keep one of them, or the test measures memory"
+_KEEP_ONE = "keep only one of them, otherwise the test measures memorisation"
 
 
 def refuse_copied_units(folder: Path, units: Sequence[Unit], contents: Mapping[str, str]) -> None:
-    """Refuse slides, or shards, that hold the same images and may be learnt from and tested on.
+    """Refuse slides, or shards, with the same images that may be used for both training and testing.
 
     Args:
         folder: of the data set.
         units: all units.
-        contents: unit -> content id of its store, of those with images.
+        contents: unit -> content id of its store, for units with images.
 
     Raises:
-        UserError: two units do.
+        UserError: two units have the same images and may be on different sides of a split or fold.
     """
     first: dict[str, Unit] = {}
     for unit in units:
@@ -31,18 +31,18 @@ def refuse_copied_units(folder: Path, units: Sequence[Unit], contents: Mapping[s
         together = other.split == unit.split and (unit.row is None or stay_together(other.row, unit.row))
         if other is not unit and not together:
             raise UserError(
-                f"{folder}: '{other.name}' and '{unit.name}' hold the same images, copies of one source, and lie on "
-                f"two sides of a split or fold: {_KEEP_ONE}"
+                f"{folder}: '{other.name}' and '{unit.name}' contain the same images (copies of one source) and are on "
+                f"different sides of a split or fold: {_KEEP_ONE}"
             )
 
 
 def refuse_copied_files(sheet: Path, rows: Sequence[Row]) -> None:
-    """Refuse a sheet that lists copies of a file of train in test; a file that is not there any more is no copy.
+    """Refuse a sheet that lists copies of a training file in test. Files that no longer exist are skipped.
 
-    Only files of equal sizes are read, and of these at first the ends.
+    Only files of equal size are read, and first only their beginning and end.
 
     Raises:
-        UserError: two lines name such copies.
+        UserError: two lines list copies of one file, one in train and one in test.
     """
     of_size: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
@@ -54,10 +54,10 @@ def refuse_copied_files(sheet: Path, rows: Sequence[Row]) -> None:
 
 
 def _alike(rows: Sequence[Row], **how: int) -> Iterator[list[Row]]:
-    """Rows of both splits, those of train first, whose files are alike as far as they are read."""
+    """Groups of rows of both splits, training rows first, whose files agree in the bytes that are read."""
     by_content: dict[str, list[Row]] = defaultdict(list)
     for row in rows if len({row.split for row in rows}) > 1 else ():
         by_content[quick_id(Path(row.path), **how)].append(row)
-    for found in by_content.values():
-        if len({row.split for row in found}) > 1:
-            yield sorted(found, key=lambda row: row.split, reverse=True)
+    for same in by_content.values():
+        if len({row.split for row in same}) > 1:
+            yield sorted(same, key=lambda row: row.split, reverse=True)

@@ -1,4 +1,4 @@
-"""The tables of a data set: which units there are, how each ended, and the labels."""
+"""The tables of a data set: its units, their outcomes, and the labels."""
 
 import logging
 from collections import Counter
@@ -32,10 +32,10 @@ def write_train(
     max_failed: float = 1.0,
     max_failed_fraction: float = 1.0,
 ) -> None:
-    """`train.tsv`: the only index that pre-training, diffusion and bank read.
+    """Write `train.tsv`, the index of images that pre-training, diffusion and bank read.
 
     Raises:
-        UserError: there is no image, or more than the fraction ``max_failed`` of these units has none.
+        UserError: there is no image, or more than the fraction ``max_failed`` of the training units has no images.
     """
     outcomes = _outcomes(path.parent, units.of_split("train"), quality, max_failed_fraction)
     _refuse_failures(path.parent, outcomes, max_failed, "training slides")
@@ -43,20 +43,20 @@ def write_train(
     if not any(outcome["images"] for outcome in outcomes):
         kinds = Counter(outcome["outcome"] for outcome in outcomes)
         raise UserError(
-            f"no image in the train split of {path.parent} ({_counts(kinds)}): "
+            f"the train split of {path.parent} has no images ({_counts(kinds)}); "
             f"first reason: {outcomes[0]['reason'] or 'none given'}"
         )
     write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
 
 
 def write_units(path: Path, units: Units, quality: Quality = Quality(), max_failed_fraction: float = 1.0) -> None:
-    """`units.tsv`: all units with group, split, outcome, images and content id.
+    """Write `units.tsv`: all units with group, split, outcome, images and content id.
 
-    The split is empty where the sheet has none. By the content id, what is read from the stores is made again where a
-    slide was cut anew into as many tiles as before.
+    The split is empty if the sheet has none. The content id makes later stages run again after a slide was tiled again
+    into the same number of tiles.
 
     Raises:
-        UserError: units of train and of test, or of two groups where there are no splits, hold the same images.
+        UserError: units of train and test, or of two groups if there are no splits, contain the same images.
     """
     lines = []
     outcomes = _outcomes(path.parent, units.units, quality, max_failed_fraction)
@@ -81,23 +81,23 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
 def write_outcomes(
     path: Path, units: Units, max_failed: float, quality: Quality = Quality(), max_failed_fraction: float = 1.0
 ) -> None:
-    """`outcomes.tsv`: how each unit ended and why.
+    """Write `outcomes.tsv`: outcome and reason of each unit.
 
     Raises:
-        UserError: more than the fraction ``max_failed`` of the units, or of those of train, has no images.
+        UserError: more than the fraction ``max_failed`` of all units, or of the training units, has no images.
     """
     outcomes = _outcomes(path.parent, units.units, quality, max_failed_fraction)
     columns = ("unit", "outcome", "images", "failed", "reason")
     write_table(path, columns, [[outcome[column] for column in columns] for outcome in outcomes])
     log.info("%s", _counts(Counter(outcome["outcome"] for outcome in outcomes)))
     of_train = {unit.name for unit in units.of_split("train")}
-    learnt_from = [outcome for outcome in outcomes if outcome["unit"] in of_train]
+    training_outcomes = [outcome for outcome in outcomes if outcome["unit"] in of_train]
     _refuse_failures(path.parent, outcomes, max_failed, "slides")
-    _refuse_failures(path.parent, learnt_from, max_failed, "training slides")
+    _refuse_failures(path.parent, training_outcomes, max_failed, "training slides")
 
 
 def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: float, what: str) -> None:
-    """List those without images, and refuse to go on, where they are more than the fraction ``max_failed``."""
+    """Stop, and list the units without images, if they are more than the fraction ``max_failed``."""
     empty = [outcome for outcome in outcomes if not outcome["images"]]
     if len(empty) <= max_failed * len(outcomes):
         return
@@ -106,17 +106,17 @@ def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: f
     write_table(listed, columns, [[outcome[column] for column in columns] for outcome in empty])
     raise UserError(
         f"{len(empty)} of {len(outcomes)} {what} of {folder} gave no images, more than max_failed_slides {max_failed}; "
-        f"the first, {first['unit']}: {first['outcome']}, {first['reason']} (all are in {listed})"
+        f"the first, {first['unit']}: {first['outcome']}, {first['reason']} (all are listed in {listed})"
     )
 
 
 def refuse_undecoded(folder: Path, units: Sequence[Unit], max_failed_fraction: float) -> None:
-    """Refuse to go on where more than that fraction of the images of a shard do not decode."""
+    """Stop if more than the fraction ``max_failed_fraction`` of a shard's images cannot be decoded."""
     for outcome in _read_outcomes(folder, units):
-        of = outcome["images"] + outcome["failed"]
-        if outcome["failed"] > max_failed_fraction * of:
+        total = outcome["images"] + outcome["failed"]
+        if outcome["failed"] > max_failed_fraction * total:
             raise UserError(
-                f"{outcome['failed']} of {of} images of {folder}/{outcome['unit']} {outcome['reason']}: mend "
+                f"{outcome['failed']} of {total} images of {folder}/{outcome['unit']} {outcome['reason']}: repair "
                 "them and import again (--forcerun import_images), or raise the data set's max_failed_fraction"
             )
 
@@ -124,7 +124,7 @@ def refuse_undecoded(folder: Path, units: Sequence[Unit], max_failed_fraction: f
 def _outcomes(
     folder: Path, units: Sequence[Unit], quality: Quality, max_failed_fraction: float
 ) -> list[dict[str, Any]]:
-    """What became of each unit, as its JSON says, after the thresholds; `rows` tells which of its images are used."""
+    """Outcome of each unit, from its JSON file and the thresholds; `rows` lists the images that are used."""
     return [_after(quality, max_failed_fraction, folder, outcome) for outcome in _read_outcomes(folder, units)]
 
 
@@ -145,19 +145,19 @@ def _after(quality: Quality, max_failed_fraction: float, folder: Path, outcome: 
         used = {"images": int(chosen.sum()), "rows": format_rows(chosen)}
         if chosen.any():
             return outcome | used
-        reason = f"no tile passes all of `quality` ({describe(store, quality)}): loosen it"
+        reason = f"no tile passes all thresholds of `quality` ({describe(store, quality)}): relax them"
         return outcome | used | {"outcome": "low_quality", "reason": reason}
 
 
 def write_labels(path: Path, dataset: Dataset, units: Units) -> None:
-    """`labels.tsv`: an input of evaluation alone. The row is a number for a single image, empty for a whole unit."""
+    """Write `labels.tsv`, an input of evaluation only. The row is the number of an image, or empty for a whole unit."""
     natural = isinstance(dataset, NaturalDataset)
     lines = natural_labels(path.parent, dataset, units) if natural else slide_labels(path.parent, units)
     write_table(path, ("unit", "row", "label", "group"), lines)
 
 
 def slide_labels(folder: Path, units: Units) -> Iterator[tuple[str, int | str, str, str]]:
-    """One line a labelled slide, and one a tile that lies in an annotation."""
+    """One line per labelled slide, and one per tile inside an annotation."""
     for unit in units.units:
         if unit.row.label:
             yield unit.name, "", unit.row.label, unit.row.group
@@ -167,7 +167,7 @@ def slide_labels(folder: Path, units: Units) -> Iterator[tuple[str, int | str, s
 
 
 def annotated_tiles(store: Path, path: Path) -> list[str]:
-    """Label of each tile of a store, empty where it has none."""
+    """Label of each tile of a store; empty if the tile has none."""
     annotations = read_polygons(path)
     if not any(annotation.class_name for annotation in annotations):
         raise UserError(f"{path}: no annotation has a class: give them classes in QuPath and export again")
@@ -176,12 +176,12 @@ def annotated_tiles(store: Path, path: Path) -> list[str]:
             return []
         size = (float(tiles.file.attrs[f"tile_{side}_level0"]) for side in ("width", "height"))
         labels = tile_labels(annotations, tiles.column("coords"), *size)
-    log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile lies in an annotation")
+    log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile is inside an annotation")
     return labels.tolist()
 
 
 def natural_labels(folder: Path, dataset: NaturalDataset, units: Units) -> Iterator[tuple[str, int, str, str]]:
-    """One line a labelled image, found by its key, since images that do not decode are not in the store."""
+    """One line per labelled image, matched by key, since images that could not be decoded are not in the store."""
     for split in dict.fromkeys(unit.split for unit in units.units):
         source = open_source(dataset, split, units.rows)
         if source.labels is None:
@@ -193,8 +193,8 @@ def natural_labels(folder: Path, dataset: NaturalDataset, units: Units) -> Itera
             for row, key in enumerate(keys):
                 if key not in known:
                     raise UserError(
-                        f"{folder / unit.name}.h5: its image '{key}' is no longer in the data set: import it again "
-                        "with `--forcerun import_images`"
+                        f"{folder / unit.name}.h5: its image '{key}' is no longer in the data set: import the data set "
+                        "again with `--forcerun import_images`"
                     )
                 label, group = known[key]
                 if label:

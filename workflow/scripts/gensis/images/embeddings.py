@@ -1,4 +1,4 @@
-"""Embeddings of images: HDF5 files of a fixed number of units, in the units' order."""
+"""Embeddings of images, stored in parts: HDF5 files that each hold some units, in order."""
 
 import hashlib
 import itertools
@@ -29,11 +29,11 @@ class Embeddings:
     unit: np.ndarray
     """int32 (N,): index into `units`."""
     units: tuple[str, ...]
-    """All units, those without images included."""
+    """All units, including those without images."""
     keys: np.ndarray
-    """(N, ...): int64 level-0 `coords` (N, 2) of tiles, or the `key` (N,) of natural images as strings."""
+    """(N, ...): int64 level-0 `coords` (N, 2) of tiles, or the string `key` (N,) of natural images."""
     flipped: np.ndarray | None = None
-    """float32 (N, D): of the mirrored images, where they were embedded too."""
+    """float32 (N, D): embeddings of the mirrored images, if they were computed."""
 
     @property
     def position(self) -> np.ndarray:
@@ -42,15 +42,15 @@ class Embeddings:
         return np.arange(len(self.unit)) - first[self.unit]
 
     def rows_of(self, others: "Embeddings", rows: np.ndarray, what: str) -> np.ndarray:
-        """Rows, int64 (n,), of the images that have these rows in ``others``: found by unit, position and key.
+        """Rows, int64 (n,), of the images that are at ``rows`` in ``others``, matched by unit, position and key.
 
         Args:
-            others: embeddings of the same images, and perhaps of more, in any order of units.
+            others: embeddings of the same images, possibly of more, in any order of units.
             rows: int64 (n,).
-            what: these embeddings are of, for the error's line: ``blur-1``.
+            what: name of these embeddings in the error message, such as ``blur-1``.
 
         Raises:
-            UserError: one of the images is not here.
+            UserError: an image is missing in these embeddings.
         """
         number = {name: i for i, name in enumerate(self.units)}
         unit = np.array([number.get(name, -1) for name in others.units], np.int64)[others.unit[rows]]
@@ -64,7 +64,7 @@ class Embeddings:
             row = rows[np.argmin(here)]
             raise UserError(
                 f"the embeddings of {what} lack image {others.position[row]} of unit "
-                f"'{others.units[others.unit[row]]}', or hold another in its place: delete them and run again"
+                f"'{others.units[others.unit[row]]}', or have another image in its place: delete them and run again"
             )
         return found
 
@@ -78,16 +78,16 @@ def write_embeddings(
     attributes: Callable[[], Mapping[str, Any]] = dict,
     flipped: Iterable[np.ndarray] | None = None,
 ) -> None:
-    """Write one part atomically, its features as they are made: memory stays bounded, whatever their number.
+    """Write one part atomically, block by block: memory use does not depend on the number of embeddings.
 
     Args:
-        path: the file to make.
+        path: the file to write.
         features: float32 blocks (n, D), in order; at least one, which may be empty.
         unit: as in Embeddings.
         units: as in Embeddings.
-        keys: as in Embeddings; they become `coords` if they are two-dimensional, else `key`.
-        attributes: of the file, beside `format`; called after the last block.
-        flipped: of the mirrored images, like ``features``.
+        keys: as in Embeddings; stored as `coords` if two-dimensional, otherwise as `key`.
+        attributes: of the file, in addition to `format`; called after the last block.
+        flipped: embeddings of the mirrored images, like ``features``.
     """
     with written_hdf5(path) as file:
         contents = [hashlib.sha256() for _ in units]
@@ -126,7 +126,7 @@ def _digest(block: np.ndarray, unit: np.ndarray, contents: Sequence["hashlib._Ha
 
 
 def computed_contents(file: h5py.File) -> list[str]:
-    """The content ids of a part's units as its bytes give them: equal to `content` unless the file is damaged."""
+    """Content ids of a part's units, computed from its data: equal to `content` unless the file is damaged."""
     contents = [hashlib.sha256() for _ in range(len(file["units"]))]
     unit = file["unit"][:]
     for name in ("features", "features_flipped"):
@@ -137,12 +137,12 @@ def computed_contents(file: h5py.File) -> list[str]:
 
 
 def joint_content(contents: Iterable[str]) -> str:
-    """One content id for those of several units' embeddings, in their order."""
+    """One content id from the content ids of several units' embeddings, in order."""
     return hashlib.sha256(" ".join(contents).encode()).hexdigest()[:16]
 
 
 def parts_content(paths: Iterable[Path]) -> str:
-    """Content id of the embeddings of some parts, in order. No embeddings are read for it."""
+    """Content id of the embeddings in some parts, in order. The embeddings themselves are not read."""
     contents: list[str] = []
     for path in paths:
         with open_hdf5(path, FORMAT) as file:
@@ -151,10 +151,10 @@ def parts_content(paths: Iterable[Path]) -> str:
 
 
 def read_embeddings(paths: Sequence[Path]) -> Embeddings:
-    """Read parts in the given order as one.
+    """Read and concatenate parts, in the given order.
 
     Raises:
-        UserError: a file is missing, cannot be read, or is no part.
+        UserError: a file is missing, cannot be read, or is not a file of embeddings.
     """
     parts = [_read_part(Path(path)) for path in paths]
     first_unit = np.cumsum([0] + [len(part.units) for part in parts])
@@ -177,7 +177,7 @@ def _read_part(path: Path) -> Embeddings:
 
 
 def external_weights(paths: Sequence[Path]) -> dict[str, str]:
-    """Weights trained elsewhere that parts, or the shards of a bank, go back to, as in their provenance."""
+    """External weights that parts, or the shards of a bank, depend on, from their provenance."""
     found: dict[str, str] = {}
     for path in paths:
         with open_hdf5(path) as file:

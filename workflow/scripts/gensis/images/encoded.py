@@ -1,8 +1,8 @@
-"""Single encoded images read from their stores by plain reads.
+"""Reading single encoded images from stores without HDF5.
 
-A store's datasets are contiguous, so that once it is known where they begin in the file, an image is three plain reads:
-its two offsets, its bytes and their checksum. Nothing of a store but where its datasets begin is kept, whatever the
-number of its images.
+The datasets of a store are contiguous. Once their positions in the file are known, an image takes three plain reads:
+its two offsets, its bytes and their checksum. Only the positions of the datasets are held in memory, whatever the
+number of images.
 """
 
 import struct
@@ -17,27 +17,27 @@ from gensis.images.store import CHANGED, Store
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where in a store's file its images are."""
+    """Positions of a store's datasets in its file."""
 
     path: Path
     content: str
     """The store's content id."""
     images: int
     offsets_at: int
-    """Byte at which the offsets begin, int64 each."""
+    """Byte at which the offsets (int64) begin."""
     encoded_at: int
-    """Byte at which the images' bytes begin; 0 in a store without images."""
+    """Byte at which the encoded images begin; 0 in a store without images."""
     encoded_bytes: int
-    """Length of them all."""
+    """Total size of the encoded images."""
     checksums_at: int
-    """Byte at which their checksums begin, uint32 each; 0 in a store without images."""
+    """Byte at which the checksums (uint32) begin; 0 in a store without images."""
 
 
 def read_layout(path: Path) -> Layout:
-    """Open a store for a moment and look (0.5 ms on a local disk, one store at a time).
+    """Read the layout of a store (0.5 ms on a local disk).
 
     Raises:
-        UserError: it is no image store, or its datasets are not contiguous.
+        UserError: the file is not an image store, or its datasets are not contiguous.
     """
     with Store(path) as store:
         offsets_at, encoded_at, checksums_at = beginnings = [
@@ -45,15 +45,14 @@ def read_layout(path: Path) -> Layout:
         ]
         if len(store) and None in beginnings:
             raise UserError(
-                f"{path}: its datasets are not contiguous, as a program that repacks files leaves them: "
-                "delete it and run again"
+                f"{path}: its datasets are not contiguous (the file may have been repacked): delete it and run again"
             )
         size = len(store.file["encoded"])
         return Layout(path, store.content, len(store), offsets_at or 0, encoded_at or 0, size, checksums_at or 0)
 
 
 class EncodedImages:
-    """The images of some stores by store and position. Any number of threads may read at once."""
+    """Encoded images of some stores, by store and position. Thread-safe."""
 
     def __init__(self, layouts: list[Layout]):
         self.layouts = layouts
@@ -63,8 +62,8 @@ class EncodedImages:
         """The bytes of one image.
 
         Raises:
-            ValueError: the file ends before the image does, or its bytes are not those that were written.
-            OSError: it cannot be read; the error names the file.
+            ValueError: the file ends too early, or the image's checksum does not match.
+            OSError: the file cannot be read; the error names the file.
         """
         layout = self.layouts[store]
         first, last = struct.unpack("=qq", self._files.read(layout.path, layout.offsets_at + 8 * position, 16))
@@ -77,5 +76,5 @@ class EncodedImages:
         return encoded
 
     def close(self) -> None:
-        """Close all files; reading opens them again."""
+        """Close all files; a later read opens them again."""
         self._files.close()

@@ -1,4 +1,4 @@
-"""The embeddings of an index's images by row, read where they lie."""
+"""The embeddings of an index's images, read from their files row by row."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,50 +22,50 @@ _BYTES = np.dtype(np.float32).itemsize
 
 @dataclass(frozen=True)
 class _Unit:
-    """Where a unit's embeddings lie."""
+    """Position of a unit's embeddings in a file."""
 
     path: Path
     images: int
     width: int
     at: int
-    """Byte at which they begin."""
+    """Byte at which the embeddings begin."""
     flipped_at: int | None
-    """Byte at which those of the mirror images begin, if they were embedded."""
+    """Byte at which the embeddings of the mirrored images begin; None if there are none."""
     content: str
 
 
 class Features:
-    """Embeddings of an index's images, in its order, and perhaps those of their mirror images after them.
+    """Embeddings of an index's images, in its order, optionally followed by those of the mirrored images.
 
-    Nothing is held but where each unit's begin, whatever the number of images: 100 million of 384 values take 154 GB.
-    Any number of threads may read at once; one of them may prefetch.
+    Only the position of each unit is held in memory: embeddings of 100 million images with 384 values take 154 GB. Any
+    number of threads may read at once; only one of them may prefetch.
     """
 
     shape: tuple[int, int]
-    """Rows and D."""
+    """Number of rows, and D."""
     content: str
-    """Content id: of the units' embeddings, which `train.tsv` says in which order."""
+    """Content id of the units' embeddings, in the order of `train.tsv`."""
 
     def __init__(self, index: Index, paths: Sequence[Path], flips: bool = False):
-        """Look into every part.
+        """Read the layout of every part.
 
         Args:
             index: of the train split.
-            paths: embeddings of all of its images and perhaps of others, in parts, in any order of units.
-            flips: mirror images count as rows ``len(index)`` to ``2 * len(index)``.
+            paths: parts with the embeddings of all images of the index, and possibly others, in any order of units.
+            flips: add the mirrored images as rows ``len(index)`` to ``2 * len(index)``.
 
         Raises:
-            UserError: a part is missing or damaged; or a unit has no embeddings, or not as many as images, or as many
-                values as others; or mirror images were not embedded.
+            UserError: a part is missing or damaged; the number of a unit's embeddings is not the number of its images;
+                the embeddings of two units differ in width; or the mirrored images were not embedded.
         """
         known = {name: unit for path in paths for name, unit in _read_units(Path(path)).items()}
         self._index, self._units = index, [known.get(name) for name in index.units]
         self._check()
         if flips and any(unit.flipped_at is None for unit in self._units):
-            raise UserError("the embeddings hold no mirrored images: embed again with embedding.flips")
+            raise UserError("the mirrored images have no embeddings: embed again with embedding.flips: true")
         width, *others = {unit.width: None for unit in self._units}
         if others:
-            raise UserError(f"the embeddings have {width} values, and {others[0]}: embed the images again")
+            raise UserError(f"some embeddings have {width} values and others {others[0]}: embed the images again")
         self.shape = (len(index) * (2 if flips else 1), width)
         self.content = joint_content(unit.content for unit in self._units)
         self._files = OpenFiles()
@@ -76,13 +76,13 @@ class Features:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """float32 (n, D) on the CPU, of int64 (n,) rows."""
+        """Embeddings at int64 (n,) rows: float32 (n, D) on the CPU."""
         rows = np.asarray(rows)
         begun = self._ahead.take(rows)
         return begun.result() if begun else self._read(rows)
 
     def prefetch(self, rows: torch.Tensor) -> None:
-        """Begin to read rows that will be asked for; to call it is never necessary."""
+        """Start to read rows that will be requested next; optional."""
         self._ahead.prefetch(rows.numpy(), partial(self._pool.submit, self._read))
 
     def close(self) -> None:
@@ -92,8 +92,8 @@ class Features:
 
     def _read(self, rows: np.ndarray) -> torch.Tensor:
         mirrored, rows = np.divmod(rows, len(self._index))
-        found = np.empty((len(rows), self.shape[1]), np.float32)
-        size = found.shape[1] * _BYTES
+        features = np.empty((len(rows), self.shape[1]), np.float32)
+        size = features.shape[1] * _BYTES
         for row, (number, position, flipped) in enumerate(zip(*self._index.locate(rows), mirrored)):
             unit = self._units[number]
             begin = unit.flipped_at if flipped else unit.at
@@ -101,18 +101,18 @@ class Features:
                 encoded = self._files.read(unit.path, begin + int(position) * size, size)
             except ValueError as error:
                 raise UserError(f"{unit.path}: {error}: delete it and run again") from error
-            found[row] = np.frombuffer(encoded, np.float32)
-        return torch.from_numpy(found)
+            features[row] = np.frombuffer(encoded, np.float32)
+        return torch.from_numpy(features)
 
     def _check(self) -> None:
-        """Every unit has embeddings of all of its images that the index knows of."""
+        """Check that every unit has an embedding for each of its images in the index."""
         index = self._index
         positions = index.locate(index.first_rows[1:] - 1)[1]
         for name, unit, last in zip(index.units, self._units, positions):
             images = unit.images if unit else 0
             if images != last + 1 if index.ranges is None else images <= last:
                 raise UserError(
-                    f"the embeddings hold {images} of the {last + 1} images of {name}: embed the images again"
+                    f"there are embeddings of {images} of the {last + 1} images of {name}: embed the images again"
                 )
 
 
@@ -123,14 +123,13 @@ def _read_units(path: Path) -> dict[str, _Unit]:
         first = np.searchsorted(file["unit"][:], np.arange(len(names) + 1)).tolist()
         count, width = file["features"].shape
         of_both = [file[name] for name in ("features", "features_flipped") if name in file]
-        # Their bytes are read as they are.
+        # The bytes are read later without HDF5, so type and shape must be as expected.
         if any((values.dtype, values.shape) != (np.float32, (first[-1], width)) for values in of_both):
-            raise ValueError("its embeddings are not one float32 row an image")
+            raise ValueError("its embeddings are not one float32 row per image")
         begin, flipped = _begin(file, "features"), _begin(file, "features_flipped")
     if count and begin is None:
         raise UserError(
-            f"{path}: its datasets are not contiguous, as a program that repacks files leaves them: "
-            "delete it and run again"
+            f"{path}: its datasets are not contiguous (the file may have been repacked): delete it and run again"
         )
     size = width * _BYTES
     return {
@@ -147,5 +146,5 @@ def _read_units(path: Path) -> dict[str, _Unit]:
 
 
 def _begin(file: h5py.File, name: str) -> int | None:
-    """Byte at which a dataset begins; None if there is none, or it is empty, or not contiguous."""
+    """Byte at which a dataset begins; None if it is missing, empty or not contiguous."""
     return file[name].id.get_offset() if name in file else None

@@ -1,4 +1,4 @@
-"""Natural images into a store: checked, resized where wished, the rest of the bytes kept as they are."""
+"""Import of natural images into a store: images are checked and, if `image_px` is set, resized."""
 
 import logging
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ JPEG_QUALITY = 95
 
 @dataclass
 class Imported:
-    """What an import has seen so far."""
+    """Progress of an import."""
 
     keys: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    """Keys, each with the reason in brackets."""
+    """Keys of images that could not be read, each with the reason in brackets."""
     several_frames: int = 0
-    """Animations and TIFFs of several pages, of which the first is taken."""
+    """Number of animations and multi-page TIFFs, of which only the first frame or page is used."""
     shape: tuple[int, ...] | None = None
 
     def images(self, source: Source, positions: np.ndarray, dataset: NaturalDataset) -> Iterator[bytes]:
-        """Images of ``source`` at ``positions``, as JPEG or PNG; those that cannot be read are noted in `failed`.
+        """Images of ``source`` at ``positions``, as JPEG or PNG; images that cannot be read are added to `failed`.
 
         Raises:
-            UserError: images of different sizes where no `image_px` is set.
+            UserError: images differ in size and `image_px` is not set.
         """
         for position in positions:
             key = source.keys[position]
@@ -48,7 +48,7 @@ class Imported:
             if dataset.image_px is None and self.shape not in (None, shape):
                 raise UserError(
                     f"{key} is {shape[1]}x{shape[0]} px, others are {self.shape[1]}x{self.shape[0]}: "
-                    "set the data set's image_px, so that all are resized"
+                    "set the data set's image_px to resize all images"
                 )
             self.shape = shape
             self.keys.append(key)
@@ -57,9 +57,9 @@ class Imported:
 
 
 def _stored(picture: Picture, image_px: int | None, encoded: bytes) -> bytes:
-    """The file's own bytes where training reads them; else losslessly, or resized, its pixels.
+    """Bytes to store: those of the file if training can decode them, otherwise the pixels, encoded again.
 
-    Resized are the shorter side to ``image_px``, of which the central square is cut out.
+    If ``image_px`` is set, the shorter side is resized to it and the central square is cropped.
     """
     height, width = picture.pixels.shape[:2]
     if image_px is None or height == width == image_px:

@@ -1,4 +1,4 @@
-"""The index of a data set's train split: which images there are, in which order."""
+"""The index of a data set's train split: its images and their order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ COLUMNS = ("unit", "images", "first_row", "content")
 
 @dataclass(frozen=True)
 class Index:
-    """Units in order. An image's row is its unit's first row plus its number among those chosen of the unit."""
+    """Units in order. An image's row is its unit's first row plus its number among the selected images of the unit."""
 
     folder: Path
-    """Where `<unit>.h5` lie."""
+    """Folder of the stores `<unit>.h5`."""
     units: tuple[str, ...]
     first_rows: np.ndarray
-    """int64 (units + 1,): where each unit begins, and last the number of images."""
+    """int64 (units + 1,): first row of each unit, then the number of images."""
     contents: tuple[str, ...]
     """Content id of each unit's store."""
     ranges: "Ranges | None" = None
-    """Which images of the stores; None: all of them. They take 16 bytes a range, however many images there are."""
+    """The selected images of the stores; None: all images. Takes 16 bytes per range, whatever the number of images."""
 
     def __len__(self) -> int:
         return int(self.first_rows[-1])
@@ -35,22 +35,22 @@ class Index:
         return [self.folder / f"{unit}.h5" for unit in self.units]
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Unit number and position in the unit's store of int64 (n,) rows."""
+        """Number of the unit, and position in the unit's store, for int64 (n,) rows."""
         unit = np.searchsorted(self.first_rows, rows, side="right") - 1
         return unit, rows - self.first_rows[unit] if self.ranges is None else self.ranges.positions(rows)
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Images that are neighbours in the index and in a store, range by range, in the index's order."""
+    """Ranges of images that are consecutive both in the index and in a store, in the order of the index."""
 
     first_rows: np.ndarray
     """int64 (ranges,): row of each range's first image."""
     first_positions: np.ndarray
-    """int64 (ranges,): its position in its store."""
+    """int64 (ranges,): position of that image in its store."""
 
     def positions(self, rows: np.ndarray) -> np.ndarray:
-        """Position in their stores of int64 (n,) rows."""
+        """Positions in the stores for int64 (n,) rows."""
         at = np.searchsorted(self.first_rows, rows, side="right") - 1
         return self.first_positions[at] + rows - self.first_rows[at]
 
@@ -59,9 +59,9 @@ def write_index(path: Path, units: list[tuple[str, int, str]], rows: Mapping[str
     """Write `train.tsv`; units without images are left out.
 
     Args:
-        path: the file to make.
-        units: unit, number of images, content id of its store.
-        rows: unit -> which rows of its store, as text (`gensis.images.rows`), where these are not all.
+        path: the file to write.
+        units: name, number of images and content id of the store of each unit.
+        rows: unit -> selected rows of its store, as text (`gensis.images.rows`), if not all are selected.
     """
     lines, first_row = [], 0
     for unit, images, content in units:
@@ -73,10 +73,10 @@ def write_index(path: Path, units: list[tuple[str, int, str]], rows: Mapping[str
 
 
 def read_index(path: Path) -> Index:
-    """Read `train.tsv`, which lies beside the stores.
+    """Read `train.tsv`, which is in the folder of the stores.
 
     Raises:
-        UserError: no image in it.
+        UserError: it lists no images.
     """
     lines = read_table(path)
     if not lines:
@@ -88,7 +88,7 @@ def index_of(folder: Path, lines: Sequence[dict[str, str]]) -> Index:
     """The index of some lines of `train.tsv` or `units.tsv`, each with images.
 
     Args:
-        folder: where the stores lie.
+        folder: of the stores.
         lines: at least one.
     """
     counts = [int(line["images"]) for line in lines]

@@ -1,23 +1,23 @@
-"""Pixels of every depth and colour model as 8-bit RGB."""
+"""Conversion of pixels of any bit depth and colour model to 8-bit RGB."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
-_BAND_ROWS = 256  # converted at a time: a picture as large as is read would take gigabytes at once
+_BAND_ROWS = 256  # rows converted at a time: the largest images would take gigabytes otherwise
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Grey or colour, opaque or not, as 8-bit RGB.
+    """Convert grey or colour pixels, with or without transparency, to 8-bit RGB.
 
     Args:
         pixels: uint8 or uint16, (height, width) or (height, width, channels): grey, grey and alpha, RGB or RGBA.
-            Of 16 bits the upper 8 are kept, as Pillow does: 65535 becomes 255.
+            The upper 8 of 16 bits are kept, as in Pillow: 65535 becomes 255.
 
     Returns:
-        uint8 (height, width, 3), the argument itself where it is that already. Transparent areas are laid over white.
+        uint8 (height, width, 3); the argument itself if it is 8-bit RGB. Transparent areas are composited on white.
     """
     if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,):
         return pixels
@@ -40,21 +40,21 @@ def _band_to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def image_to_rgb(image: Image.Image) -> np.ndarray:
-    """The pixels of a Pillow image as `to_rgb` gives them; colour profiles are not applied.
+    """Convert a Pillow image as `to_rgb` does; colour profiles are not applied.
 
     Raises:
-        ValueError: its numbers have no range that is known, such as float ones.
+        ValueError: the range of the pixel values is unknown, as for floats.
     """
     if image.mode.startswith("I;16"):
         return to_rgb(_full_range(image))
     if image.mode in ("I", "F"):
         kind = "float or 64-bit" if image.mode == "F" else "32-bit or signed"
-        raise ValueError(f"{kind} pixels (Pillow's mode {image.mode}) have no known white: save it with 8 or 16 bits")
+        raise ValueError(f"{kind} pixels (Pillow mode {image.mode}) have no defined white: save it with 8 or 16 bits")
     return to_rgb(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
 
 
 def _full_range(image: Image.Image) -> np.ndarray:
-    """Grey of up to 16 bits as uint16 of which 65535 is white, as a TIFF's tags say."""
+    """Grey of up to 16 bits as uint16, scaled by the TIFF tags so that 65535 is white."""
     tags: Mapping[int, int | tuple[int, ...]] = getattr(image, "tag_v2", {})
     (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
     values = np.asarray(image).astype(np.uint16) << (16 - bits)

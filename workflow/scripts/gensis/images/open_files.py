@@ -1,24 +1,24 @@
-"""Plain reads from files without HDF5, whose lock lets one thread at a time read."""
+"""Plain reads from files. HDF5 would let only one thread read at a time."""
 
 import os
 from functools import lru_cache
 from pathlib import Path
 
-_OPEN_FILES = 256  # many systems allow a process 1,024
+_OPEN_FILES = 256  # many systems allow 1,024 per process
 
 
 class OpenFiles:
-    """Files that stay open, the last used ones. Any number of threads may read at once."""
+    """A cache of open files; the least recently used are closed. Thread-safe."""
 
     def __init__(self) -> None:
         self._open = lru_cache(_OPEN_FILES)(_OpenFile)
 
     def read(self, path: Path, at: int, count: int) -> bytes:
-        """``count`` bytes of a file from byte ``at`` on.
+        """Read ``count`` bytes of a file, starting at byte ``at``.
 
         Raises:
-            ValueError: the file ends before.
-            OSError: it cannot be read; the error names the file.
+            ValueError: the file ends too early.
+            OSError: the file cannot be read; the error names the file.
         """
         try:
             return self._open(path).read(at, count)
@@ -27,21 +27,21 @@ class OpenFiles:
             raise
 
     def close(self) -> None:
-        """Close all files; reading opens them again."""
+        """Close all files; a later read opens them again."""
         self._open.cache_clear()
 
 
 class _OpenFile:
-    """Closed when nobody holds it: not under a thread that still reads it when the cache lets it go."""
+    """Closed when no longer referenced: a thread may still read from it after the cache has dropped it."""
 
     def __init__(self, path: Path):
         self._descriptor = os.open(path, os.O_RDONLY)
 
     def read(self, at: int, count: int) -> bytes:
-        found = os.pread(self._descriptor, count, at)
-        if len(found) < count:
+        data = os.pread(self._descriptor, count, at)
+        if len(data) < count:
             raise ValueError("the file ends too early")
-        return found
+        return data
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):

@@ -1,4 +1,4 @@
-"""Users' pictures as they are imported. `docs/inputs.md` has the table of what is read and how."""
+"""Decoding of image files during import. `docs/inputs.md` lists the formats and how each is read."""
 
 import io
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from gensis.images.codec import decode, decoding
 from gensis.images.modes import image_to_rgb, to_rgb
 
 LARGEST_PX = 100_000_000
-"""A picture with more pixels fails: it would take gigabytes. A medium format camera gives as many."""
+"""Larger images are refused: they would take gigabytes. Medium format cameras reach this size."""
 LARGEST_BYTES = 8 * LARGEST_PX
-"""What the largest picture takes with 16 bits and four channels; a larger file is not even read."""
+"""Size of the largest image with 16 bits and four channels; larger files are not read."""
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
-"""What Pillow may open: libraries within it, and no program beside it, as it would start for EPS."""
+"""Formats that Pillow may open. It decodes these itself, whereas it would start an external program for EPS."""
 
-_ORIENTATION = 0x0112  # tag of EXIF: how a picture is turned for viewing
+_ORIENTATION = 0x0112  # EXIF tag: orientation of the image for viewing
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -31,43 +31,43 @@ _TURNS = {
     8: Transpose.ROTATE_90,
 }
 _PNG_WITH_EXIF = (b"eXIf", b"Raw profile type exif")
-# libjpeg warns of these too, but all of the picture is there: cameras fill up their files or write odd headers.
+# Warnings of libjpeg although the image is complete: cameras pad their files or write unusual headers.
 _HARMLESS = ("extraneous bytes before marker", "Invalid SOS parameters", "Adobe color transform", "JFIF revision")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that is whole."""
+    """A completely decoded image."""
 
     pixels: np.ndarray
-    """uint8 (height, width, 3), RGB, turned as viewers show it."""
+    """uint8 (height, width, 3), RGB, with the EXIF orientation applied."""
     as_trained: bool
-    """Whether training reads these pixels, and fast, from the file's own bytes."""
+    """Whether training can decode the file's own bytes fast and get these pixels."""
     frames: int
-    """Frames of an animation or pages of a TIFF; `pixels` are the first."""
+    """Number of frames of an animation or pages of a TIFF; `pixels` are the first."""
 
 
 def read_picture(encoded: bytes) -> Picture:
-    """Decode a picture strictly: training decodes millions of times and does not look, so this does, once.
+    """Decode an image strictly. Training decodes images millions of times without these checks.
 
     Args:
-        encoded: a file of one of FORMATS, whatever its name says.
+        encoded: content of a file in one of FORMATS, whatever its name.
 
     Raises:
-        ValueError: it is none, is cut short or damaged, is too large, or its pixels have no known range.
-        MemoryError: the memory is short; that says nothing of the picture.
+        ValueError: it is not an image, is truncated or damaged, is too large, or has no defined range of values.
+        MemoryError: there is not enough memory; the image may be fine.
     """
     with decoding(), _open(encoded) as image:
         pixels, as_trained = _decode(encoded, image)
-        turn = _TURNS.get(_orientation(encoded, image))  # of a TIFF, Pillow has turned it by now and says so
+        turn = _TURNS.get(_orientation(encoded, image))  # Pillow has applied a TIFF's orientation and removed the tag
         if turn is not None:
             pixels, as_trained = np.asarray(Image.fromarray(pixels).transpose(turn)), False
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # a phone's previews are no frames
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # previews of phones are not frames
         return Picture(pixels, as_trained, frames)
 
 
 def refuse_size(size: int, largest: int, unit: str) -> None:
-    """Raise ValueError for nothing, and for more than is read."""
+    """Raise ValueError for an empty or too large image or file."""
     if not size:
         raise ValueError("it is empty")
     if size > largest:
@@ -75,7 +75,7 @@ def refuse_size(size: int, largest: int, unit: str) -> None:
 
 
 def _too_large(largest: int, unit: str) -> str:
-    return f"more than the {largest:,} {unit} that are read: make it smaller, or cut it with `kind: slides`"
+    return f"more than the limit of {largest:,} {unit}: make it smaller, or tile it with `kind: slides`"
 
 
 def _open(encoded: bytes) -> Image.Image:
@@ -91,43 +91,43 @@ def _open(encoded: bytes) -> Image.Image:
 
 
 def _unknown(encoded: bytes) -> str:
-    """What to say of a file that Pillow does not open."""
+    """Why Pillow does not open a file."""
     try:
         with tifffile.TiffFile(io.BytesIO(encoded)) as file:
             page = file.pages.first
             kind = f"{page.dtype} {page.shape}, compression {page.compression.name}"
-            return f"a TIFF of {kind} is not read, or it is damaged: save it as grey or RGB of 8 or 16 bits"
-    except Exception:  # no TIFF, or one cut short
+            return f"unsupported or damaged TIFF of {kind}: save it as grey or RGB of 8 or 16 bits"
+    except Exception:  # not a TIFF, or truncated
         return f"none of {', '.join(FORMATS)}, or damaged"
 
 
 def _decode(encoded: bytes, image: Image.Image) -> tuple[np.ndarray, bool]:
-    """The pixels, and whether training may read them from the same bytes."""
+    """The pixels, and whether training may decode the same bytes."""
     if image.format in ("JPEG", "MPO") and image.mode != "CMYK":
         return _decode_jpeg(encoded, image), True
     if image.format == "PNG":
         decoded = imagecodecs.png_decode(encoded)
         pixels = to_rgb(decoded)
         return pixels, pixels is decoded
-    return image_to_rgb(image), False  # of CMYK in a JPEG, Pillow knows that 255 is no ink
+    return image_to_rgb(image), False  # Pillow knows that 255 is no ink in a CMYK JPEG
 
 
 def _decode_jpeg(encoded: bytes, image: Image.Image) -> np.ndarray:
-    """Grey or colour, whole: libjpeg fills what is missing with grey and only warns."""
+    """Decode a complete grey or colour JPEG. libjpeg only warns of missing data and fills it with grey."""
     try:
         return simplejpeg.decode_jpeg(encoded, "RGB", strict=True)
     except ValueError as error:
         if not any(warning in str(error) for warning in _HARMLESS):
             raise
-    image.load()  # it may be cut short all the same, which Pillow notices
+    image.load()  # it may be truncated nevertheless, which Pillow detects
     return decode(encoded)
 
 
 def _orientation(encoded: bytes, image: Image.Image) -> int:
-    """The tag's number, 1 where there is none."""
+    """Value of the EXIF orientation tag; 1 if there is none."""
     if image.format == "PNG" and not any(chunk in encoded for chunk in _PNG_WITH_EXIF):
-        return 1  # Pillow would decode all of the picture to see what comes behind it
+        return 1  # Pillow would decode the whole image to find chunks after it
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged EXIF raises whatever its bytes lead to; viewers ignore it
+    except Exception:  # damaged EXIF data may raise anything; viewers ignore it
         return 1

@@ -1,4 +1,4 @@
-"""Batches of images for training: decoded once and held on the device, or decoded as they are needed."""
+"""Batches of images for training: all decoded once and kept on the device, or decoded batch by batch."""
 
 import logging
 import time
@@ -30,14 +30,14 @@ class Images(Protocol):
     """Equal-sized images, by row."""
 
     index: Index
-    """Where they come from."""
+    """Index of the images."""
     shape: tuple[int, int, int]
     """(3, height, width)."""
 
     def __len__(self) -> int: ...
 
     def prefetch(self, rows: torch.Tensor) -> None:
-        """Begin to read rows that `batch` will be asked for; to call it is never necessary."""
+        """Start to read rows that will be requested from `batch` next; optional."""
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """uint8 (n, 3, height, width), channels last in memory, on the device, for int64 (n,) rows on the CPU."""
@@ -47,19 +47,19 @@ def open_images(index: Index, device: torch.device, image_cache_gb: float, threa
     """Open the images of an index.
 
     Args:
-        index: which images, in which order.
-        device: where batches are wanted.
-        image_cache_gb: decoded images up to this size are held on the device, once for each process.
-        threads: that read and decode.
+        index: the images and their order.
+        device: device of the batches.
+        image_cache_gb: if all decoded images take at most this much, they are kept on the device, once per process.
+        threads: number of threads that read and decode.
 
     Raises:
-        UserError: the images are not all of one size, or the stores are not those of the index.
+        UserError: the images differ in size, or a store is not the one that the index lists.
     """
     streamed = StreamedImages(index, device, threads)
     size_gb = len(streamed) * np.prod(streamed.shape) / 1e9
     if size_gb > image_cache_gb:
         log.info(
-            "%d images, %.1f GB decoded, more than runtime.image_cache_gb %.1f: streamed",
+            "%d images take %.1f GB decoded, more than runtime.image_cache_gb %.1f: decoding them batch by batch",
             len(index),
             size_gb,
             image_cache_gb,
@@ -72,7 +72,7 @@ class HeldImages:
     """All images as one uint8 tensor on the device."""
 
     def __init__(self, streamed: "StreamedImages"):
-        """Read all images, and close where they came from."""
+        """Read all images, and close their stores."""
         self.index, self.shape = streamed.index, streamed.shape
         channels, height, width = self.shape
         self._pixels = torch.empty((len(streamed), height, width, channels), dtype=torch.uint8, device=streamed.device)
@@ -95,10 +95,10 @@ class HeldImages:
 
 
 class StreamedImages:
-    """Images read and decoded batch by batch, by threads: neither reading nor decoding holds Python's lock."""
+    """Images read and decoded batch by batch in threads. Neither reading nor decoding holds the GIL."""
 
     def __init__(self, index: Index, device: torch.device, threads: int):
-        """Look into every store, and decode one image for the size."""
+        """Read the layout of every store, and decode one image to know the size."""
         self.index = index
         self.device = device
         self._encoded = EncodedImages(_layouts(index))
@@ -144,7 +144,7 @@ class StreamedImages:
 
     def _begin(self, rows: np.ndarray) -> "_Batch":
         channels, height, width = self.shape
-        # From pinned memory the copy to a GPU runs beside all else; torch keeps it until the copy is done.
+        # Copies from pinned memory to a GPU are asynchronous; torch keeps the memory until the copy is done.
         pixels = torch.empty(
             (len(rows), height, width, channels), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
         )
@@ -168,45 +168,45 @@ class StreamedImages:
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch at work."""
+    """A batch that is being decoded."""
 
     memory: torch.Tensor
-    """uint8 (n, height, width, 3), written to by the work."""
+    """uint8 (n, height, width, 3), filled by `work`."""
     work: list[Future]
 
     def result(self) -> torch.Tensor:
-        """The memory when all is written; raises what a thread raised."""
+        """Wait for all images; raises any error of a thread."""
         for part in self.work:
             part.result()
         return self.memory
 
     def cancel(self) -> None:
-        """Not begun, not done."""
+        """Cancel the parts that have not begun."""
         for part in self.work:
             part.cancel()
 
 
 def _layouts(index: Index) -> list[Layout]:
-    """Layouts of the index's stores, which must still be those that it lists."""
+    """Layouts of the index's stores, whose content ids must be those in the index."""
     layouts, report = [], _Reporter(len(index.units), "stores opened")
     for path, content in zip(index.paths(), index.contents):
         layouts.append(read_layout(path))
         if layouts[-1].content != content:
-            raise UserError(f"{path} is not the store that its index lists: run again so that it is indexed anew")
+            raise UserError(f"{path} is not the store that its index lists: run again to update the index")
         report(len(layouts))
     return layouts
 
 
 class _Reporter:
-    """Logs how far a long work is, twice a minute."""
+    """Logs progress, twice a minute."""
 
     def __init__(self, total: int, unit: str):
         self._total, self._unit = total, unit
-        self._began = self._said = time.time()
+        self._began = self._logged = time.time()
 
     def __call__(self, done: int) -> None:
-        if time.time() - self._said > _LOG_SECONDS:
-            self._said = time.time()
+        if time.time() - self._logged > _LOG_SECONDS:
+            self._logged = time.time()
             progress(log, done, self._total, self._began, self._unit)
 
 
@@ -216,11 +216,11 @@ def _blocks(count: int, size: int) -> Iterator[torch.Tensor]:
 
 
 def read_ahead(images: Images, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """The images of some batches of rows in turn, while those of the next are read.
+    """Images of batches of rows, in order, with the next batch prefetched.
 
     Args:
-        images: where from.
-        batches: int64 (n,) each.
+        images: to read from.
+        batches: rows of each batch, int64 (n,).
     """
     for rows, following in pairwise(chain(batches, [None])):
         images.prefetch(rows)
@@ -230,19 +230,19 @@ def read_ahead(images: Images, batches: Iterable[torch.Tensor]) -> Iterator[torc
 
 
 def read_units(paths: list[Path], block: int, device: torch.device, threads: int) -> Iterator[torch.Tensor]:
-    """All images of some stores in order, in blocks, the next one read meanwhile.
+    """All images of some stores, in order, in blocks, with the next block prefetched.
 
     Args:
         paths: the stores; some may be empty.
-        block: images a block; one may hold images of several stores, the last one fewer images.
-        device: where they are wanted.
-        threads: that read and decode.
+        block: images per block. A block may contain images of several stores; the last may be smaller.
+        device: device of the blocks.
+        threads: number of threads that read and decode.
 
     Yields:
         uint8 (n, 3, height, width).
 
     Raises:
-        UserError: the images are not all of one size, or one is damaged.
+        UserError: the images differ in size, or one is damaged.
     """
     counts, contents = zip(*((layout.images, layout.content) for layout in map(read_layout, paths)))
     first_rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

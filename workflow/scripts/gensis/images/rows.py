@@ -1,4 +1,4 @@
-"""Some rows of a store as a short text: ``0-17,19,22-40``. Empty: all rows; ``none``: none."""
+"""Selected rows of a store as a short text: ``0-17,19,22-40``. Empty: all rows; ``none``: no rows."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ ALL, NONE = "", "none"
 
 
 def format_rows(chosen: np.ndarray) -> str:
-    """The text of bool (N,)."""
+    """The text for a mask, bool (N,)."""
     if chosen.all():
         return ALL
     edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
@@ -19,7 +19,7 @@ def parse_ranges(text: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         text: as `format_rows` writes it.
-        count: rows that the empty text stands for.
+        count: number of all rows, for which the empty text stands.
     """
     if text in (ALL, NONE):
         ends = [(0, "", count - 1)] if text == ALL and count else []

@@ -1,4 +1,4 @@
-"""Where natural images come from: files in a sheet, a folder tree, torchvision, or one packed HDF5 file."""
+"""Sources of natural images: files listed in a sheet, a folder tree, torchvision, or one packed HDF5 file."""
 
 import errno
 import fcntl
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".pgm",
 )  # fmt: skip
-"""Names in a folder tree that are taken for pictures, in upper or lower case; what is in them decides the rest."""
-# What systems leave beside pictures, some of it pictures too: previews, copies, deleted files. Hidden names as well.
+"""Suffixes of image files in a folder tree, in upper or lower case; the format is determined from the content."""
+# Folders that operating systems leave next to images, with previews, copies or deleted files. Hidden names as well.
 _LEFT_BY_SYSTEMS = frozenset(
     {"__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 )
-# Failures that are one file's, such as a link to nothing; any other is the disk's, and ends the import.
+# Errors that concern one file, such as a broken link; any other error is the disk's and ends the import.
 _OF_ONE_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
 
 
@@ -37,11 +37,11 @@ class Source(Protocol):
     """The images of one split, in a fixed order."""
 
     keys: Sequence[str]
-    """What the source calls each image; unique."""
+    """Unique name of each image."""
     labels: Sequence[str] | None
-    """Label of each image, empty where it has none; None where the source knows no labels."""
+    """Label of each image, empty if it has none; None if the source has no labels."""
     groups: Sequence[str] | None
-    """Group of each image that must stay on one side of a fold; None where the source knows none."""
+    """Group of each image, which must stay on one side of a fold; None if the source has no groups."""
 
     def read(self, position: int) -> bytes:
         """One image, encoded.
@@ -60,7 +60,7 @@ def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -
         rows: the sheet's lines, for `kind: files`.
 
     Raises:
-        UserError: there are no images, or what describes them cannot be right.
+        UserError: there are no images, or their description is invalid.
     """
     if isinstance(dataset, FilesDataset):
         return Files([row for row in rows if (row.split or "train") == split])
@@ -74,7 +74,7 @@ def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -
 
 
 def selection(images: int, most: int | None) -> np.ndarray:
-    """Which of a split's images are taken: all, or ``most`` at random with a fixed seed; int64, ascending."""
+    """Selected images of a split: all, or ``most`` at random with a fixed seed; int64, ascending."""
     if most is None or most >= images:
         return np.arange(images)
     return np.sort(np.random.default_rng(0).choice(images, most, replace=False))
@@ -100,10 +100,10 @@ class Folder:
     groups = None
 
     def __init__(self, root: Path):
-        """List the pictures.
+        """List the images.
 
         Raises:
-            UserError: there are none, or a folder cannot be read.
+            UserError: there are no images, or a folder cannot be read.
         """
         left_out: Counter[str] = Counter()
         self._root = root
@@ -112,11 +112,11 @@ class Folder:
         if not self._names:
             raise UserError(
                 f"folder {root} holds no images ({', '.join(SUFFIXES)}){f', just {others}' if others else ''}: correct "
-                "`path` or `splits` (`splits: {train: .}` takes a folder without train/ and test/)"
+                "`path` or `splits` (use `splits: {train: .}` for a folder without train/ and test/)"
             )
         if others:
-            log.info("%s: left out: %s", root, others)
-        # A name in another encoding than UTF-8 is told by its bytes: the store holds text.
+            log.info("%s: skipped files: %s", root, others)
+        # Bytes of a name that are not UTF-8 are escaped: the store holds text.
         self.keys = [os.fsencode(name).decode(errors="backslashreplace") for name in self._names]
         classes = [key.partition("/")[0] if "/" in key else "" for key in self.keys]
         self.labels = classes if any(classes) else None
@@ -127,9 +127,9 @@ class Folder:
 
 
 def _pictures_below(root: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """Files of `SUFFIXES` at or below a folder, each real folder once; `left_out` counts the others by their kind.
+    """Files with `SUFFIXES` below a folder, each real folder once; `left_out` counts the other files by suffix.
 
-    Links to folders are followed last, so that what lies below the root is found under its own name.
+    Links to folders are followed last, so that files below the root are listed under their own paths.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [os.fspath(root)]
@@ -144,14 +144,14 @@ def _pictures_below(root: Path, left_out: Counter[str]) -> Iterator[Path]:
             waiting += [path for name in folders if os.path.islink(path := os.path.join(folder, name))]
             for path in (Path(folder, name) for name in _visible(files, left_out)):
                 suffix = path.suffix.lower()
-                if suffix in SUFFIXES or not path.exists():  # a link to nothing may have been one to a folder
+                if suffix in SUFFIXES or not path.exists():  # a broken link may have been a link to a folder
                     yield path
                 else:
                     left_out[suffix or "without a suffix"] += 1
 
 
 def _visible(names: list[str], left_out: Counter[str]) -> list[str]:
-    """Sorted names without those that are hidden or left by systems."""
+    """Sorted names, without hidden ones and those that operating systems leave."""
     visible = sorted(name for name in names if not name.startswith(".") and name not in _LEFT_BY_SYSTEMS)
     if hidden := len(names) - len(visible):
         left_out["hidden"] += hidden
@@ -160,17 +160,17 @@ def _visible(names: list[str], left_out: Counter[str]) -> list[str]:
 
 def _folder_failed(error: OSError) -> None:
     if error.errno in (errno.EACCES, errno.EPERM):
-        raise UserError(f"folder {error.filename} may not be read: allow this user to, or move it elsewhere") from None
+        raise UserError(f"folder {error.filename} may not be read: give this user permission, or move it") from None
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         raise error
 
 
 def _read_file(path: Path) -> bytes:
-    """All of a file. Raises ValueError where it cannot be read and others can."""
+    """All bytes of a file. Raises ValueError if only this file cannot be read."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is no file")
+            raise ValueError("it is not a regular file")
         refuse_size(status.st_size, LARGEST_BYTES, "bytes")
         return path.read_bytes()
     except OSError as error:
@@ -188,12 +188,12 @@ def _packed(path: Path, group: str, groups_of_splits: set[str]) -> PackedHdf5:
 
 
 class Torchvision:
-    """A data set of torchvision, downloaded once with torchvision's own checksum; images are stored losslessly."""
+    """A data set of torchvision, downloaded once and checked with torchvision's checksum; images are stored as PNG."""
 
     groups = None
 
     def __init__(self, name: str, root: Path, split: str):
-        from torchvision import datasets  # imports torch: only who asks for it pays
+        from torchvision import datasets  # imports torch, which is slow
 
         root.mkdir(parents=True, exist_ok=True)
         which = {"train": split == "train"} if name.startswith("CIFAR") else {"split": split}
@@ -203,7 +203,7 @@ class Torchvision:
             try:
                 self._data = getattr(datasets, name)(root, download=True, **which)
             except (OSError, RuntimeError) as error:
-                raise UserError(f"torchvision cannot get {name} into {root}: {error}") from None
+                raise UserError(f"torchvision cannot download {name} to {root}: {error}") from None
         targets = self._data.targets if hasattr(self._data, "targets") else self._data.labels
         classes = getattr(self._data, "classes", None)
         self.keys = [str(number) for number in range(len(self._data))]
@@ -215,9 +215,9 @@ class Torchvision:
 
 
 def lock_if_possible(descriptor: int) -> None:
-    """Wait for the lock of an open file, held until it is closed; go on without where the file system has no locks.
+    """Wait for the lock of an open file, held until it is closed; do nothing if the file system has no locks.
 
-    Two downloads at once then write the same bytes to the same file; torchvision's checksum tells if that went wrong.
+    Without a lock, two downloads may write the same bytes to the same file; torchvision's checksum detects errors.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

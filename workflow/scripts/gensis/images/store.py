@@ -1,7 +1,7 @@
-"""The image store: one HDF5 file a unit (a slide, or a shard of natural images or of a bank).
+"""The image store: one HDF5 file per unit (a slide, or a shard of natural images or of a bank).
 
-`encoded` holds the images' bytes end to end, `offsets` where each begins, `image_crc32` a checksum of each, which every
-reading compares. A file is complete or absent.
+`encoded` holds the concatenated bytes of the images, `offsets` where each image begins, and `image_crc32` a checksum of
+each image, which is verified on every read. Files are written atomically.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from gensis.errors import UserError
 from gensis.images.codec import checksum
 
 FORMAT = "gensis-images/2"
-_SPOOL_BYTES = 1 << 28  # kept in memory up to this size, then in a temporary file beside the target
+_SPOOL_BYTES = 1 << 28  # kept in memory up to this size, then in a temporary file next to the target
 _BLOCK_BYTES = 1 << 24
 
 Columns = Mapping[str, np.ndarray]
@@ -32,14 +32,14 @@ def write_store(
     columns: Callable[[], Columns] = dict,
     column_attributes: Mapping[str, Mapping[str, Any]] = {},
 ) -> tuple[int, str]:
-    """Write a store while the images are made: memory stays bounded, whatever their number.
+    """Write a store while the images are generated: memory use does not depend on their number.
 
     Args:
-        path: the file to make.
+        path: the file to write.
         encoded: the images, as JPEG or PNG bytes.
-        attributes: attributes of the file, beside `format` and `content`; a function is called after the last image.
-        columns: called after the last image; name -> array whose first axis is the images'. Other arrays that belong
-            to the unit, such as a slide's thumbnail, are stored the same way.
+        attributes: of the file, in addition to `format` and `content`; a function is called after the last image.
+        columns: called after the last image; name -> array with one row per image. Other arrays that belong to the
+            unit, such as a slide's thumbnail, are stored the same way.
         column_attributes: name of a column -> attributes of its dataset.
 
     Returns:
@@ -73,7 +73,7 @@ def write_store(
 
 
 def _content(digest: "hashlib._Hash", arrays: Columns) -> str:
-    """Content id from the digest of the images' bytes and all columns, in the order of their names."""
+    """Content id from the digest of the images' bytes and all columns, sorted by name."""
     for name in sorted(arrays):
         array = arrays[name]
         text = array.dtype.kind in "OU"
@@ -89,22 +89,22 @@ def _copy_contiguous(spool: IO[bytes], target: h5py.Dataset) -> None:
         position += len(block)
 
 
-CHANGED = "its bytes are not those that were written"
+CHANGED = "its checksum does not match its bytes"
 
 
 def damaged_image(path: Path, position: int, why: object) -> UserError:
-    """What to say of an image that is not whole."""
+    """The error for a damaged image of a store."""
     return UserError(f"{path}: its image {position} is damaged ({why}): delete this file and run again")
 
 
 class Store:
-    """One unit's images, opened for reading. Open it in the process that reads it."""
+    """One unit's images, opened for reading. Open it in the process that uses it."""
 
     def __init__(self, path: Path):
         """Open a store.
 
         Raises:
-            UserError: the file is missing, cannot be read, or is no image store.
+            UserError: the file is missing, cannot be read, or is not an image store.
         """
         self.path = Path(path)
         self.file = open_hdf5(path, FORMAT)
@@ -120,10 +120,10 @@ class Store:
         return self.file.attrs["content"]
 
     def read(self, start: int, stop: int) -> list[bytes]:
-        """The encoded images ``start`` to ``stop`` (exclusive), with one read of the disk.
+        """The encoded images ``start`` to ``stop`` (exclusive), read at once.
 
         Raises:
-            UserError: the file cannot be read, or an image is not as it was written.
+            UserError: the file cannot be read, or an image is damaged.
         """
         with reading(self.path):
             block = self.file["encoded"][self.offsets[start] : self.offsets[stop]].tobytes()
@@ -141,7 +141,7 @@ class Store:
         return data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
 
     def computed_content(self) -> str:
-        """The content id as the file's bytes give it: equal to `content` unless the file is damaged."""
+        """The content id, computed from the file's data: equal to `content` unless the file is damaged."""
         digest, data = hashlib.sha256(), self.file["encoded"]
         for start in range(0, len(data), _BLOCK_BYTES):
             digest.update(data[start : start + _BLOCK_BYTES])

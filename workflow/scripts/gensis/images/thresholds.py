@@ -1,4 +1,4 @@
-"""Which tiles of a slide's store are used, by thresholds on their scores."""
+"""Selection of a slide's tiles by thresholds on their quality scores."""
 
 import operator
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from gensis.settings.datasets import Quality
 
 
 def chosen_rows(store: Store, quality: Quality) -> np.ndarray:
-    """Tiles that pass every threshold: bool (N,). A score that is not a number passes none.
+    """Tiles that pass every threshold: bool (N,). NaN passes no threshold.
 
     Raises:
-        UserError: the store has no such score.
+        UserError: the store lacks a score.
     """
     chosen = np.ones(len(store), bool)
     for _, passes in _tests(store, quality):
@@ -23,16 +23,16 @@ def chosen_rows(store: Store, quality: Quality) -> np.ndarray:
 
 
 def describe(store: Store, quality: Quality) -> str:
-    """How many tiles pass each threshold."""
-    tests = [f"{text} holds for {passes.sum()}" for text, passes in _tests(store, quality)]
+    """Number of tiles that pass each threshold, as text."""
+    tests = [f"{passes.sum()} pass {text}" for text, passes in _tests(store, quality)]
     return f"of {len(store)} tiles, {', '.join(tests)}"
 
 
 def _tests(store: Store, quality: Quality) -> Iterator[tuple[str, np.ndarray]]:
-    """Each threshold in words, with bool (N,): which tiles pass it."""
+    """Text of each threshold, and the tiles that pass it, bool (N,)."""
     comparisons = ((quality.minimum, ">=", operator.ge), (quality.maximum, "<=", operator.le))
     for thresholds, sign, compare in comparisons:
         for score, threshold in thresholds.items():
             if score not in store.file:
-                raise UserError(f"{store.file.filename} holds no score {score}: delete it, and the slide is cut again")
+                raise UserError(f"{store.file.filename} lacks the score {score}: delete it to tile the slide again")
             yield f"{score} {sign} {threshold:g}", compare(store.column(score), threshold)

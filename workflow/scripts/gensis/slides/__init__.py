@@ -1,1 +1,1 @@
-"""Whole-slide images: where tissue lies, how a slide is cut into tiles, and the tiles. Does not import torch."""
+"""Whole-slide images: reading, tissue detection and tiling. Does not import torch."""

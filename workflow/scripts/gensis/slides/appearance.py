@@ -1,7 +1,7 @@
-"""What the pixels of a thumbnail look like: the light they absorb, their colour and texture.
+"""Appearance of a thumbnail's pixels: optical density, saturation and texture.
 
-Absorption is optical density, the negative decimal logarithm of transmitted light, which adds up where stains and inks
-lie on each other (Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001).
+Optical density is the negative decimal logarithm of transmitted light. It is additive where stains and inks overlap
+(Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001).
 """
 
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ from scipy import ndimage
 _SMOOTHING_PX, _SMOOTHING_REACH_PX = 1.0, 3
 _TEXTURE_PX, _TEXTURE_REACH_PX = 1.5, 4
 REACH_PX = _SMOOTHING_REACH_PX + _TEXTURE_REACH_PX
-"""How far a pixel's appearance depends on others."""
-# Deviation of grey levels, of 255. On thumbnails of 8 to 16 um/px, 99.9 % of the tissue of 12 slides lay above 3.9, and
-# most ink on glass, which is out of focus, below 2.
+"""Distance up to which other pixels affect a pixel's appearance."""
+# Local standard deviation of grey levels (0 to 255). On thumbnails of 8 to 16 um/px, 99.9 % of the tissue of 12 slides
+# was above 3.9, and most ink on glass, which is out of focus, below 2.
 _LEAST_TEXTURE = 3.0
 _LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """Of each pixel of an image; float32 (H, W) unless stated."""
+    """Appearance of each pixel of an image; float32 (H, W) unless stated."""
 
     red: np.ndarray
     """Optical density of red light, after smoothing."""
     green: np.ndarray
     blue: np.ndarray
     saturation: np.ndarray
-    """uint8 (H, W), of the HSV model, rounded down."""
+    """uint8 (H, W), saturation of the HSV model, rounded down."""
     textured: np.ndarray
     """bool (H, W): whether there is detail in focus around the pixel."""
 
     @property
     def least_density(self) -> np.ndarray:
-        """Optical density of the light that passes best."""
+        """Optical density of the colour channel that transmits most light."""
         return np.minimum(np.minimum(self.red, self.green), self.blue)
 
 

@@ -1,4 +1,4 @@
-"""Go through a large image in bands of rows, so that intermediate values take little memory."""
+"""Processing of a large image in bands of rows, so that intermediate arrays take little memory."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,15 +13,15 @@ def bands(height: int) -> Iterator[slice]:
 
 
 def map_bands(function: Callable[[np.ndarray], tuple[np.ndarray, ...]], image: np.ndarray, reach_rows: int):
-    """Apply a local function to an image as if to the whole at once.
+    """Apply a local function to an image band by band, with the same result as for the whole image.
 
     Args:
-        function: gives arrays as high as the rows that it gets.
+        function: returns arrays with as many rows as its argument.
         image: array (H, ...).
-        reach_rows: how far above and below a row `function` looks.
+        reach_rows: number of rows above and below that affect the result of a row.
 
     Returns:
-        Tuple of arrays (H, ...): what `function` would give for the whole image.
+        Tuple of arrays (H, ...): the results of `function` for the whole image.
     """
     height = len(image)
     whole: tuple[np.ndarray, ...] = ()
@@ -35,7 +35,7 @@ def map_bands(function: Callable[[np.ndarray], tuple[np.ndarray, ...]], image: n
 
 
 def count_values(values: np.ndarray, number: int) -> np.ndarray:
-    """How often each of the integers 0 to `number` - 1 is among values (H, W): int64 (number,)."""
+    """Counts of the integers 0 to `number` - 1 in values (H, W): int64 (number,)."""
     counts = np.zeros(number, np.int64)
     for rows in bands(len(values)):
         counts += np.bincount(values[rows].ravel(), minlength=number)

@@ -1,4 +1,4 @@
-"""What the header of a DICOM file says of its pixels (PS3.5 and PS3.10), to say why OpenSlide does not open it."""
+"""Pixel format of a DICOM file from its header (PS3.5 and PS3.10), to explain why OpenSlide does not open the file."""
 
 import struct
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
-_HEADER_BYTES = 1 << 24  # the tags that are looked for stand before the list of frames
+_HEADER_BYTES = 1 << 24  # the tags that are needed come before the list of frames
 _TRANSFER_SYNTAX, _PHOTOMETRIC, _LAST = (0x0002, 0x0010), (0x0028, 0x0004), (0x0028, 0x0100)
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _META_GROUP, _DELIMITERS, _ITEM = 0x0002, 0xFFFE, 0xE000
@@ -35,7 +35,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """How a DICOM file stores its pixels; empty where its header does not say so."""
+    """How a DICOM file stores its pixels; empty if its header does not state it."""
 
     transfer_syntax: str
     photometric: str
@@ -47,15 +47,15 @@ class PixelFormat:
 
 
 def why_refused(path: Path, refusal: Exception) -> str | None:
-    """What the user is told of a DICOM file stored in a way that OpenSlide does not read; None of any other file."""
-    stored = pixel_format(path) if "Unsupported" in str(refusal) else None  # else it is damaged
+    """Error message for a DICOM file whose pixel format OpenSlide does not support; None for any other file."""
+    stored = pixel_format(path) if "Unsupported" in str(refusal) else None  # otherwise it is damaged
     if stored is None:
         return None
-    return f"OpenSlide does not open this DICOM ({stored}; {refusal}): convert it, with Bio-Formats: {_CONVERT}"
+    return f"OpenSlide does not support this DICOM ({stored}; {refusal}): convert it with Bio-Formats: {_CONVERT}"
 
 
 def pixel_format(path: Path) -> PixelFormat | None:
-    """Read the header of a DICOM file; None of any other file. What is damaged is left out."""
+    """Read the header of a DICOM file; None for any other file. Damaged tags are left empty."""
     with open(path, "rb") as stream:
         header = stream.read(_HEADER_BYTES)
     if header[_MAGIC_AT:][: len(_MAGIC)] != _MAGIC:
@@ -70,7 +70,7 @@ def pixel_format(path: Path) -> PixelFormat | None:
 
 
 def _elements(header: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """Tag (group and element) and value of what stands at the top of a data set; sequences are gone through."""
+    """Tag (group and element) and value of the top-level elements of a data set; sequences are skipped."""
     at, depth, is_implicit = _MAGIC_AT + len(_MAGIC), 0, False
     while at + _LONGEST_HEAD <= len(header):
         group, element, vr, short, long = struct.unpack_from("<HH2sHI", header, at)

@@ -1,7 +1,7 @@
-"""Slides drawn from numbers: they look like tissue stained with haematoxylin and eosin, and are nobody's.
+"""Synthetic slides that resemble tissue stained with haematoxylin and eosin, for the demo and the tests.
 
-The demo and the tests use them. Light passes two stains, so a pixel is white^(-(density . absorption)), as in colour
-deconvolution (Ruifrok and Johnston 2001). One pixel is 0.5 um.
+A pixel is the light that passes two stains, white * exp(-(density . absorption)), the inverse of colour deconvolution
+(Ruifrok and Johnston 2001). One pixel is 0.5 um.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def draw_slide(kind: Kind, width_px: int, height_px: int, seed: int, pen: Pen | 
         kind: `lymphoid` (crowded small round nuclei, follicles) or `glandular` (glands in fibrous stroma).
         width_px: at 0.5 um/px.
         height_px: at 0.5 um/px.
-        seed: decides shape, cells and staining.
+        seed: determines shape, cells and staining.
         pen: colour of a marker stroke on the glass, if any.
 
     Returns:
@@ -59,7 +59,7 @@ def write_pyramid(path: Path, image: np.ndarray, mpp: float | None) -> None:
     """Write a tiled pyramidal TIFF with JPEG tiles, as slide scanners do; each level halves the one before.
 
     Args:
-        path: the file to make.
+        path: the file to write.
         image: uint8 (H, W, 3), RGB.
         mpp: um/px for the resolution tags; None leaves them out.
     """
@@ -127,12 +127,12 @@ def _scattered(shape: tuple[int, int], spacing_px: float, random: np.random.Gene
 
 @dataclass(frozen=True)
 class _Canvas:
-    """Densities of the stains that are being laid on, all float (H, W)."""
+    """Densities of the stains, all float (H, W), changed in place while drawing."""
 
     haematoxylin: np.ndarray
     eosin: np.ndarray
     nuclei: np.ndarray
-    """Haematoxylin of the nuclei alone; where two overlap the denser one shows."""
+    """Haematoxylin of the nuclei only; where two nuclei overlap, the denser one is visible."""
     chromatin: np.ndarray
     """Texture of the nuclei, mean 0 and deviation 1."""
 
@@ -146,7 +146,7 @@ class _Canvas:
         return slices, rows - centre[0], columns - centre[1]
 
     def stamp_nucleus(self, centre: np.ndarray, radii: tuple[float, float], angle: float, density: float) -> None:
-        """Lay on one elliptic nucleus with mottled chromatin and a dense rim."""
+        """Draw one elliptic nucleus with mottled chromatin and a dense rim."""
         here, dy, dx = self.window(centre, max(radii) + 1)
         along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
         distance = np.hypot(along / radii[0], across / radii[1])

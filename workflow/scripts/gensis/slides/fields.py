@@ -1,4 +1,4 @@
-"""What a slide's store holds beside its tiles. docs/artifacts.md lists the same fields."""
+"""Attributes and columns of a slide's store. docs/artifacts.md lists them."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _FRACTIONS = tuple(name for name in SCORES if name != "focus")
 
 
 def file_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, Any]:
-    """Attributes of the file; those of the slide are left out where it could not be laid out."""
+    """Attributes of the file; without those of the slide if it has no layout."""
     asked = {
         "target_mpp": tiling.mpp,
         "focus_mpp": tiling.focus_mpp,
@@ -43,18 +43,18 @@ def file_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, Any]:
 
 
 def columns(layout: Layout | None, given: Sequence[int], focus: Sequence[float]) -> dict[str, np.ndarray]:
-    """Columns with a row a tile; the grid's other tiles; thumbnail and tissue mask as the bytes of a JPEG and a PNG.
+    """Columns of the stored tiles and of the rejected tiles; thumbnail (JPEG) and tissue mask (PNG) as bytes.
 
     Args:
-        layout: None where the slide could not be laid out.
+        layout: None if the slide has no layout.
         given: positions in the layout of the tiles that are stored.
-        focus: of these tiles.
+        focus: focus scores of these tiles.
     """
     empty = np.zeros(0, np.uint8)
     coords, fractions = np.zeros((0, 2), np.int64), dict.fromkeys(_FRACTIONS, np.zeros(0, np.float32))
     status, thumbnail, tissue = empty, empty, empty
     if layout is not None:
-        coords, fractions, status = layout.coords, layout.fractions, _final_fate(layout, given)
+        coords, fractions, status = layout.coords, layout.fractions, _final_status(layout, given)
         thumbnail = _encoded(layout.thumbnail.image, format="JPEG", quality=_THUMBNAIL_QUALITY)
         tissue = _encoded(layout.tissue.astype(np.uint8) * 255, format="PNG")
     kept, rejected = np.asarray(given, np.int64), np.flatnonzero(status != KEPT)
@@ -70,8 +70,8 @@ def columns(layout: Layout | None, given: Sequence[int], focus: Sequence[float])
     }
 
 
-def _final_fate(layout: Layout, given: Sequence[int]) -> np.ndarray:
-    """TileStatus of each tile of the grid, now that those that can be read are known."""
+def _final_status(layout: Layout, given: Sequence[int]) -> np.ndarray:
+    """Status of each tile of the grid, with tiles that could not be read marked as unreadable."""
     status = layout.status.copy()
     status[status == KEPT] = UNREADABLE
     status[np.asarray(given, np.int64)] = KEPT
@@ -79,7 +79,7 @@ def _final_fate(layout: Layout, given: Sequence[int]) -> np.ndarray:
 
 
 def column_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, dict[str, Any]]:
-    """Attributes of the columns. Those of `coords` have the names that CLAM's and TRIDENT's users read."""
+    """Attributes of the columns. Those of `coords` have the names used by CLAM and TRIDENT."""
     reasons = {"rejected_reason": {"reasons": list(REASONS)}}
     if layout is None:
         return {"coords": {"patch_size": tiling.tile_px}} | reasons

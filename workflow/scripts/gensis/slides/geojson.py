@@ -11,30 +11,30 @@ import numpy as np
 from gensis.errors import UserError
 
 Polygon = tuple[np.ndarray, ...]
-"""Rings, float64 (n, 2) of x and y in level-0 px: the outline, then its holes. Their ends need not meet."""
+"""Rings, float64 (n, 2) of x and y in level-0 px: the outline, then its holes. Rings need not be closed."""
 
 _EXPORT_AGAIN = "export it from QuPath again (File > Export objects as GeoJSON)"
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One drawn object."""
+    """One annotation object."""
 
     class_name: str
-    """Empty where it has none."""
+    """Empty if it has no class."""
     polygons: tuple[Polygon, ...]
 
 
 def read_polygons(path: Path) -> list[Annotation]:
     """Read a feature collection, a list of features, one feature or one geometry.
 
-    The class is that of a feature's property `classification`: a text, or an object with `name` or, as QuPath from 0.4
-    on writes derived classes, `names`, whose parts are joined as QuPath shows them: `Tumor: Positive`. Without it, the
-    property `name`.
+    The class is read from a feature's property `classification`: a string, or an object with `name` or, for derived
+    classes since QuPath 0.4, with `names`, which are joined as in QuPath: `Tumor: Positive`. Without this property, the
+    property `name` is the class.
 
     Raises:
-        UserError: the file is missing, is no GeoJSON, holds no polygons or other shapes beside them, or a class that
-            cannot be read.
+        UserError: the file is missing, is not GeoJSON, has no polygons, has shapes other than polygons, or has an
+            invalid class.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -42,13 +42,13 @@ def read_polygons(path: Path) -> list[Annotation]:
         raise UserError(f"{path} does not exist: correct the sheet") from None
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not JSON: {_EXPORT_AGAIN}") from None
-    found = [
+    annotations = [
         Annotation(_class_name(path, feature), tuple(_polygons(path, feature.get("geometry"))))
         for feature in _features(values)
     ]
-    if not found:
-        raise UserError(f"{path} holds no polygons: draw some, or leave the sheet's cell empty")
-    return found
+    if not annotations:
+        raise UserError(f"{path} contains no polygons: draw some, or leave the sheet's cell empty")
+    return annotations
 
 
 def rasterise(
@@ -57,10 +57,10 @@ def rasterise(
     shape: tuple[int, int],
     origin_level0: Sequence[float] = (0, 0),
 ) -> np.ndarray:
-    """Pixels whose centre lies in any of some annotations.
+    """Mask of the pixels whose centre lies inside an annotation.
 
     Args:
-        annotations: drawn objects; holes of a polygon are cut out of it alone.
+        annotations: to rasterise; a hole is removed from its own polygon only.
         downsample: level-0 px per px of the raster.
         shape: height and width of the raster.
         origin_level0: x and y of the raster's top-left corner.
@@ -76,7 +76,7 @@ def rasterise(
 
 
 def _fill(mask: np.ndarray, rings: list[np.ndarray]) -> None:
-    """Set the pixels of one polygon, by the rule that a line from outside crosses its rings an odd number of times.
+    """Set the pixels of one polygon, by the even-odd rule.
 
     Args:
         mask: bool (H, W), changed in place.
@@ -89,7 +89,7 @@ def _fill(mask: np.ndarray, rings: list[np.ndarray]) -> None:
     bottom, right = np.clip(np.ceil(start.max(0) + 0.5), 0, (width, height)).astype(int)[::-1]
     if top >= bottom or left >= right:
         return
-    # Lines of pixel centres from `first` up to `last` cross an edge; each is half open, so that corners count once.
+    # Rows of pixel centres that each edge crosses; edges are half open, so that corners count once.
     low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
     first = np.clip(np.ceil(low - 0.5), top, bottom).astype(int)
     crossed = np.clip(np.ceil(high - 0.5), top, bottom).astype(int) - first
@@ -104,7 +104,7 @@ def _fill(mask: np.ndarray, rings: list[np.ndarray]) -> None:
 
 
 def _features(values: Any) -> Iterator[dict[str, Any]]:
-    """The features of whatever stands at the top of a file; a bare geometry becomes a feature."""
+    """The features of any top-level object; a bare geometry becomes a feature."""
     if isinstance(values, list):
         for value in values:
             yield from _features(value)
@@ -120,12 +120,12 @@ def _class_name(path: Path, feature: dict[str, Any]) -> str:
     properties = feature.get("properties")
     if not isinstance(properties, dict):
         return ""
-    classification = found = properties.get("classification")
-    if isinstance(found, dict) and ("name" in found or "names" in found):
-        found = found.get("names") or found.get("name")
-    parts = found if isinstance(found, list) else [found or properties.get("name") or ""]
+    classification = name = properties.get("classification")
+    if isinstance(name, dict) and ("name" in name or "names" in name):
+        name = name.get("names") or name.get("name")
+    parts = name if isinstance(name, list) else [name or properties.get("name") or ""]
     if not all(isinstance(part, str) for part in parts):
-        raise UserError(f"{path} holds a class that is no name ({json.dumps(classification)[:80]}): {_EXPORT_AGAIN}")
+        raise UserError(f"{path} has a class without a name ({json.dumps(classification)[:80]}): {_EXPORT_AGAIN}")
     return ": ".join(part.strip() for part in parts)
 
 
@@ -133,8 +133,8 @@ def _polygons(path: Path, geometry: Any) -> Iterator[Polygon]:
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise UserError(
-            f"{path} holds {f'a {kind}' if isinstance(kind, str) else 'something without a shape'}, not only polygons: "
-            "remove it, or draw it as an area"
+            f"{path} contains {f'a {kind}' if isinstance(kind, str) else 'an object without geometry'}, not only "
+            "polygons: remove it, or draw it as an area"
         )
     for rings in [geometry.get("coordinates")] if kind == "Polygon" else geometry.get("coordinates") or [None]:
         try:
@@ -142,7 +142,7 @@ def _polygons(path: Path, geometry: Any) -> Iterator[Polygon]:
         except (TypeError, ValueError):
             polygon = ()
         if not polygon or not all(map(_is_ring, polygon)):
-            raise UserError(f"{path} holds a {kind} that is not lists of three or more points: {_EXPORT_AGAIN}")
+            raise UserError(f"{path} contains a {kind} that is not lists of three or more points: {_EXPORT_AGAIN}")
         yield polygon
 
 

@@ -1,15 +1,15 @@
-"""The light that a slide was scanned in, as its bare glass shows it."""
+"""Colour of the bare glass: white balance, and detection of fluorescence slides."""
 
 import numpy as np
 from PIL import Image
 
-_EXAMINED_PX = 1 << 18  # about so many of a larger thumbnail
+_EXAMINED_PX = 1 << 18  # larger thumbnails are subsampled to about this many pixels
 _LEAST_STEP = 2
 _GLASS_DARKEST, _FLAT_STEP = 170, 6
 _BIN_BITS, _PEAK_REACH = 2, 8
 _LEAST_GLASS, _LEAST_OF_LARGEST = 0.01, 0.25
-_LEAST_FLAT = 0.7  # of the pixels of that colour: 0.8 and more of glass, half of the palest tissue
-# Of 255. A weaker tint is no more than what `gensis.slides.tissue` takes for noise, a stronger one is stain.
+_LEAST_FLAT = 0.7  # fraction of pixels of one colour that are flat: 0.8 and more on glass, half on the palest tissue
+# Of 255. A weaker tint is below the noise limit of `gensis.slides.tissue`, a stronger one is stain.
 _TINTS = range(6, 65)
 _STAIN_GREEN = 4
 _BLACK_BRIGHTEST, _LIGHT_DARKEST = 60, 140
@@ -17,31 +17,31 @@ _LEAST_LIGHT = 0.01
 
 
 def is_dark_field(image: np.ndarray, unread: np.ndarray) -> bool:
-    """Whether a slide shines on black, as in fluorescence, where tissue cannot be told by the light that it absorbs.
+    """Whether the background is black, as in fluorescence, so that tissue cannot be detected by absorption.
 
-    Black where nothing was scanned makes none: tissue in brightfield is never without light pixels.
+    Black areas that were not scanned do not count: brightfield tissue always has some light pixels.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
-        unread: bool (H, W), what of it is not known.
+        unread: bool (H, W), pixels that could not be read.
     """
     step = _step(image)
     some, unread = image[::step, ::step], unread[::step, ::step]
     brightest, darkest = some.max(2), some.min(2)
-    known = ~unread & (darkest < 255)  # pure white may stand for what was not scanned
+    known = ~unread & (darkest < 255)  # pure white may be an area that was not scanned
     black, light = known & (brightest <= _BLACK_BRIGHTEST), known & (darkest >= _LIGHT_DARKEST)
     return bool(black.sum() > known.sum() / 2 and light.sum() < _LEAST_LIGHT * known.sum())
 
 
 def without_tint(image: np.ndarray, has_gaps: bool) -> np.ndarray:
-    """White balance: make bare glass grey where it is tinted, as by a warm lamp or a bluish mounting medium.
+    """White balance: make bare glass grey if it is tinted, for instance by a warm lamp or a bluish mounting medium.
 
-    Glass is the brightest colour that much of the thumbnail has, flat wherever it occurs. If it is missing, or as good
-    as grey, or lacks green as pale pink and purple stains do, the image stays as it is.
+    Glass is the brightest colour that is common in the thumbnail and flat wherever it occurs. The image is not changed
+    if there is no glass, if glass is nearly grey, or if it lacks green as pale pink and purple stains do.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
-        has_gaps: whether pure white may stand for what was not scanned; else it is glass, and the brightest there is.
+        has_gaps: whether pure white may be an area that was not scanned; otherwise it is glass.
 
     Returns:
         uint8 (H, W, 3): the same, or a copy whose channels are stretched until glass is grey; none gets darker.
@@ -54,16 +54,16 @@ def without_tint(image: np.ndarray, has_gaps: bool) -> np.ndarray:
 
 
 def _step(image: np.ndarray) -> int:
-    """Of how many rows and columns one is looked at, or the mean."""
+    """Subsampling factor of rows and columns."""
     return max(1, round((image.shape[0] * image.shape[1] / _EXAMINED_PX) ** 0.5))
 
 
 def _glass_colour(image: np.ndarray, has_gaps: bool) -> np.ndarray | None:
-    """Mean colour of the glass, float64 (3,); None where there is none."""
+    """Mean colour of the glass, float64 (3,); None if there is no glass."""
     step = max(_step(image), _LEAST_STEP)
     if min(image.shape[:2]) < 2 * step:
         return None
-    means = np.asarray(Image.fromarray(image).reduce(step)).astype(np.int16)  # with less of the scanner's noise
+    means = np.asarray(Image.fromarray(image).reduce(step)).astype(np.int16)  # averaging reduces the scanner's noise
     here, right, below = means[:-1, :-1], means[:-1, 1:], means[1:, :-1]
     darkest = here.min(2)
     bright = (darkest >= _GLASS_DARKEST) & (darkest < (255 if has_gaps else 256))
@@ -79,7 +79,7 @@ def _glass_colour(image: np.ndarray, has_gaps: bool) -> np.ndarray | None:
 
 
 def _brightest_peak(colours: np.ndarray, least: float) -> np.ndarray | None:
-    """The brightest of the commonest colours among int16 (N, 3): int64 (3,); None where none occurs `least` times."""
+    """The brightest of the most frequent colours in int16 (N, 3): int64 (3,); None if none occurs `least` times."""
     side = 256 >> _BIN_BITS
     red, green, blue = colours.T.astype(np.int64) >> _BIN_BITS
     counts = np.bincount((red * side + green) * side + blue, minlength=side**3)

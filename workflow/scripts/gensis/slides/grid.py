@@ -1,4 +1,4 @@
-"""Geometry of the tile grid: numbers and arrays only."""
+"""Geometry of the tile grid."""
 
 import math
 
@@ -17,8 +17,8 @@ def tile_origins(
 ) -> np.ndarray:
     """Top-left corners of all tiles that fit, row by row.
 
-    Tiles begin on whole pixels of the level that is read: between two of them OpenSlide interpolates, which blurs.
-    `round(origin / downsample)` gives that pixel back.
+    Tiles begin on whole pixels of the level that is read, since OpenSlide interpolates between pixels, which blurs.
+    `round(origin / downsample)` is that pixel.
 
     Args:
         bounds_level0: left, top, right and bottom of the area to cover, in level-0 px.
@@ -28,8 +28,8 @@ def tile_origins(
         height: height of a tile in px of that level.
 
     Returns:
-        int64 (N, 2): x and y in level-0 px. No tile leaves the level, nor the bounds by more than rounding to whole
-        level-0 px brings about; no two share a pixel of the level.
+        int64 (N, 2): x and y in level-0 px. All tiles are inside the level and, up to rounding to whole level-0 px,
+        inside the bounds; no two tiles share a pixel of the level.
     """
     left, top, right, bottom = bounds_level0
     x = _axis(left, right, level_size[0], downsample, _slack_px(*level_size), width)
@@ -39,11 +39,11 @@ def tile_origins(
 
 
 def _slack_px(along_px: int, across_px: int) -> float:
-    """How far, in px of a level, the slide's end and the level's may lie apart along an axis.
+    """Maximum distance, in px of a level, between the end of the slide and the end of the level along an axis.
 
-    A level is a whole number of px, up to one more or less than the slide divided by the level's factor, and the
-    downsample is the mean of both axes' quotients: each axis is half an own px and half a px of the other off, and more
-    where these are a large part of a level of a few px.
+    The size of a level is a whole number of px, up to one more or less than the slide's size divided by the level's
+    factor. The downsample is the mean of both axes' ratios, so each axis is off by half a px of its own and half a px
+    of the other axis, and by more in levels of only a few px.
     """
     return (1 + along_px / across_px) / max(2 - 1 / along_px - 1 / across_px, 0.5)
 
@@ -52,7 +52,7 @@ def _axis(
     begin_level0: int, end_level0: int, level_px: int, downsample: float, slack_px: float, size: float
 ) -> np.ndarray:
     begin, end = begin_level0 / downsample, end_level0 / downsample
-    # Where the bounds end with the slide, the level's own last pixel counts: else its last tile could be lost.
+    # If the bounds end with the slide, use the level's own size: otherwise its last tile could be lost.
     stop = level_px if end >= level_px - slack_px - _ROUNDING else math.floor(end + _ROUNDING)
     stride = math.ceil(size)
     starts = np.arange(math.ceil(begin - _ROUNDING), stop - stride + 1, stride)
@@ -60,10 +60,10 @@ def _axis(
 
 
 def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Fraction of each rectangle's area in which a mask is set, exact also where edges cut through mask pixels.
+    """Fraction of each rectangle's area in which a mask is set, exact even if edges cut through mask pixels.
 
     Args:
-        mask: bool (H, W); outside nothing is set.
+        mask: bool (H, W), taken as False outside.
         left: float (N,), in px of the mask.
         top: float (N,).
         width: of every rectangle, in px of the mask.
@@ -72,7 +72,7 @@ def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, 
     Returns:
         float64 (N,), 0 to 1.
     """
-    if not mask.any():  # as most slides have no pen
+    if not mask.any():  # most slides have no pen
         return np.zeros(len(left))
     # The integral image is linear between its nodes along each axis, so linear interpolation of it is exact.
     integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)

@@ -1,4 +1,4 @@
-"""Where somebody drew on a slide with a marker pen."""
+"""Detection of marker pen on slides."""
 
 import numpy as np
 from scipy import ndimage
@@ -6,35 +6,35 @@ from scipy import ndimage
 from gensis.slides.appearance import REACH_PX, Appearance, look_at
 from gensis.slides.bands import bands, map_bands
 
-# Optical densities and their ratios, found on thumbnails of 8 to 16 um/px.
-# Tissue absorbs green most: red / green was at most 1.03 in 99.9 % of the tissue of 31 of 32 slides, blue ink has 1.4.
+# Optical densities and their ratios, measured on thumbnails of 8 to 16 um/px.
+# Tissue absorbs green most: red / green was at most 1.03 in 99.9 % of the tissue of 31 of 32 slides; blue ink has 1.4.
 _COLD_RED_TO_GREEN, _COLD_EXCESS = 1.1, 0.05
-# Over tissue, blue ink comes near the tissue's own ratio, but lets more blue pass than stains do beside so much red.
+# Over tissue, blue ink has nearly the tissue's ratio, but transmits more blue than stains that absorb as much red.
 _BLUISH_RED_TO_GREEN, _BLUISH_BLUE_TO_GREEN = 0.75, 0.65
-# Red ink lets red pass, and absorbs blue nearly as it does green; eosin absorbs about half as much blue.
+# Red ink transmits red and absorbs blue nearly as much as green; eosin absorbs about half as much blue as green.
 _RED_RED_TO_GREEN, _RED_BLUE_TO_GREEN = 0.33, 0.70
 _RED_GREEN = 0.6
 _FAINTEST = 0.08
 _DARK, _BLACK = 0.3, 0.75
 _FAINTEST_SATURATION = 12
 _MARGIN_PX = 2
-# Part of the coloured pixels that is ink: more than the first is remarkable (pen on tissue shows its texture, too), and
-# more than the second is stain.
+# Fraction of the coloured pixels that look like ink: above the first, the slide gets a remark (pen on tissue shows the
+# tissue's texture, too); above the second, the colour is taken as stain.
 _MUCH, _NEARLY_ALL = 0.3, 0.8
 _IN_FOCUS = 0.7
-_LOOK = "see the slide's picture; if that is wrong, draw the tissue in a file for the sheet's column mask"
+_LOOK = "check the slide's overlay; if it is wrong, draw the tissue in a file for the sheet's column mask"
 
 
 def find_ink(image: np.ndarray) -> np.ndarray:
     """Pixels coloured by a marker pen (blue, green, red or black), with the halo around them.
 
-    Ink begins where no stain looks like it: where it absorbs red more than green (blue, green), is dense, pure red and
-    without texture (red), nearly black (black), or dark without texture (several pens on each other). Ink lies on the
-    cover glass, out of focus, where dark tissue has nuclei in focus. From there it spreads over what touches it and is
-    coloured without texture, pure red, or bluish.
+    Seeds are pixels that no stain resembles: they absorb red more than green (blue and green ink), are dense, pure red
+    and without texture (red), are nearly black (black), or are dark without texture (several inks). Ink is on the cover
+    glass and thus out of focus, while dark tissue has nuclei in focus. From the seeds, ink spreads over connected
+    pixels that are coloured without texture, pure red, or bluish.
 
-    Alcian blue, Luxol fast blue, the green and blue of trichromes and their like absorb red most, too. Where nearly all
-    that is coloured is such and in focus, it is no ink.
+    Alcian blue, Luxol fast blue, and the green and blue of trichrome stains also absorb red most. If nearly all
+    coloured pixels look like such ink and are in focus, they are taken as stain.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail; made for 8 to 16 um/px.
@@ -50,7 +50,7 @@ def _saturated_inked_and_halo(pixels: Appearance) -> tuple[np.ndarray, np.ndarra
 
 
 def inked_and_halo(pixels: Appearance, has_blue: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels that are ink (bool (H, W)), and those that are if they touch some (bool (H, W)).
+    """Pixels that are ink, bool (H, W), and pixels that are ink if they are connected to ink, bool (H, W).
 
     Args:
         pixels: of a thumbnail.
@@ -69,16 +69,16 @@ def inked_and_halo(pixels: Appearance, has_blue: bool = True) -> tuple[np.ndarra
 
 
 def judge_ink(image: np.ndarray, saturation: np.ndarray, inked: np.ndarray, halo: np.ndarray) -> tuple[np.ndarray, str]:
-    """Ink, unless it is the stain of the tissue.
+    """Decide whether pixels that look like ink are ink or the stain of the tissue.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
-        saturation: uint8 (H, W), of it.
-        inked: bool (H, W), as `inked_and_halo` finds it.
-        halo: bool (H, W).
+        saturation: uint8 (H, W), of the thumbnail.
+        inked: bool (H, W), from `inked_and_halo`.
+        halo: bool (H, W), from `inked_and_halo`.
 
     Returns:
-        Ink, bool (H, W), and what the user should look at; empty where it is clear.
+        Ink, bool (H, W), and a remark for the user, empty if the case is clear.
     """
     ink = spread_ink(inked, halo)
     coloured = both = 0
@@ -92,13 +92,13 @@ def judge_ink(image: np.ndarray, saturation: np.ndarray, inked: np.ndarray, halo
     if textured[inked].mean() < _IN_FOCUS:
         return ink, ""
     if share < _NEARLY_ALL:
-        return ink, f"{share:.0%} of what is coloured is left out as marker ink, though in focus: {_LOOK}"
+        return ink, f"{share:.0%} of the coloured area is left out as marker ink, although it is in focus: {_LOOK}"
     without_blue = map_bands(lambda band: inked_and_halo(look_at(band), has_blue=False), image, REACH_PX)
-    return spread_ink(*without_blue), f"what is as blue or green as ink is taken for the stain of the tissue: {_LOOK}"
+    return spread_ink(*without_blue), f"areas as blue or green as ink are taken as stained tissue: {_LOOK}"
 
 
 def spread_ink(inked: np.ndarray, halo: np.ndarray) -> np.ndarray:
-    """Ink, the parts of its halo that touch it, and a margin: bool (H, W)."""
+    """Ink, the connected parts of its halo, and a margin: bool (H, W)."""
     labels, count = ndimage.label(halo | inked)
     touched = np.zeros(count + 1, bool)
     for rows in bands(len(labels)):

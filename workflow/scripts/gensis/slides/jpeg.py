@@ -1,4 +1,4 @@
-"""JPEG tiles as TIFFs hold them: without their tables, and with the colour space in a tag of the file."""
+"""JPEG tiles in TIFFs: abbreviated streams, with tables and colour space in the tags of the file."""
 
 import numpy as np
 import simplejpeg
@@ -9,19 +9,19 @@ _MARKERS_OF_COLOUR = (b"\xff\xe0", b"\xff\xee")
 
 
 def complete(tile: bytes, tables: bytes | None, is_rgb: bool) -> bytes:
-    """Make a JPEG file of a tile without decoding it: its tables are merged in, its colour space is stated.
+    """Make a JPEG file of a tile without decoding it: its tables are inserted, its colour space is stated.
 
     Args:
         tile: the tile's bytes in the TIFF.
         tables: value of the tag JPEGTables, if there is one.
-        is_rgb: whether the tag PhotometricInterpretation says RGB; a marker in the tile itself has the last word.
+        is_rgb: whether the tag PhotometricInterpretation is RGB; a marker in the tile itself takes precedence.
     """
     colour = b"" if _states_colour(tile) else _APP14 + (b"\0" if is_rgb else b"\1")
     return _START + colour + (tables or b"")[len(_START) : -len(_END)] + tile[len(_START) :]
 
 
 def _states_colour(tile: bytes) -> bool:
-    """Whether an APP0 (JFIF) or APP14 (Adobe) marker stands before the image's data."""
+    """Whether there is an APP0 (JFIF) or APP14 (Adobe) marker before the image data."""
     at = len(_START)
     while tile[at : at + 1] == b"\xff" and tile[at : at + 2] != b"\xff\xda":
         if tile[at : at + 2] in _MARKERS_OF_COLOUR:
@@ -31,17 +31,17 @@ def _states_colour(tile: bytes) -> bool:
 
 
 def jpeg_size(encoded: bytes) -> tuple[int, int]:
-    """Width and height as a JPEG's header says.
+    """Width and height from a JPEG's header.
 
     Raises:
-        ValueError: there is no such header.
+        ValueError: there is no valid header.
     """
     height, width = simplejpeg.decode_jpeg_header(encoded)[:2]
     return width, height
 
 
 def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
-    """Decode a JPEG that must be whole: libjpeg hides most damage and only warns, which is an error here.
+    """Decode a JPEG strictly: for most damage, libjpeg only warns, which is an error here.
 
     Args:
         encoded: the file.
@@ -51,7 +51,7 @@ def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        ValueError: it is damaged, or no JPEG.
+        ValueError: it is damaged, or not a JPEG.
     """
     if reduction == 1:
         return simplejpeg.decode_jpeg(encoded, strict=True)

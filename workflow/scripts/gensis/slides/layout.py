@@ -1,4 +1,4 @@
-"""Where the tiles of a slide lie, judged on its thumbnail before their pixels are read."""
+"""The tile grid of a slide, and which tiles to keep, decided on the thumbnail before tiles are read."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,40 +26,40 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Layout:
-    """All tiles of a slide's grid, and which of them are to be kept."""
+    """All tiles of a slide's grid, and their status."""
 
     reader: str
     """Kind of reader that opened the slide."""
     encoding: str
-    """Codec of the tiles: as the settings ask, but `jpeg` where the slide has no tiles of its own on the grid."""
+    """Codec of the tiles: as in the settings, but `jpeg` instead of `native` if the slide's own tiles do not fit."""
     chroma: str
-    """Colour resolution of the pixels as read, in JPEG's terms; `444` where they are resampled."""
+    """Chroma subsampling of the pixels that are read, as in JPEG; `444` if they are resampled."""
     resolution: Resolution
     plan: ReadPlan
     size_level0: tuple[int, int]
     """Width and height of the slide in px."""
     thumbnail: Thumbnail
     tissue: np.ndarray
-    """bool (H, W), a pixel a pixel of the thumbnail."""
+    """bool (H, W), of the thumbnail's shape."""
     tissue_method: str
-    """`otsu`, `none`, or `mask` where the user gave one."""
+    """`otsu`, `none`, or `mask` if the user gave one."""
     coords: np.ndarray
     """int64 (N, 2): x and y of each tile's top-left corner in level-0 px, row by row."""
     fractions: dict[str, np.ndarray]
-    """Score: float32 (N,), the part of each tile that is tissue, pen, ..."""
+    """Name of a score -> float32 (N,), the fraction of each tile that is tissue, pen, ..."""
     status: np.ndarray
     """uint8 (N,): KEPT, or an index into REASONS."""
     remark: str
-    """What the user should look at, and what to do; empty where nothing is amiss."""
+    """What the user should check, and what to do; empty if there is nothing to check."""
 
     @property
     def kept(self) -> np.ndarray:
-        """int64: positions of the tiles to keep."""
+        """Positions of the tiles to keep, int64."""
         return np.flatnonzero(self.status == KEPT)
 
     @property
     def failed(self) -> int:
-        """Number of tiles that could not be judged, since that part of the slide cannot be read."""
+        """Number of tiles whose tissue is unknown, since that part of the slide cannot be read."""
         return int((self.status == UNREADABLE).sum())
 
 
@@ -69,13 +69,13 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     Args:
         reader: the slide.
         tiling: settings.
-        unit: the slide's name; it seeds the choice of `tiles_per_slide`.
-        sheet_mpp: um/px as the sheet states it.
-        mask: file that says what is tissue, in place of `tiling.tissue.method`.
+        unit: the slide's name; it seeds the selection of `tiles_per_slide`.
+        sheet_mpp: um/px from the sheet.
+        mask: file with the tissue mask, instead of `tiling.tissue.method`.
 
     Raises:
-        Unusable: the slide's resolution is missing, wrong or too coarse, it is smaller than a tile or no brightfield
-            image, nothing of it can be read, or the mask is missing or does not fit.
+        Unusable: the slide's resolution is missing, wrong or too coarse; the slide is smaller than a tile, not a
+            brightfield image, or unreadable; or the mask is missing or does not fit.
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
     plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
@@ -123,13 +123,13 @@ def _why_too_small(reader: Reader, plan: ReadPlan) -> str:
     left, top, right, bottom = reader.bounds_level0
     width, height = plan.size_level0
     return (
-        f"it has {right - left} x {bottom - top} px at full resolution, and a tile covers {width:.0f} x {height:.0f}: "
-        "lower the data set's tile_px (or mpp), or leave the slide out"
+        f"the slide has {right - left} x {bottom - top} px at full resolution, but a tile needs "
+        f"{width:.0f} x {height:.0f}: lower the data set's tile_px or mpp, or leave the slide out"
     )
 
 
 def _given_tissue(mask: Path | None, reader: Reader, thumbnail: Thumbnail) -> np.ndarray:
-    """The user's mask; without one, everything."""
+    """The user's mask; without a mask, everything."""
     if mask is None:
         return np.ones_like(thumbnail.unread)
     return read_mask(mask, reader.size_level0, thumbnail.downsample, thumbnail.unread.shape)
@@ -141,18 +141,18 @@ def _encoding(reader: Reader, tiling: Tiling, plan: ReadPlan) -> str:
 
 
 def _is_exact(plan: ReadPlan, tiling: Tiling) -> bool:
-    """Whether tiles are pixels of the level as they are."""
+    """Whether tiles are read from the level without resampling."""
     return (plan.width, plan.height) == (tiling.tile_px, tiling.tile_px)
 
 
 def _judge(fractions: dict[str, np.ndarray], minimum: float) -> np.ndarray:
-    """TileStatus by tissue: `pen` where the tile would be kept if the ink on it were tissue."""
+    """Status of each tile by tissue: `pen` if the tile would be kept if the ink on it were tissue."""
     tissue, pen = fractions["tissue_fraction"], fractions["pen_fraction"]
     inked = (pen > 0) & (tissue + pen >= minimum)
     return np.where(tissue >= minimum, KEPT, np.where(inked, PEN, LITTLE_TISSUE)).astype(np.uint8)
 
 
 def _choose(status: np.ndarray, count: int, unit: str) -> None:
-    """Leave at most `count` tiles to be kept, always the same ones for a unit."""
+    """Keep at most `count` tiles, always the same ones for a unit."""
     seed = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8])
     status[np.random.default_rng(seed).permutation(np.flatnonzero(status == KEPT))[count:]] = NOT_CHOSEN

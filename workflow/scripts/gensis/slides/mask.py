@@ -1,4 +1,4 @@
-"""A user's mask of tissue: an image of the whole slide, or polygons."""
+"""Tissue masks provided by the user: an image of the whole slide, or polygons."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,23 +15,23 @@ from gensis.slides.reader import ABSENT, TIFF_HEADS, read_every_byte
 from gensis.slides.tiff_pages import is_smaller_version
 
 POLYGON_SUFFIXES = (".geojson", ".json")
-# Areas of these classes (QuPath marks those that it leaves out with a star) are cut out of the others.
+# Areas of these classes are removed from the others (QuPath marks ignored classes with a star).
 IGNORED_CLASSES = frozenset({"ignore", "ignore*"})
 _NOT_TISSUE = IGNORED_CLASSES | {"background"}
 _LARGEST_ASPECT_DIFFERENCE = 0.02
 _LARGEST_HELD_BYTES = 1 << 30  # of decoded pixels at once: a whole PNG, or one tile of a TIFF
-_TOLERANCE = 1.05  # a level that is hardly coarser is taken, since halving rarely gives whole pixels
+_TOLERANCE = 1.05  # a slightly coarser level is accepted, since halving rarely gives whole pixels
 _DECODERS = 2
 _ONE_BYTE_MODES = ("1", "L", "P")
 
 
 def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
-    """Read a mask of the whole slide as one of a thumbnail's shape.
+    """Read a mask of the whole slide and resample it to a thumbnail's shape.
 
     Args:
-        path: an image file, where what is not black is tissue; or GeoJSON, where polygons are tissue, except for those
-            of a class Ignore, Ignore* or Background, which are cut out of the others. Of a TIFF no more than a tile or
-            strip is in memory at once, and of a pyramid the level is read that the thumbnail needs.
+        path: an image file, in which all pixels that are not black are tissue; or GeoJSON, in which polygons are
+            tissue, except those of the classes Ignore, Ignore* and Background, which are removed from the others. TIFFs
+            are read tile by tile (or strip by strip), from the pyramid level that the thumbnail needs.
         size_level0: width and height of the slide in level-0 px.
         downsample: level-0 px per px of the thumbnail.
         shape: height and width of the thumbnail.
@@ -40,8 +40,8 @@ def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape
         bool `shape`.
 
     Raises:
-        Unusable: `wrong_mask`: the file is missing, is no image or GeoJSON, is damaged, or does not fit the slide.
-        OSError: the disk fails, which may pass.
+        Unusable: `wrong_mask`: the file is missing, is not an image or GeoJSON, is damaged, or does not fit the slide.
+        OSError: an I/O error, possibly temporary.
     """
     path = Path(path)
     try:
@@ -56,24 +56,24 @@ def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape
     except ABSENT as error:
         repair = "correct the sheet's column mask"
         raise Unusable("wrong_mask", f"mask {path} cannot be opened ({error.strerror}): {repair}") from None
-    except UserError as error:  # of polygons; it names the file
+    except UserError as error:  # invalid polygons; the message names the file
         raise Unusable("wrong_mask", f"mask {error}") from None
-    except Exception as error:  # a damaged file raises whatever its bytes lead to
+    except Exception as error:  # a damaged file may raise anything
         read_every_byte(path)
-        repair = "copy it again, or write it again as PNG, TIFF or GeoJSON"
-        raise Unusable("wrong_mask", f"mask {path} is no whole image ({error}): {repair}") from error
+        repair = "copy it again, or save it again as PNG, TIFF or GeoJSON"
+        raise Unusable("wrong_mask", f"mask {path} is damaged or not an image ({error}): {repair}") from error
 
 
 def _places(
     path: Path, size: tuple[int, int], size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Column and row of a mask of some width and height in which the thumbnail's pixels have their centres."""
+    """Columns and rows of the mask (of width and height `size`) at the centres of the thumbnail's pixels."""
     width, height = size
     if abs((width / height) / (size_level0[0] / size_level0[1]) - 1) > _LARGEST_ASPECT_DIFFERENCE:
         raise Unusable(
             "wrong_mask",
-            f"mask {path} has {width} x {height} px and the slide {size_level0[0]} x {size_level0[1]}: "
-            "export the mask over the whole slide",
+            f"mask {path} ({width} x {height} px) has another aspect ratio than the slide "
+            f"({size_level0[0]} x {size_level0[1]} px): export a mask of the whole slide",
         )
     x, y = ((np.arange(n) + 0.5) * downsample for n in (shape[1], shape[0]))
     columns = np.minimum(x * width / size_level0[0], width - 1).astype(int)
@@ -81,15 +81,15 @@ def _places(
 
 
 def _read_picture(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
-    """A mask in a PNG or another file that is decoded as a whole."""
+    """Read a mask from a PNG or another format that is decoded as a whole."""
     with _of_any_size(), Image.open(path) as image:
         columns, rows = _places(path, image.size, size_level0, downsample, shape)
         largest_px = _LARGEST_HELD_BYTES // (1 if image.mode in _ONE_BYTE_MODES else 4)
         if image.width * image.height > largest_px:
             raise Unusable(
                 "wrong_mask",
-                f"mask {path} has {image.width} x {image.height} px, and {image.format} is read as a whole, up to "
-                f"{largest_px >> 20} megapixels in this mode: write it as a tiled TIFF, or smaller",
+                f"mask {path} has {image.width} x {image.height} px, but {image.format} is decoded as a whole, up to "
+                f"{largest_px >> 20} megapixels in this mode: save it as a tiled TIFF, or smaller",
             )
         return np.stack([_is_tissue(image.crop((0, y, image.width, y + 1)))[columns] for y in rows.tolist()])
 
@@ -123,19 +123,19 @@ def _read_tiff(path: Path, size_level0: tuple[int, int], downsample: float, shap
 
 
 def _sample(page: TiffPage, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Where a page is not black, at some rising columns and rows: bool (len(rows), len(columns))."""
+    """Whether a page is not black at some columns and rows, both ascending: bool (len(rows), len(columns))."""
     file = page.parent.filehandle
     places = zip(page.dataoffsets, page.databytecounts)
-    if any(offset + count > file.size for offset, count in places):  # read as left out otherwise
-        raise ValueError("it is cut short")
+    if any(offset + count > file.size for offset, count in places):  # otherwise read as missing tiles
+        raise ValueError("it is truncated")
     if page.is_memmappable:
         pixels = file.memmap_array(page.parent.byteorder + page.dtype.char, page.shaped, page.dataoffsets[0])
         return _is_not_black(page, pixels[0, 0][np.ix_(rows, columns)])
     if int(np.prod(page.chunks)) * page.dtype.itemsize > _LARGEST_HELD_BYTES:
-        raise ValueError(f"it lies in pieces of {page.chunks[1]} x {page.chunks[0]} px, too large to be held")
+        raise ValueError(f"its tiles of {page.chunks[1]} x {page.chunks[0]} px do not fit in memory")
     result = np.zeros((len(rows), len(columns)), bool)
     for pixels, (_, _, top, left, _), _ in page.segments(maxworkers=_DECODERS):
-        if pixels is not None:  # left out by the file
+        if pixels is not None:  # None for missing tiles
             height, width = pixels.shape[1:3]
             across = slice(*np.searchsorted(columns, (left, left + width)))
             down = slice(*np.searchsorted(rows, (top, top + height)))
@@ -145,12 +145,12 @@ def _sample(page: TiffPage, columns: np.ndarray, rows: np.ndarray) -> np.ndarray
 
 
 def _is_not_black(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
-    """bool (H, W) of pixels (H, W, channels) as the page stores them."""
+    """Which pixels (H, W, channels), as stored in the page, are not black: bool (H, W)."""
     if page.photometric == PHOTOMETRIC.PALETTE:
         return page.colormap.any(0)[pixels[..., 0]]
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         return pixels[..., 0] < 2**page.bitspersample - 1
-    colours = 3 if page.samplesperpixel > 2 else 1  # beside them transparency
+    colours = 3 if page.samplesperpixel > 2 else 1  # without alpha
     return (pixels[..., :colours] > 0).any(-1)
 
 
@@ -161,8 +161,8 @@ def _read_polygon_mask(
     points = np.concatenate([ring for annotation in annotations for polygon in annotation.polygons for ring in polygon])
     if (points.max(0) <= 0).any() or (points.min(0) >= size_level0).any():
         raise UserError(
-            f"{path} lies outside the slide of {size_level0[0]} x {size_level0[1]} px: "
-            "export it with coordinates in px of full resolution"
+            f"{path} is outside the slide of {size_level0[0]} x {size_level0[1]} px: "
+            "export it with coordinates in px at full resolution"
         )
     tissue = [each for each in annotations if each.class_name.lower() not in _NOT_TISSUE]
     not_tissue = [each for each in annotations if each.class_name.lower() in _NOT_TISSUE]

@@ -1,4 +1,4 @@
-"""What OME-XML, the description of an OME-TIFF, says of each image in the file: the slide, its label, its macro, ..."""
+"""OME-XML, the description in an OME-TIFF: size and resolution of each image (slide, label, macro, ...)."""
 
 import math
 import xml.etree.ElementTree as ElementTree
@@ -25,14 +25,14 @@ class OmeImage:
     """One image of the file."""
 
     size: tuple[int, int]
-    """Width and height in px; 0 where it is not stated."""
+    """Width and height in px; 0 if not stated."""
     mpp_x: float | None
-    """um/px; None where it is not stated, or in a unit that is no length, such as `pixel`."""
+    """um/px; None if not stated, or if the unit is not a length, such as `pixel`."""
     mpp_y: float | None
 
 
 def ome_images(text: str) -> list[OmeImage]:
-    """The images that OME-XML describes, in its order; none for any other text."""
+    """The images described in OME-XML, in order; empty for any other text."""
     # A DOCTYPE can define entities that expand to gigabytes, and no OME-XML has one.
     if "OME" not in text or "<!DOCTYPE" in text:
         return []
@@ -46,7 +46,7 @@ def ome_images(text: str) -> list[OmeImage]:
 
 
 def image_of_size(images: list[OmeImage], size: tuple[int, int]) -> OmeImage | None:
-    """The image of some width and height in px; where none has it, the largest, and the first of several."""
+    """The first image of this width and height in px; if there is none, the largest image."""
     of_size = [image for image in images if image.size == size and all(size)]
     return max(of_size or images, key=lambda image: math.prod(image.size), default=None)
 
@@ -63,7 +63,7 @@ def _um(pixels: ElementTree.Element, axis: str) -> float | None:
 
 
 def number(text: str | None) -> float | None:
-    """A positive number, or None for anything else that vendors write. Some write a decimal comma."""
+    """Parse a positive number; None for any other text. Some vendors write a decimal comma."""
     try:
         value = float((text or "").replace(",", "."))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Results that are made once, however many threads want them."""
+"""A thread-safe cache in which each result is computed only once."""
 
 import threading
 from collections import OrderedDict
@@ -10,10 +10,10 @@ import numpy as np
 
 
 class Once:
-    """A function whose latest results are kept. What two threads want at once is made by the first of them."""
+    """A function with an LRU cache. If two threads request the same result, only the first computes it."""
 
     def __init__(self, function: Callable[..., np.ndarray | None], capacity_bytes: int):
-        """Keep results of `function`, which may raise, up to a size; the least recently used are forgotten first."""
+        """Cache results of `function`, which may raise, up to a total size; least recently used are dropped first."""
         self._function = function
         self._capacity_bytes = capacity_bytes
         self._lock = threading.Lock()
@@ -21,7 +21,7 @@ class Once:
         self._bytes = 0
 
     def __call__(self, *key: Hashable) -> np.ndarray | None:
-        """The result for these arguments, or the exception that making it raised."""
+        """Return the result for these arguments, or raise the exception of its computation."""
         with self._lock:
             future = self._results.get(key)
             if future is not None:
@@ -39,7 +39,7 @@ class Once:
         try:
             result = self._function(*key)
         except BaseException as error:
-            future.set_exception(copy(error))  # one that was raised keeps alive all that its callers hold
+            future.set_exception(copy(error))  # the traceback of a raised one keeps its callers' objects alive
             raise
         future.set_result(result)
         with self._lock:
@@ -50,7 +50,7 @@ class Once:
 
     def _forget_oldest(self) -> None:
         key, future = self._results.popitem(last=False)
-        if not future.done():  # another thread is at it: it counts as new
+        if not future.done():  # still being computed: it counts as new
             self._results[key] = future
         elif future.exception() is None:
             self._bytes -= _size(future.result())

@@ -1,4 +1,4 @@
-"""Which reader opens a slide."""
+"""Selection of the reader that opens a slide."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from gensis.slides.tiff_pages import check_claims
 from gensis.slides.tiff_reader import TiffReader
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
-# Vendors whose tiles are the levels, as they are. Others overlap, are turned, or leave gaps that OpenSlide knows of.
+# Vendors whose stored tiles make up the levels. Tiles of others overlap, are rotated, or have gaps.
 _PLAIN_VENDORS = ("aperio", "generic-tiff")
-# What OpenSlide says of fluorescence: of Leica, and of Zeiss.
+# OpenSlide's errors for fluorescence slides of Leica and Zeiss.
 _NO_BRIGHTFIELD = ("Can't find main image", "Pixel type", "Nonzero subblock channel")
 _CONVERT = "copy it again, or export it as a tiled pyramidal TIFF with JPEG compression"
 
@@ -23,14 +23,15 @@ _CONVERT = "copy it again, or export it as a tiled pyramidal TIFF with JPEG comp
 def open_slide(path: Path, kind: str = "auto") -> Reader:
     """Open a slide with the reader `kind`: `openslide`, `tiff` or `picture`.
 
-    `auto` asks OpenSlide first what the file is, since a slide's main file may look like something else: MIRAX's is a
-    JPEG. Then it takes the fastest reader that gives the right pixels: `tiff` for TIFFs whose tiles are the levels,
-    `openslide` for whatever else it knows, `tiff` and `picture` for TIFF, PNG and JPEG files that it does not know.
+    `auto` first lets OpenSlide detect the format, since a slide's main file may look like another format: for MIRAX, it
+    is a JPEG. Then it chooses the fastest reader that gives the right pixels: `tiff` for TIFFs whose tiles make up the
+    levels, `openslide` for all other formats that OpenSlide supports, `tiff` and `picture` for other TIFF, PNG and JPEG
+    files.
 
     Raises:
-        Unusable: it is not opened, although the disk gives all its bytes.
-        UserError: there is no such file.
-        OSError: the disk fails, which may pass.
+        Unusable: the file can be read, but not opened as a slide.
+        UserError: the file does not exist.
+        OSError: an I/O error, possibly temporary.
     """
     path = Path(path)
     try:
@@ -47,27 +48,27 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         if any(words in str(error) for words in _NO_BRIGHTFIELD):
             reason = f"OpenSlide finds no brightfield image ({error}), as in fluorescence scans; {BRIGHTFIELD_ONLY}"
             raise Unusable("unsupported", reason) from error
-        who = "OpenSlide does not open it: " if isinstance(error, OpenSlideError) else ""
+        who = "OpenSlide cannot open it: " if isinstance(error, OpenSlideError) else ""
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
 
 
 def _check_name(path: Path, kind: str) -> None:
-    """Refuse to read the preview of a MIRAX slide, which is its main file, as if it were the slide."""
+    """Refuse to read the main file of a MIRAX slide, which is only a preview, as the slide."""
     if path.suffix.lower() != ".mrxs":
         return
     if kind == "picture":
-        raise Unsupported("it is a preview, and the slide's pixels lie in the folder beside it: set reader to auto")
+        raise Unsupported("it is only a preview, the slide's pixels are in the folder next to it: set reader to auto")
     if path.suffix != ".mrxs":
-        raise Unsupported("OpenSlide wants the ending .mrxs in small letters: rename it")
+        raise Unsupported("OpenSlide needs the suffix .mrxs in lower case: rename it")
     if OpenSlide.detect_format(path) != "mirax":
-        raise Unsupported(f"it is a preview, and the folder {path.stem}/ with Slidedat.ini does not lie beside it")
+        raise Unsupported(f"it is only a preview, and the folder {path.stem}/ with Slidedat.ini is missing next to it")
 
 
 def _by_kind(path: Path, kind: str) -> Reader:
     if kind == "tiff":
         vendor = OpenSlide.detect_format(path)
         if vendor is not None and vendor not in _PLAIN_VENDORS:
-            raise Unsupported(f"the pages of such a file ({vendor}) are not the slide as they are: set reader to auto")
+            raise Unsupported(f"the reader tiff does not support this vendor's files ({vendor}): set reader to auto")
         return TiffReader(path)
     return PictureReader(path) if kind == "picture" else _checked(OpenSlideReader(path))
 
@@ -90,7 +91,7 @@ def _open_plain_tiff(path: Path) -> Reader:
         try:
             return TiffReader(path)
         except Unsupported as error:
-            raise Unsupported(f"neither OpenSlide ({refusal}) nor tifffile opens it ({error})") from error
+            raise Unsupported(f"neither OpenSlide ({refusal}) nor tifffile ({error}) can open it") from error
     try:
         reader = TiffReader(path, slide)
     except Unsupported:
@@ -103,6 +104,6 @@ def _open_plain_tiff(path: Path) -> Reader:
 
 
 def _checked(slide: OpenSlideReader) -> OpenSlideReader:
-    """A slide that OpenSlide alone reads, unless its header would have OpenSlide take memory or time without end."""
+    """A slide to read with OpenSlide; refused if its header would make OpenSlide use unlimited memory or time."""
     check_claims(slide.path, slide.size_level0 if slide.vendor in _PLAIN_VENDORS else None)
     return slide

@@ -15,7 +15,7 @@ _CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles a
 
 
 class OpenSlideReader(Reader):
-    """A slide read with OpenSlide, with a handle a thread, since an error spoils a handle for all its users."""
+    """A slide read with OpenSlide, with a handle per thread, since a handle is unusable after its first error."""
 
     kind = "openslide"
 
@@ -23,29 +23,29 @@ class OpenSlideReader(Reader):
         """Open a slide.
 
         Raises:
-            OpenSlideError: OpenSlide does not open it.
-            Unsupported: it would end the process for lack of memory.
+            OpenSlideError: OpenSlide cannot open it.
+            Unsupported: its tiles are so large that OpenSlide would abort the process.
         """
         self.path = Path(path)
         self._cache = OpenSlideCache(_CACHE_BYTES)
         self._of_thread = threading.local()
         self._handles: list[OpenSlide] = []
         handle = self._handle()
-        found = {name: handle.properties.get(name) for name in handle.properties}
-        self.properties = {name: value for name, value in found.items() if value is not None}  # its name may be garbled
+        stated = {name: handle.properties.get(name) for name in handle.properties}
+        self.properties = {name: value for name, value in stated.items() if value is not None}  # a name may be garbled
         self.tile_sizes = tuple(_tile_size(self.properties, level) for level in range(handle.level_count))
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
         self.downsamples = handle.level_downsamples
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
-        """See Reader. An error is believed when a fresh handle repeats it."""
+        """See Reader. After an error, the read is repeated once with a new handle."""
         location = tuple(round(at * self.downsamples[level]) for at in (x, y))
         for last_try in (False, True):
             try:
                 return np.asarray(over_white(self._handle().read_region(location, level, (width, height))))
             except OpenSlideError as error:
-                self._drop_handle()  # it would repeat its first error for ever
+                self._drop_handle()  # it would repeat its first error forever
                 if last_try:
                     raise DamagedRegion(f"level {level} at {location}: {error}") from error
         raise AssertionError("unreachable")
@@ -70,9 +70,9 @@ class OpenSlideReader(Reader):
 
 
 def _tile_size(properties: Mapping[str, str], level: int) -> tuple[int, int]:
-    """Width and height of a level's tiles; too large ones are refused, since OpenSlide ends the process for them."""
+    """Width and height of a level's tiles; very large ones are refused, since OpenSlide would abort the process."""
     tile = f"openslide.level[{level}].tile"
     width, height = (int(properties.get(f"{tile}-{side}", _USUAL_TILE_PX)) for side in ("width", "height"))
     if width * height > _LARGEST_TILE_PX:
-        raise Unsupported(f"its tiles have {width} x {height} px, too large to be held")
+        raise Unsupported(f"its tiles of {width} x {height} px do not fit in memory")
     return width, height

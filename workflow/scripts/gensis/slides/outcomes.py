@@ -1,7 +1,7 @@
-"""What can become of a slide. One bad slide never stops the others: it gets an outcome and a reason."""
+"""Outcomes of slides. A slide that cannot be tiled gets an outcome and a reason, and never stops the others."""
 
 FORMAT = "gensis-outcome/1"
-# `low_quality` is given when images are indexed: there are tiles, and none passes the thresholds.
+# `low_quality` is set when images are indexed: there are tiles, but none passes the thresholds.
 OUTCOMES = (
     "ok",
     "partial",
@@ -15,7 +15,7 @@ OUTCOMES = (
     "too_coarse",
     "low_quality",
 )
-BRIGHTFIELD_ONLY = "only brightfield in red, green and blue of 8 bits each is read: leave it out, or export it as such"
+BRIGHTFIELD_ONLY = "only 8-bit RGB brightfield is supported: leave the slide out, or export it as 8-bit RGB"
 COPY_AGAIN = "copy the slide from its source again, or export it again"
 
 
@@ -23,7 +23,7 @@ class Unusable(Exception):
     """A slide that gives no images."""
 
     def __init__(self, outcome: str, reason: str):
-        """Take one of `OUTCOMES`, and a line that says what was found and how to repair it."""
+        """Take one of `OUTCOMES`, and one line with the reason and the remedy."""
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason

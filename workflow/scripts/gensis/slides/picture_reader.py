@@ -1,4 +1,4 @@
-"""Ordinary picture files as slides of one level."""
+"""PNG and JPEG files as slides of one level."""
 
 from pathlib import Path
 
@@ -13,24 +13,24 @@ _DEEP = ("I", "F")  # first letters of Pillow's modes of more than 8 bits; PNGs 
 
 
 class PictureReader(Reader):
-    """A PNG or JPEG, decoded once and held. Its dots per inch say how it prints, so it has no resolution of its own."""
+    """A PNG or JPEG, decoded once and kept in memory. Its dpi are for printing, so they are not taken as resolution."""
 
     kind = "picture"
 
     def __init__(self, path: Path):
-        """Decode the picture.
+        """Decode the image.
 
         Raises:
-            Unsupported: it is none, is damaged, or is too large to be held.
-            Unusable: `unsupported`, where it has more than 8 bits a channel.
+            Unsupported: it is not an image, is damaged, or is too large for memory.
+            Unusable: `unsupported`, if it has more than 8 bits per channel.
         """
         self.path = Path(path)
         try:
             self._pixels = _decode(self.path)
         except Unusable:
             raise
-        except Exception as error:  # a damaged header raises whatever its bytes lead to
-            raise Unsupported(f"it is no whole picture ({error})") from error
+        except Exception as error:  # a damaged header may raise anything
+            raise Unsupported(f"the image is damaged or not supported ({error})") from error
         self.properties = {}
         self.level_sizes = self.tile_sizes = (self._pixels.shape[1::-1],)
         self.downsamples = (1.0,)
@@ -44,11 +44,11 @@ class PictureReader(Reader):
 
 
 def _decode(path: Path) -> np.ndarray:
-    with Image.open(path, formats=("PNG", "JPEG")) as image:  # refuses what has more than about 179 million px
+    with Image.open(path, formats=("PNG", "JPEG")) as image:  # refuses more than about 179 million px
         if image.format == "JPEG" and image.mode == "RGB":
             return decode_strictly(path.read_bytes())
-        if image.mode.startswith(_DEEP):  # converting clips them
-            reason = "it has 16 bits a channel, as fluorescence and scientific cameras have"
+        if image.mode.startswith(_DEEP):  # conversion would clip them
+            reason = "it has 16 bits per channel, like images of fluorescence or scientific cameras"
             raise Unusable("unsupported", f"{reason}; {BRIGHTFIELD_ONLY}")
         transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
         return np.asarray(over_white(image.convert("RGBA")) if transparent else image.convert("RGB"))

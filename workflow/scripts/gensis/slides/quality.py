@@ -1,4 +1,4 @@
-"""What may be wrong with the pixels of a slide: pen, blood, fat, white and black on its thumbnail, focus of a tile."""
+"""Quality of a slide's pixels: pen, blood, fat, white and black on its thumbnail, and focus of a tile."""
 
 import math
 
@@ -8,14 +8,14 @@ from scipy import ndimage
 from gensis.slides.bands import bands, count_values
 
 FRACTIONS = ("pen_fraction", "blood_fraction", "fat_fraction", "white_fraction", "black_fraction")
-"""Names of the maps of `find_artifacts`, which are those of a tile's scores."""
+"""Names of the maps of `find_artifacts`, and of the tiles' scores."""
 
 _WHITE_DARKEST, _WHITE_LARGEST_CHROMA = 205, 16
 _BLACK_BRIGHTEST, _BLACK_LARGEST_CHROMA = 60, 30
 _BLOOD_GREEN_DENSITY, _BLOOD_RED_TO_GREEN, _BLOOD_BLUE_TO_GREEN = 0.30, 0.40, 0.75
 _FAT_AREA_UM2 = (300.0, 31_000.0)
 _FAT_ENCLOSED = 0.8
-# 4 pi area / border^2, counted in pixels: round droplets have 0.44 and more, clefts three times as long as wide less.
+# 4 pi area / border^2, counted in pixels: 0.44 and more for round droplets, less for clefts 3 times as long as wide.
 _FAT_ROUNDNESS = 0.4
 # Optical density of each of 256 grey levels against white (Ruifrok and Johnston 2001).
 _DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
@@ -24,26 +24,26 @@ _DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 def find_artifacts(
     image: np.ndarray, tissue: np.ndarray, pen: np.ndarray, pixel_area_um2: float
 ) -> dict[str, np.ndarray]:
-    """Maps of what a tile may be rejected for; a pixel may be in several of them.
+    """Maps of possible artifacts; a pixel may be in several maps.
 
-    Blood-like: dense red-orange without haematoxylin. Haemoglobin takes blue light (Soret band, 415 nm) as it takes
-    green and lets red pass, where eosin takes mostly green and haematoxylin takes red too (their optical densities:
-    Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001). Not where there is pen, since red ink does the same.
+    Blood-like: dense red-orange without haematoxylin. Haemoglobin absorbs blue (Soret band, 415 nm) as much as green
+    and transmits red, while eosin absorbs mostly green and haematoxylin absorbs red too (optical densities: Ruifrok and
+    Johnston, Anal. Quant. Cytol. Histol. 23, 2001). Pixels with pen are excluded, since red ink looks the same.
 
-    Fat-like: roundish white droplets of 300 to 31,000 um2, a diameter of 20 to 200 um, with tissue around them. White
-    adipocytes have 30 to 50 um, and more than 120 um where they are full (BioNumbers 107466). Lumina of glands and
-    vessels of this shape and size are among them, since a thumbnail cannot tell them from adipocytes; droplets whose
-    membranes it does not resolve run together and are missed.
+    Fat-like: roundish white droplets of 300 to 31,000 um2, a diameter of 20 to 200 um, surrounded by tissue. White
+    adipocytes measure 30 to 50 um, and more than 120 um when full (BioNumbers 107466). Lumina of glands and vessels of
+    this shape and size are included, since a thumbnail does not distinguish them from adipocytes. Droplets whose
+    membranes are not resolved merge and are missed.
 
-    White: bright and without colour, as glass, lumina and fat are.
+    White: bright and without colour, such as glass, lumina and fat.
 
-    Black: dark and without colour: dirt, bubbles' edges, black ink, unscanned black, very dense folds.
+    Black: dark and without colour: dirt, edges of bubbles, black ink, unscanned black, very dense folds.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail.
-        tissue: bool (H, W), what `gensis.slides.tissue.find_tissue` found.
-        pen: bool (H, W), what `gensis.slides.ink.find_ink` found.
-        pixel_area_um2: area of one of its pixels.
+        tissue: bool (H, W), from `gensis.slides.tissue.find_tissue`.
+        pen: bool (H, W), from `gensis.slides.ink.find_ink`.
+        pixel_area_um2: area of a pixel of the thumbnail.
 
     Returns:
         bool (H, W) for each of `FRACTIONS`.
@@ -60,15 +60,15 @@ def find_artifacts(
 def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
     """Sharpness: variance of the Laplacian (Pech-Pacheco et al., ICPR 2000), at one resolution for all slides.
 
-    Of green, which haematoxylin and eosin both absorb.
+    Computed on the green channel, since haematoxylin and eosin both absorb green.
 
     Args:
         tile: uint8 (S, S, 3), RGB.
         mpp: its resolution in um/px.
-        focus_mpp: resolution at which focus is judged: the tile is reduced by the nearest whole factor.
+        focus_mpp: resolution in um/px at which focus is measured: the tile is reduced by the nearest integer factor.
 
     Returns:
-        Variance of the 4-neighbour Laplacian of green (0 to 255). NaN: less than 3 px remain of a side.
+        Variance of the 4-neighbour Laplacian of green (0 to 255); NaN if a side has less than 3 px after reduction.
     """
     factor = max(1, round(focus_mpp / mpp))
     green = _reduced(tile[..., 1], factor)
@@ -82,7 +82,7 @@ def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
 
 
 def _reduced(channel: np.ndarray, factor: int) -> np.ndarray:
-    """Mean of each whole block of factor x factor px; not rounded, since rounding would look like focus."""
+    """Mean of each whole block of factor x factor px; not rounded, since rounding would increase the variance."""
     height, width = (side // factor * factor for side in channel.shape)
     total = np.min_scalar_type(255 * factor * factor)
     rows = channel[0:height:factor].astype(total)
@@ -110,7 +110,7 @@ def _is_white_and_black(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _find_fat(white: np.ndarray, tissue: np.ndarray, pixel_area_um2: float) -> np.ndarray:
-    """White islands of an adipocyte's size and shape whose border lies in tissue."""
+    """White islands with the size and shape of an adipocyte, surrounded by tissue."""
     labels, count = ndimage.label(white)
     areas = count_values(labels, count + 1)
     border, enclosed = np.zeros_like(areas), np.zeros_like(areas)

@@ -1,4 +1,4 @@
-"""Pixels of a slide, whatever its file: what all readers share. `opening.py` chooses one."""
+"""The interface of all slide readers, and functions that they share. `opening.py` selects the reader."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionEr
 
 
 class Unsupported(Exception):
-    """A file that a reader does not read; the message says why."""
+    """A file that a reader does not support; the message is the reason."""
 
 
 class DamagedRegion(Exception):
@@ -24,7 +24,7 @@ class DamagedRegion(Exception):
 
 
 class Reader(ABC):
-    """One slide, opened for reading. Several threads may use it at once; it is never carried into another process."""
+    """One slide, opened for reading. Thread-safe; not to be passed to another process."""
 
     kind: str
     """`openslide`, `tiff` or `picture`."""
@@ -36,10 +36,10 @@ class Reader(ABC):
     downsamples: tuple[float, ...]
     """Level-0 px per px of each level."""
     tile_sizes: tuple[tuple[int, int], ...]
-    """Width and height in px of what each level is made of in the file: damage spoils one of these, or several."""
+    """Width and height in px of each level's tiles in the file: damage affects whole tiles."""
 
     remark: str = ""
-    """What the user should know of a slide that can be read, and what to do."""
+    """What the user should know about a slide that can be read, and what to do."""
 
     @property
     def size_level0(self) -> tuple[int, int]:
@@ -48,7 +48,7 @@ class Reader(ABC):
 
     @property
     def bounds_level0(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of the scanned area in level-0 px: the whole slide, unless its file says less."""
+        """Left, top, right and bottom of the scanned area in level-0 px: the whole slide unless the file states it."""
         width, height = self.size_level0
         left = int(self.properties.get("openslide.bounds-x", 0))
         top = int(self.properties.get("openslide.bounds-y", 0))
@@ -68,38 +68,38 @@ class Reader(ABC):
             height: in px of that level.
 
         Returns:
-            uint8 (height, width, 3), RGB. What lies outside or was not scanned is white.
+            uint8 (height, width, 3), RGB. Areas outside the slide or not scanned are white.
 
         Raises:
             DamagedRegion: the pixels cannot be read.
         """
 
     def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
-        """Read a rectangle as `region` does, but smaller by a factor of at most `scale` where the codec makes it fast.
+        """Read a rectangle like `region`, reduced by a factor of at most `scale` if the codec makes this fast.
 
         Returns:
-            uint8 (height / factor, width / factor, 3), rounded up, and the factor.
+            uint8 (height / factor, width / factor, 3), sizes rounded up, and the factor.
         """
         return self.region(level, x, y, width, height), 1
 
     def chroma(self, level: int) -> str:
-        """Colour resolution of a level in JPEG's terms: `444`, or `422` or `420` where colour is stored halved."""
+        """Chroma subsampling of a level, as in JPEG: `444`, `422` or `420`."""
         return "444"
 
     def has_jpeg_tiles(self, level: int, size_px: int) -> bool:
-        """Whether a level is made of colour JPEG tiles of this size, without gaps, that `jpeg_tile` gives."""
+        """Whether a level consists of colour JPEG tiles of this size, without gaps, that `jpeg_tile` returns."""
         return False
 
     def jpeg_tile(self, level: int, x: int, y: int) -> bytes:
-        """The whole tile whose top-left corner lies at (x, y) in px of the level, as the scanner encoded it.
+        """The whole tile whose top-left corner is at (x, y) in px of the level, as the scanner encoded it.
 
-        Only of a level for which `has_jpeg_tiles` says so: readers that never do have no such method.
+        Only for a level for which `has_jpeg_tiles` is true: readers for which it never is do not implement this method.
 
         Returns:
             A JPEG file that decodes to the same pixels.
 
         Raises:
-            DamagedRegion: its bytes are not there.
+            DamagedRegion: its bytes are missing.
         """
         raise NotImplementedError
 
@@ -115,14 +115,14 @@ class Reader(ABC):
 
 
 def cut(pixels: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
-    """A rectangle of uint8 (H, W, 3), white where it reaches beyond: uint8 (height, width, 3)."""
+    """A rectangle of uint8 (H, W, 3), white outside the image: uint8 (height, width, 3)."""
     result = np.full((height, width, 3), 255, np.uint8)
     paste(result, pixels, -x, -y)
     return result
 
 
 def paste(target: np.ndarray, pixels: np.ndarray, x: int, y: int) -> None:
-    """Copy `pixels` into `target` so that their top-left corner lies at (x, y), which may be outside."""
+    """Copy `pixels` into `target` with their top-left corner at (x, y), which may be outside."""
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + pixels.shape[1], target.shape[1]), min(y + pixels.shape[0], target.shape[0])
     if left < right and top < bottom:
@@ -130,11 +130,11 @@ def paste(target: np.ndarray, pixels: np.ndarray, x: int, y: int) -> None:
 
 
 def resample(pixels: np.ndarray, box: tuple[float, float, float, float], size_px: tuple[int, int]) -> np.ndarray:
-    """Resample a rectangle with antialiasing (Lanczos); pixels that have the wanted size already stay as they are.
+    """Resample a rectangle with antialiasing (Lanczos); pixels that already have the wanted size are not changed.
 
     Args:
         pixels: uint8 (H, W, 3).
-        box: left, top, right and bottom in px of `pixels`, not necessarily whole.
+        box: left, top, right and bottom in px of `pixels`, possibly fractional.
         size_px: wanted width and height.
 
     Returns:
@@ -150,18 +150,18 @@ def resample(pixels: np.ndarray, box: tuple[float, float, float, float], size_px
 
 
 def over_white(image: Image.Image) -> Image.Image:
-    """Lay an RGBA image over white."""
+    """Composite an RGBA image on white."""
     if image.getchannel("A").getextrema()[0] == 255:
         return image.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def read_every_byte(path: Path) -> None:
-    """Read a file to its end, to tell a damaged file, which stays so, from a failing disk, which may pass.
+    """Read a file to its end, to distinguish a damaged file from an I/O error, which may be temporary.
 
     Raises:
-        UserError: there is no such file, or it may not be read.
-        OSError: the disk fails.
+        UserError: the file does not exist, or may not be read.
+        OSError: an I/O error.
     """
     try:
         with open(path, "rb") as stream:
@@ -172,5 +172,5 @@ def read_every_byte(path: Path) -> None:
 
 
 def absent(path: Path, error: OSError) -> UserError:
-    """What the user is told of a slide that is not there, or no longer."""
+    """The error for a slide that does not exist, or no longer exists."""
     return UserError(f"slide {path} cannot be opened ({error.strerror}): correct its path in the sheet")

@@ -1,4 +1,4 @@
-"""The resolution of a slide, and the level of its pyramid to read."""
+"""The resolution of a slide, and the pyramid level to read."""
 
 import math
 import re
@@ -30,14 +30,14 @@ _UM_PER_IMAGEJ_UNIT = {
     "cm": 1e4,
     "inch": 25_400.0,
 }
-# Aperio's field, which others copy, and Ventana's attribute of iScan; both um/px of both axes.
+# Aperio's field, which other vendors copy, and Ventana's attribute of iScan; both in um/px, for both axes.
 _MPP_IN_COMMENT = re.compile(r"(?:^|[|;\s])MPP\s*=\s*([^\s|;]+)")
 _SCAN_RES_IN_COMMENT = re.compile(r"""\bScanRes\s*=\s*["']([^"']+)["']""")
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """Size of a level-0 pixel in um, and where it was read: one of `SOURCES`."""
+    """Size of a level-0 pixel in um, and its source, one of `SOURCES`."""
 
     mpp_x: float
     mpp_y: float
@@ -45,19 +45,19 @@ class Resolution:
 
 
 def slide_resolution(properties: Mapping[str, str], sheet_mpp: float | None = None) -> Resolution:
-    """Resolution of a slide from the most specific source that states one.
+    """Resolution of a slide from the most specific source that states it.
 
-    In this order: the sheet, OME-XML, OpenSlide's property, the vendor's line in the description, TIFF tags. A value
-    that no microscope has is refused even where a less specific source has a plausible one: two sources that disagree
-    are for the user to judge. TIFF tags come last because programs fill them with 72 dpi. Where a source states one
-    axis only, pixels are square.
+    In this order: the sheet, OME-XML, OpenSlide's property, the vendor's line in the description, TIFF tags. An
+    implausible value is refused even if a less specific source has a plausible one: the user must decide between two
+    sources that disagree. TIFF tags come last because programs fill them with 72 dpi. If a source states one axis only,
+    pixels are taken as square.
 
     Args:
         properties: metadata under OpenSlide's names.
-        sheet_mpp: um/px as the sheet states it; it overrides the file.
+        sheet_mpp: um/px from the sheet; overrides the file.
 
     Raises:
-        Unusable: `missing_mpp`, or `wrong_mpp` where no microscope has such a resolution.
+        Unusable: `missing_mpp`, or `wrong_mpp` if no microscope has such a resolution.
     """
     found = (
         _from_sheet(sheet_mpp)
@@ -71,14 +71,14 @@ def slide_resolution(properties: Mapping[str, str], sheet_mpp: float | None = No
     if not all(SMALLEST_MPP <= mpp <= LARGEST_MPP for mpp in (found.mpp_x, found.mpp_y)):
         raise Unusable(
             "wrong_mpp",
-            f"{found.mpp_x:.5g} x {found.mpp_y:.5g} um/px (read from {SOURCES[found.source]}) lies outside "
+            f"its resolution, {found.mpp_x:.5g} x {found.mpp_y:.5g} um/px (from {SOURCES[found.source]}), is outside "
             f"{SMALLEST_MPP} to {LARGEST_MPP:.0f}: {_REPAIR}",
         )
     return found
 
 
 def _resolution(mpp_x: float | None, mpp_y: float | None, source: str) -> Resolution | None:
-    """One axis stands for both where the other is not stated."""
+    """If one axis is not stated, the other is used for both."""
     if mpp_x is None and mpp_y is None:
         return None
     return Resolution(mpp_x or mpp_y, mpp_y or mpp_x, source)
@@ -89,7 +89,7 @@ def _from_sheet(mpp: float | None) -> Resolution | None:
 
 
 def _from_ome_xml(properties: Mapping[str, str]) -> Resolution | None:
-    """Of the image that has the slide's size: label and macro may stand before it."""
+    """Resolution of the image that has the slide's size: label and macro may come before it."""
     size = tuple(int(properties.get(f"openslide.level[0].{side}", 0)) for side in ("width", "height"))
     for text in _descriptions(properties):
         image = image_of_size(ome_images(text), size)
@@ -106,7 +106,7 @@ def _from_openslide(properties: Mapping[str, str]) -> Resolution | None:
 
 
 def _is_generic_tiff(properties: Mapping[str, str]) -> bool:
-    """Whether OpenSlide knows of no vendor: its mpp then is nothing but the TIFF tags."""
+    """Whether OpenSlide detects no vendor: its mpp is then read from the TIFF tags."""
     return properties.get("openslide.vendor") == "generic-tiff"
 
 
@@ -129,7 +129,7 @@ def _from_imagej(properties: Mapping[str, str]) -> Resolution | None:
 
 
 def _descriptions(properties: Mapping[str, str]) -> list[str]:
-    """Free text of the file, each once."""
+    """Free-text descriptions of the file, without duplicates."""
     texts = (properties.get(key, "") for key in ("tiff.ImageDescription", "openslide.comment"))
     return list(dict.fromkeys(text for text in texts if text))
 
@@ -140,7 +140,7 @@ def _from_tiff_tags(properties: Mapping[str, str]) -> Resolution | None:
 
 
 def _um_per_px(properties: Mapping[str, str], um_per_unit: float) -> tuple[float | None, float | None]:
-    """Both axes of the TIFF tags, which count px per unit."""
+    """um/px of both axes from the TIFF tags, which state px per unit."""
     px_per_unit = [number(properties.get(f"tiff.{axis}Resolution")) for axis in "XY"]
     mpp_x, mpp_y = (None if count is None else um_per_unit / count for count in px_per_unit)
     return mpp_x, mpp_y
@@ -148,18 +148,18 @@ def _um_per_px(properties: Mapping[str, str], um_per_unit: float) -> tuple[float
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """How the pixels of a tile are read."""
+    """The level and rectangle from which a tile is read."""
 
     level: int
     downsample: float
     """Level-0 px per px of the level."""
     width: float
-    """Width of a tile in px of the level, not necessarily whole."""
+    """Width of a tile in px of the level, possibly fractional."""
     height: float
 
     @property
     def stride(self) -> tuple[int, int]:
-        """Whole px of the level from a tile to the next, in x and y."""
+        """Whole px of the level from one tile to the next, in x and y."""
         return math.ceil(self.width), math.ceil(self.height)
 
     @property
@@ -171,14 +171,14 @@ class ReadPlan:
 def plan_reading(
     resolution: Resolution, downsamples: Sequence[float], target_mpp: float, tolerance: float, tile_px: int
 ) -> ReadPlan:
-    """Choose the level: one at the target resolution is read as it is, else the nearest finer one is resampled.
+    """Choose the level: one at the target resolution is read directly, otherwise the next finer one is resampled.
 
     Args:
         resolution: of level 0.
-        downsamples: of each level, rising.
-        target_mpp: wanted um/px.
-        tolerance: fraction of the target within which a level counts as being at it.
-        tile_px: side of a tile in px at the target.
+        downsamples: of each level, ascending.
+        target_mpp: target resolution in um/px.
+        tolerance: relative deviation from the target within which a level is read directly.
+        tile_px: side of a tile in px at the target resolution.
 
     Raises:
         Unusable: `too_coarse`, since slides are never upsampled.
@@ -193,8 +193,8 @@ def plan_reading(
         finest = max(resolution.mpp_x, resolution.mpp_y)
         raise Unusable(
             "too_coarse",
-            f"its finest level has {finest:.4g} um/px and the data set asks for {target_mpp:.4g}: "
-            "slides are never upsampled, so set the data set's `mpp` to what all slides have, or leave this one out",
+            f"its finest level has {finest:.4g} um/px, but the data set's mpp is {target_mpp:.4g}: slides are never "
+            "upsampled, so raise the data set's mpp to a resolution that all slides have, or leave this slide out",
         )
     level = finer[-1]
     # Rounded, so that 512.0000000001 does not read a 513th pixel.

@@ -1,14 +1,14 @@
-"""The files that one slide consists of."""
+"""The files of one slide."""
 
 import functools
 import os
 
 
 def slide_files(path: str) -> tuple[str, ...]:
-    """A slide's files, the named one first or among the others: most slides are one file, some formats are several.
+    """All files of a slide: most slides are one file, some formats consist of several.
 
-    MIRAX: the data folder beside it. DICOM: all `.dcm` files of the folder, as OpenSlide looks through them for its
-    series. Hamamatsu VMS and VMU: the files of the folder whose names begin as its own.
+    MIRAX: also the data folder next to the file. DICOM: all `.dcm` files of the folder, since OpenSlide searches them
+    for the slide's series. Hamamatsu VMS and VMU: the files of the folder whose names begin with the slide's name.
     """
     stem, suffix = os.path.splitext(path)
     match suffix.lower():
@@ -25,7 +25,7 @@ def slide_files(path: str) -> tuple[str, ...]:
 def _files(folder: str, prefix: str = "", suffix: str = "") -> tuple[str, ...]:
     try:
         names = sorted(os.listdir(folder or "."))
-    except OSError:  # a MIRAX slide without its folder
+    except OSError:  # for instance a MIRAX slide without its folder
         return ()
     chosen = (name for name in names if name.startswith(prefix) and name.lower().endswith(suffix))
     return tuple(os.path.join(folder, name) for name in chosen)

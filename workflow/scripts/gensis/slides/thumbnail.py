@@ -1,4 +1,4 @@
-"""A small picture of a whole slide, on which tissue is found."""
+"""The thumbnail of a slide, on which tissue is detected."""
 
 import math
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from scipy import ndimage
 from gensis.slides.outcomes import COPY_AGAIN, Unusable
 from gensis.slides.reader import DamagedRegion, Reader, resample
 
-_BLOCK_PX = 2048  # side of the blocks that are read, in px of the level: they fit in memory where there is no pyramid
-_MOST_FAILURES = 2000  # then what fails is not looked at more closely: it would take hours where nothing can be read
+_BLOCK_PX = 2048  # side of the blocks that are read, in px of the level: they fit in memory even if there is no pyramid
+_MOST_FAILURES = 2000  # then failed blocks are not divided further: it would take hours if nothing can be read
 _GREY = 128
-_TOLERANCE = 1.05  # a level that is hardly coarser is taken, since halving a slide rarely gives whole pixels
+_TOLERANCE = 1.05  # a slightly coarser level is accepted, since halving a slide rarely gives whole pixels
 _LARGEST_PX = 100_000_000  # 80 x 80 mm at 8 um/px
-_LONGEST_PX = 65_500  # of a JPEG
-_ALIGNMENT_PX = 8  # of what codecs decode at reduced size
+_LONGEST_PX = 65_500  # limit of JPEG
+_ALIGNMENT_PX = 8  # of rectangles that codecs decode at reduced size
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Thumbnail:
     """A slide at low resolution."""
 
     image: np.ndarray
-    """uint8 (H, W, 3). Grey where the slide could not be read."""
+    """uint8 (H, W, 3), RGB; grey where the slide could not be read."""
     unread: np.ndarray
-    """bool (H, W)."""
+    """bool (H, W), pixels that could not be read."""
     downsample: float
     """Level-0 px per px."""
 
@@ -35,7 +35,7 @@ def read_thumbnail(reader: Reader, downsample: float) -> Thumbnail:
     """Read all of a slide at `downsample` level-0 px per px, block by block, from the next finer level of its pyramid.
 
     Raises:
-        Unusable: `unreadable`, where not one block can be read.
+        Unusable: `unreadable`, if the thumbnail would be too large, or no pixel can be read.
     """
     downsample = max(downsample, 1.0)
     width, height = (math.ceil(side / downsample) for side in reader.size_level0)
@@ -53,9 +53,9 @@ def read_thumbnail(reader: Reader, downsample: float) -> Thumbnail:
         for left in range(0, width, block_px):
             filling.fill(level, (left, top, min(block_px, width - left), min(block_px, height - top)))
     if thumbnail.unread.all():
-        raise Unusable("unreadable", f"no pixel of it can be read ({_first_error(reader)}): {COPY_AGAIN}")
+        raise Unusable("unreadable", f"no pixel of the slide can be read ({_first_error(reader)}): {COPY_AGAIN}")
     if thumbnail.unread.any():
-        _mend_edges(thumbnail)
+        _fill_edges(thumbnail)
     return thumbnail
 
 
@@ -69,8 +69,8 @@ class _Filling:
     def fill(self, level: int, block: tuple[int, int, int, int]) -> None:
         """Read one block (left, top, width, height in px of the thumbnail) from a level.
 
-        What cannot be read is divided along the file's tiles, to lose no more than the damage, and then read from the
-        finer levels.
+        A block that cannot be read is divided along the file's tiles, so that only the damaged tiles are lost; these
+        are then read from the finer levels.
         """
         left, top, width, height = block
         here = np.s_[top : top + height, left : left + width]
@@ -95,12 +95,12 @@ class _Filling:
 
 
 def _divided(start: int, length: int, tile: float) -> list[tuple[int, int]]:
-    """Start and length of the two parts of a stretch of pixels, or of the whole where it lies in one tile or pixel.
+    """Divide an interval of pixels in two at a tile edge: start and length of the parts, or of the undivided interval.
 
     Args:
-        start: of the stretch in px.
+        start: of the interval in px.
         length: in px.
-        tile: length of a tile in px, not necessarily whole.
+        tile: length of a tile in px, possibly fractional.
     """
     first, last = math.floor(start / tile), math.ceil((start + length) / tile)
     edges = [at for n in range(first, last + 1) for at in (math.floor(n * tile), math.ceil(n * tile))]
@@ -111,16 +111,16 @@ def _divided(start: int, length: int, tile: float) -> list[tuple[int, int]]:
     return [(start, middle - start), (middle, start + length - middle)]
 
 
-def _mend_edges(thumbnail: Thumbnail) -> None:
-    """Give unread pixels beside read ones their colour, in place: damage hits a part of them at most.
+def _fill_edges(thumbnail: Thumbnail) -> None:
+    """Give unread pixels the colour of adjacent pixels that were read, in place: they are damaged only in part.
 
-    Whether the tiles there can be read is then found by reading them.
+    Whether the tiles there can be read is found out when they are read.
     """
     read = np.pad(~thumbnail.unread, 1)
     rows, columns = np.nonzero(thumbnail.unread & ndimage.maximum_filter(read, 3)[1:-1, 1:-1])
     for dy, dx in product((-1, 0, 1), repeat=2):
-        there = read[rows + dy + 1, columns + dx + 1]
-        y, x = rows[there], columns[there]
+        has_neighbour = read[rows + dy + 1, columns + dx + 1]
+        y, x = rows[has_neighbour], columns[has_neighbour]
         thumbnail.image[y, x], thumbnail.unread[y, x] = thumbnail.image[y + dy, x + dx], False
 
 

@@ -1,4 +1,4 @@
-"""One level of a TIFF's pyramid: where its tiles lie in the file, and how they are decoded."""
+"""One level of a TIFF's pyramid: the positions of its tiles in the file, and their decoding."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from gensis.slides.reader import Unsupported, over_white
 _LARGEST_TILE_BYTES = 1 << 29
 _METADATA_BYTES = 1 << 18  # such as a colour profile
 _JPEG_2000 = (COMPRESSION.JPEG2000, COMPRESSION.APERIO_JP2000_RGB)
-# Codecs of whole images, whose headers say their size.
+# Codecs of whole images, whose headers state the size.
 _WITH_SIZES = (*_JPEG_2000, COMPRESSION.APERIO_JP2000_YCBC, COMPRESSION.JPEG, COMPRESSION.WEBP, COMPRESSION.PNG)
 _CHROMA = {(2, 1): "422", (2, 2): "420"}
 _CHANNELS = {PHOTOMETRIC.RGB: (3, 4), PHOTOMETRIC.YCBCR: (3,), PHOTOMETRIC.MINISBLACK: (1,)}
@@ -30,12 +30,10 @@ class TiffLevel:
         self.tile_size = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
         self.columns, self.rows = (-(-side // tile) for side, tile in zip(self.size, self.tile_size))
         if len(page.dataoffsets) != self.columns * self.rows or len(page.databytecounts) != len(page.dataoffsets):
-            raise Unsupported(
-                f"it lists {len(page.dataoffsets)} tiles where {self.columns} x {self.rows} make the image"
-            )
+            raise Unsupported(f"it lists {len(page.dataoffsets)} tiles, but the image has {self.columns} x {self.rows}")
         raw_bytes = page.chunks[0] * page.chunks[1] * page.samplesperpixel
         self.largest_stored_bytes = 2 * raw_bytes + _METADATA_BYTES
-        """More than any codec makes of a tile."""
+        """Upper limit of the size of an encoded tile."""
         self.is_colour_jpeg = page.compression == COMPRESSION.JPEG and page.samplesperpixel == 3
         is_ycbcr = self.is_colour_jpeg and page.photometric == PHOTOMETRIC.YCBCR
         self.chroma = _CHROMA.get(page.subsampling, "444") if is_ycbcr else "444"
@@ -47,14 +45,14 @@ class TiffLevel:
         return row * self.columns + column
 
     def tiles(self, x: int, y: int, width: int, height: int) -> Iterator[tuple[int, int]]:
-        """Row and column of the tiles that a rectangle touches."""
+        """Row and column of each tile that a rectangle overlaps."""
         tile_width, tile_height = self.tile_size
         for row in range(max(y // tile_height, 0), min(-(-(y + height) // tile_height), self.rows)):
             for column in range(max(x // tile_width, 0), min(-(-(x + width) // tile_width), self.columns)):
                 yield row, column
 
     def decode(self, stored: bytes, index: int, reduction: int) -> np.ndarray:
-        """Pixels of a tile from its bytes: uint8 (H, W, 3), smaller by `reduction` where the codec allows it."""
+        """Decode the bytes of a tile: uint8 (H, W, 3), smaller by `reduction` if the codec supports it."""
         if self.is_colour_jpeg:
             stored = self.jpeg(stored)
             self._check_claim(jpeg_size(stored))
@@ -70,16 +68,16 @@ class TiffLevel:
         return _in_colour(decoded[0])
 
     def jpeg(self, stored: bytes) -> bytes:
-        """A JPEG file of a tile's bytes."""
+        """A complete JPEG file from a tile's bytes."""
         return complete(stored, self.page.jpegtables, self.page.photometric == PHOTOMETRIC.RGB)
 
     def _check_claim(self, size: tuple[int, int]) -> None:
-        """Refuse an image that claims to be much larger than its tile, and would be given memory for that."""
+        """Refuse an image that claims to be much larger than its tile, before memory is allocated for it."""
         if any(claimed > 2 * side for claimed, side in zip(size, self.tile_size)):
             raise ValueError(f"it claims to be {size[0]} x {size[1]} px")
 
     def _inside(self, pixels: np.ndarray, index: int, reduction: int) -> np.ndarray:
-        """Without the padding of tiles at the right and lower edge of the level."""
+        """Remove the padding of tiles at the right and lower edge of the level."""
         row, column = divmod(index, self.columns)
         width, height = (
             -(-min(tile, side - at * tile) // reduction)
@@ -91,50 +89,50 @@ class TiffLevel:
 
 
 def _in_colour(pixels: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 1), (H, W, 3) or (H, W, 4) as RGB over white."""
+    """Convert uint8 (H, W, 1), (H, W, 3) or (H, W, 4) to RGB, composited on white."""
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
     return np.asarray(over_white(Image.fromarray(pixels, "RGBA"))) if pixels.shape[2] == 4 else pixels
 
 
 def _size(stored: bytes) -> tuple[int, int]:
-    """Width and height as the header of an encoded image says."""
+    """Width and height from the header of an encoded image."""
     with Image.open(io.BytesIO(stored), formats=("JPEG", "JPEG2000", "WEBP", "PNG")) as image:
         return image.size
 
 
 def _decode_smaller(stored: bytes, reduction: int) -> np.ndarray:
-    """Decode JPEG 2000 at a fraction of its size, by leaving out the finest wavelets."""
+    """Decode JPEG 2000 at a fraction of its size, by omitting the finest wavelets."""
     with Image.open(io.BytesIO(stored)) as image:
         image.reduce = reduction.bit_length() - 1
         return np.asarray(image.convert("RGB"))
 
 
 def _check(page: TiffPage) -> None:
-    """Refuse what is no image in colour or grey with 8 bits a channel, and tiles too large to be held.
+    """Refuse pages that are not 8-bit colour or grey images, and tiles that do not fit in memory.
 
-    What OpenSlide may read all the same is `Unsupported`; what it would show wrongly is `Unusable`.
+    Pages that OpenSlide may be able to read raise `Unsupported`; those that it would show wrongly raise `Unusable`.
     """
     if page.compression not in TIFF.DECOMPRESSORS:
-        raise Unsupported(f"nobody decodes its compression {page.compression}")
+        raise Unsupported(f"its compression {page.compression} is not supported")
     numbers = (page.imagewidth, page.imagelength, *page.chunks, *page.dataoffsets[:1], *page.databytecounts[:1])
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise Unsupported(f"its sizes and places are no whole numbers: {numbers}")
+        raise Unsupported(f"its sizes and offsets are not valid integers: {numbers}")
     if page.bitspersample > 8:
-        reason = f"it has {page.bitspersample} bits a channel, as fluorescence and scientific cameras have"
+        reason = f"it has {page.bitspersample} bits per channel, like images of fluorescence or scientific cameras"
         raise Unusable("unsupported", f"{reason}; {BRIGHTFIELD_ONLY}")
     if page.samplesperpixel == 2 or page.samplesperpixel > 4:
-        reason = f"it has {page.samplesperpixel} channels, as fluorescence has"
+        reason = f"it has {page.samplesperpixel} channels, like fluorescence"
         raise Unusable("unsupported", f"{reason}; {BRIGHTFIELD_ONLY}")
     if page.samplesperpixel not in _CHANNELS.get(page.photometric, ()):
         colours = PHOTOMETRIC(page.photometric).name
         raise Unsupported(f"its pixels are {colours} with {page.samplesperpixel} channels, not RGB")
     if page.dtype != np.uint8 or page.bitspersample != 8:
-        raise Unsupported(f"it has {page.bitspersample} bits a channel, not 8")
+        raise Unsupported(f"it has {page.bitspersample} bits per channel, not 8")
     if page.planarconfig != PLANARCONFIG.CONTIG or page.imagedepth != 1:
-        raise Unsupported("its colours lie in separate planes")
+        raise Unsupported("its colours are in separate planes")
     if not page.is_tiled and not page.rowsperstrip:
         raise Unsupported("it has neither tiles nor strips")
     height, width = page.chunks[:2]
     if height * width * page.samplesperpixel > _LARGEST_TILE_BYTES:
-        raise Unsupported(f"it is one piece of {width} x {height} px, which is too large to be held")
+        raise Unsupported(f"its tiles of {width} x {height} px do not fit in memory")

@@ -1,4 +1,4 @@
-"""Which pages of a TIFF are the levels of a slide, and what its tags say."""
+"""The pages of a TIFF that are the levels of a slide, and its metadata."""
 
 import math
 from pathlib import Path
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _UNITS = {2: "inch", 3: "centimeter"}
 _LARGEST_ASPECT_DIFFERENCE = 0.02
-_LARGEST_MACRO = 1 / 3  # of the slide's px, where the file does not state the resolution of both
-_COARSER = 2  # what has fewer px per um than that beside the slide is a macro
+_LARGEST_MACRO = 1 / 3  # of the slide's number of px, if the file does not state the resolution of both
+_COARSER = 2  # an image this many times coarser than the slide is a macro
 
 
 def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage]:
@@ -24,12 +24,12 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
 
     Args:
         file: the TIFF.
-        slide: the same file, where OpenSlide opens it. Its levels are the ones to find, unless the file has sub-images
-            or images beside the first, which OpenSlide does not see. Then the largest image is the slide.
+        slide: the same file, if OpenSlide opens it. The pages of its levels are returned, unless the file has
+            sub-images or further images, which OpenSlide does not see. Then the largest image is the slide.
 
     Raises:
-        Unsupported: they are not pages that can be read as they are.
-        Unusable: `unsupported`, where the slide is no single image: focal planes, channels, ...
+        Unsupported: the levels are not pages that can be read directly.
+        Unusable: `unsupported`, if the slide is not a single image: focal planes, channels, ...
     """
     _check_chain(file)
     named = [_page_of_size(file, size) for size in slide.level_sizes] if slide else []
@@ -39,12 +39,12 @@ def find_pages(file: TiffFile, slide: "OpenSlideReader | None") -> list[TiffPage
     if slide and slide.vendor == "aperio":
         _check_aperio(pages)
     if any(page.parent is not file for page in pages):
-        raise Unsupported("its levels lie in several files")
+        raise Unsupported("its levels are in several files")
     return pages
 
 
 def _has_more(file: TiffFile, page: TiffPage) -> bool:
-    """Whether a file holds images of which OpenSlide, whose finest level is `page`, tells nothing."""
+    """Whether a file has images that OpenSlide, whose finest level is `page`, does not list."""
     others = [other for other in file.pages if other is not page and other.is_tiled]
     return bool(page.subifds) or file.is_ome or any(_area(other) >= _area(page) for other in others)
 
@@ -54,14 +54,14 @@ def _area(page: TiffPage) -> int:
 
 
 def is_smaller_version(page: TiffPage, finest: TiffPage) -> bool:
-    """Whether a page has the shape of the finest, as levels of a pyramid have and a macro has not."""
+    """Whether a page has the aspect ratio of the finest page, like levels of a pyramid and unlike a macro."""
     across, down = finest.imagewidth / page.imagewidth, finest.imagelength / page.imagelength
     rounding = 1 / page.imagewidth + 1 / page.imagelength
     return abs(across / down - 1) <= _LARGEST_ASPECT_DIFFERENCE + rounding
 
 
 def images_left_out(file: TiffFile, taken: TiffPage) -> list[str]:
-    """Sizes of the images that are scans, too, beside the one that was taken, whose finest level is a page."""
+    """Sizes of further scans in the file, besides the one with the finest page `taken`."""
     size = (taken.imagewidth, taken.imagelength)
     if file.is_ome:
         images = ome_images(file.ome_metadata or "")
@@ -85,16 +85,16 @@ def _is_scan(image: OmeImage, taken: OmeImage) -> bool:
 
 
 def check_claims(path: Path, shown_size: tuple[int, int] | None = None) -> None:
-    """Refuse a TIFF that claims more tiles than it lists, or tiles of more bytes than it has.
+    """Refuse a TIFF whose header claims more tiles than it lists, or tiles larger than the file.
 
-    What tifffile does not open is not judged.
+    Files that tifffile does not open are not checked.
 
     Args:
         path: the file.
-        shown_size: width and height of the image that is shown, where it must be the largest of the file.
+        shown_size: width and height of the image that OpenSlide shows, if it must be the largest of the file.
 
     Raises:
-        Unsupported: it claims so.
+        Unsupported: the header is inconsistent.
     """
     try:
         with TiffFile(path) as file:
@@ -103,10 +103,10 @@ def check_claims(path: Path, shown_size: tuple[int, int] | None = None) -> None:
                 _check_tiles(page, file.filehandle.size)
                 if shown_size and _area(page) > math.prod(shown_size):
                     size = f"{page.imagewidth} x {page.imagelength}"
-                    raise Unsupported(f"its largest image has {size} px, and OpenSlide shows another")
+                    raise Unsupported(f"its largest image has {size} px, but OpenSlide shows another")
     except Unsupported:
         raise
-    except Exception:  # no TIFF, or a damaged header, which raises whatever its bytes lead to
+    except Exception:  # not a TIFF, or a damaged header, which may raise anything
         return
 
 
@@ -115,20 +115,20 @@ def _check_tiles(page: TiffPage, size_bytes: int) -> None:
         return
     columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
     for tile, strip in (("TileOffsets", "StripOffsets"), ("TileByteCounts", "StripByteCounts")):
-        tag = page.tags.get(tile) or page.tags.get(strip)  # some write the one for the other
+        tag = page.tags.get(tile) or page.tags.get(strip)  # some writers swap them
         if tag is None or tag.count < columns * rows:
-            raise Unsupported(f"its {tile} do not list the {columns} x {rows} tiles that make the image")
+            raise Unsupported(f"its {tile} do not list all {columns} x {rows} tiles of the image")
     if max(page.databytecounts) > size_bytes:
-        raise Unsupported(f"a tile claims {max(page.databytecounts)} bytes, and the file has {size_bytes}")
+        raise Unsupported(f"a tile claims {max(page.databytecounts)} bytes, but the file has only {size_bytes}")
 
 
 def _check_chain(file: TiffFile) -> None:
-    """Refuse a file whose pages lead back to an earlier one, which tifffile would follow for ever."""
-    file.pages.cache = True  # what is read here is read once
+    """Refuse a file whose list of pages is circular, which tifffile would follow forever."""
+    file.pages.cache = True  # pages are read only once
     seen: set[int] = set()
     for page in file.pages:
         if page.offset in seen:
-            raise Unsupported(f"its page at byte {page.offset} follows itself")
+            raise Unsupported(f"its list of pages is circular (page at byte {page.offset})")
         seen.add(page.offset)
 
 
@@ -151,22 +151,22 @@ def _pages_of_largest_series(file: TiffFile) -> list[TiffPage]:
 def _why_several(series: TiffPageSeries) -> str:
     counts = {axis: count for axis, count in zip(series.axes, series.shape) if axis not in "YXS" and count > 1}
     if "C" in counts:
-        return f"it has {counts['C']} channels in pages of their own, as fluorescence has; {BRIGHTFIELD_ONLY}"
+        return f"it has {counts['C']} channels in separate pages, like fluorescence; {BRIGHTFIELD_ONLY}"
     if "Z" in counts:
-        return f"it is a stack of {counts['Z']} focal planes: export the one in focus as a file of its own"
+        return f"it is a stack of {counts['Z']} focal planes: export the plane in focus to its own file"
     size = f"{series.keyframe.imagewidth} x {series.keyframe.imagelength} px"
-    return f"it holds {len(series.pages)} images of {size}: export each as a file of its own, or the one in focus"
+    return f"it contains {len(series.pages)} images of {size}: export each, or the one in focus, to its own file"
 
 
 def _check_aperio(pages: list[TiffPage]) -> None:
-    """Leave to OpenSlide what it mends: tiles that the scanner left out, and YCbCr in JPEG 2000."""
+    """Leave special cases to OpenSlide: tiles that the scanner omitted, and YCbCr in JPEG 2000."""
     for page in pages:
         if page.compression == COMPRESSION.APERIO_JP2000_YCBC or not all(page.databytecounts):
-            raise Unsupported("OpenSlide knows more of this kind of file")
+            raise Unsupported("omitted tiles and YCbCr in JPEG 2000 are read with OpenSlide")
 
 
 def read_properties(file: TiffFile, page: TiffPage) -> dict[str, str]:
-    """Metadata of a page under OpenSlide's names. Of an OME-TIFF the first page has the description for all."""
+    """Metadata of a page under OpenSlide's names. In an OME-TIFF, the first page describes all images."""
     properties = {
         "tiff.ImageDescription": (file.is_ome and file.ome_metadata) or page.description,
         "openslide.level[0].width": str(page.imagewidth),

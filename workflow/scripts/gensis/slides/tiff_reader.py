@@ -1,4 +1,4 @@
-"""Slides in TIFF files, whose tiles are decoded whole: several times faster than OpenSlide, and more codecs."""
+"""Slides in TIFF files, read tile by tile: several times faster than OpenSlide, and with more codecs."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _CACHE_BYTES = 1 << 28  # of decoded tiles, for all threads: two rows of tiles a
 
 
 class TiffReader(Reader):
-    """A TIFF whose tiles (or strips) tifffile finds and imagecodecs decodes, each once for all threads."""
+    """A TIFF whose tiles (or strips) are located by tifffile and decoded by imagecodecs, once for all threads."""
 
     kind = "tiff"
 
@@ -31,11 +31,11 @@ class TiffReader(Reader):
 
         Args:
             path: the file.
-            slide: the same, opened with OpenSlide, whose levels are then the ones to find, and whose metadata is taken.
+            slide: the same file, opened with OpenSlide, whose levels and metadata are then used.
 
         Raises:
             Unsupported: tifffile does not read it, or not as OpenSlide does.
-            Unusable: `unsupported`: it is no image in colour.
+            Unusable: `unsupported`: it is not a single colour image.
         """
         self.path = Path(path)
         try:
@@ -48,9 +48,9 @@ class TiffReader(Reader):
         except (Unsupported, Unusable):
             self.close()
             raise
-        except Exception as error:  # a damaged header raises whatever its bytes lead to
+        except Exception as error:  # a damaged header may raise anything
             self.close()
-            raise Unsupported(f"tifffile does not read it ({type(error).__name__}: {error})") from error
+            raise Unsupported(f"tifffile cannot read it ({type(error).__name__}: {error})") from error
         self.level_sizes = tuple(level.size for level in self._levels)
         self.tile_sizes = tuple(level.tile_size for level in self._levels)
         width, height = self.level_sizes[0]
@@ -70,7 +70,7 @@ class TiffReader(Reader):
         return result
 
     def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
-        """See Reader. JPEG and JPEG 2000 hold smaller versions of an image inside."""
+        """See Reader. JPEG and JPEG 2000 can be decoded at reduced size."""
         ours = self._levels[level]
         tile_width, tile_height = ours.tile_size
         fits = [n for n in (8, 4, 2) if not (x % n or y % n or tile_width % n or tile_height % n)]
@@ -101,7 +101,7 @@ class TiffReader(Reader):
         return ours.jpeg(self._stored(ours, ours.index(y // tile_height, x // tile_width)))
 
     def _decode(self, level: int, row: int, column: int, reduction: int = 1) -> np.ndarray | None:
-        """A tile as uint8 (H, W, 3), smaller by `reduction`; None where the file leaves it out."""
+        """A tile as uint8 (H, W, 3), smaller by `reduction`; None if the file omits it."""
         ours = self._levels[level]
         index = ours.index(row, column)
         stored = self._stored(ours, index)
@@ -111,15 +111,15 @@ class TiffReader(Reader):
             return ours.decode(stored, index, reduction)
         except Exception as error:  # codecs raise many kinds
             where = f"tile {index} of level {level} ({column}, {row})"
-            raise DamagedRegion(f"{where} does not decode: {error}") from error
+            raise DamagedRegion(f"{where} cannot be decoded: {error}") from error
 
     def _stored(self, level: TiffLevel, index: int) -> bytes:
         offset, count = level.page.dataoffsets[index], level.page.databytecounts[index]
         if min(offset, count) < 0 or offset + count > self._size_bytes or count > level.largest_stored_bytes:
-            raise DamagedRegion(f"tile {index} is said to be {count} bytes from byte {offset} on, which cannot be")
-        stored = os.pread(self._descriptor, count, offset)  # no position that threads would share
+            raise DamagedRegion(f"tile {index} has an invalid position: {count} bytes from byte {offset}")
+        stored = os.pread(self._descriptor, count, offset)  # thread-safe: no shared file position
         if len(stored) < count:
-            raise DamagedRegion(f"tile {index} ends after {len(stored)} of {count} bytes: the file is cut short")
+            raise DamagedRegion(f"tile {index} ends after {len(stored)} of {count} bytes: the file is truncated")
         return stored
 
     def close(self) -> None:
@@ -132,4 +132,4 @@ def _remark(left_out: Sequence[str]) -> str:
     if not left_out:
         return ""
     others = ", ".join(left_out)
-    return f"its largest scan is tiled, others ({others} px) are not: export each as a file of its own"
+    return f"only its largest scan is tiled, others ({others} px) are not: export each scan to its own file"

@@ -1,4 +1,4 @@
-"""Labels of tiles, from what is drawn around them."""
+"""Labels of tiles from annotations."""
 
 import numpy as np
 
@@ -7,23 +7,23 @@ from gensis.slides.grid import coverage
 from gensis.slides.mask import IGNORED_CLASSES
 
 LEAST_FRACTION = 0.5
-_CELLS = 32  # of the raster along a tile: a straight edge lies right to 1/64 of its side
-_BAND_TILES = 8  # rows of tiles rasterised at once, so that memory does not grow with the slide's height
+_CELLS = 32  # raster cells along a side of a tile: a straight edge is exact to 1/64 of the side
+_BAND_TILES = 8  # rows of tiles rasterised at once, so that memory use does not grow with the slide's height
 _ROUNDING = 1e-6
 
 
 def tile_labels(annotations: list[Annotation], coords: np.ndarray, width: float, height: float) -> np.ndarray:
-    """The class in whose annotations the most of each tile lies, if that is at least half of it.
+    """The class that covers the largest fraction of each tile, if it covers at least half of it.
 
     Args:
-        annotations: drawn on the slide. Those without a class count for nothing; where most of a tile lies in one of a
-            class Ignore or Ignore*, it has no label.
+        annotations: of the slide. Those without a class are ignored; a tile mostly covered by the class Ignore or
+            Ignore* has no label.
         coords: int64 (N, 2), x and y of the tiles' top-left corners in level-0 px.
         width: of a tile, in level-0 px.
         height: of a tile.
 
     Returns:
-        str (N,); empty: no class, or several that cover the tile alike.
+        str (N,); empty if no class covers enough of the tile, or several cover it equally.
     """
     names = sorted({each.class_name for each in annotations if each.class_name})
     if not names or not len(coords):
@@ -38,7 +38,7 @@ def tile_labels(annotations: list[Annotation], coords: np.ndarray, width: float,
 
 
 def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Part of each tile that lies in any of some annotations: float64 (N,)."""
+    """Fraction of each tile that is covered by any of some annotations: float64 (N,)."""
     cell = min(width, height) / _CELLS
     fractions = np.zeros(len(coords))
     highest, lowest = np.array([_extent(each) for each in annotations]).T
@@ -56,6 +56,6 @@ def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, 
 
 
 def _extent(annotation: Annotation) -> tuple[float, float]:
-    """Least and largest y."""
+    """Smallest and largest y."""
     y = np.concatenate([polygon[0][:, 1] for polygon in annotation.polygons])
     return y.min(), y.max()

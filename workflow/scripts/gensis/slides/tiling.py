@@ -1,4 +1,4 @@
-"""Cut a slide into tiles: read, score and encode what its layout keeps."""
+"""Tiling of a slide: read, score and encode the tiles that its layout keeps."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from gensis.slides.reader import DamagedRegion, Reader, read_every_byte, resampl
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 _RUN_BYTES = 1 << 22  # pixels that a thread reads at once
-_AHEAD = 4  # runs a thread works ahead of the writer
+_AHEAD = 4  # runs that each thread may be ahead of the writer
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Tile:
 
 
 class TileStream:
-    """The encoded tiles that a layout keeps, in its order, read by several threads while they are consumed."""
+    """The encoded tiles that a layout keeps, in order, read by several threads while they are consumed."""
 
     def __init__(
         self, reader: Reader, layout: Layout, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int
@@ -37,10 +37,10 @@ class TileStream:
 
         Args:
             reader: the slide.
-            layout: which tiles.
+            layout: of the tiles.
             tiling: settings.
-            encode: makes bytes of uint8 (tile_px, tile_px, 3), unless the slide's own are kept.
-            threads: that read, score and encode.
+            encode: encodes uint8 (tile_px, tile_px, 3), unless the slide's own encoded tiles are kept.
+            threads: number of threads that read, score and encode.
         """
         self.reader, self.layout, self.tiling, self.encode, self.threads = reader, layout, tiling, encode, threads
         plan = layout.plan
@@ -48,17 +48,17 @@ class TileStream:
         self._corners = np.rint(layout.coords / plan.downsample).astype(np.int64)
         self._mpp = layout.resolution.mpp_x * plan.size_level0[0] / tiling.tile_px
         self.given: list[int] = []
-        """Positions in the layout of the tiles given so far."""
+        """Positions in the layout of the tiles yielded so far."""
         self.focus: list[float] = []
-        """Focus of these tiles."""
+        """Focus scores of these tiles."""
         self.unreadable: list[int] = []
-        """Positions of tiles that were to be kept and cannot be read."""
+        """Positions of tiles that should be kept but cannot be read."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the tiles that can be read.
+        """Yield the tiles that can be read.
 
         Raises:
-            OSError: tiles fail because the disk does, which may pass.
+            OSError: tiles cannot be read because of an I/O error, possibly temporary.
         """
         runs = self._runs()
         for run, tiles in zip(runs, in_order(self._read_run, runs, self.threads)):
@@ -74,7 +74,7 @@ class TileStream:
 
     @property
     def failed(self) -> int:
-        """Number of tiles that cannot be read, on the thumbnail or now."""
+        """Number of tiles that cannot be read, on the thumbnail or at full resolution."""
         return self.layout.failed + len(self.unreadable)
 
     @property
@@ -82,7 +82,7 @@ class TileStream:
         return self.layout.failed + len(self.layout.kept)
 
     def verdict(self) -> tuple[str, str]:
-        """Outcome and reason, once all tiles were given. A reason is empty where there is nothing to say."""
+        """Outcome and reason, after all tiles were yielded. The reason is empty if there is nothing to report."""
         if self.failed:
             failed = f"{self.failed} of {self._wanted} tiles cannot be read: {COPY_AGAIN}"
             outcome = "partial" if self.given else "unreadable"
@@ -93,15 +93,15 @@ class TileStream:
 
     def _why_no_tissue(self) -> str:
         tissue, inked = self.tiling.tissue, int((self.layout.status == PEN).sum())
-        ink = f", for marker ink in {inked}, which blue and green stains may look like" if inked else ""
+        ink = f" ({inked} tiles have marker ink, or a blue or green stain that looks like ink)" if inked else ""
         return (
-            f"tissue is {self.layout.tissue.mean():.1%} of the slide and covers {tissue.minimum_fraction:.0%} "
-            f"of no {self.tiling.tile_px} px tile{ink}: if there is tissue, draw it in a file for the sheet's "
+            f"tissue is {self.layout.tissue.mean():.1%} of the slide, and no {self.tiling.tile_px} px tile has "
+            f"{tissue.minimum_fraction:.0%} tissue or more{ink}: if there is tissue, draw it in a file for the sheet's "
             "column mask, lower tissue.minimum_fraction, or set tissue.method to none"
         )
 
     def _runs(self) -> list[list[int]]:
-        """Neighbours in a row, which are read together."""
+        """Groups of adjacent tiles in a row, which are read together."""
         longest = max(1, _RUN_BYTES // (3 * self._stride[0] * self._stride[1]))
         runs: list[list[int]] = []
         for position in self.layout.kept.tolist():
@@ -119,7 +119,7 @@ class TileStream:
         try:
             pixels = self.reader.region(self.layout.plan.level, x, y, width * len(run), height)
             return [self._tile(at, pixels[:, n * width : (n + 1) * width]) for n, at in enumerate(run)]
-        except DamagedRegion:  # of one tile or more
+        except DamagedRegion:  # read the tiles one by one
             return [None] if len(run) == 1 else [tile for at in run for tile in self._read_run([at])]
 
     def _tile(self, position: int, region: np.ndarray) -> Tile:
@@ -132,7 +132,7 @@ class TileStream:
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Apply a function in several threads; results come in the items' order and few wait in memory."""
+    """Apply a function in several threads; results are yielded in order, and only a few wait in memory."""
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in items:

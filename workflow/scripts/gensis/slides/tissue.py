@@ -1,4 +1,4 @@
-"""Where tissue is on a thumbnail."""
+"""Tissue detection on a thumbnail."""
 
 import numpy as np
 from scipy import ndimage
@@ -7,30 +7,30 @@ from gensis.slides.appearance import REACH_PX, Appearance, look_at
 from gensis.slides.bands import bands, count_values, map_bands
 from gensis.slides.ink import inked_and_halo, judge_ink
 
-# Otsu's threshold always splits, so on bare glass it would find noise, and on a slide full of tissue only nuclei:
-# it is held between the saturation of noisy glass and that of the palest stroma (of 255).
+# Otsu's threshold always splits: on bare glass it would select noise, and on a slide full of tissue only nuclei.
+# It is clipped to between the saturation of noisy glass and that of the palest stroma (of 255).
 _SATURATION_RANGE = (8, 20)
-# Optical density of tissue that has hardly a colour.
+# Optical density of tissue with hardly any colour.
 _GREY_DENSITY = 0.12
-# An edge between flat greys looks textured so far; patches that are no wider are edges, lines and dirt.
+# An edge between flat greys looks textured up to this width; patches that are no wider are edges, lines and dirt.
 _NARROWEST_GREY_PX = 2 * REACH_PX + 1
 
 
 def find_tissue(
     image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Tell tissue from glass and ink.
+    """Distinguish tissue from glass and ink.
 
-    Tissue is what is more saturated than glass (Otsu's threshold), or dark and with texture, and is not ink.
+    Tissue is more saturated than glass (Otsu's threshold), or dark and with texture, and is not ink.
 
     Args:
         image: uint8 (H, W, 3), RGB thumbnail whose glass is grey; made for 8 to 16 um/px.
-        pixel_area_um2: area of one of its pixels.
-        minimum_area_um2: smaller islands are dropped, smaller holes filled unless there is ink in them.
+        pixel_area_um2: area of a pixel of the thumbnail.
+        minimum_area_um2: smaller islands are dropped; smaller holes are filled unless they contain ink.
 
     Returns:
-        Tissue, bool (H, W); ink, bool (H, W), as `gensis.slides.ink.find_ink` finds it; and what the user should look
-        at, empty where it is clear.
+        Tissue, bool (H, W); ink, bool (H, W), as from `gensis.slides.ink.find_ink`; and a remark for the user, empty
+        if the case is clear.
     """
     saturation, grey, inked, halo = map_bands(_first_look, image, REACH_PX)
     ink, remark = judge_ink(image, saturation, inked, halo)
@@ -44,7 +44,7 @@ def find_tissue(
 
 
 def _first_look(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Saturation (uint8), dark and textured, ink and its possible halo (bool), each (H, W)."""
+    """Saturation (uint8), dark and textured pixels, ink, and its possible halo (bool), each (H, W)."""
     pixels: Appearance = look_at(image)
     grey = (pixels.least_density > _GREY_DENSITY) & pixels.textured
     return pixels.saturation, grey, *inked_and_halo(pixels)
@@ -62,7 +62,7 @@ def otsu_threshold(counts: np.ndarray) -> int:
     """Otsu's threshold (1979): the split with the largest variance between the classes.
 
     Args:
-        counts: int (256,), how often each value occurs.
+        counts: int (256,), number of occurrences of each value.
 
     Returns:
         The largest value of the lower class.
@@ -75,7 +75,7 @@ def otsu_threshold(counts: np.ndarray) -> int:
 
 
 def _opened(mask: np.ndarray, side_px: int) -> np.ndarray:
-    """The parts of a mask in which a square of `side_px` fits."""
+    """Morphological opening: the parts of a mask in which a square of `side_px` fits."""
     return ndimage.maximum_filter(ndimage.minimum_filter(mask, side_px), side_px)
 
 

@@ -1,6 +1,6 @@
-"""Whether a finished run is whole: the files of all stages as they lie on disk, and what they say of each other.
+"""Verification of a finished run: the files of all stages must be complete, undamaged and consistent.
 
-A file is whole if its checksum or content id, computed again from its bytes, is the one that was stored. It fits if the
-inputs in its provenance are what lies beside it now, and its settings those of the study. What is compared between
-files are stored ids, so that a damaged file is listed itself, and not all that was made from it.
+A file is undamaged if its checksum or content id, computed again from its bytes, equals the stored one. It is
+consistent if the inputs in its provenance are the current files, and its settings are those of the study. Stored ids
+are compared between files, so that only the damaged file is listed, not all files that were made from it.
 """

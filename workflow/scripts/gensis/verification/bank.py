@@ -1,4 +1,4 @@
-"""Banks: their shards, what a filter keeps of them, and how they were measured."""
+"""Verification of banks: shards, filters, and quality measurements."""
 
 from pathlib import Path
 from typing import Any
@@ -21,40 +21,40 @@ def check_shard(
         path: of the store.
         settings: of the bank.
         seed: of the bank.
-        inputs: what it is generated from.
-        findings: take what is wrong.
-        origins: compare provenance.
+        inputs: inputs that the shard must be generated from.
+        findings: problems are added to it.
+        origins: compares the provenance.
     """
     with findings.reading(path), Store(path) as store:
         if store.computed_content() != store.content:
-            findings.add(path, "damaged, its bytes are not those that were written")
+            findings.add(path, "damaged: its content id does not match its content")
         origins.compare(path, provenance_of(store), settings, seed, inputs)
 
 
 def check_sources(path: Path, images: int, findings: Findings) -> None:
-    """Check that sources and partners of a shard are among so many training images, and no image its own partner."""
+    """Check that sources and partners of a shard are rows of the training images, and no source is its own partner."""
     with findings.reading(path), Store(path) as store:
         source, partner = store.column("source"), store.column("partner")
         if len(source) and (source.max() >= images or partner.max() >= images or (source == partner).any()):
-            findings.add(path, f"sources or partners that are not among the {images} training images")
+            findings.add(path, f"has sources or partners that are not among the {images} training images")
 
 
 def check_filter(
     store: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
 ) -> None:
-    """Check what a filter keeps of a shard. Arguments as those of `check_shard`."""
+    """Check the filter of a shard. Arguments as in `check_shard`."""
     path = filter_path(store)
     with findings.reading(path), h5py.File(path, "r", locking=False) as file:
         record = check_hdf5(path, file, findings)
         origins.compare(path, record, settings, seed, inputs)
         if content_of(file["keep"][:]) != file.attrs["content"]:
-            findings.add(path, "its content id is not that of what it keeps")
+            findings.add(path, "its content id does not match the images that it keeps")
 
 
 def check_quality(
     path: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
 ) -> None:
-    """Check the measurement of a bank. Arguments as those of `check_shard`."""
+    """Check the quality measurements of a bank. Arguments as in `check_shard`."""
     values = checked_json(path, findings)
     if values:
         with findings.reading(path):

@@ -1,4 +1,4 @@
-"""Embeddings, in parts, and the features that are split from them."""
+"""Verification of embeddings, and of the features exported from them."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,13 +31,13 @@ def check_parts(
         paths: the parts, in order.
         settings: of the stage.
         seed: of the encoder.
-        images: that are embedded.
-        encoder: the encoder as an input; empty of a baseline.
-        findings: take what is wrong.
-        origins: compare provenance.
+        images: the images that are embedded.
+        encoder: the encoder as an input; empty for a baseline.
+        findings: problems are added to it.
+        origins: compares the provenance.
 
     Returns:
-        Unit -> content id of its embeddings as stated, in the order of the parts.
+        Unit -> stored content id of its embeddings, in the order of the parts.
     """
     contents: dict[str, str] = {}
     for path in paths:
@@ -46,7 +46,7 @@ def check_parts(
             units, stated = file["units"].asstr()[:].tolist(), file["content"].asstr()[:].tolist()
             contents |= dict(zip(units, stated))
             if computed_contents(file) != stated:
-                findings.add(path, "damaged, its embeddings are not those that were written")
+                findings.add(path, "damaged: its content ids do not match its embeddings")
             _check_values(path, file, findings)
             stores = {unit: (images.folder / f"{unit}.h5", images.contents.get(unit)) for unit in units}
             origins.compare(path, record, settings, seed, stores | encoder)
@@ -56,20 +56,20 @@ def check_parts(
 def _check_values(path: Path, file: h5py.File, findings: Findings) -> None:
     features, keys = file["features"], file["coords" if "coords" in file else "key"]
     if not len(features) == len(file["unit"]) == len(keys):
-        findings.add(path, "columns of different lengths")
+        findings.add(path, "has columns of different lengths")
     blocks = (features[start : start + _BLOCK_ROWS] for start in range(0, len(features), _BLOCK_ROWS))
     if not all(np.isfinite(block).all() for block in blocks):
-        findings.add(path, "embeddings that are not finite")
+        findings.add(path, "has embeddings that are not finite")
 
 
 def embeddings_content(contents: dict[str, str], units: Iterable[str] | None) -> str | None:
-    """Content id of some units' embeddings; None if these, or those of one, are not known."""
+    """Content id of some units' embeddings; None if the units or one of their content ids are not known."""
     wanted = [None] if units is None else [contents.get(unit) for unit in units]
     return None if None in wanted else joint_content(wanted)
 
 
 def check_features(folder: Path, parts: Sequence[Path], findings: Findings) -> None:
-    """Check the files of single slides: whole, and split from these parts."""
+    """Check the exported feature files: undamaged, and exported from these parts."""
     made_of: dict[str, str] = {}
     for path in parts:
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
@@ -78,4 +78,4 @@ def check_features(folder: Path, parts: Sequence[Path], findings: Findings) -> N
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             check_hdf5(path, file, findings)
             if path.parent == folder and made_of.get(path.stem, file.attrs["provenance"]) != file.attrs["provenance"]:
-                findings.add(path, "split from other embeddings than there are now")
+                findings.add(path, "exported from other embeddings than the current ones")

@@ -1,4 +1,4 @@
-"""What was measured of encoders, and the table that gathers it."""
+"""Verification of evaluations, and of `summary.csv`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,18 +26,18 @@ def check_evaluation(
     findings: Findings,
     origins: Origins,
 ) -> dict[Subject, dict[str, Any] | None]:
-    """Check what was measured of one encoder on one data set.
+    """Check the evaluation of one encoder on one data set.
 
     Args:
         folder: `<encoder>/<dataset>/seed<k>`.
-        tasks: that were measured.
-        study: whose settings they were measured with.
-        inputs: what it goes by.
-        findings: take what is wrong.
-        origins: compare provenance.
+        tasks: the tasks that were evaluated.
+        study: the study with the settings of the evaluation.
+        inputs: inputs that the evaluation must be made from.
+        findings: problems are added to it.
+        origins: compares the provenance.
 
     Returns:
-        The result of each task; None of those whose file is wrong.
+        The result of each task; None if its file has a problem.
     """
     seed, evaluation = int(folder.name.removeprefix("seed")), study.evaluation
     encoder, dataset = folder.parts[-3:-1]
@@ -49,7 +49,7 @@ def check_evaluation(
                 read = evaluation.inputs_of_task(task, inputs)
                 origins.compare(path, result["provenance"], evaluation.of_task(task), seed, read)
                 if [result[name] for name in SUBJECT] != [encoder, dataset, seed, task]:
-                    findings.add(path, "of another encoder, data set, seed or task than its name says")
+                    findings.add(path, "is for another encoder, data set, seed or task than its path states")
         results[encoder, dataset, str(seed), task] = None if path in findings else result
     settings = json.loads(stage_json(study, "evaluation"))
     names = ["predictions.h5", *(["attention.h5"] if set(tasks) & set(evaluation.attention_tasks) else [])]
@@ -60,7 +60,7 @@ def check_evaluation(
 
 
 def check_summary(path: Path, results: Mapping[Subject, dict[str, Any] | None], findings: Findings) -> None:
-    """Check that `summary.csv` has just the figures of these results; what is None is not compared."""
+    """Check that `summary.csv` lists exactly the values of these results; results that are None are not compared."""
     with findings.reading(path):
         listed = {
             (*(row[name] for name in SUBJECT), row["metric"]): row["value"]
@@ -75,7 +75,7 @@ def check_summary(path: Path, results: Mapping[Subject, dict[str, Any] | None], 
             for metric in (result or {}).get("metrics", [])
         }
         for key in sorted(measured.keys() ^ listed.keys()):
-            findings.add(path, f"{' '.join(key)} is {'missing' if key in measured else 'of no evaluation'}")
+            findings.add(path, f"{' '.join(key)} is {'missing' if key in measured else 'not in any evaluation'}")
         for key in sorted(measured.keys() & listed.keys()):
             if not _same(measured[key], listed[key]):
                 findings.add(path, f"{' '.join(key)} is {measured[key]} in the evaluation and {listed[key]} here")

@@ -1,4 +1,4 @@
-"""Single files that carry a checksum and a provenance."""
+"""Verification of single files with a checksum and a provenance."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from gensis.artifacts.files import read_json
 from gensis.images.store import Store
 from gensis.verification.findings import Findings
 
-DAMAGED = "damaged, it is not what was written"
+DAMAGED = "damaged: its checksum does not match its content"
 
 
 def checked_json(path: Path, findings: Findings) -> dict[str, Any]:
-    """The values of a JSON file; none if it cannot be read."""
+    """Compare a JSON file with its checksum; return its values, empty if it cannot be read."""
     with findings.reading(path):
         values = read_json(path)
         if values.get(NAME) != of_json(values):
@@ -25,7 +25,7 @@ def checked_json(path: Path, findings: Findings) -> dict[str, Any]:
 
 
 def check_hdf5(path: Path, file: h5py.File, findings: Findings) -> dict[str, Any]:
-    """Compare an open HDF5 file with its checksum; its provenance, if it has one."""
+    """Compare an open HDF5 file with its checksum; return its provenance, empty if it has none."""
     if file.attrs.get(NAME) != of_hdf5(file):
         findings.add(path, DAMAGED)
     return json.loads(file.attrs.get("provenance", "{}"))

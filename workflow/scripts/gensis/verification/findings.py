@@ -1,4 +1,4 @@
-"""What is wrong with which file."""
+"""Problems that were found, by file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,33 +8,33 @@ _MOST_REASONS = 3
 
 
 class Findings:
-    """Reasons by file: each file is listed once, whatever is wrong with it."""
+    """Problems by file: each file is listed once, with all its problems."""
 
     def __init__(self) -> None:
         self._reasons: dict[Path, list[str]] = {}
 
     def add(self, path: Path, reason: str) -> None:
-        """Note that something is wrong with a file."""
+        """Add a problem of a file."""
         reasons = self._reasons.setdefault(path, [])
         if reason not in reasons:
             reasons.append(reason)
 
     def __contains__(self, path: Path) -> bool:
-        """Whether something is wrong with a file, as far as is known."""
+        """Whether a problem of a file is known."""
         return path in self._reasons
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
-        """Read a file in the block: what it cannot be read for is noted, and the check goes on with other files."""
+        """Read a file in the block: errors are added as problems, and verification continues with other files."""
         try:
             yield
         except FileNotFoundError as error:
             self.add(path, f"needs {error.filename}, which is missing" if self._other(error, path) else "missing")
-        except Exception as error:  # there is nothing that a damaged file may not make a reader raise
+        except Exception as error:  # a damaged file may raise anything
             self.add(path, f"cannot be read ({' '.join(str(error).split())[:200] or type(error).__name__})")
 
     def lines(self) -> list[str]:
-        """A line a file, in the order in which they were found."""
+        """One line per file, in the order in which they were found."""
         return [f"{path}: {_joined(reasons)}" for path, reasons in self._reasons.items()]
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The image stores of a data set, their outcomes, and the tables that index them."""
+"""Verification of a data set: its image stores, their outcomes, and the tables that index them."""
 
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,21 @@ from gensis.verification.origins import Origins
 
 
 class Images:
-    """A data set: its tables, as far as they can be read, and what its stores state."""
+    """A data set: its tables, as far as they can be read, and the content ids and sizes of its stores."""
 
     def __init__(self, folder: Path, with_train: bool, findings: Findings):
         """Read the tables.
 
         Args:
             folder: of the stores.
-            with_train: whether it has a `train.tsv`: the one that is learnt from has.
-            findings: take what is wrong.
+            with_train: whether it has a `train.tsv`: true for the data set of pre-training.
+            findings: problems are added to it.
         """
         self.folder, self._findings = folder, findings
         self._units = self._table("units", "split")
         self._train = self._table("train") if with_train else []
         self.contents: dict[str, str] = {}
-        """Unit -> content id that its store states."""
+        """Unit -> content id in its store."""
         self._counts: dict[str, int] = {}
 
     def _table(self, name: str, *columns: str) -> list[dict[str, str]]:
@@ -43,14 +43,14 @@ class Images:
         return []
 
     def units(self, *splits: str) -> list[str] | None:
-        """Units of one or both splits, in the order of their embeddings; None if `units.tsv` is wrong."""
+        """Units of one or both splits, in the order of their embeddings; None if `units.tsv` has a problem."""
         if self.folder / "units.tsv" in self._findings:
             return None
         by_split = {split: [row for row in self._units if (row["split"] or "train") == split] for split in splits}
         return [row["unit"] for rows in by_split.values() for row in rows]
 
     def learnt_from(self) -> dict[str, int] | None:
-        """Units of `train.tsv`, in order -> number of their images; None if it is wrong."""
+        """Units of `train.tsv`, in order -> number of their images; None if `train.tsv` has a problem."""
         if self.folder / "train.tsv" in self._findings:
             return None
         return {row["unit"]: int(row["images"]) for row in self._train}
@@ -60,7 +60,7 @@ class Images:
 
         Args:
             settings: of the data set's stage.
-            origins: compare provenance.
+            origins: compares the provenance.
         """
         listed = [row["unit"] for row in self._units]
         for unit in listed or sorted(path.stem for path in self.folder.glob("*.h5")):
@@ -72,17 +72,17 @@ class Images:
         with self._findings.reading(path), Store(path) as store:
             self.contents[unit], self._counts[unit] = store.content, len(store)
             if store.computed_content() != store.content:
-                self._findings.add(path, "damaged, its bytes are not those that were written")
+                self._findings.add(path, "damaged: its content id does not match its content")
             record = provenance_of(store)
-            slide = {name: (path, None) for name in record["inputs"]}  # it may lie in an archive by now
+            slide = {name: (path, None) for name in record["inputs"]}  # it may have been archived
             origins.compare(path, record, settings, None, slide)
             if outcome and (outcome["content"], outcome["images"]) != (store.content, len(store)):
-                self._findings.add(path, f"not the store that {path.with_suffix('.json').name} tells of")
+                self._findings.add(path, f"not the store that {path.with_suffix('.json').name} describes")
 
     def check_tables(self) -> None:
-        """Compare the tables with the stores and with each other, after they were compared with what was made of them.
+        """Compare the tables with the stores and with each other.
 
-        One that is known to be wrong is not compared again.
+        Called after the tables were compared with the artifacts made from them: tables with known problems are skipped.
         """
         for name, rows in {"units": self._units, "train": self._train}.items():
             path = self.folder / f"{name}.tsv"
@@ -96,13 +96,13 @@ class Images:
             chosen = [[row.get(name, ALL) for name in columns] for row in self._train]
             of_units = [row for row in self._units if row["split"] != "test" and row["images"] != "0"]
             if chosen != [[row.get(name, ALL) for name in columns] for row in of_units]:
-                self._findings.add(train, "chooses other images than units.tsv")
+                self._findings.add(train, "selects other images than units.tsv")
 
     def _check_row(self, table: Path, row: dict[str, str]) -> None:
         unit, count = row["unit"], self._counts[row["unit"]]
         rows = parse_rows(row.get("rows", ALL), count)
         if row["content"] != self.contents[unit]:
-            self._findings.add(table, f"tells of another store of {unit}")
+            self._findings.add(table, f"lists another store of {unit} than the current one")
         elif len(rows) != int(row["images"]) or rows.max(initial=-1) >= count:
             chosen = f"{len(rows)} of the {count} images of {unit}, the last row {rows.max(initial=-1)}"
-            self._findings.add(table, f"chooses {chosen}, and states {row['images']}")
+            self._findings.add(table, f"selects {chosen}, but states {row['images']}")

@@ -1,4 +1,4 @@
-"""Whether artifacts were made from what lies beside them, with the settings of the study."""
+"""Comparison of provenance: artifacts must be made from the current inputs, with the settings of the study."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -8,16 +8,16 @@ from typing import Any
 from gensis.verification.findings import Findings
 
 Content = str | None | Callable[[], str | None]
-"""Content id of an input; None where it is not known, for it cannot be read; called when all tables are compared."""
+"""Content id of an input; None if it cannot be read. A function is called after all tables were compared."""
 Inputs = Mapping[str, tuple[Path, Content]]
-"""Name -> where the input lies, and its content id."""
+"""Name -> path of the input, and its content id."""
 
 
 class Origins:
-    """Compares provenance records with what they should say: at once settings and seed, and inputs when asked to.
+    """Compares provenance records with the expected values: settings and seed immediately, inputs later.
 
-    Tables are inputs of most artifacts. One that nothing was made from is itself wrong, and what is chosen by it is
-    not compared; so they come first, when all records are known.
+    Tables are inputs of most artifacts. If no artifact was made from the current table, the table itself is wrong, and
+    the selection that depends on it is not compared. So tables are compared first, when all records are known.
     """
 
     def __init__(self, findings: Findings):
@@ -28,24 +28,26 @@ class Origins:
     def compare(
         self, path: Path, record: Mapping[str, Any], settings: Mapping[str, Any], seed: int | None, inputs: Inputs
     ) -> None:
-        """Note what the record of an artifact says otherwise.
+        """Report differences between the record of an artifact and the expected values.
 
         Args:
-            path: the artifact's file that holds the record.
+            path: the artifact's file that contains the record.
             record: its provenance.
-            settings: of its stage.
-            seed: that it is made with.
-            inputs: what it is made from.
+            settings: expected settings of its stage.
+            seed: expected seed.
+            inputs: expected inputs.
         """
-        found = record["settings"]
-        if found != settings:
-            others = sorted(key for key in found | settings if found.get(key) != settings.get(key))
+        recorded_settings = record["settings"]
+        if recorded_settings != settings:
+            others = sorted(
+                key for key in recorded_settings | settings if recorded_settings.get(key) != settings.get(key)
+            )
             self._findings.add(path, f"made with other settings than the config's ({', '.join(others)})")
         if record["seed"] != seed:
-            self._findings.add(path, f"made with seed {record['seed']}")
+            self._findings.add(path, f"made with seed {record['seed']}, not {seed}")
         recorded = record["inputs"]
         for name in sorted(recorded.keys() - inputs.keys()):
-            self._findings.add(path, f"made from '{name}', which the study does not give it")
+            self._findings.add(path, f"made from '{name}', which is not an input in this study")
         for name, (source, content) in inputs.items():
             if name not in recorded:
                 self._findings.add(path, f"made without {source}")
@@ -55,7 +57,7 @@ class Origins:
                 self._others.append((path, recorded[name], source, content))
 
     def compare_tables(self) -> None:
-        """Note tables that nothing was made from, and what was made from another one than the rest."""
+        """Report tables that no artifact was made from, and artifacts made from another table than the others."""
         for table, uses in self._of_tables.items():
             others = [path for path, same in uses if not same]
             if others and len(others) == len(uses):
@@ -63,11 +65,11 @@ class Origins:
                 self._findings.add(table, f"not the table that {others[0]}{more} made from")
             else:
                 for path in others:
-                    self._findings.add(path, f"made from another {table} than lies there now")
+                    self._findings.add(path, f"made from another {table} than the current one")
 
     def compare_others(self) -> None:
-        """Note what was made from other inputs."""
+        """Report artifacts that were made from other inputs."""
         for path, recorded, source, content in self._others:
             now = content() if callable(content) else content
             if now not in (None, recorded):
-                self._findings.add(path, f"made from another {source} than lies there now")
+                self._findings.add(path, f"made from another {source} than the current one")

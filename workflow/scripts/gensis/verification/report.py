@@ -1,4 +1,4 @@
-"""The page of a run and the files that it shows: those that have no place for a checksum are named in its record."""
+"""Verification of a run's report and the files that it shows; its provenance lists the content ids of the latter."""
 
 import os
 from pathlib import Path
@@ -12,22 +12,22 @@ from gensis.verification.findings import Findings
 
 
 def check_report(run: Path, findings: Findings) -> None:
-    """Check the page, and that the files that it shows are as they were then."""
+    """Check the report, and that the files that it shows have not changed since."""
     for path, reason in damage(run):
         findings.add(path, reason)
     try:
         shown = dict(read_json(run / PROVENANCE)["inputs"])
     except (OSError, ValueError, KeyError, TypeError):
-        return  # `damage` has said so
+        return  # reported by `damage`
     for name, content in shown.items():
         path = Path(os.path.normpath(run.parent / name))
         with findings.reading(path):
             if content_id(path) != content:
-                findings.add(path, f"not what {run / 'report.html'} shows of it")
+                findings.add(path, f"has changed since {run / 'report.html'} was made")
 
 
 def check_config(path: Path, study: dict[str, Any], findings: Findings) -> None:
-    """Check that the stored study is this one, but for how it is run."""
+    """Check that the stored config is that of this study, except for `runtime`."""
     with findings.reading(path):
         stored = yaml.safe_load(path.read_text(encoding="utf-8"))
         others = {key for key in (stored | study).keys() - {"runtime"} if stored.get(key) != study.get(key)}

@@ -1,4 +1,4 @@
-"""Content ids that artifacts state of themselves; None where they cannot be read, which their own check says."""
+"""Content ids as stored in the artifacts; None if they cannot be read, which is reported when they are checked."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -23,30 +23,30 @@ def _or_none(read: Callable[..., str]) -> Callable[..., str | None]:
 
 @_or_none
 def weights(folder: Path) -> str:
-    """Of a model's weights."""
+    """Content id of a model's weights."""
     return read_json(folder / PROVENANCE)["weights"]
 
 
 @_or_none
 def store(path: Path) -> str:
-    """Of an image store."""
+    """Content id of an image store."""
     with Store(path) as opened:
         return opened.content
 
 
 @_or_none
 def bank_filter(path: Path) -> str:
-    """Of what a filter keeps of a bank's store."""
+    """Content id of the images that a filter keeps of a bank's store."""
     return filter_content(path)
 
 
 @_or_none
 def table(path: Path) -> str:
-    """Of a table, which states none: of its bytes."""
+    """Content id of a table, computed from its bytes, since tables do not store one."""
     return content_id(path)
 
 
 @_or_none
 def of_whole(folder: Path, *names: str) -> str | None:
-    """Of some files of a folder that names the content of each in its provenance; None if one of them is damaged."""
+    """Content id of some files in a folder with a provenance; None if a file of the folder is damaged."""
     return None if any(damage(folder)) else content_id(*(folder / name for name in names))

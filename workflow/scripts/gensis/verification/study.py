@@ -1,4 +1,4 @@
-"""All files of a study: which there must be, and what each is made from."""
+"""Verification of all files of a study: which files must exist, and their inputs."""
 
 import json
 from functools import partial
@@ -30,18 +30,18 @@ def verify(study: Study, run: Path, images: Path) -> list[str]:
     """Check a finished study.
 
     Args:
-        study: as its config says.
+        study: the study of the config.
         run: its folder, `results/<run>`.
         images: the folder of its data sets.
 
     Returns:
-        A line for each file that is missing, damaged, or made from others or otherwise than the study says.
+        A line for each file that is missing, damaged, or made from other inputs or with other settings.
 
     Raises:
-        UserError: the study trains nothing.
+        UserError: the study has no pre-training.
     """
     if study.pretraining is None:
-        raise UserError("config: pretraining is missing: only a study that trains is checked")
+        raise UserError("config: pretraining is missing: only studies with pre-training can be verified")
     return _Verification(study, run, images).lines()
 
 
@@ -93,7 +93,7 @@ class _Verification:
         return [name for name in self.datasets if (self.images / name / "labels.tsv").exists()] + self.evaluated
 
     def has_results(self, dataset: str, task: str) -> bool:
-        """Whether anything was measured on a data set: one without labels is in the config, but has no results."""
+        """Whether a data set has results: data sets without labels are in the config, but are not evaluated."""
         return any(self.run.glob(f"evaluation/*/{dataset}/seed*/{task}.json"))
 
     def banks(self) -> list[tuple[str, int]]:
@@ -142,7 +142,7 @@ class _Verification:
         check_features(folder, self.parts(encoder, dataset, seed), self.findings)
 
     def otherwise(self, dataset: str) -> list[str]:
-        """Subfolders of embeddings of the same images: of damaged ones, and by an encoder's last blocks."""
+        """Subfolders with further embeddings of the same images: corrupted, and of an encoder's last blocks."""
         evaluation = self.study.evaluation
         blocks = [BLOCKS] if evaluation.linear_sgd else []
         return [*evaluation.corruption_names, *blocks] if dataset in self.evaluated else []
@@ -158,18 +158,18 @@ class _Verification:
         return images.units("train") if conditions else []
 
     def check_units(self) -> None:
-        """Check that nothing is missing in embeddings, or beyond the training images in banks."""
+        """Check that no unit lacks embeddings, and that the sources of banks are training images."""
         for (encoder, dataset, seed, below), found in self.embedded.items():
             parts = self.parts(encoder, dataset, seed, below)
             missing = [unit for unit in self.wanted(encoder, dataset, below) or [] if unit not in found]
             if missing and not any(path in self.findings for path in parts):
                 folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below
                 more = f" and {len(missing) - 1} more units" if len(missing) > 1 else ""
-                self.findings.add(folder, f"no embeddings of {missing[0]}{more}")
-        learnt_from = self.datasets[self.trained_on].learnt_from()
-        for bank, seed in self.banks() if learnt_from is not None else ():
+                self.findings.add(folder, f"has no embeddings of {missing[0]}{more}")
+        train_counts = self.datasets[self.trained_on].learnt_from()
+        for bank, seed in self.banks() if train_counts is not None else ():
             for path in self.shards(bank, seed):
-                check_sources(path, sum(learnt_from.values()), self.findings)
+                check_sources(path, sum(train_counts.values()), self.findings)
 
     def embeddings_input(self, encoder: str, seed: int) -> Inputs:
         """The embeddings of the training images."""
@@ -182,12 +182,12 @@ class _Verification:
         mode = self.study.autoencoder_mode
         if mode == "train":
             folder = self.run / f"autoencoder/seed{seed}"
-            looks = self.study.autoencoder_training.perceptual_weight > 0
-            learnt_from = self.train | (self.encoder_input("encoder", "dino", seed) if looks else {})
-            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, learnt_from, *self.both)
+            is_perceptual = self.study.autoencoder_training.perceptual_weight > 0
+            training = self.train | (self.encoder_input("encoder", "dino", seed) if is_perceptual else {})
+            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, training, *self.both)
             inputs["autoencoder"] = folder / VAE_WEIGHTS, stated.of_whole(folder, "config.json", VAE_WEIGHTS)
         elif mode != "none":
-            inputs["autoencoder"] = Path(mode), None  # trained elsewhere, and a copy of it is in the pipeline
+            inputs["autoencoder"] = Path(mode), None  # external weights, of which the pipeline includes a copy
         folder = self.run / f"diffusion/{encoder}/seed{seed}"
         check_folder(folder, self.settings("diffusion"), seed, DIFFUSION_RECIPE, inputs, *self.both)
 
@@ -197,7 +197,7 @@ class _Verification:
         return [folder / f"{kind}-{number:04d}.h5" for kind in ("generative", "interpolated") for number in numbers]
 
     def bank_input(self, bank: str, seed: int) -> Inputs:
-        """The shards of a bank, and what its filter keeps of them."""
+        """The shards of a bank, and their filters."""
         shards = self.shards(bank, seed)
         inputs = {path.stem: (path, stated.store(path)) for path in shards}
         if self.study.banks[bank].filter:
@@ -211,13 +211,13 @@ class _Verification:
         of_encoder = self.encoder_input("encoder", encoder, seed)
         diffusion = self.run / f"diffusion/{encoder}/seed{seed}"
         of_diffusion = {"diffusion": (diffusion / "denoiser" / VAE_WEIGHTS, stated.weights(diffusion))}
-        learnt_from = self.train | self.embeddings_input(encoder, seed)
+        training = self.train | self.embeddings_input(encoder, seed)
         for path in self.shards(bank, seed):
-            check_shard(path, self.settings(f"banks/{bank}"), seed, learnt_from | of_diffusion, *self.both)
+            check_shard(path, self.settings(f"banks/{bank}"), seed, training | of_diffusion, *self.both)
             if settings.filter:
-                inputs = learnt_from | of_encoder | {path.stem: (path, stated.store(path))}
+                inputs = training | of_encoder | {path.stem: (path, stated.store(path))}
                 check_filter(path, self.settings(f"filters/{bank}"), seed, inputs, *self.both)
-        inputs = learnt_from | of_encoder | of_diffusion | self.bank_input(bank, seed)
+        inputs = training | of_encoder | of_diffusion | self.bank_input(bank, seed)
         for table in ("units", *(["labels"] if self.trained_on in self.labelled else [])):
             inputs[table] = self.table(self.trained_on, table)
         measured = Evaluation.model_validate(self.settings("bank_quality"))
@@ -232,7 +232,7 @@ class _Verification:
                 with self.findings.reading(path):
                     path.stat()
             tasks = list(self.study.evaluation.image_tasks)
-            if self.has_results(dataset, "slides-*"):  # not where annotations label tiles, and slides have no label
+            if self.has_results(dataset, "slides-*"):  # not if only tiles have labels, from annotations
                 tasks += self.study.evaluation.slide_tasks
             for encoder in (*self.encoders, *BASELINES):
                 for seed in self.study.seeds:
@@ -242,7 +242,7 @@ class _Verification:
         return results
 
     def measured(self, encoder: str, dataset: str, seed: int) -> Inputs:
-        """The embeddings that an evaluation goes by."""
+        """The embeddings that an evaluation uses."""
         kinds = {"embeddings": [""], "corrupted": self.study.evaluation.corruption_names}
         kinds["last_blocks"] = [BLOCKS] if self.study.evaluation.linear_sgd else []
         folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}"

@@ -1,4 +1,4 @@
-"""Folders of trained models: encoders, autoencoders, diffusion models."""
+"""Verification of trained models: encoders, autoencoders and diffusion models."""
 
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ def check_folder(
     Args:
         folder: with a `provenance.json`.
         settings: of its stage.
-        seed: of its training; None of one trained elsewhere.
-        recipe: version of the code that trains it today; None of one trained elsewhere.
-        inputs: what it learns from.
-        findings: take what is wrong.
-        origins: compare provenance.
+        seed: of its training; None for external weights.
+        recipe: current version of the training code; None for external weights.
+        inputs: inputs that it must be trained from.
+        findings: problems are added to it.
+        origins: compares the provenance.
 
     Returns:
-        Its provenance; nothing if that cannot be read.
+        Its provenance; empty if it cannot be read.
     """
     for path, reason in damage(folder):
         findings.add(path, reason)
@@ -39,9 +39,9 @@ def check_folder(
         record = read_json(path)
         record["weights"]
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # `damage` has said so
+        return {}  # reported by `damage`
     with findings.reading(path):
         origins.compare(path, record, settings, seed, inputs)
         if record.get("recipe") != recipe:
-            findings.add(path, f"trained by recipe {record.get('recipe')}, which is now {recipe}")
+            findings.add(path, f"trained with recipe {record.get('recipe')}, but the current recipe is {recipe}")
     return record
