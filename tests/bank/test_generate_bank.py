@@ -167,5 +167,5 @@ def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tm
     assert log.splitlines()[-1].startswith("error: the embeddings hold 4 of the 5 images of train-0000")
     wide = write_features(tmp_path / "wide.h5", made.train, WIDTH + 1)
     log = generate(made, BANK, 0, 1, tmp_path, "--embeddings", wide, status=1)
-    assert "generates from embeddings of 6 values, not 7" in log.splitlines()[-1]
+    assert "expects embeddings of dimension 6, not 7" in log.splitlines()[-1]
     assert not list(tmp_path.glob("*-0000.h5"))

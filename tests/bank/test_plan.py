@@ -91,5 +91,5 @@ def test_what_the_settings_leave_empty_is_an_empty_plan():
 
 
 def test_one_image_alone_has_no_partner():
-    with pytest.raises(UserError, match="needs two"):
+    with pytest.raises(UserError, match="needs two images"):
         plan_interpolated(range(1), 1, (0.5,), 0)
