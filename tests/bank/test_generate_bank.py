@@ -127,7 +127,7 @@ def test_a_shard_that_was_killed_goes_on_to_the_same_bytes(made, tmp_path):
     for block in blocks[3:]:
         block.unlink()
     log = generate(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept)
-    assert "going on from generative image 12 of 20" in log
+    assert "resuming at generative image 12 of 20" in log
     for kind in ("generative", "interpolated"):
         assert images_of(tmp_path / "killed", kind) == images_of(tmp_path / "whole", kind)
 

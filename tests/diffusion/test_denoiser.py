@@ -4,7 +4,7 @@ from diffusers.models.unets.unet_2d_blocks import AttnDownBlock2D, AttnUpBlock2D
 from pydantic import ValidationError
 
 from gensis.diffusion.denoiser import create_denoiser, norm_groups
-from gensis.diffusion.pipeline import as_told
+from gensis.diffusion.pipeline import condition_arguments
 from gensis.settings.diffusion import Diffusion
 
 
@@ -24,14 +24,14 @@ def test_every_weight_learns_and_the_output_follows_the_condition(kind):
     settings = Diffusion(denoiser=kind, channels=(8, 16), layers_per_block=1, attention_levels=1)
     denoiser = create_denoiser(settings, (4, 8, 8), 5)
     noisy, times, conditions = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 5)
-    output = denoiser(noisy, times, **as_told(denoiser.config, conditions)).sample
+    output = denoiser(noisy, times, **condition_arguments(denoiser.config, conditions)).sample
     output.square().mean().backward()
     assert output.shape == (2, 4, 8, 8)
     learning = {name for name, weight in denoiser.named_parameters() if weight.grad is not None}
     # Queries and keys of attention to a single token decide nothing: its weight is always 1.
     idle = {name for name, _ in denoiser.named_parameters() if ".attn2.to_q" in name or ".attn2.to_k" in name}
     assert learning | idle == {name for name, _ in denoiser.named_parameters()}
-    null = denoiser(noisy, times, **as_told(denoiser.config, torch.zeros(2, 5))).sample
+    null = denoiser(noisy, times, **condition_arguments(denoiser.config, torch.zeros(2, 5))).sample
     assert not torch.allclose(output, null, atol=1e-3)
 
 

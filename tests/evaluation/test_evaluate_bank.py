@@ -158,7 +158,7 @@ def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
         "generative": counts | {"kept": 45, "sources_without": 15},
         "interpolated": counts | {"kept": 0, "sources_without": IMAGES},
     }
-    assert result["skipped"]["interpolated images"] == "the bank holds none"
+    assert result["skipped"]["interpolated images"] == "the bank has none"
     assert {"filter/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
     figures = {figure["figure"]: figure for figure in result["figures"]}
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)  # each image belongs to the source measured
@@ -167,7 +167,7 @@ def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
 def test_what_is_not_there_is_said(made, tmp_path):
     (tmp_path / "interpolated-0000.h5").symlink_to(made / "bank" / "interpolated-0000.h5")
     result = measured(made, bank=tmp_path, labels=None, held_out=[])
-    assert result["skipped"] == {"generative images": "the bank holds none"}
+    assert result["skipped"] == {"generative images": "the bank has none"}
     assert {figure["figure"] for figure in result["figures"]} == {"fidelity_interpolated", "both_sources_top2"}
     result = measured(made, evaluation=Evaluation(bank_images=3))
     assert (result["figures"], result["skipped"]) == ([], {"all figures": "3 sources are fewer than 20"})

@@ -78,7 +78,7 @@ def test_slides_end_to_end_and_their_summary(slides):
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units", "--seen")
     assert done.returncode == 0, done.stderr
     assert "left out: 1 slides without a label or images" in done.stderr
-    assert "k = 500, dropped" in done.stderr
+    assert "k = 500 dropped" in done.stderr
     files = sorted(os.listdir(slides / "evaluation"))
     assert files == [
         "attention.h5", "knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"
@@ -269,7 +269,7 @@ def write_units(folder: Path) -> None:
     [
         ((0,), 0, [1] * 5),
         ((0, 1), 0, [1] * 5),
-        ((1,), 0, "images of unit 'train-0000' are tested, but were not embedded corrupted"),
+        ((1,), 0, "images of unit 'train-0000' are tested, but have no embeddings of corrupted images"),
         ((0,), 1, "the embeddings of blur-1 lack image 0 of unit 'train-0000', or hold another in its place"),
     ],
     ids=["train", "both", "test", "other-images"],
@@ -313,10 +313,10 @@ def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, ca
     assert [result["unlabelled_test"] for result in results] == [True, False]
     assert [result["unlearnt_classes"] for result in results] == [[], ["C"]]
     assert [result["n_ungrouped"] for result in results] == [30, 0]
-    said = "\n".join(caplog.messages)
-    assert said.count("knn: no image of the test split has a label") == 1
-    assert said.count("knn: tested, but in no training part, so never told right: C") == 1
-    assert said.count("knn: no group (patient, case) is named of 30 tested") == 1
+    messages = "\n".join(caplog.messages)
+    assert messages.count("knn: no image of the test split has a label") == 1
+    assert messages.count("missing in a training part, so never classified correctly: C") == 1
+    assert messages.count("knn: 30 tested items have no group (patient, case)") == 1
 
 
 def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):

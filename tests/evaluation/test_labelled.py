@@ -122,7 +122,7 @@ def test_image_tasks_go_by_lines_of_images_where_there_are_any_and_slide_tasks_b
         ([unit("a", 2), unit("b", 1), unit("c", 1)], [], "hold 0 images of unit 'c' but the data set has 1"),
         ([unit("a", 2)], [], "'b' has embeddings but no line"),
         ([unit("a", 2, rows="0,2"), unit("b", 1)], [], "hold 2 images of unit 'a' but the data set has 3"),
-        ([unit("a", 2), unit("b", 1, split="val")], [], "split 'val' of 'b'"),
+        ([unit("a", 2), unit("b", 1, split="val")], [], "split 'val' of unit 'b'"),
         ([unit("a", 2), unit("b", 1)], [label("d", "x")], "no unit 'd'"),
         ([unit("a", 2), unit("b", 1)], [label("a", "x", 2)], "row 2 of unit 'a' does not exist"),
         ([unit("a", 2), unit("b", 1)], [label("a", "x", "-1")], "row -1 of unit 'a' does not exist"),

@@ -97,7 +97,7 @@ def test_groups_are_resampled_whole_and_items_in_them_not_tested_as_independent(
 def test_other_items_are_refused(both: dict[str, Answers]) -> None:
     dino = both["dino"]
     both["dino"] = Answers(dino.item + 1, dino.label, dino.group, dino.predicted)
-    with pytest.raises(UserError, match="of other items"):
+    with pytest.raises(UserError, match="not of the same items"):
         list(compare_over_items(both, [PAIR], 0))
 
 

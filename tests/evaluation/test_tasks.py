@@ -254,7 +254,7 @@ def test_chance_is_measured_against_the_commonest_class_of_train():
 
 
 def test_training_images_too_few_for_any_k_are_not_measurable():
-    with pytest.raises(Unmeasurable, match="fewer than the least k"):
+    with pytest.raises(Unmeasurable, match="fewer than the smallest k"):
         metrics("knn", slides(1, split=True), Evaluation(knn=(1000,)))
 
 

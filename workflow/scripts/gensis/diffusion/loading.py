@@ -30,7 +30,7 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
     return pipeline
 
 
-def generator_of(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
+def generate_function(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
     """A function that generates images with a bank's sampling settings.
 
     Args:

@@ -55,7 +55,7 @@ def to_conditions(embeddings: torch.Tensor) -> torch.Tensor:
     return normalize(embeddings.float(), dim=1) * embeddings.shape[1] ** 0.5
 
 
-def as_told(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
+def condition_arguments(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
     """Float (B, D) conditions as keyword arguments of a denoiser with this config: a token or a class embedding."""
     if config.get("encoder_hid_dim_type") == "text_proj":
         return {"encoder_hidden_states": conditions.unsqueeze(1)}
@@ -218,9 +218,10 @@ class GenSISPipeline(DiffusionPipeline):
         inputs = sample.to(self.denoiser.dtype)
         conditions = conditions.to(self.denoiser.dtype)
         if guidance == 1:
-            return self.denoiser(inputs, timestep, **as_told(self.denoiser.config, conditions)).sample.float()
-        both = as_told(self.denoiser.config, torch.cat([conditions, torch.zeros_like(conditions)]))
-        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **both).sample.float()
+            arguments = condition_arguments(self.denoiser.config, conditions)
+            return self.denoiser(inputs, timestep, **arguments).sample.float()
+        arguments = condition_arguments(self.denoiser.config, torch.cat([conditions, torch.zeros_like(conditions)]))
+        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **arguments).sample.float()
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 

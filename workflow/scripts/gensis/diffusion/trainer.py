@@ -11,7 +11,7 @@ from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.optimization import OptimizerStep
-from gensis.diffusion.pipeline import as_told, to_conditions
+from gensis.diffusion.pipeline import condition_arguments, to_conditions
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.images.features import Features
 from gensis.settings.diffusion import Diffusion
@@ -62,7 +62,7 @@ class DiffusionTrainer:
             reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)
         noised = add_noise(inputs, self.scheduler)
-        arguments = as_told(self.denoiser.config, conditions)
+        arguments = condition_arguments(self.denoiser.config, conditions)
         with self._autocast():
             output = self.parallel_denoiser(noised.noisy, noised.timesteps, **arguments).sample
         loss = nn.functional.mse_loss(output.float(), noised.target)
