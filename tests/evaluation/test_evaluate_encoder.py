@@ -184,7 +184,7 @@ def test_a_task_is_measured_again_only_if_settings_or_inputs_changed(slides):
 
 
 @pytest.mark.parametrize(
-    ("splits", "learnt", "seen", "expected"),
+    ("splits", "trained_on", "seen", "expected"),
     [
         ({}, [], False, False),  # no training images, as for pixels
         ({}, [], True, True),  # files that are tested
@@ -194,11 +194,11 @@ def test_a_task_is_measured_again_only_if_settings_or_inputs_changed(slides):
         ({}, ["of-none"], False, False),  # it has no images
     ],
 )
-def test_transductive_marks_encoders_that_were_trained_on_tested_images(tmp_path, splits, learnt, seen, expected):
+def test_transductive_marks_encoders_that_were_trained_on_tested_images(tmp_path, splits, trained_on, seen, expected):
     units = [*(f"s{i}" for i in range(5)), "none"]
     rows = [(unit, "", splits.get(unit, ""), f"of-{unit}") for unit in units]
     write_table(tmp_path / "units.tsv", ("unit", "group", "split", "content"), rows)
-    write_table(tmp_path / "train.tsv", ("unit", "content"), [(content, content) for content in learnt])
+    write_table(tmp_path / "train.tsv", ("unit", "content"), [(content, content) for content in trained_on])
     arguments = SimpleNamespace(units=tmp_path / "units.tsv", learnt_from=[tmp_path / "train.tsv"], seen=seen)
     unit = np.repeat(np.arange(5), 2)
     split_of_image = np.array([splits.get(units[i], "") for i in unit])

@@ -37,8 +37,8 @@ DEMO_FOLDER = os.path.join(workflow.basedir, "resources", "demo")
 
 def from_here(path: str) -> str:
     """Resolve a path of the config, relative to the working directory if it exists there, else to this repository."""
-    beside = os.path.join(workflow.basedir, path)
-    return beside if not os.path.exists(path) and os.path.exists(beside) else path
+    in_repository = os.path.join(workflow.basedir, path)
+    return in_repository if not os.path.exists(path) and os.path.exists(in_repository) else path
 
 
 def relative(path: str) -> str:
