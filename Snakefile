@@ -1,22 +1,22 @@
-# Gen-SIS: pre-train an encoder, learn to generate images back from its embeddings, make a bank of
-# self-augmentations once, and train the encoder again with it.
+# Gen-SIS: pre-train an encoder, train a diffusion model conditioned on its embeddings, generate a bank of
+# self-augmentations once, and retrain the encoder with the bank.
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
-# A config of the user's own stands alone; the demo's is only used where none is given.
+# The demo's config is only the default: a config that the user gives replaces it and is not merged with it.
 if not config:
 
     configfile: os.path.join(workflow.basedir, "config", "demo.yaml")
 
 
-# Local jobs queue for the GPU; jobs sent to a cluster do not.
+# The resource `gpu` limits local jobs only; a cluster's scheduler assigns GPUs to jobs.
 resource_scopes:
     gpu="local",
 
 
-# Asks trainings for new results, on whatever machine their jobs run.
+# Makes trainings ignore finished results. Declared here so that jobs on other machines receive it.
 if os.environ.get("GENSIS_RETRAIN"):
 
     envvars:

@@ -12,7 +12,7 @@ class Killed(Exception):
 
 
 def generator(started, killed_at=None):
-    """Generates IMAGES from a given one on, notes where it began, and dies before image ``killed_at``."""
+    """Yields IMAGES from a start on, records the start, and fails before image number ``killed_at``."""
 
     def generate(start):
         started.append(start)
@@ -25,7 +25,7 @@ def generator(started, killed_at=None):
 
 
 @pytest.mark.parametrize("killed_at", [0, 3, 4, 5, 12, 22])
-def test_a_job_killed_anywhere_goes_on_after_its_last_whole_block(tmp_path, killed_at):
+def test_a_killed_job_resumes_after_its_last_complete_block(tmp_path, killed_at):
     started = []
     for _ in range(2):
         with pytest.raises(Killed):
@@ -34,14 +34,14 @@ def test_a_job_killed_anywhere_goes_on_after_its_last_whole_block(tmp_path, kill
     assert started == [0, *[killed_at // 4 * 4] * 2]
 
 
-def test_blocks_end_where_batches_do_and_are_not_written_before_their_time(tmp_path):
+def test_blocks_end_with_a_batch_and_are_written_after_their_time(tmp_path):
     list(Blocks(tmp_path / "often", 4, 0.0).resumed(generator([])))
     assert len(list((tmp_path / "often").iterdir())) == 5
     list(Blocks(tmp_path / "never", 4, 1e9).resumed(generator([])))
     assert not (tmp_path / "never").exists()
 
 
-def test_a_block_that_was_being_written_is_not_taken_for_one(tmp_path):
+def test_an_incomplete_block_is_ignored(tmp_path):
     blocks = Blocks(tmp_path / "a", 4, 0.0)
     with pytest.raises(Killed):
         list(blocks.resumed(generator([], 9)))
@@ -49,8 +49,8 @@ def test_a_block_that_was_being_written_is_not_taken_for_one(tmp_path):
     assert list(blocks.resumed(generator([]))) == IMAGES
 
 
-def test_blocks_of_two_jobs_that_shared_a_folder_put_no_image_in_anothers_place(tmp_path):
-    """The second job began when the first had written nothing, was slower, and so wrote longer blocks."""
+def test_blocks_of_two_jobs_in_one_folder_keep_images_in_order(tmp_path):
+    """The second job started before the first had written a block, and wrote longer blocks since it was slower."""
     for name, batch_size, killed_at in (("first", 4, 17), ("second", 8, 9)):
         with pytest.raises(Killed):
             list(Blocks(tmp_path / name, batch_size, 0.0).resumed(generator([], killed_at)))
@@ -58,7 +58,7 @@ def test_blocks_of_two_jobs_that_shared_a_folder_put_no_image_in_anothers_place(
     assert list(Blocks(tmp_path / "first", 4, 0.0).resumed(generator([]))) == IMAGES
 
 
-def test_no_flipped_bit_of_a_block_changes_an_image_or_ends_the_job(tmp_path):
+def test_a_flipped_bit_in_a_block_changes_no_image_and_fails_no_job(tmp_path):
     with pytest.raises(Killed):
         list(Blocks(tmp_path, 4, 0.0).resumed(generator([], 5)))
     (block,) = tmp_path.iterdir()
@@ -72,7 +72,7 @@ def test_no_flipped_bit_of_a_block_changes_an_image_or_ends_the_job(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"half a block"])
-def test_a_spoilt_block_is_generated_again(tmp_path, damage):
+def test_images_of_a_damaged_block_are_generated_again(tmp_path, damage):
     with pytest.raises(Killed):
         list(Blocks(tmp_path, 4, 0.0).resumed(generator([], 13)))
     sorted(tmp_path.iterdir())[1].write_bytes(damage)

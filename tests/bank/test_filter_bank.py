@@ -1,4 +1,4 @@
-"""The script on a bank of which every second image is its source, and the others are other images."""
+"""The script on a bank in which every second image is a copy of its source, and the others are other images."""
 
 import argparse
 import time
@@ -60,11 +60,11 @@ def embedded(folder, images):
 def write_bank(folder, generated, shards):
     for kind, images in generated.items():
         for shard, rows in enumerate(np.array_split(ROWS, shards)):
-            between = kind == "interpolated"
+            interpolated = kind == "interpolated"
             columns = {
                 "source": rows,
-                "partner": PARTNERS[rows] if between else np.full(len(rows), -1),
-                "alpha": np.full(len(rows), 0.75 if between else 1, np.float32),
+                "partner": PARTNERS[rows] if interpolated else np.full(len(rows), -1),
+                "alpha": np.full(len(rows), 0.75 if interpolated else 1, np.float32),
             }
             write_store(folder / f"{kind}-{shard:04d}.h5", map(encode_png, images[rows]), {}, columns.copy)
 
@@ -91,7 +91,7 @@ def test_copies_of_source_or_partner_are_left_out(made, kind):
 
 
 @pytest.mark.parametrize("kind", ["generative", "interpolated"])
-def test_images_that_show_too_little_of_their_condition_are_left_out(made, kind):
+def test_images_of_low_fidelity_are_left_out(made, kind):
     folder, fidelity = made
     ordered = np.sort(fidelity[kind])
     least = float(ordered[10] + ordered[11]) / 2
@@ -102,7 +102,7 @@ def test_images_that_show_too_little_of_their_condition_are_left_out(made, kind)
 
 
 @pytest.mark.parametrize("kind", ["generative", "interpolated"])
-def test_number_of_shards_changes_no_bit_of_what_is_measured(made, kind):
+def test_number_of_shards_changes_no_bit_of_the_measurements(made, kind):
     folder, _ = made
     measured = []
     for shards in (1, 3):
@@ -123,6 +123,6 @@ def test_thresholds_that_keep_the_same_images_give_the_same_content(made):
     assert contents[0] == contents[1] != contents[2]
 
 
-def test_an_empty_store_has_an_empty_choice(made, tmp_path):
+def test_an_empty_store_has_an_empty_filter(made, tmp_path):
     write_bank(tmp_path, {"generative": np.zeros((IMAGES, PX, PX, 3), np.uint8)}, IMAGES + 1)
     assert len(filtered(made[0], [tmp_path / f"generative-{IMAGES:04d}.h5"], copying_ratio=0.3)) == 0

@@ -1,4 +1,4 @@
-"""The three scripts one after the other, as the workflow runs them: autoencoder, diffusion in its latents, bank."""
+"""The three scripts in the order of the workflow: autoencoder, latent diffusion model, bank."""
 
 import json
 from types import SimpleNamespace
@@ -106,7 +106,7 @@ def test_number_of_shards_changes_no_byte_of_an_image(made, kind):
     assert all(image.startswith(PNG) and decode(image).shape == (PX, PX, 3) for image in whole)
 
 
-def test_a_bank_made_anew_in_fewer_shards_keeps_none_of_the_others(made, tmp_path):
+def test_superfluous_shards_of_an_earlier_bank_are_removed(made, tmp_path):
     for shards in (3, 2):
         for shard in range(shards):
             generate(made, BANK, shard, shards, tmp_path)
@@ -115,11 +115,11 @@ def test_a_bank_made_anew_in_fewer_shards_keeps_none_of_the_others(made, tmp_pat
     assert images_of(tmp_path, "generative") == images_of(made.folder / "bank-1", "generative")
 
 
-def test_a_shard_that_was_killed_goes_on_to_the_same_bytes(made, tmp_path):
+def test_a_killed_shard_resumes_to_the_same_bytes(made, tmp_path):
     in_blocks = ("--runtime", json.dumps({"checkpoint_seconds": 0, "inference_batch_size": 4}))
     generate(made, BANK, 0, 1, tmp_path / "whole", *in_blocks)
     kept = ("--checkpoints", tmp_path / "checkpoints")
-    (tmp_path / "no-folder").touch()  # the job ends when the generative images are done and the others begin
+    (tmp_path / "no-folder").touch()  # the job fails after the generative images, before the interpolated ones
     lost = ("--interpolated", tmp_path / "no-folder" / "interpolated-0000.h5")
     generate(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept, *lost, status=1)
     blocks = sorted((tmp_path / "checkpoints").rglob("*.npz"))
@@ -127,12 +127,12 @@ def test_a_shard_that_was_killed_goes_on_to_the_same_bytes(made, tmp_path):
     for block in blocks[3:]:
         block.unlink()
     log = generate(made, BANK, 0, 1, tmp_path / "killed", *in_blocks, *kept)
-    assert "going on from generative image 12 of 20" in log
+    assert "resuming at generative image 12 of 20" in log
     for kind in ("generative", "interpolated"):
         assert images_of(tmp_path / "killed", kind) == images_of(tmp_path / "whole", kind)
 
 
-def test_store_says_what_it_holds(made):
+def test_a_store_has_the_documented_columns_and_attributes(made):
     with h5py.File(made.folder / "bank-1" / "interpolated-0000.h5") as file:
         assert file.attrs["kind"] == "interpolated"
         assert (file.attrs["bank_seed"], file.attrs["guidance"], file.attrs["sampling_steps"]) == (9, 1.5, 2)
@@ -144,13 +144,13 @@ def test_store_says_what_it_holds(made):
         assert np.all((file["alpha"][:] >= 0.3) & (file["alpha"][:] <= 0.7))
 
 
-def test_retraining_finds_each_sources_images(made):
+def test_a_bank_opens_with_the_images_of_each_source(made):
     bank = open_bank(made.folder / "bank-3", "generative", IMAGES, HELD)
     assert bank.first.diff().tolist() == [2] * IMAGES
     assert bank.images.shape == (3, PX, PX)
 
 
-def test_kinds_that_the_settings_leave_empty_give_empty_stores(made, tmp_path):
+def test_kinds_without_images_give_empty_stores(made, tmp_path):
     generate(made, BANK | {"variants": 0}, 0, 1, tmp_path)
     with Store(tmp_path / "generative-0000.h5") as store:
         assert len(store) == 0
@@ -167,5 +167,5 @@ def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tm
     assert log.splitlines()[-1].startswith("error: there are embeddings of 4 of the 5 images of train-0000")
     wide = write_features(tmp_path / "wide.h5", made.train, WIDTH + 1)
     log = generate(made, BANK, 0, 1, tmp_path, "--embeddings", wide, status=1)
-    assert "generates from embeddings of 6 values, not 7" in log.splitlines()[-1]
+    assert "expects embeddings of dimension 6, not 7" in log.splitlines()[-1]
     assert not list(tmp_path.glob("*-0000.h5"))

@@ -53,7 +53,7 @@ def test_number_of_threads_changes_no_pixel(pipeline, sampler, threads):
     assert np.array_equal(one, several)
 
 
-def test_batch_size_changes_at_most_a_grey_level_of_few_values(pipeline):
+def test_batch_size_changes_few_values_by_at_most_one_grey_level(pipeline):
     plan = plan_generative(range(IMAGES), 2, 5)
     one, other = generated(pipeline, plan, 22).astype(int), generated(pipeline, plan, 3).astype(int)
     assert np.abs(one - other).max() <= 1
@@ -76,7 +76,7 @@ def test_an_image_comes_from_its_own_embeddings_alpha_and_noise(pipeline):
     assert np.abs(difference).max() <= 1
 
 
-def test_encoding_keeps_the_order_and_bounds_what_waits():
+def test_encoding_keeps_the_order_and_limits_waiting_batches():
     taken = []
 
     def batches():

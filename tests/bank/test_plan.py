@@ -27,7 +27,7 @@ def test_number_of_shards_changes_no_image(shards):
             assert np.array_equal(column, divided[name])
 
 
-def test_columns_are_of_the_documented_types_in_order_of_source_and_variant():
+def test_columns_have_documented_types_ordered_by_source_and_variant():
     plan = plan_generative(range(4, 6), 3, 0)
     assert {name: column.dtype.str for name, column in plan.columns().items()} == {
         "source": "<i8",
@@ -42,7 +42,7 @@ def test_columns_are_of_the_documented_types_in_order_of_source_and_variant():
     assert (plan.alpha == 1).all()
 
 
-def test_a_partner_is_any_other_image_and_never_the_source():
+def test_partners_are_uniform_over_other_images_and_never_the_source():
     plan = plan_interpolated(range(4), 4, (0.5,) * 900, 0)
     assert (plan.partner != plan.source).all()
     for source in range(4):
@@ -58,7 +58,7 @@ def test_fixed_alphas_give_one_image_each():
     assert plan.variant.tolist() == [0, 1, 0, 1]
 
 
-def test_uniform_alphas_fill_their_range():
+def test_uniform_alphas_cover_their_range():
     alpha = plan_interpolated(range(2000), 2000, UniformAlphas(uniform=(0.3, 0.7)), 0).alpha
     assert len(alpha) == 2000
     assert 0.3 <= alpha.min() < 0.302
@@ -66,7 +66,7 @@ def test_uniform_alphas_fill_their_range():
     assert abs(alpha.mean() - 0.5) < 0.01
 
 
-def test_every_image_has_noise_of_its_own_that_the_bank_seed_decides():
+def test_every_image_has_its_own_noise_that_depends_on_the_bank_seed():
     generative, interpolated = plan_generative(range(500), 2, 3), plan_interpolated(range(500), 500, (0.5, 0.5), 3)
     seeds = np.concatenate([generative.seed, interpolated.seed])
     assert len(np.unique(seeds)) == 2000
@@ -74,12 +74,12 @@ def test_every_image_has_noise_of_its_own_that_the_bank_seed_decides():
     assert not np.intersect1d(generative.seed, plan_generative(range(500), 2, 4).seed).size
 
 
-def test_more_variants_leave_the_first_as_they_were():
+def test_more_variants_do_not_change_the_first_ones():
     few, many = plan_generative(range(5), 1, 0), plan_generative(range(5), 3, 0)
     assert np.array_equal(few.seed, many.seed[many.variant == 0])
 
 
-def test_what_the_settings_leave_empty_is_an_empty_plan():
+def test_no_variants_or_alphas_give_an_empty_plan():
     for plan in (
         plan_generative(range(5), 0, 0),
         plan_interpolated(range(5), 5, (), 0),
@@ -90,6 +90,6 @@ def test_what_the_settings_leave_empty_is_an_empty_plan():
     assert len(plan_interpolated(range(1), 1, (), 0)) == 0
 
 
-def test_one_image_alone_has_no_partner():
-    with pytest.raises(UserError, match="needs two"):
+def test_interpolation_of_a_single_image_is_refused():
+    with pytest.raises(UserError, match="needs two images"):
         plan_interpolated(range(1), 1, (0.5,), 0)

@@ -33,7 +33,7 @@ def pixels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    """Folder of an encoder that goes back to external weights."""
+    """Folder of an encoder that was initialised with external weights."""
     folder = tmp_path_factory.mktemp("encoder")
     torch.manual_seed(0)
     backbone, arguments = create_backbone("vit_tiny_patch16_224", 16, VIT)
@@ -64,7 +64,7 @@ def test_scaled_latents_have_mean_zero_and_unit_variance(trained, pixels):
     assert (latents.std() - 1).abs() < 1e-3
 
 
-def test_saved_folder_loads_by_diffusers_and_by_us_with_its_scale(trained, pixels, tmp_path):
+def test_saved_autoencoder_loads_through_diffusers_with_its_latent_scale(trained, pixels, tmp_path):
     vae, _ = trained
     vae.save_pretrained(tmp_path)
     loaded = AutoencoderKL.from_pretrained(tmp_path, low_cpu_mem_usage=False)
@@ -75,7 +75,7 @@ def test_saved_folder_loads_by_diffusers_and_by_us_with_its_scale(trained, pixel
     assert encode(ours, batch).equal(encode(loaded.eval(), batch))
 
 
-def test_held_latents_equal_those_computed_as_needed(trained, pixels):
+def test_cached_latents_equal_latents_computed_on_demand(trained, pixels):
     vae, _ = trained
     held, computed = latents_of(pixels, vae, 1.0), latents_of(pixels, vae, 1e-9)
     assert isinstance(held, HeldLatents)
@@ -85,7 +85,7 @@ def test_held_latents_equal_those_computed_as_needed(trained, pixels):
     torch.testing.assert_close(held.batch(rows), computed.batch(rows), atol=1e-5, rtol=1e-5)
 
 
-def test_pixels_are_resized_and_span_minus_one_to_one(pixels):
+def test_pixels_are_resized_and_in_minus_one_to_one(pixels):
     batch = type(pixels)(pixels.images, 8).batch(torch.tensor([1, 2]))
     assert batch.shape == (2, 3, 8, 8)
     original = pixels.images.batch(torch.tensor([1, 2])).float()
@@ -93,7 +93,7 @@ def test_pixels_are_resized_and_span_minus_one_to_one(pixels):
     torch.testing.assert_close(batch.mean((2, 3)), (original / 255 * 2 - 1).mean((2, 3)), atol=0.02, rtol=0)
 
 
-def test_latents_are_measured_within_a_data_set_of_any_size(trained, pixels):
+def test_latents_are_scaled_for_a_data_set_of_any_size(trained, pixels):
     class Many:
         """Twenty million images, of which nothing is read that does not exist."""
 
@@ -113,7 +113,7 @@ def test_each_level_after_the_first_halves_the_side():
     assert vae.encode(torch.zeros(1, 3, 16, 16)).latent_dist.mode().shape == (1, 2, 4, 4)
 
 
-def test_what_does_not_fit_is_refused_in_one_line(pixels, tmp_path):
+def test_settings_and_folders_that_do_not_fit_are_refused_in_one_line(pixels, tmp_path):
     with pytest.raises(UserError, match="not the folder of a diffusers AutoencoderKL") as refusal:
         load_autoencoder(tmp_path, CPU)
     assert "\n" not in str(refusal.value)
@@ -129,15 +129,15 @@ def test_only_a_folder_with_our_provenance_is_our_own(tmp_path):
     assert is_our_own(tmp_path)
 
 
-def test_every_image_but_those_held_out_is_learnt_from_once_an_epoch(pixels):
+def test_every_image_not_held_out_is_trained_on_once_per_epoch(pixels):
     settings = AutoencoderTraining(**TINY | {"batch_size": 19}, perceptual_weight=0)
     trainer = AutoencoderTrainer(settings, pixels, CPU, World(), 3)
-    seen = torch.cat([trainer._rows(step) for step in range(2)]).tolist()
+    trained_on = torch.cat([trainer._rows(step) for step in range(2)]).tolist()
     assert len(trainer.held_out.rows) == 2
-    assert sorted(seen + trainer.held_out.rows.tolist()) == list(range(40))
+    assert sorted(trained_on + trainer.held_out.rows.tolist()) == list(range(40))
 
 
-def test_perceptual_term_brings_what_the_encoder_sees_nearer(pixels):
+def test_the_perceptual_term_lowers_the_perceptual_distance(pixels):
     torch.manual_seed(1)
     backbone, _ = create_backbone("vit_tiny_patch16_224", 16, VIT)
     distance = PerceptualDistance(Encoder(backbone, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3)))
@@ -156,7 +156,7 @@ def test_perceptual_term_brings_what_the_encoder_sees_nearer(pixels):
     assert ends[1.0] < 0.8 * ends[0.0]
 
 
-def test_a_stopped_and_resumed_training_ends_in_the_same_weights_and_figures(pixels, encoder, tmp_path):
+def test_a_resumed_training_ends_with_the_same_weights_and_history(pixels, encoder, tmp_path):
     class Killed(Exception):
         pass
 
@@ -183,11 +183,11 @@ def test_a_stopped_and_resumed_training_ends_in_the_same_weights_and_figures(pix
     assert all(weight.equal(again.state_dict()[name]) for name, weight in vae.state_dict().items())
 
 
-def test_script_looks_with_the_encoder_that_it_is_given_and_records_it(encoder, tmp_path):
+def test_script_uses_and_records_the_perceptual_encoder(encoder, tmp_path):
     train_tsv = write_dataset(tmp_path / "images", 40, 16)
     config = json.dumps(TINY | {"image_px": 16, "steps": 3})
     where = ("--train", train_tsv, "--checkpoints", tmp_path / "checkpoints", "--output", tmp_path / "vae")
-    assert "give the encoder" in run_script("train_autoencoder", "--config", config, *where, status=1)
+    assert "give both or neither" in run_script("train_autoencoder", "--config", config, *where, status=1)
     run_script("train_autoencoder", "--config", config, *where, "--encoder", encoder)
     record = read_json(tmp_path / "vae/provenance.json")
     assert record["inputs"]["encoder"] == content_id(encoder / "model.safetensors")
@@ -197,7 +197,7 @@ def test_script_looks_with_the_encoder_that_it_is_given_and_records_it(encoder, 
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_diffusion_model_shows_reconstructions_of_any_autoencoder(trained, tmp_path, ours):
+def test_training_saves_reconstructions_of_any_autoencoder(trained, tmp_path, ours):
     train_tsv = write_dataset(tmp_path / "images", 40, 16)
     trained[0].save_pretrained(tmp_path / "vae")
     if ours:

@@ -4,12 +4,12 @@ from diffusers.models.unets.unet_2d_blocks import AttnDownBlock2D, AttnUpBlock2D
 from pydantic import ValidationError
 
 from gensis.diffusion.denoiser import create_denoiser, norm_groups
-from gensis.diffusion.pipeline import as_told
+from gensis.diffusion.pipeline import condition_arguments
 from gensis.settings.diffusion import Diffusion
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 5])
-def test_attention_stands_in_the_coarsest_levels_of_both_halves(levels):
+def test_attention_is_in_the_coarsest_levels_of_both_halves(levels):
     settings = Diffusion(channels=(8, 8, 16), layers_per_block=1, attention_levels=levels)
     denoiser = create_denoiser(settings, (3, 16, 16), 5)
     down = [isinstance(block, AttnDownBlock2D) for block in denoiser.down_blocks]
@@ -20,26 +20,26 @@ def test_attention_stands_in_the_coarsest_levels_of_both_halves(levels):
 
 
 @pytest.mark.parametrize("kind", ["additive_embedding", "cross_attention"])
-def test_every_weight_learns_and_the_output_follows_the_condition(kind):
+def test_every_weight_has_a_gradient_and_the_output_depends_on_the_condition(kind):
     settings = Diffusion(denoiser=kind, channels=(8, 16), layers_per_block=1, attention_levels=1)
     denoiser = create_denoiser(settings, (4, 8, 8), 5)
     noisy, times, conditions = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 5)
-    output = denoiser(noisy, times, **as_told(denoiser.config, conditions)).sample
+    output = denoiser(noisy, times, **condition_arguments(denoiser.config, conditions)).sample
     output.square().mean().backward()
     assert output.shape == (2, 4, 8, 8)
     learning = {name for name, weight in denoiser.named_parameters() if weight.grad is not None}
-    # Queries and keys of attention to a single token decide nothing: its weight is always 1.
+    # Queries and keys of attention to a single token have no gradient: its weight is always 1.
     idle = {name for name, _ in denoiser.named_parameters() if ".attn2.to_q" in name or ".attn2.to_k" in name}
     assert learning | idle == {name for name, _ in denoiser.named_parameters()}
-    null = denoiser(noisy, times, **as_told(denoiser.config, torch.zeros(2, 5))).sample
+    null = denoiser(noisy, times, **condition_arguments(denoiser.config, torch.zeros(2, 5))).sample
     assert not torch.allclose(output, null, atol=1e-3)
 
 
-def test_the_papers_denoiser_is_as_its_authors_published_it():
-    told = Diffusion(denoiser="cross_attention")
+def test_the_cross_attention_denoiser_has_the_published_settings():
+    settings = Diffusion(denoiser="cross_attention")
     published = {"channels": (192, 384, 576, 960), "attention_levels": 3, "objective": "epsilon", "batch_size": 100}
-    assert {name: getattr(told, name) for name in published} == published
-    assert (told.learning_rate, told.warmup_steps, told.conditioning_dropout) == (1e-4, 1000, 0.1)
+    assert {name: getattr(settings, name) for name in published} == published
+    assert (settings.learning_rate, settings.warmup_steps, settings.conditioning_dropout) == (1e-4, 1000, 0.1)
     assert Diffusion(denoiser="cross_attention", channels=(8, 16)).channels == (8, 16)
     config = create_denoiser(Diffusion(denoiser="cross_attention", channels=(8, 16)), (3, 16, 16), 384).config
     assert (config.encoder_hid_dim, config.cross_attention_dim, config.layers_per_block) == (384, 512, 2)
@@ -47,7 +47,7 @@ def test_the_papers_denoiser_is_as_its_authors_published_it():
 
 
 @pytest.mark.parametrize("channels", [(8, 16), (24, 40), (32, 64, 64), (128, 256, 256)])
-def test_norm_groups_divide_all_channels_and_hold_at_least_four(channels):
+def test_norm_groups_divide_all_channels_and_have_at_least_four_each(channels):
     groups = norm_groups(channels)
     assert all(count % groups == 0 and count // groups >= 4 for count in channels)
 

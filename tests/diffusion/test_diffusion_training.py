@@ -42,7 +42,7 @@ def embeddings():
         ("cross_attention", "flow", 200, 5, 0.4),
     ],
 )
-def test_images_are_generated_back_from_their_own_embeddings(
+def test_training_images_are_reproduced_from_their_embeddings(
     train_tsv, embeddings, tmp_path, denoiser, objective, steps, sampling_steps, share
 ):
     settings = {
@@ -68,7 +68,7 @@ def test_images_are_generated_back_from_their_own_embeddings(
     assert error < share * error_of_others
 
 
-def test_sixteen_images_are_each_generated_back_at_25_db(tmp_path):
+def test_sixteen_images_are_reproduced_at_25_db(tmp_path):
     train_tsv = write_dataset(tmp_path / "images", 16, 16)
     embeddings = torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(3))
     settings = {"channels": (16, 32), "steps": 600, "batch_size": 32, "ema_decay": 0.99, "learning_rate": 4e-3}
@@ -83,7 +83,7 @@ def test_sixteen_images_are_each_generated_back_at_25_db(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_run_that_was_stopped_and_resumed_ends_in_the_same_weights(train_tsv, embeddings, tmp_path, precision):
+def test_a_resumed_training_ends_with_the_same_weights(train_tsv, embeddings, tmp_path, precision):
     class Killed(Exception):
         pass
 
@@ -113,7 +113,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_in_the_same_weights(train_tsv, 
         assert all(weights[name].equal(weight) for name, weight in getattr(resumed, model).state_dict().items())
 
 
-def test_dropped_conditions_are_zeros_and_the_others_untouched():
+def test_dropped_conditions_are_zeros_and_others_unchanged():
     torch.manual_seed(0)
     conditions = torch.randn(5000, 3)
     dropped = drop(conditions, 0.1)
@@ -124,7 +124,7 @@ def test_dropped_conditions_are_zeros_and_the_others_untouched():
     assert drop(conditions, 1.0).eq(0).all()
 
 
-def test_noisy_conditions_keep_their_length_and_turn_as_far_as_asked():
+def test_noisy_conditions_keep_their_norm_and_have_the_expected_angle():
     embeddings = torch.randn(4, 400, generator=torch.Generator().manual_seed(0))
     clean = to_conditions(embeddings)
     assert noisy_conditions(embeddings, 0.0).equal(clean)
@@ -144,7 +144,7 @@ def test_mirror_images_are_rows_after_the_images(train_tsv):
     assert both.batch(rows).equal(torch.stack([images[3], images[3].flip(2), images[0], images[0].flip(2)]))
 
 
-def test_mirror_images_are_generated_back_from_their_own_embeddings(train_tsv, embeddings, tmp_path):
+def test_mirror_images_are_reproduced_from_their_own_embeddings(train_tsv, embeddings, tmp_path):
     both = torch.cat([embeddings, torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(4))])
     keys, unit = np.arange(8).astype(str), np.zeros(8, np.int32)
     blocks = (each.numpy() for each in both.split(8))
@@ -165,7 +165,7 @@ def test_mirror_images_are_generated_back_from_their_own_embeddings(train_tsv, e
     assert error < 0.3 * error_of_mirrored
 
 
-def test_an_epoch_sees_every_image_and_a_small_set_fills_large_batches(train_tsv, embeddings):
+def test_an_epoch_has_every_image_and_a_small_set_fills_large_batches(train_tsv, embeddings):
     trainer = make_trainer(train_tsv, embeddings, batch_size=2)
     assert sorted(torch.cat([trainer.shuffled.rows(step) for step in range(4)]).tolist()) == list(range(8))
     large = make_trainer(train_tsv, embeddings, batch_size=24)

@@ -10,7 +10,7 @@ def clean():
     return torch.randn(4000, 1, 2, 2, generator=torch.Generator().manual_seed(1))
 
 
-def test_flow_moves_straight_from_image_to_noise(clean):
+def test_flow_interpolates_linearly_from_image_to_noise(clean):
     torch.manual_seed(0)
     noised = add_noise(clean, make_scheduler("flow", in_pixels=True))
     time = (noised.timesteps / 1000).view(-1, 1, 1, 1)
@@ -33,8 +33,8 @@ def test_epsilon_follows_the_schedule_of_latent_diffusion(clean):
     torch.manual_seed(0)
     noised = add_noise(clean, make_scheduler("epsilon", in_pixels=True))
     betas = np.linspace(0.0015**0.5, 0.0195**0.5, 1000) ** 2
-    kept = torch.from_numpy(np.cumprod(1 - betas))[noised.timesteps].view(-1, 1, 1, 1)
-    expected = kept.sqrt() * clean + (1 - kept).sqrt() * noised.target
+    alphas = torch.from_numpy(np.cumprod(1 - betas))[noised.timesteps].view(-1, 1, 1, 1)
+    expected = alphas.sqrt() * clean + (1 - alphas).sqrt() * noised.target
     torch.testing.assert_close(noised.noisy.double(), expected, atol=1e-4, rtol=1e-4)
     assert noised.timesteps.min() < 10
     assert noised.timesteps.max() > 990
@@ -51,7 +51,7 @@ def test_sampling_with_perfect_predictions_ends_at_the_image(objective):
         if objective == "flow":
             prediction = (sample - image) / (timestep / 1000)
         else:
-            kept = scheduler.alphas_cumprod[timestep]
-            prediction = (sample - kept.sqrt() * image) / (1 - kept).sqrt()
+            alpha = scheduler.alphas_cumprod[timestep]
+            prediction = (sample - alpha.sqrt() * image) / (1 - alpha).sqrt()
         sample = scheduler.step(prediction, timestep, sample).prev_sample
     torch.testing.assert_close(sample, image, atol=1e-3, rtol=1e-3)

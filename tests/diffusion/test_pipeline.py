@@ -52,7 +52,7 @@ def test_conditions_have_unit_mean_square_and_null_is_zero(embeddings):
     assert to_conditions(torch.zeros(2, WIDTH)).eq(0).all()
 
 
-def test_guidance_one_is_the_conditional_prediction_and_others_lead_away_from_the_null(embeddings, noise):
+def test_guidance_extrapolates_from_the_null_to_the_conditional_prediction(embeddings, noise):
     pipeline = make_pipeline()
     conditions, time = to_conditions(embeddings), torch.tensor(400.0)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_alpha_one_generates_the_source_and_zero_its_partner(embeddings, noise):
 
 
 @pytest.mark.parametrize("objective", ["flow", "epsilon"])
-def test_generates_uint8_of_the_denoisers_size_again_and_again(objective, embeddings, noise):
+def test_generates_deterministic_uint8_images_of_the_denoisers_size(objective, embeddings, noise):
     pipeline = make_pipeline(objective)
     images = pipeline(embeddings, noise=noise, num_inference_steps=3)
     assert images.dtype == torch.uint8
@@ -94,7 +94,7 @@ SAMPLERS = [("flow", "auto"), ("flow", "heun"), ("flow", "dpm++"), ("epsilon", "
 
 
 def of_a_gaussian(objective, sampler, steps, mean=0.3, deviation=0.2):
-    """What a sampler makes of noise 1.5 where images are N(mean, deviation^2), of which all predictions are known."""
+    """A sampler's output from noise 1.5 for images from N(mean, deviation^2), whose exact predictions are known."""
     scheduler = prepared_sampler(make_scheduler(objective, False), sampler, steps)
     sample = torch.full((1, 1, 1, 1), 1.5, dtype=torch.float64)
     for timestep in scheduler.timesteps:
@@ -111,20 +111,20 @@ def of_a_gaussian(objective, sampler, steps, mean=0.3, deviation=0.2):
 
 
 @pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
-def test_samplers_carry_noise_to_the_image_that_it_stands_for(objective, sampler):
-    error = abs(of_a_gaussian(objective, sampler, 1000) - (0.3 + 1.5 * 0.2))  # a quantile stays the quantile that it is
-    assert error < (0.001 if objective == "flow" else 0.01)  # latent diffusion's schedule does not begin in pure noise
+def test_samplers_transport_noise_to_the_exact_image(objective, sampler):
+    error = abs(of_a_gaussian(objective, sampler, 1000) - (0.3 + 1.5 * 0.2))  # quantiles are preserved
+    assert error < (0.001 if objective == "flow" else 0.01)  # latent diffusion's schedule does not start at pure noise
 
 
 @pytest.mark.parametrize(("objective", "sampler"), [pair for pair in SAMPLERS if pair[1] != "auto"])
-def test_samplers_of_second_order_are_nearer_after_few_steps(objective, sampler):
+def test_second_order_samplers_are_more_accurate_with_few_steps(objective, sampler):
     errors = [abs(of_a_gaussian(objective, name, 12) - (0.3 + 1.5 * 0.2)) for name in ("auto", sampler)]
     assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_steps_are_counted_as_documented_and_those_of_flow_are_equal(objective, sampler, steps):
+def test_samplers_have_the_documented_steps_which_are_equal_for_flow(objective, sampler, steps):
     scheduler = prepared_sampler(make_scheduler(objective, False), sampler, steps)
     assert len(scheduler.timesteps) == (2 * steps - 1 if sampler == "heun" else steps)
     assert scheduler.timesteps[0] >= 999
@@ -134,13 +134,13 @@ def test_steps_are_counted_as_documented_and_those_of_flow_are_equal(objective, 
 
 
 @pytest.mark.parametrize(("objective", "sampler"), SAMPLERS)
-def test_every_sampler_generates_the_same_again(objective, sampler, embeddings, noise):
+def test_every_sampler_is_deterministic(objective, sampler, embeddings, noise):
     pipeline = make_pipeline(objective)
     first, again = (pipeline(embeddings, noise=noise, num_inference_steps=3, sampler=sampler) for _ in range(2))
     assert first.equal(again)
 
 
-def test_guesses_of_pixels_are_clipped_by_both_samplers_of_epsilon(embeddings, noise):
+def test_predictions_of_pixels_are_clipped_by_both_samplers_of_epsilon(embeddings, noise):
     pipeline = make_pipeline("epsilon")
     ddim, solver = (
         pipeline(embeddings, noise=noise, num_inference_steps=1, sampler=name) for name in ("auto", "dpm++")
@@ -149,12 +149,12 @@ def test_guesses_of_pixels_are_clipped_by_both_samplers_of_epsilon(embeddings, n
 
 
 @pytest.mark.parametrize(("objective", "sampler"), [("epsilon", "heun"), ("flow", "ddim")])
-def test_a_sampler_that_the_objective_does_not_have_is_refused(objective, sampler, embeddings):
+def test_a_sampler_that_does_not_exist_for_the_objective_is_refused(objective, sampler, embeddings):
     with pytest.raises(ValueError, match=f"no sampler '{sampler}'"):
         make_pipeline(objective)(embeddings, num_inference_steps=2, sampler=sampler)
 
 
-def test_outside_its_interval_guidance_takes_one_forward_pass_an_image(embeddings, noise):
+def test_outside_its_interval_guidance_takes_one_forward_pass_per_image(embeddings, noise):
     pipeline = make_pipeline()
     counts = []
     pipeline.denoiser.register_forward_pre_hook(lambda module, arguments: counts.append(len(arguments[0])))
@@ -167,7 +167,7 @@ def test_outside_its_interval_guidance_takes_one_forward_pass_an_image(embedding
     assert never.equal(nowhere)
 
 
-def test_the_papers_denoiser_saves_loads_and_generates_what_its_token_says(tmp_path, embeddings, noise):
+def test_a_cross_attention_model_saves_loads_and_depends_on_its_token(tmp_path, embeddings, noise):
     pipeline = make_pipeline(denoiser="cross_attention", attention_levels=1)
     assert pipeline.embedding_width == WIDTH
     images = pipeline(embeddings, noise=noise, num_inference_steps=3)
@@ -177,7 +177,7 @@ def test_the_papers_denoiser_saves_loads_and_generates_what_its_token_says(tmp_p
     assert loaded(embeddings, noise=noise, num_inference_steps=3).equal(images)
 
 
-def test_a_generator_decides_the_noise(embeddings):
+def test_the_generator_determines_the_noise(embeddings):
     pipeline = make_pipeline()
     first, again, other = (
         pipeline(embeddings, num_inference_steps=2, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
@@ -199,7 +199,9 @@ def test_latents_are_unscaled_before_decoding(embeddings):
 
 @pytest.mark.parametrize("objective", ["flow", "epsilon"])
 @pytest.mark.parametrize("in_latents", [False, True])
-def test_saved_folder_loads_both_ways_with_equal_pixels_and_by_components(tmp_path, embeddings, objective, in_latents):
+def test_a_saved_model_loads_with_and_without_gensis_and_gives_equal_pixels(
+    tmp_path, embeddings, objective, in_latents
+):
     pipeline = make_pipeline(objective, small_vae() if in_latents else None)
     folder = tmp_path / "saved"
     pipeline.save_pretrained(folder)
@@ -216,7 +218,7 @@ def test_saved_folder_loads_both_ways_with_equal_pixels_and_by_components(tmp_pa
     if in_latents:
         assert AutoencoderKL.from_pretrained(folder / "vae", low_cpu_mem_usage=False).config.scaling_factor == 0.5
 
-    if objective == "flow":  # a process of its own, as gensis must not be needed
+    if objective == "flow":  # a separate process, since gensis must not be needed
         torch.save((embeddings, noise), tmp_path / "given.pt")
         code = f"""
 import torch

@@ -1,4 +1,4 @@
-"""PSNR, SSIM and what is held out, against references written anew."""
+"""PSNR, SSIM and held-out images, compared with independent implementations."""
 
 import math
 
@@ -15,7 +15,7 @@ from gensis.training.distributed import World
 
 
 def slow_ssim(one: np.ndarray, other: np.ndarray) -> float:
-    """Wang et al. 2004, equation 13, place by place, of two grey images in [0, 1]."""
+    """Wang et al. 2004, equation 13, position by position, of two grey images in [0, 1]."""
     y, x = np.mgrid[-5:6, -5:6]
     window = np.exp(-(x**2 + y**2) / (2 * 1.5**2))
     window /= window.sum()
@@ -43,7 +43,7 @@ def vae():
     return create_autoencoder(settings, 16).requires_grad_(False)
 
 
-def test_ssim_is_that_of_its_paper():
+def test_ssim_equals_the_formula_of_its_paper():
     generator = np.random.default_rng(0)
     one = generator.uniform(size=(2, 3, 15, 18))
     other = np.clip(one + generator.normal(0, 0.2, one.shape), 0, 1)
@@ -53,7 +53,7 @@ def test_ssim_is_that_of_its_paper():
     assert ssim(*[torch.from_numpy(one).float()] * 2).tolist() == pytest.approx([1, 1])
 
 
-def test_psnr_is_decibels_below_the_full_range():
+def test_psnr_equals_its_formula():
     one = torch.zeros(2, 3, 4, 4)
     other = one + torch.tensor([0.1, 0.5]).view(2, 1, 1, 1)
     assert psnr(one, other).tolist() == pytest.approx([20, -20 * math.log10(0.5)], abs=1e-4)
@@ -61,7 +61,7 @@ def test_psnr_is_decibels_below_the_full_range():
 
 
 @pytest.mark.parametrize(("images", "count"), [(19, 0), (40, 2), (1000, 50), (20_000, 512)])
-def test_a_twentieth_is_held_out_and_the_others_are_all_the_rest(images, count):
+def test_one_in_twenty_images_is_held_out_and_all_others_are_trained_on(images, count):
     held_out = HeldOut(images, 3)
     rows = held_out.rows.tolist()
     assert len(set(rows)) == len(rows) == count

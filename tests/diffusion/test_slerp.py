@@ -25,13 +25,13 @@ def test_agrees_with_the_textbook_formula(alpha):
     torch.testing.assert_close(slerp(first, second, torch.full((50,), alpha).double()), expected)
 
 
-def test_keeps_unit_norm():
+def test_interpolated_vectors_have_unit_norm():
     alpha = torch.linspace(0, 1, 200)
-    between = slerp(unit_vectors(200, 32, 4), unit_vectors(200, 32, 5), alpha)
-    torch.testing.assert_close(between.norm(dim=1), torch.ones(200))
+    interpolated = slerp(unit_vectors(200, 32, 4), unit_vectors(200, 32, 5), alpha)
+    torch.testing.assert_close(interpolated.norm(dim=1), torch.ones(200))
 
 
-def test_swapping_the_two_mirrors_alpha():
+def test_swapping_both_vectors_mirrors_alpha():
     first, second, alpha = unit_vectors(20, 8, 6), unit_vectors(20, 8, 7), torch.linspace(0, 1, 20)
     torch.testing.assert_close(slerp(first, second, alpha), slerp(second, first, 1 - alpha))
 

@@ -1,4 +1,4 @@
-"""Real objects at tiny sizes, for the tests of the diffusion model and of the bank."""
+"""Tiny data sets and embeddings for tests of the diffusion model and of the bank."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ UNET = {"channels": [8, 16], "layers_per_block": 1, "attention_levels": 0, "warm
 
 
 def smooth_images(count: int, px: int, seed: int = 0) -> np.ndarray:
-    """uint8 (count, px, px, 3): a random colour at each corner, blended."""
+    """uint8 (count, px, px, 3): images that blend a random colour in each corner."""
     corners = np.random.default_rng(seed).uniform(0, 255, (count, 2, 2, 3))
     along = np.stack([np.linspace(1, 0, px), np.linspace(0, 1, px)])
     return np.einsum("ay,bx,nabc->nyxc", along, along, corners).round().astype(np.uint8)
@@ -41,7 +41,7 @@ def write_dataset(folder: Path, count: int, px: int, units: int = 1) -> Path:
 
 
 def write_features(path: Path, train: Path, width: int, features: np.ndarray | None = None) -> Path:
-    """Embeddings of a train split's images as one part, random ones unless they are given."""
+    """Write embeddings of a train split's images as one part; random embeddings unless given."""
     index = read_index(train)
     if features is None:
         features = np.random.default_rng(1).normal(size=(len(index), width)).astype(np.float32)
@@ -57,7 +57,7 @@ def open_pixels(train: Path, px: int) -> Pixels:
 
 
 def open_features(train: Path, features: np.ndarray) -> Features:
-    """Given embeddings of the train split's images."""
+    """The given embeddings as features of the train split's images."""
     return Features(read_index(train), [write_features(train.parent / "part.h5", train, features.shape[1], features)])
 
 

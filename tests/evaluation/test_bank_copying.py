@@ -10,7 +10,7 @@ def real():
     return np.random.default_rng(0).normal(size=(70, 12)).astype(np.float32)
 
 
-def test_copies_are_found_and_other_images_are_not(real):
+def test_copies_are_near_duplicates_and_other_images_are_not(real):
     rows = np.arange(30)
     noise = 0.05 * np.random.default_rng(1).normal(size=(30, 12)).astype(np.float32)
     for generated, expected in ((real[rows], True), (real[rows] + noise, True), (real[rows + 30], False)):
@@ -18,7 +18,7 @@ def test_copies_are_found_and_other_images_are_not(real):
 
 
 @pytest.mark.parametrize("chunk_values", [1, 1 << 24])
-def test_near_means_below_a_third_of_the_distance_to_the_sources_second_to_fiftieth(real, chunk_values, monkeypatch):
+def test_near_duplicates_are_within_a_third_of_the_distance_to_neighbours(real, chunk_values, monkeypatch):
     monkeypatch.setattr(copying, "_CHUNK_VALUES", chunk_values)
     rows, generated = np.arange(40), np.random.default_rng(1).normal(size=(40, 12)).astype(np.float32)
     mixture = np.linspace(0, 1, 40, dtype=np.float32)[:, None]
@@ -33,7 +33,7 @@ def test_near_means_below_a_third_of_the_distance_to_the_sources_second_to_fifti
     assert near_duplicates(generated, real[rows], real, rows).tolist() == expected
 
 
-def test_a_source_that_is_not_among_the_real_images_has_only_others(real):
+def test_a_source_outside_the_real_images_is_compared_with_all_of_them(real):
     held_out = real[:5] + 0.01
     unknown = np.full(5, -1)
     assert near_duplicates(held_out, held_out, real, unknown).all()
@@ -41,15 +41,15 @@ def test_a_source_that_is_not_among_the_real_images_has_only_others(real):
 
 
 def test_few_real_images_are_enough(real):
-    generated = real[:1] + 0.1 * (real[1] - real[0])  # the source is no neighbour of its own
+    generated = real[:1] + 0.1 * (real[1] - real[0])  # the source is not among its own neighbours
     assert near_duplicates(generated, real[:1], real[:2], np.arange(1)).all()
 
 
-def test_nearest_other_image_is_never_the_image_itself(real):
+def test_the_nearest_other_image_is_never_the_image_itself(real):
     doubled = np.concatenate([real, real[::-1] + 0.001])
     assert nearest_others(doubled, np.arange(70)).tolist() == list(range(139, 69, -1))
 
 
-def test_a_copy_is_one_even_where_neighbours_are_copies_too():
+def test_a_copy_is_found_even_if_all_neighbours_are_copies():
     blank = np.ones((60, 12), np.float32)
     assert copy_ratios(blank[:4], blank[:4], blank, np.arange(4)).tolist() == [0] * 4

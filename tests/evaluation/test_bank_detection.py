@@ -7,27 +7,27 @@ from gensis.evaluation.diversity import direction_distances, pixel_deviations
 from gensis.evaluation.fidelity import cosines
 
 
-def test_a_probe_tells_what_differs_and_nothing_else():
+def test_probe_accuracy_is_one_for_distinct_and_chance_for_equal_distributions():
     first, second = np.random.default_rng(0).normal(size=(2, 200, 5)).astype(np.float32)
     assert probe_accuracy(first, second) == pytest.approx(0.5, abs=0.08)
     assert probe_accuracy(first, second + np.float32([0, 8, 0, 0, 0])) > 0.98
 
 
-def test_a_probe_is_not_tested_on_images_that_it_learnt():
-    # As many features as images: whatever was learnt by heart would be told.
+def test_a_probe_is_not_tested_on_its_training_images():
+    # As many features as images, so that a probe would classify memorised images correctly.
     first, second = np.random.default_rng(0).normal(size=(2, 60, 120)).astype(np.float32)
     assert probe_accuracy(first, second) < 0.7
 
 
 def test_each_space_is_probed_alone():
     first, second = np.random.default_rng(0).normal(size=(2, 60, 4)).astype(np.float32)
-    told = detection(ImageFeatures(first, first, first), ImageFeatures(second, second, second + 9))
-    assert [(figure["figure"], figure["n"]) for figure in told] == [
+    figures = detection(ImageFeatures(first, first, first), ImageFeatures(second, second, second + 9))
+    assert [(figure["figure"], figure["n"]) for figure in figures] == [
         ("real_vs_generated_accuracy_encoder", 60),
         ("real_vs_generated_accuracy_pixels", 60),
     ]
-    assert told[0]["value"] < 0.75
-    assert told[1]["value"] == 1
+    assert figures[0]["value"] < 0.75
+    assert figures[1]["value"] == 1
 
 
 def test_distances_equal_those_of_single_pairs():
@@ -39,7 +39,7 @@ def test_distances_equal_those_of_single_pairs():
     np.testing.assert_allclose(pixel_deviations(first, second), deviations)
 
 
-def test_diversity_of_one_image_repeated_is_nothing_and_of_different_images_that_of_real_ones():
+def test_diversity_is_zero_for_copies_and_the_ceiling_for_real_images():
     images = np.random.default_rng(0).normal(size=(128, 9)).astype(np.float32)
     repeated, different = (ImageFeatures(each, each, each) for each in (images[:64].repeat(2, axis=0), images))
     for figure in diversity(repeated, different, different, 100):
@@ -49,7 +49,7 @@ def test_diversity_of_one_image_repeated_is_nothing_and_of_different_images_that
 
 
 def test_diversity_does_not_follow_from_fidelity():
-    """Two banks as near to their conditions for the encoder that made them; the pictures of one are all alike."""
+    """Two banks of equal fidelity to the encoder; one of them has no diversity in pixels."""
     generator = np.random.default_rng(0)
     real = ImageFeatures(*generator.normal(size=(3, 128, 50)).astype(np.float32))
     conditions = real.encoder[:64].repeat(2, axis=0)
@@ -67,7 +67,7 @@ def test_diversity_does_not_follow_from_fidelity():
         assert few["value"] == few["floor"]
 
 
-def test_the_interval_of_diversity_is_that_of_its_conditions():
+def test_the_interval_of_diversity_resamples_conditions():
     values = np.random.default_rng(0).exponential(size=64)
     half = 1.96 * values.std() / 8
     assert mean_interval(values, 2000) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.06)

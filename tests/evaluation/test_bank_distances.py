@@ -5,14 +5,14 @@ from gensis.evaluation.distances import frechet_distance, kernel_distance
 
 
 def with_moments(mean, covariance, n, seed):
-    """Features whose sample mean and covariance are just these."""
+    """Features with exactly this sample mean and covariance."""
     drawn = np.random.default_rng(seed).normal(size=(n, len(mean)))
     drawn -= drawn.mean(0)
     whitened = drawn @ np.linalg.inv(np.linalg.cholesky(np.cov(drawn.T)).T)
     return whitened @ np.linalg.cholesky(covariance).T + mean
 
 
-def test_frechet_distance_of_two_gaussians_is_the_closed_form():
+def test_frechet_distance_of_two_gaussians_equals_the_closed_form():
     generator = np.random.default_rng(0)
     roots = generator.normal(size=(2, 5, 5))
     (first, second), means = roots @ roots.transpose(0, 2, 1), generator.normal(size=(2, 5))
@@ -22,7 +22,7 @@ def test_frechet_distance_of_two_gaussians_is_the_closed_form():
     assert measured == pytest.approx(expected, rel=1e-9)
 
 
-def test_frechet_distance_with_fewer_images_than_features():
+def test_frechet_distance_is_correct_with_fewer_images_than_features():
     features = np.random.default_rng(0).normal(size=(6, 50)).astype(np.float32)
     assert frechet_distance(features, features[::-1]) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(features, features + 2) == pytest.approx(50 * 4, rel=1e-6)
@@ -44,7 +44,7 @@ def kernel_distance_in_loops(first, second):
     return sum(within) - 2 * across
 
 
-def test_kernel_distance_equals_loops_over_pairs_and_its_error_a_jackknife():
+def test_kernel_distance_equals_loops_and_its_error_equals_a_jackknife():
     first, second = np.random.default_rng(0).normal(size=(2, 22, 4))
     first, second = first[:21], second
     without = [kernel_distance_in_loops(np.delete(first, left, 0), np.delete(second[:21], left, 0)) for left in SEVENS]
@@ -53,7 +53,7 @@ def test_kernel_distance_equals_loops_over_pairs_and_its_error_a_jackknife():
     assert error == pytest.approx((2 / 3 * np.sum((without - np.mean(without)) ** 2)) ** 0.5)
 
 
-def test_kernel_distance_is_unbiased_and_its_error_is_that_of_repetitions():
+def test_kernel_distance_is_unbiased_and_its_error_matches_repetitions():
     draws = np.random.default_rng(0).normal([[[0.0]], [[1.0]]], size=(300, 2, 40, 3))
     values, errors = zip(*(kernel_distance(first, second) for first, second in draws))
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
@@ -61,7 +61,7 @@ def test_kernel_distance_is_unbiased_and_its_error_is_that_of_repetitions():
     assert abs(np.mean(alike)) < 3 * np.std(alike) / len(alike) ** 0.5
 
 
-def test_images_of_another_kind_lie_farther_away():
+def test_distances_are_larger_to_images_of_another_kind():
     same, other = np.random.default_rng(0).normal(size=(2, 100, 8))
     for shift in (0.5, 1.0):
         distance, error = kernel_distance(same, other + shift)

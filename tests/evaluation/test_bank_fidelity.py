@@ -15,13 +15,13 @@ def features():
     return np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
 
 
-def test_cosines_equal_those_of_single_pairs(features):
+def test_cosines_equal_a_loop_over_pairs(features):
     expected = [a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in zip(features, features[::-1])]
     np.testing.assert_allclose(cosines(features, features[::-1]), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 1 << 28])
-def test_ranks_equal_places_in_a_sorted_list(features, chunk_bytes, monkeypatch):
+def test_ranks_equal_positions_in_a_sorted_list(features, chunk_bytes, monkeypatch):
     monkeypatch.setattr(fidelity, "_CHUNK_BYTES", chunk_bytes)
     queries = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
     targets = np.arange(0, 45, 5)
@@ -32,7 +32,7 @@ def test_ranks_equal_places_in_a_sorted_list(features, chunk_bytes, monkeypatch)
     assert ranks(queries, targets, features, CPU).tolist() == expected
 
 
-def test_a_diffusion_model_that_shows_its_condition_reaches_the_ceiling_and_one_that_does_not_the_floor(features):
+def test_fidelity_is_the_ceiling_for_faithful_images_and_the_floor_for_others(features):
     noise = 0.1 * np.random.default_rng(1).normal(size=features.shape)
     views = features + noise
     (good,) = fidelity_figures("fidelity", features - noise, features, views, features)
@@ -43,7 +43,7 @@ def test_a_diffusion_model_that_shows_its_condition_reaches_the_ceiling_and_one_
     assert bad["floor"] == pytest.approx(0, abs=0.15)
 
 
-def test_retrieval_finds_sources_of_faithful_images_alone(features):
+def test_retrieval_finds_only_the_sources_of_faithful_images(features):
     rows = np.arange(20)
     first, rank = retrieval(features[rows] * 2, features[rows + 1], rows, features, CPU)
     assert (first["value"], first["floor"], first["ceiling"]) == (1, 1 / 50, 0)
@@ -51,7 +51,7 @@ def test_retrieval_finds_sources_of_faithful_images_alone(features):
     assert rank["ceiling"] > 1
 
 
-def test_means_by_alpha_are_those_of_its_images():
+def test_means_by_alpha_are_means_over_its_images():
     alpha, value = np.array([0.5, 0.25, 0.5], np.float32), np.array([1.0, 5.0, 3.0])
     assert along_alpha(alpha, source=value) == [
         {"alpha": 0.25, "n": 1, "source": 5.0},
@@ -59,7 +59,7 @@ def test_means_by_alpha_are_those_of_its_images():
     ]
 
 
-def test_many_alphas_are_averaged_in_groups_of_neighbours():
+def test_many_alphas_are_binned():
     alpha = np.random.default_rng(0).permutation(100) / 100
     groups = along_alpha(alpha, twice=2 * alpha)
     assert [group["n"] for group in groups] == [20] * 5
@@ -67,12 +67,12 @@ def test_many_alphas_are_averaged_in_groups_of_neighbours():
     assert all(group["twice"] == pytest.approx(2 * group["alpha"]) for group in groups)
 
 
-def test_interpolations_lie_between_their_sources():
+def test_interpolation_measures_nearest_sources_and_cosines_along_alpha():
     features = np.eye(8, dtype=np.float32)
     source, partner = np.array([0, 1, 2, 3]), np.array([4, 5, 6, 7])
     alpha = np.array([0.25, 0.75, 0.25, 0.75], np.float32)
     generated = alpha[:, None] * features[source] + (1 - alpha[:, None]) * features[partner]
-    generated[3] = features[0] + 0.5 * features[1]  # shows neither
+    generated[3] = features[0] + 0.5 * features[1]  # near to neither source nor partner
     (share,), along = interpolation(generated, features[source], alpha, source, partner, features, CPU)
     assert share["value"] == 0.75
     assert share["floor"] == pytest.approx(2 / (8 * 7))

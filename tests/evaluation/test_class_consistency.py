@@ -11,13 +11,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def real():
-    """Three classes that lie apart, 40 images each, of which four make a group."""
+    """Three distinct classes of 40 images each, in groups of four images."""
     labels = np.repeat([0, 1, 2], 40)
     features = 5 * np.eye(3)[labels] + np.random.default_rng(0).normal(size=(120, 3))
     return RealImages(features.astype(np.float32), labels, np.arange(120) // 4)
 
 
-def test_images_that_keep_their_class_reach_what_real_ones_do(real):
+def test_images_that_keep_their_class_have_a_ratio_of_one(real):
     sources = np.arange(0, 120, 2)
     own = real.features[sources]
     kept = class_consistency(real, sources, {"real": own, "generated": own * 3}, 200, CPU)
@@ -27,7 +27,7 @@ def test_images_that_keep_their_class_reach_what_real_ones_do(real):
     assert (kept["chance"], kept["n"]) == (pytest.approx(1 / 3), 60)
 
 
-def test_images_of_another_class_are_not_kept(real):
+def test_images_of_another_class_lower_the_ratio(real):
     sources = np.arange(120)
     generated = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
     kept = class_consistency(real, sources, {"real": real.features, "generated": generated}, 200, CPU)
@@ -36,8 +36,8 @@ def test_images_of_another_class_are_not_kept(real):
     assert kept["ratio"]["value"] == kept["generated"]["value"] / kept["real"]["value"]
 
 
-def test_other_images_of_the_sources_stand_beside_them(real):
-    """Views of which a quarter lie among another class."""
+def test_other_kinds_of_images_are_measured_too(real):
+    """Views, a quarter of which lie among images of another class."""
     sources = np.arange(120)
     views = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
     kept = class_consistency(
@@ -48,8 +48,8 @@ def test_other_images_of_the_sources_stand_beside_them(real):
     assert kept["ratio"]["value"] == 1
 
 
-def test_neither_a_source_nor_its_group_votes(real):
-    # Each group lies alone, far from all others: nothing but its own images could tell its class.
+def test_neither_a_source_nor_its_group_votes_for_it(real):
+    # Each group is far from all others: only its own images could vote for its class.
     places = np.random.default_rng(1).normal(size=(30, 400))[real.groups].astype(np.float32)
     apart = RealImages(places, real.labels, real.groups)
     images = {"real": places, "generated": places}
@@ -71,7 +71,7 @@ def test_images_without_a_label_are_left_out(real):
 
 
 @pytest.mark.parametrize(
-    ("labels", "groups", "said"),
+    ("labels", "groups", "reason"),
     [
         (np.full(120, -1), np.arange(120), "fewer than two classes"),
         (np.zeros(120, int), np.arange(120), "fewer than two classes"),
@@ -79,13 +79,13 @@ def test_images_without_a_label_are_left_out(real):
     ],
     ids=["none", "one-class", "one-group"],
 )
-def test_what_cannot_be_measured_is_said(real, labels, groups, said):
+def test_unmeasurable_class_consistency_has_a_reason(real, labels, groups, reason):
     images = RealImages(real.features, labels, groups)
-    with pytest.raises(Unmeasurable, match=said):
+    with pytest.raises(Unmeasurable, match=reason):
         class_consistency(images, np.arange(120), {"real": real.features, "generated": real.features}, 0, CPU)
 
 
-def test_neighbours_of_the_own_group_have_no_vote():
+def test_neighbours_of_the_same_group_do_not_vote():
     generator = np.random.default_rng(0)
     features, labels = generator.normal(size=(40, 4)).astype(np.float32), generator.integers(0, 3, 40)
     groups = generator.integers(0, 8, 40)

@@ -1,4 +1,4 @@
-"""The script on a tiny bank whose images are their own sources: nothing could keep more of them."""
+"""The script on a tiny bank whose images are their own sources."""
 
 import argparse
 import json
@@ -99,22 +99,22 @@ def measured(folder, **changes):
     return read_json(folder / "quality.json")
 
 
-def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
+def test_sources_as_their_own_bank_have_full_fidelity_and_are_copies(made):
     result = measured(made)
     figures = {figure["figure"]: figure for figure in result["figures"]}
     assert result["skipped"] == {}
-    assert set(figures) == set(MEANINGS)  # the page explains each
+    assert set(figures) == set(MEANINGS)  # the report explains each
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)
     assert figures["fidelity"]["floor"] < figures["fidelity"]["ceiling"] < 1
     assert (figures["source_nearest"]["value"], figures["near_duplicates"]["value"]) == (1, 1)
     for space in ("encoder", "random", "pixels"):
         assert figures[f"frechet_{space}"]["value"] == pytest.approx(figures[f"frechet_{space}"]["floor"], rel=1e-3)
         assert figures[f"frechet_{space}"]["n"] == IMAGES // 2
-    assert figures["near_duplicates_held_out"]["value"] == 0  # the diffusion model has learnt nothing
+    assert figures["near_duplicates_held_out"]["value"] == 0  # the diffusion model is not trained
     assert figures["near_duplicates_held_out"]["n"] == HELD_OUT
     for space in ("random", "pixels"):
         found = figures[f"diversity_{space}"]
-        assert found["n"] == IMAGES // 2  # each source is a condition, for they are fewer than 64
+        assert found["n"] == IMAGES // 2  # each source is a condition, since there are fewer than 64
         assert 0 < found["low"] < found["value"] < found["high"]
         assert 0 < found["floor"] < found["ceiling"]
     assert result["class_consistency"]["ratio"]["value"] == 1
@@ -127,14 +127,14 @@ def test_sources_as_their_own_bank_keep_everything_and_are_copies(made):
     assert "NaN" not in json.dumps(result)
 
 
-def test_same_seed_same_figures_whatever_the_batch_size(made):
-    told = {"labels": None, "evaluation": Evaluation(bank_images=20)}
-    first, again = (measured(made, **told, runtime=Runtime(inference_batch_size=size)) for size in (32, 16))
+def test_batch_size_does_not_change_metrics(made):
+    options = {"labels": None, "evaluation": Evaluation(bank_images=20)}
+    first, again = (measured(made, **options, runtime=Runtime(inference_batch_size=size)) for size in (32, 16))
     assert first["figures"] == again["figures"]
     assert first["sources"] == 20
 
 
-def test_of_more_images_than_are_known_only_neighbours_are_sought_among_fewer(made, monkeypatch):
+def test_a_limit_of_known_images_changes_only_neighbour_metrics(made, monkeypatch):
     whole = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
     monkeypatch.setattr(evaluate_bank, "MOST_KNOWN", 30)
     part = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
@@ -146,7 +146,7 @@ def test_of_more_images_than_are_known_only_neighbours_are_sought_among_fewer(ma
     assert 1 / IMAGES < of_part["source_nearest"]["floor"] <= 1 / 30
 
 
-def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
+def test_filtered_images_are_counted_and_not_measured(made):
     kept = np.arange(IMAGES) % 4 > 0
     thresholds = {"minimum_fidelity": 0.5, "copying_ratio": 0.2}
     measures = {"fidelity": np.where(np.arange(IMAGES) % 8, 0.9, 0.4), "copy_ratio": np.where(kept, 0.3, 0.1)}
@@ -158,16 +158,16 @@ def test_what_a_filter_leaves_out_is_counted_and_not_measured(made):
         "generative": counts | {"kept": 45, "sources_without": 15},
         "interpolated": counts | {"kept": 0, "sources_without": IMAGES},
     }
-    assert result["skipped"]["interpolated images"] == "the bank holds none"
+    assert result["skipped"]["interpolated images"] == "the bank has none"
     assert {"filter/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
     figures = {figure["figure"]: figure for figure in result["figures"]}
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)  # each image belongs to the source measured
 
 
-def test_what_is_not_there_is_said(made, tmp_path):
+def test_missing_kinds_of_images_are_skipped_with_a_reason(made, tmp_path):
     (tmp_path / "interpolated-0000.h5").symlink_to(made / "bank" / "interpolated-0000.h5")
     result = measured(made, bank=tmp_path, labels=None, held_out=[])
-    assert result["skipped"] == {"generative images": "the bank holds none"}
+    assert result["skipped"] == {"generative images": "the bank has none"}
     assert {figure["figure"] for figure in result["figures"]} == {"fidelity_interpolated", "both_sources_top2"}
     result = measured(made, evaluation=Evaluation(bank_images=3))
     assert (result["figures"], result["skipped"]) == ([], {"all figures": "3 sources are fewer than 20"})

@@ -40,7 +40,7 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def slides(tmp_path):
-    """Twelve slides of four tiles in two parts, one slide without tiles; the class is in the features."""
+    """Twelve slides of four tiles in two parts, and one slide without tiles; features are informative."""
     generator = np.random.default_rng(0)
     for part in range(2):
         units = tuple(f"s{part * 6 + i}" for i in range(6)) + (("none",) if part else ())
@@ -65,7 +65,7 @@ def evaluate(folder: Path, tasks: list[str], *more: object) -> subprocess.Comple
 
 
 def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
-    """The same in this process."""
+    """Run the script's main function in this process."""
     arguments = {"config": CONFIG, "tasks": tasks, "embeddings": sorted(folder.glob("part-*.h5")), "corrupted": []}
     arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
     arguments |= {"encoder": "dino", "dataset": "demo", "slides_are_units": False, "seen": False}
@@ -74,11 +74,11 @@ def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
     evaluate_encoder.main(argparse.Namespace(**(arguments | changes)))
 
 
-def test_slides_end_to_end_and_their_summary(slides):
+def test_slides_are_evaluated_and_summarised_end_to_end(slides):
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units", "--seen")
     assert done.returncode == 0, done.stderr
     assert "left out: 1 slides without a label or images" in done.stderr
-    assert "k = 500, dropped" in done.stderr
+    assert "k = 500 dropped" in done.stderr
     files = sorted(os.listdir(slides / "evaluation"))
     assert files == [
         "attention.h5", "knn.json", "linear.json", "predictions.h5", "slides-abmil.json", "slides-mean.json"
@@ -136,7 +136,7 @@ def test_slides_end_to_end_and_their_summary(slides):
 
 
 def measured_again(folder: Path, **changes: object) -> set[str]:
-    """Measure in this process; the tasks that were not kept. What is kept bears a mark that a measurement has not."""
+    """Run in this process; returns the tasks that were measured again. Results that are reused have a mark."""
     settings = {"slides": ["abmil", "dsmil"], "knn": [1, 5], "mil_epochs": 1, "mil_seeds": 1, "bootstrap": 0}
     evaluate_encoder.main(
         SimpleNamespace(
@@ -155,7 +155,7 @@ def measured_again(folder: Path, **changes: object) -> set[str]:
     return again
 
 
-def test_a_task_is_measured_again_only_where_its_settings_or_inputs_changed(slides):
+def test_a_task_is_measured_again_only_if_settings_or_inputs_changed(slides):
     attended = {"slides-abmil", "slides-dsmil"}
     everything = {"knn", *attended}
     assert measured_again(slides) == everything
@@ -184,21 +184,21 @@ def test_a_task_is_measured_again_only_where_its_settings_or_inputs_changed(slid
 
 
 @pytest.mark.parametrize(
-    ("splits", "learnt", "seen", "expected"),
+    ("splits", "trained_on", "seen", "expected"),
     [
-        ({}, [], False, False),  # nothing of it was learnt from, as by pixels
+        ({}, [], False, False),  # no training images, as for pixels
         ({}, [], True, True),  # files that are tested
-        ({}, ["of-s3"], False, True),  # a copy of a tested slide, cut under another name
-        ({"s3": "train", "s0": "test"}, ["of-s3"], False, False),  # learnt from, and not tested
+        ({}, ["of-s3"], False, True),  # a copy of a tested slide, tiled under another name
+        ({"s3": "train", "s0": "test"}, ["of-s3"], False, False),  # trained on, but not tested
         ({"s3": "train", "s4": "test"}, ["of-s4"], False, True),
         ({}, ["of-none"], False, False),  # it has no images
     ],
 )
-def test_an_encoder_saw_what_it_learnt_from_if_that_is_tested(tmp_path, splits, learnt, seen, expected):
+def test_transductive_marks_encoders_that_were_trained_on_tested_images(tmp_path, splits, trained_on, seen, expected):
     units = [*(f"s{i}" for i in range(5)), "none"]
     rows = [(unit, "", splits.get(unit, ""), f"of-{unit}") for unit in units]
     write_table(tmp_path / "units.tsv", ("unit", "group", "split", "content"), rows)
-    write_table(tmp_path / "train.tsv", ("unit", "content"), [(content, content) for content in learnt])
+    write_table(tmp_path / "train.tsv", ("unit", "content"), [(content, content) for content in trained_on])
     arguments = SimpleNamespace(units=tmp_path / "units.tsv", learnt_from=[tmp_path / "train.tsv"], seen=seen)
     unit = np.repeat(np.arange(5), 2)
     split_of_image = np.array([splits.get(units[i], "") for i in unit])
@@ -219,14 +219,14 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
     labels = [(f"{split}-0000", i, "AB"[i % 2], "") for split in ("test", "train") for i in range(30)]
     write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), labels)
 
-    for severity in range(1, 6):  # from the third on, classes change places
+    for severity in range(1, 6):  # from the third on, features of the classes are swapped
         moved = features if severity < 3 else features[np.arange(30) ^ 1]
         write_embeddings(tmp_path / f"blur-{severity}/part-0001.h5", [moved], unit, ("test-0000",), keys)
 
     for part, split in enumerate(("train", "test")):
-        telling = [np.eye(2, 7)[np.arange(30) % 2] * 30]
+        informative = [np.eye(2, 7)[np.arange(30) % 2] * 30]
         path = tmp_path / f"blocks/part-000{part}.h5"
-        write_embeddings(path, telling, unit, (f"{split}-0000",), keys, flipped=telling)
+        write_embeddings(path, informative, unit, (f"{split}-0000",), keys, flipped=informative)
 
     corrupted = sorted(tmp_path.glob("blur-*/part-0001.h5"))
     more = ["--corrupted", *corrupted, "--last-blocks", *sorted(tmp_path.glob("blocks/*.h5"))]
@@ -251,7 +251,7 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
 
 
 def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], parts: tuple[int, ...]) -> None:
-    """Embeddings of 30 training images (part 0) and 30 test images (part 1), of which some parts are written."""
+    """Write some parts of embeddings: of 30 training images (part 0) and of 30 test images (part 1)."""
     for part in parts:
         images, unit = slice(30 * part, 30 * part + 30), ("train-0000", "test-0000")[part]
         path = folder / name / f"part-000{part}.h5"
@@ -259,7 +259,7 @@ def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], pa
 
 
 def write_units(folder: Path) -> None:
-    """Units of 30 images, of which one is trained on and one is tested."""
+    """Write a training unit and a test unit of 30 images each."""
     units = [(f"{split}-0000", "", split, "ok", 30, f"of-{split}") for split in ("train", "test")]
     write_table(folder / "units.tsv", ("unit", "group", "split", "outcome", "images", "content"), units)
 
@@ -269,15 +269,13 @@ def write_units(folder: Path) -> None:
     [
         ((0,), 0, [1] * 5),
         ((0, 1), 0, [1] * 5),
-        ((1,), 0, "images of unit 'train-0000' are tested, but were not embedded corrupted"),
+        ((1,), 0, "images of unit 'train-0000' are tested, but have no embeddings of corrupted images"),
         ((0,), 1, "the embeddings of blur-1 lack image 0 of unit 'train-0000', or have another image in its place"),
     ],
     ids=["train", "both", "test", "other-images"],
 )
-def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_tested(
-    tmp_path, embedded, keys, by_severity
-):
-    """The corruptions change nothing, so nothing less than all right is right."""
+def test_corrupted_embeddings_follow_the_images_that_are_tested(tmp_path, embedded, keys, by_severity):
+    """The corruptions change nothing, so that the accuracy must be 1."""
     features = np.random.default_rng(0).normal(size=(60, 4)) + 20 * np.eye(2, 4)[np.arange(60) % 7 % 2]
     names = [f"{i}.png" for i in range(60)]
     two_parts(tmp_path, ".", features, names, (0, 1))
@@ -299,8 +297,8 @@ def test_without_labels_in_test_the_corrupted_images_are_still_those_that_are_te
         assert result["by_severity"] == {name: {"blur": by_severity} for name in ("knn", "linear")}
 
 
-def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, caplog):
-    """A test split without labels for one task; a class that only it has, for another."""
+def test_caveats_of_metrics_are_in_the_results_and_the_log(tmp_path, caplog):
+    """One test split has no labels, another has a class that train does not have."""
     features = np.random.default_rng(0).normal(size=(60, 4))
     two_parts(tmp_path, ".", features, [f"{i}.png" for i in range(60)], (0, 1))
     write_units(tmp_path)
@@ -313,13 +311,13 @@ def test_what_the_figures_do_not_show_is_in_the_results_and_the_log(tmp_path, ca
     assert [result["unlabelled_test"] for result in results] == [True, False]
     assert [result["unlearnt_classes"] for result in results] == [[], ["C"]]
     assert [result["n_ungrouped"] for result in results] == [30, 0]
-    said = "\n".join(caplog.messages)
-    assert said.count("knn: no image of the test split has a label") == 1
-    assert said.count("knn: tested, but in no training part, so never told right: C") == 1
-    assert said.count("knn: no group (patient, case) is named of 30 tested") == 1
+    messages = "\n".join(caplog.messages)
+    assert messages.count("knn: no image of the test split has a label") == 1
+    assert messages.count("missing in a training part, so never classified correctly: C") == 1
+    assert messages.count("knn: 30 tested items have no group (patient, case)") == 1
 
 
-def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_slide_tasks_do(slides):
+def test_image_tasks_measure_labelled_tiles_and_slide_tasks_labelled_slides(slides):
     labels = [(f"s{i}", "", "AB"[i % 2], "") for i in range(12)]
     labels += [(f"s{i}", row, "tumour" if i % 2 else "stroma", "") for i in range(8) for row in (0, 3)]
     write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), labels)
@@ -332,7 +330,7 @@ def test_labelled_tiles_are_what_image_tasks_measure_and_labelled_slides_what_sl
     assert (mean["classes"], mean["n"], mean["n_groups"]) == (["A", "B"], 12, 6)
 
 
-def test_images_that_are_not_chosen_are_not_measured(slides):
+def test_images_that_are_not_selected_are_not_measured(slides):
     columns = ("unit", "group", "split", "outcome", "images", "rows", "content")
     rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4, "", "") for i in range(10)]
     rows += [("s10", "case5", "", "ok", 3, "0,2-3", ""), ("s11", "case5", "", "low_quality", 0, "none", "")]
@@ -345,7 +343,7 @@ def test_images_that_are_not_chosen_are_not_measured(slides):
     assert "left out: 2 slides without a label or images" in done.stderr
 
 
-def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slides):
+def test_without_labels_every_task_is_skipped_and_the_summary_has_no_row(slides):
     write_table(slides / "labels.tsv", ("unit", "row", "label", "group"), [])
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units")
     assert done.returncode == 0, done.stderr
@@ -373,7 +371,7 @@ def test_without_labels_every_file_says_skipped_and_the_summary_has_no_row(slide
     assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n,n_groups\n"
 
 
-def test_inputs_that_do_not_fit_end_in_one_line(slides):
+def test_inputs_that_do_not_match_end_with_one_line(slides):
     (slides / "part-0001.h5").unlink()
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units")
     assert done.returncode == 1
@@ -381,7 +379,7 @@ def test_inputs_that_do_not_fit_end_in_one_line(slides):
     assert "Traceback" not in done.stderr
 
 
-def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp_path):
+def test_the_summary_has_chance_once_and_empty_cells_for_no_interval(tmp_path):
     metric = {"metric": "accuracy", "value": 2 / 3, "low": None, "high": None, "n": 9, "chance": 0.5}
     for encoder in ("dino", "gen-dino"):
         subject = {"encoder": encoder, "dataset": "demo", "seed": 0, "task": "linear"}
@@ -405,7 +403,7 @@ def test_chance_stands_once_for_all_encoders_and_missing_intervals_are_empty(tmp
 
 
 @pytest.mark.parametrize("module", ["summarize", "gensis.evaluation.metrics", "gensis.evaluation.bootstrap"])
-def test_what_the_report_needs_does_not_import_torch(module):
+def test_modules_that_the_report_uses_do_not_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0

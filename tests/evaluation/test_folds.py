@@ -11,7 +11,7 @@ items = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=2, m
 
 
 @given(items, st.integers(2, 6))
-def test_no_group_lies_on_both_sides_of_a_fold_and_each_item_is_tested_once(items, folds):
+def test_folds_keep_groups_together_and_test_each_item_once(items, folds):
     labels, groups = np.array(items).T
     try:
         rounds = grouped_folds(labels, groups, folds)
@@ -26,24 +26,24 @@ def test_no_group_lies_on_both_sides_of_a_fold_and_each_item_is_tested_once(item
 
 
 @pytest.mark.parametrize("items", [1, 2])
-def test_fewer_folds_where_every_class_has_fewer_groups(items):
+def test_there_are_fewer_folds_if_every_class_has_fewer_groups(items):
     labels, groups = np.repeat([0, 0, 0, 1, 1, 1, 1], items), np.repeat(np.arange(7), items)
     assert len(grouped_folds(labels, groups, 5)) == 4
 
 
-def test_folds_are_the_same_each_time():
+def test_folds_are_deterministic():
     labels, groups = np.arange(40) % 2, np.arange(40) // 2
     for once, again in zip(grouped_folds(labels, groups, 5), grouped_folds(labels, groups, 5), strict=True):
         np.testing.assert_array_equal(once[1], again[1])
 
 
-def test_every_class_is_in_every_fold_where_each_item_is_its_own_group():
+def test_every_class_is_in_every_fold_if_each_item_is_its_own_group():
     labels = np.arange(50) % 5
     for train, test in grouped_folds(labels, np.arange(50), 5):
         assert set(labels[train]) == set(labels[test]) == set(range(5))
 
 
-def test_one_class_alone_in_two_groups_allows_no_folds_and_no_holdout():
+def test_one_class_alone_in_two_groups_allows_no_folds_and_no_validation():
     labels, groups = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])
     with pytest.raises(Unmeasurable, match="too few groups"):
         grouped_folds(labels, groups, 5)
@@ -52,7 +52,7 @@ def test_one_class_alone_in_two_groups_allows_no_folds_and_no_holdout():
 
 @pytest.mark.parametrize("strays", [0, 1, 2])
 @pytest.mark.parametrize("images_a_group", [1, 4])
-def test_a_rare_class_does_not_change_how_much_is_set_aside_for_a_choice(strays, images_a_group):
+def test_a_rare_class_does_not_change_the_size_of_validation_parts(strays, images_a_group):
     labels = np.concatenate([np.arange(200) // images_a_group % 2, np.full(strays, 2)])
     groups = np.concatenate([np.arange(200) // images_a_group, 1000 + np.arange(strays)])
     ways = holdouts(labels, groups)
@@ -64,7 +64,7 @@ def test_a_rare_class_does_not_change_how_much_is_set_aside_for_a_choice(strays,
 
 
 @pytest.mark.parametrize("strays", [1, 2])
-def test_a_rare_class_leaves_a_cross_validation_as_it_is_and_quiet(strays, recwarn):
+def test_a_rare_class_changes_no_number_of_folds_and_gives_no_warning(strays, recwarn):
     labels = np.concatenate([np.arange(100) % 2, np.full(strays, 2)])
     protocol = plan(labels, np.arange(len(labels)), np.full(len(labels), ""), 5)
     assert protocol.name == "5-fold cross-validation by group"
@@ -74,7 +74,7 @@ def test_a_rare_class_leaves_a_cross_validation_as_it_is_and_quiet(strays, recwa
 
 
 @given(items)
-def test_a_choice_rests_on_two_classes_or_more_that_were_all_learnt(items):
+def test_validation_parts_have_two_or_more_classes_that_were_all_trained_on(items):
     labels, groups = np.array(items).T
     for fit, validation in holdouts(labels, groups):
         assert not set(groups[fit]) & set(groups[validation])
@@ -82,7 +82,7 @@ def test_a_choice_rests_on_two_classes_or_more_that_were_all_learnt(items):
         assert set(labels[validation]) <= set(labels[fit])
 
 
-def test_with_a_test_split_train_is_fitted_and_test_is_tested_once():
+def test_with_a_test_split_train_is_trained_on_and_test_is_tested_once():
     splits = np.array(["train", "test", "train", "test", "train"])
     protocol = plan(np.array([0, 0, 1, 1, 0]), np.arange(5), splits, 5)
     assert protocol.name == "train -> test"
@@ -93,7 +93,7 @@ def test_with_a_test_split_train_is_fitted_and_test_is_tested_once():
 
 
 @pytest.mark.parametrize("split", ["", "train"])
-def test_without_a_test_split_folds_are_used_and_called_transductive(split):
+def test_without_a_test_split_cross_validation_is_used_and_transductive(split):
     protocol = plan(np.arange(20) % 2, np.arange(20), np.full(20, split), 4)
     assert protocol.name == "4-fold cross-validation by group"
     assert protocol.transductive
@@ -116,6 +116,6 @@ def test_a_group_on_both_sides_of_the_split_is_refused():
         ([0, 1], ["test", "test"], "train split"),
     ],
 )
-def test_what_cannot_be_measured_says_why(labels, splits, reason):
+def test_unmeasurable_protocols_have_a_reason(labels, splits, reason):
     with pytest.raises(Unmeasurable, match=reason):
         plan(np.array(labels, int), np.arange(len(labels)), np.array(splits, str), 5)

@@ -23,7 +23,7 @@ def images():
     return train, generator.integers(0, 4, 60), test
 
 
-def test_shares_equal_a_plain_loop_for_every_k(images):
+def test_probabilities_equal_a_plain_loop_for_every_k(images):
     train, labels, test = images
     ks = tuple(range(1, 61))
     shares = knn_probabilities(train, labels, test, ks, 4, 0.07, CPU)
@@ -32,7 +32,7 @@ def test_shares_equal_a_plain_loop_for_every_k(images):
         np.testing.assert_allclose(shares[k], reference(train, labels, test, k, 4, 0.07), atol=1e-5)
 
 
-def test_size_of_a_chunk_and_order_of_k_do_not_matter(images):
+def test_chunk_size_and_order_of_k_do_not_matter(images):
     train, labels, test = images
     whole = knn_probabilities(train, labels, test, (5, 20), 4, 0.07, CPU)
     for chunk_bytes in (1, 4 * 60 * 7):
@@ -41,7 +41,7 @@ def test_size_of_a_chunk_and_order_of_k_do_not_matter(images):
             np.testing.assert_allclose(chunked[k], whole[k], atol=1e-6)
 
 
-def test_lengths_of_features_do_not_matter(images):
+def test_norms_of_features_do_not_matter(images):
     train, labels, test = images
     lengths = np.random.default_rng(1).uniform(0.1, 10, (60, 1)).astype(np.float32)
     once, scaled = (knn_probabilities(x, labels, test, (10,), 4, 0.07, CPU)[10] for x in (train, train * lengths))

@@ -21,7 +21,7 @@ def unit_vectors(*shape):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def test_each_image_is_voted_on_by_the_nearest_of_other_groups():
+def test_the_nearest_images_of_other_groups_vote_on_each_image():
     snapshots, labels, groups = unit_vectors(2, 40, 5), np.arange(40) % 3, np.arange(40) // 4
     for features, found in zip(snapshots, knn_history(snapshots, labels, groups, [1, 7], TEMPERATURE)):
         for k, accuracy in found.items():
@@ -36,7 +36,7 @@ def test_each_image_is_voted_on_by_the_nearest_of_other_groups():
             assert accuracy == right / 40
 
 
-def test_an_image_has_its_own_label_or_its_slides_and_the_group_that_is_named_nearest_to_it():
+def test_labels_and_groups_of_images_take_precedence_over_those_of_slides():
     units = [{"unit": "a", "group": "case"}, {"unit": "b", "group": ""}]
     labels = [
         {"unit": "a", "row": "", "label": "x", "group": ""},
@@ -52,17 +52,17 @@ def test_an_image_has_its_own_label_or_its_slides_and_the_group_that_is_named_ne
     assert len(set(groups)) == 3
 
 
-def test_neighbours_that_some_image_lacks_and_single_classes_are_left_out():
+def test_ks_above_the_available_neighbours_and_single_classes_are_left_out():
     groups = np.array([0, 0, 0, 1, 2])
     assert usable([1, 2, 3], np.array([0, 1, 0, 1, 0]), groups) == [1, 2]
     assert usable([1], np.zeros(5, int), groups) == []
     assert usable([1], np.zeros(0, int), np.zeros(0, int)) == []
 
 
-def test_snapshots_are_kept_one_by_one_and_read_in_the_order_of_their_steps(tmp_path):
+def test_snapshots_are_stored_singly_and_read_in_the_order_of_steps(tmp_path):
     snapshots = unit_vectors(2, 6, 4)
     add_snapshot(tmp_path / "snapshots", 20, snapshots[0])
-    add_snapshot(tmp_path / "snapshots", 20, snapshots[1])  # a step that was done again after a crash
+    add_snapshot(tmp_path / "snapshots", 20, snapshots[1])  # a step that was repeated after a crash
     add_snapshot(tmp_path / "snapshots", 5, snapshots[0])
     write_snapshots(tmp_path / "snapshots.h5", np.arange(6), tmp_path / "snapshots")
     found = read_snapshots(tmp_path / "snapshots.h5")
@@ -70,7 +70,7 @@ def test_snapshots_are_kept_one_by_one_and_read_in_the_order_of_their_steps(tmp_
     assert found.features == pytest.approx(snapshots, abs=1e-3)
 
 
-def test_the_script_writes_a_line_a_snapshot_and_k_for_the_labelled_images(tmp_path):
+def test_script_writes_a_line_for_each_snapshot_and_k(tmp_path):
     add_snapshot(tmp_path / "snapshots", 7, np.eye(4)[[0, 0, 1, 1, 2]])
     write_snapshots(tmp_path / "snapshots.h5", np.arange(5), tmp_path / "snapshots")
     write_index(tmp_path / "train.tsv", [("u", 5, "c")])

@@ -11,7 +11,7 @@ from gensis.images.embeddings import Embeddings
 
 
 def embeddings(**images: int) -> Embeddings:
-    """Unit -> number of images; the one feature of an image is its row."""
+    """Embeddings of units with the given numbers of images; the only feature of an image is its row."""
     total = sum(images.values())
     unit = np.repeat(np.arange(len(images)), list(images.values())).astype(np.int32)
     features = np.arange(total, dtype=np.float32)[:, None]
@@ -31,11 +31,11 @@ def named(data: Labelled) -> list[str]:
 
 
 def same_group(data: Labelled) -> list[list[int]]:
-    """Rows (their features) by group."""
+    """Rows of images, which are their features, by group."""
     return sorted(data.features[data.groups == group, 0].astype(int).tolist() for group in np.unique(data.groups))
 
 
-def test_label_of_a_slide_holds_for_all_its_images_and_the_slide_is_their_group():
+def test_a_slides_label_applies_to_all_its_images_as_one_group():
     data = label_images(
         embeddings(a=2, b=0, c=3), [unit("a", 2), unit("b", 0), unit("c", 3)], [label("c", "x"), label("a", "y")], True
     )
@@ -44,7 +44,7 @@ def test_label_of_a_slide_holds_for_all_its_images_and_the_slide_is_their_group(
     assert same_group(data) == [[0, 1], [2, 3, 4]]
 
 
-def test_label_of_a_row_holds_for_one_image_which_is_its_own_group():
+def test_a_rows_label_applies_to_one_image_as_its_own_group():
     data = label_images(
         embeddings(a=2, b=2), [unit("a", 2), unit("b", 2)], [label("b", "x", 1), label("a", "y", 0)], False
     )
@@ -53,7 +53,7 @@ def test_label_of_a_row_holds_for_one_image_which_is_its_own_group():
     assert same_group(data) == [[0], [3]]
 
 
-def test_images_know_whether_their_group_is_named_and_whether_there_is_a_test_split():
+def test_named_groups_and_a_test_split_are_marked():
     units = [unit("a", 2, group="p"), unit("b", 2), unit("c", 1, split="test")]
     labels = [label("a", "x"), label("b", "y", 0, group="q"), label("b", "y", 1)]
     data = label_images(embeddings(a=2, b=2, c=1), units, labels, True)
@@ -64,7 +64,7 @@ def test_images_know_whether_their_group_is_named_and_whether_there_is_a_test_sp
     assert (bags.grouped.tolist(), bags.has_test) == ([True, False], True)
 
 
-def test_group_of_a_label_goes_before_that_of_its_unit_and_joins_units():
+def test_a_labels_group_overrides_its_units_group_and_may_span_units():
     data = label_images(
         embeddings(a=2, b=1, c=1),
         [unit("a", 2, group="p"), unit("b", 1, group="p"), unit("c", 1, group="q")],
@@ -74,7 +74,7 @@ def test_group_of_a_label_goes_before_that_of_its_unit_and_joins_units():
     assert same_group(data) == [[0, 2], [1, 3]]
 
 
-def test_unlabelled_images_are_left_out_and_their_class_is_unknown():
+def test_unlabelled_images_and_their_classes_are_left_out():
     data = label_images(
         embeddings(a=1, b=1), [unit("a", 1), unit("b", 1), unit("c", 0)], [label("b", "x"), label("c", "z")], True
     )
@@ -83,7 +83,7 @@ def test_unlabelled_images_are_left_out_and_their_class_is_unknown():
     assert len(label_images(embeddings(a=1), [unit("a", 1)], [], True).labels) == 0
 
 
-def test_split_is_that_of_the_unit():
+def test_images_have_the_split_of_their_unit():
     data = label_images(
         embeddings(a=2, b=1),
         [unit("b", 1, split="test"), unit("a", 2, split="train")],
@@ -93,7 +93,7 @@ def test_split_is_that_of_the_unit():
     assert data.splits.tolist() == ["train", "train", "test"]
 
 
-def test_images_that_are_not_chosen_are_left_out_and_labels_count_positions_in_the_store():
+def test_images_that_are_not_selected_are_left_out():
     units = [unit("a", 2, rows="0,3"), unit("b", 0, rows="none"), unit("c", 2, rows="")]
     stored = embeddings(a=4, b=3, c=2)
     assert label_images(stored, units, [label(name, "x") for name in "abc"], True).features[:, 0].tolist() == [
@@ -108,7 +108,7 @@ def test_images_that_are_not_chosen_are_left_out_and_labels_count_positions_in_t
     assert data.classes == ("y", "z")
 
 
-def test_image_tasks_go_by_lines_of_images_where_there_are_any_and_slide_tasks_by_those_of_slides():
+def test_image_tasks_use_labels_of_images_and_slide_tasks_those_of_slides():
     slide, tile = label("a", "x"), label("a", "y", 0)
     assert lines_about("knn", [slide, tile]) == lines_about("linear", [tile]) == [tile]
     assert lines_about("knn", [slide]) == lines_about("slides-mean", [slide, tile]) == [slide]
@@ -122,14 +122,14 @@ def test_image_tasks_go_by_lines_of_images_where_there_are_any_and_slide_tasks_b
         ([unit("a", 2), unit("b", 1), unit("c", 1)], [], "hold 0 images of unit 'c' but the data set has 1"),
         ([unit("a", 2)], [], "'b' has embeddings but no line"),
         ([unit("a", 2, rows="0,2"), unit("b", 1)], [], "hold 2 images of unit 'a' but the data set has 3"),
-        ([unit("a", 2), unit("b", 1, split="val")], [], "split 'val' of 'b'"),
+        ([unit("a", 2), unit("b", 1, split="val")], [], "split 'val' of unit 'b'"),
         ([unit("a", 2), unit("b", 1)], [label("d", "x")], "no unit 'd'"),
         ([unit("a", 2), unit("b", 1)], [label("a", "x", 2)], "row 2 of unit 'a' does not exist"),
         ([unit("a", 2), unit("b", 1)], [label("a", "x", "-1")], "row -1 of unit 'a' does not exist"),
         ([unit("a", 2), unit("b", 1)], [label("a", "x", 1), label("a", "y")], "unit 'a' is labelled twice"),
     ],
 )
-def test_inputs_that_do_not_fit_together_are_refused_in_one_line(units, labels, message):
+def test_inputs_that_do_not_match_are_refused_in_one_line(units, labels, message):
     with pytest.raises(UserError, match=message) as raised:
         label_images(embeddings(a=2, b=1), units, labels, True)
     assert "\n" not in str(raised.value)
@@ -149,7 +149,7 @@ def test_embeddings_that_are_not_finite_are_refused():
         label_images(diverged, [unit("a", 2), unit("b", 1)], [], True)
 
 
-def test_slides_are_their_images_in_order_and_their_mean():
+def test_slides_are_bags_of_their_images_in_order():
     data = label_images(
         embeddings(a=2, b=0, c=1, d=3),
         [unit("a", 2, "p", "train"), unit("b", 0), unit("c", 1, "p", "train"), unit("d", 3, "q", "test")],
@@ -165,13 +165,13 @@ def test_slides_are_their_images_in_order_and_their_mean():
     assert slides.splits.tolist() == ["train", "test"]
 
 
-def test_slides_whose_images_differ_in_label_are_not_measurable():
+def test_slides_whose_images_differ_in_label_are_unmeasurable():
     data = label_images(embeddings(a=2), [unit("a", 2)], [label("a", "x", 0), label("a", "y", 1)], True)
     with pytest.raises(Unmeasurable, match="different labels"):
         slides_of(data)
 
 
-def test_slides_of_a_group_are_one_bag_whose_images_know_their_slide():
+def test_slides_of_a_group_are_one_bag_that_records_the_slide_of_each_image():
     data = label_images(
         embeddings(a=2, b=1, c=2),
         [unit("a", 2, "p"), unit("b", 1, "q"), unit("c", 2, "p")],

@@ -9,14 +9,14 @@ from gensis.evaluation.linear import STRENGTHS, fit_linear, log_loss
 
 
 def images(seed: int, items: int = 600, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Features of unequal scale and offset, of which three tell the class."""
+    """Features of unequal scale and offset, three of which depend on the class."""
     generator = np.random.default_rng(seed)
     labels = np.arange(items) % 3
     features = generator.normal(size=(items, 20)) + signal * np.eye(3, 20)[labels]
     return (features * np.geomspace(0.01, 100, 20) + 5).astype(np.float32), labels
 
 
-def test_probe_is_within_a_fifth_of_a_point_of_a_plain_pipeline():
+def test_probe_accuracy_equals_a_scikit_learn_pipeline_within_a_fifth_of_a_point():
     features, labels = images(0)
     test, test_labels = images(1, 3000)
     probe = fit_linear(features, labels, np.arange(600), 3)
@@ -29,15 +29,15 @@ def test_probe_is_within_a_fifth_of_a_point_of_a_plain_pipeline():
     np.testing.assert_allclose(probe.probabilities(test), plain.predict_proba(test.astype(float)), atol=0.01)
 
 
-def test_strength_suits_the_data():
+def test_regularisation_is_stronger_for_noise_than_for_informative_features():
     noise, labels = images(2, signal=0)
     informative, _ = images(2, signal=5)
     groups = np.arange(len(labels))
     assert fit_linear(noise, labels, groups, 3).model.C < fit_linear(informative, labels, groups, 3).model.C
 
 
-def test_strength_is_chosen_across_groups():
-    """Features that name the group tell the class only within it: grouped, they are as useless as noise."""
+def test_regularisation_is_chosen_by_validation_across_groups():
+    """Features that identify the group predict the class only within it; across groups they are noise."""
     groups = np.repeat(np.arange(30), 20)
     labels = np.random.default_rng(3).permutation(np.arange(30) % 3)[groups]
     features = np.random.default_rng(4).normal(size=(30, 40))[groups].astype(np.float32)
@@ -45,19 +45,19 @@ def test_strength_is_chosen_across_groups():
     assert (across, within) == (STRENGTHS[0], STRENGTHS[-1])
 
 
-def test_too_few_groups_to_choose_from_still_fit():
+def test_too_few_groups_for_validation_use_the_default_regularisation():
     features, labels = images(5)
     probe = fit_linear(features, labels, labels, 3)
     assert probe.model.C == 1
 
 
-def test_one_stray_image_does_not_keep_the_strength_from_being_chosen():
+def test_an_image_of_a_rare_class_does_not_prevent_choosing_the_regularisation():
     noise, labels = images(2, signal=0)
     labels[7] = 3
     assert fit_linear(noise, labels, np.arange(len(labels)), 4).model.C < 1
 
 
-def test_one_stray_image_of_another_class_hardly_changes_a_probe():
+def test_an_image_of_a_rare_class_hardly_changes_a_probe():
     (features, labels), (test, test_labels) = images(9), images(10, 3000)
     groups, stray = np.arange(600), np.where(np.arange(600) == 7, 3, labels)
     plain, strayed = (fit_linear(features, known, groups, 4) for known in (labels, stray))
@@ -67,7 +67,7 @@ def test_one_stray_image_of_another_class_hardly_changes_a_probe():
     assert accuracies[1] == pytest.approx(accuracies[0], abs=0.01)
 
 
-def test_a_class_that_train_lacks_gets_no_probability():
+def test_a_class_missing_in_train_has_probability_zero():
     features, labels = images(6)
     probabilities = fit_linear(features, labels + 1, np.arange(600), 5).probabilities(features)
     assert probabilities.shape == (600, 5)
@@ -75,19 +75,19 @@ def test_a_class_that_train_lacks_gets_no_probability():
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
 
 
-def test_a_constant_feature_does_no_harm():
+def test_a_constant_feature_gives_finite_probabilities():
     features, labels = images(7)
     features[:, 0] = 3
     assert np.isfinite(fit_linear(features, labels, np.arange(600), 3).probabilities(features)).all()
 
 
-def test_one_class_cannot_be_fitted():
+def test_one_class_alone_is_unmeasurable():
     features, labels = images(8)
     with pytest.raises(Unmeasurable):
         fit_linear(features, labels * 0, np.arange(600), 3)
 
 
-def test_log_loss_is_the_mean_surprise_and_finite():
+def test_log_loss_is_the_mean_negative_log_probability_and_finite():
     assert log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])) == pytest.approx(
         -(np.log(0.5) + np.log(0.75)) / 2
     )

@@ -19,8 +19,8 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
     return (generator.normal(size=(count, 6)) + 3 * np.eye(3, 6)[labels]).astype(np.float32), labels
 
 
-def test_it_ends_where_the_originals_optimizer_and_schedule_do():
-    """All images in one batch, mirror images like them: what is drawn but the first weights changes nothing."""
+def test_training_equals_the_original_optimizer_and_schedule():
+    """All images in one batch and equal to their mirror images, so that only the initial weights are random."""
     features, labels = images(200)
     layer = fit_linear_sgd((features, features), labels, 3, 7, CPU)
     reference = nn.Linear(6, 3)
@@ -39,22 +39,22 @@ def test_it_ends_where_the_originals_optimizer_and_schedule_do():
     np.testing.assert_allclose(probabilities_of(layer, features), expected, atol=1e-5)
 
 
-def test_images_and_their_mirror_images_are_both_learnt_from():
+def test_training_uses_images_and_their_mirror_images():
     features, labels = images(600)
     for views in ((features, np.zeros_like(features)), (np.zeros_like(features), features)):
         layer = fit_linear_sgd(views, labels, 3, 0, CPU)
         assert (probabilities_of(layer, features).argmax(1) == labels).mean() > 0.9
 
 
-def test_one_class_alone_is_said():
+def test_one_class_alone_is_unmeasurable():
     features, labels = images(10)
     with pytest.raises(Unmeasurable):
         fit_linear_sgd((features, features), labels * 0, 3, 0, CPU)
 
 
 @pytest.mark.parametrize("split", [True, False])
-def test_the_task_goes_by_the_last_blocks_of_the_labelled_rows(split):
-    data = slides(0, split)  # what the encoder itself gives tells nothing
+def test_the_task_uses_the_last_blocks_of_labelled_images(split):
+    data = slides(0, split)  # the encoder's own features are not informative
     data = type(data)(**{**vars(data), "item": data.item + 5})  # five images without a label come first
     telling = np.concatenate([np.zeros((5, 8)), 30 * np.eye(3, 8)[data.labels]]).astype(np.float32)
     measured = measure("linear-sgd", data, SETTINGS, 0, CPU, last_blocks=lambda rows: (telling[rows], telling[rows]))
@@ -63,7 +63,7 @@ def test_the_task_goes_by_the_last_blocks_of_the_labelled_rows(split):
     assert measured.result["n"] == (120 if split else 360)
 
 
-def test_it_is_measured_where_asked_for_and_old_studies_keep_their_json():
+def test_it_is_opt_in_and_changes_no_settings_json_if_off():
     assert "linear-sgd" in SETTINGS.image_tasks
     assert "linear-sgd" not in Evaluation().image_tasks
     assert "linear_sgd" not in Evaluation().model_dump()

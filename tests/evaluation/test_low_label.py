@@ -3,7 +3,7 @@ import numpy as np
 from gensis.evaluation.low_label import DRAWS, draws
 
 
-def test_of_each_class_so_many_are_drawn_and_never_none():
+def test_a_share_of_each_class_and_at_least_one_group_is_drawn():
     labels = np.repeat([0, 1, 2], [1000, 200, 3])
     for known in draws(labels, np.arange(len(labels)), 0.1):
         assert np.bincount(labels[known]).tolist() == [100, 20, 1]
@@ -17,7 +17,7 @@ def test_groups_are_drawn_whole():
         assert known.tolist() == np.flatnonzero(np.isin(groups, drawn)).tolist()
 
 
-def test_draws_differ_and_are_the_same_at_each_call():
+def test_draws_differ_and_are_deterministic():
     labels = np.arange(100) % 2
     once, again = (draws(labels, np.arange(100), 0.1) for _ in range(2))
     assert len({tuple(known) for known in once}) == DRAWS

@@ -36,7 +36,7 @@ def test_metrics_equal_those_of_scikit_learn(classes):
     )
 
 
-def test_a_mean_over_folds_leaves_out_folds_without_a_value():
+def test_mean_over_folds_leaves_out_folds_without_a_value():
     labels, fold = np.array([0, 1, 0, 1, 0, 0]), np.array([0, 0, 1, 1, 2, 2])
     score = np.array([0.1, 0.2, 0.9, 0.8, 0.5, 0.6])
     probabilities = np.stack([1 - score, score], axis=1)
@@ -47,7 +47,7 @@ def test_a_mean_over_folds_leaves_out_folds_without_a_value():
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_weight_counts_an_item_so_many_times(name):
+def test_a_weight_equals_repetitions_of_an_item(name):
     labels, probabilities = classified(1)
     weights = np.random.default_rng(2).integers(0, 4, (len(labels), 3))
 
@@ -57,7 +57,7 @@ def test_a_weight_counts_an_item_so_many_times(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_class_that_train_has_and_test_lacks_changes_no_metric(name):
+def test_a_class_that_is_missing_in_test_changes_no_metric(name):
     labels, probabilities = classified(3)
     wider = np.column_stack([probabilities, np.full(len(labels), -1.0)])
     assert plain(name, labels, wider) == pytest.approx(plain(name, labels, probabilities))
@@ -69,7 +69,7 @@ def test_perfect_probabilities_score_one(name):
     assert plain(name, labels, np.eye(4)[labels]) == 1
 
 
-def test_chance_is_what_the_commonest_class_of_train_gives():
+def test_chance_is_always_predicting_the_most_common_class_of_train():
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
     assert chance("accuracy", labels, majority=1) == pytest.approx(0.2)
     assert chance("balanced_accuracy", labels, majority=1) == pytest.approx(1 / 3)

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 
 def bags(seed: int, count: int = 60) -> tuple[list[np.ndarray], np.ndarray]:
-    """Bags of 15 to 25 instances, of which a single one tells the class."""
+    """Bags of 15 to 25 instances, one of which has the class in its features."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     result = [generator.normal(size=(generator.integers(15, 26), 16)).astype(np.float32) for _ in labels]
@@ -27,7 +27,7 @@ def classify(train, labels, test, head="abmil", seed=0, groups=None, **settings)
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_one_telling_instance_in_a_bag_is_found(head):
+def test_heads_find_the_one_informative_instance_of_a_bag(head):
     train, labels = bags(0, 200)
     test, test_labels = bags(1)
     probabilities, attention = classify(
@@ -36,11 +36,11 @@ def test_one_telling_instance_in_a_bag_is_found(head):
     assert (probabilities.argmax(1) == test_labels).mean() > 0.9
     assert [len(weights) for weights in attention] == [len(bag) for bag in test]
     np.testing.assert_allclose([weights.sum() for weights in attention], 1, rtol=1e-5)
-    telling = [bag[:, label].argmax() for bag, label in zip(test, test_labels)]
-    assert np.mean([weights.argmax() == where for weights, where in zip(attention, telling)]) > 0.7
+    informative = [bag[:, label].argmax() for bag, label in zip(test, test_labels)]
+    assert np.mean([weights.argmax() == row for weights, row in zip(attention, informative)]) > 0.7
 
 
-def test_results_depend_on_the_seed_and_on_no_global_state():
+def test_results_depend_on_the_seed_and_not_on_global_state():
     train, labels = bags(2, 12)
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -53,29 +53,29 @@ def test_results_depend_on_the_seed_and_on_no_global_state():
     np.testing.assert_allclose(once.sum(1), 1)
 
 
-def test_training_stops_before_it_learns_noise_by_heart():
-    """Labels of noise bags cannot be foretold, so whoever is sure of them has overfitted."""
+def test_early_stopping_prevents_memorising_noise():
+    """Labels of noise cannot be predicted, so confident predictions show overfitting."""
     generator = np.random.default_rng(4)
     train, test = (list(generator.normal(size=(40, 5, 16)).astype(np.float32)) for _ in range(2))
     labels = np.arange(40) % 2
-    groups_too_few_to_stop_by = labels
+    groups_too_few_for_validation = labels
     stopped, overfitted = (
         classify(train, labels, test, groups=groups, mil_epochs=40, mil_learning_rate=3e-3)[0].max(1).mean()
-        for groups in (np.arange(40), groups_too_few_to_stop_by)
+        for groups in (np.arange(40), groups_too_few_for_validation)
     )
     assert stopped < 0.7
     assert overfitted > 0.9
 
 
-def test_the_two_streams_of_dsmil_learn_by_half_a_loss_each_and_their_probabilities_are_averaged(monkeypatch):
-    """Beside a plain loop over bags of its own; equal labels as groups leave none to stop early by."""
+def test_dsmil_averages_losses_and_probabilities_of_its_two_streams(monkeypatch):
+    """Compared with a loop over bags. Labels as groups leave no validation part, so there is no early stopping."""
     train, labels = bags(5, 8)
     test, _ = bags(6, 4)
     torch.manual_seed(0)
     begun = HEADS["dsmil"](16, 2)
     monkeypatch.setitem(HEADS, "dsmil", lambda features, classes: copy.deepcopy(begun))
-    told = {"mil_epochs": 4, "mil_batch_size": 8, "mil_learning_rate": 1e-2}
-    found, _ = classify(train, labels, test, "dsmil", groups=labels, **told)
+    settings = {"mil_epochs": 4, "mil_batch_size": 8, "mil_learning_rate": 1e-2}
+    found, _ = classify(train, labels, test, "dsmil", groups=labels, **settings)
 
     mean, deviation = (getattr(np.concatenate(train), name)(0) for name in ("mean", "std"))
     model = copy.deepcopy(begun)
@@ -98,6 +98,6 @@ def test_the_two_streams_of_dsmil_learn_by_half_a_loss_each_and_their_probabilit
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_bags_too_few_to_set_some_aside_still_train():
+def test_bags_too_few_for_a_validation_part_are_trained_on():
     train, labels = bags(3, 2)
     assert np.isfinite(classify(train, labels, train, mil_epochs=2)[0]).all()

@@ -16,7 +16,7 @@ def seed():
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_order_of_instances_does_not_matter_and_attention_moves_with_them(head):
+def test_attention_is_equivariant_to_the_order_of_instances(head):
     model, bags, order = head(16, 3), torch.randn(2, 40, 16), torch.randperm(40)
     logits, attention = model(bags, whole(bags))
     shuffled_logits, shuffled_attention = model(bags[:, order], whole(bags))
@@ -25,7 +25,7 @@ def test_order_of_instances_does_not_matter_and_attention_moves_with_them(head):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_padding_changes_nothing_and_weighs_nothing(head):
+def test_padding_changes_no_output_and_has_no_attention(head):
     model, bag = head(6, 3), torch.randn(1, 5, 6)
     padded = torch.cat([bag, torch.full((1, 4, 6), 9.0)], dim=1)
     present = torch.arange(9)[None] < 5
@@ -52,7 +52,7 @@ def test_gated_attention_equals_the_formula():
 
 @torch.no_grad()
 def test_dual_stream_equals_the_formula():
-    """Li et al. 2021, section 3.2, a class after the other."""
+    """Li et al. 2021, section 3.2, class by class."""
     model, bag = DualStream(5, 3, hidden=4), torch.randn(7, 5)
     scores, queries = model.score(bag), model.query(bag)
     expected = []

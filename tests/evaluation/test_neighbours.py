@@ -14,7 +14,7 @@ def values(columns: int, rows: int = 7) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("columns", [3, 48, 50, 1003, 5000])
-def test_largest_are_those_of_topk_whatever_the_columns_leave_over(columns):
+def test_largest_equals_topk_for_any_number_of_columns(columns):
     table = values(columns)
     expected, where = table.topk(3)
     found, index = largest(table, 3)
@@ -22,7 +22,7 @@ def test_largest_are_those_of_topk_whatever_the_columns_leave_over(columns):
     assert torch.equal(index, where)
 
 
-def test_largest_among_equal_values_are_distinct_columns():
+def test_largest_of_equal_values_are_distinct_columns():
     table = torch.zeros(2, 4000)
     table[0, 3990:] = 1
     found, index = largest(table, 20)
@@ -38,7 +38,7 @@ def threads_restored():
 
 
 @pytest.mark.usefixtures("threads_restored")
-def test_neighbours_are_those_of_a_plain_sort_in_any_chunks_and_threads():
+def test_neighbours_equal_a_plain_sort_for_any_chunk_size_and_threads():
     generator = np.random.default_rng(0)
     train, test = (generator.normal(size=(n, 6)).astype(np.float32) for n in (900, 11))
     unit = [x.astype(float) / np.linalg.norm(x, axis=1, keepdims=True) for x in (test, train)]
@@ -49,7 +49,7 @@ def test_neighbours_are_those_of_a_plain_sort_in_any_chunks_and_threads():
         assert found.tolist() == expected.tolist()
 
 
-def test_images_of_the_same_group_are_no_neighbours():
+def test_images_of_the_same_group_are_not_neighbours():
     features = np.random.default_rng(1).normal(size=(40, 5)).astype(np.float32)
     groups = np.arange(40) // 4
     found = torch.cat([index for _, index in neighbours(features, features, 36, CPU, 4 * 40 * 9, (groups, groups))])

@@ -1,4 +1,4 @@
-"""Encoders in pairs: over seeds, and over items with one seed."""
+"""Paired comparisons of encoders over seeds, and over items with one seed."""
 
 import csv
 import math
@@ -26,7 +26,7 @@ def values(encoder: str, by_seed: dict[int, float], metric: str = "accuracy") ->
 
 
 def answers(generator: np.random.Generator, right: float, groups: int = N) -> Answers:
-    """Answers to the same items, right by chance."""
+    """Random predictions of the same items for several encoders."""
     items = np.random.default_rng(0)
     label, group = items.integers(CLASSES, size=N), np.arange(N) % groups
     wrong = (label + generator.integers(1, CLASSES, size=N)) % CLASSES
@@ -48,7 +48,7 @@ def test_arms_are_compared_with_dino_and_the_main_arm_with_its_controls() -> Non
     assert pairs_of([], None) == untrained
 
 
-def test_differences_are_of_the_same_seed_and_metric() -> None:
+def test_differences_are_taken_within_seed_and_metric() -> None:
     ours = values("gen-dino", {0: 0.6, 1: 0.8, 2: 0.1}) + values("gen-dino", {0: 0.9}, "auroc")
     theirs = values("dino", {1: 0.5, 0: 0.5, 3: 0.9}) + values("dino", {0: 0.8}, "auroc")
     first, second = compare_over_seeds([*ours, *theirs], [PAIR, Pair("gen-dino", "absent")])
@@ -58,7 +58,7 @@ def test_differences_are_of_the_same_seed_and_metric() -> None:
     assert second.estimate.difference == pytest.approx(0.1)
 
 
-def test_item_differences_are_those_of_scikit_learn(both: dict[str, Answers]) -> None:
+def test_item_differences_equal_scikit_learn(both: dict[str, Answers]) -> None:
     found = {metric: estimate for _, metric, estimate in compare_over_items(both, [PAIR], 0)}
     label = both["dino"].label
     for name, score in (("accuracy", accuracy_score), ("balanced_accuracy", balanced_accuracy_score)):
@@ -66,7 +66,7 @@ def test_item_differences_are_those_of_scikit_learn(both: dict[str, Answers]) ->
         assert found[f"{name}_k20"].difference == pytest.approx(ours - theirs)
 
 
-def test_the_interval_of_items_is_that_of_their_paired_differences(both: dict[str, Answers]) -> None:
+def test_the_interval_over_items_is_that_of_paired_differences(both: dict[str, Answers]) -> None:
     (accuracy, balanced) = (estimate for *_, estimate in compare_over_items(both, [PAIR], 2000))
     right = [np.equal(each.predicted["_k20"], each.label).astype(float) for each in both.values()]
     differences = right[1] - right[0]
@@ -76,10 +76,10 @@ def test_the_interval_of_items_is_that_of_their_paired_differences(both: dict[st
     assert balanced.low < balanced.difference < balanced.high
 
 
-def test_groups_are_resampled_whole_and_items_in_them_not_tested_as_independent() -> None:
+def test_items_that_share_a_group_have_no_mcnemar_test() -> None:
     generator = np.random.default_rng(2)
     alone = {name: answers(generator, right) for name, right in (("dino", 0.5), ("gen-dino", 0.6))}
-    # Each item thrice in its group: three times the items, the same news.
+    # Each item three times in its group: more items, but no more information.
     thrice = {
         name: Answers(
             np.arange(3 * N),
@@ -94,14 +94,14 @@ def test_groups_are_resampled_whole_and_items_in_them_not_tested_as_independent(
     assert math.isnan(grouped.p)
 
 
-def test_other_items_are_refused(both: dict[str, Answers]) -> None:
+def test_predictions_of_other_items_are_refused(both: dict[str, Answers]) -> None:
     dino = both["dino"]
     both["dino"] = Answers(dino.item + 1, dino.label, dino.group, dino.predicted)
-    with pytest.raises(UserError, match="of other items"):
+    with pytest.raises(UserError, match="not of the same items"):
         list(compare_over_items(both, [PAIR], 0))
 
 
-def test_answers_are_read_from_stored_predictions(tmp_path: Path, both: dict[str, Answers]) -> None:
+def test_predicted_classes_are_read_from_stored_predictions(tmp_path: Path, both: dict[str, Answers]) -> None:
     dino = both["dino"]
     shares = np.eye(CLASSES)[dino.predicted["_k20"]]
     stored = Predictions(("a", "b", "c"), dino.item, dino.group, dino.group * 0, dino.label, {"_k20": shares})
@@ -112,7 +112,7 @@ def test_answers_are_read_from_stored_predictions(tmp_path: Path, both: dict[str
     np.testing.assert_array_equal(read.predicted["_k20"], dino.predicted["_k20"])
 
 
-def test_the_script_writes_comparisons_of_both_kinds(tmp_path: Path, both: dict[str, Answers]) -> None:
+def test_script_writes_comparisons_over_seeds_and_over_items(tmp_path: Path, both: dict[str, Answers]) -> None:
     evaluations, predictions = [], []
     for seed in range(2):
         for encoder, each in both.items():

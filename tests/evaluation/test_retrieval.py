@@ -22,7 +22,7 @@ def cosines(test, train):
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 4 * 40 * 4, 1 << 20])
-def test_average_precision_is_that_of_scikit_learn_in_any_chunks(images, chunk_bytes):
+def test_average_precision_equals_scikit_learn_for_any_chunk_size(images, chunk_bytes):
     train, labels, test, test_labels = images
     found, _ = retrieve(train, labels, test, test_labels, (1, 10), CPU, chunk_bytes=chunk_bytes)
     likeness = cosines(test, train)
@@ -33,7 +33,7 @@ def test_average_precision_is_that_of_scikit_learn_in_any_chunks(images, chunk_b
     np.testing.assert_allclose(found["precision_k1"], labels[first[:, 0]] == test_labels)
 
 
-def test_images_of_the_query_s_own_group_are_as_if_they_were_not_there(images):
+def test_images_of_the_querys_own_group_are_not_ranked(images):
     features, labels, _, _ = images
     groups = np.arange(40) // 5
     found, expected = retrieve(features, labels, features, labels, (3,), CPU, (groups, groups))
@@ -46,7 +46,7 @@ def test_images_of_the_query_s_own_group_are_as_if_they_were_not_there(images):
             assert expected[name][query] == pytest.approx(by_itself[name][0])
 
 
-def test_a_query_whose_class_train_lacks_has_no_score(images):
+def test_a_query_whose_class_is_missing_in_train_has_no_score(images):
     train, labels, test, test_labels = images
     test_labels[2] = 7
     found, expected = retrieve(train, labels, test, test_labels, (1,), CPU)

@@ -14,8 +14,8 @@ SETTINGS = Evaluation(corruptions=("noise", "blur"), bootstrap=20)
 
 
 @pytest.mark.parametrize("split", [True, False])
-def test_clean_classifiers_are_tested_on_the_rows_of_the_damaged_images(split):
-    """One kind does nothing, the other takes everything away that tells a class."""
+def test_classifiers_of_clean_images_are_tested_on_corrupted_images(split):
+    """One kind of corruption changes nothing, the other removes all information on the class."""
     data = slides(30, split)
     asked = []
 
@@ -40,9 +40,9 @@ def test_clean_classifiers_are_tested_on_the_rows_of_the_damaged_images(split):
 
 
 def test_severities_are_averaged_for_each_item():
-    right = {("knn", f"blur-{severity}"): np.array([True, severity < 3]) for severity in range(1, 6)}
-    assert {name: score.tolist() for name, score in by_kind(right).items()} == {
+    correct = {("knn", f"blur-{severity}"): np.array([True, severity < 3]) for severity in range(1, 6)}
+    assert {name: score.tolist() for name, score in by_kind(correct).items()} == {
         "knn_accuracy": [1, 0.4],
         "knn_accuracy_blur": [1, 0.4],
     }
-    assert by_severity(right) == {"knn": {"blur": [1, 1, 0.5, 0.5, 0.5]}}
+    assert by_severity(correct) == {"knn": {"blur": [1, 1, 0.5, 0.5, 0.5]}}

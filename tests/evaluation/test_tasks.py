@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labelled:
-    """Slides of three classes, each told by one feature; with a split, every third slide is tested."""
+    """Slides of three classes, each with one informative feature; with a split, every third slide is tested."""
     labels = np.random.default_rng(0).permutation(np.arange(slides) % 3)
     slide = np.repeat(np.arange(slides), tiles)
     noise = np.random.default_rng(1).normal(size=(len(slide), 8))
@@ -61,7 +61,7 @@ def test_an_informative_feature_gives_one_and_noise_gives_chance(task, split):
 
 
 class Noted(Evaluation):
-    """Settings that note which of them are read."""
+    """Settings that record which keys are read."""
 
     def __getattribute__(self, name: str) -> object:
         if name in Evaluation.model_fields:
@@ -76,7 +76,7 @@ EVERYTHING = Noted(**SETTINGS.model_dump() | SWITCHED_ON | {"ordered_classes": (
 
 
 @pytest.mark.parametrize("task", [*EVERYTHING.image_tasks, *EVERYTHING.slide_tasks])
-def test_a_task_reads_no_setting_but_those_that_its_result_names(task):
+def test_a_task_reads_only_settings_that_its_result_records(task):
     data = slides(30, split=False, slides=12)
     known = data.features, data.features
     READ.clear()
@@ -85,7 +85,7 @@ def test_a_task_reads_no_setting_but_those_that_its_result_names(task):
     assert read == EVERYTHING.of_task(task).keys()
 
 
-def test_metrics_bear_the_names_of_the_summary_and_the_number_tested():
+def test_metrics_have_the_documented_names_and_number_of_items():
     found = metrics("knn", slides(1, split=True))
     assert list(found) == ["accuracy_k5", "balanced_accuracy_k5", "accuracy_k20", "balanced_accuracy_k20"]
     assert {metric["n"] for metric in found.values()} == {120}
@@ -112,7 +112,7 @@ def test_every_tested_item_is_predicted_once_in_the_fold_that_tests_it(task):
 
 
 @pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
-def test_nothing_is_tuned_on_the_labels_of_test(task):
+def test_test_labels_do_not_affect_predictions(task):
     data = slides(1, split=True)
     test = data.splits == "test"
     relabelled = data.labels.copy()
@@ -123,7 +123,7 @@ def test_nothing_is_tuned_on_the_labels_of_test(task):
     assert again.result["metrics"][0]["value"] != once.result["metrics"][0]["value"]
 
 
-def test_a_part_of_the_labels_is_drawn_several_times_and_averaged():
+def test_low_label_metrics_are_averaged_over_several_draws():
     data = slides(1, split=True)
     measured = measure("linear-20pct", data, SETTINGS, 0, CPU)
     (drawn,) = measured.predictions.probabilities.values()
@@ -139,7 +139,7 @@ def test_a_part_of_the_labels_is_drawn_several_times_and_averaged():
 
 @pytest.mark.parametrize("task", ["retrieval", "slides-retrieval"])
 @pytest.mark.parametrize("split", [True, False])
-def test_retrieval_ranks_train_for_test_or_all_of_other_groups(task, split):
+def test_retrieval_ranks_train_for_test_or_all_images_of_other_groups(task, split):
     settings = SETTINGS.model_copy(update={"retrieval": True})
     assert task in settings.image_tasks + settings.slide_tasks
     measured = measure(task, slides(30, split), settings, 0, CPU)
@@ -154,13 +154,13 @@ def test_retrieval_ranks_train_for_test_or_all_of_other_groups(task, split):
 
 
 def with_labels(data: Labelled, changed: np.ndarray) -> Labelled:
-    """The same, but some images are of a fourth class."""
+    """The same images, but some have a fourth class."""
     return replace(data, labels=np.where(changed, 3, data.labels), classes=(*data.classes, "w"))
 
 
 @pytest.mark.parametrize("strays", [1, 2])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_class_in_one_or_two_slides_leaves_the_others_measured(task, strays):
+def test_other_classes_are_measured_if_one_has_only_one_or_two_slides(task, strays):
     data = slides(30, split=False)
     result = measure(task, with_labels(data, data.unit < strays), SETTINGS, 0, CPU).result
     found = {metric["metric"]: metric["value"] for metric in result["metrics"]}
@@ -170,8 +170,8 @@ def test_a_class_in_one_or_two_slides_leaves_the_others_measured(task, strays):
 
 
 @pytest.mark.parametrize("task", ["knn", "slides-mean", "retrieval", "slides-retrieval"])
-def test_a_class_that_no_training_image_has_is_named(task):
-    """Three test slides of 20 are of it: told wrong, or left out where images are ranked."""
+def test_a_class_without_training_images_is_listed(task):
+    """Three of 20 test slides have this class: they are misclassified, or left out of retrieval."""
     data = slides(30, split=True)
     result = measure(task, with_labels(data, data.unit % 21 == 0), SETTINGS, 0, CPU).result
     assert result["unlearnt_classes"] == ["w"]
@@ -180,7 +180,7 @@ def test_a_class_that_no_training_image_has_is_named(task):
     assert measure(task, data, SETTINGS, 0, CPU).result["unlearnt_classes"] == []
 
 
-def test_retrieval_names_the_class_of_one_group():
+def test_retrieval_lists_the_class_that_has_only_one_group():
     data = slides(30, split=False)
     result = measure("retrieval", with_labels(data, data.unit == 0), SETTINGS, 0, CPU).result
     assert result["unlearnt_classes"] == ["w"]
@@ -189,20 +189,20 @@ def test_retrieval_names_the_class_of_one_group():
 
 @pytest.mark.parametrize(("labelled", "has_test"), [(True, True), (False, True), (False, False)])
 @pytest.mark.parametrize("task", ["knn", "slides-mean", "retrieval"])
-def test_folds_in_place_of_a_test_split_without_labels_are_told(task, labelled, has_test):
+def test_the_result_marks_an_unlabelled_test_split(task, labelled, has_test):
     result = measure(task, replace(slides(30, labelled), has_test=has_test), SETTINGS, 0, CPU).result
     assert result["unlabelled_test"] is (has_test and not labelled)
 
 
 @pytest.mark.parametrize(("task", "images"), [("knn", 6), ("slides-mean", 1)])
-def test_tested_items_whose_group_is_not_named_are_counted(task, images):
+def test_tested_items_without_a_group_are_counted(task, images):
     data = slides(30, split=False)
     grouped = replace(data, grouped=data.unit >= 7)
     assert measure(task, data, SETTINGS, 0, CPU).result["n_ungrouped"] == 60 * images
     assert measure(task, grouped, SETTINGS, 0, CPU).result["n_ungrouped"] == 7 * images
 
 
-def test_classes_in_their_order_give_slides_a_quadratic_kappa():
+def test_ordered_classes_give_slide_tasks_a_quadratic_kappa():
     ordered = SETTINGS.model_copy(update={"ordered_classes": ("z", "none such", "y", "x")})
     result = measure("slides-mean", slides(30, split=True), ordered, 0, CPU).result
     assert result["classes"] == ["z", "none such", "y", "x"]
@@ -210,7 +210,7 @@ def test_classes_in_their_order_give_slides_a_quadratic_kappa():
     assert "quadratic_kappa" not in metrics("linear", slides(30, split=True), ordered)
 
 
-def test_labels_outside_the_order_give_no_quadratic_kappa_and_are_named(caplog):
+def test_labels_missing_in_ordered_classes_prevent_kappa_and_are_logged(caplog):
     unordered = SETTINGS.model_copy(update={"ordered_classes": ("x", "Y", "Z")})
     with caplog.at_level("INFO"):
         assert "quadratic_kappa" not in metrics("slides-mean", slides(30, split=True), unordered)
@@ -218,7 +218,7 @@ def test_labels_outside_the_order_give_no_quadratic_kappa_and_are_named(caplog):
 
 
 @pytest.mark.parametrize("task", ["slides-mean", "slides-abmil"])
-def test_slides_of_a_patient_make_one_bag(task):
+def test_slides_of_a_patient_are_one_bag(task):
     data = slides(30, split=False, slides=30, tiles=2)
     patient = data.labels + 3 * (data.unit // 6)  # two slides or so of one class
     grouped = Labelled(**{**vars(data), "groups": patient})
@@ -237,7 +237,7 @@ def test_slides_of_a_patient_make_one_bag(task):
 
 
 def test_images_of_a_slide_never_vote_for_each_other():
-    """Features that name the slide make every image's nearest neighbours those of its own slide."""
+    """Features that identify the slide make images of the same slide nearest neighbours."""
     data = slides(0, split=False)
     own = np.random.default_rng(2).normal(size=(60, 64)).astype(np.float32)[data.unit]
     named = Labelled(**{**vars(data), "features": own})
@@ -246,18 +246,18 @@ def test_images_of_a_slide_never_vote_for_each_other():
     assert metrics("knn", leaking)["accuracy_k5"]["value"] > 0.9
 
 
-def test_chance_is_measured_against_the_commonest_class_of_train():
+def test_chance_is_the_most_common_class_of_train():
     data = slides(1, split=True)
     train, test = data.labels[data.splits == "train"], data.labels[data.splits == "test"]
     commonest = np.bincount(train).argmax()
     assert metrics("linear", data)["accuracy"]["chance"] == pytest.approx((test == commonest).mean())
 
 
-def test_training_images_too_few_for_any_k_are_not_measurable():
-    with pytest.raises(Unmeasurable, match="fewer than the least k"):
+def test_too_few_training_images_for_any_k_are_unmeasurable():
+    with pytest.raises(Unmeasurable, match="fewer than the smallest k"):
         metrics("knn", slides(1, split=True), Evaluation(knn=(1000,)))
 
 
-def test_what_is_switched_off_is_no_task():
+def test_disabled_tasks_are_not_listed():
     nothing = Evaluation(knn=(), linear=False, slides=())
     assert nothing.image_tasks + nothing.slide_tasks == ()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "resources")
 ON_CPU = ("--cores", "2", "--resources", "gpu=0")
 
-# The smallest chain that is still the whole method.
+# The smallest config with all stages of the method.
 TINY = {
     "run": "tiny",
     "pretraining": {
@@ -35,7 +35,7 @@ TINY = {
 
 
 def copy_repository(target: Path) -> Path:
-    """Copy what a clone holds."""
+    """Copy the files that a clone of the repository has."""
     for part in PARTS:
         source = ROOT / part
         copy = shutil.copytree if source.is_dir() else shutil.copy2
@@ -54,7 +54,7 @@ def snakemake(
     clone: Path, config: Path, *arguments: str, python: str | Path = sys.executable
 ) -> subprocess.CompletedProcess:
     """Run Snakemake in the clone on the CPU, with this Python for all jobs; standard error is in `stdout` too."""
-    # Targets come first: --resources and --configfile take all words that follow them.
+    # Targets come first: --resources and --configfile take all arguments that follow them.
     if "-n" in arguments:
         python = warm_python(PLANNING)
     command = [python, "-m", "snakemake", *arguments, *ON_CPU, "--configfile", str(config)]
@@ -62,7 +62,7 @@ def snakemake(
 
 
 def planned(clone: Path, config: Path, *arguments: str) -> dict[str, int]:
-    """Rules that a dry run would execute, and how often; `all` is left out."""
+    """Rules that a dry run would execute, with their numbers of jobs; `all` is left out."""
     result = snakemake(clone, config, "-n", *arguments)
     assert result.returncode == 0, result.stdout
     table = re.search(r"job +count\n-+  -+\n(.*?)\n\n", result.stdout, re.DOTALL)
@@ -74,9 +74,7 @@ def planned(clone: Path, config: Path, *arguments: str) -> dict[str, int]:
 
 
 def planned_first(clone: Path, config: Path, *arguments: str) -> list[tuple[str, str]]:
-    """Rule and first output of the jobs that a dry run would execute for a reason of their own, and not since something
-    before them is.
-    """
+    """Rule and first output of the jobs that a dry run would execute, except jobs that only follow from other jobs."""
     result = snakemake(clone, config, "-n", *arguments)
     assert result.returncode == 0, result.stdout
     job = r"rule (\w+):\n(?:    .*\n)*?    output: ([^,\n]*).*\n(?:    .*\n)*?    reason: (.*)"

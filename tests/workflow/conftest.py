@@ -21,7 +21,7 @@ broken,broken.tiff,lymphoid,p8,train
 
 @dataclass
 class Finished:
-    """A finished run of the tiny chain."""
+    """A finished run of the tiny study."""
 
     clone: Path
     slides: Path
@@ -56,7 +56,7 @@ def plot_slides(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Finished:
-    """The whole method at 16 px, once for all tests, which must leave it as it is."""
+    """A run of the whole method at 16 px, made once for all tests, which must not change it."""
     folder = tmp_path_factory.mktemp("finished")
     plot_slides(folder / "slides")
     clone = copy_repository(folder / "clone")
@@ -68,7 +68,7 @@ def finished(tmp_path_factory) -> Finished:
 
 @pytest.fixture
 def restored(finished):
-    """The finished run with a sheet that a test may edit; afterwards it is as it was."""
+    """The finished run with a sheet that a test may edit; it is restored afterwards."""
     sheet, backup = finished.slides / "slides.csv", finished.slides / "backup"
     shutil.copy2(sheet, backup)
     yield finished

@@ -1,4 +1,4 @@
-"""What dry runs plan for arms and their banks."""
+"""Dry runs of studies with several arms and banks."""
 
 import pytest
 import yaml
@@ -29,7 +29,7 @@ def config(tmp_path):
     return write
 
 
-def test_a_bank_of_one_seed_is_made_and_measured_once_and_used_by_every_retraining(clone, config):
+def test_a_bank_of_one_seed_is_made_once_and_used_by_every_retraining(clone, config):
     bank = {"default": {"seed": 1, "sampling_steps": 2}}
     jobs = planned(clone, config(seeds=[0, 1, 2], banks=bank, retraining=ARMS))
     counts = {name: jobs[name] for name in ("train_diffusion", "generate_bank", "evaluate_bank", "retrain_encoder")}
@@ -37,13 +37,13 @@ def test_a_bank_of_one_seed_is_made_and_measured_once_and_used_by_every_retraini
     assert jobs["pretrain_encoder"] == 3  # the arms' baseline, seed by seed
 
 
-def test_each_seed_has_a_bank_of_its_own_where_none_is_named(clone, config):
+def test_each_seed_has_its_own_bank_by_default(clone, config):
     jobs = planned(clone, config(seeds=[0, 2], retraining=ARMS))
     counts = {name: jobs[name] for name in ("train_diffusion", "generate_bank", "evaluate_bank", "retrain_encoder")}
     assert counts == {"train_diffusion": 2, "generate_bank": 2, "evaluate_bank": 2, "retrain_encoder": 6}
 
 
-def test_the_stored_config_keeps_the_order_of_arms_and_what_they_set_back(clone, config):
+def test_the_stored_config_keeps_the_order_of_arms_and_their_overrides(clone, config):
     arms = {"z": {"bank": "default", "gradient_accumulation": 1}, "a": {"bank": "default"}}
     pretraining = TINY["pretraining"] | {"dataset": "d", "gradient_accumulation": 2}
     stored = "results/tiny/config.yaml"
@@ -52,13 +52,13 @@ def test_the_stored_config_keeps_the_order_of_arms_and_what_they_set_back(clone,
     assert [(name, arm["gradient_accumulation"]) for name, arm in found.items()] == [("z", 1), ("a", 2)]
 
 
-def test_longer_dino_alone_needs_no_diffusion_model(clone, config):
+def test_a_longer_dino_needs_no_diffusion_model(clone, config):
     longer = "results/tiny/encoders/dino-longer/seed0/model.safetensors"
     jobs = planned(clone, config(retraining=ARMS), longer)
     assert jobs == {"import_images": 1, "index_images": 1, "retrain_encoder": 1}
 
 
-def test_a_second_round_is_a_bank_conditioned_by_the_first_ones_encoder(clone, config):
+def test_a_second_round_has_a_bank_conditioned_on_the_first_arms_encoder(clone, config):
     banks = {"default": {"sampling_steps": 2}, "second": {"sampling_steps": 2, "encoder": "gen-dino"}}
     again = {"gen-dino": {"bank": "default"}, "gen-dino-2": {"bank": "second"}}
     second = "results/tiny/encoders/gen-dino-2/seed0/model.safetensors"

@@ -1,4 +1,4 @@
-"""A finished run against docs/artifacts.md: every file is described there, with just the fields that it has."""
+"""A finished run compared with docs/artifacts.md: every file is documented, with exactly the fields that it has."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Files that other projects' formats define, and working files.
+# Files in formats of other projects, and working files.
 NOT_OURS = re.compile(
     r"/(logs|benchmarks|tensorboard|checkpoints|denoiser|scheduler)/"
     r"|(model\.safetensors|model_index\.json|pipeline\.py|\.snakemake_timestamp)$"
@@ -17,13 +17,13 @@ NOT_OURS = re.compile(
 
 
 def sections() -> dict[str, str]:
-    """Path pattern of each file described: its text."""
+    """Documented files: path pattern -> section of the document."""
     parts = re.split(r"^### `(.*)`$", (ROOT / "docs/artifacts.md").read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2]))
 
 
 def documented(text: str) -> tuple[set[str], set[str]]:
-    """Names that must be there, and those that may."""
+    """Names of required fields, and of optional fields."""
     rows = re.findall(r"^\| `([^`]+)` \|[^|]*\|(.*)\|$", text, flags=re.MULTILINE)
     optional = {name for name, meaning in rows if "*optional*" in meaning}
     return {name for name, _ in rows} - optional, optional
@@ -35,7 +35,7 @@ def common_provenance() -> set[str]:
 
 
 def fields(path: Path) -> set[str]:
-    """All names in a file."""
+    """Names of all fields in a file."""
     if path.suffix == ".h5":
         with h5py.File(path) as file:
             return set(file) | set(file.attrs)
@@ -60,13 +60,13 @@ def files(finished):
     return [name for name in names if not NOT_OURS.search(name.as_posix())]
 
 
-def test_every_file_of_a_run_is_described(files):
+def test_every_file_of_a_run_is_documented(files):
     known = [pattern(section) for section in sections()]
     assert [name for name in files if not any(each.fullmatch(name.as_posix()) for each in known)] == []
 
 
 @pytest.mark.parametrize("section", sections())
-def test_a_file_has_just_the_fields_that_are_described(finished, files, section):
+def test_a_file_has_exactly_the_documented_fields(finished, files, section):
     found = [name for name in files if pattern(section).fullmatch(name.as_posix())]
     if "autoencoder" in section or "reconstructions" in section:
         pytest.skip("the tiny chain generates in pixels")
@@ -87,6 +87,6 @@ def test_provenance_has_the_common_fields(finished):
         assert common_provenance() == set(json.loads(file.attrs["provenance"]))
 
 
-def test_coordinates_are_where_users_of_clam_and_trident_read_them(finished):
+def test_coordinates_are_stored_as_in_clam_and_trident(finished):
     with h5py.File(finished.clone / "results/images/tissue/lymphoid-1.h5") as file:
         assert {"patch_size", "patch_size_level0", "patch_level"} <= set(file["coords"].attrs)

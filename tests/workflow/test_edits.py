@@ -1,4 +1,4 @@
-"""What planning notices of files that a user edits or copies: made once of stubs, since nothing of this is run."""
+"""Dry runs after a user edits or copies files. Files are stubs, since no job is run."""
 
 import json
 import os
@@ -20,7 +20,7 @@ partial,partial.tiff,,
 """
 FAILED = {f"results/images/tissue/{name}.h5" for name in ("unreadable", "partial")}
 SLIDES = [line.split(",")[0] for line in SHEET.splitlines()[1:]]
-# What is edited, and what then is made again.
+# Edited file -> output that is made again.
 EDITED = {
     "plain.tiff": "results/images/tissue/plain.h5",
     "drawn.geojson": "results/images/tissue/drawn.h5",
@@ -43,7 +43,7 @@ TARGETS = [
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """Files of every kind that a rule reads. What they hold matters to no planning."""
+    """Files of every kind that a rule reads. Their contents do not matter, since no job is run."""
     folder = tmp_path_factory.mktemp("sources")
     beside = ["mirax.mrxs", "mirax/Slidedat.ini", "dicom/1.dcm", "theirs/config.json", "autoencoder/config.json"]
     for path in [*EDITED, *beside, *(f"{name}.tiff" for name in SLIDES)]:
@@ -56,7 +56,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory, sources):
-    """Plan what is asked for, of a study all of which stubs say is there."""
+    """A function that dry-runs all targets of a study whose outputs exist as stubs."""
     clone = copy_repository(tmp_path_factory.mktemp("edits") / "clone")
     tissue = {"kind": "slides", "sheet": f"{sources}/slides.csv"}
     photos = {"kind": "files", "sheet": f"{sources}/photos.csv", "image_px": 16}
@@ -84,16 +84,16 @@ def plan(tmp_path_factory, sources):
     return lambda: {output for _, output in planned_first(clone, config, *TARGETS)}
 
 
-def test_copies_make_nothing_but_what_had_failed(plan, sources):
+def test_copied_files_rerun_only_failed_units(plan, sources):
     for path in sources.rglob("*.*"):
-        # Images are too many to be read when planning: copies of them keep their dates.
+        # Image files are too many to be read when planning, so copies must keep their dates.
         with_date = path.name in ("packed.h5", "one.png", "unreadable.tiff")
         (shutil.copy2 if with_date else shutil.copy)(path, sources / "copy")
         os.replace(sources / "copy", path)
     assert plan() == FAILED
 
 
-def test_an_edit_in_place_of_the_same_size_makes_what_reads_the_file(plan, sources):
+def test_an_edit_of_the_same_size_reruns_the_rules_that_read_the_file(plan, sources):
     for path in EDITED:
         text = (sources / path).read_text()
         (sources / path).write_text(text.replace("what", "WHAT"))

@@ -1,4 +1,4 @@
-"""What a dry run says of encoders trained elsewhere, with and without a training beside them."""
+"""Dry runs with external encoders, with and without pre-training."""
 
 import pytest
 from tests.workflow.clone import planned, snakemake, write_config
@@ -6,18 +6,18 @@ from tests.workflow.clone import planned, snakemake, write_config
 
 @pytest.fixture
 def encoder(finished):
-    """The folder of an encoder that another run made."""
+    """The folder of an encoder of another run."""
     return {"path": str(finished.clone / "results/tiny/encoders/gen-dino/seed0")}
 
 
 @pytest.fixture
 def alone(finished, tmp_path, encoder):
-    """A config of slides and that encoder, nothing to train."""
+    """A config with slides and an external encoder, without training."""
     values = {"run": "embed", "datasets": finished.values["datasets"], "encoders": {"mine": encoder}}
     return write_config(tmp_path / "embed.yaml", values)
 
 
-def test_slides_are_embedded_by_a_finished_encoder_without_any_training(finished, alone):
+def test_slides_are_embedded_by_an_external_encoder_without_training(finished, alone):
     assert planned(finished.clone, alone, "features") == {
         "import_encoder": 1,
         "embed_images": 2,
@@ -26,14 +26,14 @@ def test_slides_are_embedded_by_a_finished_encoder_without_any_training(finished
     }
 
 
-def test_slides_that_are_embedded_get_their_table_of_outcomes(finished, tmp_path, encoder):
+def test_embedded_slides_have_a_table_of_outcomes(finished, tmp_path, encoder):
     values = {"run": "embed", "datasets": {"new": finished.values["datasets"]["tissue"]}, "encoders": {"mine": encoder}}
     jobs = planned(finished.clone, write_config(tmp_path / "embed.yaml", values), "features")
     assert jobs["index_images"] == 2  # units.tsv and outcomes.tsv
 
 
 @pytest.mark.parametrize("target", ["encoders", "embeddings", "diffusion", "bank"])
-def test_parts_of_a_study_of_slides_ask_for_its_table_of_outcomes(finished, tmp_path, target):
+def test_partial_targets_of_slides_include_the_table_of_outcomes(finished, tmp_path, target):
     tissue = finished.values["datasets"]["tissue"]
     values = finished.values | {"run": "other", "datasets": {"new": tissue}, "evaluation": {"datasets": ["new"]}}
     values["pretraining"] = values["pretraining"] | {"dataset": "new"}
@@ -41,14 +41,14 @@ def test_parts_of_a_study_of_slides_ask_for_its_table_of_outcomes(finished, tmp_
     assert "output: results/images/new/outcomes.tsv" in result.stdout
 
 
-def test_what_needs_a_training_says_in_one_line_that_there_is_none(finished, alone):
+def test_targets_that_need_pretraining_end_with_one_line(finished, alone):
     result = snakemake(finished.clone, alone, "-n")
     assert result.returncode != 0
-    assert result.stdout.splitlines()[-1].startswith("error: config: pretraining is missing: add it, or ask for")
+    assert result.stdout.splitlines()[-1].startswith("error: config: pretraining is missing: add it, or run")
     assert "Traceback" not in result.stdout
 
 
-def test_an_external_encoder_is_measured_beside_ours_and_changes_nothing_of_them(finished, tmp_path, encoder):
+def test_adding_an_external_encoder_reruns_no_other_encoder(finished, tmp_path, encoder):
     config = write_config(tmp_path / "beside.yaml", finished.values | {"encoders": {"mine": encoder}})
     assert planned(finished.clone, config) == {
         "import_encoder": 1,
@@ -60,7 +60,7 @@ def test_an_external_encoder_is_measured_beside_ours_and_changes_nothing_of_them
     }
 
 
-def test_an_arm_that_starts_from_another_encoder_is_trained_alone(finished, tmp_path):
+def test_changing_the_initial_encoder_of_an_arm_retrains_only_that_arm(finished, tmp_path):
     values = finished.values | {"retraining": {"gen-dino": {"bank": "default", "init": "dino"}}}
     jobs = planned(finished.clone, write_config(tmp_path / "init.yaml", values))
     assert jobs["retrain_encoder"] == 1

@@ -1,4 +1,4 @@
-"""What dry runs plan for other protocols of evaluation: published ones of slides, and DINO's own linear one."""
+"""Dry runs of other evaluation protocols: published protocols of slides, and DINO's linear protocol."""
 
 import re
 import subprocess
@@ -7,12 +7,12 @@ import pytest
 import yaml
 from tests.workflow.clone import TINY, copy_repository, planned, snakemake, write_config
 
-ENCODERS = 5  # dino, two arms, an untrained one, pixels
+ENCODERS = 5  # dino, two arms, an untrained encoder, pixels
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with two slides to learn from, and the sheets and slides of both protocols."""
+    """A clone with two training slides, and the sheets and slides of both protocols."""
     clone = copy_repository(tmp_path_factory.mktemp("protocols") / "clone")
     (clone / "train_images").mkdir()
     for name in ("a", "b", "c"):
@@ -31,19 +31,19 @@ def clone(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("protocol", "seeds", "parts"), [("panda", 6, 1), ("bright", 3, 2)])
-def test_encoders_learn_from_one_set_of_slides_and_are_measured_on_another(clone, protocol, seeds, parts):
+def test_encoders_are_trained_on_one_data_set_and_evaluated_on_another(clone, protocol, seeds, parts):
     jobs = planned(clone, clone / f"config/{protocol}.yaml")
     assert jobs["tile_slide"] == 2 + (2 if protocol == "panda" else 3)
     assert (jobs["pretrain_encoder"], jobs["retrain_encoder"]) == (seeds, 2 * seeds)
     assert jobs["evaluate_encoder_on_slides"] == ENCODERS * seeds
-    # What is measured on by all, and what is learnt from by the encoder that conditions the bank.
+    # Evaluated slides are embedded by all encoders, training slides by the encoder that conditions the bank.
     assert jobs["embed_images"] == ENCODERS * seeds * parts + seeds
     assert not {"evaluate_encoder", "track_knn"} & jobs.keys()
 
 
 @pytest.mark.parametrize(("protocol", "seen"), [("panda", 3), ("bright", 0)])
-def test_slides_that_were_learnt_from_under_another_data_sets_name_are_seen(clone, protocol, seen):
-    """Both of `panda` are in the sheet that is learnt from; the one that `bright` tests is not."""
+def test_training_slides_listed_in_another_data_set_are_seen(clone, protocol, seen):
+    """Both slides of `panda` are in the sheet of training slides; the slide that `bright` tests is not."""
     values = yaml.safe_load((clone / f"config/{protocol}.yaml").read_text()) | {"seeds": [0]}
     plan = snakemake(clone, write_config(clone / "one-seed.yaml", values), "-n", "-p").stdout
     commands = re.findall(r"evaluate_encoder\.py .*", plan)
@@ -52,8 +52,8 @@ def test_slides_that_were_learnt_from_under_another_data_sets_name_are_seen(clon
     assert sum("--learnt-from results/images/tissue/train.tsv" in command for command in commands) == 3
 
 
-def test_corrupted_are_embedded_those_images_that_are_tested(clone, tmp_path):
-    """Of a test split, or of train where test has no labels, or none of the kind that images go by."""
+def test_only_tested_images_are_embedded_with_corruptions(clone, tmp_path):
+    """Images of the test split, or of train if test has no labels, or no labels of images."""
     splits = {"a": "train", "b": "train", "c": "test"}
     studies = {
         "labelled": {"a": "x", "b": "y", "c": "x"},
@@ -77,7 +77,7 @@ def test_corrupted_are_embedded_those_images_that_are_tested(clone, tmp_path):
     assert jobs["embed_corrupted"] == 4 * 5 * (1 + 2 + 2)
 
 
-def test_the_last_blocks_are_embedded_for_dinos_linear_protocol_alone(clone, tmp_path):
+def test_last_blocks_are_embedded_only_for_dinos_linear_protocol(clone, tmp_path):
     def jobs(**evaluation):
         study = TINY | {"datasets": {"d": {"kind": "torchvision", "name": "CIFAR10"}}}
         study["pretraining"] = TINY["pretraining"] | {"dataset": "d"}

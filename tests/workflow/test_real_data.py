@@ -1,4 +1,4 @@
-"""The whole chain on a small cut of real slides and of real images; skipped where the data folder is absent."""
+"""The whole workflow on a few real slides and real images; skipped if the data folder does not exist."""
 
 import csv
 
@@ -18,7 +18,7 @@ def summary(folder, values):
 
 
 @pytest.mark.slow
-def test_lymphoma_slides_to_slide_level_results(data, tmp_path):
+def test_lymphoma_slides_give_slide_level_results(data, tmp_path):
     lines = (data / "histology/lymphoma/slides.csv").read_text().splitlines()
     chosen = [line for kind in ("CLL", "FL", "MCL") for line in [row for row in lines if row.startswith(kind)][:3]]
     sheet = tmp_path / "slides.csv"
@@ -36,7 +36,7 @@ def test_lymphoma_slides_to_slide_level_results(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_images_to_a_summary_generation_in_latents_and_in_shards(data, tmp_path):
+def test_cifar10_images_give_a_summary_with_latents_and_shards(data, tmp_path):
     path = data / "natural/cifar10/cifar10_jpeg.h5"
     dataset = {"kind": "hdf5", "path": str(path), "max_images": {"train": 200, "test": 100}, "shards": 2}
     values = TINY | {

@@ -1,4 +1,4 @@
-"""What a dry run on a finished run says would be made again, and what not."""
+"""Dry runs on a finished run: the jobs that a change reruns."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def backwards(values):
 
 
 def with_keys(section, **keys):
-    """A change of a config that lays keys over a section; `a.b` is a section in a section."""
+    """A change of a config that overrides keys of a section; `a.b` is a nested section."""
 
     def change(values):
         first, _, rest = section.partition(".")
@@ -62,28 +62,28 @@ CHANGES = {
 
 
 def documented() -> dict[str, str]:
-    """What docs/reruns.md says is made again first, by key."""
+    """The rules that docs/reruns.md lists as rerun first, by key."""
     table = (ROOT / "docs/reruns.md").read_text().split("| key |")[1].split("\n\n")[0]
     return dict(re.findall(r"^\| (.*) \| (.*) \|$", table, re.MULTILINE))
 
 
-def test_the_documented_keys_are_those_that_are_tried():
+def test_all_documented_keys_are_tested():
     assert list(documented()) == list(CHANGES)
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_a_changed_key_makes_first_what_the_docs_say(finished, tmp_path, key):
-    said = documented()[key]
+def test_a_changed_key_reruns_the_documented_rules(finished, tmp_path, key):
+    rules = documented()[key]
     first = planned_first(finished.clone, write_config(tmp_path / "changed.yaml", CHANGES[key](finished.values)))
     made = {rule for rule, _ in first} - {"store_config"}
-    measures = MEASURES if "the measures" in said else set()
-    assert made - measures == set(re.findall(r"`(\w+_\w+)`", said))
-    assert bool(made) == (said != "nothing")
+    measures = MEASURES if "the measures" in rules else set()
+    assert made - measures == set(re.findall(r"`(\w+_\w+)`", rules))
+    assert bool(made) == (rules != "nothing")
 
 
 @pytest.fixture
 def study(finished, tmp_path):
-    """Plan the finished study with some sections changed."""
+    """A function that dry-runs the finished study with some sections changed."""
 
     def plan(**sections):
         values = finished.values
@@ -94,11 +94,11 @@ def study(finished, tmp_path):
     return plan
 
 
-def test_run_twice_there_is_nothing_to_do(study):
+def test_a_finished_run_has_nothing_to_do(study):
     assert study() == {}
 
 
-def test_another_threshold_of_the_filter_generates_nothing_anew(study):
+def test_another_filter_threshold_generates_no_images(study):
     assert study(banks={"default": {"sampling_steps": 2, "filter": {"copying_ratio": 0.3}}}) == {
         "filter_bank": 1,
         "evaluate_bank": 1,
@@ -106,7 +106,7 @@ def test_another_threshold_of_the_filter_generates_nothing_anew(study):
     }
 
 
-def test_two_values_of_one_stage_swapped_make_that_stage(study):
+def test_swapping_two_values_of_a_stage_reruns_it(study):
     def swap(values):
         return values | {"steps": values["batch_size"], "batch_size": values["steps"]}
 
@@ -119,7 +119,7 @@ def test_two_values_of_one_stage_swapped_make_that_stage(study):
     }
 
 
-def test_a_raised_recipe_of_the_diffusion_model_trains_it_and_makes_what_follows(finished, study):
+def test_a_new_diffusion_recipe_reruns_its_training_and_later_rules(finished, study):
     path = finished.clone / "workflow/scripts/gensis/diffusion/__init__.py"
     before = path.read_text()
     assert "\nRECIPE = " in before
@@ -138,7 +138,7 @@ def test_a_raised_recipe_of_the_diffusion_model_trains_it_and_makes_what_follows
     }
 
 
-def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_for_it(study):
+def test_a_quality_threshold_reruns_indexing_and_training_but_no_tiling(study):
     def stricter(datasets):
         return {"tissue": datasets["tissue"] | {"quality": {"minimum": {"focus": 5}, "maximum": {"pen_fraction": 0.1}}}}
 
@@ -149,7 +149,7 @@ def test_a_threshold_indexes_and_trains_anew_and_cuts_and_embeds_no_slide_again_
     assert jobs["embed_images"] == 4  # by the two encoders that are trained, not by `random` and `pixels`
 
 
-def test_how_many_slides_and_tiles_may_fail_is_judged_again_and_cuts_nothing(study):
+def test_limits_of_failures_rerun_indexing_but_no_tiling(study):
     def fewer(**limits):
         return lambda datasets: {"tissue": datasets["tissue"] | limits}
 
@@ -168,12 +168,12 @@ def test_how_many_slides_and_tiles_may_fail_is_judged_again_and_cuts_nothing(stu
         ({"bank_images": 7}, {"evaluate_bank": 1}),
     ],
 )
-def test_a_key_of_evaluation_measures_what_it_concerns(study, change, rules):
+def test_an_evaluation_key_reruns_only_the_rules_it_affects(study, change, rules):
     expected = rules | {"store_config": 1, "write_report": 1}
     assert study(evaluation=lambda values: values | change) == expected
 
 
-def test_a_touched_script_a_touched_slide_and_a_touched_sheet_make_nothing(finished):
+def test_touched_scripts_slides_and_sheets_rerun_nothing(finished):
     touched = [
         finished.clone / "workflow/scripts/pretrain_encoder.py",
         finished.clone / "workflow/scripts/gensis/ssl/pretrainer.py",
@@ -185,7 +185,7 @@ def test_a_touched_script_a_touched_slide_and_a_touched_sheet_make_nothing(finis
     assert planned(finished.clone, finished.config) == {}
 
 
-def test_a_moved_clone_makes_nothing(finished):
+def test_a_moved_clone_reruns_nothing(finished):
     moved = finished.clone.with_name("moved")
     finished.clone.rename(moved)
     try:
@@ -194,7 +194,7 @@ def test_a_moved_clone_makes_nothing(finished):
         moved.rename(finished.clone)
 
 
-def test_a_lost_record_of_snakemakes_makes_nothing(finished):
+def test_lost_snakemake_metadata_rerun_nothing(finished):
     record, aside = finished.clone / ".snakemake", finished.clone / "aside"
     record.rename(aside)
     try:
@@ -210,14 +210,14 @@ def add_slide(finished, name, line):
         stream.write(line + "\n")
 
 
-def test_a_training_slide_added_is_tiled_and_then_everything(restored):
+def test_an_added_training_slide_is_tiled_and_reruns_everything_after(restored):
     add_slide(restored, "new", "new,new.tiff,lymphoid,p9,train")
     jobs = planned(restored.clone, restored.config)
     assert jobs["tile_slide"] == 1
     assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
 
 
-def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
+def test_an_added_test_slide_is_tiled_embedded_and_evaluated(restored):
     add_slide(restored, "new", "new,new.tiff,lymphoid,p9,test")
     assert planned(restored.clone, restored.config) == {
         "tile_slide": 1,
@@ -232,7 +232,7 @@ def test_a_test_slide_added_is_tiled_embedded_and_evaluated(restored):
     }
 
 
-def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
+def test_a_corrected_label_reruns_only_evaluation_and_report(restored):
     sheet = restored.slides / "slides.csv"
     sheet.write_text(sheet.read_text().replace("lymphoid-3.tiff,lymphoid", "lymphoid-3.tiff,glandular"))
     assert planned(restored.clone, restored.config) == {
@@ -245,7 +245,7 @@ def test_a_corrected_label_makes_evaluation_and_report_alone(restored):
     }
 
 
-def test_a_training_slide_taken_out_cuts_no_other(restored):
+def test_a_removed_training_slide_tiles_no_other_slide(restored):
     sheet = restored.slides / "slides.csv"
     sheet.write_text("".join(line for line in sheet.read_text().splitlines(True) if "lymphoid-2" not in line))
     jobs = planned(restored.clone, restored.config)
@@ -253,7 +253,7 @@ def test_a_training_slide_taken_out_cuts_no_other(restored):
     assert {"pretrain_encoder", "train_diffusion", "generate_bank", "retrain_encoder"} <= set(jobs)
 
 
-def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
+def test_a_corrected_group_reruns_only_evaluation_and_report(restored):
     sheet = restored.slides / "slides.csv"
     sheet.write_text(sheet.read_text().replace("glandular,p4", "glandular,p3"))
     assert planned(restored.clone, restored.config) == {
@@ -267,7 +267,7 @@ def test_a_corrected_group_makes_evaluation_and_report_alone(restored):
     }
 
 
-def test_annotations_make_labels_evaluation_and_report_alone(restored):
+def test_annotations_rerun_only_labels_evaluation_and_report(restored):
     drawn = restored.slides / "drawn.geojson"
     drawn.write_text('{"type": "Polygon", "coordinates": [[[0, 0], [99, 0], [99, 99]]]}')
     sheet = restored.slides / "slides.csv"
@@ -298,7 +298,7 @@ def test_a_slide_of_another_size_is_tiled_again(restored):
         os.replace(backup, slide)
 
 
-def test_a_repaired_mpp_tiles_that_slide_again(restored):
+def test_a_corrected_mpp_tiles_only_that_slide_again(restored):
     sheet = restored.slides / "slides.csv"
     lines = sheet.read_text().splitlines()
     lines = [
@@ -309,7 +309,7 @@ def test_a_repaired_mpp_tiles_that_slide_again(restored):
 
 
 @pytest.mark.parametrize("weight", [0, 0.5])
-def test_the_autoencoder_waits_for_the_encoder_only_if_that_judges_it(finished, tmp_path, weight):
+def test_the_autoencoder_needs_the_encoder_only_for_a_perceptual_term(finished, tmp_path, weight):
     training = {"channels": [8, 16], "perceptual_weight": weight}
     values = finished.values | {"run": "other", "autoencoder": "train", "autoencoder_training": training}
     target = "results/other/autoencoder/seed0/provenance.json"

@@ -1,4 +1,4 @@
-"""A training process killed in the middle and started again ends in the same weights, byte for byte (CPU)."""
+"""A training process that is killed and resumed ends with the same weights, byte for byte (on the CPU)."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def weights(folder: Path) -> bytes:
 
 
 def kill_after_a_checkpoint(command: list[str], steps: int) -> None:
-    """Start a training, and kill -9 it when its log tells of ``steps`` steps."""
+    """Start a training, and kill -9 it when its log reports ``steps`` steps."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if f"step {steps} of" in line:
@@ -56,7 +56,7 @@ def run(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize(("stage", "steps"), [("encoder", 12), ("diffusion", 15)])
-def test_killed_and_resumed_equals_undisturbed_byte_for_byte(commands, tmp_path, stage, steps):
+def test_a_killed_and_resumed_training_equals_an_undisturbed_one(commands, tmp_path, stage, steps):
     run(commands(stage, "whole", "undisturbed"))
     kill_after_a_checkpoint(commands(stage, "killed", "resumed", SAVE_ALWAYS), steps)
     assert not (tmp_path / "resumed/provenance.json").exists()
@@ -64,7 +64,7 @@ def test_killed_and_resumed_equals_undisturbed_byte_for_byte(commands, tmp_path,
     assert weights(tmp_path / "resumed") == weights(tmp_path / "undisturbed")
 
 
-def test_a_changed_config_starts_anew_and_the_old_one_is_published_again_at_once(commands, tmp_path):
+def test_a_changed_config_trains_anew_and_the_old_one_is_published_again(commands, tmp_path):
     kill_after_a_checkpoint(commands("diffusion", "c", "one", SAVE_ALWAYS), 15)
     changed = json.dumps(TINY["diffusion"] | {"image_px": 16, "steps": 31})
     assert "going on from" not in run(commands("diffusion", "c", "two", config=changed))

@@ -17,17 +17,17 @@ def test_the_default_profile_is_found_and_effective(finished):
     assert "Using workflow specific profile profiles/default" in finished.log
 
 
-def test_every_encoder_is_measured_beside_chance(finished):
+def test_every_encoder_is_in_the_summary_with_chance(finished):
     with open(finished.clone / "results/tiny/summary.csv") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups"]
-    assert {row["n_groups"] for row in rows} == {"2"}  # two tested slides have tiles, of a patient each
+    assert {row["n_groups"] for row in rows} == {"2"}  # two tested slides have tiles, of one patient each
     assert {row["encoder"] for row in rows} == {"dino", "gen-dino", "random", "pixels", "chance"}
     assert {row["task"] for row in rows} == {"knn", "linear", "slides-mean", "slides-abmil"}
     assert all(0 <= float(row["value"]) <= 1 for row in rows)
 
 
-def test_bad_slides_get_their_row_and_the_rest_goes_on(finished):
+def test_unreadable_slides_are_recorded_and_the_run_continues(finished):
     rows = {row["unit"]: row for row in read_table(finished.clone / "results/images/tissue/outcomes.tsv")}
     assert rows["glass"]["outcome"] == "no_tissue"
     assert rows["broken"]["outcome"] == "unreadable"
@@ -36,7 +36,7 @@ def test_bad_slides_get_their_row_and_the_rest_goes_on(finished):
     assert "2 of 8 slides gave no images" in finished.log
 
 
-def test_too_many_bad_slides_end_a_run_before_anything_is_trained(finished, tmp_path):
+def test_too_many_failed_slides_stop_a_run_before_training(finished, tmp_path):
     clone = copy_repository(tmp_path / "clone")
     lines = "slide,path", *(f"{name},{finished.slides}/{name}.tiff" for name in ("lymphoid-1", "broken"))
     (tmp_path / "slides.csv").write_text("\n".join(lines) + "\n")
@@ -49,7 +49,7 @@ def test_too_many_bad_slides_end_a_run_before_anything_is_trained(finished, tmp_
     assert not (clone / "results/tiny/encoders").exists()
 
 
-def test_labels_groups_and_splits_reach_nothing_but_the_tables_of_evaluation(finished):
+def test_labels_groups_and_splits_are_only_in_tables_of_evaluation(finished):
     folder = finished.clone / "results/images/tissue"
     labels = {"lymphoid", "glandular"}
     with h5py.File(folder / "lymphoid-1.h5") as file:
@@ -62,7 +62,7 @@ def test_labels_groups_and_splits_reach_nothing_but_the_tables_of_evaluation(fin
     }  # fmt: skip
 
 
-def test_the_encoder_loads_through_timm_and_the_diffusion_model_through_diffusers(finished):
+def test_models_load_through_timm_and_diffusers(finished):
     run = finished.clone / "results/tiny"
     model = timm.create_model(f"local-dir:{run}/encoders/gen-dino/seed0", pretrained=True, num_classes=0)
     width = model(torch.zeros(1, 3, 16, 16)).shape[1]
@@ -71,7 +71,7 @@ def test_the_encoder_loads_through_timm_and_the_diffusion_model_through_diffuser
     assert images.shape == (2, 3, 16, 16)
 
 
-def test_the_bank_holds_a_view_and_an_in_between_image_of_every_training_image(finished):
+def test_the_bank_has_both_kinds_of_images_for_every_training_image(finished):
     images = sum(int(row["images"]) for row in read_table(finished.clone / "results/images/tissue/train.tsv"))
     bank = finished.clone / "results/tiny/bank/default/seed0"
     with h5py.File(bank / "generative-0000.h5") as one, h5py.File(bank / "interpolated-0000.h5") as two:
@@ -80,25 +80,25 @@ def test_the_bank_holds_a_view_and_an_in_between_image_of_every_training_image(f
         assert (two["alpha"][:] == 0.5).all()
 
 
-def test_the_disentanglement_task_was_trained_in_gen_dino_alone(finished):
+def test_only_gen_dino_is_trained_with_the_disentanglement_task(finished):
     encoders = finished.clone / "results/tiny/encoders"
     assert "disentangle" in (encoders / "gen-dino/seed0/history.csv").read_text()
     assert "disentangle" not in (encoders / "dino/seed0/history.csv").read_text()
 
 
-def test_the_page_shows_all_sections(finished):
+def test_the_report_has_all_sections(finished):
     page = (finished.clone / "results/tiny/report.html").read_text()
     for word in ("gen-dino", "random", "pixels", "chance", "lymphoid-1", "broken", "data:image"):
         assert word in page
     assert not re.search(r'(src|href)="https?://(?!arxiv)', page)
 
 
-def test_verify_passes_a_whole_run_and_names_what_is_damaged(finished):
+def test_verify_passes_an_intact_run_and_reports_damage(finished):
     assert snakemake(finished.clone, finished.config, "verify").returncode == 0
     path = finished.clone / "results/images/tissue/lymphoid-1.h5"
     before, times = path.read_bytes(), path.stat()
 
-    def keep_times():  # a bad disk changes no dates
+    def keep_times():  # a faulty disk changes no dates
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     try:
@@ -113,7 +113,7 @@ def test_verify_passes_a_whole_run_and_names_what_is_damaged(finished):
     assert "lymphoid-1.h5: damaged" in result.stdout
 
 
-def test_verify_names_what_an_unfinished_run_misses_and_makes_nothing(finished, tmp_path):
+def test_verify_reports_missing_files_of_an_unfinished_run_and_makes_none(finished, tmp_path):
     config = write_config(tmp_path / "other.yaml", finished.values | {"run": "other"})
     result = snakemake(finished.clone, config, "verify")
     assert result.returncode != 0
@@ -124,18 +124,18 @@ def test_verify_names_what_an_unfinished_run_misses_and_makes_nothing(finished, 
     assert not (finished.clone / "results/other").exists()
 
 
-def test_a_target_names_that_much(finished):
+def test_a_target_makes_only_its_part_of_the_run(finished):
     targets = ["images", "encoders", "embeddings", "features", "diffusion", "bank", "evaluation"]
     assert "Nothing to be done" in snakemake(finished.clone, finished.config, "-n", *targets).stdout
 
 
-def test_the_plan_says_what_a_run_will_make(finished):
+def test_the_plan_lists_the_work_of_a_run(finished):
     text = snakemake(finished.clone, finished.config, "plan").stdout
     assert re.search(r"bank default: 2 image\(s\) a source.*: \d+ images", text)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"pretraning": {}}, "unknown key pretraning"),
         ({"seeds": "all"}, "seeds = all"),
@@ -146,17 +146,17 @@ def test_the_plan_says_what_a_run_will_make(finished):
     ],
     ids=["unknown-key", "wrong-type", "name", "backbone", "sheet", "autoencoder"],
 )
-def test_a_mistake_ends_with_one_line_and_no_traceback(finished, tmp_path, change, said):
+def test_a_config_error_ends_with_one_line_and_no_traceback(finished, tmp_path, change, message):
     result = snakemake(finished.clone, write_config(tmp_path / "bad.yaml", finished.values | change), "-n")
     assert result.returncode != 0
     errors = [line for line in result.stdout.splitlines() if "error" in line.lower()]
     assert len(errors) == 1
     assert errors[0].startswith("error: ")
-    assert said in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in result.stdout
 
 
-def test_a_folder_of_images_and_an_autoencoder_may_lie_beside_the_snakefile(tmp_path):
+def test_paths_may_be_relative_to_the_snakefile(tmp_path):
     clone = copy_repository(tmp_path / "clone")
     for folder in (tmp_path / "elsewhere", clone / "photos/train", clone / "vae"):
         folder.mkdir(parents=True)
@@ -177,7 +177,7 @@ def test_the_resolved_config_is_stored(finished):
     assert "conditioning_dropout: 0.1" in text
 
 
-def test_provenance_tells_settings_inputs_and_versions(finished):
+def test_provenance_has_settings_inputs_and_versions(finished):
     record = read_json(finished.clone / "results/tiny/encoders/gen-dino/seed0/provenance.json")
     assert record["format"] == "gensis-encoder/1"
     shards = {"generative-0000", "interpolated-0000"}

@@ -1,4 +1,4 @@
-"""What the check of a finished run says of damaged files, and of files that do not fit together."""
+"""Verification of a finished run: damaged files, and files that do not match each other."""
 
 import json
 import shutil
@@ -15,14 +15,14 @@ from gensis.verification.study import verify
 
 @pytest.fixture(scope="module")
 def results(finished, tmp_path_factory):
-    """A copy of the results, which tests damage and mend."""
+    """A copy of the results, which tests damage and restore."""
     folder = tmp_path_factory.mktemp("verify") / "results"
     return shutil.copytree(finished.clone / "results", folder, ignore=shutil.ignore_patterns("checkpoints", "logs"))
 
 
 @pytest.fixture
 def check(finished, results):
-    """Verify the copy: a line a file, with its path below `results/`."""
+    """A function that verifies the copy: a line per reported file, with its path below `results/`."""
 
     def lines(**sections):
         found = verify(load_study(finished.values | sections), results / "tiny", results / "images")
@@ -33,20 +33,20 @@ def check(finished, results):
 
 @pytest.fixture
 def mended(results):
-    """A file of the copy that a test may damage or remove; afterwards it is as it was."""
-    kept = {}
+    """A function that gives a file of the copy, which a test may damage or remove; it is restored afterwards."""
+    originals = {}
 
     def path(name):
-        kept[results / name] = (results / name).read_bytes()
+        originals[results / name] = (results / name).read_bytes()
         return results / name
 
     yield path
-    for each, content in kept.items():
+    for each, content in originals.items():
         each.write_bytes(content)
 
 
 def flip(place):
-    """Another bit at a part of the file's bytes."""
+    """Flip a bit at a relative position in the file."""
 
     def damage(path):
         content = bytearray(path.read_bytes())
@@ -57,7 +57,7 @@ def flip(place):
 
 
 def flip_in(dataset):
-    """Another value in a dataset of an HDF5 file."""
+    """Change a value in a dataset of an HDF5 file."""
 
     def damage(path):
         with h5py.File(path, "r+") as file:
@@ -81,7 +81,7 @@ def remove(path):
 
 
 def swap(old, new):
-    """Another text, where it stands last."""
+    """Replace the last occurrence of a text."""
 
     def damage(path):
         before, found, after = path.read_text().rpartition(old)
@@ -98,7 +98,7 @@ SHARD, FILTER = "tiny/bank/default/seed0/generative-0000.h5", "tiny/bank/default
 MEASURED = "tiny/evaluation/gen-dino/tissue/seed0"
 
 
-def test_a_whole_run_is_whole(check):
+def test_an_intact_run_passes(check):
     assert check() == []
 
 
@@ -135,13 +135,13 @@ def test_a_whole_run_is_whole(check):
         ("tiny/report.html", cut),
     ],
 )
-def test_a_damaged_file_is_named_alone_and_once(check, mended, name, damage):
+def test_a_damaged_file_is_reported_alone_and_once(check, mended, name, damage):
     damage(mended(name))
     (line,) = check()
     assert line.startswith(f"{name}: ")
 
 
-def test_all_damaged_files_are_named(check, mended):
+def test_all_damaged_files_are_reported(check, mended):
     names = [STORE, "images/tissue/units.tsv", "images/tissue/train.tsv", f"{ENCODER}/provenance.json", PART, FILTER]
     names += [f"{MEASURED}/predictions.h5", "tiny/provenance.json"]
     for name in names:
@@ -149,12 +149,12 @@ def test_all_damaged_files_are_named(check, mended):
     assert sorted(line.partition(": ")[0] for line in check()) == sorted(names)
 
 
-def test_missing_embeddings_are_named(check, mended):
+def test_missing_embeddings_are_reported(check, mended):
     remove(mended(TESTED))
     assert check() == [f"{TESTED.rpartition('/')[0]}: has no embeddings of lymphoid-3 and 2 more units"]
 
 
-def test_a_second_data_set_has_no_train_table_and_is_checked_too(check, results, mended):
+def test_a_second_data_set_without_train_table_is_checked_too(check, results, mended):
     second = results / "images/second"
     shutil.copytree(results / "images/tissue", second, ignore=shutil.ignore_patterns("train.tsv", "labels.tsv"))
     values = yaml.safe_load(mended("tiny/config.yaml").read_text())
@@ -172,11 +172,11 @@ def test_a_second_data_set_has_no_train_table_and_is_checked_too(check, results,
         shutil.rmtree(second)
 
 
-def test_images_that_another_study_has_tiled_anew_are_not_those_of_this_one(check, mended):
-    """Its settings are in the stores, and its tables name stores that nothing here was made from."""
+def test_images_tiled_again_by_another_study_are_reported(check, mended):
+    """The stores have the other study's settings, and its tables list stores that this run was not made from."""
     table = mended("images/tissue/train.tsv")
     with h5py.File(mended(STORE), "r+") as file:
-        file.attrs["content"] = "0" * 16  # another content, whole or not
+        file.attrs["content"] = "0" * 16  # another content id
         record = json.loads(file.attrs["provenance"])
         file.attrs["provenance"] = json.dumps(record | {"settings": record["settings"] | {"mpp": 2.0}})
     rows = read_table(table)
@@ -190,7 +190,7 @@ def test_images_that_another_study_has_tiled_anew_are_not_those_of_this_one(chec
     assert f"made from another {STORE} than the current one" in found[PART]
 
 
-def test_what_was_made_from_earlier_weights_is_named(check, mended):
+def test_files_made_from_earlier_weights_are_reported(check, mended):
     path = mended(f"{ENCODER}/provenance.json")
     write_json(path, read_json(path) | {"weights": "0" * 16})
     found = dict(line.split(": ", 1) for line in check())
@@ -207,7 +207,7 @@ def test_what_was_made_from_earlier_weights_is_named(check, mended):
         ("evaluation", {"folds": 3}, [f"{MEASURED}/knn.json", f"{MEASURED}/attention.h5"]),
     ],
 )
-def test_what_was_made_with_other_settings_than_the_studys_is_named(check, finished, section, change, named):
+def test_files_made_with_other_settings_are_reported(check, finished, section, change, named):
     found = dict(line.split(": ", 1) for line in check(**{section: finished.values.get(section, {}) | change}))
     assert "tiny/config.yaml" in found
     for name in named:

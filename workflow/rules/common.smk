@@ -29,31 +29,31 @@ from gensis.settings.units import Unit, Units, digest, list_units
 from gensis.slides.slide_files import slide_files
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 
-# Planning makes millions of objects that stay, and next to no garbage: looking for it less often saves a seventh.
+# Planning creates millions of objects that stay, and hardly any garbage: fewer collections save a seventh of the time.
 gc.set_threshold(1_000_000, 50, 50)
 
 DEMO_FOLDER = os.path.join(workflow.basedir, "resources", "demo")
 
 
 def from_here(path: str) -> str:
-    """A path of the config: relative to the working directory, or else to this repository."""
-    beside = os.path.join(workflow.basedir, path)
-    return beside if not os.path.exists(path) and os.path.exists(beside) else path
+    """Resolve a path of the config, relative to the working directory if it exists there, else to this repository."""
+    in_repository = os.path.join(workflow.basedir, path)
+    return in_repository if not os.path.exists(path) and os.path.exists(in_repository) else path
 
 
 def relative(path: str) -> str:
-    """The path relative to the working directory where it lies inside, so that a moved clone reruns nothing."""
+    """The path relative to the working directory if it lies inside, so that a moved clone reruns nothing."""
     inside = os.path.relpath(path)
     return path if inside.startswith("..") else inside
 
 
 def is_drawn(path: str) -> bool:
-    """Whether a rule draws this slide (the demo's)."""
+    """Whether a rule creates this slide: the demo's slides are drawn."""
     return os.path.dirname(os.path.abspath(path)) == DEMO_FOLDER and path.endswith(".tiff")
 
 
 def read_config() -> tuple[Study, dict[str, Units]]:
-    """The validated study and the units of every data set that it uses. Ends with one line at a mistake."""
+    """The validated study, and the units of every data set that it uses. Exits with one line if the config is wrong."""
     try:
         study = load_study(config, read_backbones(Path(workflow.basedir, "config", "backbones.txt")))
         for encoder in study.encoders.values():
@@ -73,7 +73,7 @@ def read_config() -> tuple[Study, dict[str, Units]]:
 
 
 def sheet(study: Study, dataset: str) -> Path | None:
-    """Where a data set's sheet lies; None if it has none."""
+    """Path of a data set's sheet; None if it has none."""
     settings = study.datasets[dataset]
     return Path(relative(from_here(settings.sheet))) if hasattr(settings, "sheet") else None
 
@@ -81,7 +81,7 @@ def sheet(study: Study, dataset: str) -> Path | None:
 STUDY, UNITS = read_config()
 RUN = f"results/{STUDY.run}"
 IMAGES = "results/images"
-# Beside Snakemake's record of the params that it is compared with.
+# Stored next to Snakemake's records of params, which contain these versions.
 CONTENTS = Contents(Path(".snakemake", "contents.tsv"))
 TRAINED_ON = STUDY.pretraining.dataset if STUDY.pretraining else None
 ENCODERS = ("dino", *STUDY.retraining) if STUDY.pretraining else ()
@@ -90,29 +90,29 @@ BASELINES = ("random", "pixels") if STUDY.pretraining else ("pixels",)
 SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides"]
 SLIDES = {(name, unit.name): unit for name in SLIDE_DATASETS for unit in UNITS[name].units}
 NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
-# Whole slides are only compared where they have labels: annotations label tiles.
+# Slide tasks need labels of whole slides: annotations label only tiles.
 LABELLED_SLIDES = [name for name in SLIDE_DATASETS if any(unit.row.label for unit in UNITS[name].units)]
 
 
 def has_labels(dataset: str) -> bool:
-    """Whether a data set can be evaluated on; sheets say it beforehand, other sources when they are read."""
+    """Whether a data set can be evaluated on. Only a sheet shows this in advance; other sources may have labels."""
     rows = UNITS[dataset].rows
     return not rows or any(row.label or row.annotations for row in rows)
 
 
-@functools.cache  # asked for by every job of evaluate_encoder
+@functools.cache  # called for every job of evaluate_encoder
 def is_learnt_from(dataset: str) -> bool:
-    """Whether some of the images that a data set tests are learnt from, under whatever name."""
-    learnt, tested = (
+    """Whether pre-training uses some of the tested images of a data set, even if another data set lists them."""
+    trained_on, tested = (
         images_of(STUDY.datasets[name], UNITS[name].rows, split)
         for name, split in ((TRAINED_ON, "train"), (dataset, tested_split(dataset)))
     )
-    return in_common(learnt, tested)
+    return in_common(trained_on, tested)
 
 
 @functools.cache
 def tested_split(dataset: str) -> str:
-    """The split whose images are tested: train, by folds, where there is no test split or none of it is labelled."""
+    """The split whose images are tested: `test`, or `train` by cross-validation if there is no labelled test split."""
     units = UNITS[dataset]
     if not units.rows:
         return "test" if units.has_test else "train"
@@ -122,16 +122,16 @@ def tested_split(dataset: str) -> str:
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
 for name in set(STUDY.evaluation.datasets) - set(EVALUATED):
-    print(f"{name}: its sheet has no labels, so it is not evaluated on", file=sys.stderr)
+    print(f"{name}: skipped in evaluation: its sheet has no labels", file=sys.stderr)
 
 
 def one_of(names: list[str]) -> str:
-    """Wildcard constraint: one of some names; matches nothing if there are none."""
+    """Wildcard constraint that matches one of some names; without names, it matches nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-# Params. Those that take `output` or `resources` are derived: Snakemake does not record them, so they never rerun
-# anything; the others are compared with the last run's.
+# Params. Functions that take `output` or `resources` are derived params: Snakemake does not record them, so they never
+# cause a rerun. All others are recorded, and a job is rerun when they change.
 
 
 def stage(name: str) -> Callable[..., str]:
@@ -150,13 +150,13 @@ def script(name: str) -> Callable[..., str]:
 
 
 def interpreter() -> str:
-    """The Python that runs Snakemake, or the one of the job's own environment."""
+    """The Python that runs Snakemake, or `python` of the job's own environment."""
     return "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
-def assign_gpus(GPUs: int) -> list[str]:
-    """The beginning of a command that sees GPUs of its own, and what runs it."""
-    return [interpreter(), script_of("assign_gpus"), str(GPUs), interpreter()] if GPUs else [interpreter()]
+def assign_gpus(gpus: int) -> list[str]:
+    """The start of a command line: the interpreter, after a script that assigns GPUs if the job needs any."""
+    return [interpreter(), script_of("assign_gpus"), str(gpus), interpreter()] if gpus else [interpreter()]
 
 
 def program(name: str) -> Callable[..., str]:
@@ -165,15 +165,15 @@ def program(name: str) -> Callable[..., str]:
 
 
 def launcher(wildcards, output, resources) -> str:
-    """What starts a training: Python, or torchrun with a process for each GPU, on each of a SLURM job's nodes."""
+    """Command that launches a training: Python, or torchrun with a process per GPU, on each node of a SLURM job."""
     nodes = resources.get("nodes", 1)
-    GPUs = resources.get("gpu", 0) // nodes  # `gpu` is what the job has in all
-    one = shlex.join(assign_gpus(GPUs))
-    torchrun = f"{one} -m torch.distributed.run --nproc-per-node={max(GPUs, 1)}"
+    gpus = resources.get("gpu", 0) // nodes  # `gpu` is the total over all nodes
+    python = shlex.join(assign_gpus(gpus))
+    torchrun = f"{python} -m torch.distributed.run --nproc-per-node={max(gpus, 1)}"
     if nodes > 1:
-        meeting = '--rdzv-backend=c10d --rdzv-endpoint="$(hostname):29500" --rdzv-id="$SLURM_JOB_ID"'
-        return f"srun --overlap --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {meeting}"
-    return f"{torchrun} --standalone" if GPUs > 1 else one
+        rendezvous = '--rdzv-backend=c10d --rdzv-endpoint="$(hostname):29500" --rdzv-id="$SLURM_JOB_ID"'
+        return f"srun --overlap --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {rendezvous}"
+    return f"{torchrun} --standalone" if gpus > 1 else python
 
 
 def runtime(wildcards, output) -> str:
@@ -182,12 +182,12 @@ def runtime(wildcards, output) -> str:
 
 
 def checkpoints(wildcards, output) -> str:
-    """Root of the checkpoints, which outlive jobs."""
+    """Root of the checkpoint folders, which outlive jobs."""
     return os.environ.get("GENSIS_CHECKPOINTS") or f"{RUN}/checkpoints"
 
 
 def events(wildcards, output) -> str:
-    """Where TensorBoard finds the curves of a training while it runs; they outlive the job."""
+    """Folder of a training's TensorBoard events, which outlive the job."""
     return f"{RUN}/tensorboard/{os.path.relpath(os.path.dirname(output[0]), RUN)}"
 
 
@@ -220,12 +220,12 @@ def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
 
 
 def outcome_tables(datasets: list[str]) -> list[str]:
-    """What became of each slide, of those data sets that are of slides."""
+    """Tables with the outcome of each slide, of those data sets that are slides."""
     return [f"{IMAGES}/{dataset}/outcomes.tsv" for dataset in datasets if dataset in SLIDE_DATASETS]
 
 
 def slide_overlays() -> list[str]:
-    """A picture of each slide and one of all, of each data set of slides."""
+    """Overlays of each slide, and a contact sheet of all slides, for each data set of slides."""
     return [f"{IMAGES}/{dataset}/{name}" for dataset in SLIDE_DATASETS for name in ("overlays", "slides.jpg")]
 
 
@@ -234,9 +234,9 @@ def slide(wildcards) -> Unit:
     return SLIDES[wildcards.dataset, wildcards.unit]
 
 
-@functools.cache  # asked for by every job of embed_images
+@functools.cache  # called for every job of embed_images
 def part_units(dataset: str) -> list[tuple[Unit, ...]]:
-    """The units of each embedding part; no part holds units of two splits."""
+    """The units of each part of the embeddings; no part has units of both splits."""
     size = STUDY.embedding.units_per_part
     return [
         units[start : start + size]
@@ -246,7 +246,7 @@ def part_units(dataset: str) -> list[tuple[Unit, ...]]:
 
 
 def embedding_parts(encoder: str, dataset: str, seed: str, split: str = "") -> list[str]:
-    """Embedding files of a data set, or of one of its splits."""
+    """Embedding files of a data set, or of one split."""
     parts = part_units(dataset)
     return [
         f"{RUN}/embeddings/{encoder}/{dataset}/seed{seed}/part-{number:04d}.h5"
@@ -256,18 +256,18 @@ def embedding_parts(encoder: str, dataset: str, seed: str, split: str = "") -> l
 
 
 def train_embeddings(wildcards) -> list[str]:
-    """Embeddings of the training images by the encoder of a rule that names it, or of a bank's."""
+    """Embeddings of the training images, by the encoder that the rule names, or by that of its bank."""
     encoder = wildcards.encoder if "encoder" in wildcards.keys() else STUDY.banks[wildcards.bank].encoder
     return embedding_parts(encoder, TRAINED_ON, wildcards.seed, "train")
 
 
 def features_folder(dataset: str, encoder: str, seed: str) -> str:
-    """Folder of a data set's features, a file a slide."""
+    """Folder of a data set's features, with one file per slide."""
     return f"{RUN}/features/{encoder}/{dataset}/seed{seed}"
 
 
 def encoder_folder(encoder: str, seed: str) -> str:
-    """Folder of an encoder, trained here or elsewhere."""
+    """Folder of an encoder, trained by this study or external."""
     return f"{RUN}/encoders/{encoder}/seed{seed}"
 
 
@@ -281,7 +281,7 @@ def bank_shards(bank: str, seed: str) -> list[str]:
 
 
 def filter_shards(bank: str, seed: str) -> list[str]:
-    """What a bank's filter keeps of all its files; nothing where it has none."""
+    """Filter files of all shards of a bank; none if the bank has no filter."""
     shards = bank_shards(bank, seed) if STUDY.banks[bank].filter else []
     return [os.path.join(os.path.dirname(path), "filter", os.path.basename(path)) for path in shards]
 
@@ -292,7 +292,7 @@ def banks_with_seeds() -> list[tuple[str, int]]:
 
 
 def evaluation_tasks(dataset: str) -> list[str]:
-    """Tasks that an encoder is measured by on a data set."""
+    """Tasks that encoders are evaluated with on a data set."""
     settings = STUDY.evaluation
     return [*settings.image_tasks, *(settings.slide_tasks if dataset in LABELLED_SLIDES else [])]
 

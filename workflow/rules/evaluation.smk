@@ -7,7 +7,7 @@ rule evaluate_encoder:
         blocks=blocks_parts,
         learnt_from=learnt_from,
     output:
-        # Results that are there stay for the job, which measures again what a change concerns.
+        # Existing results are kept for the job, which measures only tasks that a change affects.
         update(
             multiext(
                 f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",

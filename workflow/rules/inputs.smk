@@ -1,11 +1,11 @@
-# Functions that rules take inputs and params from, in the order of the stages; no rules here.
-MOST_HELD_OUT = 32  # units of the test split that a bank's measurement generates images of
-LAST_BLOCKS = 4  # whose class tokens DINO's linear protocol takes
+# Input and params functions of the rules, in the order of the stages; no rules here.
+MOST_HELD_OUT = 32  # largest number of test units whose images are held-out sources in the evaluation of a bank
+LAST_BLOCKS = 4  # blocks whose class tokens DINO's linear protocol uses
 
 
 def slide_content(wildcards):
-    """Version of a slide with its mask: a copy with a new date reruns nothing, other contents do, and after a failure
-    any change. A drawn slide is known by its rule.
+    """Version of a slide and its mask. It changes with their contents, but not if a copy has another date; after a
+    failure it changes with any change of the files. Slides of the demo have no version, since a rule creates them.
     """
     name, row = f"{wildcards.dataset}/{wildcards.unit}", slide(wildcards).row
     if is_drawn(row.path):
@@ -19,13 +19,13 @@ def slide_content(wildcards):
 
 
 def slide_inputs(wildcards):
-    """The slide and its mask; their dates rerun nothing, since what matters of them is in the params."""
+    """The slide and its mask. Their dates are ignored, since params contain the version of their contents."""
     row = slide(wildcards).row
     return {"slide": ancient(row.path), "mask": [ancient(row.mask)] if row.mask else []}
 
 
 def slide_options(wildcards):
-    """What the sheet says of this slide alone."""
+    """Arguments from the slide's own line in the sheet."""
     row = slide(wildcards).row
     return (["--mpp", str(row.mpp)] if row.mpp else []) + (["--mask", row.mask] if row.mask else [])
 
@@ -37,7 +37,7 @@ def indexed_units(wildcards):
 
 
 def indexed_files(wildcards):
-    """Files that a table is read from. Each file of a unit costs time to plan, so none is named that another implies."""
+    """Files that a table depends on. Files implied by others are left out, since each file per unit slows planning."""
     dataset = wildcards.dataset
     if wildcards.table == "labels":
         return labelled_files(dataset)
@@ -48,7 +48,7 @@ def indexed_files(wildcards):
 
 
 def labelled_files(dataset):
-    """Files that labels are read from: stores, for an image's key or a tile's place, and annotations."""
+    """Files that labels are read from: annotations, and stores, for keys of images or positions of tiles."""
     if dataset not in SLIDE_DATASETS:
         return stores(dataset, UNITS[dataset].units)
     annotated = [unit for unit in UNITS[dataset].units if unit.row.annotations]
@@ -56,13 +56,13 @@ def labelled_files(dataset):
 
 
 def thresholds(dataset):
-    """What chooses among a data set's images, as JSON; empty where all are used."""
+    """Quality thresholds that select images of a data set, as JSON; empty if all images are used."""
     chosen_by = STUDY.datasets[dataset].quality if dataset in SLIDE_DATASETS else None
     return canonical_json(chosen_by) if chosen_by else ""
 
 
 def indexed_sheet(wildcards):
-    """What a table takes from sheet and thresholds, as a digest: a corrected label changes no table that trains."""
+    """Digest of the values that a table takes from sheet and thresholds. Labels do not affect tables for training."""
     units = UNITS[wildcards.dataset]
     if wildcards.table == "labels":
         listed = [[row.name, row.label, row.group, row.split] for row in units.rows]
@@ -75,9 +75,10 @@ def indexed_sheet(wildcards):
 
 
 def failures_allowed(wildcards):
-    """When a slide, and when a run, is given up: checked when images are indexed, so that a change reads none again.
+    """Limits of failed tiles and of failed slides. They are checked when images are indexed, so that a changed limit
+    does not read slides again.
 
-    Slides that failed are counted whenever a table is written, and again by `outcomes.tsv` when more or fewer may.
+    Failed slides are counted whenever a table is written; only `outcomes.tsv` depends on their limit.
     """
     dataset = STUDY.datasets[wildcards.dataset]
     slides = [dataset.max_failed_slides] if wildcards.table == "outcomes" and dataset.kind == "slides" else []
@@ -85,7 +86,7 @@ def failures_allowed(wildcards):
 
 
 def annotated_with(dataset):
-    """The annotations of each slide that has some."""
+    """Annotations and their version, of each slide that has annotations."""
     return [
         [row.name, row.annotations, CONTENTS.version(f"{dataset}/{row.name}/annotations", (), (row.annotations,))]
         for row in UNITS[dataset].rows
@@ -94,7 +95,7 @@ def annotated_with(dataset):
 
 
 def sheet_of(wildcards):
-    """The data set's sheet; its date reruns nothing, since what matters in it is in the params."""
+    """The data set's sheet. Its date is ignored, since params contain a digest of the values that are used."""
     path = sheet(STUDY, wildcards.dataset)
     return [ancient(str(path))] if path else []
 
@@ -106,68 +107,68 @@ def sheet_option(wildcards, output):
 
 
 def dataset_json(wildcards, output):
-    """All settings of a data set, sheet included. Derived: what matters of them is tracked by the other params."""
+    """All settings of a data set, including its sheet. Derived: other params track the settings that matter."""
     return STUDY.datasets[wildcards.dataset].model_dump_json()
 
 
 def size_and_date(path):
-    """What tells an edited file of images: too large, or too many, to be read when planning."""
-    found = os.stat(path)
-    return [found.st_size, found.st_mtime_ns]
+    """Size and date of an image file, to detect changes: there are too many bytes to read them when planning."""
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns]
 
 
-@functools.cache  # asked for by every shard
+@functools.cache  # called for every shard
 def source_files(dataset):
-    """Sizes and dates of the files that a sheet lists, or of the packed one, as a digest; nothing for other sources."""
+    """Digest of sizes and dates of the files in a sheet, or of the HDF5 file; other sources are not tracked."""
     settings = STUDY.datasets[dataset]
     listed = [[row.path, row.split, *size_and_date(row.path)] for row in UNITS[dataset].rows]
     return digest(listed + ([size_and_date(settings.path)] if settings.kind == "hdf5" else []))
 
 
 def needs_pretraining(wildcards):
-    """No file: ends with one line where something is asked for that only a training gives."""
+    """No input. Exits with one line if the target needs pre-training but the config has none."""
     if STUDY.pretraining is None:
-        sys.exit("error: config: pretraining is missing: add it, or ask for images, features, embeddings or evaluation")
+        sys.exit("error: config: pretraining is missing: add it, or run images, features, embeddings or evaluation")
     return []
 
 
 def train_table(wildcards):
-    """The images that are learnt from."""
+    """The index of the training images."""
     return needs_pretraining(wildcards) or f"{IMAGES}/{TRAINED_ON}/train.tsv"
 
 
 def external_files(wildcards):
-    """Files of an encoder trained elsewhere; a copy with a new date reruns nothing. None if timm downloads it."""
+    """Weight files of an external encoder, whose dates are ignored. None if timm downloads the weights."""
     path = STUDY.encoders[wildcards.encoder].path
     return [ancient(str(file)) for file in weight_files(Path(from_here(path)))] if path else []
 
 
 @functools.cache
 def external_content(encoder):
-    """What tells weights from others of the same size."""
+    """Content id of an external encoder's weights, to detect changes."""
     path = STUDY.encoders[encoder].path
     return quick_id(*weight_files(Path(from_here(path)))) if path else ""
 
 
 def external_option(wildcards, output):
-    """Argument that names where the weights are."""
+    """Argument with the path of external weights."""
     path = STUDY.encoders[wildcards.encoder].path
     return ["--path", from_here(path)] if path else []
 
 
 def initial_encoder(wildcards):
-    """The encoder that a training starts from, if it does."""
+    """The encoder that a training is initialised with, if any."""
     name = STUDY.training_settings(wildcards.get("encoder", "dino")).init
     return [f"{encoder_folder(name, wildcards.seed)}/provenance.json"] if name else []
 
 
 def initial_option(wildcards, output):
-    """Argument that names the encoder to start from."""
+    """Argument with the encoder that a training is initialised with."""
     return [word for path in initial_encoder(wildcards) for word in ("--init", os.path.dirname(path))]
 
 
 def retraining_bank(wildcards, files=bank_shards):
-    """The bank that an arm learns from, if it does: of the same seed, unless the bank is made for one seed alone."""
+    """Shards of the bank that an arm is trained with, if any: those of the same seed, unless the bank has one seed."""
     bank = STUDY.retraining[wildcards.encoder].bank
     if bank is None:
         return []
@@ -176,18 +177,18 @@ def retraining_bank(wildcards, files=bank_shards):
 
 
 def retraining_filter(wildcards):
-    """What is kept of that bank, where it has a filter."""
+    """Filter files of this bank, if it has a filter."""
     return retraining_bank(wildcards, filter_shards)
 
 
 def bank_option(wildcards, input):
-    """Arguments that name the bank."""
+    """Arguments with the bank of a retraining."""
     bank = ["--bank", os.path.dirname(input.bank[0])] if input.bank else []
     return [*bank, "--filtered"] if input.filter else bank
 
 
 def embedding_inputs(wildcards):
-    """The image stores of a part and, unless it is a baseline, the encoder."""
+    """The image stores of a part, and the encoder unless it is a baseline."""
     units = part_units(wildcards.dataset)[int(wildcards.part)]
     encoder = (
         []
@@ -198,12 +199,12 @@ def embedding_inputs(wildcards):
 
 
 def embedded_units(wildcards):
-    """Names of a part's units."""
+    """Names of the units of a part."""
     return [unit.name for unit in part_units(wildcards.dataset)[int(wildcards.part)]]
 
 
 def untrained_encoder(wildcards):
-    """Settings of the backbone that the random baseline starts from; nothing for other encoders."""
+    """Settings of the untrained backbone of the baseline `random`; empty for other encoders."""
     if wildcards.encoder != "random":
         return ""
     keys = {"dataset", "backbone", "backbone_args", "image_px"}
@@ -211,7 +212,7 @@ def untrained_encoder(wildcards):
 
 
 def encoder_options(wildcards, output):
-    """Arguments that name the encoder, the damage if images are damaged before, and what is read off it."""
+    """Arguments with the encoder, the corruption of images if any, and the features to extract."""
     other = ["--corruption", wildcards.corruption] if "corruption" in wildcards.keys() else []
     if os.path.basename(os.path.dirname(output[0])) == "blocks":
         other = ["--last-blocks", str(LAST_BLOCKS)]
@@ -223,7 +224,7 @@ def encoder_options(wildcards, output):
 
 
 def blocks_parts(wildcards):
-    """The last blocks' class tokens of all images, where DINO's linear protocol is asked for."""
+    """Class tokens of the last blocks for all images, if the study includes DINO's linear protocol."""
     if not STUDY.evaluation.linear_sgd:
         return []
     parts = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed)
@@ -231,7 +232,7 @@ def blocks_parts(wildcards):
 
 
 def corrupted_parts(wildcards):
-    """Embeddings of corrupted images: of those that are tested."""
+    """Embeddings of corrupted images, for tested images only."""
     split = tested_split(wildcards.dataset)
     tested = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed, split)
     return [
@@ -242,18 +243,18 @@ def corrupted_parts(wildcards):
 
 
 def perceptual_encoder(wildcards):
-    """The encoder that the autoencoder's perceptual term looks with, if it has one: the study's own `dino`."""
+    """The encoder of the autoencoder's perceptual term, if it has one: the study's own `dino`."""
     weighs = STUDY.autoencoder_training.perceptual_weight > 0
     return [f"{encoder_folder('dino', wildcards.seed)}/provenance.json"] if weighs else []
 
 
 def perceptual_option(wildcards, output):
-    """Argument that names this encoder."""
+    """Argument with the encoder of the perceptual term."""
     return [word for path in perceptual_encoder(wildcards) for word in ("--encoder", os.path.dirname(path))]
 
 
 def autoencoder_input(wildcards):
-    """The autoencoder that this study trains, or the files of one trained elsewhere, whose dates rerun nothing."""
+    """The autoencoder that this study trains, or the files of an external one, whose dates are ignored."""
     mode = STUDY.autoencoder_mode
     if mode == "train":
         return [f"{RUN}/autoencoder/seed{wildcards.seed}/provenance.json"]
@@ -261,13 +262,13 @@ def autoencoder_input(wildcards):
 
 
 def autoencoder_content(wildcards):
-    """What tells an autoencoder trained elsewhere from others of the same size."""
+    """Content id of an external autoencoder, to detect changes."""
     mode = STUDY.autoencoder_mode
     return "" if mode in ("none", "train") else quick_id(*autoencoder_files(Path(from_here(mode))))
 
 
 def autoencoder_folder(wildcards):
-    """Folder of the autoencoder, trained here or elsewhere; empty for pixels."""
+    """Folder of the autoencoder, trained by this study or external; empty for pixel diffusion."""
     mode = STUDY.autoencoder_mode
     if mode == "none":
         return ""
@@ -275,29 +276,29 @@ def autoencoder_folder(wildcards):
 
 
 def autoencoder_option(wildcards, output):
-    """Argument that names the autoencoder."""
+    """Argument with the autoencoder."""
     path = autoencoder_folder(wildcards)
     return ["--autoencoder", path] if path else []
 
 
 def quality(wildcards):
-    """Thresholds on the scores of a data set's tiles, as JSON."""
+    """Quality thresholds of a data set's tiles, as JSON."""
     return thresholds(wildcards.dataset) or "{}"
 
 
 def stored_settings(wildcards):
-    """What in config.yaml the page depends on: values, and the order of the arms; other keys may change places."""
+    """Digest of the settings that config.yaml and the report depend on: values and the order of arms, not of keys."""
     values = {name: value for name, value in STUDY.resolved().items() if name != "runtime"}
     return digest([json.dumps(values, sort_keys=True), list(STUDY.retraining)])
 
 
 def resolved_study(wildcards, output):
-    """The whole study as JSON. Derived: what matters of it is tracked."""
+    """The whole study as JSON. Derived: other params track the settings that matter."""
     return json.dumps(STUDY.resolved())
 
 
 def report_inputs(wildcards):
-    """Everything that the page shows."""
+    """All files that the report shows."""
     histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
     knn_histories = [
         f"{RUN}/evaluation/{encoder}/{TRAINED_ON}/seed{seed}/knn_history.csv"
@@ -312,7 +313,7 @@ def report_inputs(wildcards):
 
 
 def finished_run(wildcards):
-    """No file: ends with one line where one of the run is missing. What is only looked at makes nothing."""
+    """No input: checks that all files of the run exist, and exits with one line if one is missing. It makes none."""
     tables = [f"{IMAGES}/{TRAINED_ON}/train.tsv", f"{RUN}/config.yaml", f"{RUN}/summary.csv", f"{RUN}/report.html"]
     units = [path for dataset in UNITS for files in (stores, outcomes) for path in files(dataset, UNITS[dataset].units)]
     for path in [*needs_pretraining(wildcards), *units, *report_inputs(wildcards), *evaluations(), *tables]:
@@ -322,18 +323,18 @@ def finished_run(wildcards):
 
 
 def bank_labels(wildcards):
-    """Labels of the images that a bank was generated from, if there are any."""
+    """Labels of the training images, if there are any."""
     return [f"{IMAGES}/{TRAINED_ON}/labels.tsv"] if has_labels(TRAINED_ON) else []
 
 
 def held_out_stores(wildcards):
-    """Stores of some units of the test split, evenly chosen."""
+    """Stores of some evenly spaced units of the test split."""
     units = UNITS[TRAINED_ON].of_split("test")
     return stores(TRAINED_ON, units[:: -(-len(units) // MOST_HELD_OUT) or 1])
 
 
 def bank_options(wildcards, input):
-    """Arguments of a bank's measurement that not every data set has."""
+    """Optional arguments of a bank's evaluation."""
     return [
         *(["--slides-are-units"] if TRAINED_ON in SLIDE_DATASETS else []),
         *(["--filtered"] if input.filter else []),
@@ -343,30 +344,30 @@ def bank_options(wildcards, input):
 
 
 def first_view(wildcards):
-    """Settings that an ordinary view of an image, and an untrained encoder, are made from."""
+    """Settings that ordinary views and the untrained encoder depend on."""
     keys = {"dataset", "backbone", "backbone_args", "image_px", "views"}
     return json.dumps(STUDY.pretraining.model_dump(mode="json", include=keys), sort_keys=True)
 
 
 def evaluation_options(wildcards):
-    """What an encoder's measurement must know: whether units are slides, and whether it learnt from tested images."""
+    """Arguments of an encoder's evaluation: whether units are slides, and whether it was trained on tested images."""
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
     seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
     return f"{slides} {seen}".strip()
 
 
 def learnt_from(wildcards):
-    """The index of what an encoder learnt from, if it was trained here: by it copies of tested images are noticed."""
+    """The index of the training images, if this study trains the encoder: used to find copies of tested images."""
     return [f"{IMAGES}/{TRAINED_ON}/train.tsv"] if wildcards.encoder in ENCODERS else []
 
 
 def tasks_of_output(wildcards, output):
-    """Names of the tasks whose files a rule makes."""
+    """Names of the tasks whose results a rule writes."""
     return [Path(path).stem for path in output if path.endswith(".json")]
 
 
 def ending() -> str:
-    """What a user wants to know when a run is over: slides that gave nothing, and where the page is."""
+    """Message at the end of a run: slides without images, and the path of the report."""
     lines = []
     for dataset in UNITS:
         table = Path(IMAGES, dataset, "outcomes.tsv")
@@ -374,6 +375,6 @@ def ending() -> str:
         empty = [row for row in rows if row["images"] == "0"]
         if empty:
             kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(row["outcome"] for row in empty).items())
-            lines.append(f"{dataset}: {len(empty)} of {len(rows)} slides gave no images ({kinds}); why: {table}")
+            lines.append(f"{dataset}: {len(empty)} of {len(rows)} slides gave no images ({kinds}); reasons: {table}")
     page = Path(RUN, "report.html")
     return "\n".join([*lines, f"The report is {page.resolve()}"] if page.exists() else lines)

@@ -1,4 +1,4 @@
-"""Measure whether a bank can be trusted: what its images keep of their sources, and what they add."""
+"""Measure the quality of a bank: fidelity, realism, copying, diversity and class consistency of its images."""
 
 import argparse
 import logging
@@ -20,7 +20,7 @@ from gensis.augment.resample import resize
 from gensis.augment.views import ViewRecipe, view
 from gensis.bank.generation import even_batch_size, generate_plan, largest_batch
 from gensis.bank.plan import plan_generative
-from gensis.diffusion.loading import generator_of, load_pipeline
+from gensis.diffusion.loading import generate_function, load_pipeline
 from gensis.diffusion.pipeline import slerp
 from gensis.evaluation import bank_metrics as metrics
 from gensis.evaluation.bank_metrics import ImageFeatures
@@ -44,23 +44,22 @@ from gensis.training.device import choose_device, device_name
 FORMAT = "gensis-bank-quality/1"
 PIXELS_PX = 16
 MOST_HELD_OUT = 256
-MOST_KNOWN = 100_000  # training images that neighbours are sought among, and a few more
-CONDITIONS = 64  # of which two images each are generated, to see how they differ
-BLUR = 4  # a blurred image is one enlarged from a quarter of its side
-FEATURE_BATCH = (
-    64  # images at a time: views are drawn batch by batch, and runtime.inference_batch_size must change no figure
-)
+MOST_KNOWN = 100_000  # training images that neighbours are searched in; sources and partners are added
+CONDITIONS = 64  # conditions that two images each are generated from, to measure diversity
+BLUR = 4  # images are blurred by downsizing by this factor and enlarging
+# Images in a batch. Views are drawn batch by batch, so results would depend on runtime.inference_batch_size.
+FEATURE_BATCH = 64
 SECONDS_A_LINE = 20
-NONE = "the bank holds none"
+NONE = "the bank has none"
 
 log = logging.getLogger("evaluate_bank")
 
 
 class BankEvaluation:
-    """A bank, the images that it was generated from, and what looks at both and generates more."""
+    """A bank with its training images, encoder and diffusion model."""
 
     def __init__(self, arguments: argparse.Namespace, index: Index, features: Features, device: torch.device):
-        """Open everything; ``features`` are those of the index's images."""
+        """Open everything and draw the sources; ``features`` are the embeddings of the index's images."""
         self.arguments, self.index, self.device = arguments, index, device
         self.units = read_table(arguments.units)
         self.images = StreamedImages(index, device, arguments.threads)
@@ -75,58 +74,58 @@ class BankEvaluation:
         self.sources = rows[has_images[rows]][:count] if has_images.ndim else rows[:count]
         self.others = rows[~np.isin(rows, self.sources)][: len(self.sources)]
         self.drawn = {kind: self.draw(bank) for kind, bank in self.banks.items() if bank}
-        between = self.banks["interpolated"]
-        partners = between.partner[self.drawn["interpolated"]].numpy() if between else rows[:0]
+        interpolated = self.banks["interpolated"]
+        partners = interpolated.partner[self.drawn["interpolated"]].numpy() if interpolated else rows[:0]
         self.known = np.unique(np.concatenate([rows[:MOST_KNOWN], self.sources, partners]))
         self.features = features[self.known].numpy()
 
     def open_bank(self, kind: str) -> SyntheticImages | None:
-        """The bank's images of a kind, as training would see them; None if there are none."""
+        """The bank's images of a kind, as in training; None if there are none."""
         arguments = self.arguments
         if arguments.filtered and not filter_counts(arguments.bank, kind)["kept"]:
             return None
-        streamed = partial(StreamedImages, device=self.device, threads=arguments.threads)  # few of many are looked at
+        streamed = partial(StreamedImages, device=self.device, threads=arguments.threads)  # only few are read
         return open_bank(arguments.bank, kind, len(self.index), streamed, filtered=arguments.filtered)
 
     def features_of(self, name: str, count: int, batches: Iterable[torch.Tensor]) -> ImageFeatures:
-        """``count`` images, uint8 (n, 3, H, W) a batch."""
+        """Features of ``count`` images, given in batches of uint8 (n, 3, H, W); ``name`` is for the log."""
         parts: list[tuple[np.ndarray, ...]] = []
-        done, began, said = 0, time.time(), time.time()
+        done, began, logged = 0, time.time(), time.time()
         for batch in batches:
             as_large = to_bytes(resize(batch, self.pipeline.image_px))
             small = resize(as_large, PIXELS_PX).flatten(1) / 127.5 - 1
             parts.append(tuple(values.cpu().numpy() for values in (self.encoder(batch), self.untrained(batch), small)))
             done += len(batch)
-            if done == count or time.time() - said > SECONDS_A_LINE:
+            if done == count or time.time() - logged > SECONDS_A_LINE:
                 command.progress(log, done, count, began, name)
-                said = time.time()
+                logged = time.time()
         return ImageFeatures(*map(np.concatenate, zip(*parts)))
 
     def features_of_rows(
         self, name: str, images: Images, rows: np.ndarray, change: Callable[[torch.Tensor], torch.Tensor] | None = None
     ) -> ImageFeatures:
-        """Some images by their rows, changed if asked for."""
+        """Features of images by their rows, after an optional ``change``."""
         batches = read_ahead(images, torch.from_numpy(rows).split(FEATURE_BATCH))
         return self.features_of(name, len(rows), map(change, batches) if change else batches)
 
     def draw(self, bank: SyntheticImages) -> np.ndarray:
-        """Positions in the bank of one image of each source."""
+        """Positions in the bank of one random image of each source."""
         generator = torch.Generator().manual_seed(self.arguments.seed)
         return bank.choose(torch.from_numpy(self.sources), generator)[0].numpy()
 
     def features_of_bank(self, kind: str) -> ImageFeatures | None:
-        """The drawn images of a kind."""
+        """Features of the drawn images of a kind; None if there are none."""
         bank = self.banks[kind]
         return bank and self.features_of_rows(f"{kind} images", bank.images, self.drawn[kind])
 
     def places(self, rows: np.ndarray) -> np.ndarray:
-        """Where some rows' embeddings are among `features`."""
+        """Positions of rows of the train split in `features`."""
         return np.searchsorted(self.known, rows)
 
     def generate(self, name: str, conditions: np.ndarray, variants: int) -> ImageFeatures:
-        """Generate as the bank was generated, ``variants`` images of each of float32 (n, D) conditions."""
+        """Features of images generated with the bank's settings: ``variants`` for each of float32 (n, D) conditions."""
         plan = plan_generative(range(len(conditions)), variants, self.arguments.seed)
-        generate = generator_of(self.pipeline, Bank.model_validate(self.arguments.config))
+        generate = generate_function(self.pipeline, Bank.model_validate(self.arguments.config))
         batch_size = even_batch_size(len(plan), largest_batch(self.arguments.runtime.inference_batch_size, self.device))
         where = 0, self.device, self.arguments.threads
         generated = generate_plan(
@@ -136,12 +135,12 @@ class BankEvaluation:
         return self.features_of(name, len(plan), images)
 
     def view(self, images: torch.Tensor) -> torch.Tensor:
-        """An ordinary augmentation of each image."""
+        """An ordinary view (augmented crop) of each image."""
         return to_bytes(view(images, self.recipe) * 255)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one JSON: the figures, and what could not be measured and why."""
+    """Write one JSON with the metrics, and the reasons why others could not be measured."""
     device = choose_device(arguments.gpus, arguments.threads)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
@@ -153,8 +152,8 @@ def main(arguments: argparse.Namespace) -> None:
         measure(evaluation, result)
     if arguments.filtered:
         result["filter"] = filtered(evaluation)
-    for found in result["figures"]:
-        log.info("%s: %.4g (%.4g to %.4g)", *(found[key] for key in ("figure", "value", "floor", "ceiling")))
+    for figure in result["figures"]:
+        log.info("%s: %.4g (%.4g to %.4g)", *(figure[key] for key in ("figure", "value", "floor", "ceiling")))
     for name, reason in result["skipped"].items():
         log.info("%s: skipped: %s", name, reason)
     inputs = {
@@ -173,8 +172,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def measure(evaluation: BankEvaluation, result: dict[str, Any]) -> None:
-    """Add to the result what the bank and the data allow, and why not the rest."""
-    torch.manual_seed(evaluation.arguments.seed)  # of the views
+    """Add metrics to the result, and the reasons why others could not be measured."""
+    torch.manual_seed(evaluation.arguments.seed)  # views are drawn from the global generator
     views = evaluation.features_of_rows("views", evaluation.images, evaluation.sources, evaluation.view)
     generative, interpolated = (
         evaluation.features_of_bank("generative"),
@@ -193,7 +192,7 @@ def measure(evaluation: BankEvaluation, result: dict[str, Any]) -> None:
 def measure_generative(
     evaluation: BankEvaluation, generated: ImageFeatures, views: ImageFeatures, result: dict[str, Any]
 ) -> None:
-    """Images of one source each: do they show it, resemble real ones, copy it, differ, keep its class?"""
+    """Measure generative images: fidelity, retrieval, realism, copying, diversity and class consistency."""
     figures, sources, places = (
         result["figures"],
         evaluation.sources,
@@ -210,18 +209,18 @@ def measure_generative(
     known = np.concatenate([own.pixels, real.pixels])
     figures += metrics.copying("near_duplicates", generated, own, np.arange(len(own)), known)
     measure_held_out(evaluation, views, known, result)
-    some = sources[:CONDITIONS]
-    again = evaluation.generate("images of few conditions", conditions[:CONDITIONS], 2)
-    several = evaluation.features_of_rows("views of their sources", evaluation.images, some.repeat(2), evaluation.view)
-    figures += metrics.diversity(again, several, real, evaluation.arguments.evaluation.bootstrap)
+    some = sources[:CONDITIONS].repeat(2)
+    variants = evaluation.generate("two images per condition", conditions[:CONDITIONS], 2)
+    variant_views = evaluation.features_of_rows("two views per source", evaluation.images, some, evaluation.view)
+    figures += metrics.diversity(variants, variant_views, real, evaluation.arguments.evaluation.bootstrap)
     kinds = {"generated": generated, "real": own, "views": views}
-    measure_class_consistency(evaluation, {kind: seen.encoder for kind, seen in kinds.items()}, result)
+    measure_class_consistency(evaluation, {kind: images.encoder for kind, images in kinds.items()}, result)
 
 
 def measure_held_out(
     evaluation: BankEvaluation, views: ImageFeatures, known: np.ndarray, result: dict[str, Any]
 ) -> None:
-    """Images generated from what the diffusion model has not learnt from: do they show it, or copy it?"""
+    """Measure fidelity and copying of images that are generated from held-out images, not used in training."""
     names = {path.stem for path in evaluation.arguments.held_out}
     lines = [line for line in evaluation.units if line["unit"] in names and int(line["images"])]
     if not lines:
@@ -231,7 +230,7 @@ def measure_held_out(
     rows = shuffled(len(index), evaluation.arguments.seed)[:MOST_HELD_OUT]
     with StreamedImages(index, evaluation.device, evaluation.arguments.threads) as images:
         own = evaluation.features_of_rows("held-out images", images, rows)
-    generated = evaluation.generate("images of held-out ones", own.encoder, 1)
+    generated = evaluation.generate("images generated from held-out images", own.encoder, 1)
     conditions = evaluation.features[evaluation.places(evaluation.sources)]
     result["figures"] += metrics.fidelity(
         "fidelity_held_out", generated.encoder, own.encoder, views.encoder, conditions
@@ -242,7 +241,7 @@ def measure_held_out(
 def measure_class_consistency(
     evaluation: BankEvaluation, embeddings: dict[str, np.ndarray], result: dict[str, Any]
 ) -> None:
-    """Do generated images keep their source's class, and its ordinary views? Labels come in here alone."""
+    """Measure class consistency of generated images, sources and views. Only this metric uses labels."""
     try:
         if evaluation.arguments.labels is None:
             raise Unmeasurable("the data set has no labels")
@@ -254,7 +253,7 @@ def measure_class_consistency(
             *labels_and_groups(images, evaluation.units, labels, evaluation.arguments.slides_are_units),
         )
         resamples = evaluation.arguments.evaluation.bootstrap
-        kept = class_consistency(
+        consistency = class_consistency(
             known,
             evaluation.places(evaluation.sources),
             embeddings,
@@ -264,10 +263,9 @@ def measure_class_consistency(
     except Unmeasurable as reason:
         result["skipped"]["class consistency"] = str(reason)
         return
-    result["class_consistency"] = kept
-    log.info(
-        "class consistency: %.3f; by real images %.3f, by views %.3f", *(kept[kind]["value"] for kind in embeddings)
-    )
+    result["class_consistency"] = consistency
+    values = (consistency[kind]["value"] for kind in embeddings)
+    log.info("class consistency: %.3f; of real images %.3f, of views %.3f", *values)
 
 
 def measure_interpolated(
@@ -277,7 +275,7 @@ def measure_interpolated(
     views: ImageFeatures,
     result: dict[str, Any],
 ) -> None:
-    """Images between two sources: do they show both? Those of one source alone are the end of the scale."""
+    """Measure interpolated images: fidelity, and similarity to source and partner along alpha."""
     bank, drawn = evaluation.banks["interpolated"], evaluation.drawn["interpolated"]
     alpha, sources, partners = (
         bank.alpha[drawn],
@@ -288,7 +286,7 @@ def measure_interpolated(
     conditions, own = slerp(*pair, alpha).numpy(), evaluation.features[sources]
     figures = metrics.fidelity("fidelity_interpolated", generated.encoder, conditions, views.encoder, own)
     ends = generated.encoder[:0] if generative is None else generative.encoder
-    found, result["along_alpha"] = metrics.interpolation(
+    more_figures, result["along_alpha"] = metrics.interpolation(
         generated.encoder,
         ends,
         alpha.numpy(),
@@ -297,29 +295,29 @@ def measure_interpolated(
         evaluation.features,
         evaluation.device,
     )
-    result["figures"] += figures + found
+    result["figures"] += figures + more_figures
 
 
 def filter_counts(folder: Path, kind: str) -> dict[str, int]:
-    """`count_filtered` of all stores of a kind."""
+    """Sums of `count_filtered` over all stores of a kind."""
     counts = [count_filtered(path) for path in sorted(folder.glob(f"{kind}-*.h5"))]
     return {name: sum(each[name] for each in counts) for name in counts[0]}
 
 
 def filtered(evaluation: BankEvaluation) -> dict[str, dict[str, int]]:
-    """What the bank's filter keeps, by kind."""
-    found = {}
+    """Numbers of images that the bank's filter keeps and removes, by kind of image."""
+    counts = {}
     for kind, bank in evaluation.banks.items():
         sources = 0 if bank is None else int((bank.first.diff() > 0).sum())
-        found[kind] = filter_counts(evaluation.arguments.bank, kind) | {
+        counts[kind] = filter_counts(evaluation.arguments.bank, kind) | {
             "sources_without": len(evaluation.index) - sources
         }
-        log.info("%s: %s", kind, ", ".join(f"{number} {name}" for name, number in found[kind].items()))
-    return found
+        log.info("%s: %s", kind, ", ".join(f"{number} {name}" for name, number in counts[kind].items()))
+    return counts
 
 
 def untrained(settings: Pretraining, seed: int) -> Encoder:
-    """The backbone of pre-training with weights as they are drawn: a space that nothing was conditioned on."""
+    """The backbone of pre-training with random weights: a feature space that the diffusion model does not depend on."""
     torch.manual_seed(seed)
     backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
     return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
@@ -331,18 +329,18 @@ def shuffled(count: int, seed: int) -> np.ndarray:
 
 
 def first_view(settings: Pretraining, images: int) -> ViewRecipe:
-    """The first global view of pre-training."""
+    """The recipe of the first global view in pre-training."""
     return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 1))[0]
 
 
 def blur(images: torch.Tensor) -> torch.Tensor:
-    """Images enlarged from a quarter of their side."""
+    """Blur images by downsizing and enlarging them."""
     side_px = images.shape[2]
     return to_bytes(resize(to_bytes(resize(images, max(side_px // BLUR, 1))), side_px))
 
 
 def to_bytes(values: torch.Tensor) -> torch.Tensor:
-    """[0, 255] as uint8."""
+    """Round values in [0, 255] to uint8."""
     return values.round().to(torch.uint8)
 
 
@@ -352,14 +350,14 @@ if __name__ == "__main__":
     parser.add_argument("--pretraining", type=Pretraining.model_validate_json, required=True, help="settings, as JSON")
     parser.add_argument("--evaluation", type=Evaluation.model_validate_json, default=Evaluation())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
-    parser.add_argument("--units", type=Path, required=True, help="its units.tsv")
-    parser.add_argument("--labels", type=Path, help="its labels.tsv; without it, class consistency is left out")
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
+    parser.add_argument("--labels", type=Path, help="labels.tsv of the data set, for class consistency")
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
-    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="stores of its test split")
-    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="of its train split, in parts")
-    parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that made these")
+    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="stores of the test split")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="of the train split, all parts")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder of these embeddings")
     parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
     parser.add_argument("--bank", type=Path, required=True, help="folder of the bank")
-    parser.add_argument("--filtered", action="store_true", help="measure just the images that its filter keeps")
-    parser.add_argument("--output", type=Path, required=True, help="metrics.json to write")
+    parser.add_argument("--filtered", action="store_true", help="measure only images that the filter keeps")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Measure the frozen embeddings of one encoder on one data set."""
+"""Evaluate the frozen embeddings of an encoder on a data set."""
 
 import argparse
 import logging
@@ -29,14 +29,15 @@ from gensis.training.device import choose_device, device_name
 FORMAT = "gensis-evaluation/1"
 PREDICTIONS, ATTENTION = "predictions.h5", "attention.h5"
 SAME_RESULT = ("format", "settings", "inputs", "external_weights", "seed", "code", "python", "packages")
-"""What of its provenance decides a result."""
+"""Fields of the provenance that a result depends on."""
 log = logging.getLogger("evaluate_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one JSON a task, also for those that cannot be measured: these say why; predictions; attention if any.
+    """Write one JSON per task, predictions.h5, and attention.h5 for tasks with attention.
 
-    A task is not measured again where its result is there, of the same settings and inputs by the same code.
+    The JSON of a task that cannot be measured has the reason. A task is not measured again if there is a result with
+    the same settings, inputs and code.
     """
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
@@ -53,9 +54,10 @@ def main(arguments: argparse.Namespace) -> None:
     results, predictions, attention = {}, {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         record = origin(FORMAT, settings.of_task(task), settings.inputs_of_task(task, inputs))
-        if kept := measured_before(arguments.output, task, record):
-            log.info("%s: as it was measured before, by the same settings, inputs and code", task)
-            results[task] = kept | ({} if "skipped" in kept else {"transductive": saw_tested(arguments, labelled)})
+        if earlier := measured_before(arguments.output, task, record):
+            log.info("%s: reusing the result with the same settings, inputs and code", task)
+            seen = {} if "skipped" in earlier else {"transductive": saw_tested(arguments, labelled)}
+            results[task] = earlier | seen
             continue
         try:
             with threadpool_limits(arguments.threads):
@@ -66,34 +68,34 @@ def main(arguments: argparse.Namespace) -> None:
             result = {"skipped": str(reason)}
         log_result(task, result, settings)
         results[task] = {"format": FORMAT, **subject, "task": task, **result, "provenance": record}
-    # The JSONs come last: one that is found after a kill has its predictions.
+    # The JSONs are written last: if the job is killed, each JSON that exists has its predictions.
     kept = [task for task, result in results.items() if task not in predictions and "skipped" not in result]
     attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT, arguments.config, inputs))}
     write_predictions(arguments.output / PREDICTIONS, predictions, attributes, kept)
-    if weighed := set(arguments.tasks) & set(settings.attention_tasks):
-        found = {task: attention[task] for task in sorted(weighed & set(attention))}
+    if with_attention := set(arguments.tasks) & set(settings.attention_tasks):
+        measured_attention = {task: attention[task] for task in sorted(with_attention & set(attention))}
         attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT, arguments.config, inputs))}
-        kept = [task for task in kept if task in weighed]
-        write_attention(arguments.output / ATTENTION, found, embeddings.keys, attributes, kept)
+        kept = [task for task in kept if task in with_attention]
+        write_attention(arguments.output / ATTENTION, measured_attention, embeddings.keys, attributes, kept)
     for task, result in results.items():
         write_json(arguments.output / f"{task}.json", result)
     remove_others(arguments.output, arguments.tasks)
 
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:
-    """Content ids of what is measured."""
+    """Content ids of the inputs."""
     tables = {name: content_id(getattr(arguments, name)) for name in ("units", "labels")}
     parts = {name: getattr(arguments, name) for name in ("embeddings", "corrupted", "last_blocks")}
     return tables | {name: parts_content(paths) for name, paths in parts.items() if paths}
 
 
 def code_id() -> str:
-    """Content id of the code that measures."""
+    """Content id of the evaluation code."""
     return content_id(*sorted(Path(gensis.__file__).parent.rglob("*.py")), Path(__file__))
 
 
 def measured_before(folder: Path, task: str, record: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of a task that is there, if it was measured as ``record`` says; else None."""
+    """An existing result of a task with the same provenance as ``record``; None if there is none."""
     path = folder / f"{task}.json"
     result = read_json(path) if path.exists() else {}
     before = result.get("provenance", {})
@@ -105,16 +107,16 @@ def measured_before(folder: Path, task: str, record: dict[str, Any]) -> dict[str
 
 
 def saw_tested(arguments: argparse.Namespace, labelled: Labelled) -> bool:
-    """Whether the encoder learnt from tested images: by their files, as the arguments say, or by their content."""
+    """Whether the encoder was trained on tested images: the same files (``--seen``), or files with the same content."""
     content = {row["unit"]: row["content"] for row in read_table(arguments.units)}
-    learnt = {row["content"] for path in arguments.learnt_from for row in read_table(path)}
+    trained_on = {row["content"] for path in arguments.learnt_from for row in read_table(path)}
     is_tested = labelled.splits == "test"
     tested = np.unique(labelled.unit[is_tested] if is_tested.any() else labelled.unit)
-    return arguments.seen or any(content[labelled.units[unit]] in learnt for unit in tested)
+    return arguments.seen or any(content[labelled.units[unit]] in trained_on for unit in tested)
 
 
 def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) -> Iterator[tuple[str, Labelled]]:
-    """Each task with the labelled images that it goes by."""
+    """Each task with the labelled images that it uses."""
     units, labels = read_table(arguments.units), read_table(arguments.labels)
     images = sum(int(unit["images"]) for unit in units)
     labelled = lines = None
@@ -129,62 +131,65 @@ def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) ->
 
 
 def corrupted_images(paths: Sequence[Path], embeddings: Embeddings) -> Corrupted:
-    """Embeddings of corrupted images by the rows that the images have among all embeddings."""
+    """A function that finds embeddings of corrupted images by the rows of the clean images in ``embeddings``."""
 
     @lru_cache(maxsize=1)
     def of_corruption(name: str) -> Embeddings:
         return read_embeddings([path for path in paths if path.parent.name == name])
 
     def find(name: str, rows: np.ndarray) -> np.ndarray:
-        found = of_corruption(name)
+        corrupted = of_corruption(name)
         tested = {embeddings.units[unit] for unit in np.unique(embeddings.unit[rows])}
-        if absent := sorted(tested - set(found.units)):
+        if absent := sorted(tested - set(corrupted.units)):
             raise Unmeasurable(
-                f"images of unit '{absent[0]}' are tested, but were not embedded corrupted: "
-                "where there is a test split its images are, so give it labels, or leave it out"
+                f"images of unit '{absent[0]}' are tested, but have no embeddings of corrupted images: "
+                "only images of the test split have them if there is one; label its images, or remove the split"
             )
-        return found.features[found.rows_of(embeddings, rows, name)]
+        return corrupted.features[corrupted.rows_of(embeddings, rows, name)]
 
     return find
 
 
 def blocks_of_images(paths: Sequence[Path], embeddings: Embeddings, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the last blocks say of images by their rows among all embeddings, and of their mirror images."""
-    found = read_embeddings(paths)
-    rows = found.rows_of(embeddings, rows, "the last blocks")
-    return found.features[rows], found.flipped[rows]
+    """Features of the last blocks, of images by their rows in ``embeddings`` and of their mirror images."""
+    blocks = read_embeddings(paths)
+    rows = blocks.rows_of(embeddings, rows, "the last blocks")
+    return blocks.features[rows], blocks.flipped[rows]
 
 
 def remove_others(folder: Path, tasks: list[str]) -> None:
-    """Remove results of tasks that the config no longer names, or the report would show them."""
+    """Remove results of tasks that are no longer in the config, since the report would show them."""
     for path in folder.glob("*.json"):
         if path.stem not in tasks:
             path.unlink()
 
 
 def log_left_out(number: int, what: str) -> None:
-    """Say how many are left out, if any."""
+    """Log how many items are left out, if any."""
     if number:
         log.info("left out: %d %s", number, what)
 
 
 def log_result(task: str, result: dict, settings: Evaluation) -> None:
-    """One line a metric, or the reason why there is none."""
+    """Log one line per metric, or the reason why the task was skipped."""
     if "skipped" in result:
         log.info("%s: skipped: %s", task, result["skipped"])
         return
     log.info("%s: %s, %d tested of %d groups", task, result["protocol"], result["n"], result["n_groups"])
     if result["unlabelled_test"]:
-        log.warning("%s: no image of the test split has a label, so training images are tested, by folds", task)
+        log.warning(
+            "%s: no image of the test split has a label, so training images are tested by cross-validation", task
+        )
     if result["unlearnt_classes"]:
-        what = "left out" if "retrieval" in task else "never told right"
-        log.warning("%s: tested, but in no training part, so %s: %s", task, what, ", ".join(result["unlearnt_classes"]))
+        effect = "left out" if "retrieval" in task else "never classified correctly"
+        classes = ", ".join(result["unlearnt_classes"])
+        log.warning("%s: classes that are tested but missing in a training part, so %s: %s", task, effect, classes)
     if result["n_ungrouped"]:
-        said = "%s: no group (patient, case) is named of %d tested: slides, and single images, count as independent"
-        log.info(said, task, result["n_ungrouped"])
+        message = "%s: %d tested items have no group (patient, case): each slide or single image counts as independent"
+        log.info(message, task, result["n_ungrouped"])
     names = {metric["metric"] for metric in result["metrics"]}
     if task == "knn" and (dropped := [k for k in settings.knn if f"accuracy_k{k}" not in names]):
-        log.info("knn: fewer training images than k = %s, dropped", ", ".join(map(str, dropped)))
+        log.info("knn: k = %s dropped: more than the training images", ", ".join(map(str, dropped)))
     for metric in result["metrics"]:
         interval = "" if metric["low"] is None else " [{low:.3f}, {high:.3f}]".format(**metric)
         log.info("%s: %s %.3f%s, chance %.3f", task, metric["metric"], metric["value"], interval, metric["chance"])
@@ -198,10 +203,10 @@ if __name__ == "__main__":
         type=Path,
         nargs="*",
         default=[],
-        help="parts again, of the tested images, corrupted as their folder says",
+        help="parts of embeddings of the tested images, corrupted as named by their folder",
     )
     parser.add_argument(
-        "--last-blocks", type=Path, nargs="*", default=[], help="all parts again, of the last blocks' class tokens"
+        "--last-blocks", type=Path, nargs="*", default=[], help="all parts, in order, of the last blocks' class tokens"
     )
     parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
@@ -209,9 +214,13 @@ if __name__ == "__main__":
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--tasks", nargs="*", required=True)
     parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
-    parser.add_argument("--seen", action="store_true", help="the encoder learnt from files that are tested here")
+    parser.add_argument("--seen", action="store_true", help="the encoder was trained on files that are tested here")
     parser.add_argument(
-        "--learnt-from", type=Path, nargs="*", default=[], help="train.tsv of what the encoder learnt from"
+        "--learnt-from",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="train.tsv of the encoder's training images",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Measure the images of a bank's shard, and say which of them training may see."""
+"""Filter a bank's shard: measure its images, and select those that encoders are trained on."""
 
 import argparse
 import logging
@@ -27,21 +27,21 @@ from gensis.ssl.backbone import load_encoder
 from gensis.training.device import choose_device, device_name
 
 PIXELS_PX = 16
-NEIGHBOURS_AMONG = 4096  # training images that a source's neighbours are sought among
+NEIGHBOURS_AMONG = 4096  # training images that a source's neighbours are searched in
 SECONDS_A_LINE = 20
 
 log = logging.getLogger("filter_bank")
 
 
 class BankFilter:
-    """Snapshots at generated images beside what they were generated from."""
+    """Compares generated images with their conditions and sources."""
 
     def __init__(self, arguments: argparse.Namespace, index: Index, features: Features, device: torch.device):
-        """Open everything; ``features`` are those of the index's images."""
+        """Open the encoder and the training images; ``features`` are the embeddings of the index's images."""
         self.features, self.device, self.threads = features, device, arguments.threads
         self.images = StreamedImages(index, device, arguments.threads)
         self.encoder = load_encoder(arguments.encoder).to(device)
-        # All batches are of one size, whatever the number of shards: it decides the last bits of what is measured.
+        # The batch size must not depend on the number of shards, since it affects the last bits of the results.
         self.batch_size = even_batch_size(len(index), arguments.runtime.inference_batch_size)
         draw = np.random.default_rng(arguments.seed)
         self.known_rows = np.sort(draw.choice(len(index), min(NEIGHBOURS_AMONG, len(index)), replace=False))
@@ -49,7 +49,7 @@ class BankFilter:
         self.known = np.concatenate([small_pixels(block) for block in read_ahead(self.images, blocks)])
 
     def measure(self, path: Path) -> dict[str, np.ndarray]:
-        """`fidelity` and `copy_ratio` of the images of a store, float32 (N,)."""
+        """`fidelity` and `copy_ratio` of the images of a store, float32 (N,) each."""
         with Store(path) as store:
             columns = {name: store.column(name) for name in ("source", "partner", "alpha")}
             line = {"unit": path.stem, "images": str(len(store)), "content": store.content}
@@ -59,24 +59,24 @@ class BankFilter:
             return measured
         firsts = range(0, count, self.batch_size)
         batches = [np.arange(first, first + self.batch_size).clip(max=count - 1) for first in firsts]
-        shown = ("source", "partner") if (columns["partner"] >= 0).all() else ("source",)
-        wanted = (torch.from_numpy(np.concatenate([columns[name][rows] for name in shown])) for rows in batches)
-        originals = read_ahead(self.images, wanted)
-        began = said = time.time()
+        origins = ("source", "partner") if (columns["partner"] >= 0).all() else ("source",)
+        origin_rows = (torch.from_numpy(np.concatenate([columns[name][rows] for name in origins])) for rows in batches)
+        originals = read_ahead(self.images, origin_rows)
+        began = logged = time.time()
         with StreamedImages(index_of(path.parent, [line]), self.device, self.threads) as generated:
             of_batches = zip(batches, read_ahead(generated, map(torch.from_numpy, batches)), originals)
             for rows, images, own in of_batches:
                 of_batch = {name: column[rows] for name, column in columns.items()}
                 measured["fidelity"][rows] = self.fidelity(images, **of_batch)
-                rows_of_own = [of_batch[name] for name in shown]
+                rows_of_own = [of_batch[name] for name in origins]
                 measured["copy_ratio"][rows] = self.copy_ratio(images, own, rows_of_own)
-                if rows[-1] == count - 1 or time.time() - said > SECONDS_A_LINE:
+                if rows[-1] == count - 1 or time.time() - logged > SECONDS_A_LINE:
                     command.progress(log, int(rows[-1]) + 1, count, began, "images")
-                    said = time.time()
+                    logged = time.time()
         return measured
 
     def fidelity(self, images: torch.Tensor, source: np.ndarray, partner: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Cosine of each generated image's embedding with its condition, float32 (n,)."""
+        """Cosine similarity of each generated image's embedding with its condition, float32 (n,)."""
         conditions = F.normalize(self.features[source])
         if (partner >= 0).all():
             conditions = slerp(conditions, F.normalize(self.features[partner]), torch.from_numpy(alpha))
@@ -84,28 +84,28 @@ class BankFilter:
             return F.cosine_similarity(self.encoder(images).cpu(), conditions).numpy()
 
     def copy_ratio(self, images: torch.Tensor, originals: torch.Tensor, rows_of: list[np.ndarray]) -> np.ndarray:
-        """The smaller of the ratios (see `copy_ratios`) to an image's source and its partner, float32 (n,).
+        """Copy ratio of each image (see `copy_ratios`): the smaller of those to source and partner, float32 (n,).
 
         Args:
-            images: uint8 (n, 3, H, W).
-            originals: uint8 (n or 2 n, 3, h, w): all sources, and then perhaps all partners.
-            rows_of: rows (n,) of the sources, and perhaps of the partners.
+            images: uint8 (n, 3, H, W), generated images.
+            originals: uint8 (n or 2 n, 3, h, w): all sources, followed by all partners of interpolated images.
+            rows_of: rows (n,) of the sources, and of the partners of interpolated images.
         """
-        pixels, found = small_pixels(images), []
+        pixels, ratios = small_pixels(images), []
         for rows, of_images in zip(rows_of, np.split(small_pixels(originals), len(rows_of))):
             place = np.searchsorted(self.known_rows, rows).clip(max=len(self.known_rows) - 1)
             own = np.where(self.known_rows[place] == rows, place, -1)
-            found.append(copy_ratios(pixels, of_images, self.known, own))
-        return np.min(found, axis=0)
+            ratios.append(copy_ratios(pixels, of_images, self.known, own))
+        return np.min(ratios, axis=0)
 
 
 def small_pixels(images: torch.Tensor) -> np.ndarray:
-    """float32 (n, 768) of uint8 (n, 3, H, W): 16 px, in [-1, 1]."""
+    """Pixels in [-1, 1] of images resized to 16 px: float32 (n, 768) from uint8 (n, 3, H, W)."""
     return (resize(images, PIXELS_PX).round().flatten(1) / 127.5 - 1).cpu().numpy()
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write a file beside each store of the shard."""
+    """Write a filter file for each store of the shard."""
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Filter.model_validate(arguments.config)
     index = read_index(arguments.train)
@@ -119,21 +119,21 @@ def main(arguments: argparse.Namespace) -> None:
     }
     for path in arguments.stores:
         measured = bank_filter.measure(path)
-        kept = (measured["fidelity"] >= settings.minimum_fidelity) & (measured["copy_ratio"] >= settings.copying_ratio)
-        log.info("%s: %d of %d images are kept", path.stem, kept.sum(), len(kept))
+        keep = (measured["fidelity"] >= settings.minimum_fidelity) & (measured["copy_ratio"] >= settings.copying_ratio)
+        log.info("%s: %d of %d images are kept", path.stem, keep.sum(), len(keep))
         with Store(path) as store:
             of = inputs | {path.stem: store.content}
         name = device_name(device)
         record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, outside)
         attributes = settings.model_dump() | {"provenance": to_attribute(record)}
-        write_filter(filter_path(path), measured, kept, attributes)
+        write_filter(filter_path(path), measured, keep, attributes)
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__, seed=True, gpus=True)
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
-    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
-    parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder that made these")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, all parts")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder of these embeddings")
     parser.add_argument("--stores", type=Path, nargs="+", required=True, help="stores of the bank's shard")
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Generate one shard of a bank: new views of its sources, and images between them and others."""
+"""Generate one shard of a bank: generative images of its sources, and interpolations between sources and partners."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ from gensis.artifacts.provenance import external_weights_of, provenance, to_attr
 from gensis.bank.blocks import Blocks
 from gensis.bank.generation import encode_batches, even_batch_size, generate_plan, largest_batch
 from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sources
-from gensis.diffusion.loading import generator_of, load_pipeline
+from gensis.diffusion.loading import generate_function, load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.images.bank_filter import filter_path
 from gensis.images.codec import PNG, encode_jpeg, encode_png
@@ -38,7 +38,7 @@ log = logging.getLogger("generate_bank")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Generate the shard's generative images, then its interpolated ones."""
+    """Generate the shard's generative images, then its interpolated images."""
     device = choose_device(arguments.gpus, arguments.threads)
     settings = Bank.model_validate(arguments.config)
     index = read_index(arguments.train)
@@ -54,17 +54,17 @@ def main(arguments: argparse.Namespace) -> None:
         "generative": plan_generative(sources, settings.variants, arguments.seed),
         "interpolated": plan_interpolated(sources, len(index), settings.alphas, arguments.seed),
     }
-    # From the number of all sources rather than the shard's: images must not depend on the number of shards.
+    # Depends on the number of sources of all shards, since images must not depend on the number of shards.
     batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.inference_batch_size, device))
     encode = choose_encoder(index, pipeline.image_px)
-    # Where the shard goes, and all that decides its images: no job goes on from the blocks of another.
+    # The output path, and everything that the images depend on: no job resumes from the blocks of another.
     where = str(arguments.generative), sources.start, sources.stop
-    decides = [arguments.config, inputs, arguments.seed, *where, batch_size]
-    folder = arguments.checkpoints / "bank" / digest(decides)
+    key = [arguments.config, inputs, arguments.seed, *where, batch_size]
+    folder = arguments.checkpoints / "bank" / digest(key)
     for kind, plan in plans.items():
 
-        def generate(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
-            generate = generator_of(pipeline, settings, arguments.runtime.compile)
+        def encoded_images(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
+            generate = generate_function(pipeline, settings, arguments.runtime.compile)
             noise_shape = pipeline.noise_shape
             batches = generate_plan(plan, features, noise_shape, generate, batch_size, start, device, arguments.threads)
             return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
@@ -72,16 +72,17 @@ def main(arguments: argparse.Namespace) -> None:
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
         origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
         path = getattr(arguments, kind)
-        write_store(path, blocks.resumed(generate), origin, plan.columns)
+        write_store(path, blocks.resumed(encoded_images), origin, plan.columns)
         remove_beyond(path.parent, kind, arguments.shards)
-    shutil.rmtree(folder, ignore_errors=True)  # not before both are written: Snakemake removes one without the other
+    # Only after both stores are written: if the job fails before, Snakemake removes them and it resumes from blocks.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_beyond(folder: Path, kind: str, shards: int) -> None:
-    """Remove the shards of a bank that was made in more of them: its images are all in those that are made now."""
+    """Remove superfluous shards of an earlier bank that had more shards: the present shards have all images."""
     for path in folder.glob(f"{kind}-*.h5"):
         if int(path.stem.removeprefix(f"{kind}-")) >= shards:
-            log.info("%s is removed: the bank has %d shards now", path, shards)
+            log.info("removing %s: the bank now has %d shards", path, shards)
             path.unlink(missing_ok=True)
             filter_path(path).unlink(missing_ok=True)
 
@@ -89,7 +90,7 @@ def remove_beyond(folder: Path, kind: str, shards: int) -> None:
 def attributes(
     arguments: argparse.Namespace, settings: Bank, pipeline: GenSISPipeline, inputs: dict[str, str], kind: str
 ) -> dict[str, Any]:
-    """Attributes of the store of one kind."""
+    """Attributes of the store of one kind of image."""
     outside = external_weights_of(arguments.diffusion)
     device = device_name(pipeline.device)
     record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device, arguments.started, outside)
@@ -106,16 +107,16 @@ def attributes(
 
 
 def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]:
-    """PNG for small images and where the sources are PNG, else JPEG."""
+    """PNG for small images and if the sources are PNG, else JPEG."""
     with Store(index.paths()[0]) as store:
         lossless = image_px <= LARGEST_LOSSLESS_PX or store.read(0, 1)[0].startswith(PNG)
     return encode_png if lossless else partial(encode_jpeg, quality=JPEG_QUALITY)
 
 
 def reported(batches: Iterable[np.ndarray], kind: str, start: int, total: int) -> Iterator[np.ndarray]:
-    """The batches, while the log says from time to time how far they are."""
+    """The batches, unchanged; progress is logged."""
     if start:
-        log.info("going on from %s image %d of %d", kind, start, total)
+        log.info("resuming at %s image %d of %d", kind, start, total)
     done, began, reported_at = 0, time.time(), 0.0
     for batch in batches:
         done += len(batch)
@@ -129,11 +130,11 @@ if __name__ == "__main__":
     parser = command.parser(__doc__, seed=True, gpus=True)
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
-    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, all parts")
     parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
     parser.add_argument("--shard", type=int, default=0, help="number of this shard, from 0")
     parser.add_argument("--shards", type=int, default=1, help="number of shards")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
-    parser.add_argument("--generative", type=Path, required=True, help="store of new views to write")
-    parser.add_argument("--interpolated", type=Path, required=True, help="store of images between two to write")
+    parser.add_argument("--generative", type=Path, required=True, help="store of generative images to write")
+    parser.add_argument("--interpolated", type=Path, required=True, help="store of interpolated images to write")
     command.run(main, parser.parse_args())

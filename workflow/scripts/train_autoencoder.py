@@ -1,4 +1,4 @@
-"""Train an AutoencoderKL on the images of a train split, and publish it in diffusers' layout."""
+"""Train an AutoencoderKL on the images of a train split, and save it in diffusers' format."""
 
 import argparse
 import logging
@@ -28,14 +28,14 @@ log = logging.getLogger("train_autoencoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Train, resume or only publish."""
+    """Train from the start or from a checkpoint, or publish a finished training again."""
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = AutoencoderTraining.model_validate(arguments.config)
     image_px = checked_px(settings.image_px)
     if bool(settings.perceptual_weight) != bool(arguments.encoder):
         raise UserError(
             f"perceptual_weight is {settings.perceptual_weight} and --encoder is {arguments.encoder}: "
-            "give the encoder that the perceptual term looks with, or neither"
+            "the perceptual term needs both, so give both or neither"
         )
     inputs, outside = {"train": content_id(arguments.train)}, {}
     if arguments.encoder:

@@ -1,4 +1,4 @@
-"""Train a diffusion model that generates images from their embeddings, and publish it as a diffusers pipeline."""
+"""Train a diffusion model that is conditioned on image embeddings, and save it as a diffusers pipeline."""
 
 import argparse
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger("train_diffusion")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Train, resume or only publish."""
+    """Train from the start or from a checkpoint, or publish a finished training again."""
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = Diffusion.model_validate(arguments.config)
     index = read_index(arguments.train)
@@ -53,8 +53,8 @@ def main(arguments: argparse.Namespace) -> None:
     folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
-        learnt_from = open_inputs(arguments, settings, index, vae, device)
-        trainer = DiffusionTrainer(settings, learnt_from, features, device, world, arguments.seed)
+        training_inputs = open_inputs(arguments, settings, index, vae, device)
+        trainer = DiffusionTrainer(settings, training_inputs, features, device, world, arguments.seed)
         history = train(
             trainer,
             folder,
@@ -98,7 +98,10 @@ def show_reconstructions(
     device: torch.device,
     target: Path,
 ) -> dict[str, float]:
-    """Draw what the autoencoder keeps of some images, and measure it; this study's own did not learn from these."""
+    """Save a picture of the autoencoder's reconstructions, and measure them on held-out images.
+
+    An autoencoder of this study was not trained on the held-out images.
+    """
     pixels = Pixels(StreamedImages(index, device, arguments.threads), checked_px(settings.image_px))
     rows = HeldOut(len(pixels), arguments.seed).rows
     pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(target / "reconstructions.png")
@@ -108,7 +111,7 @@ def show_reconstructions(
 def open_inputs(
     arguments: argparse.Namespace, settings: Diffusion, index: Index, vae: AutoencoderKL | None, device: torch.device
 ) -> Inputs:
-    """What the denoiser learns from: pixels, or latents if there is an autoencoder."""
+    """The denoiser's training inputs: pixels, or latents if there is an autoencoder."""
     levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)
     check_halvings(checked_px(settings.image_px), sum(len(channels) - 1 for channels in levels))
     images = open_images(index, device, arguments.runtime.image_cache_gb, arguments.threads)
@@ -120,8 +123,8 @@ if __name__ == "__main__":
     parser = command.parser(__doc__, seed=True, gpus=True)
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
-    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, in parts")
-    parser.add_argument("--autoencoder", type=Path, help="folder of an AutoencoderKL, to work in its latents")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, all parts")
+    parser.add_argument("--autoencoder", type=Path, help="folder of an AutoencoderKL, for latent diffusion")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
     parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the diffusion model")

@@ -1,1 +1,1 @@
-"""The bank of self-augmentations: which image to generate from what, and generation them."""
+"""The bank of self-augmentations: planning which images to generate, and generating them."""

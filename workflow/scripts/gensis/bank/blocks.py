@@ -1,4 +1,4 @@
-"""Generated images kept in blocks, so that the job of a shard, killed anywhere, goes on after its last block."""
+"""Checkpoints of a shard's generated images: a job that was killed resumes after its last block."""
 
 import logging
 import time
@@ -17,36 +17,37 @@ log = logging.getLogger(__name__)
 
 
 class Blocks:
-    """A folder of blocks: files that are complete or absent, each a run of encoded images, in order."""
+    """A folder of blocks. A block is a file of consecutive encoded images; it is written atomically."""
 
     def __init__(self, folder: Path, batch_size: int, seconds: float):
-        """Open the folder of one shard and kind.
+        """Open the folder of one shard and kind of image.
 
         Args:
-            folder: made if absent; what decides the images must be part of its name.
-            batch_size: blocks end where batches do, so that batches are the same when the job goes on.
-            seconds: time after which a block is written.
+            folder: created if missing; its name must depend on everything that the images depend on.
+            batch_size: images in a batch. Blocks end where batches end, so that a resumed job has the same batches.
+            seconds: seconds after which a block is written.
         """
         self.folder = folder
         self._batch_size, self._seconds = batch_size, seconds
 
     def resumed(self, generate: Callable[[int], Iterable[bytes]]) -> Iterator[bytes]:
-        """All images: those kept, then the others, which are kept in turn.
+        """All images in order: first those in stored blocks, then the others, which are stored too.
 
         Args:
-            generate: makes the encoded images from a given one on, in order.
+            generate: yields the encoded images in order, starting at the given number.
         """
         count = 0
         while images := _read(self._path(count)):
             count += len(images)
             yield from images
-        yield from self._kept(generate(count), count)
+        yield from self._stored(generate(count), count)
 
     def _path(self, first: int) -> Path:
-        """The block that begins with an image: whoever wrote it, these are the images from there on."""
+        """The block that begins with image number ``first``."""
         return self.folder / f"{first:012d}.npz"
 
-    def _kept(self, encoded: Iterable[bytes], count: int) -> Iterator[bytes]:
+    def _stored(self, encoded: Iterable[bytes], count: int) -> Iterator[bytes]:
+        """Yield the images and store them in blocks; ``count`` is the number of the first image."""
         waiting: list[bytes] = []
         size, since = 0, time.monotonic()
         for image in encoded:
@@ -67,7 +68,7 @@ def _write(path: Path, images: list[bytes]) -> None:
 
 
 def _read(path: Path) -> list[bytes]:
-    """A block's images; none if it is not there or cannot be read, so that they are generated again."""
+    """The images of a block. None if the block is missing or cannot be read: they are then generated again."""
     try:
         with np.load(path) as block:
             encoded, ends = block["encoded"].tobytes(), np.cumsum(block["lengths"])

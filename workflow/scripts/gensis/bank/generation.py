@@ -1,4 +1,4 @@
-"""Generating a plan's images, batch by batch, and encoding them meanwhile."""
+"""Generation of a plan's images in batches, and their encoding at the same time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +15,17 @@ CPU = torch.device("cpu")
 CPU_BATCH = 16
 
 Generate = Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor], torch.Tensor]
-"""(embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, C, h, w)) -> uint8 (B, 3, H, W)."""
+"""Function of (embeddings (B, D), partners' embeddings (B, D) or None, alpha (B,) or None, noise (B, C, h, w)) that
+returns uint8 (B, 3, H, W)."""
 
 
 def largest_batch(inference_batch_size: int, device: torch.device) -> int:
-    """Images a batch at most: on the CPU, where each thread generates a batch of its own, as few as its cache holds."""
+    """Largest number of images in a batch. On the CPU, each thread has its own batch, which should fit the cache."""
     return min(inference_batch_size, CPU_BATCH) if device.type == "cpu" else inference_batch_size
 
 
 def even_batch_size(images: int, largest: int) -> int:
-    """Images a batch, at most ``largest``, such that ``images`` fill their batches with the fewest left empty."""
+    """Images in a batch, at most ``largest``, such that ``images`` fill the batches with the least padding."""
     batches = -(-images // largest)
     return -(-images // batches)
 
@@ -41,65 +42,64 @@ def generate_plan(
 ) -> Iterator[np.ndarray]:
     """Generate the images of a plan.
 
-    All batches have ``batch_size`` images, since a batch's size decides the last bits of its images; the last one is
-    filled up by repetition. A GPU never waits: noise is drawn and images are fetched
-    while it generates the next batch.
+    All batches have ``batch_size`` images, since the batch size affects the last bits of the images. The last batch is
+    padded by repetition. A GPU never waits: noise is drawn and images are copied while it generates the next batch.
 
     Args:
-        plan: what to generate.
-        embeddings: float32 (N, D) of the whole train split, on the CPU or on the disk.
-        noise_shape: of the noise that one image starts from.
-        generate: the diffusion model.
-        batch_size: images a call of `generate`.
-        start: number of the first image to generate, a multiple of ``batch_size`` or the end.
-        device: where ``generate`` works.
-        threads: on the CPU, batches generated at once, each by one thread, so that images do not depend on it.
+        plan: images to generate.
+        embeddings: float32 (N, D) of the whole train split, in memory on the CPU or in files.
+        noise_shape: (C, h, w) of the noise that an image starts from.
+        generate: the diffusion model, see `Generate`.
+        batch_size: images in a call of ``generate``.
+        start: number of the first image to generate: a multiple of ``batch_size``, or the length of the plan.
+        device: device that ``generate`` runs on.
+        threads: batches that are generated at once on the CPU, each by one thread. Images do not depend on it.
 
     Yields:
         uint8 (n, H, W, 3), in the plan's order.
     """
-    between = bool((plan.partner >= 0).all())
+    interpolated = bool((plan.partner >= 0).all())
 
-    def given(first: int) -> tuple[torch.Tensor | None, ...]:
+    def arguments(first: int) -> tuple[torch.Tensor | None, ...]:
         chosen = np.arange(first, first + batch_size).clip(max=len(plan) - 1)
         noise = torch.stack([_noise(int(seed), noise_shape) for seed in plan.seed[chosen]])
-        partners = embeddings[plan.partner[chosen]] if between else None
-        alpha = torch.from_numpy(plan.alpha[chosen]) if between else None
+        partners = embeddings[plan.partner[chosen]] if interpolated else None
+        alpha = torch.from_numpy(plan.alpha[chosen]) if interpolated else None
         return embeddings[plan.source[chosen]], partners, alpha, noise
 
     firsts = range(start, len(plan), batch_size)
     if device.type == "cpu":
         groups = (firsts[number : number + threads] for number in range(0, len(firsts), threads))
         generated = (
-            batch for group in groups for batch in in_threads(threads, lambda first: generate(*given(first)), group)
+            batch for group in groups for batch in in_threads(threads, lambda first: generate(*arguments(first)), group)
         )
     else:
-        generated = (generate(*inputs) for inputs in _one_ahead(lambda first: _pinned(given(first)), firsts))
+        generated = (generate(*inputs) for inputs in _one_ahead(lambda first: _pinned(arguments(first)), firsts))
     for first, images in zip(firsts, _fetched(images.permute(0, 2, 3, 1) for images in generated)):
         yield images[: len(plan) - first]
 
 
 def _one_ahead(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
-    """What a function gives for each number, computed by a thread while the one before is used."""
+    """Results of a function for each number; a thread computes the next one while the current one is used."""
     with ThreadPoolExecutor(1) as pool:
         for future, _ in pairwise(chain(map(lambda first: pool.submit(given, first), firsts), [None])):
             yield future.result()
 
 
 def _pinned(tensors: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
-    """Where a GPU fetches them without anybody waiting."""
+    """Tensors in pinned memory, from which they are copied to a GPU asynchronously."""
     return tuple(None if tensor is None else tensor.pin_memory() for tensor in tensors)
 
 
 def _fetched(generated: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
-    """Images as arrays, each batch copied from its device while the next one is generated."""
+    """Images as arrays. Each batch is copied from its device while the next batch is generated."""
     copies = map(_Copy, generated)
     for copy, _ in pairwise(chain(copies, [None])):
         yield copy.array()
 
 
 class _Copy:
-    """A copy to the CPU, begun."""
+    """An asynchronous copy of images to the CPU."""
 
     def __init__(self, images: torch.Tensor):
         self._event = None
@@ -111,7 +111,7 @@ class _Copy:
             self._event.record()
 
     def array(self) -> np.ndarray:
-        """The images, when they have come."""
+        """The images; waits until they are copied."""
         if self._event is not None:
             self._event.synchronize()
         return self._images.numpy()
@@ -120,7 +120,7 @@ class _Copy:
 def encode_batches(
     batches: Iterable[np.ndarray], encode: Callable[[np.ndarray], bytes], threads: int
 ) -> Iterator[bytes]:
-    """Encode images by threads, a batch while the next one is generated."""
+    """Encode images in threads; a batch is encoded while the next batch is generated."""
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         pending: list = []
         for batch in batches:
@@ -130,5 +130,5 @@ def encode_batches(
 
 
 def _noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
-    # Drawn on the CPU, so that every device starts from the same.
+    # Drawn on the CPU, so that all devices start from the same noise.
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,7 @@
-"""Which images to generate, and from what. Each is a function of (bank seed, source, kind, variant) alone."""
+"""The plan of a bank: the images to generate and their sources.
+
+Each row of a plan depends only on the bank's seed, the source, the kind of image and the variant.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -14,18 +17,18 @@ _SEEDS = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Plan:
-    """Images to generate, by source and then by variant. The fields are the bank's columns."""
+    """Images to generate, ordered by source and then by variant. The fields are the columns of the bank."""
 
     source: np.ndarray
-    """int64 (M,): row of the train split."""
+    """int64 (M,): row of the source in the train split."""
     partner: np.ndarray
-    """int64 (M,): row of the other image; -1 in a generative plan."""
+    """int64 (M,): row of the partner in the train split; -1 in a generative plan."""
     alpha: np.ndarray
     """float32 (M,): weight of the source; 1 in a generative plan."""
     variant: np.ndarray
-    """int32 (M,): number of the image among its source's."""
+    """int32 (M,): number of the image among those of its source."""
     seed: np.ndarray
-    """int64 (M,): seed of the noise that it starts from."""
+    """int64 (M,): seed of the noise that the image starts from."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -36,12 +39,12 @@ class Plan:
 
 
 def shard_sources(images: int, shard: int, shards: int) -> range:
-    """Rows of the sources in shard ``shard`` of ``shards``."""
+    """Rows of the sources of shard number ``shard`` of ``shards``."""
     return range(shard * images // shards, (shard + 1) * images // shards)
 
 
 def plan_generative(sources: range, variants: int, bank_seed: int) -> Plan:
-    """New views of single images: ``variants`` a source."""
+    """The plan of images that are generated from one source each: ``variants`` per source."""
     rows = []
     for source in sources:
         for variant in range(variants):
@@ -51,20 +54,20 @@ def plan_generative(sources: range, variants: int, bank_seed: int) -> Plan:
 
 
 def plan_interpolated(sources: range, images: int, alphas: tuple[float, ...] | UniformAlphas, bank_seed: int) -> Plan:
-    """Images between a source and another random image, drawn anew for every image.
+    """The plan of images that are interpolated between a source and a partner, drawn at random for every image.
 
     Args:
-        sources: rows to start from.
-        images: of the whole train split, where partners are drawn.
-        alphas: weights of the source, one image each; or a range to draw one from.
-        bank_seed: of the bank.
+        sources: rows of the sources.
+        images: number of images in the whole train split, from which partners are drawn.
+        alphas: weights of the source, one image each; or a range to draw one weight from.
+        bank_seed: seed of the bank.
 
     Raises:
-        UserError: there is no other image.
+        UserError: the train split has only one image.
     """
     count = 1 if isinstance(alphas, UniformAlphas) else len(alphas)
     if count and images < 2:
-        raise UserError("an image between two needs two: the train split holds one; set the bank's alphas: []")
+        raise UserError("interpolation needs two images, but the train split has one: set the bank's alphas: []")
     rows = []
     for source in sources:
         for variant in range(count):

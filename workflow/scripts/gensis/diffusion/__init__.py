@@ -1,7 +1,7 @@
-"""The diffusion model that generates an image from its embedding, and the autoencoder in whose latents it may work."""
+"""The diffusion model, conditioned on an encoder's embeddings, and the autoencoder of latent diffusion."""
 
 RECIPE = 1
-"""Version of the code that trains a diffusion model, as that of an encoder: see `gensis.ssl.RECIPE`."""
+"""Version of the code that trains a diffusion model. See `gensis.ssl.RECIPE`, its counterpart for encoders."""
 
 AUTOENCODER_RECIPE = 1
-"""The same of the autoencoder."""
+"""Version of the code that trains an autoencoder."""

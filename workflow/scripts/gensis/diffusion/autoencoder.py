@@ -1,4 +1,4 @@
-"""The autoencoder: diffusers' AutoencoderKL, trained on the same images or brought along."""
+"""The autoencoder: diffusers' AutoencoderKL, trained on the study's images or given by the user."""
 
 from pathlib import Path
 
@@ -31,8 +31,9 @@ def create_autoencoder(settings: AutoencoderTraining, image_px: int) -> Autoenco
 
 
 def scale_latents(vae: AutoencoderKL, pixels: Pixels, count: int = 2000) -> None:
-    """Measure the latents of ``count`` evenly spaced images, and store the shift and the factor that bring them to mean
-    0 and variance 1 in the autoencoder's configuration.
+    """Store `shift_factor` and `scaling_factor` in the autoencoder's configuration, which standardise its latents.
+
+    They are the mean and the inverse standard deviation of the latents of ``count`` evenly spaced images.
     """
     rows = torch.linspace(0, len(pixels) - 1, min(count, len(pixels)), dtype=torch.float64).round().long()
     vae.register_to_config(shift_factor=0.0, scaling_factor=1.0)
@@ -44,7 +45,7 @@ def load_autoencoder(folder: Path, device: torch.device) -> AutoencoderKL:
     """A frozen autoencoder on the device.
 
     Raises:
-        UserError: the folder holds none.
+        UserError: the folder holds no autoencoder.
     """
     try:
         vae = AutoencoderKL.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
@@ -57,6 +58,6 @@ def load_autoencoder(folder: Path, device: torch.device) -> AutoencoderKL:
 
 
 def is_our_own(folder: Path) -> bool:
-    """Whether this pipeline trained the autoencoder, on the user's images alone."""
+    """Whether this pipeline trained the autoencoder, and therefore on the user's images alone."""
     record = Path(folder) / "provenance.json"
     return record.exists() and read_json(record).get("format") == FORMAT

@@ -1,4 +1,4 @@
-"""Training the autoencoder: one step, and all that it changes."""
+"""The autoencoder's training step and training state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,18 +17,18 @@ from gensis.training.distributed import World
 from gensis.training.loop import PREFETCHED_STEPS
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""How far apart images look, a scalar, of float32 (B, 3, H, W) in [0, 255] and their originals."""
+"""Perceptual distance, a scalar, between float32 images (B, 3, H, W) in [0, 255] and their originals."""
 
 
 class Reconstruction(nn.Module):
-    """There and back: one forward pass, as several processes need it."""
+    """Encode and decode in one forward call, as DistributedDataParallel requires."""
 
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
         self.vae = vae
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Reconstruction of pixels (B, 3, H, W) from sampled latents, and the posterior's divergence (B,) in nats."""
+        """Reconstructions of pixels (B, 3, H, W) from sampled latents, and KL divergences (B,) in nats."""
         posterior = self.vae.encode(pixels).latent_dist
         return self.vae.decode(posterior.sample()).sample, posterior.kl()
 
@@ -45,15 +45,15 @@ class AutoencoderTrainer:
         seed: int,
         distance: Distance | None = None,
     ):
-        """Build everything at its initial value, which depends on ``seed`` alone.
+        """Initialise the training state, which depends on ``seed`` alone.
 
         Args:
-            settings: of the stage.
-            pixels: of the train split, a part of which is held out.
-            device: where to train.
-            world: this process among all.
-            seed: of initialisation, sampling and the choice of what is held out.
-            distance: of the perceptual term; needed where that has a weight.
+            settings: settings of the training.
+            pixels: images of the train split; some of them are held out.
+            device: device to train on.
+            world: this process among all processes.
+            seed: seed of the initialisation, of sampling and of the choice of held-out images.
+            distance: distance of the perceptual term; needed if `perceptual_weight` is above 0.
         """
         torch.manual_seed(seed)
         self.settings, self.pixels, self.distance = settings, pixels, distance
@@ -67,10 +67,10 @@ class AutoencoderTrainer:
         self.images_per_step = self.shuffled.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
-        """One step of training; scalars for the history.
+        """Train for one step and return scalars for the history.
 
-        As in latent diffusion, the divergence's weight counts against errors summed over an image; all is divided by
-        the number of an image's values, so that figures compare across sizes.
+        As in latent diffusion, ``kl_weight`` is relative to errors that are summed over an image. All terms are divided
+        by the number of values in an image, so that they can be compared across image sizes.
         """
         pixels = self.pixels.batch(self._rows(step))
         self.pixels.prefetch(self._rows(step + PREFETCHED_STEPS))

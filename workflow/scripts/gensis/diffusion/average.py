@@ -1,11 +1,11 @@
-"""The exponential moving average of the weights, which is what gets saved."""
+"""The exponential moving average of the weights, which is what is saved."""
 
 import torch
 from torch import nn
 
 
 def warmed_decay(decay: float, step: int) -> float:
-    """Decay at a step: at first the average follows the weights closely, so that it forgets their random start."""
+    """Decay at a step. It is small at first, so that the average forgets the random initial weights."""
     return min(decay, (1 + step) / (10 + step))
 
 

@@ -13,14 +13,14 @@ TOKEN_WIDTH = 512
 def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_width: int) -> UNet2DConditionModel:
     """A UNet with random weights.
 
-    `fast`: the embedding is projected and added to the time embedding, which shifts the features of every residual
-    block. `paper`: it is projected to the one token of cross-attention, which stands beside self-attention in the
-    coarsest levels; attention over one token adds a projected vector too, at more cost.
+    `additive_embedding`: the embedding is projected and added to the time embedding, which shifts the features of every
+    residual block. `cross_attention`: the embedding is projected to a single token, which the coarsest levels attend to
+    after self-attention. Attention over a single token adds a projected vector too, but costs more.
 
     Args:
-        settings: denoiser, channels, blocks, attention.
-        shape: (channels, side, side) of what is denoised.
-        embedding_width: values of a condition.
+        settings: settings of the diffusion model: denoiser, channels, blocks, attention.
+        shape: (channels, side, side) of the denoiser's input.
+        embedding_width: dimension of a condition.
     """
     levels = len(settings.channels)
     attends = [level >= levels - settings.attention_levels for level in range(levels)]
@@ -39,7 +39,7 @@ def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_
 
 
 def _conditioned(settings: Diffusion, embedding_width: int) -> dict[str, Any]:
-    """What differs between the two denoisers."""
+    """The UNet's arguments that differ between the two denoisers."""
     head_width = math.gcd(32, *settings.channels)
     if settings.denoiser == "cross_attention":
         return {
@@ -47,7 +47,7 @@ def _conditioned(settings: Diffusion, embedding_width: int) -> dict[str, Any]:
             "encoder_hid_dim": embedding_width,
             "encoder_hid_dim_type": "text_proj",
             "cross_attention_dim": TOKEN_WIDTH,
-            # diffusers takes this for the number of heads in these blocks (huggingface/diffusers issue 2011).
+            # In these blocks diffusers takes this as the number of heads (huggingface/diffusers issue 2011).
             "attention_head_dim": tuple(count // head_width for count in settings.channels),
         }
     return {
@@ -59,5 +59,5 @@ def _conditioned(settings: Diffusion, embedding_width: int) -> dict[str, Any]:
 
 
 def norm_groups(channels: tuple[int, ...]) -> int:
-    """Groups of GroupNorm: up to 32, and at least four channels each, since fewer would normalise colours away."""
+    """Number of GroupNorm groups: at most 32, with at least 4 channels each; smaller ones normalise colour away."""
     return math.gcd(32, *(count // 4 for count in channels))

@@ -1,4 +1,4 @@
-"""Some images of the train split that the autoencoder does not learn from, so that its loss of detail can be told."""
+"""Images of the train split that the autoencoder is not trained on: its reconstructions are measured on them."""
 
 import numpy as np
 import torch
@@ -10,16 +10,16 @@ ONE_IN = 20
 
 
 class HeldOut:
-    """A twentieth of the rows, 512 at most, chosen by the seed; none of fewer than twenty."""
+    """One in twenty rows, at most 512, chosen by the seed. Of fewer than twenty rows, none is held out."""
 
     def __init__(self, images: int, seed: int):
         count = min(images // ONE_IN, LARGEST)
         self.rows = torch.from_numpy(permuted(np.arange(count), images, mixed_key(seed, images, count))).sort().values
-        """int64 (n,), in order."""
+        """int64 (n,): the held-out rows, sorted."""
         self.others = images - count
-        """How many rows are learnt from."""
+        """Number of rows that are trained on."""
         self._before = self.rows - torch.arange(count)
 
     def row_of(self, numbers: torch.Tensor) -> torch.Tensor:
-        """int64 rows of those that are learnt from, by their numbers among each other: int64, below ``others``."""
+        """Rows, int64, of the images with these numbers (int64, below ``others``) among those that are trained on."""
         return numbers + torch.searchsorted(self._before, numbers, right=True)

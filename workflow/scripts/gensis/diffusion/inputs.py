@@ -1,4 +1,4 @@
-"""What the denoiser and the autoencoder learn from: pixels in [-1, 1], or the latents of a frozen autoencoder."""
+"""Training inputs of the denoiser and the autoencoder: pixels in [-1, 1], or latents of a frozen autoencoder."""
 
 import math
 from typing import Protocol
@@ -14,7 +14,7 @@ _BLOCK = 64
 
 
 class Inputs(Protocol):
-    """Equal-sized inputs, by row."""
+    """Inputs of one shape, read by row."""
 
     shape: tuple[int, int, int]
     """(channels, side, side)."""
@@ -22,14 +22,14 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
     def prefetch(self, rows: torch.Tensor) -> None:
-        """Begin to read rows that `batch` will be asked for."""
+        """Start to read rows that `batch` will be called with."""
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """float32 (n, *shape) on the device, for int64 (n,) rows on the CPU."""
 
 
 class Flipped:
-    """Images and then their mirror images: twice as many rows. An `Images`."""
+    """All images, followed by their mirror images: twice as many rows. An `Images`."""
 
     def __init__(self, images: Images):
         self.images = images
@@ -70,7 +70,7 @@ class Pixels:
 
 
 class Latents:
-    """Latents computed as they are needed."""
+    """Latents that are computed whenever they are read."""
 
     def __init__(self, pixels: Pixels, vae: AutoencoderKL):
         self.pixels = pixels
@@ -90,7 +90,7 @@ class Latents:
 
 
 class HeldLatents:
-    """Latents computed once and held on the device."""
+    """Latents that are computed once and stay on the device."""
 
     def __init__(self, latents: Latents):
         self.shape = latents.shape
@@ -109,7 +109,7 @@ class HeldLatents:
 
 
 def latents_of(pixels: Pixels, vae: AutoencoderKL, image_cache_gb: float) -> Latents | HeldLatents:
-    """The latents of all images, held on the device if they take up to ``image_cache_gb``."""
+    """The latents of all images, which stay on the device if they take at most ``image_cache_gb``."""
     latents = Latents(pixels, vae)
     size_gb = 4 * len(latents) * math.prod(latents.shape) / 1e9
     return HeldLatents(latents) if size_gb <= image_cache_gb else latents
@@ -123,10 +123,10 @@ def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def checked_px(image_px: int | str) -> int:
-    """The side in pixels, which a study has resolved.
+    """The side of an image in pixels, where a study has resolved it.
 
     Raises:
-        UserError: it is still ``auto``.
+        UserError: ``image_px`` is still ``auto``.
     """
     if image_px == "auto":
         raise UserError("image_px is 'auto', which only a study resolves: give a number in --config")
@@ -134,13 +134,13 @@ def checked_px(image_px: int | str) -> int:
 
 
 def check_halvings(image_px: int, halvings: int) -> None:
-    """Refuse images that the levels of denoiser and autoencoder cannot halve without a rest.
+    """Check that the levels of denoiser and autoencoder can halve an image.
 
     Raises:
-        UserError: as said.
+        UserError: ``image_px`` is no multiple of 2 ** ``halvings``.
     """
     if image_px % 2**halvings:
         raise UserError(
             f"diffusion.image_px {image_px} cannot be halved {halvings} times, as denoiser and autoencoder do: "
-            "use a multiple of a power of two, or fewer `channels`"
+            f"use a multiple of {2**halvings}, or fewer `channels`"
         )

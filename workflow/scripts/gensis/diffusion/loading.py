@@ -1,4 +1,4 @@
-"""A saved diffusion model, ready to generate."""
+"""Loading a saved diffusion model for inference."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,33 +11,33 @@ from gensis.settings.bank import Bank
 
 
 def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> GenSISPipeline:
-    """The pipeline on the device.
+    """The saved pipeline on the device.
 
     Raises:
-        UserError: the folder holds no finished model, or one for other embeddings.
+        UserError: the folder holds no finished model, or the model expects embeddings of another dimension.
     """
     if not (Path(folder) / "provenance.json").exists():
         raise UserError(f"{folder} holds no finished diffusion model: train it first")
     pipeline = GenSISPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
     if pipeline.embedding_width != embedding_width:
         raise UserError(
-            f"{folder} generates from embeddings of {pipeline.embedding_width} values, not {embedding_width}: "
+            f"{folder} expects embeddings of dimension {pipeline.embedding_width}, not {embedding_width}: "
             "give the embeddings of the encoder that it was trained with"
         )
     pipeline.to(device)
     for network in filter(None, (pipeline.denoiser, pipeline.vae)):
-        network.to(memory_format=torch.channels_last)  # in which convolutions are faster
+        network.to(memory_format=torch.channels_last)  # faster convolutions
     return pipeline
 
 
-def generator_of(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
-    """The pipeline as a bank calls it.
+def generate_function(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
+    """A function that generates images with a bank's sampling settings.
 
     Args:
         pipeline: from `load_pipeline`.
-        settings: of the bank.
-        compiled: let torch compile the denoiser, on a GPU: a minute at the start, faster steps. On the CPU several
-            threads generate at once, and those that compile at once wait for each other for good.
+        settings: settings of the bank.
+        compiled: compile the denoiser on a GPU, which takes a minute and makes steps faster. It has no effect on the
+            CPU, where several threads generate at once: threads that compile at the same time deadlock.
 
     Returns:
         (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8

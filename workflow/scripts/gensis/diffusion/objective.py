@@ -1,4 +1,4 @@
-"""What the denoiser learns: noisy inputs, their times and the targets, with the scheduler that samples accordingly."""
+"""The training objective of the denoiser: noisy inputs, timesteps and targets, and the matching scheduler."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ Scheduler = FlowMatchEulerDiscreteScheduler | DDIMScheduler
 
 
 class Noised(NamedTuple):
-    """A batch for one step of training."""
+    """A batch of one training step."""
 
     noisy: torch.Tensor
     """float32 (B, C, h, w)."""
     timesteps: torch.Tensor
-    """(B,) in [0, 1000]; large is noisy."""
+    """(B,) in [0, 1000]; a larger timestep has more noise."""
     target: torch.Tensor
     """float32 (B, C, h, w)."""
 
@@ -24,7 +24,8 @@ def make_scheduler(objective: str, in_pixels: bool) -> Scheduler:
 
     Args:
         objective: ``flow`` or ``epsilon``.
-        in_pixels: what is denoised lies in [-1, 1], to which epsilon's sampler then clips its guesses.
+        in_pixels: whether the denoiser works on pixels in [-1, 1], to which the sampler of ``epsilon`` then clips its
+            predictions.
     """
     if objective == "flow":
         return FlowMatchEulerDiscreteScheduler()
@@ -39,10 +40,10 @@ def make_scheduler(objective: str, in_pixels: bool) -> Scheduler:
 
 
 def add_noise(clean: torch.Tensor, scheduler: Scheduler) -> Noised:
-    """Draw times and noise from torch's global generator.
+    """Add noise to inputs; timesteps and noise are drawn from torch's global generator.
 
     Args:
-        clean: float32 (B, C, h, w) of about unit variance, or in [-1, 1].
+        clean: float32 (B, C, h, w), latents of about unit variance or pixels in [-1, 1].
         scheduler: from `make_scheduler`.
     """
     noise = torch.randn_like(clean)

@@ -9,7 +9,7 @@ LARGEST_GRADIENT = 1.0
 
 
 class OptimizerStep:
-    """AdamW whose rate warms up linearly and then stays, on gradients clipped to a norm of 1."""
+    """AdamW with linear warm-up, then a constant learning rate, on gradients clipped to a norm of 1."""
 
     def __init__(self, model: nn.Module, learning_rate: float, warmup_steps: int):
         self.parameters = list(model.parameters())
@@ -18,7 +18,7 @@ class OptimizerStep:
         self.optimizer = torch.optim.AdamW(self.parameters, betas=(0.9, 0.99), fused=self.parameters[0].is_cuda)
 
     def step(self, loss: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
-        """Follow the gradient of ``loss``; figures for the history."""
+        """Take one optimizer step on ``loss`` and return figures for the history."""
         rate = self.learning_rate * min((step + 1) / max(self.warmup_steps, 1), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -29,9 +29,9 @@ class OptimizerStep:
         return {"gradient_norm": norm, "learning_rate": torch.tensor(rate)}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes."""
+        """State of the optimizer."""
         return self.optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         self.optimizer.load_state_dict(state)

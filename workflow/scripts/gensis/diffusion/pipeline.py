@@ -1,7 +1,7 @@
 """The diffusion model as one diffusers pipeline: embeddings in, images out.
 
-A copy of this file lies in every saved model, where `DiffusionPipeline.from_pretrained(DIR, custom_pipeline=DIR,
-trust_remote_code=True)` finds it; therefore it imports nothing of gensis.
+A copy of this file is stored in every saved model, where `DiffusionPipeline.from_pretrained(DIR, custom_pipeline=DIR,
+trust_remote_code=True)` finds it. Therefore it must not import gensis.
 """
 
 from collections.abc import Mapping
@@ -34,12 +34,12 @@ def slerp(first: torch.Tensor, second: torch.Tensor, alpha: torch.Tensor) -> tor
         alpha: float (B,) in [0, 1].
 
     Returns:
-        float (B, D) unit vectors on the shorter great circle; between opposite vectors, on one of the many.
+        float (B, D) unit vectors on the shorter great-circle arc; between opposite vectors, on any of the arcs.
     """
     cosine = (first * second).sum(1, keepdim=True)
     across = second - cosine * first
     sine = across.norm(dim=1, keepdim=True)
-    # Of (anti)parallel vectors `across` is rounding error: any direction at right angles to the first will do.
+    # For (anti)parallel vectors, `across` is rounding error: any direction orthogonal to the first vector will do.
     axis = torch.zeros_like(first).scatter_(1, first.abs().argmin(1, keepdim=True), 1.0)
     other = axis - (axis * first).sum(1, keepdim=True) * first
     direction = normalize(torch.where(sine < _NEARLY_PARALLEL, other, across), dim=1)
@@ -48,39 +48,44 @@ def slerp(first: torch.Tensor, second: torch.Tensor, alpha: torch.Tensor) -> tor
 
 
 def to_conditions(embeddings: torch.Tensor) -> torch.Tensor:
-    """Float (B, D) embeddings to what the denoiser sees: L2-normalised, times sqrt(D), so of unit mean square.
+    """Conditions of the denoiser from float (B, D) embeddings: L2-normalised, times sqrt(D), so of unit mean square.
 
-    Zeros stay zeros: the null condition.
+    Zeros stay zeros, which is the null condition.
     """
     return normalize(embeddings.float(), dim=1) * embeddings.shape[1] ** 0.5
 
 
-def as_told(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
-    """Float (B, D) conditions as the arguments of a denoiser of this config: a token, or a class embedding."""
+def condition_arguments(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
+    """Float (B, D) conditions as keyword arguments of a denoiser with this config: a token or a class embedding."""
     if config.get("encoder_hid_dim_type") == "text_proj":
         return {"encoder_hidden_states": conditions.unsqueeze(1)}
     return {"encoder_hidden_states": None, "class_labels": conditions}
 
 
 class _ClippingDPMSolver(DPMSolverMultistepScheduler):
-    """DPM-Solver++ that clips its guesses to [-1, 1] as DDIM does: without quantiles, which large batches exceed."""
+    """DPM-Solver++ that clips its predictions to [-1, 1], as DDIM does.
+
+    diffusers' own thresholding takes quantiles, which fails on large batches.
+    """
 
     def _threshold_sample(self, sample: torch.Tensor) -> torch.Tensor:
         return sample.clamp(-1, 1)
 
 
 def prepared_sampler(saved: SchedulerMixin, sampler: str, steps: int) -> SchedulerMixin:
-    """A scheduler of its own for one batch, its `timesteps` set. They stay on the CPU: no step waits for the device.
+    """A new scheduler for one batch, its `timesteps` set. They stay on the CPU, so that no step waits for the device.
 
-    Flow is walked in equal steps from 1 to 0; the schedulers' defaults spend their last step on the last thousandth.
+    Flow is sampled in equal steps from 1 to 0. The schedulers' defaults would spend the last step on the last
+    thousandth of the time.
 
     Args:
-        saved: the model's own scheduler, which says what the denoiser predicts.
-        sampler: ``auto`` (Euler for flow, DDIM for noise prediction), ``heun`` (flow alone) or ``dpm++``.
-        steps: of the sampler; Heun evaluates the denoiser twice in all but the last, the others once in each.
+        saved: the model's own scheduler, which defines what the denoiser predicts.
+        sampler: ``auto`` (Euler for flow, DDIM for noise prediction), ``heun`` (flow only) or ``dpm++``.
+        steps: steps of the sampler. Heun evaluates the denoiser twice in all steps but the last, the other samplers
+            once in each step.
 
     Raises:
-        ValueError: there is no such sampler for this model.
+        ValueError: the sampler does not exist for this model.
     """
     config = saved.config
     is_flow = isinstance(saved, FlowMatchEulerDiscreteScheduler)
@@ -102,20 +107,21 @@ def prepared_sampler(saved: SchedulerMixin, sampler: str, steps: int) -> Schedul
             scheduler = DPMSolverMultistepScheduler(config.num_train_timesteps, **options)
         else:
             scheduler = _ClippingDPMSolver.from_config(config)
-            # Steps that are equal in time leave half of the way to the last one (Karras et al. 2022, arXiv 2206.00364).
+            # With steps of equal time, the last step removes half of the noise (Karras et al. 2022, arXiv 2206.00364).
             scheduler.register_to_config(use_karras_sigmas=True, thresholding=config.clip_sample)
         scheduler.set_timesteps(steps)
-        scheduler.set_begin_index(0)  # which it would look for by the time, and many short steps share one
-        if is_flow:  # whose times it rounds down to whole ones
+        # The scheduler would look its first step up by the timestep, which many short steps share.
+        scheduler.set_begin_index(0)
+        if is_flow:  # the scheduler rounds timesteps down to integers
             scheduler.timesteps = scheduler.sigmas[:-1] * config.num_train_timesteps
         return scheduler
     raise ValueError(f"{type(saved).__name__} has no sampler '{sampler}'")
 
 
 class GenSISPipeline(DiffusionPipeline):
-    """Generates images from embeddings, or between the embeddings of two images.
+    """Generates images from embeddings, or from interpolations between the embeddings of two images.
 
-    Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding or as the one token of its
+    Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding or as the only token of its
     cross-attention; `scheduler`; and `vae`, an AutoencoderKL, if the denoiser works in latents.
     """
 
@@ -129,7 +135,7 @@ class GenSISPipeline(DiffusionPipeline):
 
     @property
     def embedding_width(self) -> int:
-        """D: values of an embedding."""
+        """D: dimension of an embedding."""
         config = self.denoiser.config
         return config.encoder_hid_dim or config.projection_class_embeddings_input_dim
 
@@ -162,20 +168,21 @@ class GenSISPipeline(DiffusionPipeline):
         """Generate one image from each embedding.
 
         Args:
-            embeddings: float (B, D), as the encoder gives them: they are normalised here.
-            partner_embeddings: float (B, D): generate between the two by SLERP instead.
-            alpha: weight of `embeddings` against their partners, in [0, 1]: float or (B,).
-            guidance: 1 is the plain conditional prediction; above 1 leads away from the unconditional one.
+            embeddings: float (B, D), the output of the encoder; they are normalised here.
+            partner_embeddings: float (B, D); if given, images are generated from the SLERP of both embeddings.
+            alpha: weight of `embeddings` against `partner_embeddings`, in [0, 1]: float or (B,).
+            guidance: scale of classifier-free guidance; 1 is the plain conditional prediction.
             num_inference_steps: steps of the sampler (see `prepared_sampler`).
             noise: float (B, *noise_shape) of unit variance; drawn from `generator` if absent.
             generator: source of the noise; torch's global one if absent.
             output_type: ``uint8`` for a tensor (B, 3, H, W) on the device, ``pil`` for a list of images.
             sampler: ``auto``, ``heun`` or ``dpm++`` (see `prepared_sampler`).
-            guidance_interval: times, 1 being pure noise and 0 the image, from and to which `guidance` applies; outside
-                it is 1, which takes one forward pass (Kynkaanniemi et al. 2024, arXiv 2404.07724).
+            guidance_interval: lowest and highest time at which `guidance` applies; time 1 is pure noise and time 0 is
+                the image. At other times guidance is 1, which takes one forward pass (Kynkaanniemi et al. 2024, arXiv
+                2404.07724).
         """
         device = self.denoiser.device
-        # Nothing here waits for the device, so that a GPU begins a batch right after the one before.
+        # Nothing here waits for the device, so that a GPU starts each batch right after the last one.
         embeddings = normalize(embeddings.to(device, torch.float32, non_blocking=True), dim=1)
         if partner_embeddings is not None:
             partners = normalize(partner_embeddings.to(device, torch.float32, non_blocking=True), dim=1)
@@ -186,10 +193,10 @@ class GenSISPipeline(DiffusionPipeline):
         sample = noise.to(device, torch.float32, non_blocking=True)
         conditions = to_conditions(embeddings)
         scheduler = prepared_sampler(self.scheduler, sampler, num_inference_steps)
-        for timestep, there in zip(scheduler.timesteps, scheduler.timesteps.to(device, non_blocking=True)):
+        for timestep, on_device in zip(scheduler.timesteps, scheduler.timesteps.to(device, non_blocking=True)):
             time = float(timestep) / scheduler.config.num_train_timesteps
             guided = guidance_interval[0] <= time <= guidance_interval[1]
-            prediction = self.predict(sample, there, conditions, guidance if guided else 1)
+            prediction = self.predict(sample, on_device, conditions, guidance if guided else 1)
             sample = scheduler.step(prediction, timestep, sample).prev_sample
         pixels = self._decode(sample).float().clamp(-1, 1)
         images = ((pixels + 1) * 127.5).round().to(torch.uint8)
@@ -200,25 +207,26 @@ class GenSISPipeline(DiffusionPipeline):
     def predict(
         self, sample: torch.Tensor, timestep: torch.Tensor, conditions: torch.Tensor, guidance: float
     ) -> torch.Tensor:
-        """The denoiser's output with classifier-free guidance (Ho and Salimans 2022), float32 as ``sample``.
+        """The denoiser's output with classifier-free guidance (Ho and Salimans 2022), float32 (B, C, h, w).
 
         Args:
             sample: float32 (B, C, h, w), noisy.
             timestep: scalar.
             conditions: float (B, D), see `to_conditions`.
-            guidance: see `__call__`; 1 costs one forward pass an image, other values two in one batch.
+            guidance: see `__call__`; 1 takes one forward pass per image, other values take two in one batch.
         """
         inputs = sample.to(self.denoiser.dtype)
         conditions = conditions.to(self.denoiser.dtype)
         if guidance == 1:
-            return self.denoiser(inputs, timestep, **as_told(self.denoiser.config, conditions)).sample.float()
-        both = as_told(self.denoiser.config, torch.cat([conditions, torch.zeros_like(conditions)]))
-        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **both).sample.float()
+            arguments = condition_arguments(self.denoiser.config, conditions)
+            return self.denoiser(inputs, timestep, **arguments).sample.float()
+        arguments = condition_arguments(self.denoiser.config, torch.cat([conditions, torch.zeros_like(conditions)]))
+        output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **arguments).sample.float()
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 
     def _decode(self, sample: torch.Tensor) -> torch.Tensor:
-        """Pixels (B, 3, H, W) in [-1, 1] from what was denoised."""
+        """Pixels (B, 3, H, W) in [-1, 1] from the denoised sample."""
         if self.vae is None:
             return sample
         latents = sample / self.vae.config.scaling_factor + (self.vae.config.shift_factor or 0)

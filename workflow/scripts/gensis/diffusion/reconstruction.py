@@ -1,4 +1,4 @@
-"""What an autoencoder loses: reconstructions against their originals, in figures and as a picture."""
+"""Reconstruction quality of an autoencoder: PSNR, SSIM, and a picture of originals and reconstructions."""
 
 from collections.abc import Callable
 
@@ -10,38 +10,38 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from gensis.diffusion.inputs import Pixels
 from gensis.training.distributed import World
 
-MOST_DECIBELS = 100.0  # of equal images
-MARGIN_PX = 5  # where the window of 11 px stands out of the image
+MOST_DECIBELS = 100.0  # PSNR of equal images
+MARGIN_PX = 5  # closer to the border, the window of 11 px exceeds the image
 PICTURED = 8
 _BLOCK = 64
 
 
 @torch.no_grad()
 def reconstructed(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
-    """float32 (B, 3, H, W) in [-1, 1], decoded from the mode of what pixels (B, 3, H, W) in [-1, 1] are encoded to."""
+    """Reconstructions of pixels (B, 3, H, W) in [-1, 1] from the posterior's mode: float32 (B, 3, H, W) in [-1, 1]."""
     latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
     return vae.decode(latents).sample.float().clamp(-1, 1)
 
 
 def psnr(images: torch.Tensor, originals: torch.Tensor) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB, float32 (B,), of (B, C, H, W) in [0, 1]; 100 at most."""
-    found = peak_signal_noise_ratio(images, originals, data_range=1.0, reduction="none", dim=(1, 2, 3))
-    return found.clamp(max=MOST_DECIBELS)
+    """Peak signal-to-noise ratio in dB, float32 (B,), of (B, C, H, W) in [0, 1]; at most 100."""
+    decibels = peak_signal_noise_ratio(images, originals, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    return decibels.clamp(max=MOST_DECIBELS)
 
 
 def ssim(images: torch.Tensor, originals: torch.Tensor) -> torch.Tensor:
     """Structural similarity (Wang et al. 2004), float32 (B,), of (B, C, H, W) in [0, 1], H and W above 10.
 
-    Mean over channels and all places of a Gaussian window of 11 px that lie within the image; torchmetrics' own mean
-    takes in mirrored margins.
+    Mean over channels and over all positions where a Gaussian window of 11 px lies within the image. torchmetrics' own
+    mean includes mirrored margins.
     """
-    told = {"data_range": 1.0, "reduction": "none", "return_full_image": True}
-    _, places = structural_similarity_index_measure(images, originals, **told)
-    return places[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX].mean((1, 2, 3))
+    options = {"data_range": 1.0, "reduction": "none", "return_full_image": True}
+    _, similarity = structural_similarity_index_measure(images, originals, **options)
+    return similarity[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX].mean((1, 2, 3))
 
 
 def reconstruction(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World = World()) -> dict[str, float]:
-    """Mean ``psnr`` and ``ssim`` of the reconstructions of some rows, which all processes share; nothing of no rows."""
+    """Mean ``psnr`` and ``ssim`` of the reconstructions of some rows, divided among processes. Empty for no rows."""
     if not len(rows):
         return {}
     sums = torch.zeros(2)
@@ -56,12 +56,12 @@ def reconstruction(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world
 def watch_reconstruction(
     vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor, world: World
 ) -> Callable[[dict[str, float]], dict[str, float]]:
-    """The ``watch`` of `training.loop.train`: `reconstruction` at each row of the history. It decides nothing."""
+    """The ``watch`` of `training.loop.train`: measures `reconstruction` at each row of the history."""
     return lambda row: reconstruction(vae, pixels, rows, world)
 
 
 def pictured(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor) -> Image.Image:
-    """Up to eight originals, evenly chosen from some rows, above their reconstructions."""
+    """A picture of up to eight originals, evenly spaced among some rows, above their reconstructions."""
     chosen = rows[torch.linspace(0, len(rows) - 1, min(PICTURED, len(rows))).round().long()]
     originals = pixels.batch(chosen)
     both = torch.stack([originals, reconstructed(vae, originals)])  # (2, n, 3, H, W)

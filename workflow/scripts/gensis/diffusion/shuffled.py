@@ -1,4 +1,4 @@
-"""In which order a diffusion model or an autoencoder sees its images, and when its history is written."""
+"""The order of training images of a diffusion model or an autoencoder, and how often its history is written."""
 
 import torch
 
@@ -6,24 +6,24 @@ from gensis.training.distributed import World
 from gensis.training.sampler import Sampler
 
 HISTORY_ROWS = 100
-"""Of a whole training: as many points as a curve shows."""
+"""Rows of the history of a whole training: the number of points in a curve."""
 
 
 class ShuffledRows:
-    """Epochs of shuffled rows in whole batches; of fewer images than a batch holds, each comes several times."""
+    """Shuffled epochs of full batches. If a batch is larger than the data set, images repeat within it."""
 
     def __init__(self, images: int, batch_size: int, seed: int, world: World):
-        """``batch_size`` of ``images`` rows a step over all processes, in an order that ``seed`` decides."""
+        """Draw ``batch_size`` of ``images`` rows per step, over all processes, in an order that depends on ``seed``."""
         self.images = images
         repeats = -(-batch_size // images)
         self._sampler = Sampler(repeats * images, batch_size, seed, world.rank, world.size)
         self.batch_size = self._sampler.batch_size
 
     def rows(self, step: int) -> torch.Tensor:
-        """int64 rows of this process at a step."""
+        """Rows (int64) of this process at a step."""
         return self._sampler.rows(step) % self.images
 
 
 def steps_per_row(steps: int) -> int:
-    """Steps that one row of the history averages over, of a training of so many."""
+    """Number of steps that one row of the history averages over, in a training of ``steps`` steps."""
     return max(steps // HISTORY_ROWS, 1)

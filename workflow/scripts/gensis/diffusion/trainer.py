@@ -1,4 +1,4 @@
-"""Training the diffusion model: one step, and all that it changes."""
+"""The diffusion model's training step and training state."""
 
 import copy
 from typing import Any
@@ -11,7 +11,7 @@ from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.optimization import OptimizerStep
-from gensis.diffusion.pipeline import as_told, to_conditions
+from gensis.diffusion.pipeline import condition_arguments, to_conditions
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.images.features import Features
 from gensis.settings.diffusion import Diffusion
@@ -31,15 +31,15 @@ class DiffusionTrainer:
         world: World,
         seed: int,
     ):
-        """Build everything at its initial value, which depends on ``seed`` alone.
+        """Initialise the training state, which depends on ``seed`` alone.
 
         Args:
-            settings: of the stage.
-            inputs: pixels or latents of the train split, perhaps with its mirror images.
-            embeddings: one an input.
-            device: where to train.
-            world: this process among all.
-            seed: of initialisation and sampling.
+            settings: settings of the training.
+            inputs: pixels or latents of the train split, possibly with mirror images.
+            embeddings: one embedding per input.
+            device: device to train on.
+            world: this process among all processes.
+            seed: seed of the initialisation and of sampling.
         """
         torch.manual_seed(seed)
         self.settings, self.inputs, self.embeddings, self.device = settings, inputs, embeddings, device
@@ -54,7 +54,7 @@ class DiffusionTrainer:
         self.images_per_step = self.shuffled.batch_size
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
-        """One step of training; scalars for the history."""
+        """Train for one step and return scalars for the history."""
         rows = self.shuffled.rows(step)
         inputs = self.inputs.batch(rows)
         conditions = noisy_conditions(self.embeddings[rows].to(self.device), self.settings.condition_noise)
@@ -62,9 +62,9 @@ class DiffusionTrainer:
             reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)
         noised = add_noise(inputs, self.scheduler)
-        told = as_told(self.denoiser.config, conditions)
+        arguments = condition_arguments(self.denoiser.config, conditions)
         with self._autocast():
-            output = self.parallel_denoiser(noised.noisy, noised.timesteps, **told).sample
+            output = self.parallel_denoiser(noised.noisy, noised.timesteps, **arguments).sample
         loss = nn.functional.mse_loss(output.float(), noised.target)
         figures = self.optimizer_step.step(loss, step)
         update_average(self.average, self.denoiser, warmed_decay(self.settings.ema_decay, step))
@@ -89,15 +89,15 @@ class DiffusionTrainer:
 
 
 def noisy_conditions(embeddings: torch.Tensor, noise: float) -> torch.Tensor:
-    """Conditions (B, D) of embeddings (B, D), turned by Gaussian noise of ``noise`` times their length.
+    """Conditions (B, D) from embeddings (B, D) with Gaussian noise, ``noise`` times as long as the embeddings.
 
-    The denoiser cannot tell an image's exact embedding, and so generates what is near it (Ramesh et al. 2022, unCLIP).
+    The denoiser does not know an image's exact embedding, and so generates images near it (Ramesh et al. 2022, unCLIP).
     """
     conditions = to_conditions(embeddings)
     return to_conditions(conditions + noise * torch.randn_like(conditions)) if noise else conditions
 
 
 def drop(conditions: torch.Tensor, probability: float) -> torch.Tensor:
-    """Conditions (B, D) of which each is replaced by zeros, the null condition, with some probability."""
-    kept = torch.rand(len(conditions), 1, device=conditions.device) >= probability
-    return conditions * kept
+    """Conditions (B, D), each replaced by zeros, the null condition, with probability ``probability``."""
+    mask = torch.rand(len(conditions), 1, device=conditions.device) >= probability
+    return conditions * mask

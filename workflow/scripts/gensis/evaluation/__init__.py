@@ -1,4 +1,1 @@
-"""How good frozen embeddings are: k-NN, linear probe, slide-level classification, each with its interval and chance.
-
-Only `neighbours`, `knn`, `attention`, `mil` and `tasks` import torch.
-"""
+"""Evaluation of frozen embeddings and of banks: metrics with confidence intervals and chance levels."""

@@ -1,4 +1,4 @@
-"""Slides, or all slides of a patient, as bags of embeddings."""
+"""Bags of embeddings: the images of a slide, or of all slides of a patient."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,7 +13,7 @@ _OF_IMAGES = ("features", "item", "labels", "groups", "splits", "unit", "grouped
 
 @dataclass(frozen=True)
 class Slides:
-    """Labelled slides that have images. Labels, groups, splits and `grouped` as in `Labelled`, one a bag."""
+    """Bags of labelled slides that have images. Labels, groups, splits and `grouped` as in `Labelled`, one per bag."""
 
     features: np.ndarray
     """float32 (N, D): embeddings of all images, bag by bag."""
@@ -22,7 +22,7 @@ class Slides:
     unit: np.ndarray
     """int32 (N,): slide of each image, an index into `units`."""
     first: np.ndarray
-    """int64 (S + 1,): where each bag begins, and last N."""
+    """int64 (S + 1,): first image of each bag, followed by N."""
     labels: np.ndarray
     groups: np.ndarray
     splits: np.ndarray
@@ -38,7 +38,7 @@ class Slides:
         return self.unit[self.first[:-1]]
 
     def name(self, bag: int) -> str:
-        """Its slide, or its slides joined by `+`."""
+        """Name of a bag: its slide, or its slides joined by `+`."""
         slides = np.unique(self.unit[self.first[bag] : self.first[bag + 1]])
         return "+".join(self.units[slide] for slide in slides)
 
@@ -52,17 +52,17 @@ class Slides:
         return (sums / np.diff(self.first)[:, None]).astype(np.float32)
 
     def by_slide(self, bag: int, values: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Values of a bag's images, (n,), as slide -> rows of its images in the embeddings, and their values."""
+        """Split the values (n,) of a bag's images by slide: slide -> (rows of its images in the embeddings, values)."""
         span = slice(self.first[bag], self.first[bag + 1])
         rows, unit = self.rows[span], self.unit[span]
         return {self.units[slide]: (rows[unit == slide], values[unit == slide]) for slide in np.unique(unit)}
 
 
 def slides_of(labelled: Labelled, bags: Literal["slide", "group"] = "slide") -> Slides:
-    """Gather labelled images into bags, one a slide or one for all slides of a group.
+    """Gather labelled images into bags, one per slide or one per group.
 
     Raises:
-        Unmeasurable: there are none, or the images of a bag differ in their label or split.
+        Unmeasurable: no labelled slide has images, or the images of a bag differ in their label or split.
     """
     if not len(labelled.unit):
         raise Unmeasurable("no labelled slide has images")

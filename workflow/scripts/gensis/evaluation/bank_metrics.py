@@ -1,4 +1,4 @@
-"""The figures that say whether a bank can be trusted, each between what is no good and what is as good as real."""
+"""Quality metrics of a bank, each with a floor and a ceiling that are measured on reference images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from gensis.evaluation.diversity import direction_distances, pixel_deviations
 from gensis.evaluation.fidelity import along_alpha, cosines, ranks
 
 FEWEST = 2 * BLOCKS
-"""Sources below which nothing is measured: each block of the kernel distance needs two."""
-_MOST_FOR_PROBES = 1000  # images of either kind: a probe's accuracy is then known to a point or two
-_MOST_APART = 64  # pairs of real images whose differences are averaged
+"""Smallest number of sources that metrics are measured on: each block of the kernel distance needs two."""
+_MOST_FOR_PROBES = 1000  # real and generated images each: the accuracy of a probe is then known to 1 or 2 points
+_MOST_APART = 64  # pairs of real images that the ceiling of diversity averages over
 
 Figures = list[dict[str, Any]]
-"""Objects with `figure`, `value`, `error` (standard error or None), `low` and `high` (95 % interval or None), `floor`,
-`ceiling` and `n`."""
+"""Metrics as dictionaries: `figure` (name), `value`, `error` (standard error or None), `low` and `high` (95 % interval
+or None), `floor`, `ceiling` and `n`."""
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """n images in three spaces."""
+    """Features of n images in three spaces."""
 
     encoder: np.ndarray
-    """float32 (n, D): embeddings of the encoder that the bank was generated from."""
+    """float32 (n, D): embeddings of the encoder that the diffusion model is conditioned on."""
     random: np.ndarray
     """float32 (n, E): embeddings of an untrained network."""
     pixels: np.ndarray
-    """float32 (n, P): pixels of the small image, in [-1, 1]."""
+    """float32 (n, P): pixels of the downsized image, in [-1, 1]."""
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def spaces(self) -> dict[str, np.ndarray]:
-        """The spaces by name, embeddings with a mean square of 1, so that their kernel is (cosine + 1)^3."""
+        """Features by name of the space. Embeddings have a mean square of 1, so that their kernel is (cosine + 1)^3."""
         embeddings = {"encoder": self.encoder, "random": self.random}
         return {name: _unit(values) * values.shape[1] ** 0.5 for name, values in embeddings.items()} | {
             "pixels": self.pixels
@@ -59,7 +59,7 @@ def figure(
     error: float | None = None,
     interval: tuple[float | None, float | None] = (None, None),
 ) -> dict[str, Any]:
-    """One figure; floor and ceiling are the same measured on images that are known."""
+    """One metric as a dictionary; floor and ceiling are its values on reference images."""
     low, high = interval
     return {
         "figure": name,
@@ -74,13 +74,15 @@ def figure(
 
 
 def fidelity(name: str, generated: np.ndarray, conditions: np.ndarray, views: np.ndarray, own: np.ndarray) -> Figures:
-    """Cosine of re-encoded images with their conditions, between that with others' and that of ordinary views.
+    """Cosine similarity of re-encoded generated images with their conditions.
+
+    The floor is the similarity with the conditions of other images, the ceiling that between real images and views.
 
     Args:
-        name: of the figure.
-        generated: float32 (n, D).
-        conditions: float32 (n, D), what they were generated from.
-        views: float32 (m, D): ordinary augmentations of real images.
+        name: name of the metric.
+        generated: float32 (n, D): embeddings of generated images.
+        conditions: float32 (n, D): the conditions that they were generated from.
+        views: float32 (m, D): embeddings of ordinary augmentations of real images.
         own: float32 (m, D): embeddings of these real images.
     """
     permuted = np.roll(conditions, 1, axis=0)
@@ -91,7 +93,10 @@ def fidelity(name: str, generated: np.ndarray, conditions: np.ndarray, views: np
 def retrieval(
     generated: np.ndarray, views: np.ndarray, sources: np.ndarray, features: np.ndarray, device: torch.device
 ) -> Figures:
-    """How near images lie to their source among all real ones, beside views of it: arguments as in `fidelity.ranks`."""
+    """Retrieval of the source among all real images: share at rank 1, and median rank.
+
+    The ceiling is measured on views of the sources, the floor is chance. Arguments as in `fidelity.ranks`.
+    """
     of_generated, of_views = (ranks(images, sources, features, device) for images in (generated, views))
     images, n = len(features), len(generated)
     return [
@@ -103,13 +108,15 @@ def retrieval(
 def resemblance(
     real: ImageFeatures, sources: ImageFeatures, generated: ImageFeatures, blurred: ImageFeatures
 ) -> Figures:
-    """Distances from real images to generated ones, between those to other real and to blurred ones.
+    """Distances between distributions of images: from real images to generated ones.
+
+    The floor is the distance to other real images, the ceiling the distance to blurred images.
 
     Args:
-        real: n images that nothing was generated from.
-        sources: n other images.
-        generated: what was generated from these.
-        blurred: these, blurred.
+        real: n real images that no image was generated from.
+        sources: n other real images, the sources.
+        generated: images that were generated from the sources.
+        blurred: the sources, blurred.
     """
     first, floor, value, ceiling = (images.spaces() for images in (real, sources, generated, blurred))
     found = []
@@ -125,7 +132,7 @@ def resemblance(
 
 
 def detection(real: ImageFeatures, generated: ImageFeatures) -> Figures:
-    """How well generated images are told from real ones that they were not generated from."""
+    """Accuracy of linear probes that classify images as real or generated. The real images are no sources."""
     n = min(len(real), _MOST_FOR_PROBES)
     spaces = zip(("encoder", "pixels"), (real.encoder, real.pixels), (generated.encoder, generated.pixels))
     return [
@@ -135,12 +142,14 @@ def detection(real: ImageFeatures, generated: ImageFeatures) -> Figures:
 
 
 def copying(name: str, generated: ImageFeatures, sources: ImageFeatures, own: np.ndarray, real: np.ndarray) -> Figures:
-    """Share of near duplicates, beside the share of real images whose nearest other would be one.
+    """Share of generated images that are near duplicates of their source.
+
+    The floor is the share of real images whose nearest other real image is a near duplicate.
 
     Args:
-        name: of the figure.
-        generated: what was generated.
-        sources: what from.
+        name: name of the metric.
+        generated: generated images.
+        sources: their sources.
         own: int64 (n,), see `near_duplicates`.
         real: float32 (R, P): pixels of real images.
     """
@@ -151,20 +160,21 @@ def copying(name: str, generated: ImageFeatures, sources: ImageFeatures, own: np
 
 
 def diversity(generated: ImageFeatures, views: ImageFeatures, real: ImageFeatures, resamples: int) -> Figures:
-    """How much images of one condition differ, between views of one image and different images.
+    """Differences between images that are generated from the same condition.
 
-    Two images a condition: for a given number of images the mean over conditions is known best from as many as can be.
+    The floor is the difference between two views of an image, the ceiling that between two real images. Two images per
+    condition suffice: for a given number of images, more conditions give a more precise mean.
 
     Args:
-        generated: two images a condition, one condition after the other.
-        views: two views of each source.
-        real: different images.
-        resamples: of the conditions, for the intervals; 0 for none.
+        generated: two images per condition, in consecutive rows.
+        views: two views per source, in consecutive rows.
+        real: real images.
+        resamples: bootstrap resamples of the conditions; 0 for no intervals.
     """
     centre = real.random.mean(axis=0)
     measures: dict[str, Callable[[ImageFeatures], np.ndarray]] = {
-        "diversity_random": lambda seen: direction_distances(*_pairs(seen.random), centre),
-        "diversity_pixels": lambda seen: pixel_deviations(*_pairs(seen.pixels)),
+        "diversity_random": lambda images: direction_distances(*_pairs(images.random), centre),
+        "diversity_pixels": lambda images: pixel_deviations(*_pairs(images.pixels)),
     }
     found = []
     for name, measure in measures.items():
@@ -176,7 +186,7 @@ def diversity(generated: ImageFeatures, views: ImageFeatures, real: ImageFeature
 
 
 def _pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbouring rows: the first, third, ... and the second, fourth, ..."""
+    """Pairs of consecutive rows: the first, third, ... rows and the second, fourth, ... rows."""
     pairs = len(values) // 2
     return values[: 2 * pairs : 2], values[1 : 2 * pairs : 2]
 
@@ -196,24 +206,24 @@ def interpolation(
     features: np.ndarray,
     device: torch.device,
 ) -> tuple[Figures, list[dict[str, Any]]]:
-    """How near images between two real ones lie to both.
+    """Similarity of interpolated images to their source and partner.
 
     Args:
-        generated: float32 (n, D).
-        ends: float32 (n, D): images of the sources alone, which stand for alpha 1; or (0, D).
+        generated: float32 (n, D): embeddings of interpolated images.
+        ends: float32 (n, D): embeddings of images of the sources alone, which stand for alpha 1; or (0, D).
         alpha: float32 (n,): weight of the source.
-        sources: int64 (n,): rows of ``features``.
-        partners: int64 (n,): rows of the other images.
+        sources: int64 (n,): rows of the sources in ``features``.
+        partners: int64 (n,): rows of the partners in ``features``.
         features: float32 (N, D): embeddings of all real images.
-        device: where the similarities are computed.
+        device: device that the similarities are computed on.
 
     Returns:
-        Share of the images whose two nearest real ones are source and partner; and by alpha, see `along_alpha`, the
-        cosines to both with this share.
+        Metrics: the share of images whose two nearest real images are their source and partner. And this share with the
+        cosine similarities to both, by alpha, see `along_alpha`.
     """
     count = len(generated)
     both = (ranks(generated, sources, features, device) <= 2) & (ranks(generated, partners, features, device) <= 2)
-    pairs = len(features) * (len(features) - 1) / 2  # chance knows nothing of which
+    pairs = len(features) * (len(features) - 1) / 2
     figures = [figure("both_sources_top2", both.mean(), 1 / pairs, 1.0, count)]
     along = along_alpha(
         alpha,

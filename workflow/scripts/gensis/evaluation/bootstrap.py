@@ -1,28 +1,28 @@
-"""Intervals from resampling groups."""
+"""Bootstrap confidence intervals from resampling groups."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import stats
 
-_SEED = 0  # One for all, so that two encoders are measured on the same resamples.
-_CHUNK_VALUES = 1 << 19  # 4 MB: larger ones leave the cache and take twice as long
+_SEED = 0  # Always the same, so that two encoders are measured on the same resamples.
+_CHUNK_VALUES = 1 << 19  # 4 MB: larger chunks exceed the cache and take twice as long
 
 
 def intervals(
     measure: Callable[[np.ndarray], dict[str, np.ndarray]], groups: np.ndarray, resamples: int
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of metrics under resampling of whole groups: items of one group are no news.
+    """95 % bootstrap intervals of metrics. Whole groups are resampled, since items of one group are not independent.
 
-    Of G groups, resamples vary too little by a factor of (1 - 1/G)^(1/2), and the normal distribution, which plain
-    percentiles stand for, is narrower than Student's. Percentiles further out make up for both (the expanded percentile
-    interval: Hesterberg 2015, arXiv 1411.5279, 4.3); from 50 groups on hardly anything changes. benchmarks/coverage.py
-    measures how often intervals hold the truth.
+    Resamples of G groups vary too little, by a factor of (1 - 1/G)^(1/2), and plain percentiles assume the normal
+    distribution, which is narrower than Student's. Wider percentiles correct both (expanded percentile interval:
+    Hesterberg 2015, arXiv 1411.5279, 4.3). With 50 groups or more they hardly change the interval.
+    benchmarks/coverage.py measures the coverage of the intervals.
 
     Args:
-        measure: float64 (N, B) weights of the items -> name -> (B,) values, NaN where a resample has none.
-        groups: int (N,).
-        resamples: how many; with none, or a single group, there are no intervals.
+        measure: function of float64 (N, B) weights of the items: name -> (B,) values, NaN where a resample has none.
+        groups: int (N,): group of each item.
+        resamples: number of resamples. Without resamples, or with a single group, there are no intervals.
     """
     if not (values := resampled(measure, groups, resamples)):
         return {}
@@ -31,7 +31,7 @@ def intervals(
 
 
 def expanded_percentiles(groups: int) -> tuple[float, float]:
-    """Between which percentiles of a bootstrap of so many groups, two or more, a 95 % interval lies."""
+    """Lower and upper percentile of a 95 % interval from a bootstrap of ``groups`` groups, two or more."""
     further = stats.t.ppf(0.975, groups - 1) * (groups / (groups - 1)) ** 0.5
     return 100 * float(stats.norm.cdf(-further)), 100 * float(stats.norm.cdf(further))
 
@@ -39,7 +39,7 @@ def expanded_percentiles(groups: int) -> tuple[float, float]:
 def resampled(
     measure: Callable[[np.ndarray], dict[str, np.ndarray]], groups: np.ndarray, resamples: int
 ) -> dict[str, np.ndarray]:
-    """Metrics of resamples, float64 (resamples,); arguments as in `intervals`."""
+    """Metrics of all resamples: name -> float64 (resamples,). Arguments as in `intervals`."""
     codes = np.unique(groups, return_inverse=True)[1]
     if resamples == 0 or codes.max() == 0:
         return {}
@@ -48,7 +48,7 @@ def resampled(
 
 
 def _weightings(codes: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
-    """How often each item is drawn: float64 (N, B), for float32 counts no further than 2^24; B bounded by memory."""
+    """Draws of each item, float64 (N, B), in chunks of B resamples. In float32, counts above 2^24 would be inexact."""
     generator = np.random.default_rng(_SEED)
     groups = codes.max() + 1
     chunk = max(1, _CHUNK_VALUES // len(codes))

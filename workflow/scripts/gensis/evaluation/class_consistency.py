@@ -1,4 +1,4 @@
-"""Whether generated images keep the class of their source. Labels come in here alone."""
+"""Class consistency: whether generated images have the class of their source. The only bank metric that uses labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ NEIGHBOURS, TEMPERATURE = 20, 0.07
 
 @dataclass(frozen=True)
 class RealImages:
-    """The train split, all that can vote."""
+    """Real images of the train split, the reference set of k-NN."""
 
     features: np.ndarray
     """float32 (N, D)."""
     labels: np.ndarray
-    """int64 (N,); -1 where there is none."""
+    """int64 (N,); -1 for images without a label."""
     groups: np.ndarray
     """int64 (N,)."""
 
@@ -29,24 +29,24 @@ class RealImages:
 def class_consistency(
     known: RealImages, sources: np.ndarray, images: Mapping[str, np.ndarray], resamples: int, device: torch.device
 ) -> dict[str, Any]:
-    """Share of images that their neighbours among real ones tell right, for generated images beside their sources.
+    """k-NN accuracy of generated images, with the class of their source as label, compared with that of the sources.
 
-    All are voted on by the 20 nearest of other groups, so that neither a source nor its slide recognises itself.
+    The 20 nearest real images of other groups vote, so that neither a source nor its slide votes for itself.
 
     Args:
-        known: the train split.
-        sources: int64 (n,): rows of the train split.
-        images: kind -> float32 (n, D), embeddings of such images of these sources: `real`, the sources themselves;
-            `generated`, what was generated from them; any others (ordinary views).
-        resamples: of the groups, for the intervals; 0 for none.
-        device: where the similarities are computed.
+        known: images of the train split.
+        sources: int64 (n,): rows of the sources in the train split.
+        images: kind -> float32 (n, D), embeddings of images of these sources. Kinds are `real` (the sources
+            themselves), `generated` (images generated from them) and any others, such as ordinary views.
+        resamples: bootstrap resamples of the groups; 0 for no intervals.
+        device: device that the similarities are computed on.
 
     Returns:
-        Each kind, and the `ratio` of `generated` to `real`, with `value`, `low` and `high`; `chance`: the commonest
-        class's share; `n`.
+        `value`, `low` and `high` of the accuracy of each kind, and of the `ratio` of `generated` to `real`; `chance`,
+        the share of the most common class; and `n`.
 
     Raises:
-        Unmeasurable: no labels, one class, or too few images of other groups.
+        Unmeasurable: there are no labels, one class, or too few images of other groups.
     """
     labelled = known.labels >= 0
     if len(np.unique(known.labels[labelled])) < 2:
@@ -70,17 +70,17 @@ def class_consistency(
         )
         return votes[NEIGHBOURS].argmax(1) == labels
 
-    right = {kind: hits(embeddings) for kind, embeddings in images.items()}
-    if not right["real"].any():
-        raise Unmeasurable("their neighbours tell the class of no real image")
+    correct = {kind: hits(embeddings) for kind, embeddings in images.items()}
+    if not correct["real"].any():
+        raise Unmeasurable("k-NN classifies no real image correctly")
 
-    def shares(weights: np.ndarray) -> dict[str, np.ndarray]:
-        found = {kind: weights[hit].sum(0) / weights.sum(0) for kind, hit in right.items()}
+    def accuracies(weights: np.ndarray) -> dict[str, np.ndarray]:
+        of_kinds = {kind: weights[hit].sum(0) / weights.sum(0) for kind, hit in correct.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
-            return found | {"ratio": found["generated"] / found["real"]}
+            return of_kinds | {"ratio": of_kinds["generated"] / of_kinds["real"]}
 
-    bounds = intervals(shares, groups, resamples)
-    values = {name: float(value[0]) for name, value in shares(np.ones((len(labels), 1))).items()}
+    bounds = intervals(accuracies, groups, resamples)
+    values = {name: float(value[0]) for name, value in accuracies(np.ones((len(labels), 1))).items()}
     measured = {
         name: dict(zip(("value", "low", "high"), (value, *bounds.get(name, (None, None)))))
         for name, value in values.items()

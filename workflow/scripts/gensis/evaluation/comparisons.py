@@ -1,4 +1,4 @@
-"""Comparisons of encoders as a table: docs/artifacts.md explains the columns."""
+"""The table of comparisons between encoders. docs/artifacts.md explains its columns."""
 
 import math
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ def write_comparisons(path: Path, comparisons: Iterable[Comparison]) -> None:
     write_table(path, COLUMNS, map(_row, comparisons), delimiter=",")
 
 
-def _row(found: Comparison) -> tuple:
-    estimate, pair = found.estimate, found.pair
-    over, seed = ("seeds", "") if found.seed is None else ("items", found.seed)
-    what = (pair.encoder, pair.baseline, found.dataset, found.task, found.metric, over, seed, estimate.n)
+def _row(comparison: Comparison) -> tuple:
+    estimate, pair = comparison.estimate, comparison.pair
+    over, seed = ("seeds", "") if comparison.seed is None else ("items", comparison.seed)
+    subject = (pair.encoder, pair.baseline, comparison.dataset, comparison.task, comparison.metric)
     numbers = (_cell(value) for value in (estimate.difference, estimate.low, estimate.high))
-    return (*what, *numbers, estimate.interval, _cell(estimate.p), estimate.test)
+    return (*subject, over, seed, estimate.n, *numbers, estimate.interval, _cell(estimate.p), estimate.test)
 
 
 def _cell(value: float) -> float | str:

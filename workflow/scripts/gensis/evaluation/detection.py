@@ -1,4 +1,4 @@
-"""How well a linear probe tells generated images from real ones."""
+"""Detection of generated images: accuracy of a linear probe that classifies images as real or generated."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ _FOLDS = 5
 
 
 def probe_accuracy(real: np.ndarray, generated: np.ndarray) -> float:
-    """Cross-validated accuracy of a linear probe, each image its own group: 0.5 is chance, at 1 all are told.
+    """Cross-validated accuracy of a linear probe, each image its own group. Chance is 0.5.
 
     Args:
-        real: float32 (n, D).
-        generated: float32 (n, D), of other images than ``real``.
+        real: float32 (n, D): features of real images.
+        generated: float32 (n, D): features of images that were generated from other sources than ``real``.
     """
     features = np.concatenate([real, generated])
     labels = np.repeat([0, 1], [len(real), len(generated)])

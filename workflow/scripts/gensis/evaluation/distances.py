@@ -1,4 +1,4 @@
-"""Distances between two sets of images in a space of features."""
+"""Distances between two sets of images in a feature space."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ BLOCKS = 10
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Squared Frechet distance between the Gaussians that fit two sets (Heusel et al. 2017, arXiv 1706.08500).
+    """Squared Frechet distance between Gaussians fitted to two sets (FID: Heusel et al. 2017, arXiv 1706.08500).
 
-    With covariances S = R'R, the trace of (S1 S2)^(1/2) is the sum of the singular values of R1 R2': nothing that
-    rounding could make negative is rooted, and sets with fewer images than features cost less.
+    With covariances S = R'R, the trace of (S1 S2)^(1/2) is the sum of the singular values of R1 R2'. This takes no
+    roots of values that rounding could make negative, and costs less for sets with fewer images than features.
 
     Args:
         first: float (N, D).
-        second: float (M, D). The distance grows as N and M fall: compare only distances between sets of equal sizes.
+        second: float (M, D). The distance is biased upwards for small N and M: compare only sets of equal sizes.
     """
     (first_mean, first_root), (second_mean, second_root) = map(_gaussian, (first, second))
     common = np.linalg.svd(first_root @ second_root.T, compute_uv=False).sum()
@@ -29,12 +29,12 @@ def _gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kernel_distance(first: np.ndarray, second: np.ndarray, blocks: int = BLOCKS) -> tuple[float, float]:
-    """Squared maximum mean discrepancy, unbiased, with the kernel (x'y / D + 1)^3 (KID, arXiv 1801.01401).
+    """Unbiased squared maximum mean discrepancy with the kernel (x'y / D + 1)^3 (KID, arXiv 1801.01401).
 
     Args:
         first: float (N, D).
-        second: float (M, D); of the larger set, the first images count.
-        blocks: equal parts that the images are left out by for the standard error; two images a block or more.
+        second: float (M, D). Of the larger set, only the first images are used.
+        blocks: blocks of the jackknife, of at least two images each.
 
     Returns:
         The distance, and its standard error by the jackknife over blocks.
@@ -47,9 +47,9 @@ def kernel_distance(first: np.ndarray, second: np.ndarray, blocks: int = BLOCKS)
     ]
     across = _block_sums(first, second, blocks)
 
-    def distance(kept: np.ndarray) -> float:
-        count, part = size * len(kept), np.ix_(kept, kept)
-        pairs = sum(sums[part].sum() - own[kept].sum() for sums, own in zip(within, itself))
+    def distance(chosen: np.ndarray) -> float:
+        count, part = size * len(chosen), np.ix_(chosen, chosen)
+        pairs = sum(sums[part].sum() - own[chosen].sum() for sums, own in zip(within, itself))
         return float(pairs / (count * (count - 1)) - 2 * across[part].sum() / count**2)
 
     numbers = np.arange(blocks)
@@ -58,7 +58,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray, blocks: int = BLOCKS)
 
 
 def _block_sums(first: np.ndarray, second: np.ndarray, blocks: int) -> np.ndarray:
-    """Kernel of all pairs of images, summed by the blocks that the two are in: (blocks, blocks)."""
+    """Kernel values of all pairs of images, summed over pairs of blocks: (blocks, blocks)."""
     rows = (_kernel_of(part @ second.T, second.shape[1]).sum(0) for part in np.split(first, blocks))
     return np.stack([row.reshape(blocks, -1).sum(1) for row in rows])
 

@@ -1,4 +1,4 @@
-"""Whether generated images show what they were generated from: their embeddings beside their conditions."""
+"""Fidelity: agreement between the embeddings of generated images and their conditions."""
 
 from typing import Any
 
@@ -12,42 +12,42 @@ _CHUNK_BYTES = 1 << 28
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine of each row of float (n, D) with its counterpart: float (n,)."""
+    """Cosine similarity of corresponding rows of two float (n, D): float (n,)."""
     first, second = (x / np.linalg.norm(x, axis=1, keepdims=True).clip(min=1e-12) for x in (first, second))
     return (first * second).sum(1)
 
 
 def ranks(queries: np.ndarray, targets: np.ndarray, features: np.ndarray, device: torch.device) -> np.ndarray:
-    """How near each query lies to its target by cosine, among all real images: 1 is nearest.
+    """Rank of each query's target among all real images by cosine similarity; 1 is the nearest.
 
     Args:
-        queries: float32 (n, D).
-        targets: int64 (n,): rows of ``features``.
-        features: float32 (N, D).
-        device: where the similarities are computed.
+        queries: float32 (n, D): embeddings of the queries.
+        targets: int64 (n,): rows of the targets in ``features``.
+        features: float32 (N, D): embeddings of all real images.
+        device: device that the similarities are computed on.
 
     Returns:
-        int64 (n,), from 1 to N; of equally near images the target counts as nearest.
+        int64 (n,), from 1 to N; ties are resolved in favour of the target.
     """
-    bank = normalize(torch.from_numpy(features).to(device))
+    index = normalize(torch.from_numpy(features).to(device))
     found = []
-    rows = max(1, _CHUNK_BYTES // (4 * len(bank)))
+    rows = max(1, _CHUNK_BYTES // (4 * len(index)))
     for query, target in zip(torch.from_numpy(queries).split(rows), torch.from_numpy(targets).split(rows)):
-        similarity = normalize(query.to(device)) @ bank.T
+        similarity = normalize(query.to(device)) @ index.T
         own = similarity.gather(1, target.to(device)[:, None])
         found.append(1 + (similarity > own).sum(1))
     return torch.cat(found).cpu().numpy()
 
 
 def along_alpha(alpha: np.ndarray, **values: np.ndarray) -> list[dict[str, Any]]:
-    """Means of values by alpha; where there are many, by groups of neighbouring ones, equally many images each.
+    """Means of values by alpha. Many distinct alphas are binned into bins of equally many images.
 
     Args:
         alpha: float (n,).
         values: name -> (n,).
 
     Returns:
-        By ascending alpha: ``alpha``, ``n`` and the means by name.
+        One dictionary per alpha or bin, ascending: ``alpha``, ``n`` and the means by name.
     """
     distinct = np.unique(alpha)
     if len(distinct) <= MOST_ALPHAS:

@@ -19,34 +19,34 @@ def knn_probabilities(
     chunk_bytes: int = CHUNK_BYTES,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[int, np.ndarray]:
-    """Share of each class in the votes of the k nearest training images, each weighing exp(cosine / temperature).
+    """Class probabilities by the votes of the k nearest training images, weighted by exp(cosine / temperature).
 
     Args:
         train: float32 (N, D).
         labels: int (N,).
         test: float32 (M, D).
-        ks: numbers of neighbours, none above N.
+        ks: numbers of neighbours, at most N.
         classes: number of classes K.
         temperature: divides the cosine similarity.
-        device: where the similarities are computed.
-        chunk_bytes: bound on the similarities held at once; it does not change the result.
-        groups: int (N,) of train and (M,) of test: an image has no vote on one of its own group; every test image then
-            needs as many others as the largest k.
+        device: device that the similarities are computed on.
+        chunk_bytes: largest size of the similarities in memory; it does not change the result.
+        groups: int (N,) of train and (M,) of test. Training images of a test image's own group do not vote; at least as
+            many others as the largest k must remain.
 
     Returns:
         k -> float32 (M, K), rows summing to one.
     """
-    bank_labels = torch.from_numpy(labels).to(device)
+    train_labels = torch.from_numpy(labels).to(device)
     chunks = []
     for cosine, neighbour in neighbours(train, test, max(ks), device, chunk_bytes, groups):
-        # Relative to the nearest: the shares are the same, and the exponential cannot overflow.
+        # Relative to the nearest neighbour, so that the exponential cannot overflow; the shares are the same.
         weight = ((cosine - cosine[:, :1]) / temperature).exp()
-        chunks.append(_shares(weight, bank_labels[neighbour], sorted(set(ks)), classes))
+        chunks.append(_shares(weight, train_labels[neighbour], sorted(set(ks)), classes))
     return {k: torch.cat([chunk[k] for chunk in chunks]).cpu().numpy() for k in chunks[0]}
 
 
 def _shares(weight: torch.Tensor, label: torch.Tensor, ks: list[int], classes: int) -> dict[int, torch.Tensor]:
-    """Votes by class for each k: those for a larger k go on from those for the smaller one."""
+    """Share of each class in the votes, for each k in ascending order; votes are accumulated from k to k."""
     votes = weight.new_zeros(len(weight), classes)
     shares, done = {}, 0
     for k in ks:

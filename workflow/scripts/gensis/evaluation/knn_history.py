@@ -1,4 +1,4 @@
-"""How well classes could be told while an encoder learnt: k-NN among a few of its training images."""
+"""k-NN accuracy during the training of an encoder, measured among some of its training images."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,13 +15,14 @@ def labels_and_groups(
     """Labels and groups of some images.
 
     Args:
-        images: unit and row of each.
+        images: unit and row of each image.
         units: rows of units.tsv.
         labels: rows of labels.tsv.
-        slides_are_units: what an image belongs to that has no group: its unit (a slide), or itself alone.
+        slides_are_units: whether units are slides. An image without a group is then grouped by its slide, otherwise it
+            is its own group.
 
     Returns:
-        int64 (n,) labels, -1 where there is none, and int64 (n,) groups.
+        int64 (n,) labels, -1 for images without one, and int64 (n,) groups.
     """
     lines = {(line["unit"], line["row"]): line for line in lines_about("knn", labels)}
     group_of_unit = {unit["unit"]: unit["group"] for unit in units}
@@ -36,7 +37,7 @@ def labels_and_groups(
 
 
 def usable(ks: Sequence[int], labels: np.ndarray, groups: np.ndarray) -> list[int]:
-    """Those numbers of neighbours that every image has in other groups; none if there are fewer than two classes."""
+    """Those of ``ks`` for which every image has enough neighbours in other groups; none with fewer than two classes."""
     others = len(labels) - np.bincount(groups).max() if len(labels) else 0
     return [k for k in ks if k <= others] if len(np.unique(labels)) > 1 else []
 
@@ -44,19 +45,17 @@ def usable(ks: Sequence[int], labels: np.ndarray, groups: np.ndarray) -> list[in
 def knn_history(
     snapshots: np.ndarray, labels: np.ndarray, groups: np.ndarray, ks: Sequence[int], temperature: float
 ) -> Iterator[dict[int, float]]:
-    """Accuracy of the weighted k-NN at each snapshot.
-
-    An image is voted on by those of other groups, so that a slide does not recognise itself.
+    """Accuracy of weighted k-NN at each snapshot. Only images of other groups vote on an image.
 
     Args:
-        snapshots: float (L, n, D), of length 1.
+        snapshots: float (L, n, D): L2-normalised embeddings of n images at L snapshots.
         labels: int (n,).
         groups: int (n,).
-        ks: numbers of neighbours, as `usable` leaves them.
+        ks: numbers of neighbours, as returned by `usable`.
         temperature: divides the cosine similarity.
 
     Yields:
-        k -> share of images that are told right, for each snapshot.
+        k -> accuracy, for each snapshot.
     """
     classes = int(labels.max(initial=0)) + 1
     for features in snapshots.astype(np.float32) if ks else ():

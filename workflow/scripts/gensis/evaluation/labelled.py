@@ -1,4 +1,4 @@
-"""Embeddings with what evaluation alone may know: labels, groups and splits."""
+"""Embeddings with labels, groups and splits, which only evaluation may use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Labelled:
     labels: np.ndarray
     """int64 (N,): index into `classes`."""
     groups: np.ndarray
-    """int64 (N,): images of one patient, case or slide share a number. It never lies on both sides of a split."""
+    """int64 (N,): images of one patient, case or slide share a number. No group is in both train and test."""
     splits: np.ndarray
     """str (N,): ``train``, ``test`` or empty."""
     unit: np.ndarray
@@ -32,31 +32,38 @@ class Labelled:
     classes: tuple[str, ...]
     """Labels that occur, sorted."""
     units: tuple[str, ...]
-    """All units, those without labelled images included."""
+    """All units, including units without labelled images."""
     grouped: np.ndarray
-    """bool (N,): whether the image's group is named; where not, its slide or the image itself stands for one."""
+    """bool (N,): whether the image has a group in the sheet; otherwise its slide or the image itself is the group."""
     has_test: bool
     """Whether there is a test split, with labels or without."""
 
 
 def lines_about(task: str, labels: Table) -> Table:
-    """The lines of labels.tsv that a task goes by: for slides, those of whole slides; for images, their own if any."""
+    """The lines of labels.tsv that a task uses.
+
+    Slide tasks use the labels of whole slides. Image tasks use labels of images, or of whole units if there are none.
+    """
     whole = [row for row in labels if not row["row"]]
     own = [row for row in labels if row["row"]]
     return whole if task.startswith("slides-") else own or whole
 
 
 def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are_units: bool) -> Labelled:
-    """Join embeddings with their labels; images without a label, and those not chosen, are left out.
+    """Join embeddings with their labels. Images without a label, and images that were not selected, are left out.
 
     Args:
-        embeddings: of all images in the stores.
-        units: rows of units.tsv: unit, images, and group and split or empty strings; `rows` where not all are chosen.
-        labels: rows of labels.tsv: unit, row (position in the unit; empty: the whole unit), label, group or empty.
-        slides_are_units: what an image belongs to that has no group: its unit (a slide), or itself alone.
+        embeddings: embeddings of all images in the stores.
+        units: rows of units.tsv: unit, images, group and split (both may be empty), and `rows` if some images of the
+            unit are not selected.
+        labels: rows of labels.tsv: unit, row (position in the unit; empty for the whole unit), label, and group, which
+            may be empty.
+        slides_are_units: whether units are slides. An image without a group is then grouped by its slide, otherwise it
+            is its own group.
 
     Raises:
-        UserError: the three do not describe the same images, an image is labelled twice, or an embedding is not finite.
+        UserError: the arguments do not describe the same images, an image is labelled twice, or an embedding is not
+            finite.
     """
     chosen = _chosen(embeddings, units)
     _check_values(embeddings, units)
@@ -66,7 +73,7 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
     images = len(embeddings.unit)
     class_numbers, group_numbers = _Numbers(), _Numbers()
     codes = np.full(images, -1)
-    # Named groups count downwards from -1, so that they never meet those that an image has by default.
+    # Groups of the sheet have negative numbers, so that they cannot collide with default groups.
     groups = embeddings.unit.astype(np.int64) if slides_are_units else np.arange(images)
     split_of_unit = np.full(len(number), "", dtype="<U5")
     for row in units:
@@ -101,13 +108,13 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
 
 
 def in_order(labelled: Labelled, classes: Sequence[str]) -> Labelled:
-    """The same with its classes, some of which may not occur, in the given order."""
+    """The same images with their classes in the given order; some of ``classes`` may not occur."""
     position = np.array([classes.index(name) for name in labelled.classes], np.int64)
     return replace(labelled, labels=position[labelled.labels], classes=tuple(classes))
 
 
 class _Numbers(dict[str, int]):
-    """Numbers names from 0 in the order of their first use."""
+    """Assigns numbers to names, from 0, in the order of their first use."""
 
     def __missing__(self, name: str) -> int:
         self[name] = len(self)
@@ -115,10 +122,10 @@ class _Numbers(dict[str, int]):
 
 
 def _chosen(embeddings: Embeddings, units: Table) -> np.ndarray:
-    """Images that units.tsv counts: bool (N,).
+    """Images that units.tsv selects: bool (N,).
 
     Raises:
-        UserError: the embeddings are not those of the units.
+        UserError: embeddings and units do not match.
     """
     counts = np.bincount(embeddings.unit, minlength=len(embeddings.units))
     first = dict(zip(embeddings.units, np.cumsum(counts) - counts))
@@ -149,15 +156,15 @@ def _check_values(embeddings: Embeddings, units: Table) -> None:
     if not finite.all():
         name = embeddings.units[embeddings.unit[np.argmin(finite)]]
         raise UserError(
-            f"embeddings of unit '{name}' are not finite: the encoder diverged; train it again, more gently"
+            f"embeddings of unit '{name}' are not finite: the encoder diverged: retrain with a lower learning rate"
         )
     for row in units:
         if row["split"] not in SPLITS:
-            raise UserError(f"units: split '{row['split']}' of '{row['unit']}' is neither train nor test: correct it")
+            raise UserError(f"units: split '{row['split']}' of unit '{row['unit']}' must be train or test: correct it")
 
 
 def _span(row: dict[str, str], number: dict[str, int], first: np.ndarray) -> slice:
-    """Rows of the embeddings that one line of labels.tsv is about."""
+    """Rows of the embeddings that a line of labels.tsv labels."""
     if row["unit"] not in number:
         raise UserError(f"labels: the data set has no unit '{row['unit']}': correct or remove the line")
     i = number[row["unit"]]

@@ -14,40 +14,40 @@ from gensis.evaluation.standardisation import Standardisation
 log = logging.getLogger(__name__)
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Candidates for C, the inverse of the regularisation."""
+"""Candidates for C, the inverse of the regularisation strength."""
 _FALLBACK = 1.0
 _ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A fitted probe."""
+    """A fitted linear probe."""
 
     standardisation: Standardisation
     model: LogisticRegression
     classes: int
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """float (N, K) for float32 (N, D); classes that train lacked have probability 0."""
+        """Class probabilities, float (N, K), of float32 (N, D). Classes that were not trained on have probability 0."""
         result = np.zeros((len(features), self.classes))
         result[:, self.model.classes_] = self.model.predict_proba(self.standardisation(features))
         return result
 
 
 def fit_linear(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: int) -> LinearProbe:
-    """Choose C by the log loss on a fifth of the groups, then fit on everything.
+    """Choose C by the log loss on a fifth of the groups, then fit on all items.
 
     Args:
-        features: float32 (N, D), of train alone.
+        features: float32 (N, D), of training items only.
         labels: int (N,).
         groups: int (N,).
         classes: number of classes K.
 
     Raises:
-        Unmeasurable: one class only.
+        Unmeasurable: there is only one class.
     """
     if len(np.unique(labels)) < 2:
-        raise Unmeasurable("a training part holds one class only")
+        raise Unmeasurable("a training part has only one class")
     strength = _choose_strength(features, labels, groups, classes)
     standardisation = Standardisation.of(features)
     model = _fitted(LogisticRegression(C=strength, max_iter=_ITERATIONS), standardisation(features), labels)
@@ -57,12 +57,12 @@ def fit_linear(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, cla
 def _choose_strength(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: int) -> float:
     ways = holdouts(labels, groups)
     if not ways:
-        log.info("linear: too few groups to set some of train aside, so C is %g", _FALLBACK)
+        log.info("linear: too few groups for a validation part, so C is %g", _FALLBACK)
         return _FALLBACK
     fit, validation = ways[0]
     standardisation = Standardisation.of(features[fit])
     inputs = standardisation(features[fit])
-    # From strong to weak regularisation, each starting where the last one ended.
+    # From strong to weak regularisation, each fit warm-started from the last.
     model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
     losses = {}
     for strength in STRENGTHS:

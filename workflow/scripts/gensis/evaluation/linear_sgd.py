@@ -1,9 +1,9 @@
-"""DINO's own linear protocol, on cached features (facebookresearch/dino, eval_linear.py; arXiv 2104.14294).
+"""DINO's linear evaluation protocol, on cached features (facebookresearch/dino, eval_linear.py; arXiv 2104.14294).
 
-As there: one linear layer from N(0, 0.01), on features as they are; SGD with momentum 0.9, no weight decay, a learning
-rate of 0.001 for 256 images a step that falls along a cosine epoch by epoch; 100 epochs, of which the last one counts.
-Training images are mirrored at random as there, but not cropped: features are computed once. With fewer than some
-100,000 images these are few steps for so small a rate.
+As in the original: one linear layer, initialised from N(0, 0.01), on features without standardisation; SGD with
+momentum 0.9, no weight decay, batches of 256 images, a learning rate of 0.001 with cosine decay per epoch; 100 epochs,
+of which the last one is evaluated. Training images are flipped at random as in the original, but not cropped, since
+features are computed once. With fewer than about 100,000 images, the number of steps is low for this learning rate.
 """
 
 import math
@@ -22,26 +22,27 @@ _LEARNING_RATE = 0.001
 _MOMENTUM = 0.9
 
 Views = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""int64 (n,) rows of images in the embeddings -> float32 (n, D) features of them and of their mirror images."""
+"""Function of int64 (n,) rows of images in the embeddings: float32 (n, D) features of the images and of their mirror
+images."""
 
 
 def fit_linear_sgd(
     views: tuple[np.ndarray, np.ndarray], labels: np.ndarray, classes: int, seed: int, device: torch.device
 ) -> nn.Linear:
-    """A linear layer after EPOCHS epochs.
+    """Train a linear layer for EPOCHS epochs.
 
     Args:
         views: float32 (N, D) features of the training images, and of their mirror images.
         labels: int (N,).
         classes: number of classes K.
-        seed: of weights, order and mirroring.
-        device: where it is trained.
+        seed: seed of initial weights, order and flips.
+        device: device to train on.
 
     Raises:
-        Unmeasurable: one class only.
+        Unmeasurable: there is only one class.
     """
     if len(np.unique(labels)) < 2:
-        raise Unmeasurable("a training part holds one class only")
+        raise Unmeasurable("a training part has only one class")
     draws = torch.Generator().manual_seed(seed)
     both, targets = torch.stack([torch.from_numpy(each) for each in views]), torch.from_numpy(labels)
     layer = nn.Linear(both.shape[2], classes)
@@ -62,5 +63,5 @@ def fit_linear_sgd(
 
 @torch.no_grad()
 def probabilities_of(layer: nn.Linear, features: np.ndarray) -> np.ndarray:
-    """float64 (N, K) for float32 (N, D), not mirrored."""
+    """Class probabilities, float64 (N, K), of float32 (N, D) features of images without flips."""
     return layer(torch.from_numpy(features).to(layer.weight.device)).double().softmax(1).cpu().numpy()

@@ -1,22 +1,22 @@
-"""Small parts of the labels, as where few are known."""
+"""Random subsets of the training labels, for evaluation with few labels."""
 
 import numpy as np
 
 DRAWS = 5
-_SEED = 0  # One for all, so that every encoder and seed learns from the same labels.
+_SEED = 0  # Always the same, so that every encoder and seed is trained on the same labels.
 
 
 def draws(labels: np.ndarray, groups: np.ndarray, share: float) -> list[np.ndarray]:
-    """Whole groups at random: of each class a share of those that it lies in, and at least one.
+    """Draw whole groups at random: for each class a share of the groups that it occurs in, and at least one.
 
     Args:
-        labels: int (N,), of train.
+        labels: int (N,), of training items.
         groups: int (N,).
-        share: part of the groups.
+        share: share of the groups.
 
     Returns:
-        DRAWS times indices of the items whose labels are known. Where groups hold several classes they may be more
-        than the share, for each class brings its own.
+        Indices of the items whose labels are used, for each of DRAWS draws. If groups have several classes, the items
+        may be more than the share, since groups are drawn for each class.
     """
     return [_draw(labels, groups, share, np.random.default_rng((_SEED, number))) for number in range(DRAWS)]
 

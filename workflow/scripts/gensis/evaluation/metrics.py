@@ -1,6 +1,6 @@
-"""Metrics of classifications, each over many weightings of the items at once.
+"""Classification metrics, each computed for many weightings of the items at once.
 
-A weighting says how often an item counts: all ones give the plain metric, the draws of a bootstrap its resamples.
+A weighting has a weight for each item. Weights of one give the plain metric, counts of bootstrap draws its resamples.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the items whose likeliest class is the true one.
+    """Share of the items whose most probable class is the true class.
 
     Args:
         labels: int (N,).
@@ -18,7 +18,7 @@ def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
         weights: float (N, B).
 
     Returns:
-        float (B,); so for all metrics here.
+        float (B,), as for all metrics of this module.
     """
     return weights[labels == probabilities.argmax(1)].sum(0) / weights.sum(0)
 
@@ -36,14 +36,14 @@ def macro_f1(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
 
 
 def auroc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over classes of the area under the ROC curve of that class against the rest; ties count half."""
+    """Mean over classes of the one-vs-rest area under the ROC curve; ties count half."""
     areas = [_concordance(labels == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
     concordant, pairs = (np.stack(part) for part in zip(*areas))
     return _mean_ratio(concordant, pairs)
 
 
 def quadratic_kappa(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Cohen's kappa with quadratic weights (Cohen 1968), for classes in their order; NaN if only one occurs."""
+    """Cohen's kappa with quadratic weights (Cohen 1968), for ordered classes; NaN if only one class occurs."""
     true, predicted, _ = _counts(labels, probabilities, weights)
     distance = np.square(np.subtract.outer(*[np.arange(len(true))] * 2))
     observed = (weights * np.square(labels - probabilities.argmax(1))[:, None]).sum(0)
@@ -64,13 +64,14 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] =
 def mean_over_folds(
     metric: str, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """A metric of each fold's items, averaged over the folds that have one: probabilities of several models have no
-    common scale to rank items by.
+    """Mean of a metric over folds, leaving out folds without a value.
+
+    Ranking metrics need this, since probabilities of the models of different folds have no common scale.
 
     Args:
         metric: a key of METRICS.
-        fold: int (N,).
-        labels: int (N,); this and the others as in `accuracy`.
+        fold: int (N,): fold of each item.
+        labels: int (N,); this and the other arguments as in `accuracy`.
     """
     tested = [fold == number for number in np.unique(fold)]
     values = np.stack([METRICS[metric](labels[own], probabilities[own], weights[own]) for own in tested])
@@ -78,15 +79,15 @@ def mean_over_folds(
 
 
 def chance(metric: str, labels: np.ndarray, majority: int) -> float:
-    """What knowing nothing but the commonest class of train gives.
+    """Chance level of a metric.
 
     Args:
         metric: a key of METRICS.
         labels: int (N,) of the tested items.
-        majority: the commonest class of train.
+        majority: the most common class of train.
 
     Returns:
-        Accuracy and macro F1 of always saying ``majority``; 1 / K for balanced accuracy; 0.5 for the AUROC; 0 for
+        Accuracy and macro F1 of always predicting ``majority``; 1 / K for balanced accuracy; 0.5 for AUROC; 0 for
         kappa.
     """
     if metric == "quadratic_kappa":
@@ -103,7 +104,7 @@ def chance(metric: str, labels: np.ndarray, majority: int) -> float:
 def _counts(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weight of each class among the labels, among the predictions, and where the two agree: (K, B) each."""
+    """Weight of each class among labels, among predictions, and among correct predictions: (K, B) each."""
     classes, predictions = probabilities.shape[1], probabilities.argmax(1)
     hit = labels == predictions
     return (
@@ -120,7 +121,9 @@ def _sum_by(codes: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _concordance(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a positive and a negative in which the positive scores higher (ties half), and all such pairs: (B,)."""
+    """Weight of pairs of a positive and a negative item with a higher score of the positive (ties half), and of all
+    such pairs: (B,) each.
+    """
     negative = np.flatnonzero(~positive)
     negative = negative[np.argsort(scores[negative])]
     negatives = scores[negative]
@@ -133,7 +136,7 @@ def _concordance(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
 
 
 def _mean_ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    """Mean over classes (axis 0) of part / whole, leaving out those of which there is nothing; NaN if all are."""
+    """Mean of part / whole over classes (axis 0), leaving out classes whose whole is 0; NaN if none remains."""
     present = wholes > 0
     ratios = np.divide(parts, wholes, out=np.zeros_like(parts), where=present)
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,7 @@
-"""Slide classification from bags of embeddings: small heads, several initialisations, each stopped early."""
+"""Slide classification by multiple-instance learning (MIL) on bags of embeddings, with early stopping.
+
+Probabilities are averaged over several initialisations.
+"""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -21,24 +24,24 @@ _WEIGHT_DECAY = 1e-2
 
 @dataclass(frozen=True)
 class Bags:
-    """Bags that a head can be given: padded to the longest of a step, and standardised as train says."""
+    """Bags as inputs of a head: padded to the longest bag of a batch, and standardised."""
 
     bags: Sequence[Tensor]
-    """float32 (n, D) each, on the device."""
+    """One float32 (n, D) per bag, on the device."""
     mean: Tensor
     deviation: Tensor
     per_step: int
 
     @classmethod
     def of(cls, bags: Sequence[np.ndarray], scale: Standardisation, per_step: int, device: torch.device) -> "Bags":
-        """Bags as float32 (n, D) arrays."""
+        """Create from float32 (n, D) arrays, one per bag."""
         tensors = [torch.from_numpy(bag).to(device) for bag in bags]
         return cls(
             tensors, torch.from_numpy(scale.mean).to(device), torch.from_numpy(scale.deviation).to(device), per_step
         )
 
     def steps(self, order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Bags in an order, some a step: their numbers, float32 (B, n, D) and bool (B, n), False for padding."""
+        """Batches of bags in the given order: their numbers, float32 (B, n, D), and bool (B, n), False for padding."""
         for numbers in torch.as_tensor(order).split(self.per_step):
             chosen = [self.bags[i] for i in numbers]
             lengths = torch.tensor([len(bag) for bag in chosen], device=self.mean.device)
@@ -58,24 +61,25 @@ def classify_bags(
     seed: int,
     device: torch.device,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Class probabilities of test bags and what they rest on, averaged over initialisations.
+    """Class probabilities and attention of test bags, averaged over initialisations.
 
-    Each initialisation stops early on another part of train, so that together they learn from all of it.
+    Each initialisation holds out another part of train for early stopping, so that together they are trained on all of
+    it.
 
     Args:
         head: a key of HEADS.
-        train: bags, float32 (n, D) each.
-        labels: int (S,), of the train bags.
-        groups: int (S,).
-        test: bags.
+        train: training bags, float32 (n, D) each.
+        labels: int (S,), of the training bags.
+        groups: int (S,), of the training bags.
+        test: test bags, float32 (n, D) each.
         classes: number of classes K.
-        settings: epochs, learning rate, bags a step and initialisations.
-        seed: of the initialisations.
-        device: where the heads are trained.
+        settings: epochs, learning rate, batch size and number of initialisations.
+        seed: seed of the initialisations.
+        device: device to train on.
 
     Returns:
-        float64 (T, K), and for each test bag float32 (n,): attention, summing to one; of a head whose attention depends
-        on the class that for the likeliest one.
+        Probabilities, float64 (T, K), and the attention of each test bag, float32 (n,), which sums to one. If a head's
+        attention depends on the class, it is that of the most probable class.
     """
     scale = Standardisation.of(*train)
     train_bags, test_bags = (Bags.of(bags, scale, settings.mil_batch_size, device) for bags in (train, test))
@@ -100,14 +104,14 @@ def _fit(
     settings: Evaluation,
     seed: tuple[int, ...],
 ) -> nn.Module:
-    """Train on the first indices of ``part`` and keep the epoch with the least loss on the second, if there are any."""
+    """Train on the first indices of ``part``; keep the epoch with the lowest loss on the second indices, if any."""
     fit, validation = part
     generator = np.random.default_rng(seed)
     model = _initialised(head, bags.bags[0].shape[1], classes, int(generator.integers(2**62))).to(targets.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.mil_learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
     )
-    best, best_epoch, kept = float("inf"), 0, None
+    best, best_epoch, best_state = float("inf"), 0, None
     for epoch in range(settings.mil_epochs):
         for numbers, padded, present in bags.steps(generator.permutation(fit)):
             optimizer.zero_grad()
@@ -116,16 +120,16 @@ def _fit(
         if len(validation):
             loss = streams_loss(_outputs(model, bags, validation)[0], targets[validation]).item()
             if loss < best:
-                best, best_epoch, kept = loss, epoch, copy.deepcopy(model.state_dict())
+                best, best_epoch, best_state = loss, epoch, copy.deepcopy(model.state_dict())
             elif epoch - best_epoch >= _PATIENCE_EPOCHS:
                 break
-    if kept:
-        model.load_state_dict(kept)
+    if best_state:
+        model.load_state_dict(best_state)
     return model
 
 
 def _initialised(head: str, features: int, classes: int, seed: int) -> nn.Module:
-    """A head whose weights depend on the seed alone; torch's global generator is left as it was."""
+    """A head whose weights depend on the seed alone; torch's global generator is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return HEADS[head](features, classes)
@@ -133,7 +137,7 @@ def _initialised(head: str, features: int, classes: int, seed: int) -> nn.Module
 
 @torch.no_grad()
 def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> tuple[Tensor, list[np.ndarray]]:
-    """Logits (T, S, K) and attention, float32 (n, 1 or K) each, of all bags or some."""
+    """Logits (T, S, K), and attention, float32 (n, 1 or K) per bag, of all bags or of some."""
     order = np.arange(len(bags.bags)) if which is None else which
     logits, attention = [], []
     for _, padded, present in bags.steps(order):

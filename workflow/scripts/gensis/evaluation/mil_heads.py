@@ -1,8 +1,8 @@
-"""Classifiers of bags by attention over their instances.
+"""Heads of multiple-instance learning: attention over the instances of a bag.
 
-Bags of unequal size come padded: float32 (B, n, D), with `present` (B, n), False for padding. They give logits
-(B, S, K), of one stream or of two that classify the bag each in its own way, and how much each instance weighs,
-(B, n, 1), or (B, n, K) where it depends on the class. Each stream is trained by a loss of its own.
+Inputs are padded bags, float32 (B, n, D), and `present`, bool (B, n), False for padding. Outputs are logits (B, S, K)
+of one or two streams, each of which classifies the bag, and the attention of each instance, (B, n, 1), or (B, n, K) if
+it depends on the class. Each stream has its own loss.
 """
 
 import math
@@ -13,17 +13,17 @@ from torch.nn.functional import cross_entropy
 
 
 def streams_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, S, K) with int64 (B,) targets, mean over bags and streams: a scalar."""
+    """Cross-entropy of logits (B, S, K) and int64 (B,) targets, mean over bags and streams: a scalar."""
     return cross_entropy(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]))
 
 
 def class_probabilities(logits: Tensor) -> Tensor:
-    """Mean over the streams, float64 (B, K), of logits (B, S, K)."""
+    """Class probabilities, float64 (B, K), of logits (B, S, K): the mean over streams."""
     return logits.double().softmax(dim=2).mean(dim=1)
 
 
 class GatedAttention(nn.Module):
-    """Weighted mean of a bag's projected instances, and a linear classifier of it (Ilse et al. 2018, eq. 7 and 9)."""
+    """Attention-weighted mean of a bag's projected instances, classified linearly (Ilse et al. 2018, eq. 7 and 9)."""
 
     def __init__(self, features: int, classes: int, hidden: int = 128, attention: int = 64):
         super().__init__()
@@ -42,11 +42,11 @@ class GatedAttention(nn.Module):
 
 
 class DualStream(nn.Module):
-    """For each class the highest score of an instance, and a mean weighted by likeness to that critical instance.
+    """Two streams: the highest instance score of each class, and a mean weighted by similarity to that instance.
 
-    Li et al. 2021 (DSMIL, arXiv 2011.08939), section 3.2, with the query network of their program
-    (binli123/dsmil-wsi) and its loss, half of each stream's. They take a sigmoid for each class, and average the two
-    streams if asked to; here classes exclude each other, and the average is what counts.
+    Li et al. 2021 (DSMIL, arXiv 2011.08939), section 3.2, with the query network and the loss of their implementation
+    (binli123/dsmil-wsi): the mean of both streams' losses. They use a sigmoid for each class and average the streams
+    optionally. Here classes are exclusive (softmax), and the streams are always averaged.
     """
 
     def __init__(self, features: int, classes: int, hidden: int = 128):
@@ -56,12 +56,12 @@ class DualStream(nn.Module):
         self.classify = nn.Conv1d(classes, classes, kernel_size=features)
 
     def forward(self, bags: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the highest scores and of the weighted mean, and attention by class."""
+        """Logits of both streams, (B, 2, K), and attention by class, (B, n, K)."""
         absent = ~present[..., None]
         highest, critical = self.score(bags).masked_fill(absent, -torch.inf).max(dim=1)
         queries = self.query(bags)
         width = queries.shape[2]
         critical_queries = queries.gather(1, critical[..., None].expand(-1, -1, width))
-        likeness = queries @ critical_queries.mT / math.sqrt(width)
-        attention = likeness.masked_fill(absent, -torch.inf).softmax(dim=1)
+        similarity = queries @ critical_queries.mT / math.sqrt(width)
+        attention = similarity.masked_fill(absent, -torch.inf).softmax(dim=1)
         return torch.stack([highest, self.classify(attention.mT @ bags).squeeze(2)], dim=1), attention

@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine, exactly."""
+"""Exact nearest neighbours by cosine similarity."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -25,19 +25,19 @@ def neighbours(
     chunk_bytes: int = CHUNK_BYTES,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The k nearest training images of each test image, nearest first, for a chunk of test images after the other.
+    """The k nearest training images of each test image, nearest first, in chunks of test images.
 
     Args:
         train: float32 (N, D).
         test: float32 (M, D).
-        k: number of neighbours, not above N.
-        device: where the similarities are computed.
-        chunk_bytes: bound on the similarities held at once; it does not change the result.
-        groups: int (N,) of train and (M,) of test: those of a test image's own group are none of its neighbours; each
-            needs k others then.
+        k: number of neighbours, at most N.
+        device: device that the similarities are computed on.
+        chunk_bytes: largest size of the similarities in memory; it does not change the result.
+        groups: int (N,) of train and (M,) of test. Training images of a test image's own group are no neighbours; at
+            least k others must remain.
 
     Returns:
-        Of each chunk: cosines, float32 (m, k), and indices into train, int64 (m, k).
+        For each chunk: cosines, float32 (m, k), and indices into train, int64 (m, k).
     """
     return by_chunks(lambda cosine, _: largest(cosine, k), train, test, device, chunk_bytes, groups)
 
@@ -50,30 +50,31 @@ def by_chunks(
     chunk_bytes: int = CHUNK_BYTES,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Measured]:
-    """What is measured of the similarities of each chunk of test images, chunk after chunk.
+    """Apply a function to the similarities of each chunk of test images, in order.
 
-    On a CPU each thread works on a chunk of its own: torch's threads would wait for OpenBLAS's in every operation, and
-    both wait by spinning.
+    On a CPU, each thread works on its own chunk. Otherwise, torch's threads and OpenBLAS's would wait for each other in
+    every operation by busy waiting.
 
     Args:
-        measure: of cosines float32 (m, N), -inf within a group and overwritten by the next chunk, and the test rows.
-        train: as in `neighbours`, like all that follow.
-        test: see there.
-        device: see there.
-        chunk_bytes: see there.
-        groups: see there.
+        measure: function of cosines, float32 (m, N), and the slice of test rows. The cosines are -inf within a group,
+            and are overwritten by the next chunk.
+        train: float32 (N, D).
+        test: float32 (M, D).
+        device: see `neighbours`.
+        chunk_bytes: see `neighbours`.
+        groups: see `neighbours`.
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     most = max(1, chunk_bytes // (4 * len(train) * threads))
-    chunks = -(-len(test) // (most * threads)) * threads  # no thread is left without one
+    chunks = -(-len(test) // (most * threads)) * threads  # a multiple, so that no thread is idle
     rows = max(1, -(-len(test) // max(chunks, 1)))
-    bank = normalize(torch.from_numpy(train).to(device), out=_empty(train.shape, device))
+    index = normalize(torch.from_numpy(train).to(device), out=_empty(train.shape, device))
     buffers = _empty((threads, rows, len(train)), device)
 
     def chunk(start: int, buffer: Tensor) -> Measured:
         chosen = slice(start, min(start + rows, len(test)))
         queries = normalize(torch.from_numpy(test[chosen]).to(device))
-        cosine = _product(queries, bank, buffer[: len(queries)])
+        cosine = _product(queries, index, buffer[: len(queries)])
         if groups:
             own = torch.from_numpy(groups[1][chosen, None] == groups[0])
             cosine.masked_fill_(own.to(device), -torch.inf)
@@ -90,22 +91,22 @@ def by_chunks(
 
 
 def _empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """float32 memory; on a CPU NumPy's, which asks the kernel for large pages: products are 3 % faster from these."""
+    """An empty float32 tensor. On a CPU, NumPy allocates it in huge pages, which makes products 3 % faster."""
     return torch.from_numpy(np.empty(shape, np.float32)) if device.type == "cpu" else torch.empty(shape, device=device)
 
 
-def _product(queries: Tensor, bank: Tensor, out: Tensor) -> Tensor:
-    """``queries @ bank.T`` into ``out``. On a CPU by NumPy's OpenBLAS, a tenth faster there than torch's MKL on AMD."""
+def _product(queries: Tensor, index: Tensor, out: Tensor) -> Tensor:
+    """``queries @ index.T`` into ``out``. On a CPU by NumPy's OpenBLAS, 10 % faster than torch's MKL on AMD."""
     if out.device.type != "cpu":
-        return torch.mm(queries, bank.T, out=out)
-    np.matmul(queries.numpy(), bank.numpy().T, out=out.numpy())
+        return torch.mm(queries, index.T, out=out)
+    np.matmul(queries.numpy(), index.numpy().T, out=out.numpy())
     return out
 
 
 def largest(values: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    """As ``values.topk(k, dim=1)``, in half the time where there are many columns.
+    """``values.topk(k, dim=1)``, in half the time if there are many columns.
 
-    The k largest lie in the k blocks of columns whose maxima are largest, and these are found in the same way.
+    The k largest values lie in the k blocks of columns with the largest maxima, which are found recursively.
     """
     columns = values.shape[1]
     blocks = columns // _FAN

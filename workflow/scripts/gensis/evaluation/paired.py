@@ -1,4 +1,4 @@
-"""Encoders against each other over the seeds that both have."""
+"""Paired comparisons of encoders over the seeds that both have."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ UNTRAINED = ("random", "pixels")
 
 @dataclass(frozen=True)
 class Pair:
-    """Whose difference is taken: the first minus the second."""
+    """A pair of encoders whose metrics are compared: ``encoder`` minus ``baseline``."""
 
     encoder: str
     baseline: str
@@ -31,36 +31,36 @@ class Value:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of a pair."""
+    """Comparison of a pair by one metric."""
 
     pair: Pair
     dataset: str
     task: str
     metric: str
     seed: int | None
-    """None: the mean over seeds. Else over the items tested with this seed, as if no other could have been drawn."""
+    """None for the mean over seeds; else the seed whose tested items are compared, for this seed alone."""
     estimate: Estimate
 
 
 def pairs_of(arms: Sequence[str], main_arm: str | None) -> list[Pair]:
-    """Each arm against dino; the arm that the study is about against the other arms; what was not trained against dino.
+    """The pairs to compare: each arm with dino, the main arm with the other arms, and untrained baselines with dino.
 
     Args:
-        arms: the retrained encoders, in the config's order.
-        main_arm: one of them; None where there are none.
+        arms: names of the retrained encoders, in the order of the config.
+        main_arm: the arm that the study is about; None if there are no arms.
     """
     of_arms = [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main_arm, arm) for arm in arms if arm != main_arm)]
     return [*of_arms, *(Pair(name, BASELINE) for name in UNTRAINED)]
 
 
 def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterator[Comparison]:
-    """The mean difference over the seeds that both have, of each pair and each metric that they share."""
+    """The mean difference over the seeds that both encoders have, for each pair and each metric that they share."""
     measured: dict[tuple[str, str, str], dict[str, dict[int, float]]] = {}
     for value in values:
-        what = measured.setdefault((value.dataset, value.task, value.metric), {})
-        what.setdefault(value.encoder, {})[value.seed] = value.value
+        by_encoder = measured.setdefault((value.dataset, value.task, value.metric), {})
+        by_encoder.setdefault(value.encoder, {})[value.seed] = value.value
     for pair in pairs:
-        for what, by_encoder in measured.items():
+        for metric, by_encoder in measured.items():
             ours, theirs = (by_encoder.get(name, {}) for name in (pair.encoder, pair.baseline))
             if shared := sorted(ours.keys() & theirs.keys()):
-                yield Comparison(pair, *what, None, over_seeds([ours[seed] - theirs[seed] for seed in shared]))
+                yield Comparison(pair, *metric, None, over_seeds([ours[seed] - theirs[seed] for seed in shared]))

@@ -1,4 +1,4 @@
-"""Encoders against each other over the items that both were tested on with one seed."""
+"""Paired comparisons of encoders over the items that both were tested on with one seed."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,18 +22,18 @@ _PREDICTED = "predicted"
 
 @dataclass(frozen=True)
 class Answers:
-    """What one encoder said of the tested items."""
+    """Predicted classes of the tested items, for one encoder and task."""
 
     item: np.ndarray
     label: np.ndarray
     group: np.ndarray
     """int64 (n,) each, as in predictions.h5."""
     predicted: Mapping[str, np.ndarray]
-    """Suffix of the metrics (``_k20``, or empty) -> int64 (n,) classes."""
+    """Suffix of the metrics' names (``_k20``, or empty) -> int64 (n,) predicted classes."""
 
 
 def read_answers(path: Path) -> dict[str, Answers]:
-    """Task -> answers, from predictions.h5; tasks that predict no class are left out."""
+    """Read predictions.h5: task -> predicted classes. Tasks that predict no class are left out."""
     with open_hdf5(path, FORMAT) as file:
         found = {task: _read(group) for task, group in file.items()}
     return {task: answers for task, answers in found.items() if answers.predicted}
@@ -47,17 +47,17 @@ def _read(group: h5py.Group) -> Answers:
 def compare_over_items(
     answers: Mapping[str, Answers], pairs: Sequence[Pair], resamples: int
 ) -> Iterator[tuple[Pair, str, Estimate]]:
-    """Differences of accuracy and balanced accuracy, over resamples of the tested groups.
+    """Differences of accuracy and balanced accuracy, with bootstrap intervals over the tested groups.
 
-    McNemar's test stands beside the accuracy where no two items share a group, for it takes them as independent.
+    Accuracy has McNemar's test too, if no two items share a group: the test assumes independent items.
 
     Args:
-        answers: encoder -> its answers to one task, all to the same items.
-        pairs: whose differences are wanted; those of an encoder without answers are left out.
-        resamples: of the bootstrap; 0: no intervals.
+        answers: encoder -> predicted classes of one task, of the same items for all encoders.
+        pairs: pairs of encoders to compare; pairs with an encoder without predictions are left out.
+        resamples: resamples of the bootstrap; 0 for no intervals.
 
     Yields:
-        Pair, metric (`accuracy_k20`) and estimate.
+        Pair, metric (such as `accuracy_k20`) and estimate.
 
     Raises:
         UserError: the encoders were not tested on the same items.
@@ -78,7 +78,7 @@ def _same_items(answers: Mapping[str, Answers]) -> Answers:
     first, *others = answers.values()
     for encoder, other in zip(list(answers)[1:], others):
         if not (np.array_equal(other.item, first.item) and np.array_equal(other.label, first.label)):
-            raise UserError(f"predictions of '{encoder}' are of other items than the others': delete them, run again")
+            raise UserError(f"predictions of '{encoder}' are not of the same items as others: delete them and rerun")
     return first
 
 

@@ -1,4 +1,4 @@
-"""What each task said of each tested item, and what it looked at, as files."""
+"""Files of predictions and of attention, for each task and tested item."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -16,16 +16,16 @@ FORMAT = "gensis-predictions/1"
 ATTENTION_FORMAT = "gensis-attention/1"
 
 Attention = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Tested slide -> rows of its images in the embeddings, int64 (n,), and how much each weighs, float32 (n,)."""
+"""Tested slide -> rows of its images in the embeddings, int64 (n,), and their attention, float32 (n,)."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of one task, fold by fold; all encoders and seeds of a data set have the same items in the same order."""
+    """Predictions of one task, ordered by fold. All encoders and seeds have the same items in the same order."""
 
     classes: tuple[str, ...]
     item: np.ndarray
-    """int64 (n,): row of the image in the embeddings of the data set, or number of the slide in them."""
+    """int64 (n,): row of the image, or number of the slide, in the embeddings of the data set."""
     group: np.ndarray
     """int64 (n,): items of one patient, case or slide share a number."""
     fold: np.ndarray
@@ -35,13 +35,13 @@ class Predictions:
     probabilities: Mapping[str, np.ndarray]
     """Suffix of a metric's name (``_k20``, or empty) -> class probabilities: float (n, K), or (n, R, K) of R draws."""
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Name -> float (n,): what is measured of an item where no class is predicted."""
+    """Name -> float (n,): scores of items, for tasks that predict no class."""
     names: tuple[str, ...] | None = None
-    """Of the slides, a bag's joined by `+`; None if the items are images, too many to keep their probabilities."""
+    """Names of the slides, those of a bag joined by `+`. None for images, whose probabilities are not stored."""
 
 
 def has_task(path: Path, task: str) -> bool:
-    """Whether a file of predictions or attention is there and has a group of a task."""
+    """Whether a file of predictions or attention exists and has a group for a task."""
     if not path.exists():
         return False
     with open_hdf5(path) as file:
@@ -51,13 +51,13 @@ def has_task(path: Path, task: str) -> bool:
 def write_predictions(
     path: Path, tasks: Mapping[str, Predictions], attributes: Mapping[str, Any], kept: Collection[str] = ()
 ) -> None:
-    """Write a group a task atomically: docs/artifacts.md lists the datasets.
+    """Write predictions.h5 atomically, one group per task. docs/artifacts.md lists the datasets.
 
     Args:
-        path: the file to make.
-        tasks: name -> its predictions.
-        attributes: of the file, beside `format`.
-        kept: tasks whose groups are those of the file that is replaced.
+        path: file to write.
+        tasks: task -> predictions.
+        attributes: attributes of the file, besides `format`.
+        kept: tasks whose groups are copied from the file that is replaced.
     """
     with written_hdf5(path) as file:
         _copy(path, kept, file)
@@ -68,7 +68,7 @@ def write_predictions(
 
 
 def _copy(path: Path, names: Collection[str], target: h5py.Group) -> None:
-    """Copy groups of a file, if any are asked for."""
+    """Copy groups of a file."""
     if names:
         with open_hdf5(path) as file:
             for name in names:
@@ -97,14 +97,14 @@ def write_attention(
     attributes: Mapping[str, Any],
     kept: Collection[str] = (),
 ) -> None:
-    """Write what slide classifiers looked at, atomically: docs/artifacts.md lists the datasets.
+    """Write attention.h5 atomically: attention of slide classifiers. docs/artifacts.md lists the datasets.
 
     Args:
-        path: the file to make.
-        tasks: name -> attention.
-        coords: int64 (N, 2), of all images in the embeddings.
-        attributes: of the file, beside `format`.
-        kept: tasks whose groups are those of the file that is replaced.
+        path: file to write.
+        tasks: task -> attention.
+        coords: int64 (N, 2): coordinates of all images in the embeddings.
+        attributes: attributes of the file, besides `format`.
+        kept: tasks whose groups are copied from the file that is replaced.
     """
     with written_hdf5(path) as file:
         _copy(path, ["coords", *kept] if kept else [], file)

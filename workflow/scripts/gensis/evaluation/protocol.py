@@ -1,4 +1,4 @@
-"""What is fitted on what, and tested on what."""
+"""Evaluation protocols: the items that are trained on and tested in each round."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from gensis.evaluation.folds import Round, Unmeasurable, grouped_folds
 
 @dataclass(frozen=True)
 class Protocol:
-    """Rounds of fitting and testing; each item is tested at most once."""
+    """Rounds of training and testing; each item is tested at most once."""
 
     name: str
     rounds: tuple[Round, ...]
     """(train, test) indices."""
     transductive: bool
-    """There is no test split: the encoder has seen the tested images, unlabelled."""
+    """There is no test split: the encoder was trained on the tested images, without labels."""
 
     @property
     def train(self) -> np.ndarray:
@@ -35,7 +35,7 @@ class Protocol:
         return np.repeat(np.arange(len(self.rounds)), [len(test) for _, test in self.rounds])
 
     def unlearnt(self, labels: np.ndarray) -> np.ndarray:
-        """Classes that are tested in a round whose training part has none of them, so that no answer can be right.
+        """Classes that are tested in a round but missing in its training part, so that no prediction can be correct.
 
         Args:
             labels: int (N,) of all items.
@@ -44,17 +44,17 @@ class Protocol:
 
 
 def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int) -> Protocol:
-    """Train on train and test once on test; without a test split, cross-validate by group.
+    """Train on the train split and test on the test split; without a test split, cross-validate by group.
 
     Args:
         labels: int (N,).
         groups: int (N,).
-        splits: str (N,).
-        folds: folds of a cross-validation, at most.
+        splits: str (N,): ``train``, ``test`` or empty.
+        folds: largest number of folds of a cross-validation.
 
     Raises:
-        Unmeasurable: no labels, too few classes or groups.
-        UserError: a group lies on both sides.
+        Unmeasurable: there are no labels, or too few classes or groups.
+        UserError: a group is in both train and test.
     """
     if not len(labels):
         raise Unmeasurable("no labels")
@@ -65,7 +65,7 @@ def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int)
         rounds = grouped_folds(labels, groups, folds)
         return Protocol(f"{len(rounds)}-fold cross-validation by group", tuple(rounds), transductive=True)
     if np.intersect1d(groups[train], groups[test]).size:
-        raise UserError("labels: a group lies in both train and test: put all of it on one side")
+        raise UserError("labels: a group is in both train and test: assign all of its images to one split")
     for name, part in {"train": train, "test": test}.items():
         if len(np.unique(labels[part])) < 2:
             raise Unmeasurable(f"fewer than two classes among the labels of the {name} split")
@@ -73,7 +73,7 @@ def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int)
 
 
 def leave_group_out(protocol: Protocol) -> Protocol:
-    """In place of a cross-validation, for what is not fitted: each item is tested against all of other groups."""
+    """Replace a cross-validation for tasks without training: each item is tested against all items of other groups."""
     if not protocol.transductive:
         return protocol
     everything = protocol.train
@@ -83,11 +83,11 @@ def leave_group_out(protocol: Protocol) -> Protocol:
 def pooled(
     protocol: Protocol, predict: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Predictions of all rounds, one after the other, for the items of ``protocol.test``.
+    """Predictions of all rounds, concatenated, for the items of ``protocol.test``.
 
     Args:
-        protocol: the rounds.
-        predict: (train, test) indices -> name -> float (n_test, K) class probabilities.
+        protocol: rounds of training and testing.
+        predict: function of (train, test) indices: name -> float (n_test, K) class probabilities.
     """
     parts = [predict(train, test) for train, test in protocol.rounds]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,4 +1,4 @@
-"""Retrieval: how well the images nearest to a query share its class."""
+"""Retrieval of images of a query's class: average precision, and precision at k."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import torch
 
 from gensis.evaluation.neighbours import by_chunks
 
-_CHUNK_BYTES = 1 << 26  # sorting takes several times as much
+_CHUNK_BYTES = 1 << 26  # sorting takes several times as much memory
 
 
 def retrieve(
@@ -20,21 +20,21 @@ def retrieve(
     groups: tuple[np.ndarray, np.ndarray] | None = None,
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Scores of each query against all of train, ranked by cosine.
+    """Retrieval scores of each query, with all of train ranked by cosine similarity.
 
     Args:
         train: float32 (N, D).
         labels: int (N,).
         test: float32 (M, D), the queries.
         test_labels: int (M,).
-        ks: numbers of first ranks, none above the number of images that a query ranks.
-        device: where it is sorted.
-        groups: int (N,) of train and (M,) of test: those of a query's own group are not ranked.
-        chunk_bytes: bound on the similarities held at once; it does not change the result.
+        ks: ranks k of precision at k, at most the number of images that are ranked for a query.
+        device: device that the similarities are computed and sorted on.
+        groups: int (N,) of train and (M,) of test. Training images of a query's own group are not ranked.
+        chunk_bytes: largest size of the similarities in memory; it does not change the result.
 
     Returns:
-        ``average_precision`` and ``precision_k<k>``, float64 (M,); NaN where nothing in train is of the query's class.
-        The same of a random order, as expected.
+        ``average_precision`` and ``precision_k<k>``, float64 (M,), NaN if no image in train has the query's class; and
+        their expectations for a random order.
     """
     of_train, of_test = (torch.from_numpy(each).to(device) for each in (labels, test_labels))
     ranks = torch.arange(1, len(train) + 1, device=device, dtype=torch.float64)
@@ -61,8 +61,8 @@ def by_chance(relevant: np.ndarray, ranked: np.ndarray) -> tuple[np.ndarray, np.
     """Expected average precision, and precision at any rank, of a random order.
 
     Args:
-        relevant: int (M,), images of the query's class among those that are ranked.
-        ranked: int (M,), two or more.
+        relevant: int (M,), number of ranked images of the query's class.
+        ranked: int (M,), number of ranked images, two or more.
 
     Returns:
         float64 (M,) each.

@@ -1,4 +1,4 @@
-"""How much of what was learnt from clean images holds for corrupted_features ones."""
+"""Robustness: accuracy on corrupted images of classifiers that were trained on clean images."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,10 +12,11 @@ from gensis.evaluation.linear import fit_linear
 from gensis.evaluation.protocol import Protocol
 
 Corrupted = Callable[[str, np.ndarray], np.ndarray]
-"""Name of a corruption (``blur-3``), int64 (n,) rows of images -> their embeddings, corrupted, float32 (n, D)."""
+"""Function of the name of a corruption (``blur-3``) and int64 (n,) rows of images: float32 (n, D) embeddings of the
+corrupted images."""
 
 
-def answers_to_corrupted(
+def corrupted_hits(
     items: Labelled,
     protocol: Protocol,
     names: Sequence[str],
@@ -24,55 +25,55 @@ def answers_to_corrupted(
     corrupted: Corrupted,
     device: torch.device,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Whether corrupted test images are classified right by k-NN and a linear probe of clean training images.
+    """Whether corrupted test images are classified correctly by k-NN and a linear probe, trained on clean images.
 
     Args:
-        items: labelled images, clean.
-        protocol: what is fitted on what.
-        names: of the corruptions.
-        k: neighbours.
-        temperature: of their votes.
-        corrupted: embeddings of the corrupted_features images.
-        device: where k-NN runs.
+        items: labelled clean images.
+        protocol: rounds of training and testing.
+        names: names of the corruptions.
+        k: neighbours of k-NN.
+        temperature: temperature of k-NN.
+        corrupted: embeddings of the corrupted images.
+        device: device that k-NN runs on.
 
     Returns:
         (``knn`` or ``linear``, corruption) -> bool (n,), in the order of ``protocol.test``.
     """
-    right = defaultdict(list)
+    correct = defaultdict(list)
     classes = len(items.classes)
     probes = [
         fit_linear(items.features[train], items.labels[train], items.groups[train], classes)
         for train, _ in protocol.rounds
     ]
-    for name in names:  # outside the rounds, so that the embeddings of each are read once
+    for name in names:  # the outer loop, so that the embeddings of each corruption are read once
         for (train, test), probe in zip(protocol.rounds, probes):
             corrupted_features = corrupted(name, items.item[test])
             features, labels = items.features[train], items.labels[train]
             votes = knn_probabilities(features, labels, corrupted_features, (k,), classes, temperature, device)[k]
             for classifier, probabilities in {"knn": votes, "linear": probe.probabilities(corrupted_features)}.items():
-                right[classifier, name].append(probabilities.argmax(1) == items.labels[test])
-    return {key: np.concatenate(parts) for key, parts in right.items()}
+                correct[classifier, name].append(probabilities.argmax(1) == items.labels[test])
+    return {key: np.concatenate(parts) for key, parts in correct.items()}
 
 
-def by_kind(right: dict[tuple[str, str], np.ndarray]) -> dict[str, np.ndarray]:
-    """Share of severities, for each kind and for all, at which an item is told right.
+def by_kind(correct: dict[tuple[str, str], np.ndarray]) -> dict[str, np.ndarray]:
+    """Share of severities at which each item is classified correctly, by kind of corruption and over all kinds.
 
     Args:
-        right: as `answers_to_corrupted` gives it.
+        correct: as returned by `corrupted_hits`.
 
     Returns:
-        ``linear_accuracy_blur``, ``linear_accuracy`` and the like -> float64 (n,).
+        Metric (such as ``linear_accuracy_blur`` or ``linear_accuracy``) -> float64 (n,).
     """
     parts = defaultdict(list)
-    for (classifier, name), answers in right.items():
-        parts[f"{classifier}_accuracy"].append(answers)
-        parts[f"{classifier}_accuracy_{name.rpartition('-')[0]}"].append(answers)
-    return {name: np.mean(answers, axis=0) for name, answers in parts.items()}
+    for (classifier, name), hits in correct.items():
+        parts[f"{classifier}_accuracy"].append(hits)
+        parts[f"{classifier}_accuracy_{name.rpartition('-')[0]}"].append(hits)
+    return {name: np.mean(hits, axis=0) for name, hits in parts.items()}
 
 
-def by_severity(right: dict[tuple[str, str], np.ndarray]) -> dict[str, dict[str, list[float]]]:
-    """Classifier -> kind -> accuracies from the least to the greatest severity."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for (classifier, name), answers in right.items():
-        found[classifier][name.rpartition("-")[0]].append(float(answers.mean()))
-    return {classifier: dict(kinds) for classifier, kinds in found.items()}
+def by_severity(correct: dict[tuple[str, str], np.ndarray]) -> dict[str, dict[str, list[float]]]:
+    """Accuracies by severity, ascending: classifier -> kind of corruption -> accuracies."""
+    accuracies: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (classifier, name), hits in correct.items():
+        accuracies[classifier][name.rpartition("-")[0]].append(float(hits.mean()))
+    return {classifier: dict(kinds) for classifier, kinds in accuracies.items()}

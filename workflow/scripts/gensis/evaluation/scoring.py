@@ -1,4 +1,4 @@
-"""Figures of a task from its predictions, each with its interval and chance."""
+"""Metrics of a task from its predictions, each with a confidence interval and chance level."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,20 +13,20 @@ from gensis.evaluation.predictions import Predictions
 def classification_metrics(
     names: Sequence[str], predictions: Predictions, majority: int, resamples: int
 ) -> list[dict[str, Any]]:
-    """Metrics by name and suffix.
+    """Classification metrics, for each name and each suffix of the predictions.
 
     Args:
         names: keys of METRICS.
-        predictions: of one task.
-        majority: the commonest class of train.
-        resamples: of the bootstrap by group.
+        predictions: predictions of one task.
+        majority: the most common class of train.
+        resamples: resamples of the bootstrap by group.
 
     Returns:
-        As in the JSON of a task.
+        The field `metrics` of a task's JSON.
     """
 
     def by_draw(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Float (R, B)."""
+        """Metric of each draw of training labels under each weighting: float (R, B)."""
         drawn = probabilities[:, None] if probabilities.ndim == 2 else probabilities
         return np.stack([_measured(name, drawn[:, number], predictions, weights) for number in range(drawn.shape[1])])
 
@@ -56,16 +56,16 @@ def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, we
 def mean_scores(
     scores: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], groups: np.ndarray, resamples: int
 ) -> list[dict[str, Any]]:
-    """Means over the items that have a score.
+    """Mean scores over the items that have a score.
 
     Args:
-        scores: name -> float (n,), NaN where there is none.
-        expected: the same by chance.
+        scores: name -> float (n,), NaN for items without a score.
+        expected: the same, expected by chance.
         groups: int (n,).
-        resamples: of the bootstrap by group.
+        resamples: resamples of the bootstrap by group.
 
     Returns:
-        As in the JSON of a task.
+        The field `metrics` of a task's JSON.
     """
 
     def values(weights: np.ndarray) -> dict[str, np.ndarray]:

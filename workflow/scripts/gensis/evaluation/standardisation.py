@@ -1,4 +1,4 @@
-"""Features of mean 0 and standard deviation 1, as measured on train."""
+"""Standardisation of features by the mean and standard deviation of training items."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Standardisation:
 
     @classmethod
     def of(cls, *parts: np.ndarray) -> "Standardisation":
-        """Measure float32 (N, D) features, whole or in parts; one that is constant keeps its scale."""
+        """Measure float32 (N, D) features, given in one or several parts. A constant feature is not scaled."""
         blocks = [part[start : start + _BLOCK_ROWS] for part in parts for start in range(0, len(part), _BLOCK_ROWS)]
         count = sum(map(len, blocks))
         mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / count

@@ -1,4 +1,4 @@
-"""How sure the mean of paired differences is."""
+"""Confidence intervals and tests of the mean of paired differences."""
 
 import math
 from collections.abc import Sequence
@@ -8,30 +8,30 @@ import numpy as np
 from scipy import stats
 
 SEEDS_FOR_A_TEST = 6
-"""The fewest with which a two-sided sign-flip test can reach 5 %."""
+"""Smallest number of seeds with which a two-sided sign-flip test can reach 5 %."""
 EXACT_UP_TO = 16
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean difference; NaN where a number does not exist."""
+    """A mean difference; numbers that do not exist are NaN."""
 
     n: int
-    """What it is the mean of: seeds or items."""
+    """Number of seeds or items."""
     difference: float
     low: float
     high: float
     """95 % interval."""
     interval: str
-    """How it was found: ``t``, ``bootstrap``, or empty for none."""
+    """Method of the interval: ``t``, ``bootstrap``, or empty for none."""
     p: float
-    """Two-sided, against a difference of 0, not corrected for several comparisons."""
+    """Two-sided p-value of a difference of 0, not corrected for multiple comparisons."""
     test: str
-    """``sign-flip``, ``mcnemar``, or empty for none."""
+    """Test that gave the p-value: ``sign-flip``, ``mcnemar``, or empty for none."""
 
 
 def over_seeds(differences: Sequence[float]) -> Estimate:
-    """Mean over seeds with Student's interval (none of a single seed), and from SEEDS_FOR_A_TEST on a test."""
+    """Mean over seeds, with a t interval (two seeds or more) and a sign-flip test (SEEDS_FOR_A_TEST seeds or more)."""
     n = len(differences)
     low, high = t_interval(differences)
     p, test = (sign_flip_p(differences), "sign-flip") if n >= SEEDS_FOR_A_TEST else (math.nan, "")
@@ -39,7 +39,7 @@ def over_seeds(differences: Sequence[float]) -> Estimate:
 
 
 def t_interval(differences: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean by Student's t with n - 1 degrees of freedom; NaN below two differences."""
+    """95 % interval of the mean by Student's t with n - 1 degrees of freedom; NaN for fewer than two differences."""
     if len(differences) < 2:
         return math.nan, math.nan
     middle, error = np.mean(differences), stats.sem(differences)
@@ -48,9 +48,9 @@ def t_interval(differences: Sequence[float]) -> tuple[float, float]:
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided permutation test of the mean: were arm and baseline alike, each sign could be the other.
+    """Two-sided sign-flip permutation test of the mean. Null hypothesis: each difference could have either sign.
 
-    Exact over all 2^n flips up to EXACT_UP_TO differences, over as many random ones beyond.
+    Exact over all 2^n flips for up to EXACT_UP_TO differences, otherwise over 2^EXACT_UP_TO random flips.
     """
     mean = stats.permutation_test(
         (np.asarray(differences, np.float64),),
@@ -64,11 +64,11 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def mcnemar_p(ours_right: np.ndarray, theirs_right: np.ndarray) -> float:
-    """Exact McNemar test: among the items that one alone gets right, is either more often that one?
+    """Exact McNemar test on the items that only one of two classifiers classifies correctly.
 
     Args:
-        ours_right: bool (n,), items that are independent of each other.
-        theirs_right: bool (n,), the same items.
+        ours_right: bool (n,), whether the first classifies each item correctly; items must be independent.
+        theirs_right: bool (n,), whether the second classifies each item correctly.
     """
     only_ours, only_theirs = (ours_right & ~theirs_right).sum(), (theirs_right & ~ours_right).sum()
     discordant = int(only_ours + only_theirs)

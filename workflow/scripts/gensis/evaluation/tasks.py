@@ -1,4 +1,4 @@
-"""The measurements: each takes labelled embeddings to metrics with intervals and chance."""
+"""Evaluation tasks: each computes metrics of labelled embeddings, with confidence intervals and chance levels."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from gensis.evaluation.mil import HEADS, classify_bags
 from gensis.evaluation.predictions import Attention, Predictions
 from gensis.evaluation.protocol import Protocol, leave_group_out, plan, pooled
 from gensis.evaluation.retrieval import retrieve
-from gensis.evaluation.robustness import Corrupted, answers_to_corrupted, by_kind, by_severity
+from gensis.evaluation.robustness import Corrupted, by_kind, by_severity, corrupted_hits
 from gensis.evaluation.scoring import classification_metrics, mean_scores
 from gensis.settings.evaluation import Evaluation
 
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 _CORRUPTION_NEIGHBOURS = 20
 Probabilities = dict[str, np.ndarray]
 """Suffix of a metric's name (``_k20``, or empty) -> class probabilities of the tested items: float (n, K), or (n, R, K)
-where they come from R draws of training labels, over which metrics are averaged."""
+for R draws of training labels, over which metrics are averaged."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a task found."""
+    """Results of a task."""
 
     result: dict[str, Any]
     """The fields of evaluation/<...>/<task>.json that hold results (docs/artifacts.md)."""
@@ -50,19 +50,19 @@ def measure(
     corrupted: Corrupted | None = None,
     last_blocks: Views | None = None,
 ) -> Measured:
-    """Fit and test one task.
+    """Train and test on one task.
 
     Args:
         task: one of the settings' image_tasks or slide_tasks.
         labelled: labelled images.
-        settings: the stage's settings.
-        seed: of the initialisations of attention and SGD.
-        device: where k-NN, attention and SGD run.
-        corrupted: embeddings of the tested images, corrupted, for the task `corruptions`.
-        last_blocks: what all images are embedded as for the task `linear-sgd`.
+        settings: settings of the evaluation.
+        seed: seed of the initialisations of MIL heads and of SGD.
+        device: device that k-NN, MIL heads and SGD run on.
+        corrupted: embeddings of the corrupted test images, for the task `corruptions`.
+        last_blocks: features of the last blocks, for the task `linear-sgd`.
 
     Raises:
-        Unmeasurable: the data do not allow it; the message is the reason.
+        Unmeasurable: the task cannot be measured on these data; the message is the reason.
     """
     ordered = set(labelled.classes) <= set(settings.ordered_classes)
     if ordered:
@@ -116,7 +116,7 @@ def _result(
 
 
 def _names(kind: str, ordered: bool) -> tuple[str, ...]:
-    """Metrics of a kind of task. The votes of k-NN are too few and too alike to rank images by."""
+    """Metrics of a kind of task. k-NN has no ranking metrics, since its votes have too many ties."""
     if kind == "knn":
         return ("accuracy", "balanced_accuracy")
     with_order = kind == "slides" and ordered
@@ -124,7 +124,7 @@ def _names(kind: str, ordered: bool) -> tuple[str, ...]:
 
 
 def _log_unordered(task: str, classes: Sequence[str], ordered: Sequence[str]) -> None:
-    """Name what keeps `quadratic_kappa` from being measured."""
+    """Log why `quadratic_kappa` cannot be measured."""
     missing, unused = (", ".join(sorted(set(a) - set(b))) for a, b in ((classes, ordered), (ordered, classes)))
     more = f"; without images: {unused}" if unused else ""
     log.info("%s: no quadratic kappa: ordered_classes lacks %s%s", task, missing, more)
@@ -134,7 +134,7 @@ def _knn(items: Labelled, protocol: Protocol, settings: Evaluation, device: torc
     smallest = min(len(train) for train, _ in protocol.rounds)
     ks = [k for k in settings.knn if k <= smallest]
     if not ks:
-        raise Unmeasurable(f"{smallest} training images are fewer than the least k of k-NN, {min(settings.knn)}")
+        raise Unmeasurable(f"{smallest} training images are fewer than the smallest k of k-NN, {min(settings.knn)}")
 
     def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
         shares = knn_probabilities(
@@ -229,7 +229,7 @@ def _corruptions(
     items: Labelled, protocol: Protocol, settings: Evaluation, device: torch.device, corrupted: Corrupted
 ) -> Measured:
     smallest = min(len(train) for train, _ in protocol.rounds)
-    right = answers_to_corrupted(
+    correct = corrupted_hits(
         items,
         protocol,
         settings.corruption_names,
@@ -238,12 +238,12 @@ def _corruptions(
         corrupted,
         device,
     )
-    scores = by_kind(right)
+    scores = by_kind(correct)
     predictions = _predictions(items, protocol, {}, scores)
     always_commonest = (predictions.label == _commonest(items, protocol)).astype(float)
     metrics = mean_scores(scores, dict.fromkeys(scores, always_commonest), predictions.group, settings.bootstrap)
     result = _result(items, protocol, predictions, protocol.unlearnt(items.labels), metrics)
-    return Measured(result | {"by_severity": by_severity(right)}, predictions)
+    return Measured(result | {"by_severity": by_severity(correct)}, predictions)
 
 
 def _predictions(
@@ -264,5 +264,5 @@ def _predictions(
 
 
 def _commonest(items: Labelled | Slides, protocol: Protocol) -> int:
-    """The commonest class of train."""
+    """The most common class of train."""
     return int(np.bincount(items.labels[protocol.train]).argmax())
