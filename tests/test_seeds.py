@@ -221,7 +221,7 @@ SHARED = {
 def seeding_functions(path):
     """Names of a file's functions that call one of MAKERS, give a `random_state`, or key a permutation."""
     text = path.read_text()
-    makers = MAKERS | ({"mixed"} if "from gensis.training.permutation import" in text else set())
+    makers = MAKERS | ({"mixed_key"} if "from gensis.training.permutation import" in text else set())
 
     def visit(node, names):
         for child in ast.iter_child_nodes(node):
@@ -261,4 +261,4 @@ def test_other_seeds_draw_others_and_equal_seeds_the_same(source, tiny):
 def test_a_seed_that_no_generator_takes_in_whole_is_refused(given, capsys):
     with pytest.raises(SystemExit):
         parser("", seed=True).parse_args(["--seed", given])
-    assert f"{given} is no seed: give a whole number from 0 to 4294967295" in capsys.readouterr().err
+    assert f"{given} is not a seed: give an integer from 0 to 4294967295" in capsys.readouterr().err

@@ -338,8 +338,7 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
 
 
 def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
-    """Path of keys in the user's file to an error; pydantic's location also names the members of unions that it
-    tried."""
+    """Keys in the user's file that lead to an error; pydantic's location also names union members that it tried."""
     keys = []
     for part in location:
         in_list = isinstance(values, list) and isinstance(part, int) and part < len(values)
