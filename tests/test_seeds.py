@@ -261,4 +261,4 @@ def test_draws_differ_between_seeds_and_repeat_for_equal_seeds(source, tiny):
 def test_seeds_out_of_range_are_rejected(given, capsys):
     with pytest.raises(SystemExit):
         parser("", seed=True).parse_args(["--seed", given])
-    assert f"{given} is no seed: give a whole number from 0 to 4294967295" in capsys.readouterr().err
+    assert f"{given} is not a seed: give an integer from 0 to 4294967295" in capsys.readouterr().err

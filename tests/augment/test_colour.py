@@ -26,7 +26,7 @@ def pixels():
     ("ours", "theirs", "tolerance"),
     [
         (lambda x: recolour(x, colour_matrices(FACTORS, ONE, ZERO)), reference.adjust_brightness, 1e-5),
-        # Their grey weighs the colours by 0.2989, 0.587 and 0.114.
+        # torchvision's grey has the weights 0.2989, 0.587 and 0.114.
         (lambda x: recolour(x, colour_matrices(ONE, FACTORS, ZERO)), reference.adjust_saturation, 2e-4),
         (lambda x: adjust_contrast(x, FACTORS), reference.adjust_contrast, 1e-4),
     ],
@@ -37,7 +37,7 @@ def test_colour_jitter_equals_torchvision(pixels, ours, theirs, tolerance):
     torch.testing.assert_close(ours(pixels), expected, atol=tolerance, rtol=0)
 
 
-def test_a_hue_shift_turns_the_hue_by_that_part_of_the_circle_and_keeps_grey():
+def test_a_hue_shift_rotates_the_hue_and_keeps_grey():
     colours = torch.tensor([[0.6, 0.4, 0.4], [0.4, 0.55, 0.45], [0.5, 0.5, 0.5]]).view(3, 3, 1, 1)
     shift = torch.full((3,), 0.1)
     turned = recolour(colours, colour_matrices(torch.ones(3), torch.ones(3), shift)).view(3, 3)
@@ -48,7 +48,7 @@ def test_a_hue_shift_turns_the_hue_by_that_part_of_the_circle_and_keeps_grey():
 
 
 @pytest.mark.parametrize("side_px", [7, 32, 50, 53])
-def test_blur_equals_torchvision_with_each_images_own_sigma(pixels, side_px):
+def test_blur_equals_torchvision_with_a_sigma_per_image(pixels, side_px):
     sigma = torch.tensor([0.1, 0.5, 1.0, 1.5, 1.9, 2.0])
     pixels = pixels.repeat(1, 1, 2, 1)[:, :, :side_px, :33]
     expected = [reference.gaussian_blur(image, [13, 13], [one, one]) for image, one in zip(pixels, sigma.tolist())]
@@ -59,9 +59,9 @@ def test_solarize_equals_torchvision(pixels):
     assert torch.equal(solarize(pixels), reference.solarize(pixels, 0.5))
 
 
-def test_stains_are_scaled_and_shifted_as_colour_deconvolution_does(pixels):
+def test_stain_jitter_equals_colour_deconvolution(pixels):
     rgb_of_stains = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-    unit = -torch.tensor(1e-6).log()  # scikit-image counts stains in it
+    unit = -torch.tensor(1e-6).log()  # scikit-image's unit of stain concentrations
 
     def to_stains(rgb):
         return -rgb.clamp(min=1e-6).log() / unit @ rgb_of_stains.inverse()

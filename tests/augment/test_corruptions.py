@@ -12,7 +12,7 @@ from gensis.settings.evaluation import Evaluation
 
 
 def pictures(side_px: int) -> torch.Tensor:
-    """Soft blobs of colour, with some noise."""
+    """Smooth random colours with some noise."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(3, 3, 8, 8, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, (side_px, side_px), mode="bicubic").clamp(0, 1)
@@ -29,7 +29,7 @@ def distance(images: torch.Tensor, kind: str, severity: int) -> float:
     return (corrupt(images, kind, severity, range(3)).float() - images.float()).square().mean().item()
 
 
-def test_settings_know_all_kinds():
+def test_settings_list_all_corruptions():
     annotation = Evaluation.model_fields["corruptions"].annotation
     assert set(get_args(get_args(annotation)[0])) == set(CORRUPTIONS)
     assert all(len(each) == 5 for _, *severities in CORRUPTIONS.values() for each in severities)
@@ -37,17 +37,17 @@ def test_settings_know_all_kinds():
 
 @pytest.mark.parametrize("side_px", [32, 160])
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_greater_severities_corrupt_more(kind, side_px):
+def test_higher_severities_change_images_more(kind, side_px):
     distances = [distance(pictures(side_px), kind, severity) for severity in range(1, 6)]
     assert min(distances) > 0
-    if kind in ("glass", "elastic"):  # their published severities trade blur for moves, and moves for bends
+    if kind in ("glass", "elastic"):  # their published severities do not increase the distance
         return
     assert distances[0] < distances[-1]
     assert np.corrcoef(distances, range(5))[0, 1] > 0.8
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_damage_is_a_function_of_the_image_and_its_seed(images, kind):
+def test_a_corruption_depends_only_on_the_image_and_its_seed(images, kind):
     state = torch.get_rng_state()
     whole = corrupt(images, kind, 3, [5, 6, 7])
     assert whole.dtype == torch.uint8
@@ -57,13 +57,13 @@ def test_damage_is_a_function_of_the_image_and_its_seed(images, kind):
         assert not torch.equal(corrupt(images[:1], kind, 3, [1]), corrupt(images[:1], kind, 3, [2]))
 
 
-def test_noise_has_the_published_deviation():
+def test_noise_has_the_published_standard_deviation():
     grey = torch.full((1, 3, 128, 128), 128, dtype=torch.uint8)
     found = corrupt(grey, "noise", 1, [0]).float() / 255
     assert found.std().item() == pytest.approx(0.08, rel=0.03)
 
 
-def test_contrast_and_brightness_are_those_of_imagenet_c(images):
+def test_contrast_and_brightness_equal_imagenet_c(images):
     from colorsys import hsv_to_rgb, rgb_to_hsv
 
     scaled = images.numpy() / 255
@@ -77,29 +77,29 @@ def test_contrast_and_brightness_are_those_of_imagenet_c(images):
         np.testing.assert_allclose(brighter[1, :, row, column], pixel, atol=0.6 / 255)
 
 
-def test_lengths_shrink_with_the_image():
-    """A large image and the same at half its size look alike after the blur."""
+def test_lengths_scale_with_the_image():
+    """Blurring an image equals blurring it at half its size."""
     large = torch.zeros(1, 3, 128, 128, dtype=torch.uint8)
     large[..., 48:80, 48:80] = 255
     halved = torch.nn.functional.avg_pool2d(corrupt(large, "blur", 5, [0]).float(), 2)
     assert (halved - corrupt(large[..., ::2, ::2], "blur", 5, [0]).float()).abs().mean() < 2
 
 
-def test_shot_noise_has_the_variance_of_photons():
+def test_shot_noise_has_poisson_variance():
     grey = torch.full((1, 3, 128, 128), 128, dtype=torch.uint8)
     found = corrupt(grey, "shot", 1, [0]).float() / 255
     assert found.mean().item() == pytest.approx(128 / 255, abs=0.005)
     assert found.var().item() == pytest.approx(128 / 255 / 60, rel=0.05)
 
 
-def test_impulses_are_the_published_part_of_the_values_half_of_them_white():
+def test_impulse_noise_has_the_published_rate_and_is_half_white():
     grey = torch.full((1, 3, 128, 128), 128, dtype=torch.uint8)
     found = corrupt(grey, "impulse", 5, [0])
     assert (found == 255).float().mean().item() == pytest.approx(0.135, abs=0.01)
     assert (found == 0).float().mean().item() == pytest.approx(0.135, abs=0.01)
 
 
-def test_a_point_out_of_focus_is_a_disc():
+def test_defocus_turns_a_point_into_a_disc():
     point = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     point[..., 112, 112] = 255
     weights = defocus(point / 255, (6, 0.5), [0])[0, 0]
@@ -107,11 +107,11 @@ def test_a_point_out_of_focus_is_a_disc():
     assert weights.sum().item() == pytest.approx(1, abs=1e-4)
     assert weights[far > 8**2].abs().max() < 1e-6
     inner = weights[far < 4**2]
-    assert inner.min().item() == pytest.approx(1 / 113, rel=1e-3)  # places within 6 px of a place
+    assert inner.min().item() == pytest.approx(1 / 113, rel=1e-3)  # pixels within 6 px of a pixel
     assert inner.max().item() == pytest.approx(1 / 113, rel=1e-3)
 
 
-def test_a_moved_point_is_a_line_that_fades():
+def test_motion_turns_a_point_into_a_fading_line():
     point = torch.zeros(1, 3, 224, 224)
     point[..., 112, 112] = 1
     moved = motion(point, (10, 3), [3])[0, 0]
@@ -130,7 +130,7 @@ def test_zoom_keeps_the_centre_and_blurs_the_edges():
     assert lost[108:117].mean() < 0.5 * lost[:40].mean()
 
 
-def test_fog_is_as_rough_near_as_far_and_never_brighter_than_the_image(images):
+def test_fog_is_smooth_periodic_and_never_brighter_than_the_image(images):
     dark = images // 2
     foggy = corrupt(dark, "fog", 5, range(3))
     assert (foggy.amax(dim=(1, 2, 3)) <= dark.amax(dim=(1, 2, 3))).all()
@@ -142,7 +142,7 @@ def test_fog_is_as_rough_near_as_far_and_never_brighter_than_the_image(images):
     assert seam < 3 * near
 
 
-def test_glass_shows_places_no_further_than_its_distance():
+def test_glass_moves_pixels_by_at_most_its_distance():
     where = torch.arange(224.0).expand(1, 3, 224, 224) / 223
     found = glass(where, (0.1, 4, 1), [0]) * 223
     moved = (found - torch.arange(224.0)).round()[0, 0, :, 4:-4]
@@ -152,7 +152,7 @@ def test_glass_shows_places_no_further_than_its_distance():
     assert twice.std().item() == pytest.approx(moved.std().item() * 2**0.5, rel=0.02)
 
 
-def test_snow_whitens_what_lies_between_the_flakes():
+def test_snow_whitens_the_image_between_flakes():
     images = pictures(32) / 255
     no_flakes = (0, 0, 1, 0.5, 8, 3, 0.7)
     red, green, blue = images.unbind(1)
@@ -161,16 +161,16 @@ def test_snow_whitens_what_lies_between_the_flakes():
     assert torch.allclose(snow(images, no_flakes, range(3)), wanted, atol=1e-6)
 
 
-def test_snow_falls_and_is_grey():
+def test_snow_is_grey_and_has_steep_streaks():
     black = torch.zeros(1, 3, 64, 64)
     flakes = snow(black, (0.1, 0.3, 1, 0.7, 30, 15, 1), [2])[0]
     assert 0 < flakes.mean() < 0.5
     assert torch.equal(flakes[0], flakes[1])
     across, down = (flakes[0].diff(dim=axis).abs().mean() for axis in (1, 0))
-    assert down < 0.7 * across  # drawn out along steep lines
+    assert down < 0.7 * across  # streaks along steep lines
 
 
-def test_elastic_is_its_affine_map_where_nothing_else_moves():
+def test_elastic_without_noise_is_its_affine_map():
     from scipy.ndimage import map_coordinates
 
     generator = np.random.default_rng(7)
@@ -185,7 +185,7 @@ def test_elastic_is_its_affine_map_where_nothing_else_moves():
         np.testing.assert_allclose(found[:, row, column], wanted, atol=1e-4)
 
 
-def test_elastic_noise_is_as_smooth_as_its_sigma():
+def test_elastic_noise_is_smoothed_by_its_sigma():
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(0).uniform(-1, 1, (2, 40, 56))
@@ -194,7 +194,7 @@ def test_elastic_noise_is_as_smooth_as_its_sigma():
     assert np.allclose(_smoothed(noise, 0), noise)
 
 
-def test_elastic_moves_places_in_proportion_to_the_image():
+def test_elastic_moves_pixels_in_proportion_to_the_image():
     def moves(side_px: int) -> float:
         ramp = torch.linspace(0, 1, side_px).expand(1, 3, side_px, side_px)
         edge = side_px // 8

@@ -24,14 +24,14 @@ def torchvisions(image, box, turns, size_px):
 
 
 @pytest.mark.parametrize("size_px", [16, 37])
-def test_crops_equal_torchvisions_antialiased_bicubic(images, size_px):
+def test_crops_equal_torchvisions_antialiased_bicubic_resize(images, size_px):
     ours = crop_resize(prepared(images), torch.tensor(BOXES), torch.tensor(TURNS).bool(), size_px)
     theirs = torch.stack([torchvisions(*one, size_px) for one in zip(images, BOXES, TURNS)])
     assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("size_px", [16, 37])
-def test_the_products_of_gpus_equal_torchvisions_but_for_its_rounding(images, size_px):
+def test_gpu_crops_equal_torchvision_except_for_rounding(images, size_px):
     ours = crop_resize(images.float(), torch.tensor(BOXES), torch.tensor(TURNS).bool(), size_px)
     theirs = torch.stack([torchvisions(*one, size_px) for one in zip(images, BOXES, TURNS)])
     torch.testing.assert_close(ours, theirs.float(), atol=1.2, rtol=0)
@@ -39,14 +39,14 @@ def test_the_products_of_gpus_equal_torchvisions_but_for_its_rounding(images, si
     assert (ours - theirs).mean().abs() < 0.05
 
 
-def test_the_products_of_gpus_equal_torchvisions_in_float_where_nothing_is_clipped(images):
+def test_gpu_crops_equal_torchvision_in_float_without_clipping(images):
     grey = images.float() / 4 + 96
     ours = crop_resize(grey, torch.tensor(BOXES), torch.tensor(TURNS).bool(), 16)
     theirs = torch.stack([torchvisions(*one, 16) for one in zip(grey, BOXES, TURNS)])
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
 
 
-def test_resize_of_whole_images_equals_torchvision_and_leaves_the_right_size_alone(images):
+def test_resize_equals_torchvision_and_keeps_images_of_the_right_size(images):
     theirs = reference.resize(images, [24, 24], InterpolationMode.BICUBIC, antialias=True)
     assert torch.equal(resize(images, 24), theirs.float())
     square = images[:, :, :40]

@@ -60,7 +60,7 @@ def test_colours_follow_the_distribution_of_color_jitter():
     always = dataclasses.replace(RECIPE, jitter=1.0, grayscale=0.0)
     draws = draw(sizes(DRAWS, 40, 40), always)
     assert distance(draws.contrast, theirs[:, 1]) < 0.05
-    # In YIQ the matrix scales everything by the brightness, and the plane of colours by the saturation as it turns it.
+    # In YIQ the matrix scales all axes by the brightness; it rotates the I-Q plane and scales it by the saturation.
     yiq = torch.tensor(YIQ) @ draws.colour @ torch.tensor(YIQ).inverse()
     brightness, cosine, sine = yiq[:, 0, 0], yiq[:, 1, 1], yiq[:, 2, 1]
     assert distance(brightness, theirs[:, 0]) < 0.05
@@ -68,7 +68,7 @@ def test_colours_follow_the_distribution_of_color_jitter():
     assert distance(torch.atan2(sine, cosine) / (2 * torch.pi), theirs[:, 3]) < 0.05
 
 
-def test_what_is_drawn_is_drawn_as_often_as_the_recipe_says():
+def test_draws_have_the_probabilities_and_ranges_of_the_recipe():
     torch.manual_seed(0)
     draws = draw(sizes(DRAWS, 40, 40), RECIPE)
     assert draws.blurred.float().mean().item() == pytest.approx(0.5, abs=0.03)
@@ -84,7 +84,7 @@ def test_what_is_drawn_is_drawn_as_often_as_the_recipe_says():
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_turns_are_a_flip_and_then_rot90(images, flip, quarters):
+def test_turns_equal_a_flip_followed_by_rot90(images, flip, quarters):
     square = images[:1, :, :40]
     turned = crop_resize(
         prepared(square), torch.tensor([[0, 0, 40, 40]]), turns(torch.tensor([flip]), torch.tensor([quarters])), 40
@@ -93,7 +93,7 @@ def test_turns_are_a_flip_and_then_rot90(images, flip, quarters):
     assert torch.equal(turned, expected)
 
 
-def test_views_depend_on_the_seed_alone_and_stay_in_range(images):
+def test_views_depend_only_on_the_seed_and_are_in_range(images):
     torch.manual_seed(1)
     first = view(images, RECIPE)
     torch.manual_seed(1)
@@ -105,7 +105,7 @@ def test_views_depend_on_the_seed_alone_and_stay_in_range(images):
     assert not torch.equal(view(images, RECIPE), first)
 
 
-def test_a_view_does_not_depend_on_the_images_beside_it(images):
+def test_a_view_does_not_depend_on_other_images_of_the_batch(images):
     torch.manual_seed(1)
     together = view(images, RECIPE)
     torch.manual_seed(1)
@@ -115,7 +115,7 @@ def test_a_view_does_not_depend_on_the_images_beside_it(images):
         torch.testing.assert_close(together[[number]], alone, atol=1e-6, rtol=0)
 
 
-def test_threads_change_neither_the_views_nor_how_many_there_are(images):
+def test_threads_do_not_change_the_views_or_torchs_thread_count(images):
     before = torch.get_num_threads()
     try:
         views = []
@@ -129,7 +129,7 @@ def test_threads_change_neither_the_views_nor_how_many_there_are(images):
         torch.set_num_threads(before)
 
 
-def test_gpus_make_the_views_of_the_cpu_within_two_grey_levels(images):
+def test_gpu_views_equal_cpu_views_within_two_grey_levels(images):
     torch.manual_seed(1)
     recipe = dataclasses.replace(RECIPE, brightness=0.0, contrast=0.0, saturation=0.0, stain=0.0)
     draws = draw(sizes(40, 50, 40), recipe)
@@ -138,7 +138,7 @@ def test_gpus_make_the_views_of_the_cpu_within_two_grey_levels(images):
     assert difference.mean() < 0.5
 
 
-def test_with_nothing_to_distort_a_view_is_the_crop(images):
+def test_a_view_without_distortions_is_the_crop(images):
     draws = draw(sizes(40, 50, 40), PLAIN)
     crops = crop_resize(prepared(images), draws.boxes, draws.turns, 40)
     torch.testing.assert_close(make(prepared(images), draws, PLAIN), crops / 255, atol=1e-6, rtol=0)

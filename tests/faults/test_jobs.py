@@ -73,7 +73,7 @@ def test_a_full_disk_is_a_one_line_error_and_leaves_nothing(tmp_path, small_disk
     ("code", "line"),
     [
         ("Path('/dev/full').write_bytes(b'0')", "error: a file: No space left on device: free space there"),
-        ("open('/proc/self/mem', 'rb').read(9)", "error: a file: Input/output error: the disk or the way to it fails"),
+        ("open('/proc/self/mem', 'rb').read(9)", "error: a file: Input/output error: check the disk or the network"),
         (
             "raise RuntimeError(\"Can't decrement id ref count (errno = 122, error message = 'Disk quota exceeded')\")",
             "error: a file: Disk quota exceeded: free space there, or raise the quota",
@@ -85,7 +85,7 @@ def test_a_full_disk_is_a_one_line_error_and_leaves_nothing(tmp_path, small_disk
         ("bytearray(1 << 62)", "error: the memory is full (MemoryError): give the job more"),
         (
             "import torch; raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')",
-            "error: the GPU's memory is full (CUDA out of memory. Tried to allocate 2.00 GiB.): raise pretraining.acc",
+            "error: the GPU's memory is full (CUDA out of memory. Tried to allocate 2.00 GiB.): raise pretraining.gra",
         ),
     ],
 )

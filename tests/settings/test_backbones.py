@@ -1,4 +1,4 @@
-"""config/backbones.txt and the pinned timm, with our own models, agree; run as a program, this file writes it anew."""
+"""config/backbones.txt lists the models of the pinned timm and our own. Run this file as a program to write it."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def names_in_timm() -> list[str]:
     return sorted(timm.list_models())
 
 
-def test_backbones_are_those_of_the_pinned_timm_and_our_own():
+def test_backbones_are_those_of_the_pinned_timm_and_ours():
     fix = "run `python tests/settings/test_backbones.py`"
     assert BACKBONES.read_text().splitlines() == names_in_timm(), fix
 

@@ -1,4 +1,4 @@
-"""Every key of a config reaches the JSON of its stage, or is on a list that says why not."""
+"""Every config key is part of the canonical JSON of its stage, or is on a list with the reason why not."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.base import Settings
 
-# Every model of settings has a place in it, and no key its default where that would hide another.
+# Uses every settings model, and no default that would hide another key.
 STUDY = {
     "run": "study",
     "datasets": {
@@ -38,19 +38,19 @@ REACH_NO_STAGE = {
     "run": "names the folder of the results",
     "seeds": "a wildcard of every job",
     "runtime.*": "changes speed and memory, never results",
-    "datasets.*.sheet": "what its lines say is an input",
-    "datasets.*.columns": "what its lines say is an input",
-    "datasets.*.root": "where a download lies",
-    "datasets.*.quality.*": "chooses among the tiles of a store; a param of the tables",
-    "datasets.*.max_failed_*": "judged when images are indexed; a param of the tables",
+    "datasets.*.sheet": "the content of its lines is an input",
+    "datasets.*.columns": "the content of its lines is an input",
+    "datasets.*.root": "folder of a download",
+    "datasets.*.quality.*": "selects tiles of a store; a param of the tables",
+    "datasets.*.max_failed_*": "checked when images are indexed; a param of the tables",
     "embedding.units_per_part": "divides embeddings into files",
     "autoencoder": "decides which autoencoder is an input",
-    "banks.*.seed": "decides which banks there are",
+    "banks.*.seed": "decides which banks are made",
     "banks.*.shards": "divides a bank into files",
-    "evaluation.datasets": "decides which measurements there are",
+    "evaluation.datasets": "decides which evaluations are made",
 }
 CANNOT_CHANGE = {
-    "datasets.*.kind": "decides what the other keys are",
+    "datasets.*.kind": "decides which other keys exist",
     "retraining.*.dataset": "must be that of pretraining",
     "retraining.longer.epochs": "follows from match_compute",
 }
@@ -61,7 +61,7 @@ MAPPINGS = ({"copying_ratio": 0.3}, {"focus": 0.1}, {"train": 7}, {"train": "tra
 
 
 def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The keys of a study on the way to each value that is no section."""
+    """Path of keys to each value of a study that is not a section."""
     for name in type(values).model_fields if isinstance(values, Settings) else values:
         value = getattr(values, name) if isinstance(values, Settings) else values[name]
         of_settings = isinstance(value, dict) and value and all(isinstance(each, Settings) for each in value.values())
@@ -69,7 +69,7 @@ def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]
 
 
 def models(values: Any) -> set[type]:
-    """The models of a study."""
+    """Settings models that a study uses."""
     found = {type(values)} if isinstance(values, Settings) else set()
     inner = (
         vars(values).values() if isinstance(values, Settings) else values.values() if isinstance(values, dict) else ()
@@ -89,7 +89,7 @@ def with_value(values: dict, path: tuple[str, ...], value: Any) -> dict:
 
 
 def literals(path: tuple[str, ...]) -> list[str]:
-    """Words that a key may be, as the mistake of another says."""
+    """Words that a key accepts, read from the error message for a wrong word."""
     try:
         load_study(with_value(STUDY, path, "no such word"))
     except UserError as error:
@@ -98,7 +98,7 @@ def literals(path: tuple[str, ...]) -> list[str]:
 
 
 def changed(path: tuple[str, ...]) -> tuple[Study, Any] | None:
-    """A study whose key has another value than by default, and that value; None where there is none."""
+    """A study in which a key has a value other than its default, and that value; None if no value was found."""
     before = at(BASE, path)
     for value in (True, False, *NUMBERS, *literals(path), *NAMES, *LISTS, *MAPPINGS, None):
         try:
@@ -111,7 +111,7 @@ def changed(path: tuple[str, ...]) -> tuple[Study, Any] | None:
 
 
 def stages_of(path: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
-    """The stages that a key belongs to, and where it stands in their JSON."""
+    """The stages that a key belongs to, and its path in their JSON."""
     section, *rest = path
     if section in ("datasets", "encoders"):
         return [f"{section}/{rest[0]}"], tuple(rest[1:])
@@ -131,7 +131,7 @@ def stages_of(path: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def pattern(path: tuple[str, ...]) -> str:
-    """A key of arms or banks, whatever their name."""
+    """A key with a wildcard for the name of an arm or bank."""
     section, *rest = path
     return ".".join([section, *(["*", *rest[1:]] if section in ("retraining", "banks") else rest)])
 
@@ -145,7 +145,7 @@ PATHS = [path for path in leaves(load_study(STUDY)) if not matches(".".join(path
 
 
 @pytest.mark.parametrize("key", list(dict.fromkeys(map(pattern, PATHS))))
-def test_a_key_reaches_the_json_of_its_stage(key):
+def test_a_key_is_part_of_the_json_of_its_stage(key):
     tried = ((path, changed(path)) for path in PATHS if pattern(path) == key)
     path, found = next(((path, found) for path, found in tried if found), (None, None))
     assert found, f"no value of {key} other than the default was found: add one to the lists above"
@@ -155,13 +155,13 @@ def test_a_key_reaches_the_json_of_its_stage(key):
 
 
 def values_at(study: Study, stages: list[str], inner: tuple[str, ...]) -> Iterator[Any]:
-    """What stands at a place of the stages' JSON."""
+    """The values at a path of the stages' JSON."""
     for stage in stages:
         with suppress(KeyError):
             yield at(json.loads(stage_json(study, stage)), inner)
 
 
-def test_every_model_of_settings_has_a_place_in_the_study():
+def test_the_study_of_this_test_uses_every_settings_model():
     known = {model for model in subclasses(Settings) if model.__module__.startswith("gensis")}
     inherited_from = {base for model in known for base in model.__mro__[1:]}
     assert known - inherited_from <= models(load_study(STUDY))
@@ -171,7 +171,7 @@ def subclasses(model: type) -> set[type]:
     return {model}.union(*map(subclasses, model.__subclasses__()))
 
 
-def test_the_lists_of_exceptions_name_keys_that_are_there():
+def test_the_lists_of_exceptions_name_existing_keys():
     names = [".".join(path) for path in leaves(load_study(STUDY))]
     for each in (*REACH_NO_STAGE, *CANNOT_CHANGE):
         assert any(fnmatch(name, each) for name in names), each

@@ -7,7 +7,7 @@ from gensis.errors import UserError
 from gensis.settings import load_study, stage_json
 from gensis.settings.pretraining import Pretraining
 
-# Defaults of the authors' program (main_dino.py) and, of views, of its augmentations. Epochs as parts of 100.
+# Defaults of the authors' main_dino.py and of its augmentations. Durations in epochs are fractions of 100.
 PUBLISHED = {
     "backbone": "vit_small_patch16_224",
     "backbone_args": {},
@@ -63,13 +63,13 @@ def resolved(**values: object) -> dict:
     return json.loads(Pretraining(dataset="tiles", preset="paper", **values).model_dump_json())
 
 
-def test_the_paper_preset_is_the_published_recipe_value_by_value():
+def test_the_paper_preset_has_the_published_values():
     values = resolved()
     assert values.pop("views") == PUBLISHED_VIEWS
     assert values == PUBLISHED | {"dataset": "tiles", "preset": "paper"}
 
 
-def test_what_the_user_states_beside_the_preset_counts():
+def test_keys_beside_the_preset_override_it():
     values = resolved(batch_size=64, teacher_temperature="auto", views={"rotate": True, "local_crops": 2})
     assert values.pop("views") == PUBLISHED_VIEWS | {"rotate": True, "local_crops": 2}
     expected = PUBLISHED | {"batch_size": 64, "teacher_temperature": "auto"}
@@ -77,13 +77,13 @@ def test_what_the_user_states_beside_the_preset_counts():
 
 
 @pytest.mark.parametrize(("epochs", "warmup", "frozen"), [(300, 10 / 300, 1 / 300), (4, 1.0, 1 / 4)])
-def test_the_presets_epochs_stay_epochs_in_trainings_of_other_lengths(epochs, warmup, frozen):
+def test_warmup_and_freezing_keep_their_epochs_in_trainings_of_other_lengths(epochs, warmup, frozen):
     values = resolved(epochs=epochs)
     assert (values["warmup"], values["freeze_last_layer"]) == (warmup, frozen)
     assert resolved(epochs=epochs, warmup=0.5)["warmup"] == 0.5
 
 
-def test_retraining_inherits_the_preset_and_a_resolved_study_means_the_same():
+def test_retraining_inherits_the_preset_also_in_a_resolved_study():
     study = load_study(STUDY)
     again = load_study(study.resolved())
     for encoder in ("encoders/dino", "encoders/gen-dino"):
@@ -92,23 +92,23 @@ def test_retraining_inherits_the_preset_and_a_resolved_study_means_the_same():
         assert stage_json(again, encoder) == stage_json(study, encoder)
 
 
-def test_an_arm_of_another_length_keeps_the_presets_epochs():
+def test_an_arm_of_another_length_keeps_the_epochs_of_warmup():
     values = copy.deepcopy(STUDY)
     values["retraining"]["gen-dino"]["epochs"] = 50
     assert load_study(values).retraining["gen-dino"].warmup == 10 / 50
 
 
-def test_a_mistake_beside_the_preset_is_one_line_that_names_the_key():
-    for key, value, said in [
+def test_an_error_beside_the_preset_names_the_key():
+    for key, value, expected in [
         ("preset", "article", "pretraining.preset = article"),
         ("epochs", "many", "pretraining.epochs = many"),
         ("epochs", 0, "pretraining.epochs = 0"),
         ("views", {"blurr": 1}, "pretraining.views.blurr"),
     ]:
         values = STUDY | {"pretraining": STUDY["pretraining"] | {key: value}}
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=expected):
             load_study(values)
 
 
-def test_studies_without_a_preset_keep_their_json():
+def test_preset_is_left_out_of_the_json_if_not_set():
     assert "preset" not in json.loads(Pretraining(dataset="tiles").model_dump_json())

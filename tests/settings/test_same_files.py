@@ -1,4 +1,4 @@
-"""One image never lies on two sides, whatever it is called."""
+"""No image file is in both training and test data, even under different names."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from gensis.settings.units import list_units
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two slides, one of them under three names, and a tree of images."""
+    """Two slides, one of them under three names, and a folder tree of images."""
     for name in ("a.tiff", "b.tiff", "photos/train/cat.png", "photos/test/dog.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -43,8 +43,8 @@ def listed(folder: Path, kind: str, *lines: str) -> None:
         for path in ["a.tiff", "./a.tiff", "hard.tiff", "soft.tiff"]
     ],
 )
-def test_one_file_on_two_sides_is_refused_in_one_line(folder, kind, first, second, path):
-    with pytest.raises(UserError, match=r"are one file, .*\.tiff, (in the splits|not in one group)") as error:
+def test_a_file_in_train_and_test_is_refused_in_one_line(folder, kind, first, second, path):
+    with pytest.raises(UserError, match=r"are the same file, .*\.tiff, (in the splits|not in one group)") as error:
         listed(folder, kind, first, second.format(path))
     assert "\n" not in str(error.value)
 
@@ -53,36 +53,36 @@ def test_one_file_on_two_sides_is_refused_in_one_line(folder, kind, first, secon
     "lines",
     [
         ("x,a.tiff,,train", "y,b.tiff,,test"),
-        ("x,a.tiff,,train", "y,soft.tiff,,train"),  # in train alone: it counts twice, and nothing tests it
+        ("x,a.tiff,,train", "y,soft.tiff,,train"),  # only in train: it counts twice, but does not leak
         ("x,a.tiff,p1,", "y,soft.tiff,p1,"),  # two parts of one slide, by two masks
     ],
 )
-def test_one_file_on_one_side_may_have_two_lines(folder, lines):
+def test_a_file_may_have_two_lines_in_one_split_or_group(folder, lines):
     listed(folder, "slides", *lines)
 
 
 @pytest.mark.parametrize("splits", [{"train": ".", "test": "test"}, {"train": "test/..", "test": "test"}])
-def test_a_folder_that_holds_the_other_splits_is_refused(folder, splits):
-    with pytest.raises(UserError, match=r"splits of .*photos: train .* and test \(test\) hold the same images"):
+def test_a_split_folder_that_contains_another_is_refused(folder, splits):
+    with pytest.raises(UserError, match=r"splits of .*photos: train .* and test \(test\) share images"):
         list_units(FolderDataset(kind="folder", path=str(folder / "photos"), splits=splits), None)
 
 
-def test_folders_and_groups_side_by_side_are_two(folder):
+def test_separate_folders_and_groups_are_accepted(folder):
     list_units(FolderDataset(kind="folder", path=str(folder / "photos")), None)
     (folder / "photos/test-too").symlink_to("test")
     linked = {"train": "test-too", "test": "test"}
-    with pytest.raises(UserError, match="hold the same images"):
+    with pytest.raises(UserError, match="share images"):
         list_units(FolderDataset(kind="folder", path=str(folder / "photos"), splits=linked), None)
     list_units(Hdf5Dataset(kind="hdf5", path=str(folder / "a.tiff"), splits={"train": "a", "test": "ab"}), None)
 
 
-def test_one_group_of_a_packed_file_for_both_splits_is_refused(folder):
+def test_one_hdf5_group_for_both_splits_is_refused(folder):
     dataset = Hdf5Dataset(kind="hdf5", path=str(folder / "a.tiff"), splits={"train": "images", "test": "/images/"})
-    with pytest.raises(UserError, match=r"train \(images\) and test \(/images/\) hold the same images"):
+    with pytest.raises(UserError, match=r"train \(images\) and test \(/images/\) share images"):
         list_units(dataset, None)
 
 
-def test_what_two_data_sets_have_in_common_is_told_by_files_folders_and_groups(folder):
+def test_shared_images_of_two_data_sets_are_found_by_files_and_folders(folder):
     def sheet(name: str, line: str) -> frozenset:
         path = folder / name
         path.write_text(f"slide,path,split\n{line}\nother,b.tiff,train\n")

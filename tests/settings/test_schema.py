@@ -1,4 +1,4 @@
-"""config/schema.json is what the settings say. Run this file as a program to write it."""
+"""config/schema.json is generated from the settings. Run this file as a program to write it."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def test_the_schema_file_is_generated_from_the_settings():
     assert PATH.read_text(encoding="utf-8") == text(), f"run: python {Path(__file__).relative_to(ROOT)}"
 
 
-def test_every_setting_has_a_description_or_a_telling_type():
+def test_every_section_has_a_description():
     for name, model in schema()["$defs"].items():
         assert model.get("description"), name
 

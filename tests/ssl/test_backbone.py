@@ -25,7 +25,7 @@ README = Path(__file__).parents[2] / "README.md"
     [TINY_VIT, TINY_RESNET, TINY_CIFAR_RESNET],
     ids=["transformer", "convnet", "small-stem"],
 )
-def test_a_saved_encoder_loads_through_timm_with_its_own_weights_and_preprocessing(tmp_path, name, arguments):
+def test_timm_loads_a_saved_encoder_with_its_weights_and_preprocessing(tmp_path, name, arguments):
     torch.manual_seed(0)
     backbone, made_with = create_backbone(name, 32, arguments, drop_path=0.1)
     backbone.eval()
@@ -39,13 +39,15 @@ def test_a_saved_encoder_loads_through_timm_with_its_own_weights_and_preprocessi
     assert "license" not in json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
 
 
-def test_images_that_do_not_divide_into_patches_are_refused_before_the_first_one():
-    with pytest.raises(UserError, match=r"pretraining.image_px 56 is no multiple of the patch size 16 of backbone vit"):
+def test_images_that_do_not_divide_into_patches_are_refused():
+    with pytest.raises(
+        UserError, match=r"pretraining.image_px 56 is not a multiple of the patch size 16 of backbone vit"
+    ):
         create_backbone("vit_tiny_patch16_224", 56, {"depth": 1})
     create_backbone("vit_tiny_patch16_224", 56, {"depth": 1, "patch_size": 8})
 
 
-def test_the_encoder_preprocesses_by_itself(tmp_path):
+def test_a_loaded_encoder_preprocesses_its_images(tmp_path):
     name, arguments = TINY_VIT
     backbone, made_with = create_backbone(name, 16, arguments)
     backbone.eval()
@@ -56,7 +58,7 @@ def test_the_encoder_preprocesses_by_itself(tmp_path):
     assert load_encoder(tmp_path)(torch.zeros(1, 3, 50, 40, dtype=torch.uint8)).shape == (1, 24)
 
 
-def test_the_last_blocks_are_class_tokens_after_the_norm_the_last_of_them_the_embedding():
+def test_last_blocks_are_normalised_class_tokens_and_end_with_the_embedding():
     name, arguments = TINY_VIT
     encoder = Encoder(create_backbone(name, 16, arguments | {"depth": 3, "reg_tokens": 2})[0], GREY)
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
@@ -70,13 +72,13 @@ def test_the_last_blocks_are_class_tokens_after_the_norm_the_last_of_them_the_em
     torch.testing.assert_close(expected[-1], whole)
 
 
-def test_a_network_without_class_token_has_its_embedding_in_place_of_last_blocks():
+def test_last_blocks_of_a_network_without_class_token_are_its_embedding():
     encoder = Encoder(create_backbone(TINY_RESNET[0], 32, TINY_RESNET[1])[0], GREY)
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     torch.testing.assert_close(LastBlocks(encoder, 4)(images), encoder(images))
 
 
-def test_the_lines_of_the_readme_embed_pictures_and_load_the_encoder_through_timm(tmp_path, monkeypatch):
+def test_the_readmes_code_embeds_images_and_loads_the_encoder_with_timm(tmp_path, monkeypatch):
     torch.manual_seed(0)
     name, arguments = TINY_CIFAR_RESNET
     backbone, made_with = create_backbone(name, 16, arguments)
@@ -100,13 +102,13 @@ def test_the_lines_of_the_readme_embed_pictures_and_load_the_encoder_through_tim
     assert embed["embeddings"][1].shape == (16,)
 
 
-def test_what_timm_does_not_have_or_take_is_one_line(tmp_path):
+def test_unknown_models_arguments_and_folders_are_one_line(tmp_path):
     with pytest.raises(UserError, match="timm has no model 'vit_gigantic'"):
         create_backbone("vit_gigantic", 32, {})
-    with pytest.raises(UserError, match="does not take"):
+    with pytest.raises(UserError, match="does not accept"):
         create_backbone("resnet10t", 32, {"no_such_argument": 1})
-    with pytest.raises(UserError, match="holds no encoder"):
+    with pytest.raises(UserError, match="has no encoder"):
         load_encoder(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(UserError, match=r"holds no encoder \(config.json"):
+    with pytest.raises(UserError, match=r"has no encoder \(config.json"):
         gensis.load_encoder(str(tmp_path))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gensis.augment.views import ViewRecipe, view
-from gensis.ssl.bank_views import mixed_views, real_views
+from gensis.ssl.bank_views import paired_views, real_views
 
 GLOBAL = ViewRecipe(16, (0.4, 1.0), 0.5, True, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.2, 0.1)
 LOCAL = ViewRecipe(8, (0.1, 0.4), 0.5, True, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.0, 0.1)
@@ -15,27 +15,27 @@ def pictures(seed, height, width):
 
 
 @pytest.mark.parametrize("size", [(24, 24), (20, 30), (32, 18)])
-def test_each_view_is_that_of_the_image_it_is_cut_from_whatever_the_sizes(size):
+def test_paired_views_equal_the_views_of_the_image_that_each_shows(size):
     real, synthetic = pictures(0, 24, 24), pictures(1, *size)
     has, slot = torch.arange(20) % 4 > 0, torch.arange(20) % 2
     torch.manual_seed(0)
-    mixed = mixed_views(real, synthetic, has, slot, RECIPES, 4, 0.5)
+    paired = paired_views(real, synthetic, has, slot, RECIPES, 4, 0.5)
     of_each = []
     for images in (real, synthetic):
         torch.manual_seed(0)
         of_each.append([view(images, recipe) for recipe in (GLOBAL, GLOBAL, *[LOCAL] * 4)])
     from_synthetic = [has & (slot == 0), has & (slot == 1), has, has, has & False, has & False]
-    for number, views in enumerate([*mixed.global_views, *mixed.local_views]):
+    for number, views in enumerate([*paired.global_views, *paired.local_views]):
         expected = torch.where(from_synthetic[number].view(-1, 1, 1, 1), of_each[1][number], of_each[0][number])
         torch.testing.assert_close(views, expected, atol=1e-6, rtol=0)
-    assert torch.equal(mixed.real_slot, torch.where(has, 1 - slot, 0))
+    assert torch.equal(paired.real_slot, torch.where(has, 1 - slot, 0))
 
 
-def test_a_bank_of_copies_gives_the_views_of_no_bank():
+def test_a_bank_of_copies_gives_the_views_without_a_bank():
     real, every = pictures(0, 24, 24), torch.ones(20, dtype=torch.bool)
     torch.manual_seed(0)
     plain = real_views(real, RECIPES, 4)
     torch.manual_seed(0)
-    mixed = mixed_views(real, real, every, torch.arange(20) % 2, RECIPES, 4, 0.5)
-    assert torch.equal(mixed.global_views, plain.global_views)
-    assert torch.equal(mixed.local_views, plain.local_views)
+    paired = paired_views(real, real, every, torch.arange(20) % 2, RECIPES, 4, 0.5)
+    assert torch.equal(paired.global_views, plain.global_views)
+    assert torch.equal(paired.local_views, plain.local_views)

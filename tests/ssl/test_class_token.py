@@ -1,4 +1,4 @@
-"""A backbone whose last block makes the class token alone beside timm's own."""
+"""A backbone whose last block computes only the class token, compared with timm's own."""
 
 import copy
 
@@ -20,31 +20,31 @@ KINDS = {
 def made(**arguments):
     torch.manual_seed(0)
     backbone = timm.create_model("vit_tiny_patch16_224", **SIZE, **arguments)
-    for parameter in backbone.parameters():  # the zeros and ones that it begins with would hide what is left out
+    for parameter in backbone.parameters():  # initial zeros and ones would hide missing parts
         parameter.data += 0.1 * torch.randn_like(parameter)
     return backbone
 
 
 @pytest.mark.parametrize("arguments", KINDS.values(), ids=KINDS)
-def test_embeddings_and_all_gradients_are_those_of_the_whole_block(arguments):
+def test_embeddings_and_gradients_equal_those_of_the_whole_block(arguments):
     whole = made(**arguments)
     ours = class_token_only(copy.deepcopy(whole))
     assert isinstance(ours.blocks[-1], ClassTokenBlock)
     assert ours.state_dict().keys() == whole.state_dict().keys()
     for px in (16, 8) if "dynamic_img_size" in arguments else (16,):
         views, towards = torch.randn(6, 3, px, px), torch.randn(6, 24)
-        answers = []
+        outputs = []
         for backbone in (whole, ours):
             torch.manual_seed(1)
-            answers.append(backbone(views))
-            (answers[-1] * towards).sum().backward()
-        torch.testing.assert_close(answers[1], answers[0])
+            outputs.append(backbone(views))
+            (outputs[-1] * towards).sum().backward()
+        torch.testing.assert_close(outputs[1], outputs[0])
     gradients = [{name: one.grad for name, one in backbone.named_parameters()} for backbone in (ours, whole)]
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "resnet10t"])
-def test_what_is_read_otherwise_stays_as_it_is(name):
+def test_models_with_other_pooling_are_not_changed(name):
     backbone = timm.create_model(name, num_classes=0, **({"global_pool": "avg"} if name.startswith("vit") else {}))
     kinds = [type(module) for module in backbone.modules()]
     assert [type(module) for module in class_token_only(backbone).modules()] == kinds

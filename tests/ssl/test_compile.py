@@ -1,4 +1,4 @@
-"""A compiled step beside an eager one."""
+"""A compiled step compared with an eager one."""
 
 import shutil
 
@@ -11,8 +11,8 @@ from gensis.settings.runtime import Runtime
 COMPILERS = ("g++", "clang++")
 
 
-@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason=f"none of {', '.join(COMPILERS)} is here")
-def test_a_compiled_step_agrees_with_an_eager_one_and_names_its_weights_the_same(make_pretrainer):
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason=f"none of {', '.join(COMPILERS)} is installed")
+def test_a_compiled_step_equals_an_eager_one_and_keeps_the_names_of_weights(make_pretrainer):
     eager, compiled = (make_pretrainer(drop_path=0.0, runtime=Runtime(compile=flag)) for flag in (False, True))
     figures, others = (pretrainer.learn(batch(0), step=1) for pretrainer in (eager, compiled))
     torch.testing.assert_close(others, figures, atol=1e-4, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Encoders that timm or others saved: opened, taken into a run, and started from."""
+"""External encoders: opened, imported into a run, and used to initialise a training."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def import_into(folder, config, path=None):
 
 
 def by_timm(model, images):
-    """What timm's own transform gives: float32 (B, 3, H, W)."""
+    """Images after timm's own transform, float32 (B, 3, H, W)."""
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     return torch.stack([transform(Image.fromarray(image.permute(1, 2, 0).numpy())) for image in images])
 
@@ -57,10 +57,10 @@ def by_timm(model, images):
 @pytest.mark.parametrize("crop_mode", ["squash", "center"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(32, 32), (24, 32)], ids=["square", "wide"])
-def test_images_are_prepared_as_timm_does_to_two_grey_levels(crop_mode, interpolation, size):
+def test_preprocessing_equals_timms_within_two_grey_levels(crop_mode, interpolation, size):
     values = AS_PUBLISHED | {"input_size": (3, *size), "crop_mode": crop_mode, "interpolation": interpolation}
     torch.manual_seed(0)
-    # Smooth: where noise overshoots, Pillow clips between its two passes.
+    # Smooth images: Pillow clips overshoots of noise between its two passes.
     images = F.interpolate(torch.rand(2, 3, 7, 5) * 255, (70, 50), mode="bilinear").to(torch.uint8)
     transform = timm.data.create_transform(**{key: value for key, value in values.items() if key != "num_classes"})
     expected = torch.stack([transform(Image.fromarray(image.permute(1, 2, 0).numpy())) for image in images])
@@ -68,18 +68,18 @@ def test_images_are_prepared_as_timm_does_to_two_grey_levels(crop_mode, interpol
     torch.testing.assert_close(prepare(images), expected, atol=2.01 / 255 / 0.4, rtol=0)
 
 
-def test_what_has_the_right_size_is_normalised_alone():
+def test_images_of_the_right_size_are_only_normalised():
     torch.manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     torch.testing.assert_close(Preprocess(Preprocessing((16, 16), HALF, HALF))(images), images / 127.5 - 1)
 
 
-def test_an_unknown_way_of_resizing_is_one_line():
+def test_an_unsupported_interpolation_is_one_line():
     with pytest.raises(UserError, match="interpolation lanczos and crop_mode border: only bicubic, bilinear"):
         Preprocess(Preprocessing((16, 16), HALF, HALF, "lanczos", 1.0, "border"))
 
 
-def test_a_folder_of_timm_gives_the_embeddings_that_timm_gives_and_says_where_it_is_from(published, tmp_path):
+def test_an_imported_timm_folder_gives_timms_embeddings_and_records_its_source(published, tmp_path):
     model, folder = published
     images = torch.randint(0, 256, (3, 3, 50, 40), dtype=torch.uint8)
     encoder = import_into(tmp_path / "mine", {"path": "weights/of/mine"}, folder)
@@ -92,7 +92,7 @@ def test_a_folder_of_timm_gives_the_embeddings_that_timm_gives_and_says_where_it
     assert (record["external_weights"], record["weights"]) == ({"weights/of/mine": weights}, weights)
 
 
-def test_a_folder_of_ours_comes_through_unchanged(tmp_path):
+def test_importing_an_encoder_of_another_run_copies_it_unchanged(tmp_path):
     backbone, made_with = create_backbone("resnet18_cifar", 16, {"channels": (8, 8, 16, 16)})
     save_encoder(backbone.eval(), tmp_path / "ours", "resnet18_cifar", made_with, Preprocessing((16, 16), HALF, HALF))
     import_into(tmp_path / "mine", {"path": "ours"}, tmp_path / "ours")
@@ -100,7 +100,7 @@ def test_a_folder_of_ours_comes_through_unchanged(tmp_path):
         assert (tmp_path / "mine" / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()
 
 
-def test_a_file_of_weights_belongs_to_the_architecture_that_is_named(tmp_path):
+def test_a_weight_file_is_loaded_into_the_named_architecture(tmp_path):
     torch.manual_seed(0)
     model = timm.create_model("resnet10t", num_classes=5).eval()
     torch.save({"state_dict": model.state_dict()}, tmp_path / "weights.pth")
@@ -110,10 +110,10 @@ def test_a_file_of_weights_belongs_to_the_architecture_that_is_named(tmp_path):
     torch.testing.assert_close(encoder(images), model(encoder.preprocess(images)), atol=0, rtol=0)
     with pytest.raises(UserError, match=r"weights.pth lacks \d+ of the \d+ tensors of vit_tiny_patch16_224, such as"):
         open_external("vit_tiny_patch16_224", tmp_path / "weights.pth")
-    with pytest.raises(UserError, match="does not say its architecture"):
+    with pytest.raises(UserError, match="does not name its architecture"):
         open_external(None, tmp_path / "weights.pth")
     (tmp_path / "weights.pth").write_bytes(b"no weights")
-    with pytest.raises(UserError, match=r"weights.pth is no checkpoint of torch .*: correct `path`") as error:
+    with pytest.raises(UserError, match=r"weights.pth is not a torch checkpoint .*: correct `path`") as error:
         open_external("resnet10t", tmp_path / "weights.pth")
     assert "\n" not in str(error.value)
 
@@ -151,7 +151,7 @@ CHECKPOINTS = {
 
 
 @pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_checkpoints_of_other_trainings_are_opened_and_their_teacher_taken(tmp_path, kind):
+def test_the_teacher_of_external_checkpoints_is_loaded(tmp_path, kind):
     torch.manual_seed(0)
     model = timm.create_model("resnet10t" if kind == "compiled" else "test_vit", num_classes=0).eval()
     torch.save(CHECKPOINTS[kind](model.state_dict()), tmp_path / "weights.pth")
@@ -160,7 +160,7 @@ def test_checkpoints_of_other_trainings_are_opened_and_their_teacher_taken(tmp_p
         torch.testing.assert_close(value, model.state_dict()[key], atol=0, rtol=0)
 
 
-def test_batch_counts_that_old_files_lack_are_not_missed(tmp_path):
+def test_missing_batch_counts_of_old_files_are_ignored(tmp_path):
     model = timm.create_model("resnet10t", num_classes=0)
     old = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "weights.pth")
@@ -169,7 +169,7 @@ def test_batch_counts_that_old_files_lack_are_not_missed(tmp_path):
 
 
 class Runs:
-    """What runs a command when a pickle is read the careless way."""
+    """Runs a command if it is unpickled without restrictions."""
 
     def __init__(self, command):
         self.command = command
@@ -178,20 +178,20 @@ class Runs:
         return os.system, (self.command,)
 
 
-def test_what_a_checkpoint_holds_is_shown_where_nothing_fits_and_no_code_in_it_is_run(tmp_path):
+def test_unsuitable_checkpoints_are_described_and_their_code_does_not_run(tmp_path):
     model = timm.create_model("test_vit", num_classes=0)
     state = {f"vit.{key}": value for key, value in model.state_dict().items()}
     del state["vit.pos_embed"]
     torch.save({"network": state, "head": {"weight": torch.zeros(1)}}, tmp_path / "weights.pth")
     line = rf"weights.pth lacks 1 of the {len(state) + 1} tensors of test_vit, such as network.vit.pos_embed; "
-    line += rf"it has {len(state) + 1} others, such as network\.vit\.\w+, head\.weight: correct"
+    line += rf"it has {len(state) + 1} other tensors, such as network\.vit\.\w+, head\.weight: correct"
     with pytest.raises(UserError, match=line):
         open_external("test_vit", tmp_path / "weights.pth")
     torch.save({"epoch": 3}, tmp_path / "weights.pth")
     with pytest.raises(UserError, match="it has no tensors"):
         open_external("test_vit", tmp_path / "weights.pth")
     torch.save({"state_dict": state, "callback": Runs(f"touch {tmp_path / 'run'}")}, tmp_path / "weights.pth")
-    with pytest.raises(UserError, match=r"holds Python objects, whose code would run on reading \(posix.system\)"):
+    with pytest.raises(UserError, match=r"contains Python objects, whose code would run on loading \(posix.system\)"):
         open_external("test_vit", tmp_path / "weights.pth")
     assert not (tmp_path / "run").exists()
     larger = timm.create_model("test_vit", num_classes=0, img_size=320)
@@ -200,37 +200,37 @@ def test_what_a_checkpoint_holds_is_shown_where_nothing_fits_and_no_code_in_it_i
         open_external("test_vit", tmp_path / "weights.pth")
 
 
-def test_weights_that_cannot_be_had_are_one_line(monkeypatch, tmp_path):
+def test_weights_that_cannot_be_downloaded_are_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     for name in ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", "hf-hub:nobody/nothing"):
-        with pytest.raises(UserError, match=f"the weights of {name} cannot be had .*give their folder") as error:
+        with pytest.raises(UserError, match=f"the weights of {name} cannot be downloaded .*set their folder") as error:
             open_external(name, None)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r"timm has no weights called vit_tiny_patch16_224.by_nobody"):
         open_external("vit_tiny_patch16_224.by_nobody", None)
 
 
-def test_training_starts_from_the_weights_of_an_encoder_at_another_size(published, tmp_path):
+def test_init_loads_the_weights_of_an_encoder_of_another_size(published, tmp_path):
     import_into(tmp_path / "mine", {"path": "mine"}, published[1])
     settings = {"dataset": "d", "backbone": VIT[0], "backbone_args": VIT[1] | {"global_pool": "avg"}, "image_px": 16}
     views = {"local_crops": 1, "local_px": 8}
     networks = create_networks(Pretraining(**settings, views=views), 100, torch.device("cpu"), init=tmp_path / "mine")
     outside = published[0].state_dict()
-    for projector in (networks.student, networks.teacher):
-        state = projector.backbone.state_dict()
+    for network in (networks.student, networks.teacher):
+        state = network.backbone.state_dict()
         torch.testing.assert_close(state["blocks.0.attn.qkv.weight"], outside["blocks.0.attn.qkv.weight"])
         assert state["pos_embed"].shape == (1, 5, 24)  # 2 x 2 patches of 8 px and the class token
 
 
-def test_a_start_from_another_architecture_is_one_line(published, tmp_path):
+def test_init_from_another_architecture_is_one_line(published, tmp_path):
     import_into(tmp_path / "mine", {"path": "mine"}, published[1])
     backbone, made_with = create_backbone("resnet10t", 32, {})
     with pytest.raises(UserError, match=r"init: .*mine \(vit_tiny_patch16_224 .* does not fit backbone resnet10t"):
         load_weights(backbone, "resnet10t", made_with, tmp_path / "mine")
 
 
-def test_a_quick_id_tells_files_of_one_size_apart(tmp_path):
+def test_quick_ids_of_different_files_of_one_size_differ(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_bytes(bytes(5_000_000))
     two.write_bytes(bytes(4_999_999) + b"x")

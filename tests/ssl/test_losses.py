@@ -28,7 +28,7 @@ def reference_dino_loss(student, teacher, centre):
     return total / pairs
 
 
-def test_the_dino_loss_equals_the_reference_over_all_pairs_but_the_same_crop(logits):
+def test_the_dino_loss_equals_the_reference_over_pairs_of_different_crops(logits):
     teacher, student, centre = logits(2, 4, 7), [logits(4, 7) for _ in range(5)], logits(7)
     ours = dino_loss(teacher_targets(teacher, centre, TEACHER), student, STUDENT)
     torch.testing.assert_close(ours, reference_dino_loss(student, teacher, centre))
@@ -44,7 +44,7 @@ def test_the_centre_is_a_running_mean():
     torch.testing.assert_close(updated_centre(torch.ones(3), torch.full((3,), 3.0), 0.9), torch.full((3,), 1.2))
 
 
-def test_the_disentanglement_target_is_the_normalised_geometric_mean_of_the_two_dino_targets(logits):
+def test_the_disentangle_target_is_the_normalised_geometric_mean_of_dino_targets(logits):
     first, second, centre = logits(4, 7), logits(4, 7), logits(7)
     alpha = torch.tensor([0.0, 0.3, 0.5, 1.0])
     one, two = (teacher_targets(each, centre, TEACHER).double() for each in (first, second))
@@ -56,19 +56,19 @@ def test_the_disentanglement_target_is_the_normalised_geometric_mean_of_the_two_
     assert (ours[2].double() - arithmetic).abs().max() > 0.05
 
 
-def test_alpha_one_gives_the_ordinary_dino_target_of_the_source(logits):
+def test_alpha_one_gives_the_dino_target_of_the_source(logits):
     first, second, centre = logits(4, 7), logits(4, 7), logits(7)
     ours = disentangle_targets(first, second, torch.ones(4), centre, TEACHER)
     torch.testing.assert_close(ours, teacher_targets(first, centre, TEACHER))
 
 
-def test_exchanging_the_sources_with_one_minus_alpha_changes_nothing(logits):
+def test_exchanging_the_sources_and_alpha_gives_the_same_target(logits):
     first, second, centre = logits(4, 7), logits(4, 7), logits(7)
     alpha = torch.rand(4)
     one = disentangle_targets(first, second, alpha, centre, TEACHER)
     torch.testing.assert_close(one, disentangle_targets(second, first, 1 - alpha, centre, TEACHER))
 
 
-def test_cross_entropy_equals_torchs_with_soft_targets(logits):
+def test_cross_entropy_equals_torchs_for_soft_targets(logits):
     targets, student = F.softmax(logits(4, 7), -1), logits(4, 7)
     torch.testing.assert_close(cross_entropy(targets, student, STUDENT), F.cross_entropy(student / STUDENT, targets))

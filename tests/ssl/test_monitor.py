@@ -15,7 +15,7 @@ from gensis.training.loop import train
 
 @pytest.fixture
 def pictures():
-    """32 images of four coloured squares: uint8 (32, 16, 16, 3). Noise cannot be learnt: it collapses anyway."""
+    """32 images of four coloured squares: uint8 (32, 16, 16, 3). Training on noise would always collapse."""
     colours = np.random.default_rng(4).integers(0, 256, (32, 2, 2, 3), np.uint8)
     return colours.repeat(8, 1).repeat(8, 2)
 
@@ -39,27 +39,27 @@ def equal_states(one, other):
     [{}, {"backbone": "resnet18", "backbone_args": {}, "batch_size": 24, "views": {"local_crops": 0}}],
     ids=["transformer", "with BatchNorm"],
 )
-def test_watching_changes_no_bit_of_the_weights_buffers_or_draws(make_pretrainer, tmp_path, backbone):
-    watched, alone = (make_pretrainer(**backbone) for _ in range(2))
-    history = trained(tmp_path, watched, "watched", Monitor(watched, seed=0, epochs=1, keep=forget))
-    after_watching = torch.rand(1)
+def test_monitoring_does_not_change_training(make_pretrainer, tmp_path, backbone):
+    monitored, alone = (make_pretrainer(**backbone) for _ in range(2))
+    history = trained(tmp_path, monitored, "monitored", Monitor(monitored, seed=0, epochs=1, keep=forget))
+    after_monitoring = torch.rand(1)
     plain = trained(tmp_path, alone, "alone", lambda row: {})
-    assert torch.equal(after_watching, torch.rand(1))
-    assert equal_states(watched.state_dict()["teacher"], alone.state_dict()["teacher"])
-    assert equal_states(watched.state_dict()["student"], alone.state_dict()["student"])
-    assert all(module.training for module in watched.teacher.modules())
+    assert torch.equal(after_monitoring, torch.rand(1))
+    assert equal_states(monitored.state_dict()["teacher"], alone.state_dict()["teacher"])
+    assert equal_states(monitored.state_dict()["student"], alone.state_dict()["student"])
+    assert all(module.training for module in monitored.teacher.modules())
     assert [row["loss"] for row in history] == [row["loss"] for row in plain]
 
 
-def test_it_looks_every_so_many_epochs_and_after_the_last(make_pretrainer, tmp_path):
+def test_embeddings_are_evaluated_at_the_interval_and_after_the_last_epoch(make_pretrainer, tmp_path):
     pretrainer = make_pretrainer(epochs=5)
     history = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=2, keep=forget))
     assert ["rankme" in row for row in history] == [False, True, False, True, True]
     assert ["view_retrieval" in row for row in history] == ["rankme" in row for row in history]
 
 
-def test_where_epochs_have_several_rows_it_looks_in_the_first_row_after_its_time(make_pretrainer):
-    pretrainer, kept = make_pretrainer(epochs=5, batch_size=4), []  # 8 steps an epoch, 40 in all
+def test_long_epochs_are_evaluated_in_the_first_row_after_the_interval(make_pretrainer):
+    pretrainer, kept = make_pretrainer(epochs=5, batch_size=4), []  # 8 steps per epoch, 40 in total
     pretrainer.steps_per_row = 5
     monitor = Monitor(pretrainer, seed=0, epochs=2, keep=lambda step, embeddings: kept.append(step))
     for step in range(5, 41, 5):
@@ -67,7 +67,7 @@ def test_where_epochs_have_several_rows_it_looks_in_the_first_row_after_its_time
     assert kept == [20, 35, 40]
 
 
-def test_it_gives_the_embeddings_of_the_whole_images_at_each_look(make_pretrainer, tmp_path):
+def test_each_evaluation_passes_on_the_embeddings_of_the_whole_images(make_pretrainer, tmp_path):
     pretrainer, kept = make_pretrainer(epochs=2), {}
     trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1, keep=kept.__setitem__))
     assert list(kept) == [pretrainer.steps_per_row, pretrainer.total_steps]
@@ -78,7 +78,7 @@ def test_it_gives_the_embeddings_of_the_whole_images_at_each_look(make_pretraine
     assert torch.allclose(kept[pretrainer.total_steps], torch.nn.functional.normalize(expected), atol=1e-5)
 
 
-def test_two_looks_at_one_teacher_see_the_same(make_pretrainer):
+def test_two_evaluations_of_one_teacher_are_equal(make_pretrainer):
     pretrainer = make_pretrainer()
     row = {"step": pretrainer.total_steps, "teacher_entropy": 1.0, "teacher_batch_entropy": 2.0}
     first = Monitor(pretrainer, seed=0, epochs=1, keep=forget)(row)
@@ -87,7 +87,7 @@ def test_two_looks_at_one_teacher_see_the_same(make_pretrainer):
     assert Monitor(pretrainer, seed=1, epochs=1, keep=forget)(row) != first
 
 
-def test_rankme_is_the_number_of_directions_that_are_used_equally():
+def test_rankme_is_the_number_of_equally_used_directions():
     directions = torch.linalg.qr(torch.randn(40, 6, generator=torch.Generator().manual_seed(0))).Q
     assert rankme(directions) == pytest.approx(6, rel=1e-4)
     assert rankme(torch.ones(40, 6)) == pytest.approx(1, rel=1e-3)
@@ -102,17 +102,17 @@ def test_rankme_equals_its_definition():
     assert rankme(torch.from_numpy(embeddings)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_view_counts_as_found_where_both_are_each_others_nearest():
+def test_view_retrieval_counts_mutual_nearest_neighbours():
     first = torch.eye(4)
     assert view_retrieval(first, 3 * first) == 1.0
     assert view_retrieval(first, first.roll(1, 0)) == 0.0
     second = first.clone()
-    second[1] = torch.tensor([0.9, 0.8, 0.0, 0.0])  # its nearest is image 0, though image 1's nearest is this
+    second[1] = torch.tensor([0.9, 0.8, 0.0, 0.0])  # its nearest is image 0, although it is the nearest of image 1
     assert view_retrieval(first, second) == 0.75
 
 
 @pytest.mark.parametrize(
-    ("of_image", "of_batch", "said"),
+    ("of_image", "of_batch", "warning"),
     [
         (0.0, 0.0, "one prototype"),
         (0.999, 1.0, "uniform"),
@@ -123,12 +123,10 @@ def test_a_view_counts_as_found_where_both_are_each_others_nearest():
     ],
 )
 @pytest.mark.parametrize("prototypes", [16, 1024, 65536])
-def test_each_kind_of_collapse_is_told_apart_and_a_healthy_teacher_is_left_in_peace(
-    of_image, of_batch, said, prototypes
-):
+def test_each_kind_of_collapse_is_detected_and_no_other(of_image, of_batch, warning, prototypes):
     largest = math.log(prototypes)
     found = collapse(of_image * largest, of_batch * largest, prototypes)
-    assert said in found if said else not found
+    assert warning in found if warning else not found
 
 
 LEARNABLE = {
@@ -141,31 +139,31 @@ LEARNABLE = {
 
 
 @pytest.mark.parametrize(
-    ("settings", "parts_of_ln_k", "said"),
+    ("settings", "parts_of_ln_k", "warning"),
     [
         ({"teacher_temperature": 0.04, "centre_momentum": 1.0}, (0, 0), "share one prototype"),  # the centre stays 0
         ({"teacher_temperature": 0.1, "student_temperature": 0.1}, (1, 1), "targets are uniform"),
-        # BatchNorm: with both, so short a training learns from every seed then, and from one in three without it.
+        # With BatchNorm so short a training works with every seed, without it with one seed in three.
         ({"teacher_temperature": 0.04, "head_batch_norm": True}, None, None),
     ],
     ids=["without centring", "without sharpening", "with both"],
 )
-def test_training_collapses_without_centring_or_sharpening_and_says_so(
-    make_pretrainer, tmp_path, caplog, settings, parts_of_ln_k, said
+def test_training_without_centring_or_sharpening_collapses_with_a_warning(
+    make_pretrainer, tmp_path, caplog, settings, parts_of_ln_k, warning
 ):
     pretrainer = make_pretrainer(**LEARNABLE, **settings)
     with caplog.at_level(logging.WARNING):
         last = trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1000, keep=forget))[-1]
     entropies = np.array([last["teacher_entropy"], last["teacher_batch_entropy"]]) / math.log(16)
-    if said:
+    if warning:
         assert entropies == pytest.approx(parts_of_ln_k, abs=0.02)
-        assert said in caplog.messages[-1]
+        assert warning in caplog.messages[-1]
     else:
         assert entropies[1] - entropies[0] > 0.3
         assert collapse(*entropies * math.log(16), 16) == ""
 
 
-def test_a_collapse_is_said_once_while_it_lasts_and_not_during_the_warm_up(make_pretrainer, caplog):
+def test_a_collapse_is_reported_once_and_not_during_the_warm_up(make_pretrainer, caplog):
     pretrainer = make_pretrainer(epochs=10, warmup=0.2)
     monitor = Monitor(pretrainer, seed=0, epochs=1000, keep=forget)
     for epoch in range(1, 10):

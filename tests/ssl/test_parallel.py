@@ -1,4 +1,4 @@
-"""Two processes (gloo, CPU) learn what one learns from the same batches, and go on from its checkpoints."""
+"""Two processes (gloo, CPU) train like one on the same batches, and can resume its checkpoints."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ WAYS = {
 
 
 def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
-    """Losses of some steps; state and published weights after them."""
+    """Train some steps; return the losses, and state and published weights after them."""
     images = open_images(read_index(folder / "train.tsv"), CPU, 1.0, 1)
     pretrainer = Pretrainer(Retraining(**SETTINGS | settings), images, CPU, world, seed=0, runtime=runtime)
     if state:
@@ -67,17 +67,17 @@ def two(folder):
 
 
 def assert_close(one, other):
-    """Adam turns the rounding of a small gradient into a part of a whole step: at most a twentieth of one here."""
+    """Adam turns rounding errors of small gradients into a fraction of a step: here at most a twentieth."""
     losses, others = one[0][-len(other[0]) :], other[0]
     assert others == pytest.approx(losses, rel=1e-5)
     torch.testing.assert_close(other[1:], one[1:], atol=2e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_two_processes_go_on_from_a_checkpoint_of_one_as_it_does(one, two, way):
+def test_two_processes_resume_a_checkpoint_of_one_with_equal_results(one, two, way):
     assert_close(one, two[way])
 
 
-def test_one_process_goes_on_from_a_checkpoint_of_two(folder, two):
+def test_one_process_resumes_a_checkpoint_of_two(folder, two):
     states = [two[way][1] for way in ("copies", "sharded")]
     assert_close(*(learn(folder, World(), {}, Runtime(), STEPS, STEPS + 1, state) for state in states))

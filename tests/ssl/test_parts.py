@@ -22,7 +22,7 @@ def test_the_head_equals_a_weight_normed_layer_with_unit_gain():
     torch.testing.assert_close(head(features), last(nn.functional.normalize(head.mlp(features), dim=-1)))
 
 
-def test_the_teacher_is_an_exponential_moving_average_of_parameters_and_keeps_its_own_buffers():
+def test_the_teacher_averages_parameters_and_keeps_its_own_buffers():
     student = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     teacher = copy.deepcopy(student)
     before = [parameter.clone() for parameter in teacher.parameters()]
@@ -35,7 +35,7 @@ def test_the_teacher_is_an_exponential_moving_average_of_parameters_and_keeps_it
     assert teacher[1].running_mean.abs().max() == 0
 
 
-def test_clipping_scales_each_parameter_by_itself_as_the_original_does():
+def test_clipping_scales_each_parameter_separately_as_in_the_original():
     parameters = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2))]
     parameters[0].grad, parameters[1].grad = torch.tensor([3.0, 4.0, 0.0]), torch.tensor([0.3, 0.4])
     norm = clip_each(parameters, 1.0)
@@ -44,7 +44,7 @@ def test_clipping_scales_each_parameter_by_itself_as_the_original_does():
     assert norm.item() == pytest.approx(math.hypot(5, 0.5))
 
 
-def test_prototypes_begin_as_a_linear_layer_does():
+def test_prototypes_are_initialised_like_a_linear_layer():
     torch.manual_seed(0)
     head = DINOHead(6, prototypes=500, hidden=8, bottleneck=64, batch_norm=False)
     linear = nn.Linear(64, 500, bias=False)
@@ -60,7 +60,7 @@ def test_biases_and_norms_are_exempt_from_weight_decay():
     assert [len(group["params"]) for group in optimizer.param_groups] == [1, 3]
 
 
-def test_at_imagenets_size_auto_is_the_original_recipe():
+def test_auto_is_the_original_recipe_at_the_size_of_imagenet():
     resolved = resolve(Pretraining(dataset="d"), 1_281_167, is_transformer=True, patch_px=16)
     assert (resolved.prototypes, resolved.teacher_temperature, resolved.teacher_momentum) == (65_536, 0.04, 0.996)
     assert (resolved.local_px, resolved.global_scale, resolved.blur) == (96, (0.4, 1.0), (1.0, 0.1, 0.5))
@@ -71,7 +71,7 @@ def test_at_imagenets_size_auto_is_the_original_recipe():
     assert (first.solarize, second.solarize, local.solarize) == (0.0, 0.2, 0.0)
 
 
-def test_what_is_given_is_not_resolved():
+def test_given_values_are_not_replaced_by_auto():
     settings = Pretraining(dataset="d", prototypes=77, teacher_momentum=0.5, image_px=32, views={"local_px": 8})
     resolved = resolve(settings, 5_000, is_transformer=False, patch_px=1)
     assert (resolved.prototypes, resolved.teacher_momentum, resolved.local_px) == (77, 0.5, 8)
@@ -81,7 +81,7 @@ def test_what_is_given_is_not_resolved():
     assert "lightly-train" in resolved.reasons["warmup"]
 
 
-def test_a_long_training_warms_up_no_longer_than_the_original():
+def test_warmup_is_never_longer_than_in_the_original():
     settings = Pretraining(dataset="d", epochs=20)
     resolved = resolve(settings, 100_000_000, is_transformer=True, patch_px=16)
     assert resolved.warmup * 20 * 100_000_000 == pytest.approx(10 * 1_281_167)

@@ -22,7 +22,7 @@ def pair(side_px):
 
 @pytest.mark.parametrize(("name", "arguments"), BACKBONES)
 @pytest.mark.parametrize("side_px", [32, 48])
-def test_gradient_reaches_the_images_alone_through_the_resize(name, arguments, side_px):
+def test_only_the_images_get_a_gradient_through_the_resize(name, arguments, side_px):
     encoder = make(name, arguments)
     images, originals = (each.requires_grad_() for each in pair(side_px))
     distance = PerceptualDistance(encoder)(images, originals)
@@ -34,7 +34,7 @@ def test_gradient_reaches_the_images_alone_through_the_resize(name, arguments, s
 
 
 @pytest.mark.parametrize(("name", "arguments"), BACKBONES)
-def test_equal_images_have_no_distance_and_the_encoder_stays_as_it_was(name, arguments):
+def test_equal_images_have_distance_zero_and_the_encoder_does_not_change(name, arguments):
     encoder = make(name, arguments)
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     images, _ = pair(32)
@@ -42,7 +42,7 @@ def test_equal_images_have_no_distance_and_the_encoder_stays_as_it_was(name, arg
     assert all(value.equal(before[key]) for key, value in encoder.state_dict().items())
 
 
-def test_distance_is_two_minus_twice_the_cosine_of_tokens_at_evenly_spaced_blocks():
+def test_distance_is_two_minus_twice_the_cosine_at_evenly_spaced_blocks():
     encoder = make("vit_tiny_patch16_224", VIT)
     tokens = []
     for block in (0, 2, 3, 5):

@@ -9,7 +9,7 @@ from tests.ssl.conftest import HELD, write_bank
 from gensis.augment.views import ViewRecipe
 from gensis.errors import UserError
 from gensis.ssl.bank_images import open_bank
-from gensis.ssl.bank_views import mixed_views
+from gensis.ssl.bank_views import paired_views
 from gensis.training.loop import step_seed
 
 
@@ -35,7 +35,7 @@ def copies(tmp_path, pictures):
     return {kind: open_bank(tmp_path, kind, count, HELD) for kind in ("generative", "interpolated")}
 
 
-def test_the_student_learns_and_neither_teacher_nor_centre_gets_a_gradient(make_pretrainer, copies):
+def test_teacher_and_centre_get_no_gradient(make_pretrainer, copies):
     pretrainer = make_pretrainer(**copies)
     before = weights(pretrainer)
     row = run(pretrainer, 2)[1]
@@ -45,44 +45,44 @@ def test_the_student_learns_and_neither_teacher_nor_centre_gets_a_gradient(make_
     assert row["loss"] == pytest.approx(row["dino"] + row["disentangle"])
 
 
-def test_with_copies_as_bank_and_weight_zero_training_equals_plain_dino_step_for_step(make_pretrainer, copies):
+def test_training_with_a_bank_of_copies_equals_plain_dino(make_pretrainer, copies):
     plain, enhanced = make_pretrainer(), make_pretrainer(**copies, disentangle_weight=0.0)
     assert run(plain, 4) == run(enhanced, 4)
     assert torch.equal(weights(plain), weights(enhanced))
 
 
-def test_a_bank_of_other_images_does_change_training(make_pretrainer, tmp_path, pictures):
+def test_a_bank_of_other_images_changes_training(make_pretrainer, tmp_path, pictures):
     write_bank(tmp_path, 255 - pictures, range(24), [-1] * 24, [1.0] * 24, "generative")
     generative = open_bank(tmp_path, "generative", 24, HELD)
     assert run(make_pretrainer(), 1) != run(make_pretrainer(generative=generative, disentangle_weight=0.0), 1)
 
 
-def test_one_global_view_is_real_one_synthetic_where_the_slot_says():
+def test_slot_selects_the_synthetic_global_view():
     real = torch.zeros(200, 3, 16, 16, dtype=torch.uint8)
     synthetic = torch.full((200, 3, 20, 20), 255, dtype=torch.uint8)
     plain = ViewRecipe(8, (0.5, 1.0), 0, False, 0, 0, 0, 0, 0, 0, 0, 0)
     torch.manual_seed(0)
     slot = torch.randint(2, (200,))
-    views = mixed_views(real, synthetic, torch.ones(200, dtype=torch.bool), slot, (plain,) * 3, 4, 0.5)
+    views = paired_views(real, synthetic, torch.ones(200, dtype=torch.bool), slot, (plain,) * 3, 4, 0.5)
     first, second = (view.mean((1, 2, 3)).round() for view in views.global_views)
     assert torch.equal(first + second, torch.ones(200))
-    assert torch.equal(views.real_slot, first.long())  # slot 0 is synthetic (white) exactly where the real one is in 1
+    assert torch.equal(views.real_slot, first.long())  # slot 0 is synthetic (white) where the real image is in slot 1
     assert torch.equal(first == 1, slot == 0)
     assert [view.mean().round().item() for view in views.local_views] == [1, 1, 0, 0]
 
 
-def test_the_disentanglement_task_is_not_computed_at_weight_zero(make_pretrainer, copies):
+def test_the_disentangle_loss_is_not_computed_at_weight_zero(make_pretrainer, copies):
     row = run(make_pretrainer(**copies, disentangle_weight=0.0), 1)[0]
     assert "disentangle" not in row
 
 
-def test_a_bank_made_from_other_images_is_refused(tmp_path, pictures):
+def test_a_bank_of_another_data_set_is_refused(tmp_path, pictures):
     write_bank(tmp_path, pictures[:2], [0, 99], [-1, -1], [1, 1], "generative")
     with pytest.raises(UserError, match="source 99 is not among 24"):
         open_bank(tmp_path, "generative", 24, HELD)
 
 
-def test_a_source_without_synthetic_image_is_said_and_one_with_several_draws_among_its_own(tmp_path, pictures):
+def test_choose_draws_among_a_sources_own_images_if_it_has_any(tmp_path, pictures):
     write_bank(tmp_path, pictures[:4], [2, 0, 2, 2], [-1] * 4, [1.0] * 4, "generative")
     bank = open_bank(tmp_path, "generative", 24, HELD)
     positions, has = bank.choose(torch.tensor([0, 1, 2] * 50), torch.Generator().manual_seed(0))
@@ -91,7 +91,7 @@ def test_a_source_without_synthetic_image_is_said_and_one_with_several_draws_amo
     assert set(positions.view(50, 3)[:, 2].tolist()) == {0, 2, 3}
 
 
-def test_going_on_from_a_saved_state_gives_the_same_weights_bit_for_bit(make_pretrainer, copies):
+def test_resuming_from_a_saved_state_gives_identical_weights(make_pretrainer, copies):
     whole = make_pretrainer(**copies)
     run(whole, 4)
     first = make_pretrainer(**copies)
@@ -105,9 +105,9 @@ def test_going_on_from_a_saved_state_gives_the_same_weights_bit_for_bit(make_pre
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("frozen", [0, 3])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_the_prototypes_stay_fixed_while_the_last_layer_is_frozen(make_pretrainer, optimizer, frozen, precision):
-    told = {"optimizer": optimizer, "freeze_last_layer": frozen / 6, "precision": precision, "warmup": 0}
-    whole = make_pretrainer(**told)
+def test_prototypes_do_not_change_while_the_last_layer_is_frozen(make_pretrainer, optimizer, frozen, precision):
+    settings = {"optimizer": optimizer, "freeze_last_layer": frozen / 6, "precision": precision, "warmup": 0}
+    whole = make_pretrainer(**settings)
     prototypes = [whole.student.head.prototypes.detach().clone()]
     states = []
     for step in range(6):
@@ -117,14 +117,14 @@ def test_the_prototypes_stay_fixed_while_the_last_layer_is_frozen(make_pretraine
     fixed = [torch.equal(*pair) for pair in pairwise(prototypes)]
     assert fixed == [step < frozen for step in range(6)]
     assert weights(whole).isfinite().all()
-    for first in {1, frozen, 5}:  # a checkpoint from before the unfreezing, just before it, and after
-        second = make_pretrainer(**told)
+    for first in {1, frozen, 5}:  # checkpoints before, at and after unfreezing
+        second = make_pretrainer(**settings)
         second.load_state_dict(states[first])
         run(second, 6, first=first)
         assert torch.equal(weights(second), weights(whole))
 
 
-def test_sgd_begins_with_the_prototypes_first_gradient_when_they_unfreeze(make_pretrainer):
+def test_sgd_starts_with_the_first_gradient_of_unfrozen_prototypes(make_pretrainer):
     pretrainer = make_pretrainer(optimizer="sgd", freeze_last_layer=0.5)
     run(pretrainer, 3)
     prototypes = pretrainer.student.head.prototypes
@@ -135,11 +135,11 @@ def test_sgd_begins_with_the_prototypes_first_gradient_when_they_unfreeze(make_p
     torch.testing.assert_close(prototypes.detach(), expected)
 
 
-def test_seeds_decide_everything(make_pretrainer):
+def test_training_depends_on_the_seed_only(make_pretrainer):
     assert run(make_pretrainer(seed=1), 2) == run(make_pretrainer(seed=1), 2)
     assert run(make_pretrainer(seed=1), 2) != run(make_pretrainer(seed=2), 2)
 
 
-def test_a_backbone_that_refuses_small_views_is_said_before_the_first_step(make_pretrainer):
-    with pytest.raises(UserError, match="does not take local views of 6 px"):
+def test_unsupported_local_views_are_refused_before_the_first_step(make_pretrainer):
+    with pytest.raises(UserError, match="does not accept local views of 6 px"):
         make_pretrainer(views={"local_crops": 2, "local_px": 6})

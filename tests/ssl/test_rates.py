@@ -1,4 +1,4 @@
-"""The rates of every step beside the original's schedules (facebookresearch/dino, utils.py and main_dino.py)."""
+"""Scheduled values compared with the original code (facebookresearch/dino, utils.py and main_dino.py)."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ from gensis.ssl.schedules import linear_warmup
 
 
 def original(base, final, steps, warmup=0):
-    """One value a step: a line from 0 to ``base`` with both its ends, half a cosine without its end."""
+    """One value per step: a line from 0 to ``base`` including both ends, then half a cosine without its end."""
     i = np.arange(steps - warmup)
     cosine = final + 0.5 * (base - final) * (1 + np.cos(np.pi * i / (steps - warmup)))
     return np.concatenate([np.linspace(0, base, warmup), cosine])
 
 
 @pytest.mark.parametrize(("epochs", "steps_per_epoch"), [(100, 3), (300, 7), (11, 1), (37, 20), (800, 2)])
-def test_the_papers_rates_equal_the_originals_in_every_step(epochs, steps_per_epoch):
+def test_schedules_of_the_paper_preset_equal_the_original_in_every_step(epochs, steps_per_epoch):
     settings = Pretraining(dataset="d", preset="paper", epochs=epochs)
     resolved = resolve(settings, 1000, is_transformer=True, patch_px=16)
     steps = epochs * steps_per_epoch
@@ -34,7 +34,7 @@ def test_the_papers_rates_equal_the_originals_in_every_step(epochs, steps_per_ep
     assert frozen == [True] * steps_per_epoch + [False] * (steps - steps_per_epoch)
 
 
-def test_a_temperature_warms_up_along_a_line_with_both_its_ends():
+def test_linear_warmup_includes_both_ends():
     ours = [linear_warmup(0.02, 0.04, step, 5) for step in range(7)]
     np.testing.assert_allclose(ours, [*np.linspace(0.02, 0.04, 5), 0.04, 0.04])
     assert [linear_warmup(0.02, 0.04, step, 0) for step in range(2)] == [0.04, 0.04]

@@ -16,7 +16,7 @@ NARROW = {"channels": (8, 8, 16, 16)}
 
 
 def python(code: str, *arguments: object) -> None:
-    """Run a program that has imported nothing yet; fails with what it says."""
+    """Run code in a new interpreter; fail with its stderr."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -44,20 +44,20 @@ def small_stem_resnet(images: torch.Tensor, weights: dict[str, torch.Tensor], de
 
 
 @pytest.mark.parametrize(("name", "depth"), [("resnet18_cifar", (2, 2, 2, 2)), ("resnet34_cifar", (3, 4, 6, 3))])
-def test_the_small_stem_keeps_the_resolution_and_pools_nothing(name, depth):
+def test_small_resnets_equal_the_reference_with_the_cifar_stem(name, depth):
     torch.manual_seed(0)
     backbone, _ = create_backbone(name, 32, NARROW)
-    for module in backbone.modules():  # the last norm of each block begins at 0, which would hide the block
+    for module in backbone.modules():  # the last norm of each block is initialised with 0, which would hide the block
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-    backbone(torch.randn(8, 3, 32, 32))  # gives the norms statistics other than 0 and 1
+    backbone(torch.randn(8, 3, 32, 32))  # so that the statistics of the norms are not 0 and 1
     backbone.eval()
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(backbone(images), small_stem_resnet(images, backbone.state_dict(), depth))
 
 
 def test_the_small_resnets_have_the_published_sizes():
-    # Without a classifier; ImageNet's ResNets have 7,680 more in their 7x7 stem (torchvision: 11,176,512 for 18).
+    # Without classifier. ImageNet's ResNets have 7,680 more for their 7x7 stem (torchvision's ResNet-18: 11,176,512).
     expected = {"resnet18_cifar": 11_168_832, "resnet34_cifar": 21_276_992, "resnet50_cifar": 23_500_352}
     for name, parameters in expected.items():
         model = timm.create_model(name, num_classes=0)
@@ -65,7 +65,7 @@ def test_the_small_resnets_have_the_published_sizes():
         assert timm.create_model(name, features_only=True).feature_info.reduction() == [1, 1, 2, 4, 8]
 
 
-def test_import_gensis_brings_them_to_timm_and_imports_neither_timm_nor_torch(tmp_path):
+def test_import_gensis_registers_models_without_importing_timm_or_torch(tmp_path):
     backbone, made_with = create_backbone("resnet18_cifar", 16, NARROW)
     save_encoder(backbone, tmp_path, "resnet18_cifar", made_with, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3))
     python(
@@ -79,11 +79,11 @@ def test_import_gensis_brings_them_to_timm_and_imports_neither_timm_nor_torch(tm
     )
 
 
-def test_import_gensis_after_timm_brings_them_too():
+def test_import_gensis_after_timm_registers_models():
     python("import timm, gensis; assert timm.is_model('resnet18_cifar')")
 
 
-def test_the_small_resnet_learns_with_batch_norm_in_the_head_by_default(make_pretrainer):
+def test_a_small_resnet_trains_with_batch_norm_in_the_head_by_default(make_pretrainer):
     assert Pretraining(dataset="d").head_batch_norm == "auto"
     views = {"local_crops": 0, "global_scale": (0.2, 1.0)}
     pretrainer = make_pretrainer(backbone="resnet18_cifar", backbone_args=NARROW, drop_path=0.0, views=views)

@@ -1,4 +1,4 @@
-"""A step beside the original's, written out (facebookresearch/dino, main_dino.py and utils.py)."""
+"""A step compared with a plain version of the original (facebookresearch/dino, main_dino.py and utils.py)."""
 
 import copy
 
@@ -7,7 +7,7 @@ import torch
 from tests.ssl.conftest import TINY
 
 from gensis.ssl.bank_views import BatchViews
-from gensis.ssl.batch import Batch, Between
+from gensis.ssl.batch import Batch, InterpolatedViews
 from gensis.ssl.rates import rates_of
 
 IMAGES, STEPS, FROZEN = 8, 4, 2
@@ -23,11 +23,11 @@ def batch(step, with_bank=False):
     if not with_bank:
         return Batch(views)
     alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))
-    return Batch(views, Between(draw(16), draw(16, 1), views.real_slot.unsqueeze(0), alpha, counts.round()))
+    return Batch(views, InterpolatedViews(draw(16), draw(16, 1), views.real_slot.unsqueeze(0), alpha, counts.round()))
 
 
 class Original:
-    """Student, teacher, centre and optimizer of a pretrainer at its start, trained one tensor after the other."""
+    """Copies of a pretrainer's initial networks, trained with simple loops over tensors."""
 
     def __init__(self, pretrainer):
         self.student, self.teacher = copy.deepcopy(pretrainer.student), copy.deepcopy(pretrainer.teacher)
@@ -64,9 +64,9 @@ class Original:
         return (loss / pairs).item()
 
 
-def test_steps_equal_the_originals(make_pretrainer):
-    # Of a learning rate at which Adam does not turn roundings of small gradients into large steps, and without biases
-    # of keys, whose gradient is nothing but rounding.
+def test_steps_equal_the_original(make_pretrainer):
+    # The learning rate is small, because Adam turns rounding errors of small gradients into large steps. There are no
+    # biases of keys, whose gradients are only rounding errors.
     backbone_args = TINY["backbone_args"] | {"qkv_bias": False}
     pretrainer = make_pretrainer(
         drop_path=0.0, freeze_last_layer=FROZEN / 6, learning_rate=0.01, backbone_args=backbone_args
@@ -82,7 +82,7 @@ def test_steps_equal_the_originals(make_pretrainer):
         torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=1e-5, rtol=1e-4)
 
 
-def test_a_batch_in_parts_gives_the_loss_centre_and_gradients_of_the_whole(make_pretrainer):
+def test_gradient_accumulation_equals_the_whole_batch(make_pretrainer):
     whole, parts = (
         make_pretrainer(drop_path=0.0, disentangle_weight=1.0, gradient_accumulation=count) for count in (1, 3)
     )
@@ -101,31 +101,36 @@ def test_a_batch_has_no_more_parts_than_images():
 
 
 def exchanged(given):
-    """The same images between two with source and partner in each other's place."""
-    between, rows = given.between, torch.arange(IMAGES)
-    (slots,), global_views = between.source_slots, given.views.global_views.clone()
-    global_views[slots, rows] = between.partners[0]
+    """The same interpolated images with source and partner exchanged."""
+    interpolated, rows = given.interpolated, torch.arange(IMAGES)
+    (slots,), global_views = interpolated.source_slots, given.views.global_views.clone()
+    global_views[slots, rows] = interpolated.partners[0]
     partners = given.views.global_views[slots, rows].unsqueeze(0)
     views = BatchViews(global_views, given.views.local_views, given.views.real_slot)
-    return Batch(views, Between(between.views, partners, between.source_slots, 1 - between.alpha, between.counts))
+    return Batch(
+        views,
+        InterpolatedViews(
+            interpolated.views, partners, interpolated.source_slots, 1 - interpolated.alpha, interpolated.counts
+        ),
+    )
 
 
-def test_telling_apart_is_learnt_from_the_geometric_mean_of_source_and_partner_weighted_by_alpha(make_pretrainer):
+def test_the_disentangle_loss_has_the_weighted_geometric_mean_as_target(make_pretrainer):
     pretrainer = make_pretrainer(drop_path=0.0, disentangle_weight=1.0)
     pretrainer.centre = torch.randn(len(pretrainer.centre), generator=torch.Generator().manual_seed(1)) / 50
     given = batch(0, with_bank=True)
-    between, temperature = given.between, pretrainer.resolved.teacher_temperature
-    alpha = between.alpha.unsqueeze(1)
+    interpolated, temperature = given.interpolated, pretrainer.resolved.teacher_temperature
+    alpha = interpolated.alpha.unsqueeze(1)
 
     def target(views):
         return torch.softmax((pretrainer.teacher(views) - pretrainer.centre) / temperature, -1)
 
     with torch.no_grad():
-        of_source = target(given.views.global_views[between.source_slots[0], torch.arange(IMAGES)])
-        mixed = of_source**alpha * target(between.partners[0]) ** (1 - alpha)
-        told = torch.log_softmax(pretrainer.student(between.views) / 0.1, -1)
-        expected = (-(mixed / mixed.sum(1, keepdim=True) * told).sum(1) * between.counts).mean()
+        of_source = target(given.views.global_views[interpolated.source_slots[0], torch.arange(IMAGES)])
+        mixed = of_source**alpha * target(interpolated.partners[0]) ** (1 - alpha)
+        predicted = torch.log_softmax(pretrainer.student(interpolated.views) / 0.1, -1)
+        expected = (-(mixed / mixed.sum(1, keepdim=True) * predicted).sum(1) * interpolated.counts).mean()
         figures, of_exchanged = (pretrainer._losses(each, temperature) for each in (given, exchanged(given)))
     torch.testing.assert_close(figures["disentangle"], expected, atol=0, rtol=1e-5)
     torch.testing.assert_close(of_exchanged["disentangle"], expected, atol=0, rtol=1e-5)
-    assert 0 < between.counts.sum() < IMAGES
+    assert 0 < interpolated.counts.sum() < IMAGES

@@ -25,7 +25,7 @@ TINY = {
 
 
 def write_units(folder, counts):
-    """Units of so many random images of 16 px."""
+    """Units with ``counts`` random images of 16 px."""
     random, units = np.random.default_rng(0), []
     for number, count in enumerate(counts):
         images = [encode_png(image) for image in random.integers(0, 256, (count, 16, 16, 3), np.uint8)]
@@ -46,7 +46,7 @@ def losses(trainer, steps):
     return found
 
 
-def test_training_is_the_same_whether_images_are_held_or_streamed(tmp_path):
+def test_training_is_the_same_with_cached_and_streamed_images(tmp_path):
     index = write_units(tmp_path, [9, 4])
     held, streamed = (open_images(index, CPU, image_cache_gb, 2) for image_cache_gb in (1.0, 1e-9))
     assert isinstance(held, HeldImages)
@@ -54,7 +54,7 @@ def test_training_is_the_same_whether_images_are_held_or_streamed(tmp_path):
     assert losses(pretrainer(held), 5) == losses(pretrainer(streamed), 5)
 
 
-def test_units_are_balanced_if_the_settings_say_so(tmp_path):
+def test_balance_units_samples_equally_many_images_per_unit(tmp_path):
     index = write_units(tmp_path, [2, 14])
     trainer = pretrainer(open_images(index, CPU, 1.0, 1), balance_units=True)
     rows = torch.cat([trainer.sampler.rows(step) for step in range(trainer.sampler.steps_per_epoch)])

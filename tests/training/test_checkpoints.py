@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Walk:
-    """A task whose weight is a random walk: any step done twice, or left out, shows."""
+    """A task whose weight is a random walk, so that a repeated or missing step changes it."""
 
     total_steps = 10
     steps_per_row = 4
@@ -48,7 +48,7 @@ def without_rate(history):
     return [{name: value for name, value in row.items() if name != "images_per_second"} for row in history]
 
 
-def test_a_training_killed_anywhere_and_resumed_equals_one_that_was_not(tmp_path):
+def test_a_training_killed_at_any_step_and_resumed_equals_an_uninterrupted_one(tmp_path):
     whole = Walk()
     undisturbed = train(whole, CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
     for stop_at in range(1, 10):
@@ -62,20 +62,20 @@ def test_a_training_killed_anywhere_and_resumed_equals_one_that_was_not(tmp_path
         assert without_rate(history) == without_rate(undisturbed)
 
 
-def test_the_history_has_a_row_every_so_many_steps_and_one_for_the_rest(tmp_path):
+def test_the_history_has_a_row_per_interval_and_one_for_the_remaining_steps(tmp_path):
     history = train(Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
     assert [row["step"] for row in history] == [4, 8, 10]
     write_history(tmp_path / "history.csv", history)
     assert (tmp_path / "history.csv").read_text().splitlines()[0] == "step,loss,images_per_second"
 
 
-def test_a_step_draws_the_same_whatever_came_before_and_processes_draw_apart():
+def test_step_seeds_differ_between_seeds_steps_and_processes():
     assert step_seed(0, 5) == step_seed(0, 5)
     assert len({step_seed(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)}) == 27
 
 
-class Spoilt(Walk):
-    """From step number 5 (of rows of 4) on, one figure is not finite and so are the weights."""
+class Diverging(Walk):
+    """From step 5 on (of rows of 4), one scalar and the weights are not finite."""
 
     def __init__(self, figure):
         super().__init__()
@@ -90,32 +90,32 @@ class Spoilt(Walk):
 
 
 @pytest.mark.parametrize("figure", ["loss", "gradient_norm"])
-def test_weights_that_a_step_spoilt_are_never_saved_over_good_ones(tmp_path, figure):
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, figure):
     folder = CheckpointFolder(tmp_path, "t", "a")
     with folder, pytest.raises(UserError, match=f"{figure} is nan within steps 5 to 6: .* is kept"):
-        train(Spoilt(figure), folder, World(), CPU, 0, 0.0)
+        train(Diverging(figure), folder, World(), CPU, 0, 0.0)
     assert folder.load(CPU)["step"] == 5
     assert folder.load(CPU)["task"]["weight"].isfinite().all()
 
 
-def test_a_loss_that_is_not_finite_stops_at_the_end_of_its_row_when_nothing_is_saved(tmp_path):
+def test_a_loss_that_is_not_finite_stops_at_the_end_of_its_row(tmp_path):
     with pytest.raises(UserError, match="loss is nan within steps 5 to 8"):
-        train(Spoilt("loss"), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+        train(Diverging("loss"), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
 
 
-def test_who_watches_gets_each_row_and_adds_to_it(tmp_path):
+def test_watch_gets_each_row_and_adds_columns(tmp_path):
     history = train(
         Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9, lambda row: {"twice": 2 * row["step"]}
     )
     assert [row["twice"] for row in history] == [8, 16, 20]
 
 
-def test_a_figure_that_only_some_rows_have_leaves_the_cells_of_the_others_empty(tmp_path):
+def test_missing_values_of_a_row_are_empty_cells(tmp_path):
     write_history(tmp_path / "history.csv", [{"step": 1}, {"step": 2, "rankme": 3.0}])
     assert (tmp_path / "history.csv").read_text() == "step,rankme\n1,\n2,3\n"
 
 
-def test_the_fingerprint_changes_with_all_that_decides_the_result():
+def test_the_fingerprint_depends_on_all_inputs():
     base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU, 1]
     changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda")), (4, 2)]
     others = [fingerprint(*[value if at == place else old for at, old in enumerate(base)]) for place, value in changes]
@@ -133,7 +133,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         other.load(CPU)
 
 
-def test_the_last_checkpoints_stay_and_one_that_the_disk_spoilt_is_passed_over(tmp_path):
+def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_skipped(tmp_path):
     folder = CheckpointFolder(tmp_path, "t", "a", keep=2)
     with folder:
         for step in (5, 50, 500):
@@ -143,18 +143,18 @@ def test_the_last_checkpoints_stay_and_one_that_the_disk_spoilt_is_passed_over(t
     newest.write_bytes(newest.read_bytes()[:300])
     assert folder.load(CPU) == {"step": 50}
     older.write_bytes(b"")
-    with pytest.raises(UserError, match=r"no checkpoint in .* can be read: remove them to begin anew"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read: remove them to start again"):
         folder.load(CPU)
 
 
-def test_tensorboard_shows_each_row_once_though_the_training_was_killed(tmp_path):
+def test_tensorboard_has_each_row_once_after_a_killed_training(tmp_path):
     folder, events = CheckpointFolder(tmp_path, "t", "a", keep=3), tmp_path / "events"
     with CheckpointFolder(tmp_path, "t", "earlier") as earlier:
         train(Walk(), earlier, World(), CPU, 1, 1e9, events=events)
     with folder, pytest.raises(KeyboardInterrupt):
         train(Walk(9), folder, World(), CPU, 0, 0.0, events=events)
     for late in (8, 9):
-        (folder.path / f"checkpoint-{late:09d}.pt").unlink()  # it goes on from step 7: row 8 comes again
+        (folder.path / f"checkpoint-{late:09d}.pt").unlink()  # it resumes from step 7 and repeats row 8
     with folder:
         history = train(Walk(), folder, World(), CPU, 0, 1e9, events=events)
     shown = EventAccumulator(str(events)).Reload()
@@ -163,7 +163,7 @@ def test_tensorboard_shows_each_row_once_though_the_training_was_killed(tmp_path
     ]
 
 
-def test_two_trainers_do_not_share_a_folder(tmp_path):
+def test_two_trainings_cannot_share_a_folder(tmp_path):
     folder = CheckpointFolder(tmp_path, "t", "a")
     with folder, pytest.raises(UserError, match=rf"process {os.getpid()} on"), CheckpointFolder(tmp_path, "t", "a"):
         pass
@@ -171,7 +171,7 @@ def test_two_trainers_do_not_share_a_folder(tmp_path):
         pass  # released
 
 
-def test_the_lock_of_a_killed_trainer_is_taken_over_and_that_of_a_living_one_elsewhere_is_not(tmp_path):
+def test_only_the_lock_of_a_killed_process_is_taken_over(tmp_path):
     folder = CheckpointFolder(tmp_path, "t", "a")
     folder.path.mkdir(parents=True)
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -190,7 +190,7 @@ def test_the_lock_of_a_killed_trainer_is_taken_over_and_that_of_a_living_one_els
 
 
 @pytest.mark.parametrize("place", [0.01, 0.3, 0.6, 0.9, 0.999])
-def test_a_flipped_bit_anywhere_in_a_checkpoint_is_seen_and_the_one_before_is_used(tmp_path, caplog, place):
+def test_a_checkpoint_with_a_flipped_bit_is_skipped(tmp_path, caplog, place):
     folder = CheckpointFolder(tmp_path, "t", "a", keep=2)
     with folder:
         for step in (1, 2):
@@ -205,9 +205,9 @@ def test_a_flipped_bit_anywhere_in_a_checkpoint_is_seen_and_the_one_before_is_us
 
 @pytest.fixture
 def publish(tmp_path):
-    """Start the job of one training, which is killed before a step if asked: what it published, and if it trained.
+    """Function that runs the job of a training, optionally killed before a step; returns the weights and if it trained.
 
-    Weights are others each time, as on most devices.
+    Each training has different weights, as on most devices.
     """
     seeds, trained = itertools.count(), []
 
@@ -238,13 +238,13 @@ def test_a_finished_training_is_published_again_without_training(publish, folder
     weights, trained = publish("one")
     assert trained
     assert publish("two") == (weights, False)
-    assert f"{folder / 'published'} is published again; to train anew, set GENSIS_RETRAIN=encoder" in caplog.text
+    assert f"{folder / 'published'} is published again; to retrain, set GENSIS_RETRAIN=encoder" in caplog.text
     (tmp_path / "one/weights").unlink()  # as Snakemake does before a rerun
     assert publish("one") == (weights, False)
     assert os.listdir(folder) == ["published"]
 
 
-def test_a_damaged_result_is_not_published_again_but_trained_anew_and_said(publish, folder, caplog):
+def test_a_damaged_result_is_retrained_with_a_warning(publish, folder, caplog):
     publish()
     (folder / "published/weights").write_text("damaged")
     weights, trained = publish()
@@ -254,14 +254,14 @@ def test_a_damaged_result_is_not_published_again_but_trained_anew_and_said(publi
     assert publish() == (weights, False)
 
 
-def test_what_damages_published_files_leaves_the_result_that_they_come_from(publish, tmp_path):
+def test_damaging_published_files_does_not_damage_the_stored_result(publish, tmp_path):
     weights, _ = publish()
     with open(tmp_path / "output/weights", "r+") as stream:
         stream.write("x")
     assert publish() == (weights, False)
 
 
-def test_retrain_trains_anew_and_keeps_the_old_result_until_the_new_one_is_whole(publish, folder, monkeypatch):
+def test_retraining_keeps_the_old_result_until_the_new_one_is_complete(publish, folder, monkeypatch):
     old, _ = publish()
     monkeypatch.setenv("GENSIS_RETRAIN", "encoder")
     with pytest.raises(KeyboardInterrupt):
@@ -278,19 +278,19 @@ def test_retrain_trains_anew_and_keeps_the_old_result_until_the_new_one_is_whole
 
 
 @pytest.mark.parametrize("again", ["encoder", ""], ids=["with the variable", "without"])
-def test_a_retraining_that_was_killed_goes_on_from_its_own_checkpoint(publish, monkeypatch, caplog, again):
+def test_a_killed_retraining_resumes_from_its_own_checkpoint(publish, monkeypatch, caplog, again):
     caplog.set_level("INFO")
     publish()
     monkeypatch.setenv("GENSIS_RETRAIN", "encoder")
     with pytest.raises(KeyboardInterrupt):
         publish(stop_at=6)
-    assert "going on from step" not in caplog.text  # of the old training
+    assert "resuming from step" not in caplog.text  # of the old training
     monkeypatch.setenv("GENSIS_RETRAIN", again)
     publish()
-    assert "going on from step 6 of 10" in caplog.text
+    assert "resuming from step 6 of 10" in caplog.text
 
 
-def test_a_retraining_killed_while_it_publishes_is_not_begun_again(publish, folder, tmp_path, monkeypatch):
+def test_a_retraining_killed_while_publishing_is_not_repeated(publish, folder, tmp_path, monkeypatch):
     publish()
     monkeypatch.setenv("GENSIS_RETRAIN", "encoder")
     (tmp_path / "file").touch()
@@ -298,19 +298,19 @@ def test_a_retraining_killed_while_it_publishes_is_not_begun_again(publish, fold
         publish("file/output")
     new = (folder / "published/weights").read_text()
     assert publish() == (new, False)
-    assert publish()[1]  # asked again when all was done
+    assert publish()[1]  # requested again after it was done
 
 
-def test_another_stage_asked_for_changes_nothing_and_none_at_all_is_refused(publish, monkeypatch):
+def test_retraining_another_stage_has_no_effect_and_an_unknown_one_is_refused(publish, monkeypatch):
     weights, _ = publish()
     monkeypatch.setenv("GENSIS_RETRAIN", "diffusion")
     assert publish() == (weights, False)
     monkeypatch.setenv("GENSIS_RETRAIN", "encoders")
-    with pytest.raises(UserError, match="GENSIS_RETRAIN = encoders names no training: set it to one of autoencoder"):
+    with pytest.raises(UserError, match="GENSIS_RETRAIN = encoders is not a training: set it to one of autoencoder"):
         publish()
 
 
-def test_nothing_that_a_killed_job_left_half_written_is_published(publish, folder, tmp_path):
+def test_unfinished_files_of_a_killed_job_are_not_published(publish, folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         publish(stop_at=5)
     (folder / "unfinished/.weights.tmp").write_text("half")
@@ -329,7 +329,10 @@ def test_a_signal_saves_a_checkpoint_and_ends_with_status_1(tmp_path, number):
     folder = CheckpointFolder(tmp_path, "t", "a")
     before = signal.getsignal(number)
     try:
-        with folder, pytest.raises(SystemExit, match="stopped by a signal after step 3: run the same command to go on"):
+        with (
+            folder,
+            pytest.raises(SystemExit, match="stopped by a signal after step 3: run the same command to resume"),
+        ):
             train(Signalled(), folder, World(), CPU, 0, 1e9)
     finally:
         signal.signal(number, before)

@@ -1,4 +1,4 @@
-"""Two processes that torchrun starts train as one (gloo, CPU)."""
+"""Training with two processes started by torchrun (gloo, CPU)."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from gensis.images.store import write_store
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/pretrain_encoder.py"
 
 
-def test_two_processes_that_share_the_weights_train_with_a_bank_and_publish_one_encoder(tmp_path):
+def test_two_sharded_processes_train_with_a_bank_and_publish_one_encoder(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
     count, content = write_store(tmp_path / "train-0000.h5", map(encode_png, pictures), {})
     write_index(tmp_path / "train.tsv", [("train-0000", count, content)])

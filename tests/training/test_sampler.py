@@ -22,16 +22,16 @@ def epoch(sampler, number=0):
     return torch.cat([sampler.rows(step) for step in steps])
 
 
-def test_up_to_a_window_an_epoch_is_all_rows_in_an_order_of_its_seed_and_number_alone():
+def test_up_to_a_window_an_epoch_is_a_permutation_by_seed_and_number():
     orders = [tuple(epoch(Sampler(100, 10, seed), number).tolist()) for seed in range(3) for number in range(3)]
     assert all(sorted(order) == list(range(100)) for order in orders)
     assert len(set(orders)) == 9
     assert orders[4] == tuple(epoch(Sampler(100, 25, seed=1), 1).tolist())
-    assert len(epoch(Sampler(100, 7, seed=0))) == 98  # what fills no batch is left out
+    assert len(epoch(Sampler(100, 7, seed=0))) == 98  # the incomplete last batch is dropped
 
 
-def test_up_to_a_window_each_row_is_as_likely_in_each_place():
-    """Of 4,000 orders of five rows, by chi-squared: 16 degrees of freedom exceed 39 once in a thousand."""
+def test_up_to_a_window_each_row_is_equally_likely_at_each_place():
+    """Chi-squared test of 4,000 orders of five rows: with 16 degrees of freedom, 39 is exceeded once in a thousand."""
     orders = np.stack([epoch(Sampler(5, 5, seed), number) for seed in range(20) for number in range(200)])
     counts = np.stack([np.bincount(place, minlength=5) for place in orders.T])
     assert ((counts - 800) ** 2 / 800).sum() < 39
@@ -39,7 +39,7 @@ def test_up_to_a_window_each_row_is_as_likely_in_each_place():
 
 @pytest.mark.parametrize("images", [41, 100, 120, 203])
 @pytest.mark.usefixtures("small_window")
-def test_beyond_a_window_each_row_still_comes_once_an_epoch(images):
+def test_beyond_a_window_each_row_is_still_seen_once_per_epoch(images):
     sampler = Sampler(images, 1, seed=3)
     first, second = epoch(sampler), epoch(sampler, 1)
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(images))
@@ -48,20 +48,20 @@ def test_beyond_a_window_each_row_still_comes_once_an_epoch(images):
 
 
 @pytest.mark.usefixtures("small_window")
-def test_a_window_holds_whole_runs_in_random_order():
+def test_a_window_contains_whole_runs_in_random_order():
     rows = epoch(Sampler(120, 40, seed=0)).reshape(3, 40)
     for window in rows:
         runs, counts = torch.unique(window // 4, return_counts=True)
         assert counts.tolist() == [4] * 10
         assert runs.tolist() != list(range(int(runs[0]), int(runs[0]) + 10))  # runs from everywhere
-        assert (window.diff() == 1).float().mean() < 0.3  # and their rows apart
+        assert (window.diff() == 1).float().mean() < 0.3  # whose rows are separated
 
 
 @pytest.mark.parametrize("first_rows", [None, np.array([0, 90, 93, 130])], ids=["rows", "balanced"])
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.usefixtures("small_window")
-def test_all_processes_together_see_the_same_batch_however_many_they_are(world, first_rows):
-    for batch_size in (12, 13):  # 13 is divided by neither: the first processes see one row more
+def test_the_batch_over_all_processes_does_not_depend_on_their_number(world, first_rows):
+    for batch_size in (12, 13):  # 13 is divisible by neither: the first processes get one row more
         one = Sampler(130, batch_size, seed=1, first_rows=first_rows)
         several = [Sampler(130, batch_size, 1, rank, world, first_rows) for rank in range(world)]
         for step in (0, 7, 25):
@@ -71,7 +71,7 @@ def test_all_processes_together_see_the_same_batch_however_many_they_are(world, 
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_any_step_of_a_hundred_million_rows_is_the_same_in_any_order_and_takes_no_memory(balanced):
+def test_steps_of_100_million_rows_need_no_memory_and_no_earlier_steps(balanced):
     first_rows = np.linspace(0, HUNDRED_MILLION, UNITS + 1).astype(np.int64) if balanced else None
     steps = [0, 97_655, 50_000, 1_000_003]
     before = [Sampler(HUNDRED_MILLION, 1024, 0, first_rows=first_rows).rows(step) for step in steps]
@@ -85,7 +85,7 @@ def test_any_step_of_a_hundred_million_rows_is_the_same_in_any_order_and_takes_n
     assert peak < 2e6
 
 
-def test_batches_of_a_hundred_million_rows_come_from_nearly_as_many_units_as_fully_shuffled_ones():
+def test_batches_of_100_million_rows_are_nearly_as_mixed_as_a_full_shuffle():
     sampler = Sampler(HUNDRED_MILLION, 1024, seed=0)
     distinct = np.mean(
         [len(np.unique(sampler.rows(step) // (HUNDRED_MILLION // UNITS))) for step in range(0, 4000, 99)]
@@ -94,7 +94,7 @@ def test_batches_of_a_hundred_million_rows_come_from_nearly_as_many_units_as_ful
     assert 0.96 < distinct / fully_shuffled < 0.99
 
 
-def test_balanced_units_give_equally_many_images_and_go_through_theirs_before_any_comes_again():
+def test_balanced_units_give_equally_many_images_and_repeat_none_early():
     first_rows = np.array([0, 2, 12, 60])
     sampler = Sampler(60, 1, seed=0, first_rows=first_rows)
     epochs = [epoch(sampler, number).numpy() for number in range(3)]
@@ -105,17 +105,17 @@ def test_balanced_units_give_equally_many_images_and_go_through_theirs_before_an
     seen = np.bincount(np.concatenate(of_largest) - 12, minlength=48)
     assert seen.min() == 1  # all 48 within 60 draws
     assert seen.max() == 2
-    again = np.setdiff1d(of_largest[2], np.flatnonzero(seen == 1) + 12)  # of the second time through them
-    assert not np.isin(again, of_largest[0]).all()  # in another order than the first
+    again = np.setdiff1d(of_largest[2], np.flatnonzero(seen == 1) + 12)  # from the second pass through the unit
+    assert not np.isin(again, of_largest[0]).all()  # in a different order than in the first
 
 
-def test_balanced_units_take_turns_in_another_order_in_each_epoch():
+def test_balanced_units_take_turns_in_a_different_order_in_each_epoch():
     first_rows = np.array([0, 2, 12, 60])
     sampler = Sampler(60, 1, seed=0, first_rows=first_rows)
     orders = {tuple(np.searchsorted(first_rows, epoch(sampler, number).numpy(), side="right")) for number in range(3)}
     assert len(orders) == 3
 
 
-def test_a_batch_larger_than_the_data_shrinks_to_it():
+def test_the_batch_size_is_limited_to_the_number_of_images():
     sampler = Sampler(10, 64, seed=0)
     assert (sampler.batch_size, sampler.steps_per_epoch) == (10, 1)

@@ -60,13 +60,13 @@ def test_a_killed_and_resumed_training_equals_an_undisturbed_one(commands, tmp_p
     run(commands(stage, "whole", "undisturbed"))
     kill_after_a_checkpoint(commands(stage, "killed", "resumed", SAVE_ALWAYS), steps)
     assert not (tmp_path / "resumed/provenance.json").exists()
-    assert "going on from step" in run(commands(stage, "killed", "resumed", SAVE_ALWAYS))
+    assert "resuming from step" in run(commands(stage, "killed", "resumed", SAVE_ALWAYS))
     assert weights(tmp_path / "resumed") == weights(tmp_path / "undisturbed")
 
 
 def test_a_changed_config_trains_anew_and_the_old_one_is_published_again(commands, tmp_path):
     kill_after_a_checkpoint(commands("diffusion", "c", "one", SAVE_ALWAYS), 15)
     changed = json.dumps(TINY["diffusion"] | {"image_px": 16, "steps": 31})
-    assert "going on from" not in run(commands("diffusion", "c", "two", config=changed))
+    assert "resuming from" not in run(commands("diffusion", "c", "two", config=changed))
     assert "published again" in run(commands("diffusion", "c", "three", config=changed))
     assert weights(tmp_path / "two") == weights(tmp_path / "three")

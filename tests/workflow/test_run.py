@@ -139,10 +139,10 @@ def test_the_plan_lists_the_work_of_a_run(finished):
     [
         ({"pretraning": {}}, "unknown key pretraning"),
         ({"seeds": "all"}, "seeds = all"),
-        ({"run": "a/b"}, "cannot be a name"),
+        ({"run": "a/b"}, "is not a valid name"),
         ({"pretraining": {"dataset": "tissue", "backbone": "vit_gigantic"}}, "timm has no model 'vit_gigantic'"),
         ({"datasets": {"tissue": {"kind": "slides", "sheet": "absent.csv"}}}, "sheet absent.csv does not exist"),
-        ({"autoencoder": "trian"}, "autoencoder: 'trian' is neither auto, none, train nor a folder"),
+        ({"autoencoder": "trian"}, "autoencoder: 'trian' is not auto, none, train or a folder"),
     ],
     ids=["unknown-key", "wrong-type", "name", "backbone", "sheet", "autoencoder"],
 )

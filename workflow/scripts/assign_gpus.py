@@ -1,8 +1,8 @@
-"""Run a command on GPUs of its own: assign_gpus.py COUNT COMMAND... shows it so many that no other job has taken.
+"""Run a command on free GPUs: assign_gpus.py COUNT COMMAND... sets CUDA_VISIBLE_DEVICES to GPUs that no other job uses.
 
-Snakemake counts GPUs, and starts as many jobs as there are, but hands none out: all would work on the first one.
-A GPU is taken by a lock that ends with the command, however it ends. Where there are not so many free GPUs, or none
-are known, the command runs and sees what it would have seen.
+Snakemake counts GPUs but does not assign them to jobs, so all jobs would run on the first GPU. A GPU is reserved with a
+file lock, which is released when the command ends, however it ends. If there are not enough free GPUs, or none are
+known, the command runs with CUDA_VISIBLE_DEVICES unchanged.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def known_gpus() -> dict[str, str]:
-    """Number -> unique name of the machine's GPUs; none if no driver answers."""
+    """Index -> UUID of the machine's GPUs; empty without a driver."""
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, check=True).stdout
@@ -26,16 +26,16 @@ def known_gpus() -> dict[str, str]:
     return dict(line.split(", ") for line in answer.splitlines())
 
 
-def visible_gpus(known: dict[str, str], told: str | None) -> list[str]:
-    """Names of the GPUs that CUDA_VISIBLE_DEVICES shows: all if it is not set; none if it names what is unknown."""
-    if told is None:
+def visible_gpus(known: dict[str, str], visible: str | None) -> list[str]:
+    """UUIDs of the GPUs in CUDA_VISIBLE_DEVICES ``visible``: all if it is None; none if it has an unknown name."""
+    if visible is None:
         return list(known.values())
-    names = [known.get(name.strip(), name.strip()) for name in told.split(",")]
+    names = [known.get(name.strip(), name.strip()) for name in visible.split(",")]
     return names if set(names) <= set(known.values()) else []
 
 
 def take(names: Sequence[str], count: int, folder: Path) -> list[str]:
-    """Lock ``count`` of the GPUs, until this process and its children end; none at all if fewer are free."""
+    """Lock ``count`` of the GPUs until this process and its children end; lock none if fewer are free."""
     taken: dict[str, int] = {}
     for name in names:
         lock = os.open(folder / f"gensis-GPU-{name}-{os.getuid()}.lock", os.O_CREAT | os.O_RDWR, 0o600)
@@ -57,10 +57,10 @@ def take(names: Sequence[str], count: int, folder: Path) -> list[str]:
 
 
 def main(count: int, command: Sequence[str]) -> None:
-    """Become the command."""
-    GPUs = take(visible_gpus(known_gpus(), os.environ.get(VISIBLE)), count, Path(tempfile.gettempdir()))
-    if GPUs:
-        os.environ[VISIBLE] = ",".join(GPUs)
+    """Replace this process with the command."""
+    gpus = take(visible_gpus(known_gpus(), os.environ.get(VISIBLE)), count, Path(tempfile.gettempdir()))
+    if gpus:
+        os.environ[VISIBLE] = ",".join(gpus)
     os.execvp(command[0], command)
 
 

@@ -1,4 +1,4 @@
-"""Take an encoder trained elsewhere into a run, in the layout of our own: later stages need not know the difference."""
+"""Import an external encoder in the layout of trained encoders, so that later stages handle both alike."""
 
 import argparse
 import logging
@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
     preprocessing = preprocessing_of(backbone)
     save_encoder(backbone, arguments.output, name, model_arguments, preprocessing)
     weights = content_id(arguments.output / "model.safetensors")
-    # Named as the config names them: where the folder lies on this machine tells nothing.
+    # Named as in the config, not by the folder's place on this machine.
     outside = {str(settings.path or settings.timm): weights}
     record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started, outside)
     write_provenance(arguments.output, record | {"weights": weights})
@@ -31,6 +31,6 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    parser.add_argument("--path", type=Path, help="folder in timm's hub layout, or file of weights")
+    parser.add_argument("--path", type=Path, help="folder in timm's hub layout, or weight file")
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Say what a study will make, before it is made: images, steps, passes and generated images of every stage."""
+"""Print the size of a study before it runs: images, steps, compute and generated images of every stage."""
 
 import argparse
 import sys
@@ -15,13 +15,13 @@ def main(arguments: argparse.Namespace) -> None:
     """Print the plan."""
     study = load_study(arguments.config)
     seeds = len(study.seeds)
-    lines = [f"study {study.run}: {seeds} seed(s); figures are for one"]
+    lines = [f"study {study.run}: {seeds} seed(s); numbers are per seed"]
     for name in dict.fromkeys([study.pretraining.dataset, *study.evaluation.datasets]):
         lines.append(f"  images of {name}: {images_so_far(arguments.images_folder / name)}")
     index = arguments.images_folder / study.pretraining.dataset / "train.tsv"
     images = len(read_index(index)) if index.exists() else None
     if images is None:
-        lines.append("  training images are counted when they are tiled or imported: run the target `images` first")
+        lines.append("  the number of training images is not known yet: run the target `images` first")
     for name in ("dino", *study.retraining):
         lines.append(f"  encoder {name}: {training(study, name, images)}")
     if study.banks:
@@ -32,19 +32,20 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def images_so_far(folder: Path) -> str:
-    """Units done and their images."""
+    """Number of finished units and their images."""
     outcomes = [read_json(path) for path in sorted(folder.glob("*.json"))]
     total = sum(outcome["images"] for outcome in outcomes)
-    return f"{len(outcomes)} units done, {total:,} images, {sum(not outcome['images'] for outcome in outcomes)} without"
+    empty = sum(not outcome["images"] for outcome in outcomes)
+    return f"{len(outcomes)} units done, {total:,} images, {empty} units without images"
 
 
 def training(study: Study, encoder: str, images: int | None) -> str:
-    """Steps and passes of a pre-training."""
+    """Steps and compute of a pre-training."""
     settings = study.training_settings(encoder)
     views = 2 + settings.views.local_crops
     extra = " + 1 interpolated" if study.disentangles(encoder) else ""
-    cost = f"{settings.epochs * study.passes(encoder):,.0f} forward passes' worth of each image"
-    text = f"{settings.epochs} epochs of batches of {settings.batch_size}, {views} views an image{extra}, {cost}"
+    cost = f"{settings.epochs * study.passes(encoder):,.0f} forward passes per image"
+    text = f"{settings.epochs} epochs of batches of {settings.batch_size}, {views} views per image{extra}, {cost}"
     if images is None:
         return text
     batch = min(settings.batch_size, images)
@@ -52,7 +53,7 @@ def training(study: Study, encoder: str, images: int | None) -> str:
 
 
 def diffusion_model(study: Study, images: int | None) -> str:
-    """Steps of the diffusion model, and how often it sees each image."""
+    """Steps of the diffusion model, and how often each image is seen."""
     seen = study.diffusion.steps * study.diffusion.batch_size
     where = "pixels" if study.autoencoder_mode == "none" else "latents"
     text = f"{study.diffusion.steps:,} steps at {study.diffusion_px} px in {where}, {seen:,} images seen"
@@ -60,11 +61,11 @@ def diffusion_model(study: Study, images: int | None) -> str:
 
 
 def generation(bank: Bank, images: int | None) -> str:
-    """Images of a bank, and forward passes for them."""
+    """Number of images of a bank and forward passes to generate them."""
     each = bank.variants + (1 if isinstance(bank.alphas, UniformAlphas) else len(bank.alphas))
     passes = bank.evaluations()
-    text = f"{each} image(s) a source, {passes} forward passes each, {bank.shards} job(s)"
-    return text if images is None else f"{text}: {each * images:,} images, {each * images * passes:,} passes"
+    text = f"{each} image(s) per source, {passes} forward passes each, {bank.shards} job(s)"
+    return text if images is None else f"{text}: {each * images:,} images, {each * images * passes:,} forward passes"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pre-train an encoder by DINO, or with --bank by Gen-DINO, and publish it in timm's hub layout."""
+"""Pre-train an encoder with DINO, or with --bank with Gen-DINO, and publish it in timm's hub layout."""
 
 import argparse
 import logging
@@ -33,7 +33,7 @@ log = logging.getLogger("pretrain_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Train, resume or only publish."""
+    """Train or resume, and publish; or publish an encoder that is already trained."""
     world, device = start_world(choose_device(arguments.gpus, arguments.threads))
     settings = (Retraining if "bank" in arguments.config else Pretraining).model_validate(arguments.config)
     if isinstance(settings, Retraining):
@@ -52,18 +52,18 @@ def main(arguments: argparse.Namespace) -> None:
     def make(target: Path) -> None:
         pretrainer = build(arguments, settings, index, device, world)
         runtime, seed = arguments.runtime, arguments.seed
-        looks = folder.path / "snapshots"
+        snapshots = folder.path / "snapshots"
 
         def keep(step: int, embeddings: torch.Tensor) -> None:
             if world.is_first:
-                add_snapshot(looks, step, embeddings.cpu().numpy())
+                add_snapshot(snapshots, step, embeddings.cpu().numpy())
 
         monitor = Monitor(pretrainer, seed, runtime.monitor_epochs, keep)
         history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
         encoder = pretrainer.encoder()
         if world.is_first:
             write_history(target / "history.csv", history)
-            write_snapshots(target / "embedding_snapshots.h5", monitor.rows.numpy(), looks)
+            write_snapshots(target / "embedding_snapshots.h5", monitor.rows.numpy(), snapshots)
             save_encoder(
                 encoder,
                 target,
@@ -81,17 +81,17 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def check_bank(settings: Retraining, bank: Path | None) -> None:
-    """Refuse settings with a bank that is not given, and the other way round; say what decided the epochs."""
+    """Refuse settings with a bank if --bank is missing, and the reverse; log the reason for the epochs."""
     if (settings.bank is None) != (bank is None):
         raise UserError(f"--config has bank = {settings.bank} and --bank is {bank}: give both or neither")
     if settings.match_compute:
-        log.info("epochs: %d, for at least as many passes as %s", settings.epochs, settings.match_compute)
+        log.info("epochs: %d, to match the compute of %s", settings.epochs, settings.match_compute)
 
 
 def build(
     arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
-    """The training at its first step."""
+    """The training in its initial state."""
     opened = partial(
         open_images, device=device, image_cache_gb=arguments.runtime.image_cache_gb, threads=arguments.threads
     )
@@ -119,8 +119,8 @@ if __name__ == "__main__":
     parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--bank", type=Path, help="folder of the bank")
-    parser.add_argument("--filtered", action="store_true", help="read just the images that its filter keeps")
-    parser.add_argument("--init", type=Path, help="folder of the encoder whose weights it starts from")
+    parser.add_argument("--filtered", action="store_true", help="read only the images that its filter keeps")
+    parser.add_argument("--init", type=Path, help="folder of the encoder whose weights initialise the backbone")
     parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
     parser.add_argument("--events", type=Path, help="folder for TensorBoard")
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")

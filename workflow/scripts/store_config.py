@@ -1,4 +1,4 @@
-"""Store a study's resolved settings, every default filled in, as YAML."""
+"""Store a study's resolved settings, with all defaults filled in, as YAML."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How well classes could be told while an encoder was trained: k-NN among the training images that were watched."""
+"""k-NN accuracy during training, among the monitored training images."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger("track_knn")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one line a look; none where classes cannot be told among the monitored images."""
+    """Write one line per snapshot and k; no lines if the monitored images cannot be classified by k-NN."""
     choose_device(0, arguments.threads)
     settings = Evaluation.model_validate(arguments.config)
     snapshots, index = read_snapshots(arguments.snapshots), read_index(arguments.train)
@@ -27,9 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
     )
     known = labels >= 0
     ks = usable(settings.knn, labels[known], groups[known])
-    log.info(
-        "%d of %d monitored images have a label; neighbours: %s", known.sum(), len(known), ks or "none can be used"
-    )
+    log.info("%d of %d monitored images have a label; values of k: %s", known.sum(), len(known), ks or "none usable")
     tracked = knn_history(snapshots.features[:, known], labels[known], groups[known], ks, settings.knn_temperature)
     lines = [
         (step, k, f"{accuracy:.6g}", known.sum())
@@ -41,10 +39,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    parser.add_argument("--snapshots", type=Path, required=True, help="snapshots.h5 of the encoder")
+    parser.add_argument("--snapshots", type=Path, required=True, help="embedding_snapshots.h5 of the encoder")
     parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
     parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
-    parser.add_argument("--slides-are-units", action="store_true")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--slides-are-units", action="store_true", help="the units are slides")
+    parser.add_argument("--output", type=Path, required=True, help="CSV file of the accuracies")
     command.run(main, parser.parse_args())

@@ -1,4 +1,4 @@
-"""Gen-SIS: image encoders that improve themselves with images of their own making (arXiv 2412.01672)."""
+"""Gen-SIS: image encoders that improve themselves with images generated from their embeddings (arXiv 2412.01672)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +14,15 @@ timm_hook.install()
 
 
 def load_encoder(folder: str | Path) -> "Encoder":
-    """A finished encoder with its own preprocessing, frozen.
+    """Load a trained encoder with its preprocessing, frozen.
 
-    Called with uint8 images (B, 3, H, W) of any size, on its own device, it returns embeddings float32 (B, D).
+    It maps uint8 images (B, 3, H, W) of any size, on its device, to embeddings float32 (B, D).
 
     Args:
         folder: such as `results/<run>/encoders/<encoder>/seed0`.
 
     Raises:
-        gensis.errors.UserError: the folder holds no encoder.
+        gensis.errors.UserError: the folder contains no encoder.
     """
     from gensis.ssl import backbone  # torch and timm are imported here, so that planning starts fast
 

@@ -1,4 +1,4 @@
-"""What every script does around its work: arguments, log, errors, threads."""
+"""What all scripts share: arguments, logging, error handling."""
 
 import argparse
 import errno
@@ -23,13 +23,13 @@ _ADVICE = {
         errno.ETIMEDOUT,
         errno.ENOTCONN,
         errno.ENXIO,
-    ): "the disk or the way to it fails: mend it",
+    ): "check the disk or the network",
     (errno.EROFS, errno.EACCES, errno.EPERM): "allow this user to read and write there",
 }
 
 
 def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse.ArgumentParser:
-    """Arguments that scripts share: the stage's settings as JSON, threads, and seed and GPUs where they matter."""
+    """Parser with the arguments that scripts share: settings as JSON, threads, and optionally seed and GPUs."""
     result = argparse.ArgumentParser(description=description)
     result.add_argument("--config", type=json.loads, default={}, help="the stage's settings as JSON")
     result.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
@@ -43,8 +43,8 @@ def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
     """Run a script's main function.
 
-    Errors that the user can mend, and those of the machine, end it with one line `error: ...` and status 1; all others
-    are bugs and keep their traceback. SIGTERM ends it as an exception would, so that temporary files go.
+    Errors that the user can fix, and errors of the machine, end it with one line `error: ...` and status 1. All others
+    are bugs and keep their traceback. SIGTERM ends it like an exception, so that temporary files are removed.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     arguments.started = time.time()
@@ -61,25 +61,25 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
 
 
 def _failure_of_machine(error: Exception) -> str | None:
-    """What to say of an error that is the machine's: which file, what happened, what to do. None for other errors."""
+    """Message for an error of the machine: which file, what happened, what to do. None for other errors."""
     text = str(error)
     if isinstance(error, MemoryError):
         return f"the memory is full ({text or 'MemoryError'}): give the job more, and run again: finished jobs are kept"
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+    if type(error).__name__ == "OutOfMemoryError":  # torch's class; torch is not imported for it
         return (
             f"the GPU's memory is full ({text.splitlines()[0]}): raise "
             "pretraining.gradient_accumulation, or lower the stage's batch_size, runtime.image_cache_gb or "
             "runtime.inference_batch_size, and run again: finished jobs are kept"
         )
     code, path = getattr(error, "errno", None), getattr(error, "filename", None)
-    if path is None and (within := re.search(r"errno = (\d+)", text)):  # as HDF5 tells it, in RuntimeErrors too
+    if path is None and (within := re.search(r"errno = (\d+)", text)):  # in HDF5's messages, also of RuntimeErrors
         code = int(within[1])
         named = re.search(r"filename = '([^']*)'", text)
         path = named[1] if named else None
     advice = next((advice for codes, advice in _ADVICE.items() if code in codes), None)
     if advice is None:
         return None
-    if path is None or str(path).endswith(".tmp"):  # the artifact's own name tells more
+    if path is None or str(path).endswith(".tmp"):  # the name of the artifact is more useful
         path = next(iter(getattr(error, "__notes__", ())), path or "a file")
     return f"{path}: {os.strerror(code)}: {advice}, and run again: finished jobs are kept"
 
@@ -93,20 +93,20 @@ def existing_folder(path: str) -> Path:
 
 
 def valid_seed(text: str) -> int:
-    """Argument type: a seed that all generators take in whole."""
+    """Argument type: a seed that all random generators accept."""
     if not text.isdecimal() or int(text) >= SEEDS:
-        raise argparse.ArgumentTypeError(f"{text} is no seed: give a whole number from 0 to {SEEDS - 1}")
+        raise argparse.ArgumentTypeError(f"{text} is not a seed: give an integer from 0 to {SEEDS - 1}")
     return int(text)
 
 
 def progress(log: logging.Logger, done: int, total: int, since: float, unit: str) -> None:
-    """Log how far the work is, its rate and the time left.
+    """Log the progress, the rate and the remaining time.
 
     Args:
-        done: finished units.
-        total: all units.
-        since: ``time.time()`` when the first one began.
-        unit: what is counted, in the plural.
+        done: number of finished units.
+        total: number of all units.
+        since: ``time.time()`` at the start.
+        unit: name of the units, in the plural.
     """
     seconds = max(time.time() - since, 1e-9)
     rate = done / seconds
@@ -115,7 +115,7 @@ def progress(log: logging.Logger, done: int, total: int, since: float, unit: str
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people write them: `45 s`, `12 min`, `3.5 h`."""
+    """Seconds in a readable unit: `45 s`, `12 min`, `3.5 h`."""
     if seconds == float("inf"):
         return "unknown time"
     if seconds < 90:

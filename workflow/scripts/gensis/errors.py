@@ -1,8 +1,8 @@
-"""The one exception that a user sees."""
+"""The exception for errors that the user can fix."""
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one line that says what is wrong, where, and what to do.
+    """An error that the user can fix: one line with what is wrong, where, and what to do.
 
     Scripts print it as ``error: ...`` without a traceback and exit with status 1.
     """

@@ -1,4 +1,4 @@
-"""Our models in timm's registry as soon as timm is imported, without importing timm (8 s) before anybody needs it."""
+"""Registers our models with timm when timm is imported, without importing timm (8 s) before it is needed."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ MODELS = "gensis.ssl.resnet"
 
 
 class _FindTimm:
-    """Finds timm as Python would, and imports our models after it."""
+    """Import hook that finds timm as usual and imports our models after it."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name) if name == "timm" else None
@@ -26,7 +26,7 @@ class _FindTimm:
 
 
 def install() -> None:
-    """Register our models with timm: now if it is imported already, else when it will be."""
+    """Register our models with timm: now if it is already imported, else when it is."""
     if "timm" in sys.modules:
         importlib.import_module(MODELS)
     else:

@@ -20,16 +20,16 @@ class Constants(NamedTuple):
     luma: torch.Tensor
     """(3,): weights of red, green and blue in grey."""
     hue_quarter: torch.Tensor
-    """(3, 3): takes the grey away, and turns the hue by a quarter of the circle."""
+    """(3, 3): removes the grey and rotates the hue by a quarter of the circle."""
     density_of_stains: torch.Tensor
-    """(3, 3)"""
+    """(3, 3): stain concentrations to optical density."""
     stains_of_density: torch.Tensor
-    """(3, 3)"""
+    """(3, 3): optical density to stain concentrations."""
 
 
 @cache
 def constants(device: torch.device) -> Constants:
-    """The constants on a device, where they stay: each copy to it would make the host wait."""
+    """The constants on a device, cached, because each copy to it would make the host wait."""
     yiq, stains = torch.tensor(YIQ), torch.tensor(HED).T
     quarter = yiq.inverse() @ torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]) @ yiq
     return Constants(*(values.to(device) for values in (torch.tensor(LUMA), quarter, stains, stains.inverse())))
@@ -39,9 +39,9 @@ def colour_matrices(brightness: torch.Tensor, saturation: torch.Tensor, hue: tor
     """Brightness, saturation and hue as one linear map of RGB.
 
     Args:
-        brightness: (B,) factor, 1 leaves as is.
-        saturation: (B,) factor, 0 is grey, 1 leaves as is.
-        hue: (B,) shift as a part of the full circle, 0 leaves as is.
+        brightness: (B,) factor; 1 is no change.
+        saturation: (B,) factor; 0 is grey, 1 is no change.
+        hue: (B,) shift as a fraction of the full circle; 0 is no change.
 
     Returns:
         float32 (B, 3, 3), to be applied to column vectors.
@@ -62,12 +62,12 @@ def recolour(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 def jitter_stain(images: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Scale and shift the haematoxylin, the eosin and the rest of each pixel (Tellez et al. 2018, arXiv 1808.05896).
 
-    Stains add up in optical density, -ln(RGB), and there the whole is one affine map.
+    Stains are additive in optical density, -ln(RGB), where the whole change is one affine map.
 
     Args:
         images: float (B, 3, H, W) in [0, 1].
-        factor: (B, 3) of the amount of each stain, 1 leaves as is.
-        shift: (B, 3) of that amount, in units of optical density, 0 leaves as is.
+        factor: (B, 3) of the concentration of each stain; 1 is no change.
+        shift: (B, 3) of the concentration, in units of optical density; 0 is no change.
 
     Returns:
         float (B, 3, H, W) in [0, 1].
@@ -89,11 +89,11 @@ def adjust_contrast(images: torch.Tensor, contrast: torch.Tensor) -> torch.Tenso
 def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Blur float (B, 3, H, W) with a Gaussian of (B,) sigma in pixels, at most BLUR_SIGMA_PX[1], edges reflected.
 
-    Along each axis, tiles with the pixels around them are multiplied by a band matrix: far faster than a convolution
-    with a group a plane, on the CPU as on GPUs.
+    Along each axis, blocks of pixels with their margins are multiplied by a band matrix. This is much faster than a
+    grouped convolution, on CPUs and GPUs.
     """
     height, width = images.shape[2:]
-    # A fixed radius: reading the largest sigma off the device would stall it.
+    # A fixed radius: reading the largest sigma from the device would wait for it.
     radius = min(round(3 * BLUR_SIGMA_PX[1]), height - 1, width - 1)
     offset = torch.arange(-radius, radius + 1, device=images.device)
     kernel = torch.exp(-0.5 * (offset / sigma.view(-1, 1)) ** 2)
@@ -107,18 +107,18 @@ def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _tile_px(side_px: int) -> int:
-    """A length that divides the side: few products are with zeros if it is short, but very short ones are slow."""
+    """Length of a block, a divisor of the side: short blocks multiply fewer zeros, but very short blocks are slow."""
     return next((length for length in range(16, side_px) if side_px % length == 0), side_px)
 
 
 def _bands(kernel: torch.Tensor, tile: int) -> torch.Tensor:
     """Kernels (B, K) as matrices (B, tile, tile + K - 1), each row shifted by one against the row above it."""
     count, width = kernel.shape[0], tile + kernel.shape[1] - 1
-    # Lines that are one longer than the rows they are cut into: each row begins one entry earlier in its line.
+    # The kernel repeats with a period one entry longer than a row, so each row holds it shifted by one.
     lines = F.pad(kernel, (0, tile)).repeat(1, tile)
     return lines[:, : tile * width].view(count, tile, width)
 
 
 def solarize(images: torch.Tensor) -> torch.Tensor:
-    """Invert what is at least half bright: float in [0, 1]."""
+    """Invert values of at least 0.5: float in [0, 1]."""
     return torch.minimum(images, 1 - images)

@@ -1,4 +1,4 @@
-"""Crop, mirror and resize a batch, antialiased as Pillow and torchvision do it."""
+"""Crop, mirror and resize a batch, antialiased as in Pillow and torchvision."""
 
 import torch
 from torch.nn import functional as F
@@ -7,15 +7,15 @@ BICUBIC_A = -0.5  # Pillow's and torchvision's coefficient with antialiasing
 
 
 def prepared(images: torch.Tensor) -> torch.Tensor:
-    """uint8 (B, 3, H, W) as `crop_resize` reads it fastest: worth doing once where several views are cut."""
+    """uint8 (B, 3, H, W) in the format that `crop_resize` reads fastest; convert once if several views are cropped."""
     return images.contiguous(memory_format=torch.channels_last) if images.device.type == "cpu" else images.float()
 
 
 def crop_resize(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
-    """Cut a box out of each image, resize it, and mirror or turn it.
+    """Crop a box from each image, resize it, and mirror or rotate it.
 
     Args:
-        images: (B, 3, H, W), `prepared`: uint8 is cut on the CPU, float as suits GPUs.
+        images: (B, 3, H, W), `prepared`: uint8 is cropped as suits CPUs, float as suits GPUs.
         boxes: int64 (B, 4): top, left, height, width in pixels.
         turns: bool (B, 3): whether to mirror the rows, to mirror the columns, and then to swap the two axes.
         size_px: side of the result.
@@ -28,7 +28,7 @@ def crop_resize(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, 
 
 
 def slices(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
-    """`crop_resize` image by image: torch's vectorised 8-bit resize reads the box alone."""
+    """`crop_resize` image by image, with torch's vectorised 8-bit resize, which reads only the box."""
     crops = []
     for image, (top, left, height, width), (rows, columns, axes) in zip(images, boxes.tolist(), turns.tolist()):
         box = image[None, :, top : top + height, left : left + width]
@@ -40,9 +40,9 @@ def slices(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_
 
 
 def products(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
-    """`crop_resize` of all as rows x image x columns: no shape depends on a box, nothing waits for the device.
+    """`crop_resize` as products rows x image x columns: no shape depends on a box, so nothing waits for the device.
 
-    Clipped after each axis, as 8-bit pixels are.
+    Values are clipped after each axis, as in an 8-bit resize.
     """
     height, width = images.shape[2:]
     rows = weights(boxes[:, 0], boxes[:, 2], turns[:, 0], height, size_px)
@@ -60,13 +60,13 @@ def weights(start: torch.Tensor, length: torch.Tensor, mirror: torch.Tensor, inp
         length: (B,) pixels of the crop.
         mirror: (B,) bool, whether to mirror the axis.
         inputs: pixels of the whole axis.
-        outputs: pixels wished for.
+        outputs: pixels of the result.
 
     Returns:
         float32 (B, outputs, inputs); each row sums to 1 and is zero outside the crop.
     """
     scale = (length / outputs).view(-1, 1, 1)
-    widening = scale.clamp(min=1)  # downscaling widens the kernel: that is the antialiasing
+    widening = scale.clamp(min=1)  # antialiasing: downscaling widens the kernel
     position = torch.arange(outputs, device=start.device).expand(len(start), -1)
     position = torch.where(mirror.view(-1, 1), outputs - 1 - position, position).unsqueeze(2)
     centre = start.view(-1, 1, 1) + (position + 0.5) * scale

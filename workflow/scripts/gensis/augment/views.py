@@ -1,4 +1,4 @@
-"""Multi-crop views, drawn and made for a whole batch on its device (Caron et al. 2021, arXiv 2104.14294)."""
+"""Multi-crop views, drawn and computed for a whole batch on its device (Caron et al. 2021, arXiv 2104.14294)."""
 
 import math
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from gensis.augment.resample import crop_resize, prepared
 from gensis.threads import in_threads
 
 ASPECT_RATIO = (3 / 4, 4 / 3)
-_CHUNK_VALUES = 200_000  # in the views that a CPU core makes at once, so that they stay in its cache
-_SMALL_PX = 64  # views below are made by one thread: more would wait for Python's lock longer than they work
+_CHUNK_VALUES = 200_000  # values of the views that a CPU core computes at once, so that they fit into its cache
+_SMALL_PX = 64  # smaller views use one thread: more would spend their time waiting for Python's lock
 
 
 @dataclass(frozen=True)
 class ViewRecipe:
-    """How one kind of view is made. Probabilities and strengths as in settings.pretraining.Views."""
+    """Parameters of one kind of view. Probabilities and strengths as in settings.pretraining.Views."""
 
     size_px: int
     scale: tuple[float, float]
@@ -45,7 +45,7 @@ class ViewRecipe:
 
 
 class Draws(NamedTuple):
-    """What chance decides of a batch of views: one row an image."""
+    """Random parameters of a batch of views, one row per image."""
 
     boxes: torch.Tensor
     """int64 (B, 4): see `crop_resize`."""
@@ -54,17 +54,17 @@ class Draws(NamedTuple):
     stain_factor: torch.Tensor
     """float32 (B, 3): see `jitter_stain`."""
     stain_shift: torch.Tensor
-    """float32 (B, 3)."""
+    """float32 (B, 3): see `jitter_stain`."""
     colour: torch.Tensor
     """float32 (B, 3, 3): see `colour_matrices`."""
     contrast: torch.Tensor
-    """float32 (B,)."""
+    """float32 (B,): see `adjust_contrast`."""
     sigma: torch.Tensor
-    """float32 (B,): of the blur, in pixels."""
+    """float32 (B,): sigma of the blur in pixels."""
     blurred: torch.Tensor
-    """bool (B,)."""
+    """bool (B,): whether to blur."""
     inverted: torch.Tensor
-    """bool (B,)."""
+    """bool (B,): whether to solarise."""
 
 
 def view(
@@ -73,13 +73,13 @@ def view(
     """One random view of each image, drawn from the global generator of the images' device.
 
     Args:
-        images: uint8 (B, 3, H, W); where several views are wanted, faster if `prepared` before.
-        recipe: how the view is made.
-        sizes: int64 (B, 2): height and width of the part of each image that counts, from its top left; all if None.
-        out: where to write the views; of `empty_views`.
+        images: uint8 (B, 3, H, W); if several views are needed, `prepared` images are faster.
+        recipe: parameters of the view.
+        sizes: int64 (B, 2): height and width of the part of each image to use, from its top left; None: all of it.
+        out: tensor of `empty_views` for the result.
 
     Returns:
-        float32 (B, 3, size_px, size_px) in [0, 1]; an image's view does not depend on the images beside it.
+        float32 (B, 3, size_px, size_px) in [0, 1]; an image's view does not depend on the other images of the batch.
     """
     if sizes is None:
         sizes = torch.stack([torch.full((len(images),), side, device=images.device) for side in images.shape[2:]], 1)
@@ -99,11 +99,11 @@ def view(
 
 
 def empty_views(count: int, images: torch.Tensor, size_px: int) -> torch.Tensor:
-    """Memory for ``count`` views of each of B images, beside them: float32 (count, B, 3, size_px, size_px)."""
+    """Uninitialised ``count`` views of each of B images on their device, float32 (count, B, 3, size_px, size_px)."""
     shape = (count, len(images), 3, size_px, size_px)
     if images.device.type != "cpu":
         return torch.empty(shape, device=images.device)
-    # NumPy asks the kernel for huge pages; the first touch of small ones takes a fifth of the time.
+    # NumPy allocates huge pages; with small pages, the first access takes a fifth of the time.
     return torch.from_numpy(np.empty(shape, np.float32))
 
 
@@ -144,9 +144,9 @@ def draw(sizes: torch.Tensor, recipe: ViewRecipe) -> Draws:
 
 
 def boxes(draws: torch.Tensor, height: torch.Tensor, width: torch.Tensor, scale: tuple[float, float]) -> torch.Tensor:
-    """Boxes of random area and aspect ratio, as torchvision's RandomResizedCrop draws them.
+    """Boxes of random area and aspect ratio, as in torchvision's RandomResizedCrop.
 
-    A draw that does not fit is cut to the image; torchvision tries ten times first.
+    A box that does not fit is cut to the image; torchvision tries ten times first.
 
     Args:
         draws: float32 (4, B) in [0, 1): area, aspect ratio, top, left.
@@ -168,7 +168,7 @@ def boxes(draws: torch.Tensor, height: torch.Tensor, width: torch.Tensor, scale:
 
 
 def turns(flip: torch.Tensor, quarters: torch.Tensor) -> torch.Tensor:
-    """What `crop_resize` does for a horizontal flip followed by quarter turns, counter-clockwise as `torch.rot90`'s.
+    """Turns of `crop_resize` for a horizontal flip, then quarter turns counter-clockwise as in `torch.rot90`.
 
     Args:
         flip: bool (B,).
@@ -181,7 +181,7 @@ def turns(flip: torch.Tensor, quarters: torch.Tensor) -> torch.Tensor:
 
 
 def make(images: torch.Tensor, draws: Draws, recipe: ViewRecipe) -> torch.Tensor:
-    """The views that were drawn: `prepared` images to float32 (B, 3, size_px, size_px) in [0, 1]."""
+    """Compute drawn views: `prepared` images to float32 (B, 3, size_px, size_px) in [0, 1]."""
     where = _where_static if images.is_floating_point() else _where_drawn
     crops = crop_resize(images, draws.boxes, draws.turns, recipe.size_px)
     views = crops.contiguous().float().div_(255)
@@ -198,7 +198,7 @@ def make(images: torch.Tensor, draws: Draws, recipe: ViewRecipe) -> torch.Tensor
 def _where_drawn(
     drawn: torch.Tensor, change: Callable[..., torch.Tensor], images: torch.Tensor, *parameters: torch.Tensor
 ) -> torch.Tensor:
-    """Images with those changed that drew it: the others cost nothing. May change its input."""
+    """Change only the images that drew it, which saves time on CPUs. May change its input."""
     if drawn.all():
         return change(images, *parameters)
     if drawn.any():
@@ -209,5 +209,5 @@ def _where_drawn(
 def _where_static(
     drawn: torch.Tensor, change: Callable[..., torch.Tensor], images: torch.Tensor, *parameters: torch.Tensor
 ) -> torch.Tensor:
-    """The same on GPUs, where it is cheaper to change all than to wait for how many have drawn it."""
+    """The same on GPUs, where changing all images is cheaper than waiting for the number that drew it."""
     return torch.where(drawn.view(-1, 1, 1, 1), change(images, *parameters), images)

@@ -1,4 +1,4 @@
-"""The configuration of a study: one model a stage, every default with its reason.
+"""The configuration of a study: one pydantic model per stage, with the reason for each default.
 
 Imports only the standard library, pydantic and PyYAML, so that planning a workflow stays fast.
 """

@@ -1,4 +1,4 @@
-"""What all settings share: strictness, and the canonical JSON that decides what reruns."""
+"""Base class and types of all settings, and the canonical JSON that decides what reruns."""
 
 import json
 import os
@@ -11,21 +11,21 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def checked_name(name: str) -> str:
-    """Return ``name`` if it can stand in a path and as a Snakemake wildcard, else raise ValueError."""
+    """Return ``name`` if it can be used in a path and as a Snakemake wildcard, else raise ValueError."""
     if not NAME_PATTERN.fullmatch(name):
         raise ValueError(
-            f"'{name}' cannot be a name: use letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            f"'{name}' is not a valid name: use letters, digits, '.', '_' and '-', starting with a letter or digit"
         )
     return name
 
 
 def checked_path(path: str) -> str:
-    """Return ``path`` with `~` and `$VARIABLE` replaced; refuse braces, which Snakemake would take for wildcards."""
+    """Return ``path`` with `~` and `$VARIABLE` expanded; refuse braces, which Snakemake would read as wildcards."""
     path = os.path.expanduser(os.path.expandvars(path))
     if unset := re.search(r"\$\w+", path):
-        raise ValueError(f"path '{path}' names {unset[0]}, which is not set: set this environment variable")
+        raise ValueError(f"path '{path}': the environment variable {unset[0]} is not set: set it")
     if "{" in path or "}" in path:
-        raise ValueError(f"path '{path}' holds a brace, which Snakemake reads as a wildcard: rename the file or folder")
+        raise ValueError(f"path '{path}' contains a brace, a wildcard in Snakemake: rename the file or folder")
     return path
 
 
@@ -35,21 +35,21 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 SEEDS = 2**32
-"""Seeds are below it: torch's generator on the CPU reads 32 bits, and equal ones would pass for different seeds."""
+"""Seeds are smaller than this: torch's CPU generator reads 32 bits, so larger seeds could draw the same numbers."""
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
 
 def added(neutral: Any, **constraints: Any) -> Any:
-    """A field that a later release adds, with the value at which nothing changes.
+    """A field added in a later release, with the value at which results are as before.
 
-    While the field equals ``neutral`` it stays out of the canonical JSON, so that an update of the pipeline
-    reruns nobody's training.
+    While the field equals ``neutral`` it is left out of the canonical JSON, so that an update of the pipeline
+    reruns no training.
     """
     return Field(default=neutral, json_schema_extra={"neutral": neutral}, **constraints)
 
 
 EVERY_DEFAULT = {"every_default": True}
-"""Context of `model_dump` with which values that a later release added are written even where they are neutral."""
+"""Context of `model_dump` that writes fields made with `added` even if they are neutral."""
 
 
 class Settings(BaseModel):
@@ -71,9 +71,9 @@ class Settings(BaseModel):
 
 
 def laid_over(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``values`` with ``changes``: key by key at every depth, as Snakemake lays one config over another.
+    """``values`` updated with ``changes``, key by key at every depth, as Snakemake merges configs.
 
-    A list, a number or null replaces what was there.
+    A list, a number or null replaces the previous value.
     """
     merged = dict(values)
     for key, change in changes.items():
@@ -89,8 +89,8 @@ def canonical_json(
 
     Args:
         settings: validated settings, defaults filled in.
-        without: top-level keys that do not change what the stage makes.
-        only: the top-level keys that do; None: all others.
+        without: top-level keys that do not change the results of the stage.
+        only: top-level keys that do; None: all others.
         beside: plain values of other sections that the stage depends on, added at the top level.
     """
     values = {

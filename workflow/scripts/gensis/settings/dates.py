@@ -1,4 +1,4 @@
-"""Dates of input files."""
+"""Modification dates of input files."""
 
 import os
 import time
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from gensis.errors import UserError
 
-_CLOCKS_DIFFER_S = 10  # so much a server's clock may be ahead
+_CLOCKS_DIFFER_S = 10  # tolerated difference to the clock of a file server
 
 
 def refuse_future(changed: Mapping[str, float]) -> None:
     """Refuse files dated in the future.
 
-    What a job makes of one is older than it, wherefore Snakemake (9.27, `DAG.check_output_mtime`) deletes it after the
-    work is done, at every run. It looks at the date of a link itself, not of what the link leads to.
+    The output of a job would be older than such an input, so Snakemake (9.27, `DAG.check_output_mtime`) would delete it
+    at the end of every run. Snakemake reads the date of a symbolic link itself, not of its target.
 
     Args:
         changed: path -> when the file was last changed, in seconds since 1970.
@@ -25,7 +25,7 @@ def refuse_future(changed: Mapping[str, float]) -> None:
         files = f"{late[0]} is" if len(late) == 1 else f"{len(late)} files are"
         such = "" if len(late) == 1 else f", such as {late[0]}"
         raise UserError(
-            f"{files} dated in the future{such} ({date}), and Snakemake would delete whatever is made of that: set the "
-            "clock right, then `touch` what is ahead (`find FOLDER -newermt now -exec touch {} +`); where you may not, "
-            "use links to the files"
+            f"{files} dated in the future{such} ({date}), and Snakemake would delete what jobs make from them: "
+            "set the clock right, then `touch` the files (`find FOLDER -newermt now -exec touch {} +`), or use "
+            "symbolic links to them if you may not change them"
         )

@@ -1,4 +1,4 @@
-"""The diffusion model that generates an image from its embedding."""
+"""The diffusion model that generates images conditioned on an embedding."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,35 +19,41 @@ PAPER: dict[str, Any] = {
 
 
 class Diffusion(Settings):
-    """A UNet conditioned on the L2-normalised embedding of the image that it learns to generate."""
+    """A UNet trained to generate an image, conditioned on the image's L2-normalised embedding."""
 
     image_px: PositiveInt | Literal["auto"] = "auto"
-    """Side of the generated images. `auto`: as pretraining.image_px; below half of it is refused."""
+    """Side in pixels of the generated images. `auto`: pretraining.image_px. Less than half of that is an error."""
     denoiser: Literal["additive_embedding", "cross_attention"] = added(neutral="additive_embedding")
-    """How the embedding enters. `additive_embedding`: it shifts every block's features. `cross_attention`: it is a
-    token of cross-attention, and what is not stated here is as the authors' (channels 192 384 576 960, attention in
-    three levels, epsilon, batches of 100)."""
+    """How the embedding conditions the UNet. `additive_embedding`: it is added to the time embedding of every block.
+    `cross_attention`: it is a token of cross-attention, and the other keys default to the authors' values (channels
+    [192, 384, 576, 960], three attention levels, epsilon, batches of 100)."""
     channels: Annotated[Channels, Field(min_length=1)] = (128, 256, 256)
-    """Channels of the UNet a level, multiples of 8; each level after the first halves the side."""
+    """Channels of each UNet level, multiples of 8. Each level after the first halves the side."""
     layers_per_block: PositiveInt = 2
+    """Residual blocks per level."""
     attention_levels: Annotated[int, Field(ge=0)] = 1
-    """Attention in so many of the coarsest levels."""
+    """Number of levels with attention, counted from the coarsest."""
     objective: Literal["flow", "epsilon"] = "flow"
-    """`flow`: rectified flow with logit-normal times. `epsilon`: noise prediction, with latent diffusion's schedule."""
+    """`flow`: rectified flow with logit-normal times. `epsilon`: noise prediction with the schedule of latent
+    diffusion."""
     conditioning_dropout: Fraction = 0.1
-    """Probability that an embedding is replaced by zeros in training, for guidance."""
+    """Probability that an embedding is replaced by zeros during training, for classifier-free guidance."""
     condition_noise: Annotated[float, Field(ge=0)] = added(neutral=0.0)
-    """Noise on the embeddings in training, as a part of their length: keeps images from being copied (unCLIP)."""
+    """Norm of the noise added to the embeddings during training, relative to their norm. Reduces copying (unCLIP)."""
     flips: bool = added(neutral=False)
-    """Learn mirrored images too, each from its own embedding."""
+    """Also train on mirrored images, each with its own embedding."""
     steps: PositiveInt = 100_000
+    """Training steps."""
     batch_size: PositiveInt = 256
+    """Images per step."""
     learning_rate: PositiveFloat = 3e-4
+    """Learning rate after the warm-up."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
+    """Steps of the linear learning rate warm-up."""
     ema_decay: Fraction = 0.9995
-    """Decay of the averaged weights, which are the ones saved; it warms up over the first steps."""
+    """Decay of the exponential moving average of the weights, which is saved. It warms up over the first steps."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the forward passes in training; losses and the average are always float32."""
+    """Precision of the forward passes in training. Losses and the moving average are always float32."""
 
     @model_validator(mode="before")
     @classmethod

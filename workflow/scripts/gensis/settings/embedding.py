@@ -1,4 +1,4 @@
-"""Embeddings of all images with a trained encoder."""
+"""Embeddings of all images by a trained encoder."""
 
 from typing import Literal
 
@@ -6,12 +6,13 @@ from gensis.settings.base import PositiveInt, Settings, added
 
 
 class Embedding(Settings):
-    """What is read off an encoder for one image."""
+    """How images are embedded."""
 
     normalize: bool = False
-    """Divide each stored embedding by its L2 norm. Everything that needs unit vectors normalises by itself."""
+    """Divide each stored embedding by its L2 norm. Stages that need unit vectors normalise in any case."""
     units_per_part: PositiveInt = 100
-    """Slides or shards whose embeddings share a file (and a job)."""
+    """Slides or shards per file and job."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the encoder's forward passes."""
     flips: bool = added(neutral=False)
-    """Embed mirrored images too. On for encoders that condition a bank where `diffusion.flips` is."""
+    """Also embed mirrored images. Always on for encoders that condition a bank if `diffusion.flips` is on."""

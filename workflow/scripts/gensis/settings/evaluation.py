@@ -1,4 +1,4 @@
-"""How encoders are measured."""
+"""How encoders are evaluated."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -28,52 +28,57 @@ Corruption = Literal[
 
 Input = TypeVar("Input")
 _OF_ONE_TASK = {"corrupted": "corruptions", "last_blocks": "linear-sgd"}
-"""Inputs that one task alone reads."""
+"""Inputs that only one task reads."""
 
 
 class Evaluation(Settings):
-    """k-NN, linear probe and slide-level classification of frozen embeddings."""
+    """Evaluation of frozen embeddings: k-NN, linear probes and slide-level classification."""
 
     datasets: tuple[Name, ...] = ()
-    """Data sets to measure on; those without labels are skipped, and the log says so."""
+    """Data sets to evaluate on. Data sets without labels are skipped with a line in the log."""
     knn: tuple[PositiveInt, ...] = (5, 10, 20, 100, 200)
-    """Neighbours of the weighted k-NN; a k above the number of training images is dropped, and the log says so."""
+    """Values of k of the weighted k-NN classifier. Values above the number of training images are dropped with a line
+    in the log."""
     knn_temperature: PositiveFloat = 0.07
+    """Temperature of the weights of the neighbours."""
     linear: bool = True
-    """Logistic regression on standardised embeddings, its severity chosen on a part of train."""
+    """Linear probe: logistic regression on standardised embeddings. Its regularisation is chosen on a part of train."""
     linear_sgd: bool = added(neutral=False)
-    """Also DINO's own linear protocol, for figures to set beside published ones: the class tokens of the last four
-    blocks, embedded in a pass of their own, and 100 epochs of SGD."""
+    """Also DINO's linear protocol, comparable with published results: the class tokens of the last four blocks,
+    embedded separately, and 100 epochs of SGD."""
     low_label: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(neutral=[])
-    """Also with these parts of the training labels, such as 0.01 and 0.1: five draws by group, averaged."""
+    """Also train linear probes on these fractions of the training labels, such as 0.01 and 0.1. Results are averaged
+    over five random draws by group."""
     retrieval: bool = added(neutral=False)
-    """Also rank all training images, and mean embeddings of slides, by likeness to each tested one: mean average
-    precision, and precision at the k of `knn`."""
+    """Also image retrieval: rank the training images, and the slides by their mean embeddings, by similarity to each
+    test image or slide. Reports mean average precision, and precision at each k of `knn`."""
     corruptions: tuple[Corruption, ...] = added(neutral=[])
-    """Also embed tested images corrupted in these ways, each in five severities, and test classifiers of clean ones."""
+    """Also test classifiers of clean images on test images with these corruptions, each in five severities."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
-    """Slide classifiers: mean of a slide's embeddings with logistic regression; gated attention (Ilse et al. 2018);
-    dual-stream attention (Li et al. 2021)."""
+    """Slide classifiers. `mean`: logistic regression on the mean of a slide's embeddings. `abmil`: gated attention
+    (Ilse et al. 2018). `dsmil`: dual-stream attention (Li et al. 2021)."""
     bags: Literal["slide", "group"] = added(neutral="slide")
-    """What slide classifiers classify: each slide, or all slides of a group (patient, case) together."""
+    """Unit of classification of slide classifiers: each slide, or all slides of a group (patient, case) together."""
     mil_epochs: PositiveInt = 50
-    """At most, of `abmil` and `dsmil`; so are the next three."""
+    """Largest number of epochs of `abmil` and `dsmil`."""
     mil_learning_rate: PositiveFloat = 3e-4
+    """Learning rate of `abmil` and `dsmil`."""
     mil_seeds: PositiveInt = 3
-    """Initialisations whose probabilities are averaged."""
+    """Number of initialisations of `abmil` and `dsmil` whose probabilities are averaged."""
     mil_batch_size: PositiveInt = added(neutral=1)
-    """Bags a step; with thousands of slides, 16 or 32 save most of the time."""
+    """Bags per step of `abmil` and `dsmil`. With thousands of slides, 16 or 32 save most of the time."""
     ordered_classes: tuple[str, ...] = added(neutral=[])
-    """All classes in their order, where they have one (grades): slide classifiers get quadratic kappa too."""
+    """All classes in order, if they are ordinal (grades). Slide classifiers then also report quadratic kappa."""
     folds: Annotated[int, Field(ge=2)] = 5
-    """Folds, by group, where a data set has no test split."""
+    """Number of cross-validation folds, by group, for data sets without a test split."""
     bootstrap: Annotated[int, Field(ge=0)] = 1000
-    """Resamples (by group) for the intervals; 0 for none."""
+    """Number of bootstrap resamples, by group, for confidence intervals. 0: no intervals."""
     bank_images: PositiveInt = added(neutral=5000)
-    """Sources, at most, whose images in a bank are compared with them and with as many other real images."""
+    """Largest number of sources in the evaluation of a bank. Their generated images are compared with them and with as
+    many other real images."""
 
     def of_task(self, task: str) -> dict[str, Any]:
-        """What a task reads of these settings, as JSON: no other key changes its figures."""
+        """The settings that a task reads, as JSON. No other key changes its results."""
         kind, _, classifier = task.partition("-")
         read = {"ordered_classes", "folds", "bootstrap"}
         if task == "knn":
@@ -90,12 +95,12 @@ class Evaluation(Settings):
 
     @staticmethod
     def inputs_of_task(task: str, inputs: Mapping[str, Input]) -> dict[str, Input]:
-        """Those of the inputs of a measurement, by their names, that a task reads."""
+        """The inputs of an evaluation, by name, that a task reads."""
         return {name: given for name, given in inputs.items() if _OF_ONE_TASK.get(name, task) == task}
 
     @property
     def image_tasks(self) -> tuple[str, ...]:
-        """Names of what is measured on single images."""
+        """Names of the tasks on single images."""
         switched = {"knn": bool(self.knn), "linear": self.linear, "linear-sgd": self.linear_sgd}
         switched["retrieval"] = self.retrieval
         switched["corruptions"] = bool(self.corruptions)
@@ -103,20 +108,20 @@ class Evaluation(Settings):
 
     @property
     def low_label_tasks(self) -> dict[str, float]:
-        """Name of each such task: its part of the labels."""
+        """Name of each low-label task -> its fraction of the labels."""
         return {f"linear-{100 * share:g}pct": share for share in self.low_label}
 
     @property
     def corruption_names(self) -> tuple[str, ...]:
-        """Kind and severity of each: `blur-1`."""
+        """Kind and severity of each corruption: `blur-1`."""
         return tuple(f"{kind}-{severity}" for kind in self.corruptions for severity in range(1, 6))
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:
-        """Names of what is measured on whole slides."""
+        """Names of the tasks on whole slides."""
         return tuple(f"slides-{name}" for name in (*self.slides, *(["retrieval"] if self.retrieval else [])))
 
     @property
     def attention_tasks(self) -> tuple[str, ...]:
-        """Those of them that weigh the images of a slide."""
+        """Names of the slide tasks with attention over the images of a slide."""
         return tuple(f"slides-{name}" for name in self.slides if name != "mean")

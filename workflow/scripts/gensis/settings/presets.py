@@ -1,11 +1,11 @@
-"""Whole recipes by name: values for what a user does not state."""
+"""Published recipes by name: defaults for keys that the user does not set."""
 
 from typing import Any
 
 from gensis.settings.base import laid_over
 
-# Caron et al. 2021 (arXiv 2104.14294): ViT-S/16 on ImageNet, 100 epochs, as the defaults of the authors' program are;
-# it gave k-NN 69.3 and linear 74.0. Published with float16 and loss scaling, for which bfloat16 has no need.
+# Caron et al. 2021 (arXiv 2104.14294): ViT-S/16 on ImageNet, 100 epochs, the defaults of the authors' code;
+# k-NN 69.3 and linear 74.0. The authors used float16 with loss scaling; bfloat16 needs no loss scaling.
 PAPER: dict[str, Any] = {
     "backbone": "vit_small_patch16_224",
     "image_px": 224,
@@ -50,9 +50,9 @@ PAPER_FROZEN_EPOCHS = 1
 
 
 def with_paper_recipe(values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` of `pretraining`, not validated yet, with the original recipe where they are silent.
+    """``values`` of `pretraining`, not validated yet, with the original recipe for missing keys.
 
-    What the recipe states in epochs becomes a part of the training, whatever its length.
+    Durations that the recipe gives in epochs become fractions of the training.
     """
     values = laid_over(PAPER | {"views": PAPER_VIEWS}, values)
     epochs = values["epochs"]

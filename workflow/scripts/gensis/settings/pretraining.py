@@ -1,4 +1,4 @@
-"""Pre-training of the encoder (DINO), and its repetition with a bank of self-augmentations (Gen-DINO)."""
+"""Pre-training of the encoder (DINO), and retraining with a bank of self-augmentations (Gen-DINO)."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,87 +14,111 @@ class Views(Settings):
     """Multi-crop views of an image (Caron et al. 2021, arXiv 2104.14294, appendix)."""
 
     local_crops: Annotated[int, Field(ge=0)] = 8
-    """Small views an image, seen by the student only; two global ones are always there."""
+    """Local views per image, which only the student sees. There are always two global views."""
     local_px: PositiveInt | Literal["auto"] = "auto"
-    """Side of a local view. `auto`: 3/7 of image_px (96 of 224), rounded to the patch size."""
+    """Side of a local view in pixels. `auto`: 3/7 of image_px (96 of 224), rounded to a multiple of the patch size."""
     global_scale: Scale | Literal["auto"] = "auto"
     """Area of a global crop as a fraction of the image. `auto`: (0.4, 1) with local crops, (0.14, 1) without."""
     local_scale: Scale = (0.05, 0.4)
+    """Area of a local crop as a fraction of the image."""
     flip: Fraction = 0.5
     """Probability of a horizontal flip."""
     rotate: bool = False
-    """Rotate by a random multiple of 90 degrees: tissue has no upright direction."""
+    """Rotate by a random multiple of 90 degrees, for images without an upright direction, such as tissue."""
     stain: float = added(neutral=0.0, ge=0)
-    """H&E stain jitter: amounts of stain are multiplied by 1 +- this and shifted by this (0.05 light, 0.2 strong)."""
+    """Strength of H&E stain jitter: stain concentrations are scaled by up to 1 +- this and shifted by up to +- this
+    (0.05 is weak, 0.2 is strong)."""
     jitter: Fraction = 0.8
     """Probability of colour jitter."""
     brightness: Annotated[float, Field(ge=0)] = 0.4
+    """Strength of brightness jitter, as in torchvision's ColorJitter."""
     contrast: Annotated[float, Field(ge=0)] = 0.4
+    """Strength of contrast jitter."""
     saturation: Annotated[float, Field(ge=0)] = 0.2
+    """Strength of saturation jitter."""
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Strength of hue jitter, as a fraction of the full circle."""
     grayscale: Fraction = 0.2
-    """Probability of turning grey."""
+    """Probability of conversion to greyscale."""
     blur: tuple[Fraction, Fraction, Fraction] | Literal["auto"] = "auto"
-    """Probability of blur for first global, second global, local. `auto`: (1, 0.1, 0.5), none up to 32 px."""
+    """Probability of Gaussian blur for the first global, the second global and the local views. `auto`: (1, 0.1, 0.5)
+    above 32 px, no blur up to 32 px."""
     solarize: Fraction = 0.2
-    """Probability of solarisation of the second global view."""
+    """Probability of solarisation, which only the second global view gets."""
 
 
 class Pretraining(Settings):
-    """DINO: self-distillation without labels. The defaults are the original ViT-S/16 recipe."""
+    """DINO: self-distillation without labels. The defaults are those of the original ViT-S/16 recipe."""
 
     dataset: Name
-    """Data set whose train split is learnt from."""
+    """Data set whose train split the encoder is trained on."""
     preset: Literal["paper"] | None = added(neutral=None)
-    """`paper`: the original recipe of ViT-S/16 on ImageNet, nothing left to the data; keys beside it override it."""
+    """`paper`: the original recipe of ViT-S/16 on ImageNet, with no value adapted to the data. Other keys override
+    it."""
     backbone: str = "vit_small_patch16_224"
-    """Any timm model name, or `resnet18_cifar` and its like for images of about 32 px (config/backbones.txt)."""
+    """A timm model name of config/backbones.txt. `resnet18_cifar`, `resnet34_cifar` and `resnet50_cifar` are for images
+    of about 32 px."""
     backbone_args: dict[str, Any] = {}
-    """Further arguments of the timm model, such as `patch_size: 4`."""
+    """Further arguments for `timm.create_model`, such as `patch_size: 4`."""
     init: Name | None = added(neutral=None)
-    """Encoder whose weights the backbone starts from: a name in `encoders`, for retraining also `dino`. Empty: none."""
+    """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also `dino`. Empty: random
+    initialisation."""
     image_px: PositiveInt = 224
-    """Side of a global view."""
+    """Side of a global view in pixels."""
     epochs: PositiveInt = 100
+    """Number of epochs."""
     batch_size: Annotated[int, Field(ge=2)] = 512
-    """Images a step over all devices."""
+    """Images per step, over all devices."""
     balance_units: bool = added(neutral=False)
-    """Every unit (slide, or shard of natural images) gives equally many images an epoch; its length stays the same."""
+    """Sample equally many images per epoch from every unit (slide, or shard of natural images). The length of an epoch
+    stays the same."""
     gradient_accumulation: PositiveInt = added(neutral=1)
-    """Parts of a batch that are passed through the networks one after the other, so that large batches fit."""
+    """Number of parts that each batch is divided into to save memory. Their gradients are accumulated."""
     views: Views = Views()
+    """Views, i.e. augmented crops, of an image."""
     prototypes: PositiveInt | Literal["auto"] = "auto"
-    """Outputs K of the head. `auto` by images: 1024 up to 20,000; 65,536 above 500,000."""
+    """Number K of prototypes, the outputs of the head. `auto`, by the number of training images: 1024 up to 20,000,
+    65,536 above 500,000."""
     head_hidden_dim: PositiveInt = 2048
+    """Width of the hidden layers of the head."""
     head_bottleneck_dim: PositiveInt = 256
+    """Width of the bottleneck of the head."""
     head_batch_norm: bool | Literal["auto"] = "auto"
-    """BatchNorm in the head. `auto`: for convnets, not for transformers."""
+    """BatchNorm in the head. `auto`: on for convnets, off for transformers."""
     student_temperature: PositiveFloat = 0.1
+    """Temperature of the student's softmax."""
     teacher_temperature: PositiveFloat | Literal["auto"] = "auto"
-    """Final temperature. `auto` by images: 0.02 up to 20,000, 0.04 (the original's) from 1.3 million."""
+    """Temperature of the teacher's softmax after its warm-up. `auto`, by the number of training images: 0.02 up to
+    20,000, 0.04 (the original value) from 1.3 million."""
     teacher_temperature_start: PositiveFloat | Literal["auto"] = "auto"
-    """Temperature at the start of its linear warm-up. `auto`: as teacher_temperature."""
+    """Teacher temperature at the start of its linear warm-up. `auto`: the same as teacher_temperature."""
     teacher_temperature_warmup: Fraction | Literal["auto"] = "auto"
-    """Part of training over which the teacher's temperature warms up. `auto`: 0.3, at most 30 epochs of ImageNet."""
+    """Fraction of the training in which the teacher temperature warms up. `auto`: 0.3, at most as many steps as 30
+    epochs of ImageNet."""
     centre_momentum: Fraction = 0.9
+    """Momentum of the centre of the teacher's outputs."""
     teacher_momentum: Fraction | Literal["auto"] = "auto"
-    """EMA momentum at the start, cosine to 1. `auto` by images: 0.99 up to 20,000, 0.996 from 1.3 million."""
+    """EMA momentum of the teacher at the start; it follows a cosine to 1. `auto`, by the number of training images:
+    0.99 up to 20,000, 0.996 from 1.3 million."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    """Optimizer; `sgd` has a momentum of 0.9."""
     learning_rate: PositiveFloat = 0.0005
-    """At batch 256; scaled linearly with the batch size."""
+    """Peak learning rate at batch size 256; it is scaled linearly with the batch size."""
     minimum_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    """Learning rate at the end of its cosine schedule."""
     warmup: Fraction | Literal["auto"] = "auto"
-    """Part of training over which the learning rate warms up linearly. `auto`: 0.1, at most 10 epochs of ImageNet."""
+    """Fraction of the training in which the learning rate warms up linearly. `auto`: 0.1, at most as many steps as 10
+    epochs of ImageNet."""
     weight_decay: tuple[float, float] = (0.04, 0.4)
-    """Start and end of the cosine schedule; biases and norms are exempt."""
+    """Weight decay at the start and the end of its cosine schedule. Biases and norms are exempt."""
     gradient_clip_norm: PositiveFloat | None = 3.0
-    """Largest norm of the gradient of one parameter tensor, as in the original. Empty: no clipping."""
+    """Largest gradient norm of each parameter tensor, as in the original code. Empty: no clipping."""
     freeze_last_layer: Fraction = 0.01
-    """Part of training over which the prototypes stay fixed (one epoch in a hundred)."""
+    """Fraction of the training, at its start, in which the prototypes are frozen (one epoch in a hundred)."""
     drop_path: Fraction = 0.1
-    """Stochastic depth in the student."""
+    """Rate of stochastic depth in the student."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the forward passes; losses are always float32."""
+    """Precision of the forward passes. Losses are always float32."""
 
     @model_validator(mode="before")
     @classmethod
@@ -109,51 +133,55 @@ class Pretraining(Settings):
 
 
 class Ramp(Settings):
-    """A probability that changes over training."""
+    """A probability that changes during training."""
 
     start: Fraction
+    """Probability in the first step."""
     end: Fraction
-    """That one step more would reach."""
+    """Probability at the end of the training, which one step after the last would reach."""
     shape: Literal["linear", "cosine"] = "linear"
+    """`linear`, or `cosine` for half a cosine."""
 
 
 class Retraining(Pretraining):
-    """Gen-DINO: pre-training again from scratch, with a bank. Every key of `pretraining` may be overridden here,
-    `views` and `backbone_args` key by key; with another `backbone` no `backbone_args` are inherited."""
+    """Gen-DINO: retraining from scratch with a bank. All keys of `pretraining` are inherited and may be overridden
+    here, `views` and `backbone_args` key by key. An arm with another `backbone` does not inherit `backbone_args`."""
 
     bank: Name | None = None
-    """Name in `banks`. Only with `match_compute` may it be left out: DINO again, for longer."""
+    """A name in `banks`. It may be omitted only with `match_compute`, for DINO trained longer without a bank."""
     match_compute: Name | None = added(neutral=None)
-    """Another arm: `epochs` become as many as give the forward and backward passes of that one."""
+    """Another arm whose compute this arm matches: `epochs` is set so that both have about the same number of forward
+    and backward passes."""
     real_images: bool = added(neutral=True)
-    """If false, all views come from the bank: the global ones, and the local ones, from two different variants."""
+    """If false, all views come from the bank: global and local views show two different variants of the source."""
     shuffle_bank: bool = added(neutral=False)
-    """Give each source the bank's images of another source: the control that must lose."""
+    """Give each source the bank images of another source, as a negative control."""
     generative_probability: Fraction | Ramp = 1.0
-    """Probability that one of an image's two global views comes from the bank; which one is drawn per image.
-    `{start: 0, end: 1}` changes it over training, linearly, or with `shape: cosine` along half a cosine."""
+    """Probability that one of an image's two global views comes from the bank. Which of the two is drawn per image.
+    `{start: 0, end: 1}` changes the probability during training, linearly or with `shape: cosine`."""
     generative_local_fraction: Fraction = 0.5
-    """Part of the local views cut from the synthetic image, where there is one."""
+    """Fraction of the local views that are crops of the generated image, if the pair has one."""
     disentangle_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the task of telling an in-between image's two sources apart. At 0 it is not computed."""
+    """Weight of the disentanglement loss: disentangling the two sources of an interpolated image. 0 turns it off."""
     disentangle_probability: Annotated[float, Field(gt=0, le=1)] = added(neutral=1.0)
-    """Part of the steps, randomly chosen, in which that task is computed."""
+    """Fraction of the steps, chosen at random, in which the disentanglement loss is computed."""
     disentangle_targets: Literal["real", "generative", "both"] = added(neutral="real")
-    """Global views of the two sources that give its target: of the images themselves, of generative ones, or the mean
-    of both targets. Without real images they are always generative."""
+    """Global views of the two sources from which the disentanglement target is computed: of the real images, of
+    generative images, or the mean of both targets. Without real images they are always generative."""
     interpolation: Literal["embedding", "pixel"] = added(neutral="embedding")
-    """`pixels`: the same sources, partners and alphas, but their mixture is of pixels instead of embeddings."""
+    """`embedding`: interpolated images generated from interpolated embeddings. `pixel`: the same sources, partners and
+    alphas, but the pixels of the two images are interpolated, as in mixup."""
 
     @model_validator(mode="after")
     def _agrees(self) -> "Retraining":
         if not self.real_images and self.generative_probability != 1:
-            raise ValueError("real_images: false takes every view from the bank: leave generative_probability at 1")
+            raise ValueError("real_images: false takes all views from the bank: leave generative_probability at 1")
         if self.interpolation == "pixel" and not (self.real_images and self.disentangle_targets == "real"):
-            raise ValueError("interpolation: pixel mixes real images: leave real_images and disentangle_targets out")
+            raise ValueError("interpolation: pixel needs real images: leave out real_images and disentangle_targets")
         if self.shuffle_bank and not (self.real_images and self.disentangle_targets == "real"):
             raise ValueError(
-                "shuffle_bank: true is no control where the bank's images meet each other alone, all shuffled alike: "
-                "leave real_images and disentangle_targets out"
+                "shuffle_bank: true is no control if bank images are only compared with one another, shuffled alike: "
+                "leave out real_images and disentangle_targets"
             )
         if self.disentangle_targets != "real" and self.largest_generative_probability == 0:
             raise ValueError(f"disentangle_targets: {self.disentangle_targets} needs a generative_probability above 0")
@@ -161,6 +189,6 @@ class Retraining(Pretraining):
 
     @property
     def largest_generative_probability(self) -> float:
-        """Over training."""
+        """Largest value of `generative_probability` during training."""
         given = self.generative_probability
         return max(given.start, given.end) if isinstance(given, Ramp) else given

@@ -1,4 +1,4 @@
-"""Numbers that change speed and memory, never results: nothing reruns when they change."""
+"""Settings that change speed and memory, never results: changing them reruns nothing."""
 
 from typing import Annotated, Literal
 
@@ -8,19 +8,22 @@ from gensis.settings.base import PositiveFloat, PositiveInt, Settings
 
 
 class Runtime(Settings):
-    """How work is laid out on the machine."""
+    """Speed and memory. These settings never change results, and changing them reruns nothing."""
 
     image_cache_gb: PositiveFloat = 8.0
-    """Decoded images are held in memory (on the GPU, if there is one) up to this size; beyond it they are streamed."""
+    """Images are decoded once and cached in memory (on the GPU, if there is one) up to this size in GB; larger data
+    sets are streamed."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300.0
-    """Time between two checkpoints of a training; 0 saves at every step."""
+    """Seconds between two checkpoints of a training. 0 saves one after every step."""
     keep_checkpoints: PositiveInt = 2
-    """The last checkpoints that stay while a training runs: if the disk spoils one, the one before it serves."""
+    """Number of checkpoints kept while a training runs. If the newest is damaged, the one before it is used."""
     monitor_epochs: PositiveInt = 5
-    """Epochs between two looks at the teacher's embeddings in pre-training (RankMe and view retrieval)."""
+    """Epochs between two evaluations of the teacher's embeddings in pre-training (RankMe, view retrieval,
+    snapshots)."""
     compile: bool = False
-    """Let torch compile the networks in pre-training and, on GPUs, in generation: minutes at the start, then faster."""
+    """Use torch.compile in pre-training and, on GPUs, in generation. The start takes minutes longer, each step less."""
     sharding: Literal["none", "fsdp"] = "none"
-    """Where several GPUs pre-train one encoder: a copy of the networks on each, or with `fsdp` a part of them."""
+    """How several GPUs pre-train one encoder. `none`: each has a copy of the networks. `fsdp`: each has a shard of
+    them."""
     inference_batch_size: PositiveInt = 256
-    """Images a forward pass in embedding and generation."""
+    """Images per forward pass in embedding and generation."""

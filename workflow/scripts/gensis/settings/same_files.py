@@ -1,4 +1,4 @@
-"""What two splits or data sets read in common: one file has one place, whatever its names."""
+"""Detects image files that two splits or data sets share, even under different names."""
 
 import os
 from collections.abc import Hashable, Sequence
@@ -11,11 +11,11 @@ from gensis.settings.sheet import Row
 
 
 def refuse_one_file_on_two_sides(sheet: Path, rows: Sequence[Row]) -> None:
-    """Refuse a sheet whose images could be learnt from and tested on.
+    """Refuse a sheet that could put one image into both training and test data.
 
     Raises:
-        UserError: two lines name one file and lie in two splits, or without splits not in one group, so that folds
-            would part them.
+        UserError: two lines name the same file but are in different splits or, without splits, not in the same group:
+            cross-validation could separate them.
     """
     line_of_file: dict[Hashable, Row] = {}
     for row in rows:
@@ -23,34 +23,34 @@ def refuse_one_file_on_two_sides(sheet: Path, rows: Sequence[Row]) -> None:
         if first is not row and not stay_together(first, row):
             where = f"in the splits '{first.split}' and '{row.split}'" if row.split else "not in one group"
             raise UserError(
-                f"sheet {sheet}: '{first.name}' and '{row.name}' are one file, {row.path}, {where}: "
-                "keep one of the lines, or the test measures memory"
+                f"sheet {sheet}: '{first.name}' and '{row.name}' are the same file, {row.path}, {where}: "
+                "remove one of the lines, or test images leak into training"
             )
 
 
 def stay_together(one: Row, other: Row) -> bool:
-    """Whether two lines always lie on one side; in one split nothing tests the other."""
+    """Whether two lines are always both training data or both test data."""
     return one.split == other.split and bool(one.split or (one.group and one.group == other.group))
 
 
 def refuse_nested_splits(dataset: Dataset) -> None:
-    """Refuse splits that hold each other's images.
+    """Refuse splits that share images.
 
     Raises:
-        UserError: one split's folder lies in another's, or two have one folder, or one group of an HDF5 file.
+        UserError: one split's folder is inside another's, or two splits have the same folder or HDF5 group.
     """
     if not isinstance(dataset, FolderDataset | Hdf5Dataset):
         return
     for one, other in combinations(dataset.splits, 2):
         if in_common(images_of(dataset, (), one), images_of(dataset, (), other)):
             raise UserError(
-                f"splits of {dataset.path}: {one} ({dataset.splits[one]}) and {other} ({dataset.splits[other]}) hold "
-                "the same images: give each split its own, or the test measures memory"
+                f"splits of {dataset.path}: {one} ({dataset.splits[one]}) and {other} ({dataset.splits[other]}) "
+                "share images: give each split its own, or test images leak into training"
             )
 
 
 def images_of(dataset: Dataset, rows: Sequence[Row], split: str) -> frozenset[Hashable]:
-    """What a split reads: its files, folder, or part of a file.
+    """What a split reads: its files, its folder, or its group of a file.
 
     Args:
         dataset: settings.
@@ -67,16 +67,16 @@ def images_of(dataset: Dataset, rows: Sequence[Row], split: str) -> frozenset[Ha
 
 
 def in_common(ones: frozenset[Hashable], others: frozenset[Hashable]) -> bool:
-    """Whether two sets, as `images_of` gives them, have images in common; a folder has those of folders in it."""
+    """Whether two results of `images_of` share images. A folder contains the images of its subfolders."""
     folders = [[each for each in images if isinstance(each, Path)] for images in (ones, others)]
     nested = any(a.is_relative_to(b) or b.is_relative_to(a) for a in folders[0] for b in folders[1])
     return nested or not ones.isdisjoint(others)
 
 
 def _file(path: str) -> Hashable:
-    """Device and inode: links are the same file. A file that is still to be made is known by its path."""
+    """Device and inode, so that links count as the same file; the path if the file does not exist yet."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return os.path.abspath(path)
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -17,7 +17,7 @@ from gensis.settings.spreadsheet import read_lines
 
 _MISSING = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "null", "none"})
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
-_SAID = 3
+_SHOWN = 3
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,15 @@ class Row:
     name: str
     """The slide's name; for image files their path as the sheet writes it."""
     path: str
-    """Relative where it lies inside the working directory, so that a moved clone reruns nothing; else absolute."""
+    """Relative if inside the working directory, so that moving the repository reruns nothing; else absolute."""
     label: str = ""
     group: str = ""
     split: str = ""
     mpp: float | None = None
     mask: str = ""
-    """Of tissue: an image of the whole slide, or GeoJSON."""
+    """Path of a tissue mask: an image of the whole slide, or GeoJSON."""
     annotations: str = ""
-    """GeoJSON whose classes label tiles."""
+    """Path of a GeoJSON file whose classes label tiles."""
 
 
 def read_sheet(
@@ -49,17 +49,17 @@ def read_sheet(
         sheet: the CSV file, as `read_lines` takes it.
         kind: ``slides`` or ``files``.
         columns: standard column name -> name in this sheet.
-        will_exist: says of a missing path whether a rule makes it.
+        will_exist: whether a rule makes a path that does not exist.
 
     Raises:
-        UserError: missing sheet, column or file, column given twice, duplicate or impossible name, a group in two
+        UserError: missing sheet, column or file, duplicate column, duplicate or invalid name, a group in two
             splits, a file dated in the future.
     """
     known = SLIDE_COLUMNS if kind == "slides" else FILE_COLUMNS
     lines = _read_lines(sheet, known, columns)
     rows = [_parse_row(sheet, number, line, kind) for number, line in lines]
     if not rows:
-        raise UserError(f"sheet {sheet} lists nothing: add a line for each {kind.removesuffix('s')}")
+        raise UserError(f"sheet {sheet} has no lines: add one for each {kind.removesuffix('s')}")
     _check_rows(sheet, rows, will_exist)
     for column in ("label", "group"):
         _warn_of_lookalikes(sheet, column, (getattr(row, column) for row in rows))
@@ -70,7 +70,7 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
     """Number of each line and its cells by their standard names, empty where they are absent."""
     unknown = set(columns) - set(known)
     if unknown:
-        raise UserError(f"columns: '{min(unknown)}' is none of {', '.join(known)}: correct the data set's `columns`")
+        raise UserError(f"columns: '{min(unknown)}' is not one of {', '.join(known)}: correct the data set's `columns`")
     header, *lines = read_lines(sheet) or [(1, [])]
     names = header[1]
     columns = {name: column.strip() for name, column in columns.items()}
@@ -84,7 +84,7 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
     _refuse_twins(sheet, names, known, columns)
     if unused := [name for name in names if name and name not in used.values()]:
         log.warning(
-            "sheet %s: columns not used: %s: if one of them is the label or group, say so with `columns: {group: ...}`",
+            "sheet %s: columns not used: %s: if one of them is the label or group, set `columns: {group: ...}`",
             sheet,
             ", ".join(unused),
         )
@@ -92,8 +92,8 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
     for number, cells in lines:
         if any(cells[len(names) :]):
             raise UserError(
-                f"sheet {sheet} line {number} has {len(cells)} cells, the first line {len(names)}: "
-                "put quotes around what holds a separator"
+                f"sheet {sheet} line {number} has {len(cells)} cells, the first line has {len(names)}: "
+                "put quotes around cells that contain a separator"
             )
         line = dict(zip(names, cells))
         found.append((number, {name: line.get(column, "") for name, column in used.items()}))
@@ -101,7 +101,7 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
 
 
 def _refuse_twins(sheet: Path, names: list[str], known: tuple[str, ...], columns: dict[str, str]) -> None:
-    """A column that is read may not be there twice; in other capitals neither, unless `columns` says which it is."""
+    """Refuse duplicate columns, also if they differ only in case, unless `columns` selects one."""
     for name in known:
         column = columns.get(name, name)
         twins = [each for each in names if each == column or (name not in columns and each.casefold() == column)]
@@ -113,32 +113,32 @@ def _refuse_twins(sheet: Path, names: list[str], known: tuple[str, ...], columns
 
 
 def _warn_of_lookalikes(sheet: Path, column: str, values: Iterable[str]) -> None:
-    """Say which values are probably one, or none: they are taken as they stand."""
+    """Warn of values that are probably the same or probably mean a missing value. They are used as written."""
     alike: dict[str, list[str]] = {}
     for value in sorted({value for value in values if value}):
         alike.setdefault(_essence(value), []).append(repr(value))
     missing = [value for essence, values in alike.items() if essence in _MISSING for value in values]
     if missing:
         log.warning(
-            "sheet %s: %s %s taken as it stands: leave the cell empty where it is not known",
+            "sheet %s: %s %s used as written: leave the cell empty if the value is unknown",
             sheet,
             column,
             " and ".join(missing),
         )
     several = [" and ".join(values) for essence, values in alike.items() if len(values) > 1 and essence not in _MISSING]
     if several:
-        more = f" (and {len(several) - _SAID} more)" if len(several) > _SAID else ""
+        more = f" (and {len(several) - _SHOWN} more)" if len(several) > _SHOWN else ""
         log.warning(
-            "sheet %s: %s %s%s are different: write them alike if they are one",
+            "sheet %s: %s %s%s are different values: if they mean the same, write them alike",
             sheet,
             column,
-            "; ".join(several[:_SAID]),
+            "; ".join(several[:_SHOWN]),
             more,
         )
 
 
 def _essence(value: str) -> str:
-    """Equal for what people probably mean alike: whatever the capitals, the spaces, or the zeros of a number."""
+    """Normalised value: equal for values that differ only in case, spaces, or leading and trailing zeros."""
     if _NUMBER.fullmatch(value):
         return str(Decimal(value).normalize())
     return " ".join(value.casefold().split())
@@ -163,7 +163,7 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row
         except ValueError:
             raise UserError(f"{where}: mpp '{line['mpp']}' is not a number: write um/px, such as 0.5") from None
         if not 0.05 <= mpp <= 20:
-            raise UserError(f"{where}: mpp {mpp} lies outside 0.05 to 20 um/px: correct it or leave it empty")
+            raise UserError(f"{where}: mpp {mpp} is outside 0.05 to 20 um/px: correct it or leave it empty")
     return Row(name, path, line["label"], line["group"], line["split"], mpp, mask, annotations)
 
 
@@ -176,7 +176,7 @@ def _placed(sheet: Path, path: str) -> str:
 def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool]) -> None:
     name, count = Counter(row.name for row in rows).most_common(1)[0]
     if count > 1:
-        raise UserError(f"sheet {sheet} lists '{name}' {count} times: give each line a name of its own")
+        raise UserError(f"sheet {sheet} lists '{name}' {count} times: give each line a different name")
     split_of: dict[str, str] = {}
     dates = {str(sheet): os.stat(sheet).st_mtime}
     for row in rows:
@@ -189,17 +189,15 @@ def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool])
                         f"sheet {sheet}: {path} of '{row.name}' does not exist: correct the path or remove the line"
                     ) from None
             except OSError as error:
-                raise UserError(f"sheet {sheet}: {path} of '{row.name}': {error.strerror}: mend that") from None
+                raise UserError(f"sheet {sheet}: {path} of '{row.name}': {error.strerror}: fix this") from None
         if row.split not in ("", "train", "test"):
-            raise UserError(
-                f"sheet {sheet}: split '{row.split}' of '{row.name}' is neither 'train' nor 'test': correct it"
-            )
+            raise UserError(f"sheet {sheet}: split '{row.split}' of '{row.name}' is not 'train' or 'test': correct it")
         if row.group and split_of.setdefault(row.group, row.split) != row.split:
             raise UserError(
-                f"sheet {sheet}: group '{row.group}' lies in two splits, '{split_of[row.group]}' and '{row.split}': "
-                "put all of a group on one side, or the test measures memory"
+                f"sheet {sheet}: group '{row.group}' is in two splits, '{split_of[row.group]}' and '{row.split}': "
+                "put all lines of a group into one split, or test data leak into training"
             )
     refuse_future(dates)
     splits = {row.split for row in rows}
     if "" in splits and len(splits) > 1:
-        raise UserError(f"sheet {sheet}: some lines have a split and some have none: fill in all or none")
+        raise UserError(f"sheet {sheet}: some lines have a split and some have none: fill in all or none of them")

@@ -1,4 +1,4 @@
-"""A whole study: all sections of one configuration file, and how they fit together."""
+"""A whole study: all sections of one configuration file, and checks across sections."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -20,13 +20,13 @@ from gensis.settings.evaluation import Evaluation
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
-# What no image in a store depends on: where the source lies, which images are used, and when a run gives up.
-# What a sheet says of an image is an input of its own.
+# Keys that the images in a store do not depend on: place of the source, selection of images, and failure limits.
+# The sheet's line of an image is a separate input.
 ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
 RESERVED = ("dino", "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64
-# What may stand where `{}` does not help, by key or model.
+# Examples for error messages about sections that cannot be empty, by key or model.
 EXAMPLES = {
     "datasets": "{tiles: {kind: slides, sheet: slides.csv}}",
     "Pretraining": "{dataset: tiles}",
@@ -43,7 +43,7 @@ EXAMPLES = {
 
 def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
-        raise ValueError(f"{twice[0]} is there twice: name each once")
+        raise ValueError(f"{twice[0]} is listed twice: list each once")
     return seeds
 
 
@@ -51,23 +51,33 @@ class Study(Settings):
     """One configuration file. Outputs go to `results/<run>/`."""
 
     run: Name
-    """Name of the folder below results/."""
+    """Name of the run's folder in `results/`."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)] = (0,)
-    """Everything after the images exists once a seed."""
+    """Random seeds. All stages after tiling or import of the images run once per seed."""
     datasets: dict[Name, Dataset]
+    """Data sets by name."""
     pretraining: Pretraining | None = None
-    """Without it the targets `images`, `features` and, of external encoders, `evaluation` can be made."""
+    """Pre-training of the encoder `dino`. Without it only the targets `images`, `features` and `evaluation` of external
+    encoders are available."""
     encoders: dict[Name, ExternalEncoder] = added(neutral={})
-    """Encoders trained elsewhere: embedded and measured as ours are, and marked as external weights."""
+    """External encoders by name. They are evaluated like the study's own and marked as external weights."""
     embedding: Embedding = Embedding()
+    """How images are embedded."""
     autoencoder: base.Path = "auto"
-    """`auto` (none up to 64 px, else train), `none`, `train`, or the folder of a diffusers AutoencoderKL."""
+    """Autoencoder of the diffusion model. `none`: diffusion in pixels. `train`: train one on the data set. Or the
+    folder of a diffusers AutoencoderKL. `auto`: `none` up to 64 px, else `train`."""
     autoencoder_training: AutoencoderTraining = AutoencoderTraining()
+    """Training of the autoencoder, if `autoencoder` is `train`."""
     diffusion: Diffusion = Diffusion()
+    """The diffusion model."""
     banks: dict[Name, Bank] = {}
+    """Banks of generated images by name."""
     retraining: dict[Name, Retraining] = {}
+    """Retraining arms by name."""
     evaluation: Evaluation = Evaluation()
+    """Evaluation of encoders and banks."""
     runtime: Runtime = Runtime()
+    """Speed and memory."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,7 +86,7 @@ class Study(Settings):
             return values
         if not values.get("pretraining"):
             if section := next((name for name in ("retraining", "banks") if values.get(name)), None):
-                raise ValueError(f"pretraining is missing: add it, or leave out {section}")
+                raise ValueError(f"pretraining is missing: add it, or remove {section}")
             return values
         arms = values.get("retraining") or {}
         if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
@@ -91,7 +101,7 @@ class Study(Settings):
             if reserved := [name for name in names if name in RESERVED]:
                 raise ValueError(f"{section}.{reserved[0]}: {', '.join(RESERVED)} are reserved: choose another name")
         if both := [name for name in self.encoders if name in self.retraining]:
-            raise ValueError(f"encoders.{both[0]}: retraining has the same name: choose another")
+            raise ValueError(f"encoders.{both[0]}: this name is also in retraining: choose another name")
         if self.pretraining:
             self._names_of_trainings_exist(self.pretraining)
         return self
@@ -107,7 +117,7 @@ class Study(Settings):
             if bank.seed is not None:
                 _known(f"banks.{name}.seed", bank.seed, self.seeds)
             if bank.sampler == "heun" and self.diffusion.objective != "flow":
-                raise ValueError(f"banks.{name}.sampler: heun needs the objective flow: choose auto or dpm++")
+                raise ValueError(f"banks.{name}.sampler: heun needs diffusion.objective flow: choose auto or dpm++")
 
     def _names_of_arm_exist(self, name: str, arm: Retraining, pretraining: Pretraining) -> None:
         where = f"retraining.{name}"
@@ -118,23 +128,23 @@ class Study(Settings):
             _known(f"{where}.match_compute", arm.match_compute, others)
         if arm.bank is None:
             if arm.match_compute is None:
-                raise ValueError(f"{where}.bank is missing: add it, or `match_compute` for DINO without a bank")
+                raise ValueError(f"{where}.bank is missing: set it, or set `match_compute` for DINO without a bank")
             return
         _known(f"{where}.bank", arm.bank, self.banks)
         bank = self.banks[arm.bank]
         if not arm.real_images and bank.variants < 2:
             raise ValueError(
                 f"{where}.real_images: without real images both views come from banks.{arm.bank}, "
-                f"whose variants are {bank.variants}: make at least 2"
+                f"which has variants: {bank.variants}: set at least 2"
             )
         if arm.largest_generative_probability > 0 and not bank.variants:
             raise ValueError(
-                f"{where} shows generative images, and banks.{arm.bank} has variants: 0: make some, or set "
+                f"{where} needs generative images, but banks.{arm.bank} has variants: 0: set at least 1, or set "
                 "generative_probability: 0"
             )
         if arm.disentangle_weight > 0 and not bank.alphas:
             raise ValueError(
-                f"{where} shows in-between images, and banks.{arm.bank} has alphas: []: give some, or set "
+                f"{where} needs interpolated images, but banks.{arm.bank} has alphas: []: add some, or set "
                 "disentangle_weight: 0"
             )
 
@@ -154,7 +164,7 @@ class Study(Settings):
         if 2 * self.diffusion_px < self.pretraining.image_px:
             raise ValueError(
                 f"diffusion.image_px {self.diffusion_px} is below half of pretraining.image_px "
-                f"{self.pretraining.image_px}: blurred views would teach blur; generate larger"
+                f"{self.pretraining.image_px}, so views of generated images would be blurred: generate larger images"
             )
         halvings = len(self.diffusion.channels) - 1
         if self.autoencoder_mode == "train":
@@ -179,38 +189,38 @@ class Study(Settings):
             if bank is None:
                 return
             if bank in seen:
-                raise ValueError(f"banks.{bank}.encoder: {encoder} is itself trained on that bank: break the cycle")
+                raise ValueError(f"banks.{bank}.encoder: {encoder} is itself trained on this bank: break the cycle")
             seen.append(bank)
 
     @property
     def used_datasets(self) -> list[str]:
-        """Data sets that are made: those that something names, or all where nothing is trained."""
+        """Data sets that are made: those of pre-training and evaluation, or all if nothing is trained."""
         if self.pretraining is None:
             return list(self.datasets)
         return list(dict.fromkeys([self.pretraining.dataset, *self.evaluation.datasets]))
 
     @property
     def diffusion_px(self) -> int:
-        """Side in pixels of the images that the diffusion model generates."""
+        """Side in pixels of the generated images."""
         return self.pretraining.image_px if self.diffusion.image_px == "auto" else self.diffusion.image_px
 
     @property
     def autoencoder_px(self) -> int:
-        """Side in pixels of the images that the autoencoder learns from; it has no size of its own, and serves all."""
+        """Side in pixels of the autoencoder's training images; the autoencoder itself works at any size."""
         image_px = self.autoencoder_training.image_px
         return self.diffusion_px if image_px == "auto" else image_px
 
     @property
     def autoencoder_mode(self) -> str:
-        """``none``, ``train``, or the folder of an autoencoder trained elsewhere."""
+        """``none``, ``train``, or the folder of an external autoencoder."""
         if self.autoencoder != "auto":
             return self.autoencoder
         return "none" if self.diffusion_px <= LARGEST_PIXEL_SPACE_PX else "train"
 
     def resolved(self) -> dict[str, Any]:
-        """The whole study as JSON holds it, every default filled in, arms and other names in the user's order.
+        """The study as JSON values with all defaults filled in and names in the user's order.
 
-        Read again it is the same study, for an arm that sets a key back to its default states it.
+        Loading it again gives the same study, because every key of an arm is written out.
         """
         return self.model_dump(mode="json", context=EVERY_DEFAULT)
 
@@ -219,16 +229,16 @@ class Study(Settings):
         return self.pretraining if encoder == "dino" else self.retraining[encoder]
 
     def disentangles(self, encoder: str) -> bool:
-        """Whether ``encoder`` learns from images between two sources."""
+        """Whether ``encoder`` is trained on interpolated images."""
         arm = self.retraining.get(encoder)
         return bool(arm and arm.bank and arm.disentangle_weight and self.banks[arm.bank].alphas != ())
 
     @property
     def main_arm(self) -> str | None:
-        """The arm that the study's question is about: the one with the most of the method, the first of equals.
+        """The arm that the report compares with the others: the one with most parts of the method, the first of equals.
 
-        Told by its keys, for names are the user's: a bank that is not shuffled, generative views, in-between images
-        told apart, generated rather than mixed in pixels, beside real images.
+        The parts are recognised by keys, because names are the user's: a bank that is not shuffled, generative views,
+        disentanglement, interpolation of embeddings instead of pixels, and real images.
         """
 
         def parts_of_the_method(name: str) -> int:
@@ -242,17 +252,17 @@ class Study(Settings):
         return max(self.retraining, key=parts_of_the_method, default=None)
 
     def passes(self, encoder: str) -> float:
-        """What an image costs in the training of ``encoder`` (see `settings.passes`)."""
+        """Compute per image and epoch in the training of ``encoder`` (see `settings.compute.passes`)."""
         return passes(self.training_settings(encoder), self.disentangles(encoder))
 
     def bank_seeds(self, bank: str) -> tuple[int, ...]:
-        """The seeds that a bank is made for."""
+        """The seeds for which a bank is generated."""
         seed = self.banks[bank].seed
         return self.seeds if seed is None else (seed,)
 
 
 def _inherit(pretraining: dict[str, Any], arm: dict[str, Any]) -> dict[str, Any]:
-    """An arm's keys laid over those of `pretraining`; arguments of one backbone mean nothing to another."""
+    """An arm's keys merged over those of `pretraining`, without `backbone_args` if the backbone differs."""
     default = Pretraining.model_fields["backbone"].default
     if arm.get("backbone", pretraining.get("backbone", default)) != pretraining.get("backbone", default):
         pretraining = {key: value for key, value in pretraining.items() if key != "backbone_args"}
@@ -261,7 +271,7 @@ def _inherit(pretraining: dict[str, Any], arm: dict[str, Any]) -> dict[str, Any]
 
 def _known(where: str, name: str | int, names: Collection[str | int]) -> None:
     if name not in names:
-        known = f"is not one of {', '.join(map(str, names))}" if names else "is not there: none is defined"
+        known = f"is not one of {', '.join(map(str, names))}" if names else "does not exist: none is defined"
         raise ValueError(f"{where}: '{name}' {known}")
 
 
@@ -278,7 +288,7 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
         backbones: names of known backbones; None skips that check.
 
     Raises:
-        UserError: the first mistake, as one line.
+        UserError: the first error, as one line.
     """
     try:
         study = Study.model_validate(values)
@@ -292,7 +302,7 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
 
 
 def _timm_names(study: Study) -> dict[str, str]:
-    """The keys that name an architecture of timm's, and which."""
+    """Keys that name a timm architecture -> its name."""
     ours = {"pretraining": study.pretraining, **study.retraining} if study.pretraining else {}
     outside = {name: encoder.timm for name, encoder in study.encoders.items() if encoder.timm}
     return {f"{section}.backbone": training.backbone for section, training in ours.items()} | {
@@ -313,10 +323,10 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
         return f"config: {where}: `kind` must be one of {', '.join(KINDS)}"
     if mistake["type"] in ("model_type", "dict_type"):
         example = EXAMPLES.get(mistake.get("ctx", {}).get("class_name") or mistake["loc"][-1])
-        advice = f", such as {example}" if example else ": write {} to take every default"
-        return f"config: {where} must hold keys{advice}"
+        advice = f", such as {example}" if example else ": write {} for the defaults"
+        return f"config: {where} must contain keys{advice}"
     if mistake["type"] == "model_attributes_type":
-        return f"config: {where} must hold keys, such as {{kind: slides, sheet: slides.csv}}"
+        return f"config: {where} must contain keys, such as {{kind: slides, sheet: slides.csv}}"
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "tuple_type":
         single = mistake["input"] if isinstance(mistake["input"], str | int | float) else None
@@ -328,7 +338,7 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
 
 
 def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
-    """The keys of the user's file on the way to a mistake; pydantic also names the members of unions that it tried."""
+    """Keys in the user's file that lead to an error; pydantic's location also names union members that it tried."""
     keys = []
     for part in location:
         in_list = isinstance(values, list) and isinstance(part, int) and part < len(values)
@@ -341,7 +351,7 @@ def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
 
 
 def stage_json(study: Study, stage: str) -> str:
-    """Canonical JSON of everything in the config that a stage's results depend on.
+    """Canonical JSON of all settings that a stage's results depend on.
 
     Args:
         study: a validated study.
@@ -375,14 +385,14 @@ def stage_json(study: Study, stage: str) -> str:
 
 
 def images_json(dataset: Dataset) -> str:
-    """Canonical JSON of what the stores of a data set depend on; of slides the settings of `Tiling`."""
+    """Canonical JSON of the settings that the stores of a data set depend on; for slides those of `Tiling`."""
     return canonical_json(dataset, without=ABOUT_THE_SOURCE | ({"kind"} if dataset.kind == "slides" else set()))
 
 
 def schema() -> dict[str, Any]:
     """JSON schema of a configuration file, for editors and for config/schema.json."""
     document = Study.model_json_schema(mode="validation")
-    # A retraining inherits what it does not state.
+    # A retraining arm inherits missing keys from `pretraining`.
     retraining = document["$defs"]["Retraining"]
     del retraining["required"]
     retraining["anyOf"] = [{"required": [key]} for key in ("bank", "match_compute")]
@@ -390,5 +400,5 @@ def schema() -> dict[str, Any]:
 
 
 def read_backbones(path: Path) -> frozenset[str]:
-    """Names in config/backbones.txt, one a line."""
+    """Names in config/backbones.txt, one per line."""
     return frozenset(path.read_text().split())

@@ -1,4 +1,4 @@
-"""The units of a data set: its slides, or the shards of its natural images. Known before any image is read."""
+"""The units of a data set: its slides, or the shards of its natural images. They are known before images are read."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from gensis.settings.sheet import Row, read_sheet
 
 @dataclass(frozen=True)
 class Unit:
-    """One image store to be made."""
+    """One image store of a data set."""
 
     name: str
     split: str
-    """``train`` or ``test``; all are ``train`` where the sheet has no split."""
+    """``train`` or ``test``; always ``train`` if the sheet has no splits."""
     row: Row | None = None
     """The slide's line of the sheet; None for a shard."""
 
@@ -30,9 +30,9 @@ class Units:
 
     units: tuple[Unit, ...]
     has_test: bool
-    """Whether there is a test split; if not, evaluation is by folds."""
+    """Whether there is a test split; if not, evaluation uses cross-validation."""
     rows: tuple[Row, ...] = ()
-    """All lines of the sheet, for slides and files."""
+    """All lines of the sheet, for data sets of slides and files."""
 
     def of_split(self, split: str) -> tuple[Unit, ...]:
         """Units of one split."""
@@ -44,11 +44,11 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
 
     Args:
         dataset: its settings.
-        sheet: where its sheet lies, if it has one.
-        will_exist: says of a missing path whether a rule makes it.
+        sheet: its sheet, if it has one.
+        will_exist: whether a rule makes a path that does not exist.
 
     Raises:
-        UserError: a mistake in the sheet, a missing source, an empty train split, or images in train and in test.
+        UserError: a mistake in the sheet, a missing source, an empty train split, or images in both train and test.
     """
     if isinstance(dataset, SlidesDataset):
         rows = read_sheet(sheet, "slides", dataset.columns, will_exist)
@@ -66,13 +66,13 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
         raise UserError(f"{dataset.path} does not exist: correct the data set's `path`")
     for split in dataset.splits:
         if split not in ("train", "test"):
-            raise UserError(f"split '{split}' of {dataset.path} is neither 'train' nor 'test': correct `splits`")
+            raise UserError(f"split '{split}' of {dataset.path} is not 'train' or 'test': correct `splits`")
     refuse_nested_splits(dataset)
     return _checked(Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits), dataset.path)
 
 
 def digest(values: Sequence[object]) -> str:
-    """16 hexadecimal digits that change with any of the values: a long list as one short parameter."""
+    """Hash of a list of values, 16 hexadecimal digits: a short parameter for a long list."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
@@ -82,5 +82,5 @@ def _shards(splits: Sequence[str], shards: int) -> tuple[Unit, ...]:
 
 def _checked(units: Units, source: object) -> Units:
     if not units.of_split("train"):
-        raise UserError(f"{source} has an empty train split: there is nothing to learn from")
+        raise UserError(f"{source} has an empty train split: put images into it")
     return units

@@ -1,5 +1,5 @@
-"""Encoders: DINO and Gen-DINO, backbones of timm's, and what watches over their training."""
+"""Encoders: DINO and Gen-DINO pre-training, timm backbones, and monitoring."""
 
 RECIPE = 1
-"""Version of the code that trains an encoder: raised with each change that gives other weights from the same settings,
-images and seed, in this package or in what it trains with (views, loop, sampler). docs/development.md says when."""
+"""Version of the code that trains an encoder. It is raised with each change that gives different weights from the same
+settings, images and seed, in this package or in the code it uses (views, loop, sampler). See docs/development.md."""

@@ -1,4 +1,4 @@
-"""Backbones from timm: made, saved in timm's hub layout, and loaded back."""
+"""Creates timm backbones, saves them in timm's hub layout, and loads them."""
 
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ def create_backbone(
 
     Args:
         name: timm's name.
-        image_px: side of its input; transformers are told, and take smaller views too where timm can do that.
-        backbone_args: further arguments of the model.
-        drop_path: stochastic depth.
+        image_px: side of its input. Transformers are created for this size, and for others too if timm supports it.
+        backbone_args: further arguments for timm.
+        drop_path: rate of stochastic depth.
 
     Returns:
-        The model, and the arguments that make it again (without stochastic depth).
+        The model, and the arguments that create it again (without stochastic depth).
 
     Raises:
-        UserError: timm has no such model, or it does not take these arguments or this size.
+        UserError: timm has no such model, or it does not accept these arguments or this size.
     """
     if not timm.is_model(name):
         raise UserError(f"timm has no model '{name}': choose a backbone of config/backbones.txt")
@@ -48,26 +48,28 @@ def create_backbone(
             reason = error
             continue
         except (AssertionError, ValueError, RuntimeError) as error:
-            raise UserError(f"backbone {name} at {image_px} px with {backbone_args} cannot be made: {error}") from error
+            raise UserError(
+                f"backbone {name} at {image_px} px with {backbone_args} cannot be created: {error}"
+            ) from error
         if candidate.get("dynamic_img_size"):
             _check_size(backbone, name, image_px)
         return backbone, candidate
-    raise UserError(f"backbone {name} does not take {backbone_args}: {reason}") from reason
+    raise UserError(f"backbone {name} does not accept {backbone_args}: {reason}") from reason
 
 
 def _check_size(backbone: nn.Module, name: str, image_px: int) -> None:
-    """Refuse images that do not divide into patches: timm says so only when it sees the first."""
+    """Refuse images that do not divide into patches; timm itself would fail only on the first image."""
     patches = getattr(backbone, "patch_embed", None)
     patch_px = getattr(patches, "patch_size", (1,))[0]
     if image_px % patch_px and not getattr(patches, "dynamic_img_pad", False):
         raise UserError(
-            f"pretraining.image_px {image_px} is no multiple of the patch size {patch_px} of backbone {name}: "
-            "take a multiple, or give another `patch_size` in backbone_args"
+            f"pretraining.image_px {image_px} is not a multiple of the patch size {patch_px} of backbone {name}: "
+            "use a multiple, or set another `patch_size` in backbone_args"
         )
 
 
 def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], folder: Path) -> None:
-    """Give a backbone the weights of a finished encoder; position embeddings are resampled to its input size.
+    """Load the weights of a finished encoder; position embeddings are resampled to the backbone's input size.
 
     Args:
         backbone: the model.
@@ -76,7 +78,7 @@ def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], fold
         folder: of the encoder.
 
     Raises:
-        UserError: the encoder is of another architecture.
+        UserError: the encoder has another architecture.
     """
     weights = {"file": str(folder / "model.safetensors"), "num_classes": 0}
     try:
@@ -86,24 +88,23 @@ def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], fold
         encoder = read_json(folder / "config.json")
         raise UserError(
             f"init: {folder} ({encoder['architecture']} with {encoder['model_args']}) does not fit backbone {name} "
-            f"with {arguments}: give `backbone` and `backbone_args` of that encoder, or leave out `init`"
+            f"with {arguments}: set `backbone` and `backbone_args` of that encoder, or remove `init`"
         ) from error
 
 
 def save_encoder(
     backbone: nn.Module, folder: Path, name: str, arguments: dict[str, Any], preprocessing: Preprocessing
 ) -> None:
-    """Write `config.json` and `model.safetensors`, from which timm makes the same model.
+    """Write `config.json` and `model.safetensors` for `timm.create_model("local-dir:FOLDER", pretrained=True)`.
 
-    `timm.create_model("local-dir:FOLDER", pretrained=True, num_classes=0)`. The configuration is written here and not
-    by timm, which would add tag, licence and paper of weights that these are not.
+    timm does not write the configuration, because it would add tag, licence and paper of its own pretrained weights.
 
     Args:
         backbone: the model.
-        folder: made if absent.
+        folder: created if absent.
         name: timm's name of the architecture.
         arguments: as `create_backbone` returned them.
-        preprocessing: what its images go through.
+        preprocessing: of its input images.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
@@ -132,7 +133,7 @@ def save_encoder(
 
 
 class Encoder(nn.Module):
-    """A frozen backbone with its preprocessing: uint8 images of any size to embeddings."""
+    """A frozen backbone with its preprocessing: maps uint8 images of any size to embeddings."""
 
     def __init__(self, backbone: nn.Module, preprocessing: Preprocessing):
         super().__init__()
@@ -146,9 +147,9 @@ class Encoder(nn.Module):
 
 
 class LastBlocks(nn.Module):
-    """An encoder that gives the class tokens after its last blocks, each through the final norm, one beside the other.
+    """Maps images to the class tokens of an encoder's last blocks, each after the final norm, concatenated.
 
-    Networks without a class token give their ordinary embedding, as in DINO's linear protocol.
+    Networks without a class token return their ordinary embedding, as in DINO's linear protocol.
     """
 
     def __init__(self, encoder: Encoder, blocks: int):
@@ -157,34 +158,34 @@ class LastBlocks(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Embeddings float32 (B, blocks x D) of uint8 (B, 3, H, W); of shallower networks of all blocks."""
+        """Embeddings float32 (B, blocks x D) of uint8 (B, 3, H, W); networks with fewer blocks use all of them."""
         backbone = self.encoder.backbone
         if getattr(backbone, "global_pool", None) != "token":
             return self.encoder(images)
-        found = backbone.forward_intermediates(
+        outputs = backbone.forward_intermediates(
             self.encoder.preprocess(images),
             indices=min(self.blocks, len(backbone.blocks)),
             return_prefix_tokens=True,
             norm=True,
             intermediates_only=True,
         )
-        return torch.cat([prefix[:, 0] for _, prefix in found], dim=1).float()
+        return torch.cat([prefix[:, 0] for _, prefix in outputs], dim=1).float()
 
 
 def load_encoder(folder: Path) -> Encoder:
     """Load an encoder that `save_encoder` wrote.
 
     Raises:
-        UserError: the folder holds none.
+        UserError: the folder contains no encoder.
     """
     if not all((folder / name).exists() for name in ("config.json", "model.safetensors")):
-        raise UserError(f"{folder} holds no encoder (config.json, model.safetensors): make it first")
+        raise UserError(f"{folder} has no encoder (config.json, model.safetensors): train or import it first")
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
     return Encoder(backbone, preprocessing_of(backbone))
 
 
 def preprocessing_of(backbone: nn.Module) -> Preprocessing:
-    """What a model of timm's says that its images go through."""
+    """Preprocessing in the configuration of a timm model."""
     values = timm.data.resolve_model_data_config(backbone)
     size, mean, std = (tuple(values[key]) for key in ("input_size", "mean", "std"))
     return Preprocessing(size[1:], mean, std, values["interpolation"], values["crop_pct"], values["crop_mode"])

@@ -1,4 +1,4 @@
-"""A bank of self-augmentations as retraining sees it: the synthetic images of a real one, by its row."""
+"""The images of a bank as retraining reads them: the synthetic images of each source, found by its row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from gensis.settings.pretraining import Retraining
 
 @dataclass(frozen=True)
 class SyntheticImages:
-    """Images made from sources, found by their source's row."""
+    """Images generated from sources, found by the source's row."""
 
     images: Images | None
-    """None where only partners and weights are wanted."""
+    """None if only partners and alphas are needed."""
     order: torch.Tensor | None
-    """Integers: positions of the images that a filter keeps, sorted by source. None where these are all, and sorted."""
+    """Integers: positions of the images that the filter keeps, sorted by source. None if all are kept and sorted."""
     first: torch.Tensor
-    """Integers (sources + 1,): where each source's images begin in that order."""
+    """Integers (sources + 1,): index of each source's first image in that order."""
     partner: torch.Tensor
     """Integers (M,), by position; empty for generative images."""
     alpha: torch.Tensor
@@ -38,7 +38,7 @@ class SyntheticImages:
             generator: of the CPU.
 
         Returns:
-            Positions int64 (B,), and bool (B,): whether the source has any (where not, the position is 0).
+            Positions int64 (B,), and bool (B,): whether the source has an image (if not, its position is 0).
         """
         (position,), has = self._draw(sources, generator, 1)
         return position, has
@@ -51,7 +51,7 @@ class SyntheticImages:
             generator: of the CPU.
 
         Returns:
-            Positions int64 (2, B), and bool (B,): whether the source has two (where not, the positions are 0).
+            Positions int64 (2, B), and bool (B,): whether the source has two images (if not, its positions are 0).
         """
         return self._draw(sources, generator, 2)
 
@@ -62,9 +62,9 @@ class SyntheticImages:
         count = self.first[sources + 1] - first
         has = count >= wanted
         drawn = [(torch.rand(len(sources), generator=generator) * count).long()]
-        if wanted == 2:  # any but the first one
-            beyond = 1 + (torch.rand(len(sources), generator=generator) * (count - 1)).long()
-            drawn.append((drawn[0] + beyond) % count.clamp(min=1))
+        if wanted == 2:  # any other than the first draw
+            offset = 1 + (torch.rand(len(sources), generator=generator) * (count - 1)).long()
+            drawn.append((drawn[0] + offset) % count.clamp(min=1))
         places = (first + torch.stack(drawn)).where(has, 0)
         return (places if self.order is None else self.order[places].long().where(has, 0)), has
 
@@ -81,17 +81,17 @@ def open_bank(
 
     Args:
         folder: of the bank.
-        kind: which of the two.
-        sources: number of images in the train split that the bank was made from.
-        open_images: opens the images; None if just partners and weights are wanted.
-        shuffled_by: seed by which all sources and partners take each other's places (see `other_rows`).
-        filtered: whether just the images are drawn that the bank's filter keeps.
+        kind: `generative` or `interpolated`.
+        sources: number of images in the train split that the bank was generated from.
+        open_images: opens the images; None if only partners and alphas are needed.
+        shuffled_by: seed of a permutation of sources and partners (see `other_rows`); None: not shuffled.
+        filtered: whether only images that the bank's filter keeps are drawn.
 
     Returns:
-        None if the bank holds no such images.
+        None if the bank has no such images.
 
     Raises:
-        UserError: the bank was made from other images, or its filter keeps none.
+        UserError: the bank was generated from another data set, or its filter keeps no image.
     """
     paths = sorted(Path(folder).glob(f"{kind}-*.h5"))
     index = _index(folder, paths)
@@ -99,13 +99,16 @@ def open_bank(
         return None
     kept = np.concatenate([read_keep_mask(path) for path in paths]) if filtered else None
     if kept is not None and not kept.any():
-        raise UserError(f"the filter of {folder} keeps none of {len(kept)} {kind} images: loosen it")
+        raise UserError(f"the filter of {folder} keeps none of {len(kept)} {kind} images: relax its thresholds")
     source = _column(paths, "source")
     if source.max() >= sources:
-        raise UserError(f"{folder} was made from other images: its source {source.max()} is not among {sources}")
-    between = kind == "interpolated"
-    partner = _column(paths, "partner") if between else np.empty(0, np.int32)
-    alpha = _column(paths, "alpha") if between else np.empty(0, np.float32)
+        raise UserError(
+            f"{folder} was generated from another data set: source {source.max()} is not among {sources} images: "
+            "generate it again"
+        )
+    is_interpolated = kind == "interpolated"
+    partner = _column(paths, "partner") if is_interpolated else np.empty(0, np.int32)
+    alpha = _column(paths, "alpha") if is_interpolated else np.empty(0, np.float32)
     if shuffled_by is not None:
         others = other_rows(sources, shuffled_by)
         source, partner = others[source], others[partner]
@@ -114,7 +117,7 @@ def open_bank(
 
 
 def _index(folder: Path, paths: list[Path]) -> Index:
-    """The images of a bank's files."""
+    """Index of the images in a bank's files."""
     counts, contents = [0], []
     for path in paths:
         with Store(path) as store:
@@ -134,12 +137,12 @@ def _column(paths: list[Path], name: str) -> np.ndarray:
 
 
 def _compact(numbers: np.ndarray) -> np.ndarray:
-    """Integers in half the memory where they are small: each process holds those of a bank of 100 million images."""
+    """Integers as int32 if they fit, to halve the memory: each process holds them for up to 100 million images."""
     return numbers.astype(np.int32) if numbers.max(initial=0) <= np.iinfo(np.int32).max else numbers
 
 
 def _by_source(source: np.ndarray, sources: int, kept: np.ndarray | None) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """`SyntheticImages.order` and `first` of images with integer (M,) sources, of which bool (M,) are drawn from."""
+    """`SyntheticImages.order` and `first` for integer (M,) sources of images and a bool (M,) mask of those kept."""
     drawn = source if kept is None else source[kept]
     first = _compact(np.concatenate([[0], np.cumsum(np.bincount(drawn, minlength=sources))]))
     order = None
@@ -157,18 +160,18 @@ def open_parts(
     seed: int,
     filtered: bool = False,
 ) -> tuple[SyntheticImages | None, SyntheticImages | None]:
-    """The generative and the interpolated images of a bank, as far as a retraining reads them.
+    """Open the generative and the interpolated images of a bank that a retraining reads.
 
     Args:
         settings: of the retraining.
         folder: of the bank.
         sources: see `open_bank`.
         open_images: see `open_bank`.
-        seed: of the retraining, by which it shuffles the bank if it does.
+        seed: of the retraining; also of the permutation if it shuffles the bank.
         filtered: see `open_bank`.
 
     Raises:
-        UserError: the bank was made from other images, or has not what the settings ask for.
+        UserError: the bank was generated from another data set, or lacks images that the settings need.
     """
     reading = {
         "folder": folder,
@@ -178,27 +181,27 @@ def open_parts(
     }
     generative = interpolated = None
     if settings.largest_generative_probability > 0:
-        generative = _found(open_bank(kind="generative", open_images=open_images, **reading), folder, "generative")
+        generative = _required(open_bank(kind="generative", open_images=open_images, **reading), folder, "generative")
     if settings.disentangle_weight > 0:
         generated = open_images if settings.interpolation == "embedding" else None
-        found = open_bank(kind="interpolated", open_images=generated, **reading)
-        interpolated = _found(found, folder, "interpolated")
+        images = open_bank(kind="interpolated", open_images=generated, **reading)
+        interpolated = _required(images, folder, "interpolated")
     if not settings.real_images and generative.first.diff().min() < 2:
-        loosen = ", or loosen its filter" if filtered else ""
+        advice = ", or relax its filter" if filtered else ""
         raise UserError(
-            f"{folder} has not two generative images of every source: make it with variants: 2 or more{loosen}"
+            f"{folder} does not have two generative images per source: generate it with variants: 2 or more{advice}"
         )
     return generative, interpolated
 
 
-def _found(images: SyntheticImages | None, folder: Path, kind: str) -> SyntheticImages:
+def _required(images: SyntheticImages | None, folder: Path, kind: str) -> SyntheticImages:
     if images is None:
-        raise UserError(f"{folder} holds no {kind} images, which this retraining shows: make some, or turn them off")
+        raise UserError(f"{folder} has no {kind} images, which this retraining needs: generate some, or turn them off")
     return images
 
 
 def other_rows(count: int, seed: int) -> np.ndarray:
-    """A random permutation of rows that leaves none in its place: one cycle through all, integers (count,)."""
+    """A random permutation of rows without fixed points: one cycle through all rows, integers (count,)."""
     cycle = np.random.default_rng(seed).permutation(count)
     others = np.empty_like(cycle)
     others[cycle] = np.roll(cycle, -1)
@@ -206,7 +209,7 @@ def other_rows(count: int, seed: int) -> np.ndarray:
 
 
 def bank_contents(folder: Path, filtered: bool = False) -> dict[str, str]:
-    """Content ids of a bank's files, by name, and of what its filter keeps of them."""
+    """Content ids of a bank's files and, if ``filtered``, of their filters, by name."""
     contents = {}
     for path in sorted(Path(folder).glob("*-*.h5")):
         with Store(path) as store:
@@ -214,5 +217,5 @@ def bank_contents(folder: Path, filtered: bool = False) -> dict[str, str]:
         if filtered:
             contents[f"filter/{path.stem}"] = filter_content(path)
     if not contents:
-        raise UserError(f"{folder} holds no bank: make it first")
+        raise UserError(f"{folder} has no bank: generate it first")
     return contents

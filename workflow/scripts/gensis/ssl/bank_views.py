@@ -1,4 +1,4 @@
-"""Global and local views of a batch in which one image of a pair may be synthetic (Gen-SIS, arXiv 2412.01672)."""
+"""Global and local views of a batch in which one image of each pair may be synthetic (Gen-SIS, arXiv 2412.01672)."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from gensis.augment.views import ViewRecipe, empty_views, view
 
 @dataclass(frozen=True)
 class BatchViews:
-    """Views of a batch, float32 in [0, 1]; those of one size lie together, as the networks take them."""
+    """Views of a batch, float32 in [0, 1], one tensor per size."""
 
     global_views: torch.Tensor
     """(2, B, 3, S, S)."""
     local_views: torch.Tensor
     """(L, B, 3, s, s)."""
     real_slot: torch.Tensor
-    """int64 (B,): which global view is of the real image; 0 where both are."""
+    """int64 (B,): which global view shows the real image; 0 if both do."""
 
 
 def real_views(real: torch.Tensor, recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe], local_crops: int) -> BatchViews:
@@ -36,12 +36,12 @@ def empty(
     local_crops: int,
     real_slot: torch.Tensor,
 ) -> BatchViews:
-    """Memory for the views of a batch."""
+    """Uninitialised views of a batch."""
     first, _, local = recipes
     return BatchViews(empty_views(2, images, first.size_px), empty_views(local_crops, images, local.size_px), real_slot)
 
 
-def mixed_views(
+def paired_views(
     real: torch.Tensor,
     synthetic: torch.Tensor,
     has_synthetic: torch.Tensor,
@@ -52,20 +52,19 @@ def mixed_views(
 ) -> BatchViews:
     """Views of pairs of one real and one synthetic image.
 
-    Crops and distortions are drawn as `real_views` draws them: a synthetic image equal to its source makes the same
-    views.
+    Augmentations are drawn as in `real_views`, so that a synthetic image equal to its source gives the same views.
 
     Args:
         real: uint8 (B, 3, H, W).
         synthetic: uint8 (B, 3, h, w); the size may differ.
-        has_synthetic: bool (B,); where False, all views are real.
-        slot: int64 (B,): which global view is the synthetic one. Drawn per image, blur and solarisation, which differ
-            between the two, do not mark it.
+        has_synthetic: bool (B,); where False, all views show the real image.
+        slot: int64 (B,): which global view is the synthetic one. It must be drawn per image: the two global views
+            differ in blur and solarisation, which would otherwise reveal the synthetic one.
         recipes: first global, second global, local.
         local_crops: number of local views.
-        local_fraction: part of them that is cut from the synthetic image.
+        local_fraction: fraction of them that are crops of the synthetic image.
     """
-    # Both kinds on canvases of one size: each view is cut once, from the image that it shows.
+    # Both kinds are padded to one size, so that each view is cropped only once, from the image that it shows.
     height, width = (max(sides) for sides in zip(real.shape[2:], synthetic.shape[2:]))
     both = torch.cat([_on_canvas(kind, height, width) for kind in (real, synthetic)])
     rows = torch.arange(len(real), device=real.device)
@@ -89,5 +88,5 @@ def mixed_views(
 
 
 def _on_canvas(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Images as (B, height, width, 3), at the top left if they are smaller: so whole ones are copied in one piece."""
+    """Images as (B, height, width, 3), padded at the bottom and right: in this layout a copy is contiguous."""
     return F.pad(images.permute(0, 2, 3, 1), (0, 0, 0, width - images.shape[3], 0, height - images.shape[2]))

@@ -1,4 +1,4 @@
-"""What a step learns from: views of the images of its rows, and with a bank of synthetic ones (arXiv 2412.01672)."""
+"""The batch of a step: views of real images and, with a bank, of synthetic images (arXiv 2412.01672)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,32 +8,32 @@ import torch
 
 from gensis.augment.views import ViewRecipe, view
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl.bank_views import BatchViews, mixed_views, real_views
-from gensis.ssl.batch_plan import Chooser, Mixtures, Pairs
+from gensis.ssl.bank_views import BatchViews, paired_views, real_views
+from gensis.ssl.batch_plan import Chooser, Interpolations, Pairs
 from gensis.training.device import copied
 
-_MIXED_AT_ONCE = 4  # images, so that they stay in a CPU's cache: eight times as fast as a whole batch
+_INTERPOLATED_AT_ONCE = 4  # images that fit into a CPU's cache: eight times as fast as a whole batch
 
 
 @dataclass(frozen=True)
-class Between:
-    """Images interpolated between a source, which is an image of the batch, and its partner."""
+class InterpolatedViews:
+    """Views of images interpolated between a source, which is an image of the batch, and its partner."""
 
     views: torch.Tensor
     """float32 (B, 3, S, S)."""
     partners: torch.Tensor
-    """float32 (T, B, 3, S, S): views of the partners, one for each of T targets whose mean is learnt."""
+    """float32 (T, B, 3, S, S): views of the partners, one for each of T targets, which are averaged."""
     source_slots: torch.Tensor
-    """int64 (T, B): which global view of the source belongs to each."""
+    """int64 (T, B): which global view of the source belongs to each target."""
     alpha: torch.Tensor
     """float32 (B,): weight of the source."""
     counts: torch.Tensor
-    """float32 (B,): 1; 0 where the source has no interpolated image."""
+    """float32 (B,): weight in the loss: 1, or 0 if the source has no interpolated image."""
 
-    def part(self, rows: slice) -> "Between":
-        """Some of them."""
+    def part(self, rows: slice) -> "InterpolatedViews":
+        """The views of some images."""
         of_targets = self.partners[:, rows], self.source_slots[:, rows]
-        return Between(self.views[rows], *of_targets, self.alpha[rows], self.counts[rows])
+        return InterpolatedViews(self.views[rows], *of_targets, self.alpha[rows], self.counts[rows])
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Batch:
     """Normalised views of B images."""
 
     views: BatchViews
-    between: Between | None = None
+    interpolated: InterpolatedViews | None = None
 
     def __len__(self) -> int:
         return len(self.views.real_slot)
 
     def split(self, count: int) -> list["Batch"]:
-        """The batch in ``count`` parts of equal size, as far as it divides; fewer if it has not as many images."""
+        """The batch in ``count`` parts of nearly equal size; fewer if it has fewer images."""
         bounds = [len(self) * number // count for number in range(count + 1)]
         return [self._part(slice(*pair)) for pair in pairwise(bounds) if pair[0] < pair[1]]
 
     def _part(self, rows: slice) -> "Batch":
         of_all = self.views
         views = BatchViews(of_all.global_views[:, rows], of_all.local_views[:, rows], of_all.real_slot[rows])
-        return Batch(views, self.between and self.between.part(rows))
+        return Batch(views, self.interpolated and self.interpolated.part(rows))
 
 
 class Batches:
-    """Reads what was chosen, draws views by torch's global generators, and normalises them."""
+    """Reads the chosen images, draws views with torch's global generators, and normalises them."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class Batches:
     ):
         """Make batches of what ``chooser`` chooses.
 
-        ``normalise`` brings views (..., 3, S, S) to the encoder's mean and deviation, in place.
+        ``normalise`` normalises views (..., 3, S, S) with the encoder's mean and standard deviation, in place.
         """
         self._settings, self._recipes, self._chooser, self._device = settings, recipes, chooser, device
         self._normalise = normalise
 
     def prefetch(self, rows: torch.Tensor, step: int) -> None:
-        """Begin to read what `draw` will be asked for."""
+        """Start to read the images that `draw` will need."""
         for pick in self._chooser.choose(rows, step).picks():
             pick.images.prefetch(pick.rows)
 
@@ -85,16 +85,20 @@ class Batches:
         choice = self._chooser.choose(rows, step)
         images = choice.pairs.image.read()
         views = self._views(images, choice.pairs)
-        between = self._between(images, views, choice.mixtures) if choice.mixtures else None
-        for made in (views.global_views, views.local_views, *([between.views, between.partners] if between else [])):
+        interpolated = self._interpolated(images, views, choice.interpolations) if choice.interpolations else None
+        for made in (
+            views.global_views,
+            views.local_views,
+            *([interpolated.views, interpolated.partners] if interpolated else []),
+        ):
             self._normalise(made)
-        return Batch(views, between)
+        return Batch(views, interpolated)
 
     def _views(self, images: torch.Tensor, pairs: Pairs) -> BatchViews:
         views = self._settings.views
         if pairs.synthetic is None:
             return real_views(images, self._recipes, views.local_crops)
-        return mixed_views(
+        return paired_views(
             images,
             pairs.synthetic.read(),
             copied(pairs.has, self._device),
@@ -104,24 +108,32 @@ class Batches:
             self._settings.generative_local_fraction,
         )
 
-    def _between(self, images: torch.Tensor, views: BatchViews, mixtures: Mixtures) -> Between:
-        partners = [pick.read() for pick in mixtures.partners]
-        alpha = copied(mixtures.alpha, self._device)
-        between = mixtures.generated.read() if mixtures.generated else mixed_pixels(images, partners[0], alpha)
+    def _interpolated(
+        self, images: torch.Tensor, views: BatchViews, interpolations: Interpolations
+    ) -> InterpolatedViews:
+        partners = [pick.read() for pick in interpolations.partners]
+        alpha = copied(interpolations.alpha, self._device)
+        interpolated = (
+            interpolations.generated.read()
+            if interpolations.generated
+            else interpolate_pixels(images, partners[0], alpha)
+        )
         recipe = self._recipes[0]
-        return Between(
-            view(between, recipe),
+        return InterpolatedViews(
+            view(interpolated, recipe),
             torch.stack([view(partner, recipe) for partner in partners]),
-            torch.stack([1 - views.real_slot if synthetic else views.real_slot for synthetic in mixtures.of_synthetic]),
+            torch.stack(
+                [1 - views.real_slot if synthetic else views.real_slot for synthetic in interpolations.of_synthetic]
+            ),
             alpha,
-            copied(mixtures.counts.float(), self._device),
+            copied(interpolations.counts.float(), self._device),
         )
 
 
-def mixed_pixels(sources: torch.Tensor, partners: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """alpha x source + (1 - alpha) x partner, uint8 (B, 3, H, W) as both are, for alpha (B,)."""
+def interpolate_pixels(sources: torch.Tensor, partners: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """alpha x source + (1 - alpha) x partner, uint8 (B, 3, H, W) like both, for alpha (B,)."""
     mixed = torch.empty_like(sources)
-    parts = (tensor.split(_MIXED_AT_ONCE) for tensor in (mixed, sources, partners, alpha.view(-1, 1, 1, 1)))
+    parts = (tensor.split(_INTERPOLATED_AT_ONCE) for tensor in (mixed, sources, partners, alpha.view(-1, 1, 1, 1)))
     for out, source, partner, weight in zip(*parts):
         out.copy_(torch.lerp(partner.float(), source.float(), weight).round_())
     return mixed

@@ -1,4 +1,4 @@
-"""Which images a step learns from: a function of seed, step and process, so that they can be read ahead."""
+"""Chooses the images of a step as a function of seed, step and process, so that they can be prefetched."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from gensis.training.loop import step_seed
 
 @dataclass(frozen=True)
 class Pick:
-    """Some images to read."""
+    """Images to read."""
 
     images: Images
     rows: torch.Tensor
@@ -27,7 +27,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Pairs:
-    """What the views of a batch show: an image or, where ``has`` says so, that and a synthetic one."""
+    """The images that the views of a batch show: an image alone or, where ``has`` is true, with a synthetic image."""
 
     image: Pick
     synthetic: Pick | None
@@ -38,37 +38,37 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Mixtures:
-    """Images between the sources, which are those of the batch, and a partner each."""
+class Interpolations:
+    """Interpolated images of the sources, which are the images of the batch, and their partners."""
 
     generated: Pick | None
-    """None: to be mixed in pixels, from the pairs' images and the partners."""
+    """Generated interpolated images. None: to be interpolated in pixels from sources and partners."""
     partners: tuple[Pick, ...]
-    """For each kind of target: an image of the partner."""
+    """An image of the partner for each kind of target."""
     of_synthetic: tuple[bool, ...]
-    """For each kind of target: whether the source's view is the synthetic one."""
+    """Whether each kind of target uses the synthetic view of the source."""
     alpha: torch.Tensor
     """float32 (B,): weight of the source."""
     counts: torch.Tensor
-    """bool (B,): False where a source has nothing of this kind."""
+    """bool (B,): False where a source has no interpolated image or target."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """All that a step reads."""
+    """All images that a step reads."""
 
     pairs: Pairs
-    mixtures: Mixtures | None
+    interpolations: Interpolations | None
 
     def picks(self) -> Iterator[Pick]:
-        """All images."""
-        pairs, mixtures = self.pairs, self.mixtures
-        both = (mixtures.generated, *mixtures.partners) if mixtures else ()
+        """All images to read."""
+        pairs, interpolations = self.pairs, self.interpolations
+        both = (interpolations.generated, *interpolations.partners) if interpolations else ()
         yield from filter(None, (pairs.image, pairs.synthetic, *both))
 
 
 class Chooser:
-    """Chooses among real images and those of a bank that the settings give a part to."""
+    """Chooses real images and the images of a bank that the settings use."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Chooser:
         rank: int,
         steps: int,
     ):
-        """Choose for process number ``rank`` of a training of ``steps``; see `Pretrainer` for the others."""
+        """Choose for process number ``rank`` of a training of ``steps``; see `Pretrainer` for the other arguments."""
         self._settings, self._images, self._seed, self._rank, self._steps = settings, images, seed, rank, steps
         has_bank = isinstance(settings, Retraining)
         self._generative = generative if has_bank and settings.largest_generative_probability > 0 else None
@@ -88,12 +88,12 @@ class Chooser:
         self.disentangles = self._interpolated is not None
 
     def choose(self, rows: torch.Tensor, step: int) -> Choice:
-        """What step number ``step`` shows of int64 (B,) rows."""
-        # What concerns the bank is drawn from a stream of its own: a bank of copies trains exactly as no bank does.
+        """The images that step number ``step`` shows for int64 (B,) rows."""
+        # Draws for the bank have a separate generator: training with a bank of copies equals training without a bank.
         draws = torch.Generator().manual_seed(step_seed(self._seed, step, self._rank) ^ 1)
         pairs = self._pairs(rows, step, draws)
         if self.disentangles and disentangles_at(step, self._seed, self._settings):
-            return Choice(pairs, self._mixtures(rows, pairs, draws))
+            return Choice(pairs, self._interpolations(rows, pairs, draws))
         return Choice(pairs, None)
 
     def _pairs(self, rows: torch.Tensor, step: int, draws: torch.Generator) -> Pairs:
@@ -110,7 +110,7 @@ class Chooser:
         has = has & (torch.rand(len(rows), generator=draws) < probability)
         return Pairs(image, synthetic, has, torch.randint(2, (len(rows),), generator=draws))
 
-    def _mixtures(self, rows: torch.Tensor, pairs: Pairs, draws: torch.Generator) -> Mixtures:
+    def _interpolations(self, rows: torch.Tensor, pairs: Pairs, draws: torch.Generator) -> Interpolations:
         bank, settings = self._interpolated, self._settings
         positions, counts = bank.choose(rows, draws)
         partner = bank.partner[positions].long()
@@ -120,8 +120,8 @@ class Chooser:
             of_synthetic.append(False)
         if not settings.real_images or settings.disentangle_targets != "real":
             of_partner, has = self._generative.choose(partner, draws)
-            counts = counts & has & pairs.has  # the source must show a synthetic image, too
+            counts = counts & has & pairs.has  # the source must show a synthetic image too
             partners.append(Pick(self._generative.images, of_partner))
             of_synthetic.append(True)
         generated = Pick(bank.images, positions) if settings.interpolation == "embedding" else None
-        return Mixtures(generated, tuple(partners), tuple(of_synthetic), bank.alpha[positions], counts)
+        return Interpolations(generated, tuple(partners), tuple(of_synthetic), bank.alpha[positions], counts)

@@ -1,4 +1,4 @@
-"""The last block of a transformer that is read by its class token: the other tokens' way through it leads nowhere."""
+"""Speeds up the last block of a transformer with class token pooling: the outputs of other tokens are not used."""
 
 import torch
 from timm.layers import Attention
@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 class ClassTokenBlock(Block):
-    """A block that returns the first token alone: (B, N, D) to (B, 1, D).
+    """A block that returns only the first token: (B, N, D) to (B, 1, D).
 
-    Of the others it needs keys and values, a sixth of a block's products. What it returns, its gradients and what it
-    draws for stochastic depth are those of the whole block.
+    Of the other tokens it computes only keys and values, a sixth of a block's multiplications. Output, gradients and
+    random draws of stochastic depth are those of the whole block.
     """
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -22,10 +22,10 @@ class ClassTokenBlock(Block):
 
 
 def class_token_only(backbone: nn.Module) -> nn.Module:
-    """Let the last block of timm's plain vision transformers make just what they are pooled by, in place.
+    """Let the last block of timm's plain vision transformers compute only the class token, in place.
 
-    Parameters and their names stay; `forward_features` then returns the class token alone. Models that are pooled
-    otherwise, or made of other blocks, stay as they are.
+    Parameters and their names do not change; `forward_features` then returns only the class token. Models with other
+    pooling or other blocks are not changed.
     """
     if type(backbone) is VisionTransformer and backbone.global_pool == "token" and backbone.attn_pool is None:
         last = backbone.blocks[-1]
@@ -35,7 +35,7 @@ def class_token_only(backbone: nn.Module) -> nn.Module:
 
 
 def _attention(attention: Attention, tokens: torch.Tensor) -> torch.Tensor:
-    """Attention's answer for the first token: (B, 1, D) of (B, N, D)."""
+    """Output of attention for the first token: (B, 1, D) of (B, N, D)."""
     first, width = tokens[:, :1], attention.attn_dim
     of_query, of_rest = attention.qkv.weight.split([width, 2 * width])
     biases = (None, None) if attention.qkv.bias is None else attention.qkv.bias.split([width, 2 * width])
@@ -44,8 +44,8 @@ def _attention(attention: Attention, tokens: torch.Tensor) -> torch.Tensor:
     keys, values = F.linear(tokens, of_rest, biases[1]).unflatten(2, (2, *heads)).permute(2, 0, 3, 1, 4).unbind()
     query, keys = attention.q_norm(query), attention.k_norm(keys)
     dropout = attention.attn_drop.p if attention.training else 0.0
-    answer = F.scaled_dot_product_attention(query, keys, values, dropout_p=dropout)
-    answer = attention.norm(answer.transpose(1, 2).flatten(2))
+    output = F.scaled_dot_product_attention(query, keys, values, dropout_p=dropout)
+    output = attention.norm(output.transpose(1, 2).flatten(2))
     if attention.gate is not None:
-        answer = answer * attention.gate(first).sigmoid()
-    return attention.proj_drop(attention.proj(answer))
+        output = output * attention.gate(first).sigmoid()
+    return attention.proj_drop(attention.proj(output))

@@ -1,29 +1,30 @@
-"""The ways in which self-distillation collapses, told from two entropies of the teacher's targets.
+"""Detects collapse of self-distillation from two entropies of the teacher's targets.
 
-All bounds are parts of ln K, the largest entropy over K prototypes. In trainings of a small network on 10,000 images
-of 32 px with 1,024 prototypes, those that learnt had 0.16 to 0.82 of it for an image, 0.63 to 1.00 for the mean of a
-batch, and 0.14 or more between the two; one that collapsed had 0.995, 1.00 and 0.004.
+All bounds are fractions of ln K, the largest entropy over K prototypes. In trainings of a small network on 10,000
+images of 32 px with 1,024 prototypes, healthy trainings had an entropy of 0.16 to 0.82 per image, 0.63 to 1.00 for the
+mean of a batch, and a difference of at least 0.14; a collapsed training had 0.995, 1.00 and 0.004.
 """
 
 import math
 
 FEW = 0.05
-"""A batch's mean target is almost one prototype: 0.35 nats of K = 1,024 are 1.4 prototypes."""
+"""Entropy of a batch's mean target if it is almost one prototype: 0.35 nats of K = 1,024 are 1.4 prototypes."""
 UNIFORM = 0.99
+"""Entropy of an image's target if it is almost uniform."""
 SAME = 0.01
-"""What the prototype of an image tells of the image: mutual information is the difference of the two entropies."""
+"""Difference of the two entropies: the mutual information between image and prototype."""
 
 
 def collapse(teacher_entropy: float, teacher_batch_entropy: float, prototypes: int) -> str:
-    """Say how the teacher has collapsed.
+    """Describe how the teacher has collapsed.
 
     Args:
         teacher_entropy: mean entropy of an image's target, nats.
-        teacher_batch_entropy: entropy of a batch's mean target, nats; never below the other.
+        teacher_batch_entropy: entropy of a batch's mean target, nats; at least teacher_entropy.
         prototypes: K.
 
     Returns:
-        What has happened and what helps; empty if nothing has.
+        Kind of collapse and what to change; empty if there is none.
     """
     if prototypes < 2:
         return ""

@@ -1,4 +1,4 @@
-"""The loss of DINO and its centre (Caron et al. 2021, arXiv 2104.14294, equations 1 to 4)."""
+"""DINO's loss and centre (Caron et al. 2021, arXiv 2104.14294, equations 1 to 4)."""
 
 import torch
 from torch.nn import functional as F
@@ -15,17 +15,17 @@ def cross_entropy(targets: torch.Tensor, student_logits: torch.Tensor, temperatu
 
 
 def dino_loss(targets: torch.Tensor, student_logits: list[torch.Tensor], temperature: float) -> torch.Tensor:
-    """Cross-entropy over all pairs of a teacher's and a student's view, but for the same view.
+    """Cross-entropy over all pairs of a teacher's view and a different student's view.
 
     Args:
         targets: (T, B, K), the teacher's targets of the first T views.
-        student_logits: V tensors (B, K); the first T are of the teacher's views.
+        student_logits: V tensors (B, K); the first T are for the teacher's views.
         temperature: the student's.
 
     Returns:
         The mean over the T * V - T pairs and over the batch.
     """
-    # The loss is linear in the targets: each view meets the sum of those that it is paired with once.
+    # The loss is linear in the targets, so each view is compared once with the sum of its targets.
     of_all, losses = targets.sum(0), []
     for number, logits in enumerate(student_logits):
         paired = of_all - targets[number] if number < len(targets) else of_all

@@ -1,4 +1,4 @@
-"""The disentanglement task of Gen-SIS (arXiv 2412.01672, algorithm 1): tell an in-between image's two sources apart."""
+"""Disentangling the two sources of an interpolated image (Gen-SIS, arXiv 2412.01672, algorithm 1)."""
 
 import torch
 
@@ -14,8 +14,8 @@ def disentangle_targets(
 ) -> torch.Tensor:
     """Targets for images interpolated between a source and its partner.
 
-    The teacher's LOGITS are mixed, before centring and softmax. The result is the normalised weighted geometric mean
-    of the two ordinary DINO targets, not mixup's arithmetic mixture; with alpha = 1 it is the source's ordinary target.
+    The teacher's LOGITS are interpolated, before centring and softmax. The result is the normalised weighted geometric
+    mean of the two DINO targets, unlike mixup's arithmetic mean. With alpha = 1 it is the DINO target of the source.
 
     Args:
         source_logits: teacher logits (..., B, K) of a view of the source.

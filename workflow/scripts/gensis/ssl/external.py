@@ -1,4 +1,4 @@
-"""Encoders trained elsewhere, opened through timm."""
+"""External encoders, opened with timm."""
 
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,22 @@ from gensis.ssl.found_weights import find_weights, one_line
 
 
 def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, dict[str, Any]]:
-    """A model with its weights, and what makes it again.
+    """Open a model with its weights.
 
     Args:
-        name: timm's, whose weights are downloaded; with a path, of the architecture alone.
-        path: a folder in timm's hub layout or, with a name, a file of weights.
+        name: timm's name of the weights to download; with a path, timm's name of the architecture.
+        path: a folder in timm's hub layout or, with a name, a weight file.
 
     Returns:
         The model without a classifier, timm's name of its architecture, and its arguments.
 
     Raises:
-        UserError: there are no such weights, they cannot be had, or they do not fit the architecture.
+        UserError: the weights do not exist, cannot be downloaded, or do not fit the architecture.
     """
     if path is None:
         return _downloaded(str(name))
     if path.is_file() and not name:
-        raise UserError(f"{path} is a file, which does not say its architecture: give `timm` too, or a folder")
+        raise UserError(f"{path} is a file, which does not name its architecture: set `timm` too, or use a folder")
     *config, weights = weight_files(path)
     if config:
         backbone = _created(f"local-dir:{path}")
@@ -41,7 +41,7 @@ def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, 
 
 
 def architecture_of(name: str) -> str:
-    """timm's name without the tag that tells weights apart."""
+    """timm's name of the architecture, without the tag of the weights."""
     return name.partition(".")[0]
 
 
@@ -57,10 +57,10 @@ def _downloaded(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
         backbone = timm.create_model(name, pretrained=True, num_classes=0)
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # of several libraries, which agree on no type
+    except Exception as error:  # the libraries raise many types
         raise UserError(
-            f"the weights of {name} cannot be had ({one_line(error)}): check the name and the network, "
-            "or download them elsewhere and give their folder as `path`"
+            f"the weights of {name} cannot be downloaded ({one_line(error)}): check the name and the network, "
+            "or download them on another machine and set their folder as `path`"
         ) from error
     return backbone, architecture, {**_implied(backbone), **arguments, "num_classes": 0}
 
@@ -69,24 +69,24 @@ def _created(name: str) -> nn.Module:
     try:
         return timm.create_model(name, pretrained=False, num_classes=0)
     except (RuntimeError, TypeError, ValueError, KeyError, AssertionError) as error:
-        raise UserError(f"timm cannot make {name} ({one_line(error)}): correct `timm` or the config.json") from error
+        raise UserError(f"timm cannot create {name} ({one_line(error)}): correct `timm` or the config.json") from error
 
 
 def _load(backbone: nn.Module, weights: Path, name: str) -> None:
-    """Load weights; those of a classifier may be too many, none may be missing."""
+    """Load weights. None may be missing; weights of a classifier are ignored."""
     try:
-        if weights.suffix in (".npz", ".npy"):  # of JAX, which timm knows how to convert
+        if weights.suffix in (".npz", ".npy"):  # JAX weights, which timm converts
             timm.models.load_checkpoint(backbone, str(weights))
         else:
             backbone.load_state_dict(find_weights(weights, backbone.state_dict(), name), strict=False)
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # timm and torch agree on no type
+    except Exception as error:  # timm and torch raise many types
         raise UserError(f"{weights} does not fit {name} ({one_line(error)}): correct `timm` or `path`") from error
 
 
 def _implied(backbone: nn.Module) -> dict[str, Any]:
-    """Arguments that timm takes from the configuration of the weights."""
+    """Model arguments in timm's configuration of the weights."""
     described = backbone.pretrained_cfg
     pooling = {"global_pool": described["global_pool"]} if described.get("global_pool") else {}
     return pooling | ({"img_size": described["input_size"][1:]} if described.get("fixed_input_size") else {})

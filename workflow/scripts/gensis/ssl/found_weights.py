@@ -1,4 +1,4 @@
-"""An architecture's tensors in other people's checkpoints, wherever they lie and whatever stands before their names."""
+"""Finds an architecture's tensors in external checkpoints, under any key and with any prefix."""
 
 import argparse
 import logging
@@ -16,27 +16,27 @@ from gensis.errors import UserError
 
 log = logging.getLogger(__name__)
 _AVERAGED = {"teacher", "ema"}
-_COUNTED = "num_batches_tracked"  # of batch norm: older files lack it, and no output depends on it
+_COUNTED = "num_batches_tracked"  # of BatchNorm: older files lack it, and no output depends on it
 _SHOWN = 3
 
 
 def find_weights(path: Path, wanted: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    """Those tensors of a file that are called as in ``wanted``, after the prefix under which there are the most.
+    """The tensors of a file with the names in ``wanted``, under the prefix with the most matches.
 
-    DINO writes them as `teacher` > `backbone.`, Lightning as `state_dict` > `model.`, a parallel training `module.`;
-    DINOv2 groups its blocks. Where several networks fit alike, a teacher or moving average comes first, then the file's
-    own order.
+    DINO saves them as `teacher` > `backbone.`, Lightning as `state_dict` > `model.`, DistributedDataParallel as
+    `module.`; DINOv2 groups its blocks. If several networks match equally well, a teacher or moving average is
+    preferred, then the first in the file.
 
     Args:
-        path: what torch.save or safetensors wrote.
-        wanted: the architecture's own state.
+        path: a file written by torch.save or safetensors.
+        wanted: the architecture's state dict.
         name: of the architecture.
 
     Returns:
         Tensors by their names in ``wanted``, none missing.
 
     Raises:
-        UserError: the file cannot be read, or lacks tensors; the line shows what it holds.
+        UserError: the file cannot be read, or lacks tensors; the message lists its content.
     """
     needed = [key for key in wanted if not key.endswith(_COUNTED)]
     tensors = dict(_named_tensors(read_checkpoint(path)))
@@ -45,7 +45,7 @@ def find_weights(path: Path, wanted: Mapping[str, torch.Tensor], name: str) -> d
         missing = [key for key in needed if prefix + key not in names]
         if not missing:
             if prefix:
-                log.info("%s: the tensors under '%s'", path, prefix)
+                log.info("%s: using the tensors with the prefix '%s'", path, prefix)
             return {key: tensors[names[prefix + key]] for key in wanted if prefix + key in names}
     raise UserError(
         f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name}, such as {prefix}{missing[0]}; "
@@ -54,29 +54,29 @@ def find_weights(path: Path, wanted: Mapping[str, torch.Tensor], name: str) -> d
 
 
 def read_checkpoint(path: Path) -> Any:
-    """Read what torch.save or safetensors wrote. No code in it is run: nothing but tensors and plain values is taken.
+    """Read a file written by torch.save or safetensors. Only tensors and plain values are read; no code in it runs.
 
     Raises:
-        UserError: it cannot be read so.
+        UserError: the file cannot be read, or contains other objects.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # DINO, MAE and timm keep their options in one
+        with torch.serialization.safe_globals([argparse.Namespace]):  # options of DINO, MAE and timm
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         others = _other_objects(path)
         if not others:
-            raise UserError(f"{path} is no checkpoint of torch ({one_line(error)}): correct `path`") from error
+            raise UserError(f"{path} is not a torch checkpoint ({one_line(error)}): correct `path`") from error
         raise UserError(
-            f"{path} holds Python objects, whose code would run on reading ({', '.join(others[:_SHOWN])}): "
-            "where it was made, save its tensors alone: torch.save(model.state_dict(), FILE)"
+            f"{path} contains Python objects, whose code would run on loading ({', '.join(others[:_SHOWN])}): "
+            "where it was made, save only its tensors: torch.save(model.state_dict(), FILE)"
         ) from error
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # torch and safetensors agree on no type
+    except Exception as error:  # torch and safetensors raise many types
         raise UserError(
-            f"{path} is no checkpoint of torch or safetensors ({one_line(error)}): correct `path`"
+            f"{path} is not a torch or safetensors checkpoint ({one_line(error)}): correct `path`"
         ) from error
 
 
@@ -88,7 +88,7 @@ def _other_objects(path: Path) -> list[str]:
 
 
 def _named_tensors(values: Any, before: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """All tensors of nested dictionaries, their keys joined by dots."""
+    """Name and tensor for all tensors in nested dictionaries; names are keys joined by dots."""
     if isinstance(values, torch.Tensor):
         yield before, values
     elif isinstance(values, Mapping):
@@ -109,21 +109,21 @@ def _is_averaged(prefix: str) -> bool:
 
 
 def _ungrouped(name: str) -> str:
-    """`blocks.<group>.<block>` of a training of DINOv2 as `blocks.<block>`."""
+    """`blocks.<group>.<block>` of a DINOv2 training as `blocks.<block>`."""
     return re.sub(r"\bblocks\.\d+\.(\d+\.)", r"blocks.\1", name)
 
 
 def _summary(tensors: Mapping[str, torch.Tensor]) -> str:
-    """What names there are, in a few words."""
+    """Number and examples of the tensors, for an error message."""
     if not tensors:
         return "no tensors"
     networks: dict[str, str] = {}
     for name in tensors:
         networks.setdefault(name.split(".")[0], name)
     few = ", ".join(list(networks.values())[:_SHOWN])
-    return f"{len(tensors)} others, such as {few}"
+    return f"{len(tensors)} other tensors, such as {few}"
 
 
 def one_line(error: Exception) -> str:
-    """What an exception says, as the part of a line."""
+    """Message of an exception on one line."""
     return " ".join(str(error).split())[:200]

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class DINOHead(nn.Module):
-    """Three-layer MLP to a bottleneck, L2 norm, and cosine with K prototypes of unit norm."""
+    """Three-layer MLP to a bottleneck, L2 normalisation, and cosine similarity to K prototypes of unit norm."""
 
     def __init__(self, inputs: int, prototypes: int, hidden: int, bottleneck: int, batch_norm: bool):
         super().__init__()
@@ -19,7 +19,7 @@ class DINOHead(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         # The direction part of a weight-normed layer whose gain is fixed at 1 (`norm_last_layer` of the original).
-        # It begins as a linear layer does: the shorter a direction, the more a step of equal length turns it.
+        # It is initialised like a linear layer: shorter vectors are turned more by an update of equal length.
         bound = bottleneck**-0.5
         self.prototypes = nn.Parameter(torch.empty(prototypes, bottleneck).uniform_(-bound, bound))
 

@@ -1,4 +1,4 @@
-"""A look at the teacher while it trains, without labels. It decides nothing: no checkpoint is chosen by it."""
+"""Evaluates the teacher during training, without labels. It does not influence training or select checkpoints."""
 
 import logging
 import math
@@ -18,49 +18,49 @@ _BATCH = 128
 
 
 class Monitor:
-    """Watches a `Pretrainer`: the ``watch`` of `training.loop.train`.
+    """Monitors a `Pretrainer`: the ``watch`` argument of `training.loop.train`.
 
-    It looks at some images of the train split that the seed chooses (they are trained on like all others), in the same
-    two views every time, so that only the teacher changes from one look to the next.
+    It embeds some images of the train split that the seed chooses (they are trained on like all others), always with
+    the same two views, so that only the teacher changes from one evaluation to the next.
     """
 
     def __init__(self, pretrainer: Pretrainer, seed: int, epochs: int, keep: Callable[[int, torch.Tensor], None]):
-        """Look at the embeddings every so many ``epochs`` and after the last, at the entropies after each.
+        """Evaluate the embeddings every ``epochs`` epochs and after the last, the entropies in every row.
 
         Args:
-            pretrainer: whose teacher is watched.
+            pretrainer: whose teacher is evaluated.
             seed: chooses the images and their views.
-            epochs: between two looks.
-            keep: gets the step and the embeddings of the whole images, float32 (n, D) of length 1, at each look.
+            epochs: between two evaluations.
+            keep: called with the step and the embeddings of the whole images, float32 (n, D) of unit norm.
         """
         self._pretrainer, self._seed, self._epochs, self._keep = pretrainer, seed, epochs, keep
         count = len(pretrainer.images)
         rows = permuted(np.arange(min(_IMAGES, count)), count, mixed_key(seed, count))
         self.rows = torch.from_numpy(rows).sort().values
-        self._said = ""
+        self._last_warning = ""
 
     def __call__(self, row: dict[str, float]) -> dict[str, float]:
-        """Warn of a collapse; ``rankme`` and ``view_retrieval`` when it is time for them."""
+        """Warn of a collapse; return ``rankme`` and ``view_retrieval`` if an evaluation is due."""
         self._warn(row)
         pretrainer, step = self._pretrainer, int(row["step"])
-        between = self._epochs * pretrainer.sampler.steps_per_epoch
-        if step % between >= pretrainer.steps_per_row and step < pretrainer.total_steps:
+        interval = self._epochs * pretrainer.sampler.steps_per_epoch
+        if step % interval >= pretrainer.steps_per_row and step < pretrainer.total_steps:
             return {}
         whole, first, second = self._embeddings()
         self._keep(step, F.normalize(whole, dim=1))
         return {"rankme": rankme(first), "view_retrieval": view_retrieval(first, second)}
 
     def _warn(self, row: dict[str, float]) -> None:
-        """Say a collapse once. During the warm-up all images look alike to a network that knows nothing yet."""
+        """Warn of a collapse once. No warning during the warm-up, when all embeddings are still similar."""
         if row["step"] <= self._pretrainer.resolved.warmup * self._pretrainer.total_steps:
             return
-        found = collapse(row["teacher_entropy"], row["teacher_batch_entropy"], self._pretrainer.resolved.prototypes)
-        if found and found != self._said:
-            log.warning("WARNING: the teacher has collapsed at step %d: %s", row["step"], found)
-        self._said = found
+        warning = collapse(row["teacher_entropy"], row["teacher_batch_entropy"], self._pretrainer.resolved.prototypes)
+        if warning and warning != self._last_warning:
+            log.warning("WARNING: the teacher has collapsed at step %d: %s", row["step"], warning)
+        self._last_warning = warning
 
     def _embeddings(self) -> torch.Tensor:
-        """Of the monitored images and of two views of each: float32 (3, n, D). Torch's generators stay as they were."""
+        """Embeddings of the monitored images and two views of each, float32 (3, n, D). Restores torch's generators."""
         device = self._pretrainer.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self._seed)
@@ -71,7 +71,7 @@ class Monitor:
 def rankme(embeddings: torch.Tensor) -> float:
     """Effective rank of (n, D) embeddings, between 1 and min(n, D) (Garrido et al. 2023, arXiv 2210.02885).
 
-    The exponential of the entropy of the singular values, divided by their sum; NaN if these are not finite or all 0.
+    The exponential of the entropy of the singular values divided by their sum. NaN if these are not finite or all 0.
     """
     if not embeddings.isfinite().all():
         return math.nan
@@ -85,7 +85,7 @@ def view_retrieval(first: torch.Tensor, second: torch.Tensor) -> float:
 
     Args:
         first: embeddings (n, D) of one view of each image.
-        second: of another, in the same order.
+        second: embeddings (n, D) of another view, in the same order.
     """
     similarity = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T
     own = torch.arange(len(first), device=first.device)

@@ -1,4 +1,4 @@
-"""Student and teacher: a backbone each with its head, which begin equal."""
+"""Student and teacher: each a backbone with a head, initially with equal weights."""
 
 import logging
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class BackboneWithHead(nn.Module):
-    """Backbone and head: views of several sizes to logits, one backbone pass a size."""
+    """Backbone and head: maps views of several sizes to logits, with one backbone pass per size."""
 
     def __init__(self, backbone: nn.Module, head: DINOHead):
         super().__init__()
@@ -31,32 +31,32 @@ class BackboneWithHead(nn.Module):
         return self.head(torch.cat([self.backbone(views) for views in sizes]))
 
     def parts(self) -> list[nn.Module]:
-        """Blocks of the backbone where it has any, the backbone and all: what runs as one, inner ones first."""
+        """Modules to shard, inner ones first: the backbone's blocks if it has any, the backbone, and this module."""
         return [*getattr(self.backbone, "blocks", ()), self.backbone, self]
 
 
 @dataclass(frozen=True)
 class Networks:
-    """The two networks, in train mode; the teacher asks for no gradient."""
+    """The two networks in train mode; the teacher has no gradients."""
 
     student: BackboneWithHead
     teacher: BackboneWithHead
     backbone_args: dict[str, Any]
-    """That make the teacher's backbone again."""
+    """Arguments that create the teacher's backbone again."""
     resolved: Resolved
 
 
 def create_networks(settings: Pretraining, images: int, device: torch.device, init: Path | None = None) -> Networks:
-    """Make student and teacher with equal weights, drawn from torch's global generator.
+    """Create student and teacher with equal weights, drawn from torch's global generator.
 
     Args:
-        settings: with drop path, which the teacher does without.
-        images: in the train split; they decide what stands as `auto`.
-        device: where they are to be.
-        init: folder of an encoder whose weights the backbones begin with; the heads are drawn.
+        settings: of the training; only the student has drop path.
+        images: number of images in the train split, from which `auto` is resolved.
+        device: of the networks.
+        init: folder of an encoder whose weights initialise the backbones; the heads are random.
 
     Raises:
-        UserError: the backbone cannot be made, does not fit that encoder, or does not take local views of their size.
+        UserError: the backbone cannot be created, does not fit that encoder, or does not accept the local views.
     """
     student, backbone_args = create_backbone(
         settings.backbone, settings.image_px, settings.backbone_args, settings.drop_path
@@ -69,7 +69,7 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
     resolved = resolve(settings, images, is_transformer, patch_px)
     for field, reason in resolved.reasons.items():
         log.info("%s: %s for %d images (%s)", field, getattr(resolved, field), images, reason)
-    # A ResNet-18's convolutions at 32 px are about 1.2 times as fast so on a CPU.
+    # With channels_last, a ResNet-18's convolutions at 32 px are about 1.2 times as fast on a CPU.
     layout = torch.preserve_format if is_transformer else torch.channels_last
     student, teacher = (
         BackboneWithHead(
@@ -91,18 +91,18 @@ def create_networks(settings: Pretraining, images: int, device: torch.device, in
     return Networks(student, teacher, backbone_args, resolved)
 
 
-def _check_local_views(projector: BackboneWithHead, name: str, local_px: int, device: torch.device) -> None:
-    """Refuse local views that the backbone cannot take before the first step, not in the middle of it."""
+def _check_local_views(network: BackboneWithHead, name: str, local_px: int, device: torch.device) -> None:
+    """Refuse local views that the backbone does not accept, before the first step."""
     try:
         with torch.no_grad():
-            projector.backbone.eval()(torch.zeros(2, 3, local_px, local_px, device=device))
+            network.backbone.eval()(torch.zeros(2, 3, local_px, local_px, device=device))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
-            f"backbone {name} does not take local views of {local_px} px ({error}): "
+            f"backbone {name} does not accept local views of {local_px} px ({error}): "
             "set views.local_crops: 0 or another views.local_px"
         ) from error
     finally:
-        projector.train()
+        network.train()
 
 
 def _patch_px(backbone: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The optimizer of pre-training, and clipping as the original does it."""
+"""The optimizer of pre-training, and gradient clipping as in the original code."""
 
 import torch
 from torch import nn
@@ -13,7 +13,8 @@ def make_optimizer(model: nn.Module, settings: Pretraining) -> torch.optim.Optim
     exempt = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=0.9)  # fused, it takes no parameters that join later
+        # Not fused: fused SGD fails if some parameters get their first gradient later.
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)
 
 
@@ -26,7 +27,7 @@ def set_rates(optimizer: torch.optim.Optimizer, learning_rate: float, weight_dec
 
 @torch.no_grad()
 def clip_each(parameters: list[torch.Tensor], largest: float) -> torch.Tensor:
-    """Scale each parameter's gradient to a norm of at most ``largest``, without waiting for the device.
+    """Scale each parameter's gradient to a norm of at most ``largest``, without synchronising with the device.
 
     Returns:
         The norm of the whole gradient before clipping, a scalar.

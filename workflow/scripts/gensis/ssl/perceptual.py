@@ -1,4 +1,4 @@
-"""How far apart images look to an encoder: what tells a blurred reconstruction from a sharp one."""
+"""Perceptual distance of images, computed with an encoder. It penalises blurred reconstructions."""
 
 import torch
 from torch import nn
@@ -10,10 +10,10 @@ DEPTHS = 4
 
 
 class PerceptualDistance(nn.Module):
-    """Distance of feature maps, as LPIPS (Zhang et al. 2018, arXiv 1801.03924) without its learnt weights.
+    """Distance of feature maps, like LPIPS (Zhang et al. 2018, arXiv 1801.03924) without its learned weights.
 
-    At evenly spaced depths of the backbone the channels of each position are brought to length 1; the squared distance
-    of two images is summed over channels and averaged over positions and depths. It lies in [0, 4].
+    At evenly spaced depths of the backbone, the channels of each position are normalised to unit length. The squared
+    distance of two images is summed over channels and averaged over positions and depths. It is in [0, 4].
     """
 
     def __init__(self, encoder: Encoder):
@@ -24,10 +24,10 @@ class PerceptualDistance(nn.Module):
         self.depths = [depth * (number + 1) // count - 1 for number in range(count)]
 
     def forward(self, images: torch.Tensor, originals: torch.Tensor) -> torch.Tensor:
-        """float32 (), mean over a batch of float32 (B, 3, H, W) in [0, 255]; the gradient goes to ``images`` alone."""
+        """float32 (), mean over a batch of float32 (B, 3, H, W) in [0, 255]; only ``images`` gets a gradient."""
         with torch.no_grad():
-            wanted = self._features(originals)
-        distances = [(one - other).square().sum(1).mean() for one, other in zip(self._features(images), wanted)]
+            targets = self._features(originals)
+        distances = [(one - other).square().sum(1).mean() for one, other in zip(self._features(images), targets)]
         return torch.stack(distances).mean()
 
     def _features(self, images: torch.Tensor) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What an encoder's images go through first: resized, cut and normalised as timm's configuration of a model says."""
+"""Preprocessing of an encoder's images: resize, crop and normalise as in timm's configuration of the model."""
 
 import math
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ CROP_MODES = ("squash", "center")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Values as in timm's `pretrained_cfg`; the defaults are ours: the whole image, whatever its shape."""
+    """Values as in timm's `pretrained_cfg`. The defaults resize the whole image to the input size."""
 
     size_px: tuple[int, int]
     """Height and width of the input."""
     mean: tuple[float, ...]
-    """Of R, G, B in [0, 1]."""
+    """Mean of R, G, B in [0, 1]."""
     std: tuple[float, ...]
-    """Of R, G, B in [0, 1]."""
+    """Standard deviation of R, G, B in [0, 1]."""
     interpolation: str = "bicubic"
     crop_pct: float = 1.0
-    """Part of the resized side that is kept; the rest is cut off all around."""
+    """Fraction of the resized side that the central crop keeps."""
     crop_mode: str = "squash"
-    """`squash`: the whole image, its proportions changed. `center`: the shorter side, proportions kept."""
+    """`squash`: resize both sides and change the aspect ratio. `center`: resize the shorter side and keep it."""
 
     def resized_px(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width to which an image is resized before the central cut."""
+        """Height and width to which an image is resized before the central crop."""
         target = [math.floor(side / self.crop_pct) for side in self.size_px]
         if self.crop_mode == "squash":
             return target[0], target[1]
@@ -42,16 +42,16 @@ class Preprocess(nn.Module):
     """Preprocessing of a batch on its own device."""
 
     def __init__(self, values: Preprocessing):
-        """Take the values.
+        """Prepare for the values.
 
         Raises:
-            UserError: they ask for what is not done here.
+            UserError: their interpolation or crop mode is not supported.
         """
         super().__init__()
         if values.interpolation not in INTERPOLATIONS or values.crop_mode not in CROP_MODES:
             raise UserError(
-                f"the encoder wants interpolation {values.interpolation} and crop_mode {values.crop_mode}: only "
-                f"{', '.join(INTERPOLATIONS)} and {', '.join(CROP_MODES)} are known: change them in its config.json"
+                f"the encoder has interpolation {values.interpolation} and crop_mode {values.crop_mode}: only "
+                f"{', '.join(INTERPOLATIONS)} and {', '.join(CROP_MODES)} are supported: change them in its config.json"
             )
         self.values = values
         mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (values.mean, values.std))
@@ -62,7 +62,7 @@ class Preprocess(nn.Module):
         """float32 (B, 3, *size_px) of uint8 (B, 3, H, W)."""
         size = self.values.resized_px(*images.shape[2:])
         if size != images.shape[2:]:
-            # An 8-bit resize is the CPU's fastest; elsewhere there is none.
+            # On the CPU the 8-bit resize is the fastest; other devices have none.
             pixels = images if images.device.type == "cpu" else images.float()
             resized = F.interpolate(pixels, size, mode=self.values.interpolation, antialias=True)
             images = resized.clamp(0, 255)
@@ -70,6 +70,6 @@ class Preprocess(nn.Module):
         return torch.addcmul(self.shift, images[:, :, top : top + height, left : left + width].float(), self.scale)
 
     def _corner(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Top and left of the central cut, rounded as torchvision does."""
-        top, left = (round((side - kept) / 2) for side, kept in zip(size, self.values.size_px))
+        """Top and left of the central crop, rounded as in torchvision."""
+        top, left = (round((side - cropped) / 2) for side, cropped in zip(size, self.values.size_px))
         return top, left

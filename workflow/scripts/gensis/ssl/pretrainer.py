@@ -1,4 +1,4 @@
-"""Pre-training by DINO, with or without a bank: one step, and all that it changes."""
+"""DINO pre-training, with or without a bank: one step and the whole training state."""
 
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from gensis.ssl.networks import create_networks
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.rates import Rates, generative_probability, is_last_layer_frozen, rates_of
 from gensis.ssl.teacher import update_teacher
-from gensis.training.distributed import World, gradients_kept
+from gensis.training.distributed import World, gradient_sync
 from gensis.training.loop import PREFETCHED_STEPS
 from gensis.training.sampler import Sampler
 from gensis.training.sharding import load_module, load_optimizer, shard, whole
 
 LARGEST_ROW = 1000
-"""Steps of a row of the history where epochs are longer: of 100 million images, one takes days."""
+"""Largest number of steps per row of the history; an epoch of 100 million images would take days."""
 
 
 class Pretrainer:
@@ -47,7 +47,7 @@ class Pretrainer:
         runtime: Runtime = Runtime(),
         init: Path | None = None,
     ):
-        """Build everything at its initial value, which depends on ``seed`` alone.
+        """Build the initial state, which depends only on ``seed``.
 
         Args:
             settings: a `Retraining` if there is a bank.
@@ -55,17 +55,17 @@ class Pretrainer:
             device: where to train.
             world: this process among all.
             seed: of initialisation and sampling.
-            generative: the bank's views of single images.
-            interpolated: the bank's images between two.
-            runtime: how the networks run.
-            init: folder of the encoder whose weights the backbone begins with.
+            generative: the bank's generative images.
+            interpolated: the bank's interpolated images.
+            runtime: speed and memory.
+            init: folder of the encoder whose weights initialise the backbone.
         """
         torch.manual_seed(seed)
         self.settings, self.images, self.device, self.world = settings, images, device, world
         networks = create_networks(settings, len(images), device, init)
         self.student, self.teacher = networks.student, networks.teacher
         self.backbone_args, self.resolved = networks.backbone_args, networks.resolved
-        if world.size > 1 and device.type == "cuda":  # torch has none for the CPU
+        if world.size > 1 and device.type == "cuda":  # torch has no SyncBatchNorm on the CPU
             self.student, self.teacher = map(convert_sync_batchnorm, (self.student, self.teacher))
         if world.size > 1 and runtime.sharding == "fsdp":
             shard([*self.student.parts(), *self.teacher.parts()], device)
@@ -90,14 +90,14 @@ class Pretrainer:
         self.batches = Batches(settings, self.recipes, chooser, device, self._normalise)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
-        """One step of training; scalars for the history."""
+        """Do one training step; return scalars for the history."""
         batch = self.batches.draw(self.sampler.rows(step), step)
         ahead = step + PREFETCHED_STEPS
         self.batches.prefetch(self.sampler.rows(ahead), ahead)
         return self.learn(batch, step)
 
     def learn(self, batch: Batch, step: int) -> dict[str, torch.Tensor | float]:
-        """Do step number ``step`` with this process's share of its batch; scalars for the history."""
+        """Do step number ``step`` with this process's share of the batch; return scalars for the history."""
         rates = rates_of(step, self.total_steps, self.images_per_step, self.settings, self.resolved)
         figures = self._backward(batch, rates.teacher_temperature)
         gradient_norm = self._update(step, rates)
@@ -105,24 +105,24 @@ class Pretrainer:
         self.centre = updated_centre(self.centre, mean_logits, self.settings.centre_momentum)
         figures["teacher_batch_entropy"] = entropy(mean_targets)
         if self.disentangles:
-            figures.setdefault("disentangle", 0.0)  # of steps that do without, for a row's mean
+            figures.setdefault("disentangle", 0.0)  # steps without this loss count as 0 in the mean of a row
         if isinstance(getattr(self.settings, "generative_probability", None), Ramp):
             figures["generative_probability"] = generative_probability(step, self.total_steps, self.settings)
         return figures | {"gradient_norm": gradient_norm} | vars(rates)
 
     @torch.no_grad()
     def embed(self, rows: torch.Tensor) -> torch.Tensor:
-        """The teacher's embeddings, as published, of images and of two global views of each.
+        """Embeddings by the teacher's backbone of images and of two global views of each.
 
-        Torch's global generators draw the views.
+        The views are drawn with torch's global generators. The training state does not change.
 
         Returns:
-            float32 (3, n, D) for int64 (n,) rows; nothing that training goes by is changed.
+            float32 (3, n, D) for int64 (n,) rows.
         """
         images = self.images.batch(rows)
         whole = resize(images, self.settings.image_px) / 255
         views = self._normalise(torch.cat([whole, *(view(images, recipe) for recipe in self.recipes[:2])]))
-        self.teacher.backbone.eval()  # else BatchNorm would learn from these images
+        self.teacher.backbone.eval()  # so that the BatchNorm statistics do not change
         try:
             with self._autocast():
                 return self.teacher.backbone(views).float().unflatten(0, (3, -1))
@@ -130,7 +130,7 @@ class Pretrainer:
             self.teacher.train()
 
     def encoder(self) -> nn.Module:
-        """The teacher's backbone, to publish. To be called in every process at once; the first one's answer counts."""
+        """The teacher's backbone, to publish. All processes must call it; the result of the first is used."""
         weights = whole(self.teacher.backbone.state_dict())
         if not self.world.is_first:
             return self.teacher.backbone
@@ -157,13 +157,13 @@ class Pretrainer:
         load_optimizer(self.optimizer, state["optimizer"])
 
     def _backward(self, batch: Batch, temperature: float) -> dict[str, torch.Tensor]:
-        """Set the gradients of the whole batch, part by part; the mean of what `_losses` returns."""
+        """Accumulate the gradients of the batch part by part; return the mean output of `_losses`."""
         self.optimizer.zero_grad()
         means: dict[str, torch.Tensor] = {}
         parts = batch.split(self.settings.gradient_accumulation)
         for number, part in enumerate(parts, start=1):
             share = len(part) / len(batch)
-            with gradients_kept(self.parallel_student, until_later=number < len(parts)):
+            with gradient_sync(self.parallel_student, skip=number < len(parts)):
                 figures = self._losses(part, temperature)
                 (share * figures["loss"]).backward()
             for name, value in figures.items():
@@ -171,11 +171,11 @@ class Pretrainer:
         return means
 
     def _losses(self, batch: Batch, temperature: float) -> dict[str, torch.Tensor]:
-        """Losses and entropy of some images, scalars, and the teacher's mean logits and targets (K,) of real pairs."""
-        views, between, count = batch.views, batch.between, len(batch)
+        """Losses and entropy of some images, and the teacher's mean logits and targets (K,) of their global views."""
+        views, interpolated, count = batch.views, batch.interpolated, len(batch)
         both = views.global_views.flatten(0, 1)
-        of_student = torch.cat([both, between.views]) if between else both
-        of_teacher = torch.cat([both, between.partners.flatten(0, 1)]) if between else both
+        of_student = torch.cat([both, interpolated.views]) if interpolated else both
+        of_teacher = torch.cat([both, interpolated.partners.flatten(0, 1)]) if interpolated else both
         sizes = [of_student, *([views.local_views.flatten(0, 1)] if len(views.local_views) else [])]
         with self._autocast():
             with torch.no_grad():
@@ -186,13 +186,15 @@ class Pretrainer:
         targets = teacher_targets(teacher_logits[:2], self.centre, temperature)
         means = {"logits": teacher_logits[:2].mean((0, 1)), "targets": targets.mean((0, 1))}
         figures = {"teacher_entropy": entropy(targets)}
-        if between:
-            of_sources = teacher_logits[between.source_slots, torch.arange(count, device=self.device)]
-            mixed = disentangle_targets(of_sources, teacher_logits[2:], between.alpha, self.centre, temperature)
-            counted = mixed.mean(0) * between.counts.unsqueeze(1)
+        if interpolated:
+            of_sources = teacher_logits[interpolated.source_slots, torch.arange(count, device=self.device)]
+            targets_of_interpolated = disentangle_targets(
+                of_sources, teacher_logits[2:], interpolated.alpha, self.centre, temperature
+            )
+            counted = targets_of_interpolated.mean(0) * interpolated.counts.unsqueeze(1)
             figures["disentangle"] = cross_entropy(counted, of_views.pop(2), self.settings.student_temperature)
         figures["dino"] = loss = dino_loss(targets, of_views, self.settings.student_temperature)
-        if between:
+        if interpolated:
             loss = loss + self.settings.disentangle_weight * figures["disentangle"]
         return {"loss": loss} | figures | means
 

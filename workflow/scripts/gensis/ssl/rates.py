@@ -1,4 +1,4 @@
-"""The numbers of a step that follow a schedule."""
+"""Values of a step that follow a schedule."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from gensis.ssl.schedules import cosine, linear, linear_warmup, warmup_cosine
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one step; columns of the history."""
+    """Scheduled values of one step; columns of the history."""
 
     learning_rate: float
     weight_decay: float
@@ -22,17 +22,17 @@ class Rates:
 def rates_of(step: int, steps: int, batch_size: int, settings: Pretraining, resolved: Resolved) -> Rates:
     """The rates of step number ``step`` (from 0) of ``steps`` with ``batch_size`` images each."""
     peak = settings.learning_rate * batch_size / 256
-    heating = round(resolved.teacher_temperature_warmup * steps)
+    temperature_warmup = round(resolved.teacher_temperature_warmup * steps)
     return Rates(
         warmup_cosine(peak, settings.minimum_learning_rate, step, steps, round(resolved.warmup * steps)),
         cosine(*settings.weight_decay, step, steps),
         cosine(resolved.teacher_momentum, 1.0, step, steps),
-        linear_warmup(resolved.teacher_temperature_start, resolved.teacher_temperature, step, heating),
+        linear_warmup(resolved.teacher_temperature_start, resolved.teacher_temperature, step, temperature_warmup),
     )
 
 
 def is_last_layer_frozen(step: int, steps: int, settings: Pretraining) -> bool:
-    """Whether the prototypes stay fixed in this step."""
+    """Whether the prototypes are frozen in this step."""
     return step < round(settings.freeze_last_layer * steps)
 
 
@@ -45,5 +45,5 @@ def generative_probability(step: int, steps: int, settings: Retraining) -> float
 
 
 def disentangles_at(step: int, seed: int, settings: Retraining) -> bool:
-    """Whether step number ``step`` computes the task of telling sources apart: the same answer in all processes."""
+    """Whether step number ``step`` computes the disentanglement loss; the same in all processes."""
     return np.random.default_rng([seed, step]).random() < settings.disentangle_probability

@@ -1,10 +1,10 @@
-"""ResNets for small images: timm's with a stem that keeps the resolution, registered beside timm's own models.
+"""ResNets for small images, with a stem that keeps the resolution, registered with timm.
 
-He et al. 2016 (arXiv 1512.03385) begin with a 7x7 convolution of stride 2 and max-pooling of stride 2, which leave 8 px
-of 32. SimCLR (Chen et al. 2020, arXiv 2002.05709, appendix B.9) and every published CIFAR figure of self-supervised
+The stem of He et al. 2016 (arXiv 1512.03385), a 7x7 convolution of stride 2 and max-pooling of stride 2, reduces 32 px
+to 8 px. SimCLR (Chen et al. 2020, arXiv 2002.05709, appendix B.9) and published CIFAR results of self-supervised
 ResNets use one 3x3 convolution of stride 1 and no pooling instead.
 
-`import gensis` brings these names to `timm.create_model` (see `gensis.timm_hook`).
+`import gensis` registers these names with `timm.create_model` (see `gensis.timm_hook`).
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from torch import nn
 
 
 class SmallImageResNet(ResNet):
-    """timm's ResNet with a 3x3 stem of stride 1 and without pooling: its last map is 1/8 of the image's side."""
+    """timm's ResNet with a 3x3 stem of stride 1 and no pooling. Its last feature map has 1/8 of the image's side."""
 
     def __init__(self, block: type[nn.Module], layers: tuple[int, ...], **arguments: Any):
         super().__init__(block, layers, stem_type="", replace_stem_pool=False, **arguments)
@@ -28,7 +28,7 @@ class SmallImageResNet(ResNet):
             level["reduction"] = max(level["reduction"] // 4, 1)
 
 
-# No weights belong to these names; mean and standard deviation are those of CIFAR-10's training images.
+# These names have no pretrained weights. Mean and standard deviation are those of CIFAR-10's training images.
 UNTRAINED = {
     "num_classes": 10,
     "input_size": (3, 32, 32),

@@ -1,4 +1,4 @@
-"""Schedules over training, as the original has them: pure functions of the step (facebookresearch/dino, utils.py)."""
+"""Schedules of the original code (facebookresearch/dino, utils.py) as pure functions of the step."""
 
 import math
 

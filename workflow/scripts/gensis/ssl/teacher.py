@@ -8,6 +8,6 @@ from torch import nn
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """teacher <- momentum * teacher + (1 - momentum) * student, parameters only.
 
-    The teacher runs in train mode and keeps BatchNorm statistics of its own, as in the original.
+    The teacher runs in train mode and has its own BatchNorm statistics, as in the original.
     """
     torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)

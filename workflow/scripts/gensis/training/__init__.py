@@ -1,1 +1,1 @@
-"""The loop that every training shares: devices, checkpoints, resuming."""
+"""What all trainings share: the training loop, devices, checkpoints and resuming."""

@@ -1,4 +1,4 @@
-"""Checkpoints that outlive jobs, are keyed by all that decides the result, and are never shared by two trainers."""
+"""Checkpoints that persist across jobs, are keyed by all inputs of a training, and are locked by one process."""
 
 import hashlib
 import json
@@ -24,21 +24,21 @@ _BLOCK_BYTES = 1 << 22
 _SUM_BYTES = 4
 _STALE_SECONDS = 300
 RETRAIN = "GENSIS_RETRAIN"
-"""Environment variable: the stage whose results are to be trained anew, although there are some."""
+"""Environment variable: the stage to retrain although it has results."""
 STAGES = ("autoencoder", "diffusion", "encoder")
 
 
 def fingerprint(settings: dict[str, Any], inputs: dict[str, str], seed: int, device: torch.device, recipe: int) -> str:
-    """What decides the weights, as 16 hexadecimal digits.
+    """Hash of everything that decides the weights, 16 hexadecimal digits.
 
-    The number of processes is no part of it: they share one batch, so that a training goes on with more or fewer GPUs.
+    It does not include the number of processes: they share one batch, so a training can resume with more or fewer GPUs.
 
     Args:
         settings: the stage's settings.
-        inputs: name -> content id of everything that is learnt from.
+        inputs: name -> content id of all training data.
         seed: of the training.
-        device: a CPU's result depends on its number of threads, so they count there.
-        recipe: version of the code that trains: `RECIPE` in its package.
+        device: results on a CPU depend on the number of threads, which is included.
+        recipe: version of the training code: `RECIPE` in its package.
     """
     where = f"cpu-{torch.get_num_threads()}" if device.type == "cpu" else device.type
     text = json.dumps([settings, inputs, seed, where, recipe], sort_keys=True)
@@ -46,13 +46,13 @@ def fingerprint(settings: dict[str, Any], inputs: dict[str, str], seed: int, dev
 
 
 class CheckpointFolder:
-    """One training's folder: `checkpoint-<step>.pt` while it runs, `published/` when it is done.
+    """The folder of a training: `checkpoint-<step>.pt` while it runs, `published/` when it is done.
 
-    A context manager: inside it, this process alone works in the folder.
+    Used as a context manager, it locks the folder for this process.
     """
 
     def __init__(self, root: Path, stage: str, fingerprint: str, keep: int = 1):
-        """Name the folder of a training, of which the last ``keep`` checkpoints stay."""
+        """Folder of a training that keeps its last ``keep`` checkpoints."""
         self.path = Path(root) / stage / fingerprint
         self.stage, self.fingerprint = stage, fingerprint
         self._keep = keep
@@ -61,16 +61,16 @@ class CheckpointFolder:
 
     @property
     def published(self) -> Path:
-        """The finished artifact; complete if it exists."""
+        """Folder of the finished artifact; complete if it exists."""
         return self.path / "published"
 
     @property
     def superseded(self) -> Path:
-        """What was published before, while a training runs that takes its place."""
+        """Folder of the previous artifact while a new training runs that replaces it."""
         return self.path / "superseded"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint of ``state["step"]``, then remove those that are too old."""
+        """Write the checkpoint of ``state["step"]``, then remove older ones than the last ``keep``."""
         with written_atomically(self.path / f"checkpoint-{state['step']:09d}.pt") as temporary:
             _save({"fingerprint": self.fingerprint, **state}, temporary)
         for old in self._checkpoints()[self._keep :]:
@@ -79,60 +79,60 @@ class CheckpointFolder:
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The last checkpoint, or None.
 
-        One that the disk has damaged, even by a bit, is passed over for the one before it.
+        A damaged checkpoint, even by one bit, is skipped and the one before it is used.
 
         Raises:
-            UserError: all are damaged, or another training wrote it.
+            UserError: all checkpoints are damaged, or one belongs to another training.
         """
         paths = self._checkpoints()
         for path in paths:
             if not _is_whole(path):
-                log.warning("WARNING: %s is damaged: it is passed over for the checkpoint before it", path)
+                log.warning("WARNING: %s is damaged: using the checkpoint before it", path)
                 continue
             state = torch.load(path, map_location=device, weights_only=True)
             if state.pop("fingerprint") != self.fingerprint:
                 raise UserError(f"{path} belongs to another training: remove it")
             return state
         if paths:
-            raise UserError(f"no checkpoint in {self.path} can be read: remove them to begin anew")
+            raise UserError(f"no checkpoint in {self.path} can be read: remove them to start again")
         return None
 
     def has_result(self) -> bool:
-        """Whether a whole result is there to be published; if not, a training may begin or go on.
+        """Whether there is a complete result to publish; if not, a training may start or resume.
 
-        A result that is damaged, or that GENSIS_RETRAIN asks to replace, becomes `superseded` first. It stays until
-        the new one is published, and as long as it is there, GENSIS_RETRAIN asks for nothing more: a job that was
-        killed goes on with the training that it began.
+        A result that is damaged, or that GENSIS_RETRAIN asks to replace, is first moved to `superseded`. It stays there
+        until the new result is published. While it is there, GENSIS_RETRAIN has no further effect, so that a killed job
+        resumes the training that it started.
 
         Raises:
-            UserError: GENSIS_RETRAIN names no stage.
+            UserError: GENSIS_RETRAIN is not the name of a stage.
         """
-        anew = _is_to_be_retrained(self.stage)
+        retrain = _is_to_be_retrained(self.stage)
         if not self.published.exists():
             return False
         if problems := [f"{path}: {reason}" for path, reason in damage(self.published)]:
-            log.warning("WARNING: %s: this result is trained anew", "; ".join(problems))
+            log.warning("WARNING: %s: retraining this result", "; ".join(problems))
             self._set_aside()
-        elif anew and not self.superseded.exists():
-            log.info("%s: trained anew; the result so far stays in %s until then", RETRAIN, self.superseded)
-            self._remove_all_but(self.published)  # no new training goes on from what is left of the old one
+        elif retrain and not self.superseded.exists():
+            log.info("%s: retraining; the previous result stays in %s until then", RETRAIN, self.superseded)
+            self._remove_all_but(self.published)  # the new training must not resume from the old one
             self._set_aside()
         return self.published.exists()
 
     def begin(self) -> Path:
-        """An empty folder for the finished artifact of a training."""
+        """Create an empty folder for the artifact of a training."""
         unfinished = self.path / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)  # a killed job may have left half of one
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed job
         unfinished.mkdir()
         return unfinished
 
     def publish(self, target: Path) -> None:
-        """Make ``target`` hold the finished artifact, and drop all else that led to it or that it replaces."""
+        """Publish the finished artifact to ``target``, and remove checkpoints and the superseded artifact."""
         publish_folder(self.published, target)
         self._remove_all_but(self.published)
 
     def _set_aside(self) -> None:
-        if self.superseded.exists():  # and whole, unlike what was to take its place
+        if self.superseded.exists():  # complete, unlike the artifact that was to replace it
             shutil.rmtree(self.published)
         else:
             self.published.rename(self.superseded)
@@ -143,7 +143,7 @@ class CheckpointFolder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _checkpoints(self) -> list[Path]:
-        """The newest first."""
+        """Paths of the checkpoints, newest first."""
         return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
 
     def __enter__(self) -> "CheckpointFolder":
@@ -163,7 +163,7 @@ class CheckpointFolder:
                 json.dump(owner, stream)
         except FileExistsError:
             self._refuse_if_alive()
-            log.info("taking over from a trainer that was killed")
+            log.info("taking over the lock of a killed process")
             write_text(self._lock, json.dumps(owner))
 
     def _refuse_if_alive(self) -> None:
@@ -171,7 +171,7 @@ class CheckpointFolder:
             owner = json.loads(self._lock.read_text())
             age = time.time() - self._lock.stat().st_mtime
         except (OSError, ValueError):
-            return  # it was removed, or its writer died while writing
+            return  # the lock was removed, or its process was killed while writing it
         gone = owner["host"] == socket.gethostname() and not _is_running(owner["process"])
         if not gone and age < _STALE_SECONDS:
             raise UserError(
@@ -198,19 +198,19 @@ def _is_running(process: int) -> bool:
 
 
 def _is_to_be_retrained(stage: str) -> bool:
-    """Whether the environment asks for a new training of this stage.
+    """Whether GENSIS_RETRAIN asks to retrain this stage.
 
     Raises:
-        UserError: it names no stage.
+        UserError: it is not the name of a stage.
     """
     asked = os.environ.get(RETRAIN, "")
     if asked and asked not in STAGES:
-        raise UserError(f"{RETRAIN} = {asked} names no training: set it to one of {', '.join(STAGES)}, or to nothing")
+        raise UserError(f"{RETRAIN} = {asked} is not a training: set it to one of {', '.join(STAGES)}, or unset it")
     return asked == stage
 
 
-class _Summed:
-    """A file that is written, with the CRC-32 of what went into it."""
+class _FileWithChecksum:
+    """A file being written, with the CRC-32 of its content."""
 
     def __init__(self, stream: BinaryIO):
         self._stream, self.sum = stream, 0
@@ -224,28 +224,28 @@ class _Summed:
 
 
 def _save(state: dict[str, Any], path: Path) -> None:
-    """torch.save, and at the end of the file its CRC-32, which torch.load does not mind.
+    """torch.save, and append the CRC-32 of the file, which torch.load ignores.
 
-    Training waits for it: a SHA-256 takes ten times as long on some processors. Those CRCs that torch writes leave out
-    the directory of the file, where a flipped bit can make other weights, too.
+    Training waits for this, and SHA-256 takes ten times as long on some processors. torch's own CRCs do not cover the
+    directory of the file, where a flipped bit can change weights too.
     """
     with open(path, "wb") as stream:
-        summed = _Summed(stream)
-        torch.save(state, summed)
-        stream.write(summed.sum.to_bytes(_SUM_BYTES))
+        checked = _FileWithChecksum(stream)
+        torch.save(state, checked)
+        stream.write(checked.sum.to_bytes(_SUM_BYTES))
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the file ends with the CRC-32 of all before: torch would take a flipped bit for a weight."""
-    found = 0
+    """Whether the file ends with the CRC-32 of its content: torch would load flipped bits without an error."""
+    checksum = 0
     try:
         left = path.stat().st_size - _SUM_BYTES
         if left <= 0:
             return False
         with open(path, "rb") as stream:
             while block := stream.read(min(left, _BLOCK_BYTES)):
-                found = zlib.crc32(block, found)
+                checksum = zlib.crc32(block, checksum)
                 left -= len(block)
-            return stream.read() == found.to_bytes(_SUM_BYTES)
+            return stream.read() == checksum.to_bytes(_SUM_BYTES)
     except OSError:
         return False

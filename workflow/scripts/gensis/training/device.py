@@ -1,4 +1,4 @@
-"""Which device the work runs on."""
+"""Choice of the device."""
 
 import logging
 import shutil
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(gpus: int, threads: int) -> torch.device:
-    """The device for this process, with its CPU threads and memory set.
+    """Choose the device of this process, and configure CPU threads and memory.
 
     Args:
-        gpus: GPUs wished for; 0 is CPU.
+        gpus: number of GPUs requested; 0 is CPU.
         threads: CPU threads of the job.
 
     Raises:
-        UserError: there is a GPU but torch cannot use it.
+        UserError: there is a GPU that torch cannot use.
     """
     torch.set_num_threads(max(threads, 1))
     keep_freed_memory()
@@ -38,17 +38,17 @@ def choose_device(gpus: int, threads: int) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """``cpu``, or the GPU's name."""
+    """``cpu``, or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A copy on the device of a tensor of the CPU. Nothing waits for what the device still has to do."""
+    """Copy a CPU tensor to the device without waiting for the device's pending work."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _nvidia_driver() -> str | None:
-    """Version of the NVIDIA driver, if a GPU answers."""
+    """Version of the NVIDIA driver; None if nvidia-smi finds no GPU."""
     if not (command := shutil.which("nvidia-smi")):
         return None
     query = [command, "--query-gpu=driver_version", "--format=csv,noheader"]

@@ -1,4 +1,4 @@
-"""Several processes as one trainer, started by torchrun; one process is the simple case of it."""
+"""Training with several processes, started by torchrun, or with one."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class World:
-    """This process among all that train together."""
+    """Rank of this process and number of processes that train together."""
 
     rank: int = 0
     size: int = 1
@@ -23,7 +23,7 @@ class World:
         return self.rank == 0
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over all processes."""
+        """Wrap the model so that gradients are averaged over all processes."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
 
     def mean(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -34,7 +34,7 @@ class World:
         return tensor
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """For each flag, whether it is set in any process. The processes' GPUs do not wait for the answer."""
+        """For each flag, whether it is set in any process. GPUs do not wait for it."""
         if self.size == 1:
             return flags
         return tuple((self.mean(torch.tensor(flags, dtype=torch.float32)) > 0).tolist())
@@ -45,17 +45,17 @@ class World:
             dist.barrier()
 
 
-def gradients_kept(model: nn.Module, until_later: bool) -> AbstractContextManager[None]:
-    """Passes of a model of `World.parallel`; ``until_later``: a later pass averages their gradients with its own."""
+def gradient_sync(model: nn.Module, skip: bool) -> AbstractContextManager[None]:
+    """Context of a backward pass of a model of `World.parallel`; ``skip``: a later pass averages the gradients."""
     is_parallel = isinstance(model, nn.parallel.DistributedDataParallel)
-    return model.no_sync() if until_later and is_parallel else nullcontext()
+    return model.no_sync() if skip and is_parallel else nullcontext()
 
 
 def start_world(device: torch.device) -> tuple[World, torch.device]:
     """Join the processes that torchrun started.
 
     Returns:
-        This process's place, and its own GPU.
+        This process's rank in the world, and its own device.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -66,5 +66,5 @@ def start_world(device: torch.device) -> tuple[World, torch.device]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     world = World(dist.get_rank(), size)
     if not world.is_first:
-        logging.getLogger().setLevel(logging.ERROR)  # one line an epoch, not one a process
+        logging.getLogger().setLevel(logging.ERROR)  # only the first process logs
     return world, device

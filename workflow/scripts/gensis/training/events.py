@@ -1,30 +1,30 @@
-"""The history as TensorBoard events, for those who follow a training while it runs."""
+"""The history as TensorBoard events, to follow a training while it runs."""
 
 import shutil
 from pathlib import Path
 
 
 class Events:
-    """Writes each row of a history at once: `tensorboard --logdir FOLDER` shows it."""
+    """Writes each row of a history immediately. `tensorboard --logdir FOLDER` shows it."""
 
     def __init__(self, folder: Path | None, step: int):
-        """Begin at ``step``: what a training wrote there that begins anew goes, and what lies beyond a resumed one.
+        """Start at ``step``: remove events of an earlier training, or events after the step of a resumed one.
 
         Args:
-            folder: None writes nothing.
-            step: steps done so far.
+            folder: of the events; None writes nothing.
+            step: number of steps done so far.
         """
         self._writer = None
         if folder is None:
             return
-        from torch.utils.tensorboard import SummaryWriter  # a training that nobody follows does without the package
+        from torch.utils.tensorboard import SummaryWriter  # not needed unless events are written
 
         if step == 0:
             shutil.rmtree(folder, ignore_errors=True)
         self._writer = SummaryWriter(folder, purge_step=step + 1)
 
     def add(self, row: dict[str, float]) -> None:
-        """Add one row; its `step` is the place on the axis."""
+        """Add one row at its `step`."""
         if self._writer is None:
             return
         for name, value in row.items():

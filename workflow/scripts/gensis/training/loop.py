@@ -1,4 +1,4 @@
-"""The loop of every training: steps, history, checkpoints, signals. What a step does is the task's business."""
+"""The loop of every training: steps, history, checkpoints and signals. A `Task` defines the steps."""
 
 import csv
 import logging
@@ -24,29 +24,29 @@ from gensis.training.events import Events
 log = logging.getLogger(__name__)
 
 PREFETCHED_STEPS = 2
-"""How far ahead a task begins to read."""
+"""Number of steps that a task prefetches."""
 
 
 class Task(Protocol):
-    """Something that is trained step by step. All its randomness in a step comes from torch's global generators."""
+    """A training in steps. All random numbers of a step are drawn from torch's global generators."""
 
     total_steps: int
     steps_per_row: int
-    """Steps that one row of the history averages over."""
+    """Number of steps that a row of the history averages."""
     images_per_step: int
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Do step number ``step`` (from 0) and return scalars for the history, without waiting for the device."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes in training. Called in every process at once; the first one's answer is saved."""
+        """The whole training state. All processes call it; the result of the first is saved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore a saved state."""
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Seed of one step on one process: equal steps draw equal numbers, whatever came before."""
+    """Seed of one step in one process, so that a resumed training draws the same numbers."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -62,23 +62,23 @@ def train(
 ) -> list[dict[str, float]]:
     """Train to the end, from the last checkpoint if there is one.
 
-    SIGTERM and SIGUSR1 save a checkpoint and end the process with status 1; the same command goes on from there.
+    SIGTERM and SIGUSR1 save a checkpoint and end the process with status 1; the same command resumes from it.
 
     Args:
-        task: what is trained.
+        task: the training.
         folder: of its checkpoints.
         world: this process among all.
-        device: that the task works on.
+        device: of the task.
         seed: of the random numbers of the steps.
-        checkpoint_seconds: between two checkpoints.
-        watch: gets each new row of the history, in every process, and returns further figures for it.
-        events: folder for TensorBoard, which follows the history while it grows.
+        checkpoint_seconds: time between two checkpoints.
+        watch: called with each new row of the history, in every process; returns further columns for it.
+        events: folder for TensorBoard.
 
     Returns:
-        The history: a row every ``task.steps_per_row`` steps, with means of what the steps returned.
+        The history: a row for every ``task.steps_per_row`` steps with the means of their scalars.
 
     Raises:
-        UserError: a loss or another figure that is not finite; the last checkpoint from before it is kept.
+        UserError: a loss or another scalar is not finite; the last checkpoint before it is kept.
     """
     state = folder.load(device)
     step, history, meter = 0, [], _Meter(task, world, device)
@@ -86,8 +86,8 @@ def train(
         task.load_state_dict(state["task"])
         step, history = state["step"], state["history"]
         meter.go_on(step, state["sums"])
-        log.info("going on from step %d of %d", step, task.total_steps)
-    followed = Events(events if world.is_first else None, step)
+        log.info("resuming from step %d of %d", step, task.total_steps)
+    tensorboard = Events(events if world.is_first else None, step)
     pace = _Pace(world, checkpoint_seconds)
     began, began_at = time.time(), step
     while step < task.total_steps:
@@ -99,34 +99,34 @@ def train(
             row |= watch(row)
             _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
             history.append(row)
-            followed.add(row)
-            meter.go_on(step, {})  # after the look at it, whose time is not that of steps
+            tensorboard.add(row)
+            meter.go_on(step, {})  # after `watch`, whose time must not count for the steps
         stopping, saving = pace.after(step)
         if stopping or (saving and step < task.total_steps):
-            meter.check()  # steps do not wait for the device to look: what went wrong since the last row is found here
-            state = task.state_dict()  # in every process: where weights are sharded, it takes all to gather them
+            meter.check()  # steps do not synchronise with the device, so values that are not finite are found here
+            state = task.state_dict()  # in every process, because all are needed to gather sharded weights
             if world.is_first:
                 folder.save({"task": state, "step": step, "history": history, "sums": meter.sums})
         if stopping:
-            sys.exit(f"stopped by a signal after step {step}: run the same command to go on")
+            sys.exit(f"stopped by a signal after step {step}: run the same command to resume")
     return history
 
 
 def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make: Callable[[Path], None]) -> None:
-    """Publish a finished training, training it first if need be.
+    """Publish the artifact of a training; train it first if there is none.
 
     Args:
-        folder: the training's own folder.
-        world: only its first process touches files.
+        folder: checkpoint folder of the training.
+        world: this process among all; only the first writes files.
         output: the folder to publish to.
-        make: trains, and writes the finished artifact into the folder that it is given.
+        make: trains, and writes the artifact into the folder that is its argument.
     """
     with folder if world.is_first else nullcontext():
         (trained,) = world.any(world.is_first and folder.has_result())
         if trained:
             log.info(
-                "trained before with the same recipe, settings, images and seed: %s is published again; "
-                "to train anew, set %s=%s or remove that folder",
+                "already trained with the same recipe, settings, images and seed: %s is published again; "
+                "to retrain, set %s=%s or remove that folder",
                 folder.published,
                 RETRAIN,
                 folder.stage,
@@ -141,7 +141,7 @@ def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write the history as CSV, one column a figure."""
+    """Write the history as CSV, one column per scalar."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     with written_atomically(path) as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
@@ -150,26 +150,26 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
 
 
 class _Meter:
-    """Sums up what steps return to rows of means. Nothing waits for the device before a row or a check."""
+    """Averages the scalars of steps into rows. It synchronises with the device only for a row or a check."""
 
     def __init__(self, task: Task, world: World, device: torch.device):
         self._task, self._world, self._device = task, world, device
         self.go_on(0, {})
 
     def go_on(self, step: int, sums: dict[str, torch.Tensor | float]) -> None:
-        """After ``step`` steps, some of them summed up already."""
+        """Continue after ``step`` steps with the sums of the current row."""
         self.sums, self._step = dict(sums), step
         self._began, self._began_at = time.time(), step
 
     def add(self, figures: dict[str, torch.Tensor | float]) -> None:
-        """Add what one step returned."""
+        """Add the scalars of one step."""
         for name, value in figures.items():
             value = value.detach() if isinstance(value, torch.Tensor) else value
             self.sums[name] = self.sums.get(name, 0) + value
         self._step += 1
 
     def row(self) -> dict[str, float]:
-        """Means over all processes since the last row, with the last step and the images a second."""
+        """Means since the last row over all processes, with the last step and the images per second."""
         names = sorted(self.sums)
         totals = [torch.as_tensor(self.sums[name], dtype=torch.float32, device=self._device) for name in names]
         means = self._world.mean(torch.stack(totals) / self._summed).tolist()
@@ -179,17 +179,17 @@ class _Meter:
         return {"step": self._step, **figures, "images_per_second": rate * self._task.images_per_step}
 
     def check(self) -> None:
-        """Refuse sums that are not finite."""
+        """Raise UserError if a sum is not finite."""
         _refuse_if_not_finite({name: float(value) for name, value in self.sums.items()}, self._step, self._summed)
 
     @property
     def _summed(self) -> int:
-        """Steps in the sums, which may have begun before a training was stopped."""
+        """Number of steps in the sums, including steps before a training was stopped and resumed."""
         return (self._step - 1) % self._task.steps_per_row + 1
 
 
 class _Pace:
-    """When to save and when to stop: the same answer in all processes."""
+    """Decides when to save and when to stop; the same in all processes."""
 
     def __init__(self, world: World, checkpoint_seconds: float):
         self._world, self._seconds = world, checkpoint_seconds
@@ -198,7 +198,7 @@ class _Pace:
             signal.signal(number, self._note)
 
     def after(self, step: int) -> tuple[bool, bool]:
-        """Whether to stop and whether to save after this step. Several processes agree on it every ten steps."""
+        """Whether to stop and whether to save after this step. Several processes synchronise every ten steps."""
         if self._world.size > 1 and step % 10:
             return False, False
         now = time.time()
@@ -212,19 +212,19 @@ class _Pace:
 
 
 def _refuse_if_not_finite(figures: dict[str, float], step: int, steps: int) -> None:
-    """Stop before spoilt weights are saved: a bad gradient shows in its norm a step before it shows in the loss.
+    """Stop before bad weights are saved. A bad gradient is seen in its norm one step before it is seen in the loss.
 
     Args:
         figures: name -> sum or mean over the last steps.
-        step: last of them, counted from 1.
-        steps: how many they are.
+        step: number of the last step, from 1.
+        steps: number of steps in the sum.
     """
-    wrong = next((name for name in ("loss", *figures) if not math.isfinite(figures.get(name, 0.0))), None)
-    if wrong:
+    name = next((each for each in ("loss", *figures) if not math.isfinite(figures.get(each, 0.0))), None)
+    if name:
         where = f"within steps {step - steps + 1} to {step}"
         raise UserError(
-            f"{wrong} is {figures[wrong]} {where}: lower learning_rate or use float32; "
-            "the last checkpoint from before it is kept"
+            f"{name} is {figures[name]} {where}: lower learning_rate or use float32; "
+            "the last checkpoint before it is kept"
         )
 
 

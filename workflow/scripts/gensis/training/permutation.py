@@ -1,4 +1,4 @@
-"""Random permutations that are computed place by place: nothing is stored, however many things are permuted."""
+"""Random permutations of any length whose entries are computed one by one, without storing them."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ _ROUNDS = 6
 
 
 def permuted(positions: np.ndarray, count: int | np.ndarray, key: int | np.ndarray) -> np.ndarray:
-    """Where a keyed random permutation of ``count`` things sends some of them.
+    """Images of some positions under a keyed random permutation of ``count`` positions.
 
-    A Feistel network over pairs of numbers whose product is just above ``count``, walked on from the few pairs beyond
-    it (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
+    A Feistel network over pairs of numbers whose product is slightly above ``count``, applied again to results beyond
+    ``count`` (cycle walking; Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
 
     Args:
         positions: int64 (n,), each from 0 to its ``count`` - 1.
-        count: one for all, or int64 (n,).
-        key: chooses the permutation; one for all, or uint64 (n,).
+        count: an integer for all positions, or int64 (n,).
+        key: selects the permutation; an integer for all positions, or uint64 (n,).
 
     Returns:
-        int64 (n,): for equal count and key a bijection.
+        int64 (n,): a bijection for equal count and key.
     """
     count, key = (np.broadcast_to(value, positions.shape) for value in (count, np.asarray(key, np.uint64)))
     wide = np.ceil(np.sqrt(count)).astype(np.uint64)
@@ -30,7 +30,7 @@ def permuted(positions: np.ndarray, count: int | np.ndarray, key: int | np.ndarr
 
 
 def mixed_key(*numbers: int | np.ndarray) -> np.ndarray:
-    """One well mixed uint64 of some integers; arrays broadcast. The finaliser of SplitMix64 (Steele et al. 2014)."""
+    """Hash of some integers as uint64; arrays broadcast. Uses the finaliser of SplitMix64 (Steele et al. 2014)."""
     total = np.zeros(1, np.uint64)
     for number in numbers:
         total = total + np.asarray(number).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
@@ -41,7 +41,7 @@ def mixed_key(*numbers: int | np.ndarray) -> np.ndarray:
 
 
 def _step(numbers: np.ndarray, wide: np.ndarray, high: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Permute uint64 (n,) numbers below ``wide`` times ``high``: each half moves by a hash of the other in turn."""
+    """Permute uint64 (n,) numbers below ``wide * high``: each half in turn is shifted by a hash of the other."""
     first, second = numbers % wide, numbers // wide
     for number in range(0, _ROUNDS, 2):
         first = (first + mixed_key(key, number, second) % wide) % wide

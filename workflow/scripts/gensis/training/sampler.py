@@ -1,4 +1,4 @@
-"""Which images a step sees: a function of seed and step alone, so that resuming needs no state."""
+"""Samples the images of a step as a function of seed and step, so that resuming needs no state."""
 
 from functools import lru_cache
 
@@ -8,20 +8,20 @@ import torch
 from gensis.training.permutation import mixed_key, permuted
 
 WINDOW = 1 << 20
-"""Up to so many images an epoch is one random order of all."""
+"""Largest number of images whose epoch is one random permutation."""
 RUN = 64
-"""Beyond, so many rows in a row, which are neighbours in their store, stay near each other."""
+"""With more images, runs of this many consecutive rows, which are stored together, stay near each other."""
 
 
 class Sampler:
-    """Epochs of shuffled rows without replacement; what does not fill a batch is left out of its epoch.
+    """Epochs of shuffled rows without replacement; the last incomplete batch of an epoch is dropped.
 
-    Up to `WINDOW` images all orders are equally likely. Beyond, an epoch is a random order of runs of `RUN` consecutive
-    rows, cut into equal windows of at most `WINDOW` images, each in random order: the disk is read in runs, and few
-    units are read at a time. No memory is needed, and any step costs as much as the first.
+    Up to `WINDOW` images all orders are equally likely. With more images, an epoch is a random order of runs of `RUN`
+    consecutive rows, divided into equal windows of at most `WINDOW` images, each of which is shuffled: runs are read
+    together, and few units are read at a time. No state is stored, and all steps cost the same.
 
     A batch is nearly as mixed as by a full shuffle: of 100 million images in 20,000 units of equal size, 1,024 images
-    come from 97 % as many units (969 against 998). Whether images are held or streamed changes nothing.
+    come from 97 % as many units (969 instead of 998). The order does not depend on whether images are cached.
     """
 
     def __init__(
@@ -33,17 +33,17 @@ class Sampler:
         world: int = 1,
         first_rows: np.ndarray | None = None,
     ):
-        """Sample ``batch_size`` of ``images`` rows a step, over all processes.
+        """Sample ``batch_size`` of ``images`` rows per step, over all processes.
 
         Args:
             images: number of rows.
-            batch_size: over all processes; at most ``images`` are taken.
-            seed: of all orders.
-            rank: number of this process, which sees every ``world``-th row of a batch.
-            world: number of processes; where it does not divide the batch, the first ones see one row more.
-            first_rows: int64 (units + 1,), where each unit begins and the last one ends. If given, units give equally
-                many images an epoch, which is as long as before: each goes through its images in random order and
-                again, so that those of small units come often and those of large ones over several epochs.
+            batch_size: over all processes, limited to ``images``.
+            seed: of all permutations.
+            rank: of this process, which gets every ``world``-th row of a batch.
+            world: number of processes; if it does not divide the batch, the first processes get one row more.
+            first_rows: int64 (units + 1,), first row of each unit and end of the last. If given, units give equally
+                many images per epoch, whose length does not change. Each unit repeats shuffled passes through its
+                images: images of small units are seen often, those of large units over several epochs.
         """
         self.images = images
         self.batch_size = min(batch_size, images)
@@ -54,7 +54,7 @@ class Sampler:
         self.first_rows = first_rows
 
     def rows(self, step: int) -> torch.Tensor:
-        """int64 rows of this process at a step: those of all processes are the same batch, however many they are."""
+        """int64 rows of this process at a step. The batch over all processes does not depend on their number."""
         epoch, number = divmod(step, self.steps_per_epoch)
         first = number * self.batch_size
         if self.images <= WINDOW and self.first_rows is None:
@@ -73,13 +73,13 @@ class Sampler:
         return first + permuted(places - first, end - first, mixed_key(self.seed, epoch, 0, window))
 
     def _in_runs(self, places: np.ndarray, epoch: int) -> np.ndarray:
-        """Rows at int64 (n,) places of an epoch whose whole runs are permuted; the few rows of no whole run stay."""
+        """Rows at int64 (n,) places of an epoch of permuted runs; rows of the incomplete last run keep their place."""
         runs = self.images // RUN
         run, offset = np.divmod(places, RUN)
         return np.where(run < runs, permuted(run % runs, runs, mixed_key(self.seed, epoch, 1)) * RUN + offset, places)
 
     def _balanced(self, places: np.ndarray, epoch: int) -> np.ndarray:
-        """Rows at int64 (n,) places of an epoch in which all units take turns, from epoch to epoch."""
+        """Rows at int64 (n,) places of an epoch in which all units take turns, continued across epochs."""
         turn, unit = np.divmod(epoch * self.images + places, len(self.first_rows) - 1)
         count = np.diff(self.first_rows)[unit]
         round_of_unit, number = np.divmod(turn, count)
@@ -88,5 +88,5 @@ class Sampler:
 
 @lru_cache(maxsize=2)
 def _permutation(images: int, seed: int, epoch: int) -> torch.Tensor:
-    # By NumPy, whose generators take in all of seed and epoch: torch's on the CPU reads the low 32 bits of one number.
+    # NumPy's generators use all bits of seed and epoch; torch's CPU generator reads the low 32 bits of one number.
     return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(images))

@@ -1,4 +1,4 @@
-"""Networks whose weights are spread over all processes (FSDP2), and states that do not show it."""
+"""Weights sharded over all processes (FSDP2), and state dicts that do not depend on sharding."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,17 +13,17 @@ from torch.utils._pytree import tree_map_only
 
 
 def shard(modules: Iterable[nn.Module], device: torch.device) -> None:
-    """Spread the weights of modules, inner ones first; each is gathered while it runs, and only then."""
+    """Shard the weights of modules, inner modules first; each is gathered only while it runs."""
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for module in modules:
         fully_shard(module, mesh=mesh, reshard_after_forward=True)
 
 
 def whole(state: Any) -> Any:
-    """A state with whole tensors on the CPU instead of spread ones. To be called in every process at once.
+    """A state with full tensors on the CPU instead of sharded ones. All processes must call it.
 
     Returns:
-        In all processes but the first, empty tensors in place of these.
+        The state; in all processes except the first, sharded tensors are replaced with empty ones.
     """
 
     def gathered(tensor: DTensor) -> torch.Tensor:
@@ -34,22 +34,22 @@ def whole(state: Any) -> Any:
 
 
 def load_module(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """``module.load_state_dict`` of whole tensors, whether the module's are spread or not."""
+    """``module.load_state_dict`` of full tensors, for a sharded or unsharded module."""
     own = module.state_dict()
-    module.load_state_dict({name: _spread_as(own.get(name), tensor) for name, tensor in state.items()})
+    module.load_state_dict({name: _sharded_like(own.get(name), tensor) for name, tensor in state.items()})
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """``optimizer.load_state_dict`` of whole tensors, whether the parameters are spread or not."""
+    """``optimizer.load_state_dict`` of full tensors, for sharded or unsharded parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     of_parameters = {
-        number: {name: _spread_as(parameters[number], tensor) for name, tensor in tensors.items()}
+        number: {name: _sharded_like(parameters[number], tensor) for name, tensor in tensors.items()}
         for number, tensors in state["state"].items()
     }
     optimizer.load_state_dict(state | {"state": of_parameters})
 
 
-def _spread_as(like: torch.Tensor | None, tensor: torch.Tensor) -> torch.Tensor:
+def _sharded_like(like: torch.Tensor | None, tensor: torch.Tensor) -> torch.Tensor:
     if not isinstance(like, DTensor) or like.shape != tensor.shape:
         return tensor
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
