@@ -274,5 +274,5 @@ def test_a_filter_that_keeps_nothing_ends_with_one_line(filtered_folder):
     with pytest.raises(UserError, match=f"keeps none of {2 * SOURCES} generative images: loosen it"):
         open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)
     kept_path(filtered_folder / "generative-0000.h5").unlink()
-    with pytest.raises(UserError, match="run filter_bank"):
+    with pytest.raises(UserError, match="does not exist: run again"):
         open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)
