@@ -190,8 +190,8 @@ def test_hand_crafted_features_are_evaluated_like_an_encoder(output, tmp_path, s
     for number, unit in enumerate(units):
         tiles = [flat((200 - 10 * tile, 0, 0) if number % 2 else (0, 0, 200 - 10 * tile), 48) for tile in range(4)]
         write_slide(folder / f"{unit}.h5", [(0, 512 * tile) for tile in range(4)], tiles)
-    columns = ("unit", "group", "split", "outcome", "images")
-    write_table(folder / "units.tsv", columns, [(unit, "", "", "ok", 4) for unit in units])
+    columns = ("unit", "group", "split", "outcome", "images", "content")
+    write_table(folder / "units.tsv", columns, [(unit, "", "", "ok", 4, unit) for unit in units])
     labels = [(unit, "", ["blue", "red"][number % 2], "") for number, unit in enumerate(units)]
     write_table(folder / "labels.tsv", ("unit", "row", "label", "group"), labels)
     options = ["--slides-are-units"] if slides_are_units else []
