@@ -1,4 +1,4 @@
-"""Loss of sharpness: all functions take float32 (B, 3, H, W) in [0, 1], lengths and a seed an image."""
+"""Blur corruptions. All functions take float32 (B, 3, H, W) in [0, 1], lengths in px and a seed per image."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from gensis.augment.corruptions.lengths import scaled
 
 
 def blur(images: torch.Tensor, sigma_px: float, seeds: Sequence[int]) -> torch.Tensor:
-    """Under a Gaussian with this sigma."""
+    """Gaussian blur with this sigma."""
     sigma_px = scaled(sigma_px, images)
     return gaussian_blur(images, 2 * int(np.ceil(4 * sigma_px)) + 1, sigma_px)
 
 
 def defocus(images: torch.Tensor, lens: tuple[float, float], seeds: Sequence[int]) -> torch.Tensor:
-    """Out of focus: averaged over a disc, whose radius and soft edge (a sigma) are lengths in px."""
+    """Defocus: average over a disc; `lens` is its radius and the sigma of its soft edge, in px."""
     wide = 3 if lens[0] <= 8 else 5
     radius_px, edge_px = (scaled(length_px, images) for length_px in lens)
-    half = math.ceil(radius_px) + wide - 1  # what the edge is softened from is 0 beyond it
+    half = math.ceil(radius_px) + wide - 1  # the softened disc is 0 beyond it
     places = torch.arange(-half, half + 1, device=images.device, dtype=torch.float32)
     disc = (places[:, None].square() + places.square() <= radius_px**2).float()
     disc = gaussian_blur(disc[None] / disc.sum(), wide, edge_px)
@@ -30,9 +30,10 @@ def defocus(images: torch.Tensor, lens: tuple[float, float], seeds: Sequence[int
 
 
 def glass(images: torch.Tensor, pane: tuple[float, float, int], seeds: Sequence[int]) -> torch.Tensor:
-    """Through rough glass: blurred, each place so many times in place of one drawn up to a distance away, and blurred.
+    """Frosted glass: blur, replace each pixel with a random neighbour several times, and blur again.
 
-    The original exchanges places one after the other, in a loop of Python.
+    `pane` is the sigma of the blur in px, the largest distance of a neighbour in px, and the number of replacements.
+    The original swaps pixels one by one in a Python loop.
     """
     sigma_px, distance_px, times = pane
     distance_px = max(1, round(scaled(distance_px, images)))
@@ -49,13 +50,13 @@ def glass(images: torch.Tensor, pane: tuple[float, float, int], seeds: Sequence[
 
 
 def motion(images: torch.Tensor, path: tuple[float, float], seeds: Sequence[int]) -> torch.Tensor:
-    """Drawn along a line up to 45 degrees from the horizontal."""
+    """Motion blur along a line of at most 45 degrees to the horizontal; `path` as in `drawn_along`."""
     angles = [np.random.default_rng(seed).uniform(-np.pi / 4, np.pi / 4) for seed in seeds]
     return drawn_along(images, path, angles)
 
 
 def drawn_along(images: torch.Tensor, path: tuple[float, float], angles: Sequence[float]) -> torch.Tensor:
-    """Images (B, C, H, W), each along a line of its own angle that fades with a sigma after twice a radius, in px."""
+    """Images (B, C, H, W) blurred along lines, one angle per image; `path` is half the length and the sigma, in px."""
     radius_px, sigma_px = (scaled(length_px, images) for length_px in path)
     steps = 2 * round(radius_px) + 1
     weights = np.exp(-0.5 * (np.arange(steps) / sigma_px) ** 2)
@@ -70,14 +71,14 @@ def drawn_along(images: torch.Tensor, path: tuple[float, float], angles: Sequenc
 
 
 def zoom(images: torch.Tensor, enlargements: tuple[float, float], seeds: Sequence[int]) -> torch.Tensor:
-    """The mean of the image and its enlargements about its centre, up to below a factor and by steps of another."""
+    """Mean of the image and its enlargements; `enlargements` is the (excluded) largest factor and the step."""
     below, step = enlargements
     factors = np.arange(1, below, step)
     return (images + sum(enlarged(images, factor) for factor in factors)) / (len(factors) + 1)
 
 
 def enlarged(images: torch.Tensor, factor: float) -> torch.Tensor:
-    """The middle of images (B, C, H, W), enlarged to their size."""
+    """The centre of images (B, C, H, W), enlarged to their size."""
     theta = torch.tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]], device=images.device, dtype=images.dtype)
     grid = F.affine_grid(theta.expand(len(images), 2, 3), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)

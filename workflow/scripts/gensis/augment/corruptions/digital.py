@@ -1,4 +1,4 @@
-"""What cameras, files and scanners do: functions of float32 (B, 3, H, W) in [0, 1], a severity and a seed an image."""
+"""Digital corruptions. All functions take float32 (B, 3, H, W) in [0, 1], a severity and a seed per image."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,20 +14,20 @@ from gensis.images.codec import decode, encode_jpeg
 
 
 def brightness(images: torch.Tensor, added: float, seeds: Sequence[int]) -> torch.Tensor:
-    """Added to the value of HSV; hue and saturation stay."""
+    """Add to the value of HSV; hue and saturation do not change."""
     value = images.amax(dim=1, keepdim=True)
     brighter = (value + added).clamp(max=1)
     return torch.where(value > 0, images * brighter / value.clamp(min=1e-6), brighter)
 
 
 def contrast(images: torch.Tensor, factor: float, seeds: Sequence[int]) -> torch.Tensor:
-    """Values nearer to, or further from, the mean of their channel."""
+    """Scale the difference to the mean of each channel."""
     mean = images.mean(dim=(2, 3), keepdim=True)
     return (images - mean) * factor + mean
 
 
 def pixelate(images: torch.Tensor, part: float, seeds: Sequence[int]) -> torch.Tensor:
-    """Shrunk to this part of the side, and enlarged again."""
+    """Shrink to this fraction of the side, and enlarge again."""
     height, width = images.shape[2:]
     small = max(1, int(width * part)), max(1, int(height * part))
 
@@ -39,15 +39,16 @@ def pixelate(images: torch.Tensor, part: float, seeds: Sequence[int]) -> torch.T
 
 
 def elastic(images: torch.Tensor, stretch: tuple[float, float, float], seeds: Sequence[int]) -> torch.Tensor:
-    """Bent: an affine map, and each place moved by noise that is smooth.
+    """Elastic deformation: a random affine map and smooth random displacements.
 
     Args:
         images: float32 (B, 3, H, W).
-        stretch: amount and sigma of the smooth noise, and how far three points move that fix the affine map; in px.
-        seeds: one an image.
+        stretch: amount and sigma of the displacements, and largest shift of the three points that define the affine
+            map; in px.
+        seeds: one per image.
     """
     amount_px, sigma_px, moved_px = (scaled(length_px, images) for length_px in stretch)
-    amount_px = scaled(amount_px, images)  # twice: under a smaller Gaussian, more is left of the noise
+    amount_px = scaled(amount_px, images)  # scaled twice, because a smaller Gaussian attenuates the noise less
     height, width = images.shape[2:]
     last = np.array([width - 1, height - 1])
     third = min(height, width) // 3
@@ -66,14 +67,14 @@ def elastic(images: torch.Tensor, stretch: tuple[float, float, float], seeds: Se
 
 
 def _smoothed(noise: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Planes (n, H, W) under a Gaussian that the edges mirror: exact, and as fast for any sigma."""
+    """Planes (n, H, W) smoothed by a Gaussian with mirrored edges; exact, and equally fast for any sigma."""
     frequencies = (np.pi * np.arange(side) / side for side in noise.shape[1:])
     passed = np.multiply.outer(*(np.exp(-0.5 * (sigma_px * each) ** 2) for each in frequencies))
     return idctn(dctn(noise, axes=(1, 2)) * passed, axes=(1, 2))
 
 
 def jpeg(images: torch.Tensor, quality: int, seeds: Sequence[int]) -> torch.Tensor:
-    """Through a JPEG file of this quality."""
+    """Encode as JPEG of this quality, and decode."""
     return _each(images, lambda image: decode(encode_jpeg(image, quality, "420")))
 
 
@@ -85,7 +86,7 @@ def _each(images: torch.Tensor, function: Callable[[np.ndarray], np.ndarray]) ->
 
 
 def stain(images: torch.Tensor, amount: float, seeds: Sequence[int]) -> torch.Tensor:
-    """Each stain more or less by just this factor and density; the seed draws which way."""
+    """Scale and shift each stain by exactly this amount, with random signs; see `jitter_stain`."""
     signs = np.stack([np.random.default_rng(seed).choice((-1.0, 1.0), (2, 3)) for seed in seeds])
     factor, shift = torch.from_numpy(signs.astype(np.float32)).to(images.device).unbind(dim=1)
     return jitter_stain(images, 1 + amount * factor, amount * shift)

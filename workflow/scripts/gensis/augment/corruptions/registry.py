@@ -1,7 +1,7 @@
-"""Corruptions of images in five severities: kinds of ImageNet-C and CIFAR-10-C (Hendrycks and Dietterich 2019,
-arXiv 1903.12261), with their severities, and a shift of stain.
+"""Image corruptions in five severities: ImageNet-C and CIFAR-10-C (Hendrycks and Dietterich 2019, arXiv 1903.12261).
 
-Of the fifteen kinds there, frost is not here: it needs photographs of it. `blur` is one of the four beyond the fifteen.
+Frost is missing, because it needs photographs of frost. `blur` is one of the four extra corruptions of ImageNet-C.
+`stain`, a shift of H&E stain, is our own.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from gensis.augment.corruptions.weather import fog, snow
 
 
 def corrupt(images: torch.Tensor, kind: str, severity: int, seeds: Sequence[int]) -> torch.Tensor:
-    """Corrupt a batch; each image's corruption is a function of itself, its seed, the kind and the severity.
+    """Corrupt a batch; the result of each image depends only on the image, its seed, the kind and the severity.
 
     Args:
         images: uint8 (B, 3, H, W).
         kind: a key of CORRUPTIONS.
         severity: 1 to 5.
-        seeds: one an image.
+        seeds: one per image.
 
     Returns:
         uint8 (B, 3, H, W).
@@ -94,5 +94,5 @@ CORRUPTIONS: dict[str, tuple[CorruptionFunction, Severities, Severities]] = {
     ),
     "stain": (stain, *[(0.05, 0.1, 0.15, 0.2, 0.25)] * 2),
 }
-"""Kind -> how, and its severities for large and for small images: a standard deviation, sigma in px of a side of 224 or
-32 px, a quality, a part of the side, ..."""
+"""Kind -> function, and its five severities for large and for small images, e.g. a standard deviation, a sigma in px
+for a side of 224 or 32 px, or a JPEG quality."""

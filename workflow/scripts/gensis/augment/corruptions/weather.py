@@ -1,4 +1,4 @@
-"""Weather: all functions take float32 (B, 3, H, W) in [0, 1], amounts and a seed an image."""
+"""Weather corruptions. All functions take float32 (B, 3, H, W) in [0, 1], amounts and a seed per image."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ Snowfall = tuple[float, float, float, float, float, float, float]
 
 
 def snow(images: torch.Tensor, snowfall: Snowfall, seeds: Sequence[int]) -> torch.Tensor:
-    """Flakes that fall over an image that they whiten.
+    """Add falling snowflakes and whiten the image.
 
     Args:
         images: float32 (B, 3, H, W).
-        snowfall: mean and deviation of the noise that flakes are made of, their size in px, the least value that is a
-            flake, radius and sigma in px of their fall, and the part of the image that is not whitened.
-        seeds: one an image.
+        snowfall: mean and standard deviation of the noise that gives the flakes, their size in px, the threshold of a
+            flake, `path` of their motion blur in px, and the weight of the original image against the whitened one.
+        seeds: one per image.
     """
     mean, deviation, size_px, least, *path, kept = snowfall
     generators = [np.random.default_rng(seed) for seed in seeds]
@@ -34,7 +34,7 @@ def snow(images: torch.Tensor, snowfall: Snowfall, seeds: Sequence[int]) -> torc
 
 
 def fog(images: torch.Tensor, fog: tuple[float, float], seeds: Sequence[int]) -> torch.Tensor:
-    """Clouds added; the brightest place stays as bright."""
+    """Add clouds; the largest value does not change. `fog` is their amount and roughness decay."""
     amount, decay = fog
     height, width = images.shape[2:]
     clouds = np.stack([_clouds(max(height, width), decay, seed)[:height, :width] for seed in seeds])
@@ -46,8 +46,8 @@ def fog(images: torch.Tensor, fog: tuple[float, float], seeds: Sequence[int]) ->
 def _clouds(side_px: int, decay: float, seed: int) -> np.ndarray:
     """float32 (n, n) in [0, 1], n the next power of 2: a random fractal by the diamond-square algorithm.
 
-    The points between known ones get their mean and an amount that is drawn; the smaller the distance, the smaller it
-    is. The plane's edges meet.
+    Midpoints get the mean of their neighbours and a random amount, which decreases with the distance. The result is
+    periodic.
     """
     generator, side = np.random.default_rng(seed), 2 ** math.ceil(math.log2(side_px))
     heights, step, range_ = np.zeros((side, side)), side, 100.0
