@@ -131,7 +131,7 @@ def test_a_target_makes_only_its_part_of_the_run(finished):
 
 def test_the_plan_lists_the_work_of_a_run(finished):
     text = snakemake(finished.clone, finished.config, "plan").stdout
-    assert re.search(r"bank default: 2 image\(s\) a source.*: \d+ images", text)
+    assert re.search(r"bank default: 2 image\(s\) per source.*: \d+ images", text)
 
 
 @pytest.mark.parametrize(
