@@ -43,7 +43,7 @@ def tiny_study(slides: Path) -> dict:
     return study
 
 
-def plot_slides(folder: Path) -> None:
+def draw_slides(folder: Path) -> None:
     folder.mkdir()
     for seed, name in enumerate(
         ["lymphoid-1", "lymphoid-2", "glandular-1", "glandular-2", "lymphoid-3", "glandular-3"]
@@ -58,7 +58,7 @@ def plot_slides(folder: Path) -> None:
 def finished(tmp_path_factory) -> Finished:
     """A run of the whole method at 16 px, made once for all tests, which must not change it."""
     folder = tmp_path_factory.mktemp("finished")
-    plot_slides(folder / "slides")
+    draw_slides(folder / "slides")
     clone = copy_repository(folder / "clone")
     config = write_config(folder / "tiny.yaml", tiny_study(folder / "slides"))
     result = snakemake(clone, config, "all", "geojson", "features")
