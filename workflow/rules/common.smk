@@ -48,7 +48,7 @@ def relative(path: str) -> str:
 
 
 def is_drawn(path: str) -> bool:
-    """Whether a rule creates this slide: the demo's slides are drawn."""
+    """Whether a rule creates this slide, as for the synthetic slides of the demo."""
     return os.path.dirname(os.path.abspath(path)) == DEMO_FOLDER and path.endswith(".tiff")
 
 
