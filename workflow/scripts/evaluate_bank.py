@@ -166,8 +166,8 @@ def main(arguments: argparse.Namespace) -> None:
         **bank_contents(arguments.bank, arguments.filtered),
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
-    outside = external_weights_of(arguments.diffusion)
-    record = provenance(FORMAT, settings, inputs, arguments.seed, device_name(device), arguments.started, outside)
+    external = external_weights_of(arguments.diffusion)
+    record = provenance(FORMAT, settings, inputs, arguments.seed, device_name(device), arguments.started, external)
     write_json(arguments.output, {"format": FORMAT, **result, "provenance": record})
 
 
@@ -175,10 +175,7 @@ def measure(evaluation: BankEvaluation, result: dict[str, Any]) -> None:
     """Add metrics to the result, and the reasons why others could not be measured."""
     torch.manual_seed(evaluation.arguments.seed)  # views are drawn from the global generator
     views = evaluation.features_of_rows("views", evaluation.images, evaluation.sources, evaluation.view)
-    generative, interpolated = (
-        evaluation.features_of_bank("generative"),
-        evaluation.features_of_bank("interpolated"),
-    )
+    generative, interpolated = map(evaluation.features_of_bank, ("generative", "interpolated"))
     if generative:
         measure_generative(evaluation, generative, views, result)
     else:
@@ -193,11 +190,8 @@ def measure_generative(
     evaluation: BankEvaluation, generated: ImageFeatures, views: ImageFeatures, result: dict[str, Any]
 ) -> None:
     """Measure generative images: fidelity, retrieval, realism, copying, diversity and class consistency."""
-    figures, sources, places = (
-        result["figures"],
-        evaluation.sources,
-        evaluation.places(evaluation.sources),
-    )
+    figures, sources = result["figures"], evaluation.sources
+    places = evaluation.places(sources)
     conditions = evaluation.features[places]
     real = evaluation.features_of_rows("other images", evaluation.images, evaluation.others)
     own = evaluation.features_of_rows("sources", evaluation.images, sources)

@@ -41,11 +41,11 @@ def main(arguments: argparse.Namespace) -> None:
     """
     settings = Evaluation.model_validate(arguments.config)
     device = choose_device(arguments.gpus, arguments.threads)
-    embeddings, outside = read_embeddings(arguments.embeddings), external_weights(arguments.embeddings)
+    embeddings, external = read_embeddings(arguments.embeddings), external_weights(arguments.embeddings)
     inputs, code = inputs_of(arguments), code_id()
 
     def origin(format: str, config: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
-        where = arguments.seed, device_name(device), arguments.started, outside
+        where = arguments.seed, device_name(device), arguments.started, external
         return provenance(format, config, inputs, *where) | {"code": code}
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}

@@ -111,7 +111,7 @@ def main(arguments: argparse.Namespace) -> None:
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
     bank_filter = BankFilter(arguments, index, features, device)
-    outside = external_weights_of(arguments.encoder)
+    external = external_weights_of(arguments.encoder)
     inputs = {
         "train": content_id(arguments.train),
         "embeddings": features.content,
@@ -124,7 +124,7 @@ def main(arguments: argparse.Namespace) -> None:
         with Store(path) as store:
             of = inputs | {path.stem: store.content}
         name = device_name(device)
-        record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, outside)
+        record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, external)
         attributes = settings.model_dump() | {"provenance": to_attribute(record)}
         write_filter(filter_path(path), measured, keep, attributes)
 

@@ -91,9 +91,9 @@ def attributes(
     arguments: argparse.Namespace, settings: Bank, pipeline: GenSISPipeline, inputs: dict[str, str], kind: str
 ) -> dict[str, Any]:
     """Attributes of the store of one kind of image."""
-    outside = external_weights_of(arguments.diffusion)
+    external = external_weights_of(arguments.diffusion)
     device = device_name(pipeline.device)
-    record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device, arguments.started, outside)
+    record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device, arguments.started, external)
     return {
         "kind": kind,
         "bank_seed": arguments.seed,

@@ -23,8 +23,8 @@ def main(arguments: argparse.Namespace) -> None:
     save_encoder(backbone, arguments.output, name, model_arguments, preprocessing)
     weights = content_id(arguments.output / "model.safetensors")
     # Named as in the config, not by the folder's place on this machine.
-    outside = {str(settings.path or settings.timm): weights}
-    record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started, outside)
+    external = {str(settings.path or settings.timm): weights}
+    record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started, external)
     write_provenance(arguments.output, record | {"weights": weights})
     log.info("%s, %d dimensions, %s", name, backbone.num_features, preprocessing)
 

@@ -39,13 +39,13 @@ def main(arguments: argparse.Namespace) -> None:
     if isinstance(settings, Retraining):
         check_bank(settings, arguments.bank)
     index = read_index(arguments.train)
-    inputs, outside = {"train": content_id(arguments.train)}, {}
+    inputs, external = {"train": content_id(arguments.train)}, {}
     if arguments.bank:
         inputs |= bank_contents(arguments.bank, arguments.filtered)
-        outside |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
+        external |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
-        outside |= external_weights_of(arguments.init)
+        external |= external_weights_of(arguments.init)
     key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "encoder", key, arguments.runtime.keep_checkpoints)
 
@@ -72,7 +72,7 @@ def main(arguments: argparse.Namespace) -> None:
                 Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std),
             )
             record = provenance(
-                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
             )
             record |= {"recipe": RECIPE, "resolved": vars(pretrainer.resolved)}
             write_provenance(target, record | {"weights": content_id(target / "model.safetensors")})

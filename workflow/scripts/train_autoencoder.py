@@ -37,10 +37,10 @@ def main(arguments: argparse.Namespace) -> None:
             f"perceptual_weight is {settings.perceptual_weight} and --encoder is {arguments.encoder}: "
             "the perceptual term needs both, so give both or neither"
         )
-    inputs, outside = {"train": content_id(arguments.train)}, {}
+    inputs, external = {"train": content_id(arguments.train)}, {}
     if arguments.encoder:
         inputs["encoder"] = content_id(arguments.encoder / "model.safetensors")
-        outside = external_weights_of(arguments.encoder)
+        external = external_weights_of(arguments.encoder)
     key = fingerprint(arguments.config, inputs, arguments.seed, device, AUTOENCODER_RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "autoencoder", key, arguments.runtime.keep_checkpoints)
 
@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> None:
             scale_latents(trainer.vae, pixels)
             trainer.vae.save_pretrained(target)
             record = provenance(
-                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, outside
+                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
             )
             weights = content_id(target / "diffusion_pytorch_model.safetensors")
             write_provenance(target, record | {"recipe": AUTOENCODER_RECIPE, "weights": weights})

@@ -42,13 +42,13 @@ def main(arguments: argparse.Namespace) -> None:
     features = Features(index, arguments.embeddings, settings.flips)
     vae = load_autoencoder(arguments.autoencoder, device) if arguments.autoencoder else None
     inputs = {"train": content_id(arguments.train), "embeddings": features.content}
-    outside = external_weights(arguments.embeddings)
+    external = external_weights(arguments.embeddings)
     if vae:
         inputs["autoencoder"] = content_id(arguments.autoencoder / "config.json", arguments.autoencoder / WEIGHTS)
         if is_our_own(arguments.autoencoder):
-            outside |= external_weights_of(arguments.autoencoder)
+            external |= external_weights_of(arguments.autoencoder)
         else:
-            outside[str(arguments.autoencoder)] = inputs["autoencoder"]
+            external[str(arguments.autoencoder)] = inputs["autoencoder"]
     key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
     folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
 
@@ -75,7 +75,7 @@ def main(arguments: argparse.Namespace) -> None:
                 arguments.seed,
                 device_name(device),
                 arguments.started,
-                outside,
+                external,
             )
             record |= {
                 "recipe": RECIPE,

@@ -304,10 +304,10 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
 def _timm_names(study: Study) -> dict[str, str]:
     """Keys that name a timm architecture -> its name."""
     ours = {"pretraining": study.pretraining, **study.retraining} if study.pretraining else {}
-    outside = {name: encoder.timm for name, encoder in study.encoders.items() if encoder.timm}
+    external = {name: encoder.timm for name, encoder in study.encoders.items() if encoder.timm}
     return {f"{section}.backbone": training.backbone for section, training in ours.items()} | {
         f"encoders.{name}.timm": timm.partition(".")[0]
-        for name, timm in outside.items()
+        for name, timm in external.items()
         if not timm.startswith("hf-hub:")
     }
 
