@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 
 from gensis import command
-from gensis.artifacts.checksums import seal
 from gensis.artifacts.hdf5 import open_hdf5, written_hdf5
 from gensis.artifacts.tables import read_table
 from gensis.errors import UserError
@@ -57,7 +56,6 @@ def write(folder: Path, unit: str, part: h5py.File, first: int, rows: np.ndarray
         file["coords"] = coords
         file["coords"].attrs.update({**of_coords, **size, "overlap": 0, "name": unit})
         file.attrs.update({"format": FORMAT, "provenance": part.attrs["provenance"]})
-        seal(file)
     mpp = np.array([of_slide["mpp_x"], of_slide["mpp_y"]])
     with written_hdf5(folder / "stamp" / f"{unit}.h5") as file:
         file["feats"] = h5py.ExternalLink(f"../{unit}.h5", "features")  # no second copy
@@ -70,7 +68,6 @@ def write(folder: Path, unit: str, part: h5py.File, first: int, rows: np.ndarray
                 "feat_type": "tile",
             }
         )
-        seal(file)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from gensis.artifacts.checksums import seal
 from gensis.artifacts.files import written_atomically
 from gensis.errors import UserError
 
@@ -21,7 +22,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @contextmanager
-def written_hdf5(path: Path) -> Iterator[h5py.File]:
+def written_hdf5(path: Path, checksum: bool = True) -> Iterator[h5py.File]:
     """Yield a new HDF5 file; when the block ends, sync it to disk, check its structure, and move it to ``path``.
 
     By default, HDF5 delays writes until a dataset or the file is closed, and h5py ignores errors there: a disk that is
@@ -30,11 +31,18 @@ def written_hdf5(path: Path) -> Iterator[h5py.File]:
     and the type, shape and offset of each dataset are compared. Values are not read back: a bank may have 100 GB.
 
     If anything raises, ``path`` is left unchanged.
+
+    Args:
+        path: the file to write.
+        checksum: store the checksum of the whole file, for which it is read once. Not for image stores, which are large
+            and have a content id.
     """
     with written_atomically(path) as temporary:
         file = h5py.File(_create(temporary))
         try:
             yield file
+            if checksum:
+                seal(file)
             file.flush()
             os.fsync(file.id.get_vfd_handle())  # HDF5's own descriptor: another one may not report earlier errors
             written = _described(file)

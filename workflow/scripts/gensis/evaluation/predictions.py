@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gensis.artifacts.checksums import seal
 from gensis.artifacts.hdf5 import open_hdf5, written_hdf5
 
 FORMAT = "gensis-predictions/1"
@@ -64,7 +63,6 @@ def write_predictions(
         for task, predictions in tasks.items():
             _write(file.create_group(task), predictions)
         file.attrs.update({"format": FORMAT, **attributes})
-        seal(file)
 
 
 def _copy(path: Path, names: Collection[str], target: h5py.Group) -> None:
@@ -116,4 +114,3 @@ def write_attention(
                 if slide not in places:
                     places[slide] = coords[rows].astype(np.int64)
         file.attrs.update({"format": ATTENTION_FORMAT, **attributes})
-        seal(file)

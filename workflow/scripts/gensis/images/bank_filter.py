@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gensis.artifacts.checksums import seal
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-bank-filter/1"
@@ -34,7 +33,6 @@ def write_filter(
             file[name] = values.astype(np.float32)
         file["keep"] = keep
         file.attrs.update({"format": FORMAT, "content": content_of(keep), **attributes})
-        seal(file)
 
 
 def content_of(keep: np.ndarray) -> str:

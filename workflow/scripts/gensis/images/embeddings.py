@@ -11,7 +11,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gensis.artifacts.checksums import seal
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 from gensis.errors import UserError
 
@@ -102,7 +101,6 @@ def write_embeddings(
         else:
             file.create_dataset("key", data=keys.astype(object), dtype=_STRING)
         file.attrs.update({"format": FORMAT, **attributes()})
-        seal(file)
 
 
 def _write_blocks(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gensis.artifacts.checksums import seal
 from gensis.artifacts.files import written_atomically
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
@@ -38,7 +37,6 @@ def write_snapshots(path: Path, rows: np.ndarray, folder: Path) -> None:
         file["steps"] = np.array([int(snapshot.stem) for snapshot in snapshots], np.int64)
         file["features"] = np.stack([np.load(snapshot) for snapshot in snapshots])
         file.attrs["format"] = FORMAT
-        seal(file)
 
 
 def read_snapshots(path: Path) -> Snapshots:

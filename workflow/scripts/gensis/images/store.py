@@ -61,7 +61,7 @@ def write_store(
             **columns(),
         }
         content = _content(digest, arrays)
-        with written_hdf5(path) as file:
+        with written_hdf5(path, checksum=False) as file:  # `content` covers the images
             _copy_contiguous(spool, file.create_dataset("encoded", (offsets[-1],), np.uint8))
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, dtype=h5py.string_dtype() if array.dtype.kind in "OU" else None)
