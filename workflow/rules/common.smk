@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 
 from gensis.artifacts.contents import Contents
-from gensis.artifacts.files import quick_id, read_json
+from gensis.artifacts.files import digest, quick_id, read_json
 from gensis.artifacts.tables import read_table
 from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
@@ -25,7 +25,7 @@ from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
 from gensis.settings.same_files import images_of, in_common
 from gensis.settings.study import read_backbones
-from gensis.settings.units import Unit, Units, digest, list_units
+from gensis.settings.units import Unit, Units, list_units
 from gensis.slides.slide_files import slide_files
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 

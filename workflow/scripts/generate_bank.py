@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gensis import command
-from gensis.artifacts.files import content_id, read_json
+from gensis.artifacts.files import content_id, digest, read_json
 from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
 from gensis.bank.blocks import Blocks
 from gensis.bank.generation import encode_batches, even_batch_size, generate_plan, largest_batch
@@ -26,7 +26,6 @@ from gensis.images.index import Index, read_index
 from gensis.images.store import Store, write_store
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
-from gensis.settings.units import digest
 from gensis.training.device import choose_device, device_name
 
 LARGEST_LOSSLESS_PX = 64

@@ -1,14 +1,12 @@
 """Versions of input files: they change when a file is edited, not when it is merely copied or touched."""
 
 import functools
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from gensis.artifacts.files import content_id, quick_id, write_text
+from gensis.artifacts.files import content_id, digest, quick_id, write_text
 
 BLOCK_BYTES = 1 << 12  # with 16 blocks: files of up to 64 KiB as a whole; 10,000 slides in 3 s of CPU time
 
@@ -49,7 +47,7 @@ class Contents:
             failed: whether the job that read them failed. If so, a new date is a new version: a damaged copy may have
                 the same size and differ outside the sampled blocks.
         """
-        state = _digest([self._state(sampled), self._state(whole)])
+        state = digest([self._state(sampled), self._state(whole)])
         known, content, version = self._known.get(name, ("", "", ""))
         if state == known:
             return version
@@ -65,7 +63,7 @@ class Contents:
     def _content(self, sampled: tuple[str, ...], whole: tuple[str, ...]) -> str:
         """Content id of the files; empty if one cannot be read: the job that needs the file reports the error."""
         try:
-            return _digest([self._sample(sampled), content_id(*whole)])
+            return digest([self._sample(sampled), content_id(*whole)])
         except OSError:
             return ""
 
@@ -83,14 +81,10 @@ def _line(name: str, rest: list[str]) -> str:
     return "\t".join([name, *rest]) + "\n"
 
 
-def _digest(values: list[object]) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
-
-
 def _state(files: tuple[str, ...]) -> str:
     """Digest of sizes and dates. The inode's date counts too, since a copy can keep the modification date."""
     stats = ((path, os.stat(path)) for path in files)
-    return _digest([[path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in stats])
+    return digest([[path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in stats])
 
 
 def _sample(files: tuple[str, ...]) -> str:

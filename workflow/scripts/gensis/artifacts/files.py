@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def digest(values: Sequence[object]) -> str:
+    """Hash of a list of values, 16 hexadecimal digits: a short parameter for a long list."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def content_id(*paths: Path) -> str:

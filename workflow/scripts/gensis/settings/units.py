@@ -1,7 +1,5 @@
 """The units of a data set: its slides, or the shards of its natural images. They are known before images are read."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,11 +67,6 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
             raise UserError(f"split '{split}' of {dataset.path} is not 'train' or 'test': correct `splits`")
     refuse_nested_splits(dataset)
     return _checked(Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits), dataset.path)
-
-
-def digest(values: Sequence[object]) -> str:
-    """Hash of a list of values, 16 hexadecimal digits: a short parameter for a long list."""
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def _shards(splits: Sequence[str], shards: int) -> tuple[Unit, ...]:
