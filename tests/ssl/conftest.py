@@ -8,6 +8,7 @@ from gensis.images.codec import encode_png
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import open_images
 from gensis.images.store import write_store
+from gensis.settings.methods import DINO
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.pretrainer import Pretrainer
@@ -22,9 +23,7 @@ TINY = {
     "image_px": 16,
     "epochs": 2,
     "batch_size": 8,
-    "prototypes": 16,
-    "head_hidden_dim": 16,
-    "head_bottleneck_dim": 8,
+    "dino": {"prototypes": 16, "head_hidden_dim": 16, "head_bottleneck_dim": 8},
     "learning_rate": 0.05,
     "views": {"local_crops": 2, "local_px": 8},
 }
@@ -59,6 +58,8 @@ def write_bank(folder, pictures, sources, partners, alphas, kind):
 @pytest.fixture
 def make_pretrainer(images):
     def make(seed=0, generative=None, interpolated=None, runtime=Runtime(), **settings):
+        own = {key: settings.pop(key) for key in DINO.model_fields if key in settings}
+        settings |= {"dino": TINY["dino"] | own}
         has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
         model = Retraining(bank="b", **(TINY | settings)) if has_bank else Pretraining(**(TINY | settings))
         return Pretrainer(model, images, CPU, World(), seed, generative, interpolated, runtime)

@@ -15,10 +15,13 @@ import import_encoder
 from gensis.artifacts.files import content_id, quick_id, read_json
 from gensis.errors import UserError
 from gensis.settings.pretraining import Pretraining
+from gensis.ssl.auto import resolve
 from gensis.ssl.backbone import create_backbone, load_encoder, load_weights, save_encoder
 from gensis.ssl.external import open_external
-from gensis.ssl.networks import create_networks
+from gensis.ssl.method import method_class
+from gensis.ssl.networks import create_backbones
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
+from gensis.training.distributed import World
 
 VIT = ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2})
 HALF = (0.5, 0.5, 0.5)
@@ -215,9 +218,11 @@ def test_init_loads_the_weights_of_an_encoder_of_another_size(published, tmp_pat
     import_into(tmp_path / "mine", {"path": "mine"}, published[1])
     settings = {"dataset": "d", "backbone": VIT[0], "backbone_args": VIT[1] | {"global_pool": "avg"}, "image_px": 16}
     views = {"local_crops": 1, "local_px": 8}
-    networks = create_networks(Pretraining(**settings, views=views), 100, torch.device("cpu"), init=tmp_path / "mine")
+    settings = Pretraining(**settings, views=views, dino={"prototypes": 4})
+    backbones, _ = create_backbones(settings, init=tmp_path / "mine")
+    method = method_class("dino")(resolve(settings, 100, 8, {}).settings, backbones, World())
     outside = published[0].state_dict()
-    for network in (networks.student, networks.teacher):
+    for network in (method.student, method.teacher):
         state = network.backbone.state_dict()
         torch.testing.assert_close(state["blocks.0.attn.qkv.weight"], outside["blocks.0.attn.qkv.weight"])
         assert state["pos_embed"].shape == (1, 5, 24)  # 2 x 2 patches of 8 px and the class token

@@ -15,7 +15,8 @@ from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
 HALF, STEPS = 2, 4
-SETTINGS = TINY | {"drop_path": 0.0, "learning_rate": 0.01, "freeze_last_layer": 0.5, "bank": "b"}
+SETTINGS = TINY | {"drop_path": 0.0, "learning_rate": 0.01, "bank": "b"}
+SETTINGS["dino"] = TINY["dino"] | {"freeze_last_layer": 0.5}
 WAYS = {
     "copies": ({}, Runtime()),
     "copies in parts": ({"gradient_accumulation": 2}, Runtime()),

@@ -7,19 +7,9 @@ from torch import nn
 
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
-from gensis.ssl.head import DINOHead
+from gensis.ssl.method import method_class
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.teacher import update_teacher
-
-
-def test_the_head_equals_a_weight_normed_layer_with_unit_gain():
-    torch.manual_seed(0)
-    head = DINOHead(6, prototypes=9, hidden=8, bottleneck=4, batch_norm=False)
-    last = nn.utils.parametrizations.weight_norm(nn.Linear(4, 9, bias=False))
-    last.parametrizations.weight.original0.data.fill_(1)
-    last.parametrizations.weight.original1.data.copy_(head.prototypes.data)
-    features = torch.randn(5, 6)
-    torch.testing.assert_close(head(features), last(nn.functional.normalize(head.mlp(features), dim=-1)))
 
 
 def test_the_teacher_averages_parameters_and_keeps_its_own_buffers():
@@ -44,15 +34,6 @@ def test_clipping_scales_each_parameter_separately_as_in_the_original():
     assert norm.item() == pytest.approx(math.hypot(5, 0.5))
 
 
-def test_prototypes_are_initialised_like_a_linear_layer():
-    torch.manual_seed(0)
-    head = DINOHead(6, prototypes=500, hidden=8, bottleneck=64, batch_norm=False)
-    linear = nn.Linear(64, 500, bias=False)
-    ours, theirs = head.prototypes.detach(), linear.weight.detach()
-    assert ours.abs().max() <= 1 / 8
-    torch.testing.assert_close(ours.std(), theirs.std(), rtol=0.02, atol=0)
-
-
 def test_biases_and_norms_are_exempt_from_weight_decay():
     optimizer = make_optimizer(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), Pretraining(dataset="d"))
     set_rates(optimizer, 0.1, 0.2)
@@ -60,28 +41,40 @@ def test_biases_and_norms_are_exempt_from_weight_decay():
     assert [len(group["params"]) for group in optimizer.param_groups] == [1, 3]
 
 
+def dino_resolved(images, is_transformer, patch_px, **settings):
+    settings = Pretraining(dataset="d", **settings)
+    own = method_class("dino").automatic(settings, images, is_transformer)
+    return resolve(settings, images, patch_px, own)
+
+
 def test_auto_is_the_original_recipe_at_the_size_of_imagenet():
-    resolved = resolve(Pretraining(dataset="d"), 1_281_167, is_transformer=True, patch_px=16)
-    assert (resolved.prototypes, resolved.teacher_temperature, resolved.teacher_momentum) == (65_536, 0.04, 0.996)
-    assert (resolved.local_px, resolved.global_scale, resolved.blur) == (96, (0.4, 1.0), (1.0, 0.1, 0.5))
-    assert (resolved.warmup, resolved.teacher_temperature_warmup) == (0.1, 0.3)
-    assert not resolved.head_batch_norm
-    first, second, local = view_recipes(Pretraining(dataset="d").views, 224, resolved)
+    settings = dino_resolved(1_281_167, is_transformer=True, patch_px=16).settings
+    keys, views = settings.dino, settings.views
+    assert (keys.prototypes, keys.teacher_temperature, keys.teacher_momentum) == (65_536, 0.04, 0.996)
+    assert (views.local_px, views.global_scale, views.blur) == (96, (0.4, 1.0), (1.0, 0.1, 0.5))
+    assert (settings.warmup, keys.teacher_temperature_warmup) == (0.1, 0.3)
+    assert not keys.head_batch_norm
+    first, second, local = view_recipes(views, 224)
     assert (first.size_px, second.size_px, local.size_px) == (224, 224, 96)
     assert (first.solarize, second.solarize, local.solarize) == (0.0, 0.2, 0.0)
 
 
 def test_given_values_are_not_replaced_by_auto():
-    settings = Pretraining(dataset="d", prototypes=77, teacher_momentum=0.5, image_px=32, views={"local_px": 8})
-    resolved = resolve(settings, 5_000, is_transformer=False, patch_px=1)
-    assert (resolved.prototypes, resolved.teacher_momentum, resolved.local_px) == (77, 0.5, 8)
-    assert resolved.head_batch_norm
-    assert resolved.blur == (0.0, 0.0, 0.0)
+    given = {"dino": {"prototypes": 77, "teacher_momentum": 0.5}, "image_px": 32, "views": {"local_px": 8}}
+    resolved = dino_resolved(5_000, is_transformer=False, patch_px=1, **given)
+    keys, views = resolved.settings.dino, resolved.settings.views
+    assert (keys.prototypes, keys.teacher_momentum, views.local_px) == (77, 0.5, 8)
+    assert keys.head_batch_norm
+    assert views.blur == (0.0, 0.0, 0.0)
     assert {"prototypes", "teacher_momentum", "local_px"}.isdisjoint(resolved.reasons)
     assert "lightly-train" in resolved.reasons["warmup"]
+    assert resolved.values["prototypes"] == 77
 
 
 def test_warmup_is_never_longer_than_in_the_original():
-    settings = Pretraining(dataset="d", epochs=20)
-    resolved = resolve(settings, 100_000_000, is_transformer=True, patch_px=16)
-    assert resolved.warmup * 20 * 100_000_000 == pytest.approx(10 * 1_281_167)
+    resolved = dino_resolved(100_000_000, is_transformer=True, patch_px=16, epochs=20)
+    assert resolved.settings.warmup * 20 * 100_000_000 == pytest.approx(10 * 1_281_167)
+
+
+def test_a_batch_has_at_most_all_images():
+    assert dino_resolved(100, is_transformer=True, patch_px=16).settings.batch_size == 100

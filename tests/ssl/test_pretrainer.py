@@ -22,7 +22,7 @@ def run(pretrainer, steps, first=0):
 
 
 def weights(pretrainer):
-    return torch.cat([parameter.flatten() for parameter in pretrainer.teacher.parameters()])
+    return torch.cat([parameter.flatten() for parameter in pretrainer.method.teacher.parameters()])
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def test_teacher_and_centre_get_no_gradient(make_pretrainer, copies):
     pretrainer = make_pretrainer(**copies)
     before = weights(pretrainer)
     row = run(pretrainer, 2)[1]
-    assert all(parameter.grad is None for parameter in pretrainer.teacher.parameters())
-    assert not pretrainer.centre.requires_grad
+    assert all(parameter.grad is None for parameter in pretrainer.method.teacher.parameters())
+    assert not pretrainer.method.centre.requires_grad
     assert not torch.equal(weights(pretrainer), before)
     assert row["loss"] == pytest.approx(row["dino"] + row["disentangle"])
 
@@ -108,12 +108,12 @@ def test_resuming_from_a_saved_state_gives_identical_weights(make_pretrainer, co
 def test_prototypes_do_not_change_while_the_last_layer_is_frozen(make_pretrainer, optimizer, frozen, precision):
     settings = {"optimizer": optimizer, "freeze_last_layer": frozen / 6, "precision": precision, "warmup": 0}
     whole = make_pretrainer(**settings)
-    prototypes = [whole.student.head.prototypes.detach().clone()]
+    prototypes = [whole.method.student.head.prototypes.detach().clone()]
     states = []
     for step in range(6):
         states.append(copy.deepcopy(whole.state_dict()))
         run(whole, step + 1, first=step)
-        prototypes.append(whole.student.head.prototypes.detach().clone())
+        prototypes.append(whole.method.student.head.prototypes.detach().clone())
     fixed = [torch.equal(*pair) for pair in pairwise(prototypes)]
     assert fixed == [step < frozen for step in range(6)]
     assert weights(whole).isfinite().all()
@@ -127,7 +127,7 @@ def test_prototypes_do_not_change_while_the_last_layer_is_frozen(make_pretrainer
 def test_sgd_starts_with_the_first_gradient_of_unfrozen_prototypes(make_pretrainer):
     pretrainer = make_pretrainer(optimizer="sgd", freeze_last_layer=0.5)
     run(pretrainer, 3)
-    prototypes = pretrainer.student.head.prototypes
+    prototypes = pretrainer.method.student.head.prototypes
     before = prototypes.detach().clone()
     run(pretrainer, 4, first=3)
     group = pretrainer.optimizer.param_groups[0]

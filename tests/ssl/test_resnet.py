@@ -84,11 +84,11 @@ def test_import_gensis_after_timm_registers_models():
 
 
 def test_a_small_resnet_trains_with_batch_norm_in_the_head_by_default(make_pretrainer):
-    assert Pretraining(dataset="d").head_batch_norm == "auto"
+    assert Pretraining(dataset="d").dino.head_batch_norm == "auto"
     views = {"local_crops": 0, "global_scale": (0.2, 1.0)}
     pretrainer = make_pretrainer(backbone="resnet18_cifar", backbone_args=NARROW, drop_path=0.0, views=views)
-    assert any(isinstance(module, torch.nn.BatchNorm1d) for module in pretrainer.student.head.modules())
-    before = pretrainer.teacher.backbone.conv1.weight.clone()
+    assert any(isinstance(module, torch.nn.BatchNorm1d) for module in pretrainer.method.student.head.modules())
+    before = pretrainer.method.teacher.backbone.conv1.weight.clone()
     for step in range(2):
         assert torch.isfinite(pretrainer.step(step)["loss"])
-    assert not torch.equal(pretrainer.teacher.backbone.conv1.weight, before)
+    assert not torch.equal(pretrainer.method.teacher.backbone.conv1.weight, before)

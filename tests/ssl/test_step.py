@@ -23,26 +23,29 @@ def batch(step, with_bank=False):
     if not with_bank:
         return Batch(views)
     alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))
-    return Batch(views, InterpolatedViews(draw(16), draw(16, 1), views.real_slot.unsqueeze(0), alpha, counts.round()))
+    rows = torch.arange(2 * IMAGES).view(2, IMAGES)
+    return Batch(
+        views, InterpolatedViews(draw(16), draw(16, 1), views.real_slot.unsqueeze(0), alpha, counts.round(), rows)
+    )
 
 
 class Original:
     """Copies of a pretrainer's initial networks, trained with simple loops over tensors."""
 
     def __init__(self, pretrainer):
-        self.student, self.teacher = copy.deepcopy(pretrainer.student), copy.deepcopy(pretrainer.teacher)
-        self.centre = torch.zeros(pretrainer.resolved.prototypes)
+        self.student, self.teacher = copy.deepcopy(pretrainer.method.student), copy.deepcopy(pretrainer.method.teacher)
+        self.centre = torch.zeros(pretrainer.settings.dino.prototypes)
         named = list(self.student.named_parameters())
         vectors = [name for name, parameter in named if name.endswith(".bias") or parameter.ndim == 1]
         decayed = [parameter for name, parameter in named if name not in vectors]
         exempt = [parameter for name, parameter in named if name in vectors]
         self.optimizer = torch.optim.AdamW([{"params": decayed}, {"params": exempt, "weight_decay": 0.0}], fused=False)
 
-    def step(self, views, rates, is_frozen):
+    def step(self, views, rates, scheduled, is_frozen):
         crops = [*views.global_views, *views.local_views]
         logits = torch.stack([self.teacher(crop) for crop in crops[:2]])
         loss, pairs = 0.0, 0
-        for number, teacher in enumerate(torch.softmax((logits - self.centre) / rates.teacher_temperature, -1)):
+        for number, teacher in enumerate(torch.softmax((logits - self.centre) / scheduled["teacher_temperature"], -1)):
             for other, crop in enumerate(crops):
                 if number != other:
                     loss = loss - (teacher * torch.log_softmax(self.student(crop) / 0.1, -1)).sum(-1).mean()
@@ -59,7 +62,7 @@ class Original:
         self.optimizer.step()
         with torch.no_grad():
             for teacher, student in zip(self.teacher.parameters(), self.student.parameters()):
-                teacher.copy_(rates.teacher_momentum * teacher + (1 - rates.teacher_momentum) * student)
+                teacher.copy_(scheduled["teacher_momentum"] * teacher + (1 - scheduled["teacher_momentum"]) * student)
         self.centre = 0.9 * self.centre + 0.1 * logits.flatten(0, 1).mean(0)
         return (loss / pairs).item()
 
@@ -74,11 +77,12 @@ def test_steps_equal_the_original(make_pretrainer):
     original = Original(pretrainer)
     for step in range(STEPS):
         given = batch(step)
-        rates = rates_of(step, pretrainer.total_steps, IMAGES, pretrainer.settings, pretrainer.resolved)
-        loss = original.step(given.views, rates, is_frozen=step < FROZEN)
+        rates = rates_of(step, pretrainer.total_steps, IMAGES, pretrainer.settings)
+        scheduled = pretrainer.method.scheduled(step, pretrainer.total_steps)
+        loss = original.step(given.views, rates, scheduled, is_frozen=step < FROZEN)
         assert pretrainer.learn(given, step)["loss"].item() == pytest.approx(loss, rel=1e-5)
-    torch.testing.assert_close(pretrainer.centre, original.centre)
-    for ours, theirs in [(pretrainer.student, original.student), (pretrainer.teacher, original.teacher)]:
+    torch.testing.assert_close(pretrainer.method.centre, original.centre)
+    for ours, theirs in [(pretrainer.method.student, original.student), (pretrainer.method.teacher, original.teacher)]:
         torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()), atol=1e-5, rtol=1e-4)
 
 
@@ -91,8 +95,8 @@ def test_gradient_accumulation_equals_the_whole_batch(make_pretrainer):
     figures, others = (pretrainer.learn(given, step=1) for pretrainer in (whole, parts))
     assert "disentangle" in figures
     torch.testing.assert_close(others, figures)
-    torch.testing.assert_close(parts.centre, whole.centre)
-    for one, other in zip(whole.student.parameters(), parts.student.parameters()):
+    torch.testing.assert_close(parts.method.centre, whole.method.centre)
+    for one, other in zip(whole.method.student.parameters(), parts.method.student.parameters()):
         torch.testing.assert_close(other.grad, one.grad)
 
 
@@ -110,27 +114,38 @@ def exchanged(given):
     return Batch(
         views,
         InterpolatedViews(
-            interpolated.views, partners, interpolated.source_slots, 1 - interpolated.alpha, interpolated.counts
+            interpolated.views,
+            partners,
+            interpolated.source_slots,
+            1 - interpolated.alpha,
+            interpolated.counts,
+            interpolated.rows.flip(0),
         ),
     )
 
 
 def test_the_disentangle_loss_has_the_weighted_geometric_mean_as_target(make_pretrainer):
     pretrainer = make_pretrainer(drop_path=0.0, disentangle_weight=1.0)
-    pretrainer.centre = torch.randn(len(pretrainer.centre), generator=torch.Generator().manual_seed(1)) / 50
+    pretrainer.method.centre = (
+        torch.randn(len(pretrainer.method.centre), generator=torch.Generator().manual_seed(1)) / 50
+    )
     given = batch(0, with_bank=True)
-    interpolated, temperature = given.interpolated, pretrainer.resolved.teacher_temperature
+    interpolated, temperature = given.interpolated, pretrainer.settings.dino.teacher_temperature
     alpha = interpolated.alpha.unsqueeze(1)
 
+    def losses(batch):
+        method = pretrainer.method
+        return method.losses(method.student, batch, {"teacher_temperature": temperature}).logged
+
     def target(views):
-        return torch.softmax((pretrainer.teacher(views) - pretrainer.centre) / temperature, -1)
+        return torch.softmax((pretrainer.method.teacher(views) - pretrainer.method.centre) / temperature, -1)
 
     with torch.no_grad():
         of_source = target(given.views.global_views[interpolated.source_slots[0], torch.arange(IMAGES)])
         mixed = of_source**alpha * target(interpolated.partners[0]) ** (1 - alpha)
-        predicted = torch.log_softmax(pretrainer.student(interpolated.views) / 0.1, -1)
+        predicted = torch.log_softmax(pretrainer.method.student(interpolated.views) / 0.1, -1)
         expected = (-(mixed / mixed.sum(1, keepdim=True) * predicted).sum(1) * interpolated.counts).mean()
-        figures, of_exchanged = (pretrainer._losses(each, temperature) for each in (given, exchanged(given)))
+        figures, of_exchanged = (losses(each) for each in (given, exchanged(given)))
     torch.testing.assert_close(figures["disentangle"], expected, atol=0, rtol=1e-5)
     torch.testing.assert_close(of_exchanged["disentangle"], expected, atol=0, rtol=1e-5)
     assert 0 < interpolated.counts.sum() < IMAGES

@@ -17,9 +17,7 @@ TINY = {
     "image_px": 16,
     "epochs": 2,
     "batch_size": 4,
-    "prototypes": 16,
-    "head_hidden_dim": 16,
-    "head_bottleneck_dim": 8,
+    "dino": {"prototypes": 16, "head_hidden_dim": 16, "head_bottleneck_dim": 8},
     "views": {"local_crops": 0},
 }
 

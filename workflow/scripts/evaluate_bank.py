@@ -324,7 +324,8 @@ def shuffled(count: int, seed: int) -> np.ndarray:
 
 def first_view(settings: Pretraining, images: int) -> ViewRecipe:
     """The recipe of the first global view in pre-training."""
-    return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 1))[0]
+    settings = resolve(settings, images, 1, {}).settings
+    return view_recipes(settings.views, settings.image_px)[0]
 
 
 def blur(images: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Pre-train an encoder with DINO, or with --bank with Gen-DINO, and publish it in timm's hub layout."""
+"""Pre-train an encoder, or with --bank retrain it with a bank, and publish it in timm's hub layout."""
 
 import argparse
 import logging
@@ -74,7 +74,11 @@ def main(arguments: argparse.Namespace) -> None:
             record = provenance(
                 FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
             )
-            record |= {"recipe": RECIPE, "resolved": vars(pretrainer.resolved)}
+            record |= {
+                "recipe": RECIPE,
+                "resolved": pretrainer.resolved.values | {"reasons": pretrainer.resolved.reasons},
+            }
+            record["uniform_loss"] = pretrainer.method.uniform_loss()
             write_provenance(target, record | {"weights": content_id(target / "model.safetensors")})
 
     train_and_publish(folder, world, arguments.output, make)

@@ -2,6 +2,7 @@
 
 import math
 
+from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Retraining
 
 BACKWARD = 2
@@ -18,11 +19,12 @@ def passes(training: Pretraining, disentangles: bool) -> float:
         disentangles: whether it trains on interpolated images.
     """
     side = LOCAL_SIDE if training.views.local_px == "auto" else training.views.local_px / training.image_px
-    student, teacher = 2 + training.views.local_crops * side**2, 2.0
+    trained = 2 + training.views.local_crops * side**2
+    targets = 2.0 * METHODS[training.method].has_teacher
     if disentangles and isinstance(training, Retraining):
-        student += training.disentangle_probability
-        teacher += training.disentangle_probability * (2 if training.disentangle_targets == "both" else 1)
-    return teacher + (1 + BACKWARD) * student
+        trained += training.disentangle_probability
+        targets += training.disentangle_probability * (2 if training.disentangle_targets == "both" else 1)
+    return targets + (1 + BACKWARD) * trained
 
 
 def epochs_to_match(epochs: int, passes_of_other: float, passes_of_own: float) -> int:

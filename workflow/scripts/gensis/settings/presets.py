@@ -11,6 +11,15 @@ PAPER: dict[str, Any] = {
     "image_px": 224,
     "epochs": 100,
     "batch_size": 512,
+    "optimizer": "adamw",
+    "learning_rate": 0.0005,
+    "minimum_learning_rate": 1e-6,
+    "weight_decay": (0.04, 0.4),
+    "gradient_clip_norm": 3.0,
+    "drop_path": 0.1,
+    "precision": "bfloat16",
+}
+PAPER_DINO: dict[str, Any] = {
     "prototypes": 65_536,
     "head_hidden_dim": 2048,
     "head_bottleneck_dim": 256,
@@ -21,13 +30,6 @@ PAPER: dict[str, Any] = {
     "teacher_temperature_warmup": 0.0,
     "centre_momentum": 0.9,
     "teacher_momentum": 0.996,
-    "optimizer": "adamw",
-    "learning_rate": 0.0005,
-    "minimum_learning_rate": 1e-6,
-    "weight_decay": (0.04, 0.4),
-    "gradient_clip_norm": 3.0,
-    "drop_path": 0.1,
-    "precision": "bfloat16",
 }
 PAPER_VIEWS: dict[str, Any] = {
     "local_crops": 8,
@@ -54,9 +56,9 @@ def with_paper_recipe(values: dict[str, Any]) -> dict[str, Any]:
 
     Durations that the recipe gives in epochs become fractions of the training.
     """
-    values = laid_over(PAPER | {"views": PAPER_VIEWS}, values)
+    values = laid_over(PAPER | {"dino": PAPER_DINO, "views": PAPER_VIEWS}, values)
     epochs = values["epochs"]
     if isinstance(epochs, int) and epochs > 0:
         values.setdefault("warmup", min(PAPER_WARMUP_EPOCHS / epochs, 1.0))
-        values.setdefault("freeze_last_layer", PAPER_FROZEN_EPOCHS / epochs)
+        values["dino"] = {"freeze_last_layer": PAPER_FROZEN_EPOCHS / epochs} | values["dino"]
     return values

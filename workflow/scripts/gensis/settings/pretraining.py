@@ -1,10 +1,11 @@
-"""Pre-training of the encoder (DINO), and retraining with a bank of self-augmentations (Gen-DINO)."""
+"""Pre-training of the encoder, and retraining with a bank of self-augmentations."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from gensis.settings.base import Fraction, Name, PositiveFloat, PositiveInt, Settings, added
+from gensis.settings.base import Fraction, Name, PositiveFloat, PositiveInt, Settings, added, laid_over
+from gensis.settings.methods import METHODS, own_keys
 from gensis.settings.presets import with_paper_recipe
 
 Scale = tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]]
@@ -47,13 +48,20 @@ class Views(Settings):
     """Probability of solarisation, which only the second global view gets."""
 
 
-class Pretraining(Settings):
-    """DINO: self-distillation without labels. The defaults are those of the original ViT-S/16 recipe."""
+OwnKeys = create_model("OwnKeys", __base__=Settings, **{name: own_keys(name) for name in METHODS})
+"""A section for each method with its own keys; only that of the chosen method may be given."""
+
+
+class Pretraining(OwnKeys):
+    """Self-supervised training of an encoder, without labels. The defaults are those of DINO's original ViT-S/16
+    recipe; where another `method` has other defaults, docs/methods.md lists them."""
 
     dataset: Name
     """Data set whose train split the encoder is trained on."""
+    method: Literal[*METHODS] = "dino"
+    """SSL method. Its own keys stand in the section of its name, such as `dino: {prototypes: 4096}`."""
     preset: Literal["paper"] | None = added(neutral=None)
-    """`paper`: the original recipe of ViT-S/16 on ImageNet, with no value adapted to the data. Other keys override
+    """`paper`: DINO's original recipe of ViT-S/16 on ImageNet, with no value adapted to the data. Other keys override
     it."""
     backbone: str = "vit_small_patch16_224"
     """A timm model name of config/backbones.txt. `resnet18_cifar`, `resnet34_cifar` and `resnet50_cifar` are for images
@@ -76,30 +84,6 @@ class Pretraining(Settings):
     """Number of parts that each batch is divided into to save memory. Their gradients are accumulated."""
     views: Views = Views()
     """Views, i.e. augmented crops, of an image."""
-    prototypes: PositiveInt | Literal["auto"] = "auto"
-    """Number K of prototypes, the outputs of the head. `auto`, by the number of training images: 1024 up to 20,000,
-    65,536 above 500,000."""
-    head_hidden_dim: PositiveInt = 2048
-    """Width of the hidden layers of the head."""
-    head_bottleneck_dim: PositiveInt = 256
-    """Width of the bottleneck of the head."""
-    head_batch_norm: bool | Literal["auto"] = "auto"
-    """BatchNorm in the head. `auto`: on for convnets, off for transformers."""
-    student_temperature: PositiveFloat = 0.1
-    """Temperature of the student's softmax."""
-    teacher_temperature: PositiveFloat | Literal["auto"] = "auto"
-    """Temperature of the teacher's softmax after its warm-up. `auto`, by the number of training images: 0.02 up to
-    20,000, 0.04 (the original value) from 1.3 million."""
-    teacher_temperature_start: PositiveFloat | Literal["auto"] = "auto"
-    """Teacher temperature at the start of its linear warm-up. `auto`: the same as teacher_temperature."""
-    teacher_temperature_warmup: Fraction | Literal["auto"] = "auto"
-    """Fraction of the training in which the teacher temperature warms up. `auto`: 0.3, at most as many steps as 30
-    epochs of ImageNet."""
-    centre_momentum: Fraction = 0.9
-    """Momentum of the centre of the teacher's outputs."""
-    teacher_momentum: Fraction | Literal["auto"] = "auto"
-    """EMA momentum of the teacher at the start; it follows a cosine to 1. `auto`, by the number of training images:
-    0.99 up to 20,000, 0.996 from 1.3 million."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """Optimizer; `sgd` has a momentum of 0.9."""
     learning_rate: PositiveFloat = 0.0005
@@ -113,8 +97,6 @@ class Pretraining(Settings):
     """Weight decay at the start and the end of its cosine schedule. Biases and norms are exempt."""
     gradient_clip_norm: PositiveFloat | None = 3.0
     """Largest gradient norm of each parameter tensor, as in the original code. Empty: no clipping."""
-    freeze_last_layer: Fraction = 0.01
-    """Fraction of the training, at its start, in which the prototypes are frozen (one epoch in a hundred)."""
     drop_path: Fraction = 0.1
     """Rate of stochastic depth in the student."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -122,14 +104,40 @@ class Pretraining(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, values: Any) -> Any:
-        return with_paper_recipe(values) if isinstance(values, dict) and values.get("preset") == "paper" else values
+    def _defaults(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        method = values.get("method", "dino")
+        if method not in METHODS:
+            return values
+        if values.get("preset") == "paper" and method == "dino":
+            values = with_paper_recipe(values)
+        return laid_over(METHODS[method].defaults, values | {method: values.get(method) or {}})
 
     @model_validator(mode="after")
     def _fits(self) -> "Pretraining":
+        method = METHODS[self.method]
+        if others := [name for name in METHODS if name != self.method and getattr(self, name) is not None]:
+            raise ValueError(
+                f"{others[0]}: the method is {self.method}: remove this section, or set method: {others[0]}"
+            )
+        if self.preset == "paper" and self.method != "dino":
+            raise ValueError(f"preset: paper is a recipe of dino: remove it for {self.method}")
+        if self.views.local_crops and not method.uses_local_views:
+            raise ValueError(f"views.local_crops: {self.method} uses two global views only: set 0")
+        if self.gradient_accumulation > 1 and method.compares_images:
+            raise ValueError(
+                f"gradient_accumulation: {self.method} compares the images of a batch, which parts would make fewer: "
+                "leave it at 1 and choose batch_size by memory"
+            )
         if isinstance(self.views.local_px, int) and self.views.local_px > self.image_px:
             raise ValueError(f"views.local_px {self.views.local_px} is larger than image_px {self.image_px}")
         return self
+
+    @property
+    def own(self) -> Any:
+        """The method's own keys."""
+        return getattr(self, self.method)
 
 
 class Ramp(Settings):
@@ -144,11 +152,12 @@ class Ramp(Settings):
 
 
 class Retraining(Pretraining):
-    """Gen-DINO: retraining from scratch with a bank. All keys of `pretraining` are inherited and may be overridden
-    here, `views` and `backbone_args` key by key. An arm with another `backbone` does not inherit `backbone_args`."""
+    """Retraining from scratch with a bank (with DINO: Gen-DINO). All keys of `pretraining` are inherited and may be
+    overridden here, sections key by key. An arm with another `backbone` does not inherit `backbone_args`; one with
+    another `method` does not inherit the section of the method."""
 
     bank: Name | None = None
-    """A name in `banks`. It may be omitted only with `match_compute`, for DINO trained longer without a bank."""
+    """A name in `banks`. It may be omitted only with `match_compute`, for plain training, longer and without a bank."""
     match_compute: Name | None = added(neutral=None)
     """Another arm whose compute this arm matches: `epochs` is set so that both have about the same number of forward
     and backward passes."""

@@ -17,13 +17,14 @@ from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
 from gensis.settings.encoders import ExternalEncoder
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
 # Keys that the images in a store do not depend on: place of the source, selection of images, and failure limits.
 # The sheet's line of an image is a separate input.
 ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
-RESERVED = ("dino", "random", "pixels")
+RESERVED = (*METHODS, "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64
 # Examples for error messages about sections that cannot be empty, by key or model.
@@ -262,10 +263,12 @@ class Study(Settings):
 
 
 def _inherit(pretraining: dict[str, Any], arm: dict[str, Any]) -> dict[str, Any]:
-    """An arm's keys merged over those of `pretraining`, without `backbone_args` if the backbone differs."""
+    """An arm's keys merged over those of `pretraining`, without those of another backbone or method."""
     default = Pretraining.model_fields["backbone"].default
     if arm.get("backbone", pretraining.get("backbone", default)) != pretraining.get("backbone", default):
         pretraining = {key: value for key, value in pretraining.items() if key != "backbone_args"}
+    if arm.get("method", pretraining.get("method", "dino")) != pretraining.get("method", "dino"):
+        pretraining = {key: value for key, value in pretraining.items() if key not in ("method", *METHODS)}
     return laid_over(pretraining, arm)
 
 

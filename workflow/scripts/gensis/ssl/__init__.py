@@ -1,4 +1,4 @@
-"""Encoders: DINO and Gen-DINO pre-training, timm backbones, and monitoring."""
+"""Encoders: self-supervised training with and without a bank, timm backbones, and monitoring."""
 
 RECIPE = 1
 """Version of the code that trains an encoder. It is raised with each change that gives different weights from the same

@@ -29,11 +29,13 @@ class InterpolatedViews:
     """float32 (B,): weight of the source."""
     counts: torch.Tensor
     """float32 (B,): weight in the loss: 1, or 0 if the source has no interpolated image."""
+    rows: torch.Tensor
+    """int64 (2, B): rows of the sources and of the partners in the train split."""
 
     def part(self, rows: slice) -> "InterpolatedViews":
         """The views of some images."""
         of_targets = self.partners[:, rows], self.source_slots[:, rows]
-        return InterpolatedViews(self.views[rows], *of_targets, self.alpha[rows], self.counts[rows])
+        return InterpolatedViews(self.views[rows], *of_targets, self.alpha[rows], self.counts[rows], self.rows[:, rows])
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Batches:
             ),
             alpha,
             copied(interpolations.counts.float(), self._device),
+            copied(interpolations.rows, self._device),
         )
 
 

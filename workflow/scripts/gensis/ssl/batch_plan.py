@@ -51,6 +51,8 @@ class Interpolations:
     """float32 (B,): weight of the source."""
     counts: torch.Tensor
     """bool (B,): False where a source has no interpolated image or target."""
+    rows: torch.Tensor
+    """int64 (2, B): rows of the sources and of the partners."""
 
 
 @dataclass(frozen=True)
@@ -124,4 +126,5 @@ class Chooser:
             partners.append(Pick(self._generative.images, of_partner))
             of_synthetic.append(True)
         generated = Pick(bank.images, positions) if settings.interpolation == "embedding" else None
-        return Interpolations(generated, tuple(partners), tuple(of_synthetic), bank.alpha[positions], counts)
+        of_images = torch.stack([rows, partner])
+        return Interpolations(generated, tuple(partners), tuple(of_synthetic), bank.alpha[positions], counts, of_images)

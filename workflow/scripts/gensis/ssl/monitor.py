@@ -1,4 +1,4 @@
-"""Evaluates the teacher during training, without labels. It does not influence training or select checkpoints."""
+"""Evaluates the encoder during training, without labels. It does not influence training or select checkpoints."""
 
 import logging
 import math
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from gensis.ssl.collapse import collapse
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.permutation import mixed_key, permuted
 
@@ -21,14 +20,14 @@ class Monitor:
     """Monitors a `Pretrainer`: the ``watch`` argument of `training.loop.train`.
 
     It embeds some images of the train split that the seed chooses (they are trained on like all others), always with
-    the same two views, so that only the teacher changes from one evaluation to the next.
+    the same two views, so that only the encoder changes from one evaluation to the next.
     """
 
     def __init__(self, pretrainer: Pretrainer, seed: int, epochs: int, keep: Callable[[int, torch.Tensor], None]):
-        """Evaluate the embeddings every ``epochs`` epochs and after the last, the entropies in every row.
+        """Evaluate the embeddings every ``epochs`` epochs and after the last, and look for a collapse in every row.
 
         Args:
-            pretrainer: whose teacher is evaluated.
+            pretrainer: whose encoder is evaluated.
             seed: chooses the images and their views.
             epochs: between two evaluations.
             keep: called with the step and the embeddings of the whole images, float32 (n, D) of unit norm.
@@ -52,11 +51,11 @@ class Monitor:
 
     def _warn(self, row: dict[str, float]) -> None:
         """Warn of a collapse once. No warning during the warm-up, when all embeddings are still similar."""
-        if row["step"] <= self._pretrainer.resolved.warmup * self._pretrainer.total_steps:
+        if row["step"] <= self._pretrainer.settings.warmup * self._pretrainer.total_steps:
             return
-        warning = collapse(row["teacher_entropy"], row["teacher_batch_entropy"], self._pretrainer.resolved.prototypes)
+        warning = self._pretrainer.method.collapse(row)
         if warning and warning != self._last_warning:
-            log.warning("WARNING: the teacher has collapsed at step %d: %s", row["step"], warning)
+            log.warning("WARNING: the encoder has collapsed at step %d: %s", row["step"], warning)
         self._last_warning = warning
 
     def _embeddings(self) -> torch.Tensor:

@@ -4,6 +4,12 @@ import torch
 from torch import nn
 
 
+def as_teacher(teacher: nn.Module, student: nn.Module) -> nn.Module:
+    """Give a network the student's weights, and no gradients."""
+    teacher.load_state_dict(student.state_dict())
+    return teacher.requires_grad_(False)
+
+
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """teacher <- momentum * teacher + (1 - momentum) * student, parameters only.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.nn.functional import all_gather
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,22 @@ class World:
             dist.all_reduce(tensor)
             tensor /= self.size
         return tensor
+
+    def means(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Mean of each tensor over all processes, in one exchange."""
+        if self.size == 1 or not tensors:
+            return tensors
+        together = self.mean(torch.cat([tensor.flatten() for tensor in tensors.values()]))
+        parts = together.split([tensor.numel() for tensor in tensors.values()])
+        return {name: part.view_as(tensors[name]) for name, part in zip(tensors, parts)}
+
+    def gathered(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The (n, ...) tensors of all processes as (size * n, ...), by rank, with gradients to each process's own.
+
+        If each process minimises the mean over its own rows, and gradients are averaged over processes, then the
+        gradients are those of the mean over all rows.
+        """
+        return tensor if self.size == 1 else torch.cat(all_gather(tensor.contiguous()))
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """For each flag, whether it is set in any process. GPUs do not wait for it."""

@@ -1,0 +1,1 @@
+"""The SSL methods, one file each; `gensis.settings.methods` lists them."""
