@@ -58,10 +58,11 @@ def write_bank(folder, pictures, sources, partners, alphas, kind):
 @pytest.fixture
 def make_pretrainer(images):
     def make(seed=0, generative=None, interpolated=None, runtime=Runtime(), **settings):
-        own = {key: settings.pop(key) for key in DINO.model_fields if key in settings}
-        settings |= {"dino": TINY["dino"] | own}
+        tiny = {key: value for key, value in TINY.items() if key != "dino"}
+        if settings.get("method", "dino") == "dino":
+            tiny["dino"] = TINY["dino"] | {key: settings.pop(key) for key in DINO.model_fields if key in settings}
         has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
-        model = Retraining(bank="b", **(TINY | settings)) if has_bank else Pretraining(**(TINY | settings))
+        model = Retraining(bank="b", **(tiny | settings)) if has_bank else Pretraining(**(tiny | settings))
         return Pretrainer(model, images, CPU, World(), seed, generative, interpolated, runtime)
 
     return make

@@ -31,12 +31,14 @@ class Method(method.Method):
         hidden, output = keys.head_hidden_dim, keys.head_output_dim
         is_transformer = patch_px_of(student) > 1
 
-        def head(inputs: int, hidden_layers: int) -> nn.Module:
-            return mlp([inputs, *[hidden] * hidden_layers, output], nn.BatchNorm1d(output, affine=False))
+        def projector(inputs: int) -> nn.Module:
+            widths = [inputs, *[hidden] * (2 if is_transformer else 1), output]
+            return mlp(widths, nn.BatchNorm1d(output, affine=False))
 
-        hidden_layers = 2 if is_transformer else 1
-        projector, of_teacher = (head(backbone.num_features, hidden_layers) for backbone in (student, teacher))
-        with_predictor = nn.Sequential(OrderedDict(projector=projector, predictor=head(output, 1)))
+        of_student, of_teacher = (projector(backbone.num_features) for backbone in (student, teacher))
+        last_norm = nn.BatchNorm1d(output, affine=False) if is_transformer else nn.Identity()
+        predictor = mlp([output, hidden, output], last_norm)
+        with_predictor = nn.Sequential(OrderedDict(projector=of_student, predictor=predictor))
         self.student = BackboneWithHead(student, with_predictor, precision)
         self.teacher = BackboneWithHead(teacher, of_teacher, precision)
         for own, trained in self._averaged():
