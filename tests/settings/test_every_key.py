@@ -11,6 +11,7 @@ import pytest
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.base import Settings
+from gensis.settings.methods import METHODS
 
 # Uses every settings model, and no default that would hide another key.
 STUDY = {
@@ -32,6 +33,8 @@ STUDY = {
         "gen-dino": {"bank": "default"},
         "ramped": {"bank": "drawn", "generative_probability": {"start": 0.2, "end": 0.9}},
         "longer": {"match_compute": "gen-dino"},
+        "contrastive": {"bank": "default", "method": "simclr", "gradient_accumulation": 1},
+        "momentum": {"bank": "default", "method": "mocov3", "gradient_accumulation": 1},
     },
 }
 REACH_NO_STAGE = {
@@ -50,6 +53,7 @@ REACH_NO_STAGE = {
     "evaluation.datasets": "decides which evaluations are made",
 }
 CANNOT_CHANGE = {
+    **{f"*.{name}": "the section of another method" for name in METHODS},
     "datasets.*.kind": "decides which other keys exist",
     "retraining.*.dataset": "must be that of pretraining",
     "retraining.longer.epochs": "follows from match_compute",

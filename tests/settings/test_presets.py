@@ -9,11 +9,22 @@ from gensis.settings.pretraining import Pretraining
 
 # Defaults of the authors' main_dino.py and of its augmentations. Durations in epochs are fractions of 100.
 PUBLISHED = {
+    "method": "dino",
     "backbone": "vit_small_patch16_224",
     "backbone_args": {},
     "image_px": 224,
     "epochs": 100,
     "batch_size": 64 * 8,
+    "optimizer": "adamw",
+    "learning_rate": 0.0005,
+    "minimum_learning_rate": 1e-6,
+    "warmup": 10 / 100,
+    "weight_decay": [0.04, 0.4],
+    "gradient_clip_norm": 3.0,
+    "drop_path": 0.1,
+    "precision": "bfloat16",
+}
+PUBLISHED_DINO = {
     "prototypes": 65536,
     "head_hidden_dim": 2048,
     "head_bottleneck_dim": 256,
@@ -24,15 +35,7 @@ PUBLISHED = {
     "teacher_temperature_warmup": 0,
     "centre_momentum": 0.9,
     "teacher_momentum": 0.996,
-    "optimizer": "adamw",
-    "learning_rate": 0.0005,
-    "minimum_learning_rate": 1e-6,
-    "warmup": 10 / 100,
-    "weight_decay": [0.04, 0.4],
-    "gradient_clip_norm": 3.0,
     "freeze_last_layer": 1 / 100,
-    "drop_path": 0.1,
-    "precision": "bfloat16",
 }
 PUBLISHED_VIEWS = {
     "local_crops": 8,
@@ -66,20 +69,21 @@ def resolved(**values: object) -> dict:
 def test_the_paper_preset_has_the_published_values():
     values = resolved()
     assert values.pop("views") == PUBLISHED_VIEWS
+    assert values.pop("dino") == PUBLISHED_DINO
     assert values == PUBLISHED | {"dataset": "tiles", "preset": "paper"}
 
 
 def test_keys_beside_the_preset_override_it():
-    values = resolved(batch_size=64, teacher_temperature="auto", views={"rotate": True, "local_crops": 2})
+    values = resolved(batch_size=64, dino={"teacher_temperature": "auto"}, views={"rotate": True, "local_crops": 2})
     assert values.pop("views") == PUBLISHED_VIEWS | {"rotate": True, "local_crops": 2}
-    expected = PUBLISHED | {"batch_size": 64, "teacher_temperature": "auto"}
-    assert values == expected | {"dataset": "tiles", "preset": "paper"}
+    assert values.pop("dino") == PUBLISHED_DINO | {"teacher_temperature": "auto"}
+    assert values == PUBLISHED | {"batch_size": 64} | {"dataset": "tiles", "preset": "paper"}
 
 
 @pytest.mark.parametrize(("epochs", "warmup", "frozen"), [(300, 10 / 300, 1 / 300), (4, 1.0, 1 / 4)])
 def test_warmup_and_freezing_keep_their_epochs_in_trainings_of_other_lengths(epochs, warmup, frozen):
     values = resolved(epochs=epochs)
-    assert (values["warmup"], values["freeze_last_layer"]) == (warmup, frozen)
+    assert (values["warmup"], values["dino"]["freeze_last_layer"]) == (warmup, frozen)
     assert resolved(epochs=epochs, warmup=0.5)["warmup"] == 0.5
 
 
@@ -88,7 +92,7 @@ def test_retraining_inherits_the_preset_also_in_a_resolved_study():
     again = load_study(study.resolved())
     for encoder in ("encoders/dino", "encoders/gen-dino"):
         trained = json.loads(stage_json(study, encoder))
-        assert trained["prototypes"] == 65536
+        assert trained["dino"]["prototypes"] == 65536
         assert stage_json(again, encoder) == stage_json(study, encoder)
 
 

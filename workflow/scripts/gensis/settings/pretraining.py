@@ -154,7 +154,7 @@ class Ramp(Settings):
 class Retraining(Pretraining):
     """Retraining from scratch with a bank (with DINO: Gen-DINO). All keys of `pretraining` are inherited and may be
     overridden here, sections key by key. An arm with another `backbone` does not inherit `backbone_args`; one with
-    another `method` does not inherit the section of the method."""
+    another `method` does not inherit `preset` and the section of the method."""
 
     bank: Name | None = None
     """A name in `banks`. It may be omitted only with `match_compute`, for plain training, longer and without a bank."""

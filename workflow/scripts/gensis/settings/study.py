@@ -268,7 +268,7 @@ def _inherit(pretraining: dict[str, Any], arm: dict[str, Any]) -> dict[str, Any]
     if arm.get("backbone", pretraining.get("backbone", default)) != pretraining.get("backbone", default):
         pretraining = {key: value for key, value in pretraining.items() if key != "backbone_args"}
     if arm.get("method", pretraining.get("method", "dino")) != pretraining.get("method", "dino"):
-        pretraining = {key: value for key, value in pretraining.items() if key not in ("method", *METHODS)}
+        pretraining = {key: value for key, value in pretraining.items() if key not in ("preset", *METHODS)}
     return laid_over(pretraining, arm)
 
 
@@ -319,6 +319,9 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
     mistake = error.errors()[0]
     where = _place(mistake["loc"], values, missing=mistake["type"] == "missing")
     if mistake["type"] == "extra_forbidden":
+        section, _, key = where.rpartition(".")
+        if of := [name for name, method in METHODS.items() if key in method.keys.model_fields]:
+            return f"config: unknown key {where}: it is a key of {of[0]}: write {section}.{of[0]}.{key}"
         return f"config: unknown key {where}: correct or remove it (config/schema.json lists all keys)"
     if mistake["type"] == "missing":
         return f"config: {where} is missing: add it (config/schema.json describes it)"

@@ -68,6 +68,7 @@ class Pretrainer:
         self.images, self.device, self.world = images, device, world
         self._build(settings, init)
         settings = self.settings
+        _check_shares(settings, world)
         self._distribute(runtime)
         self.optimizer = make_optimizer(self.method.student, settings)
         self.recipes = view_recipes(settings.views, settings.image_px)
@@ -75,7 +76,6 @@ class Pretrainer:
         self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std)]
         first_rows = images.index.first_rows if settings.balance_units else None
         self.sampler = Sampler(len(images), settings.batch_size, seed, world.rank, world.size, first_rows)
-        _check_shares(settings, world)
         self.steps_per_row = min(self.sampler.steps_per_epoch, LARGEST_ROW)
         self.total_steps = settings.epochs * self.sampler.steps_per_epoch
         self.images_per_step = self.sampler.batch_size
