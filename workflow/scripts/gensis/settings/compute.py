@@ -20,11 +20,13 @@ def passes(training: Pretraining, disentangles: bool) -> float:
     """
     side = LOCAL_SIDE if training.views.local_px == "auto" else training.views.local_px / training.image_px
     trained = 2 + training.views.local_crops * side**2
-    targets = 2.0 * METHODS[training.method].has_teacher
+    has_teacher = METHODS[training.method].has_teacher
+    of_teacher = 2.0 if has_teacher else 0.0
     if disentangles and isinstance(training, Retraining):
-        trained += training.disentangle_probability
-        targets += training.disentangle_probability * (2 if training.disentangle_targets == "both" else 1)
-    return targets + (1 + BACKWARD) * trained
+        partners = training.disentangle_probability * (2 if training.disentangle_targets == "both" else 1)
+        trained += training.disentangle_probability + (0 if has_teacher else partners)
+        of_teacher += partners if has_teacher else 0
+    return of_teacher + (1 + BACKWARD) * trained
 
 
 def epochs_to_match(epochs: int, passes_of_other: float, passes_of_own: float) -> int:
