@@ -4,11 +4,11 @@ import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.nn.functional import all_gather
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class World:
         If each process minimises the mean over its own rows, and gradients are averaged over processes, then the
         gradients are those of the mean over all rows.
         """
-        return tensor if self.size == 1 else torch.cat(all_gather(tensor.contiguous()))
+        return tensor if self.size == 1 else _Gathered.apply(tensor, self.rank, self.size)
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """For each flag, whether it is set in any process. GPUs do not wait for it."""
@@ -60,6 +60,23 @@ class World:
         """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
+
+
+class _Gathered(torch.autograd.Function):
+    """Rows of all processes, with gradients."""
+
+    @staticmethod
+    def forward(context: Any, tensor: torch.Tensor, rank: int, size: int) -> torch.Tensor:
+        context.rows = slice(rank * len(tensor), (rank + 1) * len(tensor))
+        parts = [torch.empty_like(tensor) for _ in range(size)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        gradient = gradient.clone()
+        dist.all_reduce(gradient)  # the losses of all processes depend on the rows of this one
+        return gradient[context.rows], None, None
 
 
 def gradient_sync(model: nn.Module, skip: bool) -> AbstractContextManager[None]:
