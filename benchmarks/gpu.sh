@@ -77,8 +77,8 @@ cifar() { # ResNet-18, 200 epochs; stops after a time limit: call again until ev
     local data="{\"kind\": \"hdf5\", \"path\": \"$GENSIS_DATA/natural/cifar10/cifar10_jpeg.h5\", \"max_images\": $images}"
     local recipe="{$backbone, \"epochs\": $epochs,
         \"batch_size\": $batch, \"optimizer\": \"sgd\", \"learning_rate\": 0.12, \"weight_decay\": [0.0005, 0.0005],
-        \"prototypes\": 2048, \"teacher_temperature\": 0.04, \"teacher_momentum\": 0.99, \"drop_path\": 0,
-        \"freeze_last_layer\": $freeze,
+        \"drop_path\": 0, \"dino\": {\"prototypes\": 2048, \"teacher_temperature\": 0.04, \"teacher_momentum\": 0.99,
+        \"freeze_last_layer\": $freeze},
         \"precision\": \"bfloat16\", \"views\": {\"local_crops\": 0, \"global_scale\": [0.2, 1.0]}}"
     local runtime='{"checkpoint_seconds": 60, "inference_batch_size": 1000}'
     local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime "$runtime")

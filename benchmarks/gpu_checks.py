@@ -32,11 +32,8 @@ SETTINGS: dict[str, Any] = {
     "dataset": "none",
     "image_px": 32,
     "batch_size": 32,
-    "prototypes": 256,
-    "head_hidden_dim": 128,
-    "head_bottleneck_dim": 64,
+    "dino": {"prototypes": 256, "head_hidden_dim": 128, "head_bottleneck_dim": 64, "teacher_temperature": 0.04},
     "drop_path": 0.0,
-    "teacher_temperature": 0.04,
 }
 BACKBONES = {
     "vit": {"backbone": "vit_tiny_patch16_224", "backbone_args": {"patch_size": 4, "depth": 2}},
@@ -87,7 +84,7 @@ def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, f
 
 def recipes(settings: Pretraining, images: int) -> tuple:
     """Recipes of the views that the settings define."""
-    return view_recipes(settings.views, settings.image_px, resolve(settings, images, True, 4))
+    return view_recipes(resolve(settings, images, 4, {}).settings.views, settings.image_px)
 
 
 def views(images: torch.Tensor, device: torch.device) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any
 from images import make_images
 from side_by_side import Round, Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
 
+from gensis.settings.base import laid_over
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.backbone import create_backbone, save_encoder
@@ -43,16 +44,18 @@ VIT = {
     "backbone": "vit_tiny_patch16_224",
     "backbone_args": {"patch_size": 4, "embed_dim": 128, "depth": 4, "num_heads": 4},
     "image_px": 32,
-    "prototypes": 1024,
-    "head_hidden_dim": 512,
-    "head_bottleneck_dim": 128,
-    "head_batch_norm": False,
-    "teacher_temperature": 0.04,
-    "teacher_momentum": 0.996,
+    "dino": {
+        "prototypes": 1024,
+        "head_hidden_dim": 512,
+        "head_bottleneck_dim": 128,
+        "head_batch_norm": False,
+        "teacher_temperature": 0.04,
+        "teacher_momentum": 0.996,
+    },
     "epochs": 100,
 }
 MULTI_CROP = {"local_crops": 8, "local_px": 16, "global_scale": (0.4, 1.0), "blur": (0.0, 0.0, 0.0)}
-RESNET = {"backbone": "resnet18_cifar", "image_px": 32, "prototypes": 2048, "drop_path": 0.0}
+RESNET = {"backbone": "resnet18_cifar", "image_px": 32, "dino": {"prototypes": 2048}, "drop_path": 0.0}
 TINY = {"backbone": "vit_tiny_patch16_224"}
 CASES = {
     "views-224": Case("views", ("pil",), "slides", 256, 192, 64, {"preset": "paper"}),
@@ -65,7 +68,7 @@ CASES = {
     "embed": Case("embed", ("timm",), "slides", 96, 2048, 256, TINY | {"image_px": 96}),
     "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
-TOY = {"prototypes": 64, "head_hidden_dim": 64}
+TOY = {"dino": {"prototypes": 64, "head_hidden_dim": 64}}
 """Settings with which a training step takes hardly any time."""
 TOY_VIT = {"backbone_args": {"depth": 1, "embed_dim": 48, "num_heads": 3}}
 TOY_RESNET = {"backbone_args": {"channels": (8, 8, 8, 8)}}
@@ -81,7 +84,7 @@ def main(arguments: argparse.Namespace) -> None:
     case = CASES[arguments.case]
     if arguments.toy:
         settings = TOY | (TOY_RESNET if "resnet" in case.settings.get("backbone", "") else TOY_VIT)
-        case = replace(case, images=32, batch=8, steps=2, settings=case.settings | settings)
+        case = replace(case, images=32, batch=8, steps=2, settings=laid_over(case.settings, settings))
     with tempfile.TemporaryDirectory(prefix="pretrain-") as name:
         folder = Path(name)
         index = make_images(case.source, case.source_px, arguments.images or case.images, folder / "images")
@@ -102,8 +105,8 @@ def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) 
     common = {"dataset": "none", "batch_size": case.batch, "precision": arguments.precision}
     settings = Pretraining.model_validate(case.settings | common)
     patch_px = settings.backbone_args.get("patch_size", 16)
-    resolved = resolve(settings, case.images, is_transformer=True, patch_px=patch_px)
-    first, second, local = view_recipes(settings.views, settings.image_px, resolved)
+    views = resolve(settings, case.images, patch_px, {}).settings.views
+    first, second, local = view_recipes(views, settings.image_px)
     recipes = [first, second, *[local] * settings.views.local_crops]
     if case.work == "embed":
         backbone, of_backbone = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)

@@ -186,7 +186,7 @@ SOURCES = {
     "gensis/ssl/batch_plan.py Chooser.choose": lambda tiny, seed: of_bank(seed),
     "gensis/ssl/monitor.py Monitor.__init__": lambda tiny, seed: Monitor(pretrainer(tiny, 0), seed, 1, None).rows,
     "gensis/ssl/monitor.py Monitor._embeddings": monitored,
-    "gensis/ssl/pretrainer.py Pretrainer.__init__": lambda tiny, seed: weights(pretrainer(tiny, seed).student),
+    "gensis/ssl/pretrainer.py Pretrainer.__init__": lambda tiny, seed: weights(pretrainer(tiny, seed).method.student),
     "gensis/ssl/rates.py disentangles_at": lambda tiny, seed: [
         disentangles_at(step, seed, Retraining(**TINY, bank="b", disentangle_probability=0.5)) for step in range(64)
     ],

@@ -74,7 +74,7 @@ def transform(recipes: list[dict], mean: list[float], std: list[float]) -> DINOT
 
 def prepare(order: dict) -> Work:
     """Start the workers, create the networks; a few batches are the warm-up."""
-    settings = order["settings"]
+    settings = order["settings"] | order["settings"]["dino"]
     views_of = transform(order["recipes"], order["mean"], order["std"])
     dataset = Views(order["index"], views_of)
     batch = settings["batch_size"]

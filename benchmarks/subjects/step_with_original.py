@@ -109,7 +109,7 @@ def clip_each(model: nn.Module, largest: float) -> None:
 
 def prepare(order: dict) -> Work:
     """Start the workers, create the networks; a few batches are the warm-up."""
-    settings, device = order["settings"], torch.device(order["device"])
+    settings, device = order["settings"] | order["settings"]["dino"], torch.device(order["device"])
     batch, steps, workers = settings["batch_size"], order["steps"], order["workers"]
     dataset = Views(order["index"], MultiCrop(order["recipes"], order["mean"], order["std"]))
     loader = DataLoader(
