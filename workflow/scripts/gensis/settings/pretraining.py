@@ -61,8 +61,8 @@ class Pretraining(Settings):
     backbone_args: dict[str, Any] = {}
     """Further arguments for `timm.create_model`, such as `patch_size: 4`."""
     init: Name | None = added(neutral=None)
-    """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also `dino`. Empty: random
-    initialisation."""
+    """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also the pre-trained
+    encoder, by the name of its method. Empty: random initialisation."""
     image_px: PositiveInt = 224
     """Side of a global view in pixels."""
     epochs: PositiveInt = 100
@@ -148,7 +148,7 @@ class Retraining(Pretraining):
     here, `views` and `backbone_args` key by key. An arm with another `backbone` does not inherit `backbone_args`."""
 
     bank: Name | None = None
-    """A name in `banks`. It may be omitted only with `match_compute`, for DINO trained longer without a bank."""
+    """A name in `banks`. It may be omitted only with `match_compute`, for an arm that trains longer without a bank."""
     match_compute: Name | None = added(neutral=None)
     """Another arm whose compute this arm matches: `epochs` is set so that both have about the same number of forward
     and backward passes."""
