@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.figures.tiny import write_config, write_scores, write_training
 
+from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import write_table
 from gensis.figures.chart import Axis, Line, line_chart
 from gensis.figures.curves import curves
@@ -54,6 +55,15 @@ def test_ticks_are_round_and_within_the_axis(low: float, high: float, expected: 
 
 def test_entropy_of_a_uniform_output_is_shown(run: Run) -> None:
     assert "ln K, K = 1,024" in curves(run)
+
+
+def test_only_losses_with_prototypes_are_compared_with_a_uniform_output(results: Path) -> None:
+    assert "stays at ln K" in curves(Run(results / "tiny", results / "images"))
+    for path in (results / "tiny/encoders").glob("*/seed0/provenance.json"):
+        write_json(path, read_json(path) | {"resolved": {}})
+    html = curves(Run(results / "tiny", results / "images"))
+    assert "<b>Loss of the encoders.</b> Solid: DINO term" in html
+    assert "stays at ln K" not in html
 
 
 def test_axes_are_named_and_every_encoder_is_in_the_legend(run: Run) -> None:

@@ -185,7 +185,7 @@ def write_trainings(run: Path) -> None:
 
 
 def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int, ...] = (0,)) -> None:
-    """Summary and evaluations: seed k scores k / 1000 more."""
+    """Summary, evaluations and comparisons, after the config: seed k scores k / 1000 more."""
     metrics = {"knn": ["accuracy_k5", "balanced_accuracy_k5"], "slides-abmil": ["balanced_accuracy", "auroc"]}
     rows = []
     for encoder, value in values.items():
@@ -206,7 +206,8 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
     columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups")
     write_table(run / "summary.csv", columns, rows, delimiter=",")
     measured = [Value(*row[:6]) for row in rows]
-    pairs = pairs_of(list(CONFIG["retraining"]), "gen-dino")
+    study = load_study(yaml.safe_load((run / "config.yaml").read_text()))
+    pairs = pairs_of(study.baseline, list(study.retraining), study.main_arm)
     write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs))
 
 
