@@ -201,13 +201,8 @@ class Study(Settings):
 
     @property
     def baseline(self) -> str:
-        """Name of the encoder that pre-training makes, with which the arms are compared."""
+        """Name of the encoder that is trained by `pretraining`."""
         return "dino"
-
-    @property
-    def trained_encoders(self) -> tuple[str, ...]:
-        """Encoders that the study trains: the baseline, then the arms. None without pre-training."""
-        return (self.baseline, *self.retraining) if self.pretraining else ()
 
     @property
     def used_datasets(self) -> list[str]:
@@ -215,6 +210,11 @@ class Study(Settings):
         if self.pretraining is None:
             return list(self.datasets)
         return list(dict.fromkeys([self.pretraining.dataset, *self.evaluation.datasets]))
+
+    @property
+    def trained_encoders(self) -> tuple[str, ...]:
+        """Encoders that the study trains: the baseline, then the arms. None without pre-training."""
+        return (self.baseline, *self.retraining) if self.pretraining else ()
 
     @property
     def diffusion_px(self) -> int:
