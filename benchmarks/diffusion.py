@@ -2,7 +2,8 @@
 
     GENSIS_DATA=... snakemake results/cifar10-arms/embeddings/dino/cifar10-16px/seed0/part-0000.h5 \\
         results/images/cifar10-16px/{units,labels}.tsv --cores 2 --configfile config/cifar10-arms.yaml
-    python benchmarks/diffusion.py --run results/cifar10-arms --dataset cifar10-16px --output /tmp/diffusion
+    python benchmarks/diffusion.py --run results/cifar10-arms --encoder dino --dataset cifar10-16px \\
+        --output /tmp/diffusion
 
 Each candidate trains on the same images for the same CPU time, without the time of evaluations. Each evaluation
 generates images from embeddings of the train split. Class consistency is the share of generated images whose 20 nearest
@@ -104,10 +105,12 @@ class SourceEvaluation:
     def __init__(self, arguments: argparse.Namespace):
         folder = arguments.run.parent / "images" / arguments.dataset
         self.index = read_index(folder / "train.tsv")
-        parts = sorted((arguments.run / "embeddings/dino" / arguments.dataset / "seed0").glob("part-*.h5"))
+        parts = sorted(
+            (arguments.run / "embeddings" / arguments.encoder / arguments.dataset / "seed0").glob("part-*.h5")
+        )
         self.embeddings = Features(self.index, parts)
         self.features = self.embeddings[np.arange(len(self.index))].numpy()
-        self.encoder = load_encoder(arguments.run / "encoders/dino/seed0").eval()
+        self.encoder = load_encoder(arguments.run / "encoders" / arguments.encoder / "seed0").eval()
         unit, position = self.index.locate(np.arange(len(self.index)))
         images = [(self.index.units[number], str(at)) for number, at in zip(unit, position)]
         tables = (read_table(folder / f"{name}.tsv") for name in ("units", "labels"))
@@ -243,9 +246,8 @@ def draw(folder: Path, rows: list[dict[str, Any]]) -> None:
 def parser(description: str) -> argparse.ArgumentParser:
     """Options of every benchmark that evaluates generated images."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--run", type=Path, required=True, help="results of a run with embeddings of its images by dino"
-    )
+    options.add_argument("--run", type=Path, required=True, help="results of a run")
+    options.add_argument("--encoder", required=True, help="an encoder of the run, with embeddings of the images")
     options.add_argument("--dataset", required=True)
     options.add_argument("--slides-are-units", action="store_true", help="the units are slides")
     options.add_argument("--sources", type=int, default=400)

@@ -104,7 +104,7 @@ cifar() { # ResNet-18, 200 epochs; stops after a time limit: call again until ev
     for k in "200 0.1" "20 0.07"; do # the published protocol, and the pipeline's default
         read -r neighbours temperature <<<"$k"
         "$python" $scripts/evaluate_encoder.py --config "{\"knn\": [$neighbours], \"knn_temperature\": $temperature}" \
-            --threads "$threads" --gpus $gpus --seed 0 --encoder dino --dataset cifar10 --tasks knn \
+            --threads "$threads" --gpus $gpus --seed 0 --encoder pretrained --dataset cifar10 --tasks knn \
             --embeddings "$run/train.h5" "$run/test.h5" --units "$images_folder/units.tsv" \
             --labels "$images_folder/labels.tsv" --output "$out/evaluation-k$neighbours"
     done
@@ -112,7 +112,7 @@ cifar() { # ResNet-18, 200 epochs; stops after a time limit: call again until ev
 
 diffusion() { # after cifar: diffusion model of its encoder, bank, quality; call again until quality.json exists
     local scripts=workflow/scripts images_folder="$work/images" run="$work/cifar" status=0
-    local bank="{\"encoder\": \"dino\", $sampling}"
+    local bank="{$sampling}"
     local runtime='{"checkpoint_seconds": 60, "inference_batch_size": 2000}'
     local common=(--threads "$threads" --gpus $gpus --seed 0 --runtime "$runtime")
     local from=(--train "$images_folder/train.tsv" --embeddings "$run/train.h5" --diffusion "$run/diffusion")

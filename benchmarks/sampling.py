@@ -1,6 +1,7 @@
 """Class consistency, fidelity and Frechet distance of generated images by sampler, number of steps and guidance.
 
-    python benchmarks/sampling.py --run results/cifar10-two-hours --dataset cifar10-16px --output /tmp/sampling
+    python benchmarks/sampling.py --run results/cifar10-two-hours --encoder dino --dataset cifar10-16px \\
+        --output /tmp/sampling
 
 Every setting uses the same sources and noise. The distance is the squared Frechet distance to as many other real
 images, in the space of the encoder of another seed, which the diffusion model is not conditioned on. Prints a JSON line
@@ -33,8 +34,10 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
     evaluation = SourceEvaluation(arguments)
-    pipeline = load_pipeline(arguments.run / "diffusion/dino/seed0", evaluation.features.shape[1], CPU)
-    independent = load_encoder(arguments.run / "encoders/dino/seed1").eval()
+    pipeline = load_pipeline(
+        arguments.run / "diffusion" / arguments.encoder / "seed0", evaluation.features.shape[1], CPU
+    )
+    independent = load_encoder(arguments.run / "encoders" / arguments.encoder / "seed1").eval()
     others = np.random.default_rng(0).permutation(len(evaluation.index))[-arguments.sources :]
     real = embedded(independent, evaluation.images.batch(torch.from_numpy(others)))
     sources = evaluation.images.batch(torch.from_numpy(evaluation.sources))

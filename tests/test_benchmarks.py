@@ -226,7 +226,7 @@ def test_gpu_parts_train_generate_and_evaluate_at_toy_size(trained):
     assert {"fidelity", "fidelity_held_out"} <= {figure["figure"] for figure in quality["figures"]}
 
 
-EVALUATE = ("--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
+EVALUATE = ("--encoder", "dino", "--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
 
 
 def test_every_candidate_diffusion_model_is_trained_and_evaluated(output, trained, tmp_path):

@@ -40,12 +40,12 @@ def both() -> dict[str, Answers]:
     return {"dino": answers(generator, 0.5), "gen-dino": answers(generator, 0.8)}
 
 
-def test_arms_are_compared_with_dino_and_the_main_arm_with_its_controls() -> None:
-    found = pairs_of(["shuffled", "gen-dino"], "gen-dino")
-    untrained = [Pair("random", "dino"), Pair("pixels", "dino")]
-    assert found == [Pair("shuffled", "dino"), PAIR, Pair("gen-dino", "shuffled"), *untrained]
-    assert pairs_of(["only"], "only") == [Pair("only", "dino"), *untrained]
-    assert pairs_of([], None) == untrained
+def test_arms_are_compared_with_the_baseline_and_the_main_arm_with_its_controls() -> None:
+    found = pairs_of("simclr", ["a", "b"], "b")
+    untrained = [Pair("random", "simclr"), Pair("pixels", "simclr")]
+    assert found == [Pair("a", "simclr"), Pair("b", "simclr"), Pair("b", "a"), *untrained]
+    assert pairs_of("simclr", ["only"], "only") == [Pair("only", "simclr"), *untrained]
+    assert pairs_of("simclr", [], None) == untrained
 
 
 def test_differences_are_taken_within_seed_and_metric() -> None:
@@ -126,8 +126,17 @@ def test_script_writes_comparisons_over_seeds_and_over_items(tmp_path: Path, bot
             write_predictions(folder / "predictions.h5", {"knn": stored}, {})
             evaluations.append(folder / "knn.json")
             predictions.append(folder / "predictions.h5")
-    options = ["--evaluations", *evaluations, "--predictions", *predictions, "--arms", "gen-dino", "--resamples", "50"]
-    options += ["--output", tmp_path / "summary.csv", "--comparisons", tmp_path / "comparisons.csv"]
+    options = ["--evaluations", *evaluations, "--predictions", *predictions, "--resamples", "50"]
+    options += [
+        "--baseline",
+        "dino",
+        "--arms",
+        "gen-dino",
+        "--output",
+        tmp_path / "summary.csv",
+        "--comparisons",
+        tmp_path / "comparisons.csv",
+    ]
     subprocess.run([warm_python(), SCRIPT, *options], check=True)
     with open(tmp_path / "comparisons.csv", newline="") as stream:
         seeds, *items = csv.DictReader(stream)

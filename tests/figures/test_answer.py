@@ -51,13 +51,14 @@ def test_answer_names_the_value_the_baselines_and_the_interval(run: Run) -> None
         assert expected in html
 
 
-def test_dino_with_the_same_compute_is_named_as_baseline(results: Path) -> None:
-    retraining = tiny.CONFIG["retraining"] | {"dino-longer": {"match_compute": "gen-dino"}}
-    tiny.write_config(results / "tiny", retraining=retraining)
-    tiny.write_scores(results / "tiny", tiny.VALUES | {"dino-longer": 0.62})
+def test_arms_with_the_same_compute_and_no_bank_are_named_as_baselines(results: Path) -> None:
+    arms = {"a": {"match_compute": "gen-dino"}, "b": {"match_compute": "gen-dino", "bank": "default"}}
+    tiny.write_config(results / "tiny", retraining=tiny.CONFIG["retraining"] | arms)
+    tiny.write_scores(results / "tiny", tiny.VALUES | {"a": 0.62, "b": 0.63})
     html = answer(Run(results / "tiny", results / "images"))
     assert "compared with dino 0.610" in html
-    assert "dino-longer (dino with the same compute) 0.620" in html
+    assert "a (trained without a bank, with the compute of gen-dino) 0.620" in html
+    assert "0.630" not in html.partition("Tested on")[0]
 
 
 def test_answer_starts_with_verdict_and_difference(run: Run) -> None:
@@ -207,7 +208,7 @@ def test_caveats_are_shown_with_the_metrics(results: Path, fields: dict, caveat:
     assert caveat not in before
     run = measured_as(results, **fields)
     assert answer(run).count(caveat) == 1
-    assert all_encoders(run.scores, run.evaluations).count(f"knn: {caveat}") == 1
+    assert all_encoders(run).count(f"knn: {caveat}") == 1
 
 
 def test_few_groups_are_reported_as_a_caveat(results: Path) -> None:

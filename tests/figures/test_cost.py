@@ -34,7 +34,7 @@ def test_total_of_an_arm_includes_all_that_its_bank_needs(costly: Run) -> None:
 
 def test_times_of_jobs_of_one_stage_are_added(costly: Run) -> None:
     assert rows(cost(costly))["bank generation"] == ["1", duration(700), "&ndash;"]
-    assert rows(cost(costly))["DINO encoder"] == ["1", duration(1000), duration(900)]
+    assert rows(cost(costly))["pre-training"] == ["1", duration(1000), duration(900)]
 
 
 def test_time_of_a_resumed_training_covers_all_steps(results: Path, costly: Run) -> None:

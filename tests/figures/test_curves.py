@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.figures.tiny import write_config, write_scores, write_training
 
+from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import write_table
 from gensis.figures.chart import Axis, Line, line_chart
 from gensis.figures.curves import curves
@@ -56,9 +57,18 @@ def test_entropy_of_a_uniform_output_is_shown(run: Run) -> None:
     assert "ln K, K = 1,024" in curves(run)
 
 
+def test_losses_are_compared_with_that_of_equal_outputs_if_it_is_known(results: Path) -> None:
+    assert "nothing learnt: 6.93" in curves(Run(results / "tiny", results / "images"))
+    for path in (results / "tiny/encoders").glob("*/seed0/provenance.json"):
+        write_json(path, read_json(path) | {"resolved": {}, "uniform_loss": None})
+    html = curves(Run(results / "tiny", results / "images"))
+    assert "<b>Loss of the encoders.</b> Solid: DINO term" in html
+    assert "nothing is learnt" not in html
+
+
 def test_axes_are_named_and_every_encoder_is_in_the_legend(run: Run) -> None:
     html = curves(run)
-    for name in ("step", "cross-entropy (nats)", "teacher entropy (nats)", "loss"):
+    for name in ("step", "teacher entropy (nats)", "loss"):
         assert re.search(rf'<text class="name"[^>]*>{re.escape(name)}</text>', html)
     for encoder in ("dino", "gen-dino"):
         assert f"</svg>{encoder}</li>" in html

@@ -13,16 +13,33 @@ from gensis.figures.scores import Column, Score, Scores
 
 
 def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:
-    rows = re.findall(r'<th scope="row">(.*?)</th>', all_encoders(run.scores))
+    rows = re.findall(r'<th scope="row">(.*?)</th>', all_encoders(run))
     assert rows == ["dino", "gen-dino", "plain-bank", "random", "pixels", "chance", "test items"]
-    tested = all_encoders(run.scores).partition('<th scope="row">test items</th>')[2]
+    tested = all_encoders(run).partition('<th scope="row">test items</th>')[2]
     assert tested.startswith("<td>5<small>3 groups</small></td>")
+
+
+def test_encoders_are_ordered_around_the_baseline_of_any_method() -> None:
+    names = ["dino", "chance", "b", "pixels", "simclr", "theirs", "a", "random"]
+    scores = Scores([Score(name, "d", 0, "knn", "accuracy_k5", 0.5, 0, 1, 9) for name in names], "simclr", ["a", "b"])
+    assert scores.encoders == ["simclr", "a", "b", "dino", "theirs", "random", "pixels", "chance"]
+    assert scores.subject == "a"
+
+
+def test_caption_states_what_each_encoder_is(run: Run) -> None:
+    caption = all_encoders(run).partition("<figcaption>")[2]
+    for sentence in (
+        "dino: pre-trained on real images only.",
+        "gen-dino: retrained with the bank default.",
+        "pixels: raw pixels in place of embeddings.",
+    ):
+        assert f" {sentence}" in caption
 
 
 def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
     def label(*ks: int) -> str:
         lines = [Score("dino", "d", 0, "knn", f"balanced_accuracy_k{k}", 0.5, 0, 1, 9) for k in ks]
-        return Scores(lines, []).columns("d")[0].metric
+        return Scores(lines, "dino", []).columns("d")[0].metric
 
     assert label(5, 10, 100) == "balanced_accuracy_k10"
     assert label(5, 20, 100) == "balanced_accuracy_k20"
@@ -32,7 +49,7 @@ def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
 def test_low_label_probes_follow_the_probe_with_all_labels() -> None:
     tasks = ("linear-10pct", "linear", "linear-1pct", "linear-sgd")
     lines = [Score("dino", "d", 0, task, "balanced_accuracy", 0.5, 0, 1, 9) for task in tasks]
-    found = [column.task for column in Scores(lines, []).columns("d")]
+    found = [column.task for column in Scores(lines, "dino", []).columns("d")]
     assert found == ["linear", "linear-sgd", "linear-1pct", "linear-10pct"]
 
 
@@ -45,7 +62,7 @@ def test_retrieval_corruptions_and_slide_tasks_have_columns() -> None:
         ("slides-retrieval", "average_precision"),
     ]
     lines = [Score("dino", "d", 0, task, metric, 0.5, 0, 1, 9) for task, metric in measured]
-    assert [(column.task, column.metric) for column in Scores(lines, []).columns("d")] == measured
+    assert [(column.task, column.metric) for column in Scores(lines, "dino", []).columns("d")] == measured
 
 
 def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
@@ -55,8 +72,8 @@ def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
     assert mean.value == pytest.approx(0.611)
     assert (mean.low, mean.high) == pytest.approx((0.51, 0.71))
     assert mean.deviation == pytest.approx(0.002 / 2**0.5)
-    assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run.scores)
-    assert "<td>0.333</td>" in all_encoders(run.scores)  # chance has no deviation
+    assert "0.611<small>0.510 to 0.710</small><small>± 0.001</small>" in all_encoders(run)
+    assert "<td>0.333</td>" in all_encoders(run)  # chance has no deviation
 
 
 def test_external_weights_are_marked_in_table_and_answer(results: Path) -> None:
@@ -67,7 +84,7 @@ def test_external_weights_are_marked_in_table_and_answer(results: Path) -> None:
     summary.write_text("\n".join(lines) + "\n")
     run = Run(results / "tiny", results / "images")
     assert run.scores.encoders.index("theirs") < run.scores.encoders.index("random")
-    assert all_encoders(run.scores).count("external weights") == 1
+    assert all_encoders(run).count("external weights") == 1
     assert "theirs is based on external weights: a&lt;b." in answer(run)
 
 

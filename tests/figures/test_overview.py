@@ -14,6 +14,7 @@ def test_counts_equal_those_of_the_files(run: Run) -> None:
     assert "5 training images" in html
     assert "default: 10 generative, 10 interpolated" in html
     assert "1 ok, 1 partial, 1 no_tissue" in html
+    assert "<b>DINO encoder</b><span>20 steps</span>" in html
     assert "gen-dino: 20 steps" in html
 
 

@@ -76,6 +76,36 @@ def test_unfinished_run_is_rejected(results: Path, name: str) -> None:
         Run(results / "tiny", results / "images")
 
 
+def report_of(results: Path, first: str, longer: str, control: str, reduced: str) -> str:
+    """The report of the tiny run with an arm of each kind, under these names."""
+    arms = {first: {"bank": "default"}, longer: {"match_compute": first}}
+    arms |= {control: {"bank": "default", "shuffle_bank": True}, reduced: {"bank": "default", "disentangle_weight": 0}}
+    folder = results / "tiny"
+    for name in ("encoders", "evaluation"):
+        shutil.rmtree(folder / name)
+    tiny.write_config(folder, retraining=arms)
+    tiny.write_scores(folder, {"dino": 0.61, "random": 0.6, "pixels": 0.4, **dict.fromkeys(arms, 0.62)})
+    for name in ("dino", *arms):
+        tiny.write_training(folder / f"encoders/{name}/seed0", ("loss", "dino"), [(10, 5.1, 5.1), (20, 4.2, 4.2)])
+    return page(Run(folder, results / "images"))
+
+
+def test_report_of_arms_depends_on_their_keys_not_on_their_names(results: Path) -> None:
+    misleading = ("gen-dino-shuffled", "gen-dino", "dino-longer", "gen-dino-no-bank")
+    named = report_of(results, *misleading)
+    for name, letter in sorted(zip(misleading, "abcd"), reverse=True):  # a name before its prefix
+        named = named.replace(name, letter)
+    assert named == report_of(results, *"abcd")
+    for sentence in (
+        " a: retrained with the bank default.",
+        " b: trained without a bank, with the compute of a.",
+        " c: retrained with the bank default, shuffled as a negative control.",
+        " d: retrained with the bank default, without disentanglement.",
+        "Does a beat dino on",
+    ):
+        assert sentence in named
+
+
 def test_text_from_files_is_escaped(results: Path) -> None:
     tiny.write_scores(results / "tiny", {"dino": 0.5, "<script>alert(1)</script>": 0.6})
     html = page(Run(results / "tiny", results / "images"))

@@ -176,16 +176,16 @@ def write_training(folder: Path, columns: tuple[str, ...], rows: list[tuple[floa
 def write_trainings(run: Path) -> None:
     columns = ("loss", "dino", "teacher_entropy", "teacher_batch_entropy")
     plain = [(10, 5.1, 5.1, 3.0, 5.5), (20, 4.2, 4.2, 2.0, 5.4)]
-    resolved = {"prototypes": 1024}
-    write_training(run / "encoders/dino/seed0", columns, plain, resolved=resolved)
+    of_dino = {"resolved": {"prototypes": 1024}, "uniform_loss": 6.93}
+    write_training(run / "encoders/dino/seed0", columns, plain, **of_dino)
     # The last value is absent, as in a history whose columns changed during the training.
     mixed = [(10, 10.2, 5.1, 3.0, 5.5, 5.1), (20, 8.4, 4.2, 2.0, 5.4, "")]
-    write_training(run / "encoders/gen-dino/seed0", (*columns, "disentangle"), mixed, resolved=resolved)
+    write_training(run / "encoders/gen-dino/seed0", (*columns, "disentangle"), mixed, **of_dino)
     write_training(run / "diffusion/dino/seed0", ("loss",), [(10, 1.1), (20, 0.9)])
 
 
 def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int, ...] = (0,)) -> None:
-    """Summary and evaluations: seed k scores k / 1000 more."""
+    """Summary, evaluations and comparisons, after the config: seed k scores k / 1000 more."""
     metrics = {"knn": ["accuracy_k5", "balanced_accuracy_k5"], "slides-abmil": ["balanced_accuracy", "auroc"]}
     rows = []
     for encoder, value in values.items():
@@ -206,7 +206,8 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
     columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups")
     write_table(run / "summary.csv", columns, rows, delimiter=",")
     measured = [Value(*row[:6]) for row in rows]
-    pairs = pairs_of(list(CONFIG["retraining"]), "gen-dino")
+    study = load_study(yaml.safe_load((run / "config.yaml").read_text()))
+    pairs = pairs_of(study.baseline, list(study.retraining), study.main_arm)
     write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs))
 
 

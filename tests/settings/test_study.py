@@ -300,6 +300,19 @@ def test_a_bank_and_init_may_name_an_external_encoder():
     assert study.retraining["gen-dino"].init == "mine"
 
 
+@pytest.mark.parametrize("bank", [{}, {"encoder": None}, {"encoder": "dino"}])
+def test_a_bank_without_an_encoder_is_conditioned_by_the_baseline(bank):
+    study = load_study(changed("banks/default", bank))
+    assert study.banks["default"].encoder == study.baseline == "dino"
+    assert study.resolved()["banks"]["default"]["encoder"] == "dino"
+    assert json.loads(stage_json(study, "banks/default"))["encoder"] == "dino"
+
+
+def test_a_study_trains_its_baseline_and_its_arms():
+    assert load_study(STUDY).trained_encoders == ("dino", "gen-dino")
+    assert load_study({"run": "a", "datasets": STUDY["datasets"]}).trained_encoders == ()
+
+
 def test_weight_files_of_a_folder_are_its_config_and_weights(tmp_path):
     with pytest.raises(UserError, match=r"has no encoder \(config.json and model.safetensors or"):
         weight_files(tmp_path)

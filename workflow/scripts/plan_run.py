@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
     images = len(read_index(index)) if index.exists() else None
     if images is None:
         lines.append("  the number of training images is not known yet: run the target `images` first")
-    for name in ("dino", *study.retraining):
+    for name in study.trained_encoders:
         lines.append(f"  encoder {name}: {training(study, name, images)}")
     if study.banks:
         lines.append(f"  diffusion: {diffusion_model(study, images)}")

@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
     table = [*measured, *by_chance.values()]
     columns = (*COLUMNS, "external_weights") if any(row[-1] for row in table) else COLUMNS
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
-    pairs = pairs_of(arguments.arms, arguments.main_arm)
+    pairs = pairs_of(arguments.baseline, arguments.arms, arguments.main_arm)
     found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
     write_comparisons(arguments.comparisons, found)
 
@@ -85,6 +85,7 @@ if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--evaluations", type=Path, nargs="*", required=True, help="the JSON files of evaluate_encoder")
     parser.add_argument("--predictions", type=Path, nargs="*", default=[], help="the predictions.h5 files beside them")
+    parser.add_argument("--baseline", required=True, help="the pre-trained encoder, with which all others are compared")
     parser.add_argument("--arms", nargs="*", default=[], help="retrained encoders, in the order of the config")
     parser.add_argument("--main-arm", help="the arm that is compared with all others")
     parser.add_argument(

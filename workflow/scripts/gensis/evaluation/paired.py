@@ -4,9 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gensis.evaluation.statistics import Estimate, over_seeds
-
-BASELINE = "dino"
-UNTRAINED = ("random", "pixels")
+from gensis.settings.roles import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,16 @@ class Comparison:
     estimate: Estimate
 
 
-def pairs_of(arms: Sequence[str], main_arm: str | None) -> list[Pair]:
-    """The pairs to compare: each arm with dino, the main arm with the other arms, and untrained baselines with dino.
+def pairs_of(baseline: str, arms: Sequence[str], main_arm: str | None) -> list[Pair]:
+    """The pairs to compare: each arm and each untrained encoder with the baseline, the main arm with the other arms.
 
     Args:
+        baseline: name of the pre-trained encoder.
         arms: names of the retrained encoders, in the order of the config.
         main_arm: the arm that the study is about; None if there are no arms.
     """
-    of_arms = [*(Pair(arm, BASELINE) for arm in arms), *(Pair(main_arm, arm) for arm in arms if arm != main_arm)]
-    return [*of_arms, *(Pair(name, BASELINE) for name in UNTRAINED)]
+    of_arms = [*(Pair(arm, baseline) for arm in arms), *(Pair(main_arm, arm) for arm in arms if arm != main_arm)]
+    return [*of_arms, *(Pair(name, baseline) for name in UNTRAINED)]
 
 
 def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterator[Comparison]:

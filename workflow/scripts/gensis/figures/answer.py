@@ -1,4 +1,4 @@
-"""Whether the retrained encoder beats dino, in sentences, and which claims the statistics allow."""
+"""Whether the retrained encoder beats the baseline, in sentences, and which claims the statistics allow."""
 
 import math
 
@@ -8,6 +8,7 @@ from gensis.figures.markup import count, figure, paragraph, text
 from gensis.figures.run import Evaluation, Run
 from gensis.figures.scores import Column, Mean, Scores
 from gensis.figures.strips import strips
+from gensis.settings.roles import UNTRAINED, roles
 
 _NAMES = {"random": "an untrained encoder", "pixels": "raw pixels", "chance": "chance"}
 
@@ -21,18 +22,18 @@ def answer(run: Run) -> str:
 
 
 def _answer(run: Run, dataset: str, column: Column) -> str:
-    scores = run.scores
+    scores, baseline = run.scores, run.study.baseline
     means = {name: scores.mean(name, dataset, column) for name in scores.encoders}
     means = {name: mean for name, mean in means.items() if mean}
-    subject = scores.subject if scores.subject in means else "dino" if "dino" in means else next(iter(means))
+    subject = scores.subject if scores.subject in means else baseline if baseline in means else next(iter(means))
     known = {name: called for name, called in _baselines(run, subject).items() if name in means}
     others = [f"{text(called)} {number(means[name])}" for name, called in known.items()]
     compared = f" compared with {_listed(others)}" if others else ""
     tested = _tested(run, column, means[subject])
-    question = f"Does {text(subject)} beat dino on <b>{text(dataset)}</b> ({text(column.label)})? "
-    question = question if subject != "dino" else f"<b>{text(dataset)}</b> ({text(column.label)}). "
+    question = f"Does {text(subject)} beat {text(baseline)} on <b>{text(dataset)}</b> ({text(column.label)})? "
+    question = question if subject != baseline else f"<b>{text(dataset)}</b> ({text(column.label)}). "
     sentence = f'<b class="accent">{text(subject)}</b> {number(means[subject])}{compared}. Tested on {tested}.'
-    sentence += _no_better_than_untrained(means)
+    sentence += _no_better_than_untrained(means, baseline)
     legend = "Dot: value. Line: 95 % interval from resampling the test groups. Dashed line: chance." + (
         "" if means[subject].seeds == 1 else f" Means over {means[subject].seeds} seeds."
     )
@@ -54,26 +55,23 @@ def _tested(run: Run, column: Column, mean: Mean) -> str:
 
 
 def _baselines(run: Run, subject: str) -> dict[str, str]:
-    """Encoder -> its name in the sentence, for all that the subject is compared with.
-
-    An arm with `match_compute` is dino trained for as many forward passes as the subject.
-    """
-    matched = [name for name, arm in run.study.retraining.items() if arm.match_compute == subject]
-    same_compute = {name: f"{name} (dino with the same compute)" for name in matched}
-    named = {"dino": "dino", **same_compute, **_NAMES}
+    """Encoder -> its name in the sentence: baseline, same compute without a bank, untrained, chance."""
+    arms, role = run.study.retraining, roles(run.study)
+    matched = [name for name, arm in arms.items() if arm.match_compute == subject and not arm.bank]
+    named = {run.study.baseline: run.study.baseline} | {name: f"{name} ({role[name]})" for name in matched} | _NAMES
     return {name: called for name, called in named.items() if name != subject}
 
 
-def _no_better_than_untrained(means: dict[str, Mean]) -> str:
-    """A warning where pre-trained dino does not beat an untrained encoder or raw pixels."""
-    better = [name for name in ("random", "pixels") if name in means and "dino" in means]
-    better = [name for name in better if means[name].value >= means["dino"].value]
+def _no_better_than_untrained(means: dict[str, Mean], baseline: str) -> str:
+    """A warning where the baseline does not beat an untrained encoder or raw pixels."""
+    better = [name for name in UNTRAINED if name in means and baseline in means]
+    better = [name for name in better if means[name].value >= means[baseline].value]
     if not better:
         return ""
     named = _listed([_NAMES[name] for name in better])
     return (
-        f" <b>dino is no better than {named}:</b> it has learnt so little that a comparison with it shows little about "
-        "the method."
+        f" <b>{text(baseline)} is no better than {named}:</b> it has learnt so little that a comparison with it shows "
+        "little about the method."
     )
 
 
@@ -84,12 +82,13 @@ def number(mean: Mean) -> str:
 
 
 def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
-    """Whether the subject beats dino, by how much and how sure; nothing that the number of seeds does not support."""
-    pair = (subject, "dino")
+    """Whether the subject beats the baseline, by how much and how sure; no more than the number of seeds supports."""
+    baseline = run.study.baseline
+    pair = (subject, baseline)
     found = run.comparisons.main_figure(pair, dataset, column, run.scores.main_figures)
     if found is None:
-        return "There is no retrained encoder to compare with dino."
-    observed = f"{text(subject)} &minus; dino = {found.difference:+.3f}"
+        return f"There is no retrained encoder to compare with {text(baseline)}."
+    observed = f"{text(subject)} &minus; {text(baseline)} = {found.difference:+.3f}"
     if found.n == 1:
         of_seed = next(iter(run.comparisons.over_items(pair, dataset, column)), None)
         sentences = [f"{observed} with one seed, which says nothing about other seeds.", *_over_items(of_seed)]

@@ -11,7 +11,7 @@ from gensis.figures.markup import ABSENT, count, figure, table, text
 from gensis.figures.run import Run, Training
 
 STAGES = {
-    "pretrain_encoder": "DINO encoder",
+    "pretrain_encoder": "pre-training",
     "embed_images": "embeddings",
     "train_autoencoder": "autoencoder",
     "train_diffusion": "diffusion model",
@@ -57,14 +57,14 @@ def read_costs(run: Run) -> Costs:
         for key, of_key in found.items()
     }
     for training in run.trainings:
-        key = (_stage(training), training.name, training.seed)
+        key = (_stage(training, run.study.baseline), training.name, training.seed)
         if key in costs and (seconds := _seconds_of_steps(training)) > costs[key].seconds:
             costs[key] = Cost(seconds, math.nan)
     return costs
 
 
-def _stage(training: Training) -> str:
-    of_encoder = "pretrain_encoder" if training.name == "dino" else "retrain_encoder"
+def _stage(training: Training, baseline: str) -> str:
+    of_encoder = "pretrain_encoder" if training.name == baseline else "retrain_encoder"
     return _TRAINED.get(training.stage, of_encoder)
 
 
@@ -102,22 +102,25 @@ def _stages(costs: Costs) -> str:
 
 
 def _arms(run: Run, costs: Costs) -> str:
+    baseline = run.study.baseline
+    first = _mean(costs, "pretrain_encoder", baseline)
     rows = []
     for arm, settings in run.study.retraining.items():
         own = _mean(costs, "retrain_encoder", arm)
         bank = run.study.banks.get(settings.bank)
         diffusion = _mean(costs, "train_diffusion", bank.encoder) if bank else 0.0
         generation = _mean(costs, "generate_bank", settings.bank) if bank else 0.0
-        first = _mean(costs, "pretrain_encoder", "dino") if bank else 0.0
-        parts = [own, diffusion, generation, first + diffusion + generation + own]
+        total = first + diffusion + generation + own if bank else own
+        parts = [own, diffusion, generation, total]
         rows.append([text(arm), *(_cell(seconds) for seconds in parts)])
     if not rows:
         return ""
-    rows.insert(0, ["dino", _cell(dino := _mean(costs, "pretrain_encoder", "dino")), ABSENT, ABSENT, _cell(dino)])
+    rows.insert(0, [text(baseline), _cell(first), ABSENT, ABSENT, _cell(first)])
     header = ["arm", "own training", "diffusion model", "bank generation", "total"]
     caption = (
         f"Wall-clock time of each arm for one seed, mean over {count(len(run.study.seeds), 'seed')}. Total of an arm "
-        "with a bank: training of dino and of the diffusion model, generation of the bank, and the arm's own training."
+        f"with a bank: training of {text(baseline)} and of the diffusion model, generation of the bank, and the arm's "
+        "own training."
     )
     return figure(table(header, rows, "numbers"), caption)
 

@@ -3,9 +3,11 @@
 import math
 
 from gensis.figures.chart import Line, line_chart
-from gensis.figures.markup import figure
+from gensis.figures.markup import figure, text
 from gensis.figures.run import Run, Training
 from gensis.figures.scores import Column
+from gensis.settings.methods import METHODS
+from gensis.settings.roles import method
 
 STEP = "step"
 USUAL_K = 20
@@ -13,14 +15,14 @@ MONITORED = [
     (
         "rankme",
         "RankMe (dimensions)",
-        "<b>RankMe.</b> Effective number of dimensions of the teacher's embeddings, on monitored training images. High "
+        "<b>RankMe.</b> Effective number of dimensions of the encoder's embeddings, on monitored training images. High "
         "is good. A fall to a few dimensions means that the embeddings have collapsed.",
     ),
     (
         "view_retrieval",
         "view retrieval (share)",
         "<b>View retrieval.</b> Share of the monitored images whose two random views are each other's nearest "
-        "neighbours in the teacher's embedding. High is good. It uses no labels and does not measure how well classes "
+        "neighbours in the encoder's embedding. High is good. It uses no labels and does not measure how well classes "
         "are separated.",
     ),
     (
@@ -52,9 +54,9 @@ def curves(run: Run) -> str:
         stage: [training for training in run.trainings if training.stage == stage]
         for stage in ("encoder", "diffusion", "autoencoder")
     }
-    colours = {name: number for number, name in enumerate(run.encoders)}
+    colours = {name: number for number, name in enumerate(run.study.trained_encoders)}
     figures = [
-        _losses(trainings["encoder"], colours),
+        _losses(run, trainings["encoder"], colours),
         _entropies(trainings["encoder"], colours),
         _knn_accuracy(run, trainings["encoder"], colours),
         *(
@@ -86,13 +88,20 @@ def _lines(trainings: list[Training], colours: dict[str, int], column: str, dash
     ]
 
 
-def _losses(encoders: list[Training], colours: dict[str, int]) -> str:
-    lines = _lines(encoders, colours, "dino") + _lines(encoders, colours, "disentangle", dashed=True)
+def _losses(run: Run, encoders: list[Training], colours: dict[str, int]) -> str:
+    own = [line for name in METHODS for line in _lines(encoders, colours, name)]
+    unlearnt = {t.provenance.get("uniform_loss") for t in encoders} - {None}
+    stays = "A loss that stays at the dotted line means that nothing is learnt. " if unlearnt else ""
     return _figure(
-        line_chart(lines, STEP, "cross-entropy (nats)", _uniform(encoders)),
-        "<b>Loss of the encoders.</b> Solid: DINO term; dashed: disentanglement term, where there is one. A loss that "
-        "stays at ln K (K prototypes) means that nothing is learnt. Each encoder has its own teacher, so a lower loss "
-        "does not mean a better encoder.",
+        line_chart(
+            own + _lines(encoders, colours, "disentangle", dashed=True),
+            STEP,
+            "loss",
+            {f"nothing learnt: {loss:.2f}": loss for loss in sorted(unlearnt)},
+        ),
+        f"<b>Loss of the encoders.</b> Solid: {text(method(run.study))} term; dashed: disentanglement term, where "
+        f"there is one. {stays}Each encoder is trained with its own views and targets, so a lower loss does not mean a "
+        "better encoder.",
     )
 
 

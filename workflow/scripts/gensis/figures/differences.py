@@ -7,9 +7,9 @@ from gensis.figures.forest import Row, forest
 from gensis.figures.markup import ABSENT, count, figure, table, text
 from gensis.figures.run import Run
 from gensis.figures.scores import Column
+from gensis.settings.roles import UNTRAINED
 
 SEEDS_FOR_A_TEST = seeds_for_a_claim(1)
-UNTRAINED = ("random", "pixels")
 MINUS = "\N{MINUS SIGN}"
 
 

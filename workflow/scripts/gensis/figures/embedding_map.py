@@ -35,14 +35,14 @@ class Points:
 
 
 def embedding_map(run: Run) -> str:
-    """Maps of each data set with the first seed: of dino and of the encoder that the answer is about."""
+    """Maps of each data set with the first seed: of the baseline and of the encoder that the answer is about."""
     return "\n".join(filter(None, (_dataset(run, dataset) for dataset in run.datasets)))
 
 
 def _dataset(run: Run, dataset: Dataset) -> str:
-    names = dict.fromkeys(name for name in ("dino", run.scores.subject) if name)
+    names = dict.fromkeys(name for name in (run.study.baseline, run.scores.subject) if name)
     parts = {name: run.embedding_parts(name, dataset.name) for name in names}
-    points = read_points(run.predictions("dino", dataset.name))
+    points = read_points(run.predictions(run.study.baseline, dataset.name))
     parts = {name: found for name, found in parts.items() if found}
     if points is None or not parts:
         return ""

@@ -1,23 +1,17 @@
 """Tables of all encoders and metrics."""
 
 import math
-from collections.abc import Sequence
 
 from gensis.figures.caveats import caveats
 from gensis.figures.markup import ABSENT, count, details, figure, paragraph, table, text
-from gensis.figures.run import Evaluation
+from gensis.figures.run import Run
 from gensis.figures.scores import Column, Mean, Scores
-
-_REFERENCES = {
-    "dino": "pre-trained on real images only",
-    "random": "an untrained encoder",
-    "pixels": "raw pixels in place of embeddings",
-}
-"""Encoder that others are compared with -> what it is."""
+from gensis.settings.roles import roles
 
 
-def all_encoders(scores: Scores, evaluations: Sequence[Evaluation] = ()) -> str:
-    """A table for each data set: metrics, averaged over seeds, with their caveats in the caption."""
+def all_encoders(run: Run) -> str:
+    """A table for each data set: metrics, averaged over seeds; in the caption what the encoders are, and caveats."""
+    scores = run.scores
     several = any(mean.deviation > 0 for mean in _means(scores))
     caption = "High is good in all columns. Below each value: 95 % interval from resampling the test groups" + (
         ", mean over seeds, and ± standard deviation over seeds. " if several else ". "
@@ -27,10 +21,12 @@ def all_encoders(scores: Scores, evaluations: Sequence[Evaluation] = ()) -> str:
         "accuracy, 0.5 for AUROC, 0 for kappa, a random order for retrieval. Last row: numbers of test "
         "items and of their groups."
     )
-    caption += "".join(f" {name}: {meaning}." for name, meaning in _REFERENCES.items() if name in scores.encoders)
+    caption += "".join(
+        f" {text(name)}: {text(role)}." for name, role in roles(run.study).items() if name in scores.encoders
+    )
     tables = []
     for dataset in scores.datasets:
-        notes = " ".join(caveats([each for each in evaluations if each.dataset == dataset], named=True))
+        notes = " ".join(caveats([each for each in run.evaluations if each.dataset == dataset], named=True))
         tables.append(figure(_table(scores, dataset), f"<b>{text(dataset)}.</b> {caption} {notes}".strip()))
     return "\n".join(tables) or paragraph("summary.csv is empty: nothing was measured.", "note")
 

@@ -3,6 +3,7 @@
 from gensis.command import duration
 from gensis.figures.markup import ABSENT, count, figure, paragraph, table, text
 from gensis.figures.run import Run, Training
+from gensis.settings.roles import method
 
 
 def overview(run: Run) -> str:
@@ -11,10 +12,10 @@ def overview(run: Run) -> str:
 
 
 def _chain(run: Run) -> str:
-    retrained = [t for t in run.trainings if t.stage == "encoder" and t.name != "dino"]
+    retrained = [t for t in run.trainings if t.stage == "encoder" and t.name != run.study.baseline]
     stages = [
         ("images", _images(run)),
-        ("DINO encoder", _steps(run, "encoder", "dino")),
+        (f"{method(run.study)} encoder", _steps(run, "encoder", run.study.baseline)),
         ("autoencoder", _steps(run, "autoencoder")),
         ("diffusion model", _steps(run, "diffusion")),
         ("bank", _bank(run)),

@@ -17,6 +17,7 @@ from gensis.figures.reconstructions import reconstructions
 from gensis.figures.run import Run
 from gensis.figures.slides import slides
 from gensis.figures.style import CSS
+from gensis.settings.roles import method
 
 PAPER = "https://arxiv.org/abs/2412.01672"
 
@@ -31,7 +32,7 @@ def page(run: Run, threads: int = 1) -> str:
     title = f"Gen-SIS: {run.study.run}"
     sections = [
         section("Answer", warnings(run), answer(run)),
-        section("All encoders", all_encoders(run.scores, run.evaluations), all_figures(run.scores)),
+        section("All encoders", all_encoders(run), all_figures(run.scores)),
         section("Differences between encoders", differences(run)),
         section("Overview of the run", overview(run)),
         section("The bank: sources and generated images", bank_grid(run)),
@@ -56,8 +57,8 @@ def page(run: Run, threads: int = 1) -> str:
 <body>
 <header>
 <h1>{text(title)}</h1>
-<p>Is a DINO encoder better when it is retrained with images that a diffusion model generated from the encoder's own
-embeddings? Method: Gen-SIS, <a href="{PAPER}">arXiv 2412.01672</a>.</p>
+<p>Is a {text(method(run.study))} encoder better when it is retrained with images that a diffusion model generated from
+the encoder's own embeddings? Method: Gen-SIS, <a href="{PAPER}">arXiv 2412.01672</a>.</p>
 </header>
 {"".join(sections)}
 </body>

@@ -21,6 +21,7 @@ from gensis.figures.scores import Score, Scores
 from gensis.images.index import Index, read_index
 from gensis.images.store import Store
 from gensis.settings import Study, load_study
+from gensis.settings.roles import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,10 @@ class Run:
         self.config_text = _required(self.folder / "config.yaml")
         self.study: Study = load_study(yaml.safe_load(self.config_text))
         scores = _read_scores(_required(self.folder / "summary.csv"))
-        self.scores = Scores(scores, list(self.study.retraining), self.study.main_arm)
+        arms = sorted(self.study.retraining, key=lambda name: name != self.study.main_arm)
+        self.scores = Scores(scores, self.study.baseline, arms)
         compared = self.folder / "comparisons.csv"
         self.comparisons = Comparisons(read_compared(compared.read_text()) if compared.exists() else [])
-
-    @property
-    def encoders(self) -> tuple[str, ...]:
-        """The trained encoders."""
-        return ("dino", *self.study.retraining)
 
     @cached_property
     def datasets(self) -> list[Dataset]:
@@ -172,7 +169,7 @@ class Run:
         """All trainings, in the order of the pipeline."""
         conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
         return [
-            *self._trainings("encoder", "encoders/dino", "dino"),
+            *self._trainings("encoder", f"encoders/{self.study.baseline}", self.study.baseline),
             *self._trainings("autoencoder", "autoencoder", ""),
             *(found for name in conditioning for found in self._trainings("diffusion", f"diffusion/{name}", name)),
             *(
@@ -218,7 +215,7 @@ class Run:
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """All evaluations that the config names, including those that were skipped."""
-        encoders = {"dino", "random", "pixels", *self.study.retraining, *self.study.encoders}
+        encoders = {*self.study.trained_encoders, *self.study.encoders, *UNTRAINED}
         seeds = {f"seed{seed}" for seed in self.study.seeds}
         paths = sorted((self.folder / "evaluation").glob("*/*/seed*/*.json"))
         named = [path for path in paths if path.parts[-4] in encoders and path.parts[-2] in seeds]

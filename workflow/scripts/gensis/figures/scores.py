@@ -1,8 +1,11 @@
 """The metrics of summary.csv: by column of the tables, averaged over seeds."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+
+from gensis.settings.roles import UNTRAINED
 
 LARGEST_K = 20
 _KNN = "balanced_accuracy_k"
@@ -62,11 +65,11 @@ class Mean:
 class Scores:
     """All scores of a run."""
 
-    def __init__(self, scores: list[Score], retrained: list[str], main_arm: str | None = None):
-        """Take the lines of summary.csv, the retrained encoders in the order of the config, and the main arm."""
+    def __init__(self, scores: list[Score], baseline: str, arms: Sequence[str]):
+        """Take the lines of summary.csv and the names of the trained encoders, the main arm before other arms."""
         self.all = scores
-        self.retrained = retrained
-        self.main_arm = main_arm
+        self.baseline = baseline
+        self.arms = arms
 
     @property
     def datasets(self) -> list[str]:
@@ -80,17 +83,17 @@ class Scores:
 
     @property
     def encoders(self) -> list[str]:
-        """Encoders with results, in this order: dino, main arm, other arms, other encoders, random, pixels, chance."""
+        """Encoders with results, in this order: baseline, arms, other encoders, random, pixels, chance."""
         found = dict.fromkeys(score.encoder for score in self.all)
-        last = ("random", "pixels", "chance")
+        last = (*UNTRAINED, "chance")
         others = [name for name in found if name not in last]
-        in_order = dict.fromkeys(("dino", self.main_arm, *self.retrained, *others, *last))
+        in_order = dict.fromkeys((self.baseline, *self.arms, *others, *last))
         return [name for name in in_order if name in found]
 
     @property
     def subject(self) -> str | None:
         """The retrained encoder that the answer is about: the main arm, or else the first with results."""
-        return next((name for name in self.encoders if name in self.retrained), None)
+        return next((name for name in self.encoders if name in self.arms), None)
 
     def columns(self, dataset: str) -> list[Column]:
         """The columns of the table of all encoders, without those that have no value."""

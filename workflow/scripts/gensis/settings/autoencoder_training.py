@@ -36,7 +36,7 @@ class AutoencoderTraining(Settings):
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
     """Weight of the Kullback-Leibler term, as in latent diffusion (arXiv 2112.10752)."""
     perceptual_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the perceptual loss, computed with the study's own encoder `dino` (decision 0013). 0 turns it off."""
+    """Weight of the perceptual loss, computed with the pre-trained encoder (decision 0013). 0 turns it off."""
 
 
 def autoencoder_files(folder: Path) -> list[Path]:

@@ -43,9 +43,9 @@ class Bank(Settings):
     seed: Seed | None = added(neutral=None)
     """One of `seeds`: all retrainings use the bank of this seed. Empty: each retraining uses the bank of its own
     seed."""
-    encoder: Name = "dino"
-    """Encoder whose embeddings condition the diffusion model: `dino`, a name in `retraining` for a second round, or a
-    name in `encoders`."""
+    encoder: Name | None = None
+    """Encoder whose embeddings condition the diffusion model: a name in `retraining` for a second round, or a name in
+    `encoders`. Empty: the pre-trained encoder."""
     variants: Annotated[int, Field(ge=0)] = 1
     """Generative images per source."""
     guidance: Annotated[float, Field(ge=0)] = 2.0

@@ -73,6 +73,8 @@ class Method:
 
     module: str
     """Module with its class `Method`, a `gensis.ssl.method.Method`. It is imported only to train."""
+    title: str = ""
+    """Proper name, for the report; empty: its name in the registry."""
     keys: type[Settings] = Settings
     """Its own keys: the section of `pretraining` that is named like the method."""
     has_teacher: bool = False
@@ -85,9 +87,10 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "dino": Method("gensis.ssl.methods.dino", DINO, has_teacher=True, uses_local_views=True),
+    "dino": Method("gensis.ssl.methods.dino", "DINO", DINO, has_teacher=True, uses_local_views=True),
     "simclr": Method(
         "gensis.ssl.methods.simclr",
+        "SimCLR",
         SimCLR,
         compares_images=True,
         # SGD as in lightly's benchmarks of small data sets, since the authors' LARS is for batches of thousands.
@@ -102,6 +105,7 @@ METHODS: dict[str, Method] = {
     ),
     "mocov3": Method(
         "gensis.ssl.methods.mocov3",
+        "MoCo v3",
         MoCoV3,
         has_teacher=True,
         compares_images=True,

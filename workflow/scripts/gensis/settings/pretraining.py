@@ -69,8 +69,8 @@ class Pretraining(OwnKeys):
     backbone_args: dict[str, Any] = {}
     """Further arguments for `timm.create_model`, such as `patch_size: 4`."""
     init: Name | None = added(neutral=None)
-    """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also `dino`. Empty: random
-    initialisation."""
+    """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also the pre-trained
+    encoder, by the name of its method. Empty: random initialisation."""
     image_px: PositiveInt = 224
     """Side of a global view in pixels."""
     epochs: PositiveInt = 100
@@ -157,7 +157,7 @@ class Retraining(Pretraining):
     another `method` does not inherit `preset` and the section of the method."""
 
     bank: Name | None = None
-    """A name in `banks`. It may be omitted only with `match_compute`, for plain training, longer and without a bank."""
+    """A name in `banks`. It may be omitted only with `match_compute`, for an arm that trains longer without a bank."""
     match_compute: Name | None = added(neutral=None)
     """Another arm whose compute this arm matches: `epochs` is set so that both have about the same number of forward
     and backward passes."""

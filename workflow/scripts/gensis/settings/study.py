@@ -58,8 +58,8 @@ class Study(Settings):
     datasets: dict[Name, Dataset]
     """Data sets by name."""
     pretraining: Pretraining | None = None
-    """Pre-training of the encoder `dino`. Without it only the targets `images`, `features` and `evaluation` of external
-    encoders are available."""
+    """Pre-training of the baseline encoder, which bears the name of its method: `dino`. Without it only the targets
+    `images`, `features` and `evaluation` of external encoders are available."""
     encoders: dict[Name, ExternalEncoder] = added(neutral={})
     """External encoders by name. They are evaluated like the study's own and marked as external weights."""
     embedding: Embedding = Embedding()
@@ -95,6 +95,13 @@ class Study(Settings):
         return values | {"retraining": {name: _inherit(values["pretraining"], arm) for name, arm in arms.items()}}
 
     @model_validator(mode="after")
+    def _baseline_conditions_banks(self) -> "Study":
+        for name, bank in self.banks.items():
+            if bank.encoder is None:
+                self.banks[name] = bank.model_copy(update={"encoder": self.baseline})
+        return self
+
+    @model_validator(mode="after")
     def _names_exist(self) -> "Study":
         for name in self.evaluation.datasets:
             _known("evaluation.datasets", name, self.datasets)
@@ -113,7 +120,7 @@ class Study(Settings):
         for name, arm in self.retraining.items():
             self._names_of_arm_exist(name, arm, pretraining)
         for name, bank in self.banks.items():
-            _known(f"banks.{name}.encoder", bank.encoder, ["dino", *self.retraining, *self.encoders])
+            _known(f"banks.{name}.encoder", bank.encoder, [*self.trained_encoders, *self.encoders])
             self._refuse_cycle(name)
             if bank.seed is not None:
                 _known(f"banks.{name}.seed", bank.seed, self.seeds)
@@ -123,13 +130,13 @@ class Study(Settings):
     def _names_of_arm_exist(self, name: str, arm: Retraining, pretraining: Pretraining) -> None:
         where = f"retraining.{name}"
         _known(f"{where}.dataset", arm.dataset, [pretraining.dataset])
-        _known_start(where, arm, ["dino", *self.encoders])
+        _known_start(where, arm, [self.baseline, *self.encoders])
         if arm.match_compute is not None:
             others = [other for other, settings in self.retraining.items() if settings.match_compute is None]
             _known(f"{where}.match_compute", arm.match_compute, others)
         if arm.bank is None:
             if arm.match_compute is None:
-                raise ValueError(f"{where}.bank is missing: set it, or set `match_compute` for DINO without a bank")
+                raise ValueError(f"{where}.bank is missing: set it, or set `match_compute` to train without a bank")
             return
         _known(f"{where}.bank", arm.bank, self.banks)
         bank = self.banks[arm.bank]
@@ -194,11 +201,21 @@ class Study(Settings):
             seen.append(bank)
 
     @property
+    def baseline(self) -> str:
+        """Name of the encoder that is trained by `pretraining`: that of its method."""
+        return self.pretraining.method if self.pretraining else "dino"
+
+    @property
     def used_datasets(self) -> list[str]:
         """Data sets that are made: those of pre-training and evaluation, or all if nothing is trained."""
         if self.pretraining is None:
             return list(self.datasets)
         return list(dict.fromkeys([self.pretraining.dataset, *self.evaluation.datasets]))
+
+    @property
+    def trained_encoders(self) -> tuple[str, ...]:
+        """Encoders that the study trains: the baseline, then the arms. None without pre-training."""
+        return (self.baseline, *self.retraining) if self.pretraining else ()
 
     @property
     def diffusion_px(self) -> int:
@@ -226,8 +243,8 @@ class Study(Settings):
         return self.model_dump(mode="json", context=EVERY_DEFAULT)
 
     def training_settings(self, encoder: str) -> Pretraining:
-        """The settings that train ``encoder``: ``dino`` or a name in `retraining`."""
-        return self.pretraining if encoder == "dino" else self.retraining[encoder]
+        """The settings that train ``encoder``: the baseline or a name in `retraining`."""
+        return self.pretraining if encoder == self.baseline else self.retraining[encoder]
 
     def disentangles(self, encoder: str) -> bool:
         """Whether ``encoder`` is trained on interpolated images."""

@@ -9,6 +9,7 @@ from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
 from gensis.errors import UserError
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.roles import UNTRAINED
 from gensis.settings.study import Study, stage_json
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 from gensis.verification import stated
@@ -22,7 +23,6 @@ from gensis.verification.report import check_config, check_report
 from gensis.verification.trained import check_folder
 
 VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
-BASELINES = ("random", "pixels")
 BLOCKS = "blocks"
 
 
@@ -65,7 +65,7 @@ class _Verification:
         for seed in self.study.seeds:
             self.check_encoders(seed)
             for dataset in self.study.used_datasets:
-                for encoder in (*self.encoders, *BASELINES):
+                for encoder in (*self.encoders, *UNTRAINED):
                     self.check_embeddings(encoder, dataset, seed)
         for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in self.banks()):
             self.check_diffusion(encoder, seed)
@@ -82,7 +82,7 @@ class _Verification:
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        return ("dino", *self.study.retraining, *self.study.encoders)
+        return (*self.study.trained_encoders, *self.study.encoders)
 
     @property
     def evaluated(self) -> list[str]:
@@ -114,7 +114,7 @@ class _Verification:
         return {name: (folder / "model.safetensors", stated.weights(folder))}
 
     def check_encoders(self, seed: int) -> None:
-        for name in ("dino", *self.study.retraining):
+        for name in self.study.trained_encoders:
             training = self.study.training_settings(name)
             inputs = dict(self.train)
             if training.init:
@@ -132,7 +132,7 @@ class _Verification:
         return sorted((self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below).glob("part-*.h5"))
 
     def check_embeddings(self, encoder: str, dataset: str, seed: int) -> None:
-        weights = {} if encoder in BASELINES else self.encoder_input("encoder", encoder, seed)
+        weights = {} if encoder in UNTRAINED else self.encoder_input("encoder", encoder, seed)
         settings = self.settings(f"embedding/{encoder}")
         for below in ("", *self.otherwise(dataset)):
             parts = self.parts(encoder, dataset, seed, below)
@@ -183,8 +183,8 @@ class _Verification:
         if mode == "train":
             folder = self.run / f"autoencoder/seed{seed}"
             is_perceptual = self.study.autoencoder_training.perceptual_weight > 0
-            training = self.train | (self.encoder_input("encoder", "dino", seed) if is_perceptual else {})
-            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, training, *self.both)
+            judge = self.encoder_input("encoder", self.study.baseline, seed) if is_perceptual else {}
+            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, self.train | judge, *self.both)
             inputs["autoencoder"] = folder / VAE_WEIGHTS, stated.of_whole(folder, "config.json", VAE_WEIGHTS)
         elif mode != "none":
             inputs["autoencoder"] = Path(mode), None  # external weights, of which the pipeline includes a copy
@@ -234,7 +234,7 @@ class _Verification:
             tasks = list(self.study.evaluation.image_tasks)
             if self.has_results(dataset, "slides-*"):  # not if only tiles have labels, from annotations
                 tasks += self.study.evaluation.slide_tasks
-            for encoder in (*self.encoders, *BASELINES):
+            for encoder in (*self.encoders, *UNTRAINED):
                 for seed in self.study.seeds:
                     folder = self.run / f"evaluation/{encoder}/{dataset}/seed{seed}"
                     inputs = tables | self.measured(encoder, dataset, seed)

@@ -1,0 +1,36 @@
+"""What the encoders of a study are, in words. Derived from keys, because names of arms are the user's."""
+
+from gensis.settings.methods import METHODS
+from gensis.settings.pretraining import Retraining
+from gensis.settings.study import Study
+
+UNTRAINED = {"random": "an untrained encoder", "pixels": "raw pixels in place of embeddings"}
+"""Encoders without training that every study is compared with -> what they are."""
+
+
+def method(study: Study) -> str:
+    """Proper name of the method of pre-training, after which the baseline is named."""
+    return METHODS[study.baseline].title or study.baseline
+
+
+def roles(study: Study) -> dict[str, str]:
+    """Encoder -> what it is, for the baseline, the arms and the encoders without training, in this order."""
+    arms = {name: _of_arm(arm) for name, arm in study.retraining.items()}
+    return {study.baseline: "pre-trained on real images only"} | arms | UNTRAINED
+
+
+def _of_arm(arm: Retraining) -> str:
+    """The bank of an arm, and what the arm lacks of the method."""
+    if arm.bank is None:
+        return f"trained without a bank, with the compute of {arm.match_compute}"
+    disentangles = arm.disentangle_weight > 0
+    parts = {
+        f"retrained with the bank {arm.bank}": True,
+        "shuffled as a negative control": arm.shuffle_bank,
+        "without real images": not arm.real_images,
+        "without generative views": arm.largest_generative_probability == 0,
+        "without disentanglement": not disentangles,
+        "interpolating pixels instead of embeddings": disentangles and arm.interpolation == "pixel",
+        f"with the compute of {arm.match_compute}": arm.match_compute is not None,
+    }
+    return ", ".join(part for part, applies in parts.items() if applies)
