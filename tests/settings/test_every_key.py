@@ -40,6 +40,7 @@ STUDY = {
 REACH_NO_STAGE = {
     "run": "names the folder of the results",
     "seeds": "a wildcard of every job",
+    "pretraining.method": "names the encoder of pre-training, so that another method makes another encoder",
     "runtime.*": "changes speed and memory, never results",
     "datasets.*.sheet": "the content of its lines is an input",
     "datasets.*.columns": "the content of its lines is an input",
