@@ -39,9 +39,7 @@ def scripts(tmp_path_factory):
 
 
 def test_settings_accept_the_new_corruption_and_no_other(scripts):
-    program = (
-        "from gensis.settings.evaluation import Evaluation; print(Evaluation(corruptions=[{!r}]).corruption_names)"
-    )
+    program = "import gensis.settings.evaluation as e; print(e.Evaluation(corruptions=[{!r}]).corruption_names)"
     assert "'invert-5'" in run(scripts, "-c", program.format("invert"))
     assert "Input should be 'invert', 'noise'" in run(scripts, "-c", program.format("negative"), status=1)
 

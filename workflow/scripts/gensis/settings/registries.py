@@ -3,6 +3,13 @@
 `pkgutil.resolve_name` imports the object where it is used, so that planning imports neither it nor its libraries.
 """
 
+READERS = {
+    "tiff": "gensis.slides.tiff_reader:TiffReader",
+    "picture": "gensis.slides.picture_reader:PictureReader",
+    "openslide": "gensis.slides.openslide_reader:OpenSlideReader",
+}
+"""Each is a `gensis.slides.reader.Reader`. `auto` takes the first that recognises a file; the last recognises all."""
+
 CORRUPTIONS = {
     "noise": "gensis.augment.corruptions.noise:GAUSSIAN_NOISE",
     "shot": "gensis.augment.corruptions.noise:SHOT_NOISE",
