@@ -3,6 +3,12 @@
 `pkgutil.resolve_name` imports the object where it is used, so that planning imports neither it nor its libraries.
 """
 
+DENOISERS = {
+    "additive_embedding": "gensis.diffusion.denoisers.additive_embedding:ADDITIVE_EMBEDDING",
+    "cross_attention": "gensis.diffusion.denoisers.cross_attention:CROSS_ATTENTION",
+}
+"""Each is a `gensis.diffusion.denoiser.Denoiser`."""
+
 READERS = {
     "tiff": "gensis.slides.tiff_reader:TiffReader",
     "picture": "gensis.slides.picture_reader:PictureReader",
