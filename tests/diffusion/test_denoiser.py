@@ -51,7 +51,7 @@ def test_the_cross_attention_denoiser_has_the_published_settings():
 
 def test_a_condition_is_given_in_the_form_that_the_denoiser_states():
     conditions = torch.randn(2, 5)
-    given = condition_arguments({"pooled": "vector", "sequence": "token", "mask": None}, conditions)
+    given = condition_arguments({"pooled": "vector", "sequence": "token", "mask": "none"}, conditions)
     assert given["pooled"].equal(conditions)
     assert given["sequence"].equal(conditions[:, None])
     assert given["mask"] is None

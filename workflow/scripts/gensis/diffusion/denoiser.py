@@ -1,6 +1,6 @@
 """The denoiser: the network of the diffusion model, and how it takes the condition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pkgutil import resolve_name
 
@@ -18,7 +18,7 @@ class Denoiser:
     """Makes the network, with random weights, from the settings of the diffusion model, (channels, side, side) of its
     input, and the dimension of an embedding. The network is a model of diffusers, or similar: `config` has
     `sample_size` and `in_channels`, and `network(sample, timestep, **condition).sample` has the sample's shape."""
-    condition: Mapping[str, str | None]
+    condition: dict[str, str]
     """The network's arguments that take the condition; see `pipeline.condition_arguments`. Saved with the model."""
 
 

@@ -28,10 +28,10 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
             f"{folder} expects embeddings of dimension {record['embedding_width']}, not {embedding_width}: "
             "give the embeddings of the encoder that it was trained with"
         )
+    # Found first, because diffusers loads a network of our own only if its module is imported.
     denoiser = find_denoiser(Diffusion.model_validate(record["settings"]).denoiser)
-    # The condition is given because models of earlier versions do not tell it.
-    options = {"condition": denoiser.condition, "local_files_only": True, "low_cpu_mem_usage": False}
-    pipeline = GenSISPipeline.from_pretrained(folder, **options)
+    pipeline = GenSISPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+    pipeline.register_to_config(condition=denoiser.condition)  # models of earlier versions do not state it
     pipeline.to(device)
     for network in filter(None, (pipeline.denoiser, pipeline.vae)):
         network.to(memory_format=torch.channels_last)  # faster convolutions

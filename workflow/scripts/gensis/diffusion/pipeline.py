@@ -4,8 +4,6 @@ A copy of this file is stored in every saved model, where `DiffusionPipeline.fro
 trust_remote_code=True)` finds it. Therefore it must not import gensis.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from diffusers import (
@@ -21,7 +19,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch.nn.functional import normalize
 
-CLASS_EMBEDDING = {"encoder_hidden_states": None, "class_labels": "vector"}
+CLASS_EMBEDDING = {"encoder_hidden_states": "none", "class_labels": "vector"}
 """How a UNet2DConditionModel takes the condition as its class embedding; see `condition_arguments`."""
 
 _NEARLY_PARALLEL = 1e-4
@@ -57,15 +55,15 @@ def to_conditions(embeddings: torch.Tensor) -> torch.Tensor:
     return normalize(embeddings.float(), dim=1) * embeddings.shape[1] ** 0.5
 
 
-def condition_arguments(forms: Mapping[str, str | None], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
+def condition_arguments(forms: dict[str, str], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
     """Conditions as keyword arguments of a denoiser.
 
     Args:
-        forms: argument of the denoiser -> ``vector`` for the conditions (B, D), ``token`` for a sequence of one token
-            (B, 1, D), or None.
+        forms: argument of the denoiser -> ``vector`` for the conditions (B, D), ``token`` for sequences of one token
+            (B, 1, D), or ``none`` for None.
         conditions: float (B, D), see `to_conditions`.
     """
-    shaped = {"vector": conditions, "token": conditions.unsqueeze(1), None: None}
+    shaped = {"vector": conditions, "token": conditions.unsqueeze(1), "none": None}
     return {argument: shaped[form] for argument, form in forms.items()}
 
 
@@ -139,11 +137,11 @@ class GenSISPipeline(DiffusionPipeline):
         denoiser: ModelMixin,
         scheduler: SchedulerMixin,
         vae: AutoencoderKL | None = None,
-        condition: Mapping[str, str | None] = CLASS_EMBEDDING,
+        condition: dict[str, str] = CLASS_EMBEDDING,
     ) -> None:
         super().__init__()
         self.register_modules(denoiser=denoiser, scheduler=scheduler, vae=vae)
-        self.register_to_config(condition=dict(condition))
+        self.register_to_config(condition=condition)
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:
