@@ -65,6 +65,7 @@ def _check_name(file: SlideFile, kind: str) -> None:
 
 
 def _open_automatically(file: SlideFile) -> Reader:
+    """Open a file with the reader that suits it; only TIFFs of PLAIN_VENDORS suit two, and are opened with both."""
     if file.vendor in PLAIN_VENDORS:
         return _open_plain_tiff(file.path)
     return next(reader for reader in map(_reader, READERS) if reader.recognises(file)).open(file)
