@@ -79,7 +79,10 @@ def make_inputs(case: Case, folder: Path) -> dict[str, str]:
     shape = (3, case.image_px, case.image_px)
     denoiser = create_denoiser(Diffusion(channels=case.channels), shape, EMBEDDING_WIDTH)
     GenSISPipeline(denoiser, make_scheduler("flow", True)).save_pretrained(folder / "diffusion")
-    write_json(folder / "diffusion" / "provenance.json", {"weights": "0" * 16})
+    write_json(
+        folder / "diffusion" / "provenance.json",
+        {"weights": "0" * 16, "settings": {}, "embedding_width": EMBEDDING_WIDTH},
+    )
     return {"train": str(train), "embeddings": str(folder / "part-0000.h5"), "diffusion": str(folder / "diffusion")}
 
 

@@ -200,15 +200,15 @@ SOURCES = {
 
 OF_IMAGES = "seeded by the image, so that every encoder is tested on the same corruptions"
 SHARED = {
-    "gensis/augment/corruptions/blur.py glass": OF_IMAGES,
-    "gensis/augment/corruptions/blur.py motion": OF_IMAGES,
-    "gensis/augment/corruptions/digital.py elastic": OF_IMAGES,
-    "gensis/augment/corruptions/digital.py stain": OF_IMAGES,
-    "gensis/augment/corruptions/noise.py impulse": OF_IMAGES,
-    "gensis/augment/corruptions/noise.py noise": OF_IMAGES,
-    "gensis/augment/corruptions/noise.py shot": OF_IMAGES,
+    "gensis/augment/corruptions/blur.py Glass.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/blur.py Motion.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/digital.py Elastic.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/digital.py Stain.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/noise.py GaussianNoise.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/noise.py ImpulseNoise.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/noise.py ShotNoise.__call__": OF_IMAGES,
+    "gensis/augment/corruptions/weather.py Snow.__call__": OF_IMAGES,
     "gensis/augment/corruptions/weather.py _clouds": OF_IMAGES,
-    "gensis/augment/corruptions/weather.py snow": OF_IMAGES,
     "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds use the same resamples",
     "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are evaluated on the same folds",
     "gensis/evaluation/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",

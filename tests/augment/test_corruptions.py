@@ -1,14 +1,15 @@
-from typing import get_args
+from dataclasses import fields
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 import torch
 
-from gensis.augment.corruptions.blur import defocus, glass, motion
-from gensis.augment.corruptions.digital import _smoothed, elastic
-from gensis.augment.corruptions.registry import CORRUPTIONS, corrupt
-from gensis.augment.corruptions.weather import _clouds, snow
-from gensis.settings.evaluation import Evaluation
+from gensis.augment.corruptions.blur import DEFOCUS, Defocus, Glass, Motion
+from gensis.augment.corruptions.corruption import corrupt, five
+from gensis.augment.corruptions.digital import Elastic, _smoothed
+from gensis.augment.corruptions.weather import Snow, _clouds
+from gensis.settings.registries import CORRUPTIONS
 
 
 def pictures(side_px: int) -> torch.Tensor:
@@ -29,10 +30,19 @@ def distance(images: torch.Tensor, kind: str, severity: int) -> float:
     return (corrupt(images, kind, severity, range(3)).float() - images.float()).square().mean().item()
 
 
-def test_settings_list_all_corruptions():
-    annotation = Evaluation.model_fields["corruptions"].annotation
-    assert set(get_args(get_args(annotation)[0])) == set(CORRUPTIONS)
-    assert all(len(each) == 5 for _, *severities in CORRUPTIONS.values() for each in severities)
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_every_kind_has_two_sets_of_five_severities_that_differ(kind):
+    severities = resolve_name(CORRUPTIONS[kind])
+    for each in (severities.large, severities.small):
+        assert len(set(each)) == 5
+        assert len({type(corruption) for corruption in each}) == 1
+        assert fields(each[0])
+
+
+def test_severities_take_one_value_of_each_parameter():
+    assert DEFOCUS.large[1] == Defocus(radius_px=4, edge_sigma_px=0.5)
+    with pytest.raises(ValueError, match="shorter"):
+        five(Defocus, radius_px=(1, 2, 3, 4, 5), edge_sigma_px=(1, 2, 3, 4))
 
 
 @pytest.mark.parametrize("side_px", [32, 160])
@@ -102,7 +112,7 @@ def test_impulse_noise_has_the_published_rate_and_is_half_white():
 def test_defocus_turns_a_point_into_a_disc():
     point = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     point[..., 112, 112] = 255
-    weights = defocus(point / 255, (6, 0.5), [0])[0, 0]
+    weights = Defocus(6, 0.5)(point / 255, [0])[0, 0]
     far = (torch.arange(224)[:, None] - 112).square() + (torch.arange(224) - 112).square()
     assert weights.sum().item() == pytest.approx(1, abs=1e-4)
     assert weights[far > 8**2].abs().max() < 1e-6
@@ -114,7 +124,7 @@ def test_defocus_turns_a_point_into_a_disc():
 def test_motion_turns_a_point_into_a_fading_line():
     point = torch.zeros(1, 3, 224, 224)
     point[..., 112, 112] = 1
-    moved = motion(point, (10, 3), [3])[0, 0]
+    moved = Motion(10, 3)(point, [3])[0, 0]
     rows, columns = moved.nonzero().T.tolist()
     weights = moved[rows, columns]
     assert weights.sum().item() == pytest.approx(1, abs=1e-4)
@@ -144,26 +154,27 @@ def test_fog_is_smooth_periodic_and_never_brighter_than_the_image(images):
 
 def test_glass_moves_pixels_by_at_most_its_distance():
     where = torch.arange(224.0).expand(1, 3, 224, 224) / 223
-    found = glass(where, (0.1, 4, 1), [0]) * 223
+    found = Glass(0.1, 4, 1)(where, [0]) * 223
     moved = (found - torch.arange(224.0)).round()[0, 0, :, 4:-4]
     assert {-4, 3} <= set(moved.flatten().tolist()) <= set(range(-4, 4))
     assert torch.equal(found[:, 0], found[:, 2])
-    twice = (glass(where, (0.1, 4, 2), [0]) * 223 - torch.arange(224.0)).round()[0, 0, :, 8:-8]
+    twice = (Glass(0.1, 4, 2)(where, [0]) * 223 - torch.arange(224.0)).round()[0, 0, :, 8:-8]
     assert twice.std().item() == pytest.approx(moved.std().item() * 2**0.5, rel=0.02)
 
 
 def test_snow_whitens_the_image_between_flakes():
     images = pictures(32) / 255
-    no_flakes = (0, 0, 1, 0.5, 8, 3, 0.7)
+    no_flakes = Snow(0, 0, 1, threshold=0.5, motion_radius_px=8, motion_sigma_px=3, kept=0.7)
     red, green, blue = images.unbind(1)
     light = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None] * 1.5 + 0.5
     wanted = 0.7 * images + 0.3 * torch.maximum(images, light)
-    assert torch.allclose(snow(images, no_flakes, range(3)), wanted, atol=1e-6)
+    assert torch.allclose(no_flakes(images, range(3)), wanted, atol=1e-6)
 
 
 def test_snow_is_grey_and_has_steep_streaks():
     black = torch.zeros(1, 3, 64, 64)
-    flakes = snow(black, (0.1, 0.3, 1, 0.7, 30, 15, 1), [2])[0]
+    streaks = Snow(0.1, 0.3, 1, threshold=0.7, motion_radius_px=30, motion_sigma_px=15, kept=1)
+    flakes = streaks(black, [2])[0]
     assert 0 < flakes.mean() < 0.5
     assert torch.equal(flakes[0], flakes[1])
     across, down = (flakes[0].diff(dim=axis).abs().mean() for axis in (1, 0))
@@ -178,7 +189,7 @@ def test_elastic_without_noise_is_its_affine_map():
     moved = generator.uniform(-2.56, 2.56, (3, 2))
     fixed = np.array([[26, 26], [26, 6], [6, 6]])  # as x, y: the middle and a third of the side
     forward = np.linalg.lstsq(np.column_stack([fixed, np.ones(3)]), fixed + moved, rcond=None)[0].T
-    found = elastic(image, (0, 0, 2.56), [7])[0].numpy()
+    found = Elastic(0, 0, 2.56)(image, [7])[0].numpy()
     for row, column in ((16, 16), (9, 20), (23, 12)):
         x, y = np.linalg.solve(forward[:, :2], np.array([column, row]) - forward[:, 2])
         wanted = [map_coordinates(channel, [[y], [x]], order=1)[0] for channel in image[0].numpy()]
@@ -198,6 +209,6 @@ def test_elastic_moves_pixels_in_proportion_to_the_image():
     def moves(side_px: int) -> float:
         ramp = torch.linspace(0, 1, side_px).expand(1, 3, side_px, side_px)
         edge = side_px // 8
-        return (elastic(ramp, (488, 19.52, 0), [1]) - ramp)[..., edge:-edge, edge:-edge].std().item()
+        return (Elastic(488, 19.52, 0)(ramp, [1]) - ramp)[..., edge:-edge, edge:-edge].std().item()
 
     assert moves(112) == pytest.approx(moves(448), rel=0.3)

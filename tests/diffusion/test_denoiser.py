@@ -3,9 +3,11 @@ import torch
 from diffusers.models.unets.unet_2d_blocks import AttnDownBlock2D, AttnUpBlock2D
 from pydantic import ValidationError
 
-from gensis.diffusion.denoiser import create_denoiser, norm_groups
+from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.pipeline import condition_arguments
+from gensis.diffusion.unet import norm_groups
 from gensis.settings.diffusion import Diffusion
+from gensis.settings.registries import DENOISERS
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 5])
@@ -19,19 +21,20 @@ def test_attention_is_in_the_coarsest_levels_of_both_halves(levels):
     assert up == expected[::-1]
 
 
-@pytest.mark.parametrize("kind", ["additive_embedding", "cross_attention"])
+@pytest.mark.parametrize("kind", DENOISERS)
 def test_every_weight_has_a_gradient_and_the_output_depends_on_the_condition(kind):
     settings = Diffusion(denoiser=kind, channels=(8, 16), layers_per_block=1, attention_levels=1)
     denoiser = create_denoiser(settings, (4, 8, 8), 5)
     noisy, times, conditions = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 5)
-    output = denoiser(noisy, times, **condition_arguments(denoiser.config, conditions)).sample
+    forms = find_denoiser(kind).condition
+    output = denoiser(noisy, times, **condition_arguments(forms, conditions)).sample
     output.square().mean().backward()
     assert output.shape == (2, 4, 8, 8)
     learning = {name for name, weight in denoiser.named_parameters() if weight.grad is not None}
     # Queries and keys of attention to a single token have no gradient: its weight is always 1.
     idle = {name for name, _ in denoiser.named_parameters() if ".attn2.to_q" in name or ".attn2.to_k" in name}
     assert learning | idle == {name for name, _ in denoiser.named_parameters()}
-    null = denoiser(noisy, times, **condition_arguments(denoiser.config, torch.zeros(2, 5))).sample
+    null = denoiser(noisy, times, **condition_arguments(forms, torch.zeros(2, 5))).sample
     assert not torch.allclose(output, null, atol=1e-3)
 
 
@@ -44,6 +47,14 @@ def test_the_cross_attention_denoiser_has_the_published_settings():
     config = create_denoiser(Diffusion(denoiser="cross_attention", channels=(8, 16)), (3, 16, 16), 384).config
     assert (config.encoder_hid_dim, config.cross_attention_dim, config.layers_per_block) == (384, 512, 2)
     assert config.mid_block_type == "UNetMidBlock2DCrossAttn"
+
+
+def test_a_condition_is_given_in_the_form_that_the_denoiser_states():
+    conditions = torch.randn(2, 5)
+    given = condition_arguments({"pooled": "vector", "sequence": "token", "mask": "none"}, conditions)
+    assert given["pooled"].equal(conditions)
+    assert given["sequence"].equal(conditions[:, None])
+    assert given["mask"] is None
 
 
 @pytest.mark.parametrize("channels", [(8, 16), (24, 40), (32, 64, 64), (128, 256, 256)])

@@ -57,7 +57,7 @@ def test_training_images_are_reproduced_from_their_embeddings(
     with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
         history = train(trainer, folder, World(), CPU, 0, 1000)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
-    pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
+    pipeline = GenSISPipeline(trainer.average, trainer.scheduler, condition=trainer.condition)
     noise = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     generated = pipeline(embeddings, guidance=1, num_inference_steps=sampling_steps, noise=noise).float()
     images = trainer.inputs.images.batch(torch.arange(8)).float()
@@ -76,7 +76,7 @@ def test_sixteen_images_are_reproduced_at_25_db(tmp_path):
     with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
         train(trainer, folder, World(), CPU, 0, 1000)
     noise = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    pipeline = GenSISPipeline(trainer.average, trainer.scheduler)
+    pipeline = GenSISPipeline(trainer.average, trainer.scheduler, condition=trainer.condition)
     generated = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
     error = (generated - trainer.inputs.images.batch(torch.arange(16))).square().mean((1, 2, 3))
     assert (10 * torch.log10(255**2 / error)).min() >= 25

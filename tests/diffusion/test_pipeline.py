@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -9,11 +10,15 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from tests.diffusion.tiny import UNET
 
+from gensis.artifacts.files import write_json
 from gensis.diffusion import pipeline as pipeline_module
-from gensis.diffusion.denoiser import create_denoiser
+from gensis.diffusion.denoiser import create_denoiser, find_denoiser
+from gensis.diffusion.loading import load_pipeline
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline, prepared_sampler, to_conditions
+from gensis.errors import UserError
 from gensis.settings.diffusion import Diffusion
+from gensis.settings.registries import DENOISERS
 
 WIDTH = 6
 
@@ -21,10 +26,12 @@ WIDTH = 6
 def make_pipeline(objective="flow", vae=None, **settings) -> GenSISPipeline:
     torch.manual_seed(0)
     shape = (3, 16, 16) if vae is None else (2, 8, 8)
-    denoiser = create_denoiser(Diffusion(**(UNET | settings)), shape, WIDTH)
+    settings = Diffusion(**(UNET | settings))
+    denoiser = create_denoiser(settings, shape, WIDTH)
     # Outputs of a fresh UNet are small; larger ones make differences visible in 8 bits.
     denoiser.conv_out.weight.data *= 10
-    return GenSISPipeline(denoiser, make_scheduler(objective, vae is None), vae)
+    condition = find_denoiser(settings.denoiser).condition
+    return GenSISPipeline(denoiser, make_scheduler(objective, vae is None), vae, condition)
 
 
 def small_vae() -> AutoencoderKL:
@@ -169,12 +176,28 @@ def test_outside_its_interval_guidance_takes_one_forward_pass_per_image(embeddin
 
 def test_a_cross_attention_model_saves_loads_and_depends_on_its_token(tmp_path, embeddings, noise):
     pipeline = make_pipeline(denoiser="cross_attention", attention_levels=1)
-    assert pipeline.embedding_width == WIDTH
     images = pipeline(embeddings, noise=noise, num_inference_steps=3)
     assert not images.equal(pipeline(embeddings.roll(1, 0), noise=noise, num_inference_steps=3))
     pipeline.save_pretrained(tmp_path)
     loaded = GenSISPipeline.from_pretrained(tmp_path, low_cpu_mem_usage=False)
     assert loaded(embeddings, noise=noise, num_inference_steps=3).equal(images)
+
+
+@pytest.mark.parametrize("kind", DENOISERS)
+def test_a_model_that_does_not_tell_how_it_takes_the_condition_loads_by_its_provenance(
+    tmp_path, embeddings, noise, kind
+):
+    pipeline = make_pipeline(denoiser=kind, attention_levels=1)
+    pipeline.save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert index.pop("condition") == find_denoiser(kind).condition
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    write_json(tmp_path / "provenance.json", {"settings": UNET | {"denoiser": kind}, "embedding_width": WIDTH})
+    loaded = load_pipeline(tmp_path, WIDTH, torch.device("cpu"))
+    arguments = {"noise": noise, "num_inference_steps": 3}
+    assert loaded(embeddings, **arguments).equal(pipeline(embeddings, **arguments))
+    with pytest.raises(UserError, match="dimension 6, not 7"):
+        load_pipeline(tmp_path, 7, torch.device("cpu"))
 
 
 def test_the_generator_determines_the_noise(embeddings):
@@ -202,7 +225,8 @@ def test_latents_are_unscaled_before_decoding(embeddings):
 def test_a_saved_model_loads_with_and_without_gensis_and_gives_equal_pixels(
     tmp_path, embeddings, objective, in_latents
 ):
-    pipeline = make_pipeline(objective, small_vae() if in_latents else None)
+    kind = "additive_embedding" if in_latents else "cross_attention"
+    pipeline = make_pipeline(objective, small_vae() if in_latents else None, denoiser=kind)
     folder = tmp_path / "saved"
     pipeline.save_pretrained(folder)
     shutil.copyfile(pipeline_module.__file__, folder / "pipeline.py")

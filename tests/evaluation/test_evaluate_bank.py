@@ -67,7 +67,8 @@ def made(tmp_path_factory):
 
     denoiser = create_denoiser(Diffusion(**UNET), (3, PX, PX), features.shape[1])
     GenSISPipeline(denoiser, make_scheduler("flow", True)).save_pretrained(folder / "diffusion")
-    write_json(folder / "diffusion" / "provenance.json", {"weights": "0" * 16})
+    record = {"weights": "0" * 16, "settings": UNET, "embedding_width": features.shape[1]}
+    write_json(folder / "diffusion" / "provenance.json", record)
     write_bank(folder / "bank", "generative", images[:IMAGES], np.full(IMAGES, -1), np.ones(IMAGES))
     mixed = (images[:IMAGES].astype(int) + np.roll(images[:IMAGES], -1, axis=0)) // 2
     write_bank(

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
-from gensis.augment.corruptions.registry import corrupt
+from gensis.augment.corruptions.corruption import corrupt
 from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.reading import read_units

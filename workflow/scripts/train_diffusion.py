@@ -66,7 +66,8 @@ def main(arguments: argparse.Namespace) -> None:
         )
         if world.is_first:
             write_history(target / "history.csv", history)
-            pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae).save_pretrained(target)
+            trained = pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
+            trained.save_pretrained(target)
             shutil.copyfile(pipeline.__file__, target / "pipeline.py")
             record = provenance(
                 "gensis-diffusion/1",

@@ -6,8 +6,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from gensis.artifacts.files import read_json
-from gensis.diffusion.denoiser import norm_groups
 from gensis.diffusion.inputs import Pixels, encode
+from gensis.diffusion.unet import norm_groups
 from gensis.errors import UserError
 from gensis.settings.autoencoder_training import AutoencoderTraining
 

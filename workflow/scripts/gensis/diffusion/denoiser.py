@@ -1,63 +1,32 @@
-"""The denoiser: diffusers' UNet, conditioned on an embedding in one of two ways."""
+"""The denoiser: the network of the diffusion model, and how it takes the condition."""
 
-import math
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from pkgutil import resolve_name
 
-from diffusers import UNet2DConditionModel
+from diffusers import ModelMixin
 
 from gensis.settings.diffusion import Diffusion
-
-TOKEN_WIDTH = 512
-
-
-def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_width: int) -> UNet2DConditionModel:
-    """A UNet with random weights.
-
-    `additive_embedding`: the embedding is projected and added to the time embedding, which shifts the features of every
-    residual block. `cross_attention`: the embedding is projected to a single token, which the coarsest levels attend to
-    after self-attention. Attention over a single token adds a projected vector too, but costs more.
-
-    Args:
-        settings: settings of the diffusion model: denoiser, channels, blocks, attention.
-        shape: (channels, side, side) of the denoiser's input.
-        embedding_width: dimension of a condition.
-    """
-    levels = len(settings.channels)
-    attends = [level >= levels - settings.attention_levels for level in range(levels)]
-    attending = "CrossAttn{}Block2D" if settings.denoiser == "cross_attention" else "Attn{}Block2D"
-    return UNet2DConditionModel(
-        sample_size=shape[1],
-        in_channels=shape[0],
-        out_channels=shape[0],
-        down_block_types=tuple((attending if attend else "{}Block2D").format("Down") for attend in attends),
-        up_block_types=tuple((attending if attend else "{}Block2D").format("Up") for attend in reversed(attends)),
-        block_out_channels=settings.channels,
-        layers_per_block=settings.layers_per_block,
-        norm_num_groups=norm_groups(settings.channels),
-        **_conditioned(settings, embedding_width),
-    )
+from gensis.settings.registries import DENOISERS
 
 
-def _conditioned(settings: Diffusion, embedding_width: int) -> dict[str, Any]:
-    """The UNet's arguments that differ between the two denoisers."""
-    head_width = math.gcd(32, *settings.channels)
-    if settings.denoiser == "cross_attention":
-        return {
-            "mid_block_type": "UNetMidBlock2DCrossAttn",
-            "encoder_hid_dim": embedding_width,
-            "encoder_hid_dim_type": "text_proj",
-            "cross_attention_dim": TOKEN_WIDTH,
-            # In these blocks diffusers takes this as the number of heads (huggingface/diffusers issue 2011).
-            "attention_head_dim": tuple(count // head_width for count in settings.channels),
-        }
-    return {
-        "mid_block_type": "UNetMidBlock2D",
-        "class_embed_type": "projection",
-        "projection_class_embeddings_input_dim": embedding_width,
-        "attention_head_dim": head_width,
-    }
+@dataclass(frozen=True)
+class Denoiser:
+    """A kind of denoiser."""
+
+    create: Callable[[Diffusion, tuple[int, int, int], int], ModelMixin]
+    """Makes the network, with random weights, from the settings of the diffusion model, (channels, side, side) of its
+    input, and the dimension of an embedding. The network is a model of diffusers, or similar: `config` has
+    `sample_size` and `in_channels`, and `network(sample, timestep, **condition).sample` has the sample's shape."""
+    condition: dict[str, str]
+    """The network's arguments that take the condition; see `pipeline.condition_arguments`. Saved with the model."""
 
 
-def norm_groups(channels: tuple[int, ...]) -> int:
-    """Number of GroupNorm groups: at most 32, with at least 4 channels each; smaller ones normalise colour away."""
-    return math.gcd(32, *(count // 4 for count in channels))
+def find_denoiser(kind: str) -> Denoiser:
+    """The denoiser with this name in DENOISERS."""
+    return resolve_name(DENOISERS[kind])
+
+
+def create_denoiser(settings: Diffusion, shape: tuple[int, int, int], embedding_width: int) -> ModelMixin:
+    """The network of the settings' denoiser; see `Denoiser.create`."""
+    return find_denoiser(settings.denoiser).create(settings, shape, embedding_width)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import torch
 
+from gensis.artifacts.files import read_json
+from gensis.diffusion.denoiser import find_denoiser
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.errors import UserError
 from gensis.settings.bank import Bank
+from gensis.settings.diffusion import Diffusion
 
 
 def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> GenSISPipeline:
@@ -16,14 +19,19 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
     Raises:
         UserError: the folder holds no finished model, or the model expects embeddings of another dimension.
     """
-    if not (Path(folder) / "provenance.json").exists():
+    provenance = Path(folder) / "provenance.json"
+    if not provenance.exists():
         raise UserError(f"{folder} holds no finished diffusion model: train it first")
-    pipeline = GenSISPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
-    if pipeline.embedding_width != embedding_width:
+    record = read_json(provenance)
+    if record["embedding_width"] != embedding_width:
         raise UserError(
-            f"{folder} expects embeddings of dimension {pipeline.embedding_width}, not {embedding_width}: "
+            f"{folder} expects embeddings of dimension {record['embedding_width']}, not {embedding_width}: "
             "give the embeddings of the encoder that it was trained with"
         )
+    # Found first, because diffusers loads a network of our own only if its module is imported.
+    denoiser = find_denoiser(Diffusion.model_validate(record["settings"]).denoiser)
+    pipeline = GenSISPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+    pipeline.register_to_config(condition=denoiser.condition)  # models of earlier versions do not state it
     pipeline.to(device)
     for network in filter(None, (pipeline.denoiser, pipeline.vae)):
         network.to(memory_format=torch.channels_last)  # faster convolutions

@@ -4,9 +4,6 @@ A copy of this file is stored in every saved model, where `DiffusionPipeline.fro
 trust_remote_code=True)` finds it. Therefore it must not import gensis.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 from diffusers import (
@@ -15,12 +12,15 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FlowMatchHeunDiscreteScheduler,
-    UNet2DConditionModel,
+    ModelMixin,
 )
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch.nn.functional import normalize
+
+CLASS_EMBEDDING = {"encoder_hidden_states": "none", "class_labels": "vector"}
+"""How a UNet2DConditionModel takes the condition as its class embedding; see `condition_arguments`."""
 
 _NEARLY_PARALLEL = 1e-4
 
@@ -55,11 +55,16 @@ def to_conditions(embeddings: torch.Tensor) -> torch.Tensor:
     return normalize(embeddings.float(), dim=1) * embeddings.shape[1] ** 0.5
 
 
-def condition_arguments(config: Mapping[str, Any], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
-    """Float (B, D) conditions as keyword arguments of a denoiser with this config: a token or a class embedding."""
-    if config.get("encoder_hid_dim_type") == "text_proj":
-        return {"encoder_hidden_states": conditions.unsqueeze(1)}
-    return {"encoder_hidden_states": None, "class_labels": conditions}
+def condition_arguments(forms: dict[str, str], conditions: torch.Tensor) -> dict[str, torch.Tensor | None]:
+    """Conditions as keyword arguments of a denoiser.
+
+    Args:
+        forms: argument of the denoiser -> ``vector`` for the conditions (B, D), ``token`` for sequences of one token
+            (B, 1, D), or ``none`` for None.
+        conditions: float (B, D), see `to_conditions`.
+    """
+    shaped = {"vector": conditions, "token": conditions.unsqueeze(1), "none": None}
+    return {argument: shaped[form] for argument, form in forms.items()}
 
 
 class _ClippingDPMSolver(DPMSolverMultistepScheduler):
@@ -121,23 +126,22 @@ def prepared_sampler(saved: SchedulerMixin, sampler: str, steps: int) -> Schedul
 class GenSISPipeline(DiffusionPipeline):
     """Generates images from embeddings, or from interpolations between the embeddings of two images.
 
-    Components: `denoiser`, a UNet2DConditionModel with the condition as its class embedding or as the only token of its
-    cross-attention; `scheduler`; and `vae`, an AutoencoderKL, if the denoiser works in latents.
+    Components: `denoiser`, which takes the condition as `config.condition` tells (see `condition_arguments`);
+    `scheduler`; and `vae`, an AutoencoderKL, if the denoiser works in latents.
     """
 
     _optional_components = ["vae"]
 
     def __init__(
-        self, denoiser: UNet2DConditionModel, scheduler: SchedulerMixin, vae: AutoencoderKL | None = None
+        self,
+        denoiser: ModelMixin,
+        scheduler: SchedulerMixin,
+        vae: AutoencoderKL | None = None,
+        condition: dict[str, str] = CLASS_EMBEDDING,
     ) -> None:
         super().__init__()
         self.register_modules(denoiser=denoiser, scheduler=scheduler, vae=vae)
-
-    @property
-    def embedding_width(self) -> int:
-        """D: dimension of an embedding."""
-        config = self.denoiser.config
-        return config.encoder_hid_dim or config.projection_class_embeddings_input_dim
+        self.register_to_config(condition=condition)
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:
@@ -218,9 +222,9 @@ class GenSISPipeline(DiffusionPipeline):
         inputs = sample.to(self.denoiser.dtype)
         conditions = conditions.to(self.denoiser.dtype)
         if guidance == 1:
-            arguments = condition_arguments(self.denoiser.config, conditions)
+            arguments = condition_arguments(self.config.condition, conditions)
             return self.denoiser(inputs, timestep, **arguments).sample.float()
-        arguments = condition_arguments(self.denoiser.config, torch.cat([conditions, torch.zeros_like(conditions)]))
+        arguments = condition_arguments(self.config.condition, torch.cat([conditions, torch.zeros_like(conditions)]))
         output = self.denoiser(inputs.repeat(2, 1, 1, 1), timestep, **arguments).sample.float()
         conditional, unconditional = output.chunk(2)
         return unconditional + guidance * (conditional - unconditional)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gensis.diffusion.average import update_average, warmed_decay
-from gensis.diffusion.denoiser import create_denoiser
+from gensis.diffusion.denoiser import find_denoiser
 from gensis.diffusion.inputs import Inputs, Pixels
 from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.optimization import OptimizerStep
@@ -44,7 +44,9 @@ class DiffusionTrainer:
         torch.manual_seed(seed)
         self.settings, self.inputs, self.embeddings, self.device = settings, inputs, embeddings, device
         self.scheduler = make_scheduler(settings.objective, in_pixels=isinstance(inputs, Pixels))
-        self.denoiser = create_denoiser(settings, inputs.shape, embeddings.shape[1]).to(device)
+        kind = find_denoiser(settings.denoiser)
+        self.condition = kind.condition
+        self.denoiser = kind.create(settings, inputs.shape, embeddings.shape[1]).to(device)
         self.average = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.parallel_denoiser = world.parallel(self.denoiser)
         self.optimizer_step = OptimizerStep(self.denoiser, settings.learning_rate, settings.warmup_steps)
@@ -62,7 +64,7 @@ class DiffusionTrainer:
             reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)
         noised = add_noise(inputs, self.scheduler)
-        arguments = condition_arguments(self.denoiser.config, conditions)
+        arguments = condition_arguments(self.condition, conditions)
         with self._autocast():
             output = self.parallel_denoiser(noised.noisy, noised.timesteps, **arguments).sample
         loss = nn.functional.mse_loss(output.float(), noised.target)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from gensis.settings.base import Fraction, Path, PositiveFloat, PositiveInt, Settings
+from gensis.settings.registries import READERS
 
 SLIDE_COLUMNS = ("slide", "path", "label", "group", "split", "mpp", "mask", "annotations")
 FILE_COLUMNS = ("path", "label", "group", "split")
@@ -42,7 +43,7 @@ class Tiling(Settings):
     """Tissue detection."""
     tiles_per_slide: PositiveInt | None = None
     """Largest number of tiles per slide, chosen at random with a fixed seed. Empty: all tiles."""
-    reader: Literal["auto", "openslide", "tiff", "picture"] = "auto"
+    reader: Literal["auto", *READERS] = "auto"
     """Library that reads the slides. `auto`: the fastest one that returns correct pixels; the image store names it."""
     focus_mpp: PositiveFloat = 1.0
     """Resolution in um/px at which the focus score of a tile is computed."""

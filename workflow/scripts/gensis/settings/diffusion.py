@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from gensis.settings.base import Fraction, PositiveFloat, PositiveInt, Settings, added, laid_over
+from gensis.settings.registries import DENOISERS
 
 Channels = tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...]
 
@@ -23,7 +24,7 @@ class Diffusion(Settings):
 
     image_px: PositiveInt | Literal["auto"] = "auto"
     """Side in pixels of the generated images. `auto`: pretraining.image_px. Less than half of that is an error."""
-    denoiser: Literal["additive_embedding", "cross_attention"] = added(neutral="additive_embedding")
+    denoiser: Literal[*DENOISERS] = added(neutral="additive_embedding")
     """How the embedding conditions the UNet. `additive_embedding`: it is added to the time embedding of every block.
     `cross_attention`: it is a token of cross-attention, and the other keys default to the authors' values (channels
     [192, 384, 576, 960], three attention levels, epsilon, batches of 100)."""

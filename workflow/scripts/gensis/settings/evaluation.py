@@ -6,25 +6,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings, added
+from gensis.settings.registries import CORRUPTIONS
 
-Corruption = Literal[
-    "noise",
-    "shot",
-    "impulse",
-    "blur",
-    "defocus",
-    "glass",
-    "motion",
-    "zoom",
-    "snow",
-    "fog",
-    "brightness",
-    "contrast",
-    "elastic",
-    "pixelate",
-    "jpeg",
-    "stain",
-]
+Corruption = Literal[*CORRUPTIONS]
 
 Input = TypeVar("Input")
 _OF_ONE_TASK = {"corrupted": "corruptions", "last_blocks": "linear-sgd"}

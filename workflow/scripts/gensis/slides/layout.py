@@ -86,7 +86,7 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     if not len(coords):
         raise Unusable("too_small", _why_too_small(reader, plan))
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
-    image = without_tint(thumbnail.image, has_gaps=reader.kind == "openslide")
+    image = without_tint(thumbnail.image, has_gaps=reader.has_gaps)
     method = "mask" if mask else tiling.tissue.method
     if method == "otsu" and is_dark_field(thumbnail.image, thumbnail.unread):
         raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")

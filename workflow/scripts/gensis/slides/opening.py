@@ -1,46 +1,45 @@
 """Selection of the reader that opens a slide."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 
 from openslide import OpenSlide, OpenSlideError
 
+from gensis.settings.registries import READERS
 from gensis.slides.dicom import why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
-from gensis.slides.picture_reader import PictureReader
-from gensis.slides.reader import TIFF_HEADS, Reader, Unsupported, read_every_byte
-from gensis.slides.tiff_pages import check_claims
+from gensis.slides.reader import PLAIN_VENDORS, Reader, SlideFile, Unsupported, read_every_byte
 from gensis.slides.tiff_reader import TiffReader
 
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
-# Vendors whose stored tiles make up the levels. Tiles of others overlap, are rotated, or have gaps.
-_PLAIN_VENDORS = ("aperio", "generic-tiff")
+_HEAD_BYTES = 256
 # OpenSlide's errors for fluorescence slides of Leica and Zeiss.
 _NO_BRIGHTFIELD = ("Can't find main image", "Pixel type", "Nonzero subblock channel")
 _CONVERT = "copy it again, or export it as a tiled pyramidal TIFF with JPEG compression"
 
 
 def open_slide(path: Path, kind: str = "auto") -> Reader:
-    """Open a slide with the reader `kind`: `openslide`, `tiff` or `picture`.
+    """Open a slide with the reader `kind`, a name in READERS.
 
-    `auto` first lets OpenSlide detect the format, since a slide's main file may look like another format: for MIRAX, it
-    is a JPEG. Then it chooses the fastest reader that gives the right pixels: `tiff` for TIFFs whose tiles make up the
-    levels, `openslide` for all other formats that OpenSlide supports, `tiff` and `picture` for other TIFF, PNG and JPEG
-    files.
+    `auto` chooses the fastest reader that gives the right pixels: `tiff` for TIFFs whose tiles make up the levels, and
+    for other files the first reader in READERS that recognises them.
 
     Raises:
+        KeyError: there is no such reader.
         Unusable: the file can be read, but not opened as a slide.
         UserError: the file does not exist.
         OSError: an I/O error, possibly temporary.
     """
     path = Path(path)
+    open_with = _open_automatically if kind == "auto" else _reader(kind).open
     try:
         with open(path, "rb") as stream:
-            head = stream.read(4)
+            head = stream.read(_HEAD_BYTES)
         if not head:
             raise Unsupported("the file is empty")
-        _check_name(path, kind)
-        return _by_content(path, head) if kind == "auto" else _by_kind(path, kind)
+        file = SlideFile(path, head, OpenSlide.detect_format(path))
+        _check_name(file, kind)
+        return open_with(file)
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
         if (reason := why_refused(path, error)) is not None:
@@ -52,39 +51,32 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
 
 
-def _check_name(path: Path, kind: str) -> None:
+def _check_name(file: SlideFile, kind: str) -> None:
     """Refuse to read the main file of a MIRAX slide, which is only a preview, as the slide."""
-    if path.suffix.lower() != ".mrxs":
+    if file.path.suffix.lower() != ".mrxs":
         return
     if kind == "picture":
         raise Unsupported("it is only a preview, the slide's pixels are in the folder next to it: set reader to auto")
-    if path.suffix != ".mrxs":
+    if file.path.suffix != ".mrxs":
         raise Unsupported("OpenSlide needs the suffix .mrxs in lower case: rename it")
-    if OpenSlide.detect_format(path) != "mirax":
-        raise Unsupported(f"it is only a preview, and the folder {path.stem}/ with Slidedat.ini is missing next to it")
+    if file.vendor != "mirax":
+        folder = f"{file.path.stem}/"
+        raise Unsupported(f"it is only a preview, and the folder {folder} with Slidedat.ini is missing next to it")
 
 
-def _by_kind(path: Path, kind: str) -> Reader:
-    if kind == "tiff":
-        vendor = OpenSlide.detect_format(path)
-        if vendor is not None and vendor not in _PLAIN_VENDORS:
-            raise Unsupported(f"the reader tiff does not support this vendor's files ({vendor}): set reader to auto")
-        return TiffReader(path)
-    return PictureReader(path) if kind == "picture" else _checked(OpenSlideReader(path))
+def _open_automatically(file: SlideFile) -> Reader:
+    """Open a file with the reader that suits it; only TIFFs of PLAIN_VENDORS suit two, and are opened with both."""
+    if file.vendor in PLAIN_VENDORS:
+        return _open_plain_tiff(file.path)
+    return next(reader for reader in map(_reader, READERS) if reader.recognises(file)).open(file)
 
 
-def _by_content(path: Path, head: bytes) -> Reader:
-    vendor = OpenSlide.detect_format(path)
-    if vendor is None and head.startswith(_PICTURES):
-        return PictureReader(path)
-    if vendor is None and head in TIFF_HEADS:
-        return TiffReader(path)
-    if vendor not in _PLAIN_VENDORS:
-        return _checked(OpenSlideReader(path))
-    return _open_plain_tiff(path)
+def _reader(kind: str) -> type[Reader]:
+    return resolve_name(READERS[kind])
 
 
 def _open_plain_tiff(path: Path) -> Reader:
+    """A TIFF whose tiles make up the levels, with the reader tiff if it reads the file as OpenSlide does."""
     try:
         slide = OpenSlideReader(path)
     except OpenSlideError as refusal:
@@ -95,15 +87,10 @@ def _open_plain_tiff(path: Path) -> Reader:
     try:
         reader = TiffReader(path, slide)
     except Unsupported:
-        return _checked(slide)
+        slide.check()
+        return slide
     except Unusable:
         slide.close()
         raise
     slide.close()
     return reader
-
-
-def _checked(slide: OpenSlideReader) -> OpenSlideReader:
-    """A slide to read with OpenSlide; refused if its header would make OpenSlide use unlimited memory or time."""
-    check_claims(slide.path, slide.size_level0 if slide.vendor in _PLAIN_VENDORS else None)
-    return slide

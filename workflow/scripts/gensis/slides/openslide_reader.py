@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 
-from gensis.slides.reader import DamagedRegion, Reader, Unsupported, over_white
+from gensis.slides.reader import PLAIN_VENDORS, DamagedRegion, Reader, SlideFile, Unsupported, over_white
+from gensis.slides.tiff_pages import check_claims
 
 _USUAL_TILE_PX = 256
 _LARGEST_TILE_PX = 1 << 27
@@ -18,6 +19,7 @@ class OpenSlideReader(Reader):
     """A slide read with OpenSlide, with a handle per thread, since a handle is unusable after its first error."""
 
     kind = "openslide"
+    has_gaps = True
 
     def __init__(self, path: Path):
         """Open a slide.
@@ -37,6 +39,26 @@ class OpenSlideReader(Reader):
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
         self.downsamples = handle.level_downsamples
+
+    @classmethod
+    def recognises(cls, file: SlideFile) -> bool:
+        """Every file: for a format that OpenSlide does not know, its error is the reason."""
+        return True
+
+    @classmethod
+    def open(cls, file: SlideFile) -> "OpenSlideReader":
+        """See Reader; also raises OpenSlideError."""
+        slide = cls(file.path)
+        slide.check()
+        return slide
+
+    def check(self) -> None:
+        """Refuse a slide whose header would make OpenSlide use unlimited memory or time.
+
+        Raises:
+            Unsupported: the header is inconsistent.
+        """
+        check_claims(self.path, self.size_level0 if self.vendor in PLAIN_VENDORS else None)
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader. After an error, the read is repeated once with a new handle."""

@@ -7,8 +7,9 @@ from PIL import Image
 
 from gensis.slides.jpeg import decode_strictly
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
-from gensis.slides.reader import Reader, Unsupported, cut, over_white
+from gensis.slides.reader import Reader, SlideFile, Unsupported, cut, over_white
 
+_HEADS = (b"\x89PNG", b"\xff\xd8\xff")
 _DEEP = ("I", "F")  # first letters of Pillow's modes of more than 8 bits; PNGs in colour are reduced to 8
 
 
@@ -34,6 +35,11 @@ class PictureReader(Reader):
         self.properties = {}
         self.level_sizes = self.tile_sizes = (self._pixels.shape[1::-1],)
         self.downsamples = (1.0,)
+
+    @classmethod
+    def recognises(cls, file: SlideFile) -> bool:
+        """PNG and JPEG files that OpenSlide does not know: the main file of a MIRAX slide is a JPEG too."""
+        return file.vendor is None and file.head.startswith(_HEADS)
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from gensis.errors import UserError
 
 _BLOCK_BYTES = 1 << 24
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Vendors whose stored tiles make up the levels. Tiles of others overlap, are rotated, or have gaps.
+PLAIN_VENDORS = ("aperio", "generic-tiff")
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
@@ -23,11 +26,24 @@ class DamagedRegion(Exception):
     """Pixels that cannot be read."""
 
 
+@dataclass(frozen=True)
+class SlideFile:
+    """A slide that is not open yet, and what tells its format."""
+
+    path: Path
+    head: bytes
+    """Its first 256 bytes."""
+    vendor: str | None
+    """The vendor that OpenSlide detects; None if it does not know the format."""
+
+
 class Reader(ABC):
     """One slide, opened for reading. Thread-safe; not to be passed to another process."""
 
     kind: str
-    """`openslide`, `tiff` or `picture`."""
+    """Its name in READERS."""
+    has_gaps: bool = False
+    """Whether white areas may be areas that were not scanned."""
     path: Path
     properties: Mapping[str, str]
     """Metadata under OpenSlide's names."""
@@ -40,6 +56,24 @@ class Reader(ABC):
 
     remark: str = ""
     """What the user should know about a slide that can be read, and what to do."""
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, file: SlideFile) -> bool:
+        """Whether the file has the format that this reader is for.
+
+        `auto` asks this of every file, so a library that may not be installed is imported in `open`.
+        """
+
+    @classmethod
+    def open(cls, file: SlideFile) -> "Reader":
+        """Open a file, recognised or not.
+
+        Raises:
+            Unsupported: this reader does not support it.
+            Unusable: it can be read, but not used as a slide.
+        """
+        return cls(file.path)
 
     @property
     def size_level0(self) -> tuple[int, int]:

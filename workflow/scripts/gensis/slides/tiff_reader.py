@@ -10,7 +10,7 @@ import tifffile
 
 from gensis.slides.once import Once
 from gensis.slides.outcomes import Unusable
-from gensis.slides.reader import DamagedRegion, Reader, Unsupported, paste
+from gensis.slides.reader import PLAIN_VENDORS, TIFF_HEADS, DamagedRegion, Reader, SlideFile, Unsupported, paste
 from gensis.slides.tiff_level import TiffLevel
 from gensis.slides.tiff_pages import find_pages, images_left_out, read_properties
 
@@ -58,6 +58,19 @@ class TiffReader(Reader):
         self._descriptor = self._file.filehandle.fileno()
         self._size_bytes = self._file.filehandle.size
         self._decoded = Once(self._decode, _CACHE_BYTES)
+
+    @classmethod
+    def recognises(cls, file: SlideFile) -> bool:
+        """TIFFs that OpenSlide does not know."""
+        return file.vendor is None and file.head.startswith(TIFF_HEADS)
+
+    @classmethod
+    def open(cls, file: SlideFile) -> "TiffReader":
+        """See Reader."""
+        if file.vendor not in (None, *PLAIN_VENDORS):
+            reason = f"the reader tiff does not support this vendor's files ({file.vendor}): set reader to auto"
+            raise Unsupported(reason)
+        return cls(file.path)
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""
