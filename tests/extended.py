@@ -1,13 +1,14 @@
 """Copies of the scripts with one more file and one more line of a registry."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
-REGISTRIES = "gensis/settings/registries.py"
+SETTINGS = "gensis/settings"
 
 
 def extended(folder: Path, registry: str, line: str, file: str, text: str) -> Path:
@@ -15,16 +16,15 @@ def extended(folder: Path, registry: str, line: str, file: str, text: str) -> Pa
 
     Args:
         folder: where to copy them.
-        registry: name of the registry, whose first line becomes `line`.
+        registry: name of a registry in `gensis/settings`, whose first line becomes `line`.
         line: an entry.
         file: path of the new file, relative to the scripts.
         text: its content.
     """
     scripts = shutil.copytree(SCRIPTS, folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    registries = (scripts / REGISTRIES).read_text()
-    start = f"\n{registry} = {{\n"
-    assert registries.count(start) == 1
-    (scripts / REGISTRIES).write_text(registries.replace(start, f"{start}    {line}\n"))
+    start = re.compile(rf"^{registry}\b.* = {{\n", re.MULTILINE)
+    (path,) = (path for path in (scripts / SETTINGS).glob("*.py") if start.search(path.read_text()))
+    path.write_text(start.sub(lambda found: f"{found[0]}    {line}\n", path.read_text()))
     assert not (scripts / file).exists()
     (scripts / file).write_text(text)
     return scripts

@@ -8,7 +8,7 @@ from gensis.images.codec import encode_png
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import open_images
 from gensis.images.store import write_store
-from gensis.settings.methods import DINO
+from gensis.settings.methods import DINOKeys
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.pretrainer import Pretrainer
@@ -60,7 +60,7 @@ def make_pretrainer(images):
     def make(seed=0, generative=None, interpolated=None, runtime=Runtime(), **settings):
         tiny = {key: value for key, value in TINY.items() if key != "dino"}
         if settings.get("method", "dino") == "dino":
-            tiny["dino"] = TINY["dino"] | {key: settings.pop(key) for key in DINO.model_fields if key in settings}
+            tiny["dino"] = TINY["dino"] | {key: settings.pop(key) for key in DINOKeys.model_fields if key in settings}
         has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
         model = Retraining(bank="b", **(tiny | settings)) if has_bank else Pretraining(**(tiny | settings))
         return Pretrainer(model, images, CPU, World(), seed, generative, interpolated, runtime)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl.methods.dino import Method
+from gensis.ssl.methods.dino import DINO
 from gensis.ssl.rates import rates_of
 from gensis.ssl.schedules import linear_warmup
 from gensis.training.distributed import World
@@ -23,7 +23,7 @@ def dino(settings):
     backbones = nn.Identity(), nn.Identity()
     for backbone in backbones:
         backbone.num_features = 4
-    return Method(settings, list(backbones), World())
+    return DINO(settings, list(backbones), World())
 
 
 def is_last_layer_frozen(method, step, steps):

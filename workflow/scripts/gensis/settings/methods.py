@@ -8,7 +8,7 @@ from pydantic import Field
 from gensis.settings.base import Fraction, PositiveFloat, PositiveInt, Settings
 
 
-class DINO(Settings):
+class DINOKeys(Settings):
     """Keys of DINO, self-distillation without labels (Caron et al. 2021, arXiv 2104.14294)."""
 
     prototypes: PositiveInt | Literal["auto"] = "auto"
@@ -39,7 +39,7 @@ class DINO(Settings):
     """Fraction of the training, at its start, in which the prototypes are frozen (one epoch in a hundred)."""
 
 
-class SimCLR(Settings):
+class SimCLRKeys(Settings):
     """Keys of SimCLR, contrastive learning within a batch (Chen et al. 2020, arXiv 2002.05709)."""
 
     head_hidden_dim: PositiveInt = 2048
@@ -51,7 +51,7 @@ class SimCLR(Settings):
     20,000, 0.1 (the original value for ImageNet) from 1.3 million."""
 
 
-class MoCoV3(Settings):
+class MoCoV3Keys(Settings):
     """Keys of MoCo v3, contrastive learning with a momentum encoder (Chen et al. 2021, arXiv 2104.02057)."""
 
     head_hidden_dim: PositiveInt = 4096
@@ -68,11 +68,11 @@ class MoCoV3(Settings):
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodEntry:
     """An SSL method, as far as planning knows it."""
 
-    module: str
-    """Module with its class `Method`, a `gensis.ssl.method.Method`. It is imported only to train."""
+    implementation: str
+    """`module:name` of its class, a `gensis.ssl.method.Method`, which is imported only to train."""
     title: str = ""
     """Proper name, for the report; empty: its name in the registry."""
     keys: type[Settings] = Settings
@@ -86,12 +86,12 @@ class Method:
     """Defaults of the keys of `pretraining` that are not those of DINO."""
 
 
-METHODS: dict[str, Method] = {
-    "dino": Method("gensis.ssl.methods.dino", "DINO", DINO, has_teacher=True, uses_local_views=True),
-    "simclr": Method(
-        "gensis.ssl.methods.simclr",
+METHODS: dict[str, MethodEntry] = {
+    "dino": MethodEntry("gensis.ssl.methods.dino:DINO", "DINO", DINOKeys, has_teacher=True, uses_local_views=True),
+    "simclr": MethodEntry(
+        "gensis.ssl.methods.simclr:SimCLR",
         "SimCLR",
-        SimCLR,
+        SimCLRKeys,
         compares_images=True,
         # SGD as in lightly's benchmarks of small data sets, since the authors' LARS is for batches of thousands.
         defaults={
@@ -103,10 +103,10 @@ METHODS: dict[str, Method] = {
             "drop_path": 0.0,
         },
     ),
-    "mocov3": Method(
-        "gensis.ssl.methods.mocov3",
+    "mocov3": MethodEntry(
+        "gensis.ssl.methods.mocov3:MoCoV3",
         "MoCo v3",
-        MoCoV3,
+        MoCoV3Keys,
         has_teacher=True,
         compares_images=True,
         # The authors' values for vision transformers (facebookresearch/moco-v3, CONFIG.md).

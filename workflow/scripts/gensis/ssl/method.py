@@ -1,6 +1,6 @@
 """What an SSL method is: its networks, its losses, and what it does after each update. See docs/extending.md."""
 
-import importlib
+import pkgutil
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,4 +116,4 @@ class Method(nn.Module):
 
 def method_class(name: str) -> type[Method]:
     """The class of a method of the registry."""
-    return importlib.import_module(METHODS[name].module).Method
+    return pkgutil.resolve_name(METHODS[name].implementation)

@@ -13,10 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl import method
 from gensis.ssl.auto import IMAGENET, by_size
 from gensis.ssl.batch import Batch, InterpolatedViews
-from gensis.ssl.method import Automatic, Losses
+from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead
 from gensis.ssl.schedules import cosine, linear_warmup
 from gensis.ssl.teacher import as_teacher, update_teacher
@@ -30,7 +29,7 @@ SAME = 0.01
 """Difference of the two entropies: the mutual information between image and prototype."""
 
 
-class Method(method.Method):
+class DINO(Method):
     """Student, teacher, and the running mean of the teacher's logits."""
 
     def build(self, student: nn.Module, teacher: nn.Module) -> None:

@@ -8,11 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl import method
 from gensis.ssl.auto import IMAGENET
 from gensis.ssl.batch import Batch
 from gensis.ssl.contrast import is_nearest, mlp, own_places, sources_loss
-from gensis.ssl.method import Automatic, Losses
+from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead, patch_px_of
 from gensis.ssl.schedules import cosine
 from gensis.ssl.teacher import as_teacher, update_teacher
@@ -22,7 +21,7 @@ WARMUP_EPOCHS, LARGEST_WARMUP = 40, 40 / 300
 LONG_EPOCHS = 300
 
 
-class Method(method.Method):
+class MoCoV3(Method):
     """The student with a predictor, and the teacher, which is MoCo's momentum encoder, without one."""
 
     def build(self, student: nn.Module, teacher: nn.Module) -> None:

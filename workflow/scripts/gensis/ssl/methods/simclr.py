@@ -7,16 +7,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl import method
 from gensis.ssl.auto import by_size
 from gensis.ssl.batch import Batch
 from gensis.ssl.contrast import is_nearest, mlp, own_places, sources_loss
-from gensis.ssl.method import Automatic, Losses
+from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead
 from gensis.training.distributed import World
 
 
-class Method(method.Method):
+class SimCLR(Method):
     """One network, whose outputs for all views of a batch in all processes are compared."""
 
     def build(self, student: nn.Module) -> None:
