@@ -18,6 +18,7 @@ from gensis.artifacts.provenance import external_weights_of, provenance, to_attr
 from gensis.augment.corruptions.registry import corrupt
 from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
+from gensis.images.ranges import to_unit
 from gensis.images.reading import read_units
 from gensis.images.store import Store
 from gensis.settings.embedding import Embedding
@@ -40,7 +41,7 @@ class Pixels(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 (B, 768) for uint8 (B, 3, H, W)."""
-        return (resize(images, PIXELS_PX) / 255 - 0.5).flatten(1)
+        return (to_unit(resize(images, PIXELS_PX)) - 0.5).flatten(1)
 
 
 def make_encoder(arguments: argparse.Namespace) -> nn.Module:

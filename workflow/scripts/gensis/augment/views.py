@@ -18,6 +18,7 @@ from gensis.augment.colour import (
     solarize,
 )
 from gensis.augment.resample import crop_resize, prepared
+from gensis.images.ranges import to_unit
 from gensis.threads import in_threads
 
 ASPECT_RATIO = (3 / 4, 4 / 3)
@@ -184,7 +185,7 @@ def make(images: torch.Tensor, draws: Draws, recipe: ViewRecipe) -> torch.Tensor
     """Compute drawn views: `prepared` images to float32 (B, 3, size_px, size_px) in [0, 1]."""
     where = _where_static if images.is_floating_point() else _where_drawn
     crops = crop_resize(images, draws.boxes, draws.turns, recipe.size_px)
-    views = crops.contiguous().float().div_(255)
+    views = to_unit(crops.contiguous())
     if recipe.stain:
         views = jitter_stain(views, draws.stain_factor, draws.stain_shift)
     views = adjust_contrast(recolour(views, draws.colour), draws.contrast)

@@ -14,6 +14,7 @@ from gensis.augment.corruptions.digital import brightness, contrast, elastic, jp
 from gensis.augment.corruptions.lengths import SMALL_PX
 from gensis.augment.corruptions.noise import impulse, noise, shot
 from gensis.augment.corruptions.weather import fog, snow
+from gensis.images.ranges import from_unit, to_bytes, to_unit
 
 
 def corrupt(images: torch.Tensor, kind: str, severity: int, seeds: Sequence[int]) -> torch.Tensor:
@@ -30,8 +31,8 @@ def corrupt(images: torch.Tensor, kind: str, severity: int, seeds: Sequence[int]
     """
     function, *severities = CORRUPTIONS[kind]
     is_small = min(images.shape[2:]) < SMALL_PX
-    corrupted = function(images / 255, severities[is_small][severity - 1], seeds)
-    return corrupted.clamp(0, 1).mul(255).round().to(torch.uint8)
+    corrupted = function(to_unit(images), severities[is_small][severity - 1], seeds)
+    return to_bytes(from_unit(corrupted.clamp(0, 1)))
 
 
 CorruptionFunction = Callable[[torch.Tensor, Any, Sequence[int]], torch.Tensor]
