@@ -9,6 +9,7 @@ from torch import nn
 
 from gensis.augment.resample import resize
 from gensis.augment.views import view
+from gensis.images.ranges import to_unit
 from gensis.images.reading import Images, channel_statistics
 from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime
@@ -120,7 +121,7 @@ class Pretrainer:
             float32 (3, n, D) for int64 (n,) rows.
         """
         images = self.images.batch(rows)
-        whole = resize(images, self.settings.image_px) / 255
+        whole = to_unit(resize(images, self.settings.image_px))
         views = self._normalise(torch.cat([whole, *(view(images, recipe) for recipe in self.recipes[:2])]))
         self.teacher.backbone.eval()  # so that the BatchNorm statistics do not change
         try:
