@@ -67,7 +67,7 @@ def main(arguments: argparse.Namespace) -> None:
     # Convolutions are faster with channels last; other layers are unaffected.
     encoder = make_encoder(arguments).to(device, memory_format=torch.channels_last).eval()
     if isinstance(encoder, Encoder):
-        class_token_only(encoder.backbone)  # other tokens are not used here
+        encoder.backbone = class_token_only(encoder.backbone)  # other tokens are not used here
     paths = [arguments.images / f"{unit}.h5" for unit in arguments.units]
     keys, counts, inputs = [], [], {}
     for path in paths:
