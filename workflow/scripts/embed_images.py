@@ -82,7 +82,13 @@ def main(arguments: argparse.Namespace) -> None:
 
     def attributes() -> dict[str, str]:
         record = provenance(
-            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
+            FORMAT,
+            settings=arguments.config,
+            inputs=inputs,
+            seed=arguments.seed,
+            device=device_name(device),
+            started=arguments.started,
+            external_weights=external,
         )
         corruption = {"corruption": arguments.corruption} if arguments.corruption else {}
         blocks = {"last_blocks": arguments.last_blocks} if arguments.last_blocks else {}
@@ -97,7 +103,15 @@ def main(arguments: argparse.Namespace) -> None:
     mirrored = (block.flip(3) for block in images())
     with_mirrored = settings.flips or arguments.last_blocks
     flipped = embedded(encoder, mirrored, settings, device, len(unit)) if with_mirrored else None
-    write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes, flipped)
+    write_embeddings(
+        arguments.output,
+        features,
+        unit=unit,
+        units=arguments.units,
+        keys=np.concatenate(keys),
+        attributes=attributes,
+        flipped=flipped,
+    )
 
 
 def corrupted(
@@ -124,7 +138,7 @@ def embedded(
         yield from in_parts(encoder, block, settings)
         done += len(block)
         if time.time() - logged > SECONDS_A_LINE or done == total:
-            command.progress(log, done, total, since, "images")
+            command.progress(log, done=done, total=total, since=since, unit="images")
             logged = time.time()
 
 

@@ -98,7 +98,7 @@ class BankEvaluation:
             parts.append(tuple(values.cpu().numpy() for values in (self.encoder(batch), self.untrained(batch), small)))
             done += len(batch)
             if done == count or time.time() - logged > SECONDS_A_LINE:
-                command.progress(log, done, count, began, name)
+                command.progress(log, done=done, total=count, since=began, unit=name)
                 logged = time.time()
         return ImageFeatures(*map(np.concatenate, zip(*parts)))
 
@@ -168,7 +168,15 @@ def main(arguments: argparse.Namespace) -> None:
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
     external = external_weights_of(arguments.diffusion)
-    record = provenance(FORMAT, settings, inputs, arguments.seed, device_name(device), arguments.started, external)
+    record = provenance(
+        FORMAT,
+        settings=settings,
+        inputs=inputs,
+        seed=arguments.seed,
+        device=device_name(device),
+        started=arguments.started,
+        external_weights=external,
+    )
     write_json(arguments.output, {"format": FORMAT, **result, "provenance": record})
 
 

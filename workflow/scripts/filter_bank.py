@@ -72,7 +72,7 @@ class BankFilter:
                 rows_of_own = [of_batch[name] for name in origins]
                 measured["copy_ratio"][rows] = self.copy_ratio(images, own, rows_of_own)
                 if rows[-1] == count - 1 or time.time() - logged > SECONDS_A_LINE:
-                    command.progress(log, int(rows[-1]) + 1, count, began, "images")
+                    command.progress(log, done=int(rows[-1]) + 1, total=count, since=began, unit="images")
                     logged = time.time()
         return measured
 
@@ -125,7 +125,15 @@ def main(arguments: argparse.Namespace) -> None:
         with Store(path) as store:
             of = inputs | {path.stem: store.content}
         name = device_name(device)
-        record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, external)
+        record = provenance(
+            FORMAT,
+            settings=arguments.config,
+            inputs=of,
+            seed=arguments.seed,
+            device=name,
+            started=arguments.started,
+            external_weights=external,
+        )
         attributes = settings.model_dump() | {"provenance": to_attribute(record)}
         write_filter(filter_path(path), measured, keep, attributes)
 

@@ -26,7 +26,7 @@ _CHUNK_VALUES = 200_000  # values of the views that a CPU core computes at once,
 _SMALL_PX = 64  # smaller views use one thread: more would spend their time waiting for Python's lock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewRecipe:
     """Parameters of one kind of view. Probabilities and strengths as in settings.pretraining.Views."""
 
@@ -132,15 +132,15 @@ def draw(sizes: torch.Tensor, recipe: ViewRecipe) -> Draws:
     blurred, inverted = chosen(recipe.blur), chosen(recipe.solarize)
     stain = uniform(-recipe.stain, recipe.stain, 2, 3) if recipe.stain else torch.zeros(2, 3, count, device=device)
     return Draws(
-        drawn_boxes,
-        turns(flip, quarters),
-        1 + stain[0].T,
-        stain[1].T,
-        colour_matrices(brightness, saturation, hue),
-        contrast,
-        sigma,
-        blurred,
-        inverted,
+        boxes=drawn_boxes,
+        turns=turns(flip, quarters),
+        stain_factor=1 + stain[0].T,
+        stain_shift=stain[1].T,
+        colour=colour_matrices(brightness, saturation, hue),
+        contrast=contrast,
+        sigma=sigma,
+        blurred=blurred,
+        inverted=inverted,
     )
 
 

@@ -39,7 +39,9 @@ def neighbours(
     Returns:
         For each chunk: cosines, float32 (m, k), and indices into train, int64 (m, k).
     """
-    return by_chunks(lambda cosine, _: largest(cosine, k), train, test, device, chunk_bytes, groups)
+    return by_chunks(
+        lambda cosine, _: largest(cosine, k), train, test, device=device, chunk_bytes=chunk_bytes, groups=groups
+    )
 
 
 def by_chunks(

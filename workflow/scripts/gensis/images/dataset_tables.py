@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 def write_train(
     path: Path,
     units: Units,
+    *,
     quality: Quality = Quality(),
     max_failed: float = 1.0,
     max_failed_fraction: float = 1.0,
@@ -49,7 +50,7 @@ def write_train(
     write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
 
 
-def write_units(path: Path, units: Units, quality: Quality = Quality(), max_failed_fraction: float = 1.0) -> None:
+def write_units(path: Path, units: Units, *, quality: Quality = Quality(), max_failed_fraction: float = 1.0) -> None:
     """Write `units.tsv`: all units with group, split, outcome, images and content id.
 
     The split is empty if the sheet has none. The content id makes later stages run again after a slide was tiled again
@@ -79,7 +80,7 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
 
 
 def write_outcomes(
-    path: Path, units: Units, max_failed: float, quality: Quality = Quality(), max_failed_fraction: float = 1.0
+    path: Path, units: Units, *, max_failed: float, quality: Quality = Quality(), max_failed_fraction: float = 1.0
 ) -> None:
     """Write `outcomes.tsv`: outcome and reason of each unit.
 

@@ -208,7 +208,7 @@ class _Reporter:
     def __call__(self, done: int) -> None:
         if time.time() - self._logged > _LOG_SECONDS:
             self._logged = time.time()
-            progress(log, done, self._total, self._began, self._unit)
+            progress(log, done=done, total=self._total, since=self._began, unit=self._unit)
 
 
 def _blocks(count: int, size: int) -> Iterator[torch.Tensor]:
@@ -248,7 +248,9 @@ def read_units(paths: list[Path], block: int, device: torch.device, threads: int
     counts, contents = zip(*((layout.images, layout.content) for layout in map(read_layout, paths)))
     first_rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     if first_rows[-1]:
-        index = Index(paths[0].parent, tuple(path.stem for path in paths), first_rows, contents)
+        index = Index(
+            folder=paths[0].parent, units=tuple(path.stem for path in paths), first_rows=first_rows, contents=contents
+        )
         with StreamedImages(index, device, threads) as images:
             yield from read_ahead(images, _blocks(len(images), block))
 

@@ -11,6 +11,7 @@ _ROUNDING = 1e-6
 def tile_origins(
     bounds_level0: tuple[int, int, int, int],
     level_size: tuple[int, int],
+    *,
     downsample: float,
     width: float,
     height: float,
@@ -32,8 +33,15 @@ def tile_origins(
         inside the bounds; no two tiles share a pixel of the level.
     """
     left, top, right, bottom = bounds_level0
-    x = _axis(left, right, level_size[0], downsample, _slack_px(*level_size), width)
-    y = _axis(top, bottom, level_size[1], downsample, _slack_px(*reversed(level_size)), height)
+    x = _axis(left, right, level_px=level_size[0], downsample=downsample, slack_px=_slack_px(*level_size), size=width)
+    y = _axis(
+        top,
+        bottom,
+        level_px=level_size[1],
+        downsample=downsample,
+        slack_px=_slack_px(*reversed(level_size)),
+        size=height,
+    )
     rows, columns = np.meshgrid(y, x, indexing="ij")
     return np.stack([columns.ravel(), rows.ravel()], axis=1)
 
@@ -49,7 +57,7 @@ def _slack_px(along_px: int, across_px: int) -> float:
 
 
 def _axis(
-    begin_level0: int, end_level0: int, level_px: int, downsample: float, slack_px: float, size: float
+    begin_level0: int, end_level0: int, *, level_px: int, downsample: float, slack_px: float, size: float
 ) -> np.ndarray:
     begin, end = begin_level0 / downsample, end_level0 / downsample
     # If the bounds end with the slide, use the level's own size: otherwise its last tile could be lost.
@@ -59,7 +67,7 @@ def _axis(
     return np.rint(starts * downsample).astype(np.int64)
 
 
-def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, height: float) -> np.ndarray:
+def coverage(mask: np.ndarray, *, left: np.ndarray, top: np.ndarray, width: float, height: float) -> np.ndarray:
     """Fraction of each rectangle's area in which a mask is set, exact even if edges cut through mask pixels.
 
     Args:

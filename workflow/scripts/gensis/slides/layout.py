@@ -24,7 +24,7 @@ KEPT = 255
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """All tiles of a slide's grid, and their status."""
 
@@ -63,7 +63,7 @@ class Layout:
         return int((self.status == UNREADABLE).sum())
 
 
-def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
+def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
     """Find the tissue of a slide and the tiles on it.
 
     Args:
@@ -78,11 +78,15 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
             brightfield image, or unreadable; or the mask is missing or does not fit.
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
-    plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
+    plan = plan_reading(
+        resolution, reader.downsamples, target_mpp=tiling.mpp, tolerance=tiling.mpp_tolerance, tile_px=tiling.tile_px
+    )
     area_level0_um2 = resolution.mpp_x * resolution.mpp_y
     thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
     level_size = reader.level_sizes[plan.level]
-    coords = tile_origins(reader.bounds_level0, level_size, plan.downsample, plan.width, plan.height)
+    coords = tile_origins(
+        reader.bounds_level0, level_size, downsample=plan.downsample, width=plan.width, height=plan.height
+    )
     if not len(coords):
         raise Unusable("too_small", _why_too_small(reader, plan))
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
@@ -91,15 +95,19 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     if method == "otsu" and is_dark_field(thumbnail.image, thumbnail.unread):
         raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")
     if method == "otsu":
-        tissue, pen, remark = find_tissue(image, pixel_area_um2, tiling.tissue.minimum_area_um2)
+        tissue, pen, remark = find_tissue(
+            image, pixel_area_um2=pixel_area_um2, minimum_area_um2=tiling.tissue.minimum_area_um2
+        )
     else:
         tissue, pen, remark = _given_tissue(mask, reader, thumbnail), find_ink(image), ""
-    rectangles = (*(coords / thumbnail.downsample).T, *(side / thumbnail.downsample for side in plan.size_level0))
-    maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue, pen, pixel_area_um2)
-    fractions = {name: coverage(each, *rectangles).astype(np.float32) for name, each in maps.items()}
+    left, top = (coords / thumbnail.downsample).T
+    width, height = (side / thumbnail.downsample for side in plan.size_level0)
+    tiles = {"left": left, "top": top, "width": width, "height": height}
+    maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue=tissue, pen=pen, pixel_area_um2=pixel_area_um2)
+    fractions = {name: coverage(each, **tiles).astype(np.float32) for name, each in maps.items()}
     status = _judge(fractions, tiling.tissue.minimum_fraction)
     if method == "otsu":
-        status[coverage(thumbnail.unread, *rectangles) > _ROUNDING] = UNREADABLE
+        status[coverage(thumbnail.unread, **tiles) > _ROUNDING] = UNREADABLE
     if tiling.tiles_per_slide:
         _choose(status, tiling.tiles_per_slide, unit)
     return Layout(

@@ -65,7 +65,7 @@ def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape
 
 
 def _places(
-    path: Path, size: tuple[int, int], size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]
+    path: Path, *, size: tuple[int, int], size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Columns and rows of the mask (of width and height `size`) at the centres of the thumbnail's pixels."""
     width, height = size
@@ -83,7 +83,7 @@ def _places(
 def _read_picture(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
     """Read a mask from a PNG or another format that is decoded as a whole."""
     with _of_any_size(), Image.open(path) as image:
-        columns, rows = _places(path, image.size, size_level0, downsample, shape)
+        columns, rows = _places(path, size=image.size, size_level0=size_level0, downsample=downsample, shape=shape)
         largest_px = _LARGEST_HELD_BYTES // (1 if image.mode in _ONE_BYTE_MODES else 4)
         if image.width * image.height > largest_px:
             raise Unusable(
@@ -118,7 +118,9 @@ def _read_tiff(path: Path, size_level0: tuple[int, int], downsample: float, shap
         least_width = size_level0[0] / (downsample * _TOLERANCE)
         fine = [page for page in levels if page.imagewidth >= least_width and is_smaller_version(page, finest)]
         page = min(fine, key=lambda page: page.imagewidth, default=finest)
-        columns, rows = _places(path, (page.imagewidth, page.imagelength), size_level0, downsample, shape)
+        columns, rows = _places(
+            path, size=(page.imagewidth, page.imagelength), size_level0=size_level0, downsample=downsample, shape=shape
+        )
         return _sample(page, columns, rows)
 
 

@@ -38,7 +38,7 @@ class OpenSlideReader(Reader):
         self.level_sizes = handle.level_dimensions
         self.downsamples = handle.level_downsamples
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader. After an error, the read is repeated once with a new handle."""
         location = tuple(round(at * self.downsamples[level]) for at in (x, y))
         for last_try in (False, True):

@@ -35,9 +35,9 @@ class PictureReader(Reader):
         self.level_sizes = self.tile_sizes = (self._pixels.shape[1::-1],)
         self.downsamples = (1.0,)
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""
-        return cut(self._pixels, x, y, width, height)
+        return cut(self._pixels, x=x, y=y, width=width, height=height)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -57,7 +57,7 @@ class Reader(ABC):
         return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
 
     @abstractmethod
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """Read a rectangle of one level.
 
         Args:
@@ -74,13 +74,13 @@ class Reader(ABC):
             DamagedRegion: the pixels cannot be read.
         """
 
-    def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
+    def draft(self, level: int, *, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
         """Read a rectangle like `region`, reduced by a factor of at most `scale` if the codec makes this fast.
 
         Returns:
             uint8 (height / factor, width / factor, 3), sizes rounded up, and the factor.
         """
-        return self.region(level, x, y, width, height), 1
+        return self.region(level, x=x, y=y, width=width, height=height), 1
 
     def chroma(self, level: int) -> str:
         """Chroma subsampling of a level, as in JPEG: `444`, `422` or `420`."""
@@ -114,7 +114,7 @@ class Reader(ABC):
         self.close()
 
 
-def cut(pixels: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
+def cut(pixels: np.ndarray, *, x: int, y: int, width: int, height: int) -> np.ndarray:
     """A rectangle of uint8 (H, W, 3), white outside the image: uint8 (height, width, 3)."""
     result = np.full((height, width, 3), 255, np.uint8)
     paste(result, pixels, -x, -y)

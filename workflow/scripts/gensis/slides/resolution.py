@@ -169,7 +169,7 @@ class ReadPlan:
 
 
 def plan_reading(
-    resolution: Resolution, downsamples: Sequence[float], target_mpp: float, tolerance: float, tile_px: int
+    resolution: Resolution, downsamples: Sequence[float], *, target_mpp: float, tolerance: float, tile_px: int
 ) -> ReadPlan:
     """Choose the level: one at the target resolution is read directly, otherwise the next finer one is resampled.
 

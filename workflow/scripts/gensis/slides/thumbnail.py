@@ -132,14 +132,14 @@ def _read(
     x, y = (int(at) // _ALIGNMENT_PX * _ALIGNMENT_PX for at in (left, top))
     right, bottom = left + width - x, top + height - y
     scale = min(width / size_px[0], height / size_px[1])
-    pixels, factor = reader.draft(level, x, y, math.ceil(right), math.ceil(bottom), scale)
+    pixels, factor = reader.draft(level, x=x, y=y, width=math.ceil(right), height=math.ceil(bottom), scale=scale)
     box = tuple(at / factor for at in (left - x, top - y, right, bottom))
     return resample(pixels, box, size_px)
 
 
 def _first_error(reader: Reader) -> str:
     try:
-        reader.region(0, 0, 0, 1, 1)
+        reader.region(0, x=0, y=0, width=1, height=1)
     except DamagedRegion as error:
         return str(error)
     return "at low resolution"

@@ -59,7 +59,7 @@ class TiffReader(Reader):
         self._size_bytes = self._file.filehandle.size
         self._decoded = Once(self._decode, _CACHE_BYTES)
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""
         result = np.full((height, width, 3), 255, np.uint8)
         tile_width, tile_height = self._levels[level].tile_size
@@ -69,14 +69,14 @@ class TiffReader(Reader):
                 paste(result, pixels, column * tile_width - x, row * tile_height - y)
         return result
 
-    def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
+    def draft(self, level: int, *, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
         """See Reader. JPEG and JPEG 2000 can be decoded at reduced size."""
         ours = self._levels[level]
         tile_width, tile_height = ours.tile_size
         fits = [n for n in (8, 4, 2) if not (x % n or y % n or tile_width % n or tile_height % n)]
         factors = [n for n in fits if n <= scale * _DRAFT_TOLERANCE]
         if not factors or not ours.holds_smaller_versions:
-            return super().draft(level, x, y, width, height, scale)
+            return super().draft(level, x=x, y=y, width=width, height=height, scale=scale)
         factor = factors[0]
         result = np.full((-(-height // factor), -(-width // factor), 3), 255, np.uint8)
         for row, column in ours.tiles(x, y, width, height):

@@ -51,7 +51,7 @@ def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, 
         near = np.flatnonzero((highest < end[1]) & (lowest > origin[1]))
         raster = rasterise([annotations[i] for i in near], cell, tuple(shape), origin)
         left, top = ((coords[here] - origin) / cell).T
-        fractions[here] = coverage(raster, left, top, width / cell, height / cell)
+        fractions[here] = coverage(raster, left=left, top=top, width=width / cell, height=height / cell)
     return fractions
 
 

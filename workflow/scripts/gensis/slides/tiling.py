@@ -31,7 +31,7 @@ class TileStream:
     """The encoded tiles that a layout keeps, in order, read by several threads while they are consumed."""
 
     def __init__(
-        self, reader: Reader, layout: Layout, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int
+        self, reader: Reader, layout: Layout, *, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int
     ):
         """Prepare a stream.
 
@@ -117,7 +117,7 @@ class TileStream:
         width, height = self._stride
         x, y = self._corners[run[0]].tolist()
         try:
-            pixels = self.reader.region(self.layout.plan.level, x, y, width * len(run), height)
+            pixels = self.reader.region(self.layout.plan.level, x=x, y=y, width=width * len(run), height=height)
             return [self._tile(at, pixels[:, n * width : (n + 1) * width]) for n, at in enumerate(run)]
         except DamagedRegion:  # read the tiles one by one
             return [None] if len(run) == 1 else [tile for at in run for tile in self._read_run([at])]
@@ -128,7 +128,7 @@ class TileStream:
         x, y = self._corners[position].tolist()
         native = self.layout.encoding == "native"
         encoded = self.reader.jpeg_tile(plan.level, x, y) if native else self.encode(pixels)
-        return Tile(encoded, focus(pixels, self._mpp, self.tiling.focus_mpp))
+        return Tile(encoded, focus(pixels, mpp=self._mpp, focus_mpp=self.tiling.focus_mpp))
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
