@@ -19,6 +19,7 @@ from gensis.settings.datasets import Dataset, NaturalDataset, Quality
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
+from gensis.slides.units import Level0Px
 
 FAILED = "outcomes.failed.tsv"
 
@@ -175,8 +176,8 @@ def annotated_tiles(store: Path, path: Path) -> list[str]:
     with Store(store) as tiles:
         if not len(tiles):
             return []
-        size = (float(tiles.file.attrs[f"tile_{side}_level0"]) for side in ("width", "height"))
-        labels = tile_labels(annotations, tiles.column("coords"), *size)
+        width, height = (Level0Px(float(tiles.file.attrs[f"tile_{side}_level0"])) for side in ("width", "height"))
+        labels = tile_labels(annotations, tiles.column("coords"), width, height)
     log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile is inside an annotation")
     return labels.tolist()
 

@@ -17,6 +17,7 @@ from gensis.slides.reader import Reader
 from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
 from gensis.slides.thumbnail import Thumbnail, read_thumbnail
 from gensis.slides.tissue import find_tissue
+from gensis.slides.units import Downsample, LevelPx, Mpp, RasterPx, SizeLevel0, TilePx
 
 REASONS = ("little_tissue", "pen", "not_chosen", "unreadable")
 LITTLE_TISSUE, PEN, NOT_CHOSEN, UNREADABLE = range(len(REASONS))
@@ -36,7 +37,7 @@ class Layout:
     """Chroma subsampling of the pixels that are read, as in JPEG; `444` if they are resampled."""
     resolution: Resolution
     plan: ReadPlan
-    size_level0: tuple[int, int]
+    size_level0: SizeLevel0
     """Width and height of the slide in px."""
     thumbnail: Thumbnail
     tissue: np.ndarray
@@ -63,7 +64,7 @@ class Layout:
         return int((self.status == UNREADABLE).sum())
 
 
-def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
+def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None, mask: Path | None) -> Layout:
     """Find the tissue of a slide and the tiles on it.
 
     Args:
@@ -79,13 +80,21 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: float | Non
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
     plan = plan_reading(
-        resolution, reader.downsamples, target_mpp=tiling.mpp, tolerance=tiling.mpp_tolerance, tile_px=tiling.tile_px
+        resolution,
+        reader.downsamples,
+        target_mpp=Mpp(tiling.mpp),
+        tolerance=tiling.mpp_tolerance,
+        tile_px=TilePx(tiling.tile_px),
     )
     area_level0_um2 = resolution.mpp_x * resolution.mpp_y
-    thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
-    level_size = reader.level_sizes[plan.level]
+    thumbnail = read_thumbnail(reader, Downsample(tiling.tissue.mpp / area_level0_um2**0.5))
+    level_width, level_height = reader.level_sizes[plan.level]
     coords = tile_origins(
-        reader.bounds_level0, level_size, downsample=plan.downsample, width=plan.width, height=plan.height
+        reader.bounds_level0,
+        (LevelPx(level_width), LevelPx(level_height)),
+        downsample=plan.downsample,
+        width=plan.width,
+        height=plan.height,
     )
     if not len(coords):
         raise Unusable("too_small", _why_too_small(reader, plan))
@@ -101,13 +110,16 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: float | Non
     else:
         tissue, pen, remark = _given_tissue(mask, reader, thumbnail), find_ink(image), ""
     left, top = (coords / thumbnail.downsample).T
-    width, height = (side / thumbnail.downsample for side in plan.size_level0)
-    tiles = {"left": left, "top": top, "width": width, "height": height}
+    width, height = (RasterPx(side / thumbnail.downsample) for side in plan.size_level0)
+
+    def covered(mask: np.ndarray) -> np.ndarray:
+        return coverage(mask, left=left, top=top, width=width, height=height)
+
     maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue=tissue, pen=pen, pixel_area_um2=pixel_area_um2)
-    fractions = {name: coverage(each, **tiles).astype(np.float32) for name, each in maps.items()}
+    fractions = {name: covered(each).astype(np.float32) for name, each in maps.items()}
     status = _judge(fractions, tiling.tissue.minimum_fraction)
     if method == "otsu":
-        status[coverage(thumbnail.unread, **tiles) > _ROUNDING] = UNREADABLE
+        status[covered(thumbnail.unread) > _ROUNDING] = UNREADABLE
     if tiling.tiles_per_slide:
         _choose(status, tiling.tiles_per_slide, unit)
     return Layout(

@@ -8,6 +8,7 @@ import numpy as np
 from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 
 from gensis.slides.reader import DamagedRegion, Reader, Unsupported, over_white
+from gensis.slides.units import Downsample
 
 _USUAL_TILE_PX = 256
 _LARGEST_TILE_PX = 1 << 27
@@ -36,7 +37,7 @@ class OpenSlideReader(Reader):
         self.tile_sizes = tuple(_tile_size(self.properties, level) for level in range(handle.level_count))
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
-        self.downsamples = handle.level_downsamples
+        self.downsamples = tuple(map(Downsample, handle.level_downsamples))
 
     def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader. After an error, the read is repeated once with a new handle."""

@@ -8,6 +8,7 @@ from PIL import Image
 from gensis.slides.jpeg import decode_strictly
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import Reader, Unsupported, cut, over_white
+from gensis.slides.units import Downsample
 
 _DEEP = ("I", "F")  # first letters of Pillow's modes of more than 8 bits; PNGs in colour are reduced to 8
 
@@ -33,7 +34,7 @@ class PictureReader(Reader):
             raise Unsupported(f"the image is damaged or not supported ({error})") from error
         self.properties = {}
         self.level_sizes = self.tile_sizes = (self._pixels.shape[1::-1],)
-        self.downsamples = (1.0,)
+        self.downsamples = (Downsample(1.0),)
 
     def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gensis.errors import UserError
+from gensis.slides.units import BoundsLevel0, Downsample, Level0Px, SizeLevel0
 
 _BLOCK_BYTES = 1 << 24
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -33,7 +34,7 @@ class Reader(ABC):
     """Metadata under OpenSlide's names."""
     level_sizes: tuple[tuple[int, int], ...]
     """Width and height of each level in its own px; level 0 is the finest."""
-    downsamples: tuple[float, ...]
+    downsamples: tuple[Downsample, ...]
     """Level-0 px per px of each level."""
     tile_sizes: tuple[tuple[int, int], ...]
     """Width and height in px of each level's tiles in the file: damage affects whole tiles."""
@@ -42,19 +43,21 @@ class Reader(ABC):
     """What the user should know about a slide that can be read, and what to do."""
 
     @property
-    def size_level0(self) -> tuple[int, int]:
+    def size_level0(self) -> SizeLevel0:
         """Width and height in px."""
-        return self.level_sizes[0]
+        width, height = self.level_sizes[0]
+        return Level0Px(width), Level0Px(height)
 
     @property
-    def bounds_level0(self) -> tuple[int, int, int, int]:
+    def bounds_level0(self) -> BoundsLevel0:
         """Left, top, right and bottom of the scanned area in level-0 px: the whole slide unless the file states it."""
-        width, height = self.size_level0
+        width, height = self.level_sizes[0]
         left = int(self.properties.get("openslide.bounds-x", 0))
         top = int(self.properties.get("openslide.bounds-y", 0))
         right = left + int(self.properties.get("openslide.bounds-width", width - left))
         bottom = top + int(self.properties.get("openslide.bounds-height", height - top))
-        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        return Level0Px(left), Level0Px(top), Level0Px(right), Level0Px(bottom)
 
     @abstractmethod
     def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion, Reader, Unsupported, paste
 from gensis.slides.tiff_level import TiffLevel
 from gensis.slides.tiff_pages import find_pages, images_left_out, read_properties
+from gensis.slides.units import Downsample
 
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
@@ -54,7 +55,7 @@ class TiffReader(Reader):
         self.level_sizes = tuple(level.size for level in self._levels)
         self.tile_sizes = tuple(level.tile_size for level in self._levels)
         width, height = self.level_sizes[0]
-        self.downsamples = tuple((width / w + height / h) / 2 for w, h in self.level_sizes)
+        self.downsamples = tuple(Downsample((width / w + height / h) / 2) for w, h in self.level_sizes)
         self._descriptor = self._file.filehandle.fileno()
         self._size_bytes = self._file.filehandle.size
         self._decoded = Once(self._decode, _CACHE_BYTES)

@@ -13,6 +13,7 @@ from gensis.slides.layout import PEN, Layout
 from gensis.slides.outcomes import COPY_AGAIN
 from gensis.slides.quality import focus
 from gensis.slides.reader import DamagedRegion, Reader, read_every_byte, resample
+from gensis.slides.units import Mpp
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 _RUN_BYTES = 1 << 22  # pixels that a thread reads at once
@@ -46,7 +47,7 @@ class TileStream:
         plan = layout.plan
         self._stride = plan.stride
         self._corners = np.rint(layout.coords / plan.downsample).astype(np.int64)
-        self._mpp = layout.resolution.mpp_x * plan.size_level0[0] / tiling.tile_px
+        self._mpp = Mpp(layout.resolution.mpp_x * plan.size_level0[0] / tiling.tile_px)
         self.given: list[int] = []
         """Positions in the layout of the tiles yielded so far."""
         self.focus: list[float] = []
@@ -128,7 +129,7 @@ class TileStream:
         x, y = self._corners[position].tolist()
         native = self.layout.encoding == "native"
         encoded = self.reader.jpeg_tile(plan.level, x, y) if native else self.encode(pixels)
-        return Tile(encoded, focus(pixels, mpp=self._mpp, focus_mpp=self.tiling.focus_mpp))
+        return Tile(encoded, focus(pixels, mpp=self._mpp, focus_mpp=Mpp(self.tiling.focus_mpp)))
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
