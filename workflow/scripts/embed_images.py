@@ -138,7 +138,7 @@ def embedded(
         yield from in_parts(encoder, block, settings)
         done += len(block)
         if time.time() - logged > SECONDS_A_LINE or done == total:
-            command.progress(log, done=done, total=total, since=since, unit="images")
+            command.progress(log, done, total, since, "images")
             logged = time.time()
 
 

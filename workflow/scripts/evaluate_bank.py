@@ -98,7 +98,7 @@ class BankEvaluation:
             parts.append(tuple(values.cpu().numpy() for values in (self.encoder(batch), self.untrained(batch), small)))
             done += len(batch)
             if done == count or time.time() - logged > SECONDS_A_LINE:
-                command.progress(log, done=done, total=count, since=began, unit=name)
+                command.progress(log, done, count, began, name)
                 logged = time.time()
         return ImageFeatures(*map(np.concatenate, zip(*parts)))
 

@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
         export(folder / f"{unit}.h5", quality, is_used, arguments.output / f"{unit}.geojson")
         if time.time() - reported > SECONDS_A_LINE:
             reported = time.time()
-            command.progress(log, done=done, total=len(units), since=began, unit="slides")
+            command.progress(log, done, len(units), began, "slides")
     log.info("%d slides exported in %s", len(units), command.duration(time.time() - began))
 
 

@@ -72,7 +72,7 @@ class BankFilter:
                 rows_of_own = [of_batch[name] for name in origins]
                 measured["copy_ratio"][rows] = self.copy_ratio(images, own, rows_of_own)
                 if rows[-1] == count - 1 or time.time() - logged > SECONDS_A_LINE:
-                    command.progress(log, done=int(rows[-1]) + 1, total=count, since=began, unit="images")
+                    command.progress(log, int(rows[-1]) + 1, count, began, "images")
                     logged = time.time()
         return measured
 

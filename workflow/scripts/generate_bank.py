@@ -128,7 +128,7 @@ def reported(batches: Iterable[np.ndarray], kind: str, start: int, total: int) -
     for batch in batches:
         done += len(batch)
         if start + done == total or time.time() - reported_at > SECONDS_BETWEEN_REPORTS:
-            command.progress(log, done=done, total=total - start, since=began, unit=f"{kind} images")
+            command.progress(log, done, total - start, began, f"{kind} images")
             reported_at = time.time()
         yield batch
 

@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> None:
                 overlays[position] = picture
             if time.time() - reported > SECONDS_A_LINE:
                 reported = time.time()
-                command.progress(log, done=position + 1, total=len(slides), since=began, unit="slides")
+                command.progress(log, position + 1, len(slides), began, "slides")
     save(contact_sheet(folder.name, slides, overlays, counts), arguments.sheet)
     log.info("%d slides drawn in %s", len(slides), command.duration(time.time() - began))
 

@@ -99,7 +99,7 @@ def valid_seed(text: str) -> int:
     return int(text)
 
 
-def progress(log: logging.Logger, *, done: int, total: int, since: float, unit: str) -> None:
+def progress(log: logging.Logger, done: int, total: int, since: float, unit: str) -> None:
     """Log the progress, the rate and the remaining time.
 
     Args:

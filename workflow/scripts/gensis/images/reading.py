@@ -208,7 +208,7 @@ class _Reporter:
     def __call__(self, done: int) -> None:
         if time.time() - self._logged > _LOG_SECONDS:
             self._logged = time.time()
-            progress(log, done=done, total=self._total, since=self._began, unit=self._unit)
+            progress(log, done, self._total, self._began, self._unit)
 
 
 def _blocks(count: int, size: int) -> Iterator[torch.Tensor]:
