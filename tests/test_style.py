@@ -1,6 +1,7 @@
 """The repository passes its own style checks."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,3 +56,13 @@ def test_functions_take_at_most_four_arguments_by_position():
         for function in public_functions(ast.parse(path.read_text())) if package not in NOT_YET else ():
             where = f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
             assert len(positional(function)) <= MOST_POSITIONAL, f"{where}: make the last ones keyword-only"
+
+
+def test_image_tensors_change_range_and_axis_order_only_in_one_module():
+    by_hand = re.compile(r"(?<!1) / 255\b|\* 255\b|mul\(255\)|127\.5|permute\(0, (3, 1, 2|2, 3, 1)\)")
+    without_torch = {"slides", "figures"}
+    own = {LIBRARY / "images/ranges.py", LIBRARY / "diffusion/pipeline.py"}
+    for path in sorted(LIBRARY.parent.rglob("*.py")):
+        if path not in own and not without_torch & set(path.parts):
+            found = by_hand.search(path.read_text())
+            assert not found, f"{path.relative_to(ROOT)}: use gensis.images.ranges instead of `{found[0].strip()}`"
