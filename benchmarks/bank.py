@@ -74,7 +74,9 @@ def make_inputs(case: Case, folder: Path) -> dict[str, str]:
     generator = np.random.default_rng(0)
     features = generator.normal(size=(len(index), EMBEDDING_WIDTH)).astype(np.float32)
     unit = np.repeat(np.arange(len(index.units)), np.diff(index.first_rows))
-    write_embeddings(folder / "part-0000.h5", [features], unit, index.units, np.arange(len(index)).astype(str))
+    write_embeddings(
+        folder / "part-0000.h5", [features], unit=unit, units=index.units, keys=np.arange(len(index)).astype(str)
+    )
     torch.manual_seed(0)
     shape = (3, case.image_px, case.image_px)
     denoiser = create_denoiser(Diffusion(channels=case.channels), shape, EMBEDDING_WIDTH)

@@ -84,7 +84,9 @@ def main(arguments: argparse.Namespace) -> None:
     part = arguments.output / "part-0000.h5"
     arguments.output.mkdir(parents=True, exist_ok=True)
     unit = np.repeat(np.arange(len(units)), counts)
-    write_embeddings(part, features(arguments.images, units, arguments.threads), unit, units, np.concatenate(keys))
+    write_embeddings(
+        part, features(arguments.images, units, arguments.threads), unit=unit, units=units, keys=np.concatenate(keys)
+    )
     dataset, settings = arguments.images.name, Evaluation()
     tasks = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
     options = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": dataset, "seed": 0}

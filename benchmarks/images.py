@@ -45,7 +45,7 @@ def make_images(source: str, side_px: int, count: int, folder: Path) -> Path:
         while not drawn or sum(unit[1] for unit in units) < count:
             drawn.append(folder / f"{len(drawn)}.tiff")
             side = min(DRAWN_PX, 16 * side_px)
-            write_pyramid(drawn[-1], draw_slide("glandular", side, side, len(drawn)), MPP)
+            write_pyramid(drawn[-1], draw_slide("glandular", width_px=side, height_px=side, seed=len(drawn)), MPP)
             units = _tile(drawn, side_px, count, folder)
     write_index(folder / "train.tsv", units)
     return folder / "train.tsv"

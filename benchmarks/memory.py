@@ -82,7 +82,7 @@ def measure(slide: Path, threads: int) -> dict[str, Any]:
 def write(path: Path, side_px: int, islands: int) -> None:
     """Write the slide. Each level has a quarter of the side of the one before; tiles without tissue are absent from
     levels finer than WHOLE_FROM."""
-    tissue = draw_slide("lymphoid", ISLAND_PX, ISLAND_PX, 0)
+    tissue = draw_slide("lymphoid", width_px=ISLAND_PX, height_px=ISLAND_PX, seed=0)
     places = np.indices((max(side_px // SPACING_PX, 1),) * 2).reshape(2, -1).T * SPACING_PX
     if islands > len(places):
         sys.exit(f"error: a slide of {side_px} px has room for {len(places)} islands: lower --islands")

@@ -17,7 +17,7 @@ def drawn_slide(
     mpp: float | None = 0.5,
 ) -> Path:
     """Draw a slide, write it as a pyramid and return its path."""
-    write_pyramid(path, draw_slide(kind, width_px, height_px, seed, pen), mpp)
+    write_pyramid(path, draw_slide(kind, width_px=width_px, height_px=height_px, seed=seed, pen=pen), mpp)
     return path
 
 

@@ -181,7 +181,9 @@ SOURCES = {
     "gensis/evaluation/linear_sgd.py fit_linear_sgd": lambda tiny, seed: fitted(seed),
     "gensis/evaluation/mil.py _fit": lambda tiny, seed: classified(seed),
     "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised("abmil", 4, 2, seed)),
-    "gensis/slides/drawing.py draw_slide": lambda tiny, seed: draw_slide("lymphoid", 64, 64, seed),
+    "gensis/slides/drawing.py draw_slide": lambda tiny, seed: draw_slide(
+        "lymphoid", width_px=64, height_px=64, seed=seed
+    ),
     "gensis/ssl/bank_images.py other_rows": lambda tiny, seed: other_rows(IMAGES, seed),
     "gensis/ssl/batch_plan.py Chooser.choose": lambda tiny, seed: of_bank(seed),
     "gensis/ssl/monitor.py Monitor.__init__": lambda tiny, seed: Monitor(pretrainer(tiny, 0), seed, 1, None).rows,

@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from gensis.threads import in_threads, keep_freed_memory
+from gensis.threads import in_threads
 
 
 def test_results_are_in_order_and_torch_uses_one_thread_in_each():
@@ -20,8 +20,3 @@ def test_threads_are_reused_by_later_calls():
     used = {thread for _ in range(5) for thread in in_threads(2, lambda _: threading.get_ident(), range(8))}
     assert len(used) <= 2
     assert threading.get_ident() not in used
-
-
-def test_keeping_freed_memory_is_harmless_with_any_c_library():
-    keep_freed_memory()
-    assert torch.ones(10_000_000).sum() == 10_000_000

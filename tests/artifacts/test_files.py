@@ -33,7 +33,7 @@ def test_tables_round_trip_any_text(tmp_path):
 
 
 def test_provenance_records_settings_inputs_versions_and_commit(tmp_path):
-    record = provenance("gensis-x/1", {"a": 1}, {"train": "id"}, 3, "cpu", 0.0)
+    record = provenance("gensis-x/1", settings={"a": 1}, inputs={"train": "id"}, seed=3, device="cpu", started=0.0)
     assert record["settings"] == {"a": 1}
     assert record["inputs"] == {"train": "id"}
     assert record["packages"]["torch"]

@@ -23,7 +23,20 @@ RECIPE = ViewRecipe(
     solarize=0.2,
     stain=0.1,
 )
-PLAIN = ViewRecipe(40, (1.0, 1.0), 0, False, 0, 0.4, 0.4, 0.2, 0.1, 0, 0, 0)
+PLAIN = ViewRecipe(
+    size_px=40,
+    scale=(1.0, 1.0),
+    flip=0,
+    rotate=False,
+    jitter=0,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    grayscale=0,
+    blur=0,
+    solarize=0,
+)
 DRAWS = 4000
 
 

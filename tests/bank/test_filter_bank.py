@@ -38,7 +38,9 @@ def made(tmp_path_factory):
     backbone, given = create_backbone(name, PX, arguments)
     save_encoder(backbone, folder / "encoder", name, given, Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3))
     features = embedded(folder, images).numpy()
-    write_embeddings(folder / "part.h5", [features], np.zeros(IMAGES, int), ["train-0000"], ROWS.astype(str))
+    write_embeddings(
+        folder / "part.h5", [features], unit=np.zeros(IMAGES, int), units=["train-0000"], keys=ROWS.astype(str)
+    )
     generated = {
         "generative": np.where(COPIES[:, None, None, None], images, others),
         "interpolated": np.where(COPIES[:, None, None, None], images[PARTNERS], others),
@@ -66,7 +68,7 @@ def write_bank(folder, generated, shards):
                 "partner": PARTNERS[rows] if interpolated else np.full(len(rows), -1),
                 "alpha": np.full(len(rows), 0.75 if interpolated else 1, np.float32),
             }
-            write_store(folder / f"{kind}-{shard:04d}.h5", map(encode_png, images[rows]), {}, columns.copy)
+            write_store(folder / f"{kind}-{shard:04d}.h5", map(encode_png, images[rows]), {}, columns=columns.copy)
 
 
 def filtered(folder, stores, **config):

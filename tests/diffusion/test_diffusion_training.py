@@ -148,7 +148,9 @@ def test_mirror_images_are_reproduced_from_their_own_embeddings(train_tsv, embed
     both = torch.cat([embeddings, torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(4))])
     keys, unit = np.arange(8).astype(str), np.zeros(8, np.int32)
     blocks = (each.numpy() for each in both.split(8))
-    write_embeddings(tmp_path / "part.h5", [next(blocks)], unit, ["train-0000"], keys, flipped=[next(blocks)])
+    write_embeddings(
+        tmp_path / "part.h5", [next(blocks)], unit=unit, units=["train-0000"], keys=keys, flipped=[next(blocks)]
+    )
     settings = UNET | {"channels": [16, 32], "image_px": 16, "flips": True, "steps": 300, "batch_size": 32}
     settings |= {"ema_decay": 0.98, "learning_rate": 4e-3}
     run_script(

@@ -47,7 +47,7 @@ def write_features(path: Path, train: Path, width: int, features: np.ndarray | N
         features = np.random.default_rng(1).normal(size=(len(index), width)).astype(np.float32)
     unit = np.repeat(np.arange(len(index.units)), np.diff(index.first_rows))
     keys = np.array([str(row) for row in range(len(index))], object)
-    write_embeddings(path, [features], unit, index.units, keys)
+    write_embeddings(path, [features], unit=unit, units=index.units, keys=keys)
     return path
 
 

@@ -39,7 +39,7 @@ PRETRAINING = {
 
 def write_bank(folder, kind, images, partner, alpha):
     columns = {"source": np.arange(IMAGES), "partner": partner, "alpha": alpha.astype(np.float32)}
-    write_store(folder / f"{kind}-0000.h5", [encode_png(image) for image in images], {}, lambda: columns)
+    write_store(folder / f"{kind}-0000.h5", [encode_png(image) for image in images], {}, columns=lambda: columns)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def made(tmp_path_factory):
     pixels = torch.from_numpy(images[:IMAGES]).permute(0, 3, 1, 2)
     features = load_encoder(folder / "encoder")(pixels).numpy()
     keys = np.array([str(row) for row in range(IMAGES)], object)
-    write_embeddings(folder / "part-0000.h5", [features], np.zeros(IMAGES, int), ["train-0000"], keys)
+    write_embeddings(folder / "part-0000.h5", [features], unit=np.zeros(IMAGES, int), units=["train-0000"], keys=keys)
 
     denoiser = create_denoiser(Diffusion(**UNET), (3, PX, PX), features.shape[1])
     GenSISPipeline(denoiser, make_scheduler("flow", True)).save_pretrained(folder / "diffusion")

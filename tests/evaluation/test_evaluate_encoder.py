@@ -46,7 +46,9 @@ def slides(tmp_path):
         units = tuple(f"s{part * 6 + i}" for i in range(6)) + (("none",) if part else ())
         unit = np.repeat(np.arange(6), 4).astype(np.int32)
         features = generator.normal(size=(24, 5)) + 20 * (unit % 2)[:, None] * np.eye(5)[0]
-        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, units, np.arange(24)[:, None] * [1, 0])
+        write_embeddings(
+            tmp_path / f"part-000{part}.h5", [features], unit=unit, units=units, keys=np.arange(24)[:, None] * [1, 0]
+        )
     rows = [(f"s{i}", f"case{i // 2}", "", "ok", 4, f"of-s{i}") for i in range(12)]
     rows += [("none", "", "", "no_tissue", 0, "of-none")]
     write_table(tmp_path / "units.tsv", ("unit", "group", "split", "outcome", "images", "content"), rows)
@@ -212,7 +214,7 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
         unit = np.zeros(30, np.int32)
         features = np.random.default_rng(part).normal(size=(30, 4)) + 20 * np.eye(2, 4)[np.arange(30) % 2]
         keys = np.array([f"{i}.png" for i in range(30)])
-        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit, (f"{split}-0000",), keys)
+        write_embeddings(tmp_path / f"part-000{part}.h5", [features], unit=unit, units=(f"{split}-0000",), keys=keys)
     units = [(f"{split}-0000", "", split, "ok", 30, f"of-{split}") for split in ("train", "test")]
     columns = ("unit", "group", "split", "outcome", "images", "content")
     write_table(tmp_path / "units.tsv", columns, sorted(units, reverse=True))
@@ -221,12 +223,14 @@ def test_single_images_are_tested_on_the_test_split(tmp_path):
 
     for severity in range(1, 6):  # from the third on, features of the classes are swapped
         moved = features if severity < 3 else features[np.arange(30) ^ 1]
-        write_embeddings(tmp_path / f"blur-{severity}/part-0001.h5", [moved], unit, ("test-0000",), keys)
+        write_embeddings(
+            tmp_path / f"blur-{severity}/part-0001.h5", [moved], unit=unit, units=("test-0000",), keys=keys
+        )
 
     for part, split in enumerate(("train", "test")):
         informative = [np.eye(2, 7)[np.arange(30) % 2] * 30]
         path = tmp_path / f"blocks/part-000{part}.h5"
-        write_embeddings(path, informative, unit, (f"{split}-0000",), keys, flipped=informative)
+        write_embeddings(path, informative, unit=unit, units=(f"{split}-0000",), keys=keys, flipped=informative)
 
     corrupted = sorted(tmp_path.glob("blur-*/part-0001.h5"))
     more = ["--corrupted", *corrupted, "--last-blocks", *sorted(tmp_path.glob("blocks/*.h5"))]
@@ -255,7 +259,9 @@ def two_parts(folder: Path, name: str, features: np.ndarray, keys: list[str], pa
     for part in parts:
         images, unit = slice(30 * part, 30 * part + 30), ("train-0000", "test-0000")[part]
         path = folder / name / f"part-000{part}.h5"
-        write_embeddings(path, [features[images]], np.zeros(30, np.int32), (unit,), np.array(keys[images]))
+        write_embeddings(
+            path, [features[images]], unit=np.zeros(30, np.int32), units=(unit,), keys=np.array(keys[images])
+        )
 
 
 def write_units(folder: Path) -> None:

@@ -15,7 +15,7 @@ def embeddings(**images: int) -> Embeddings:
     total = sum(images.values())
     unit = np.repeat(np.arange(len(images)), list(images.values())).astype(np.int32)
     features = np.arange(total, dtype=np.float32)[:, None]
-    return Embeddings(features, unit, tuple(images), np.zeros((total, 2), np.int64))
+    return Embeddings(features=features, unit=unit, units=tuple(images), keys=np.zeros((total, 2), np.int64))
 
 
 def unit(name: str, images: int, group: str = "", split: str = "", **rows: str) -> dict[str, str]:
@@ -137,7 +137,9 @@ def test_inputs_that_do_not_match_are_refused_in_one_line(units, labels, message
 
 def test_a_part_given_twice_is_refused():
     once = embeddings(a=2)
-    twice = Embeddings(np.tile(once.features, (2, 1)), np.array([0, 0, 1, 1], np.int32), ("a", "a"), once.keys)
+    twice = Embeddings(
+        features=np.tile(once.features, (2, 1)), unit=np.array([0, 0, 1, 1], np.int32), units=("a", "a"), keys=once.keys
+    )
     with pytest.raises(UserError, match="twice"):
         label_images(twice, [unit("a", 2)], [], True)
 

@@ -45,13 +45,20 @@ def test_neighbours_equal_a_plain_sort_for_any_chunk_size_and_threads():
     expected = np.argsort(-unit[0] @ unit[1].T, axis=1)[:, :9]
     for threads, chunk_bytes in itertools.product((1, 2, 3), (1, 4 * 900 * 4, 1 << 28)):
         torch.set_num_threads(threads)
-        found = torch.cat([index for _, index in neighbours(train, test, 9, CPU, chunk_bytes)])
+        found = torch.cat([index for _, index in neighbours(train, test, 9, device=CPU, chunk_bytes=chunk_bytes)])
         assert found.tolist() == expected.tolist()
 
 
 def test_images_of_the_same_group_are_not_neighbours():
     features = np.random.default_rng(1).normal(size=(40, 5)).astype(np.float32)
     groups = np.arange(40) // 4
-    found = torch.cat([index for _, index in neighbours(features, features, 36, CPU, 4 * 40 * 9, (groups, groups))])
+    found = torch.cat(
+        [
+            index
+            for _, index in neighbours(
+                features, features, 36, device=CPU, chunk_bytes=4 * 40 * 9, groups=(groups, groups)
+            )
+        ]
+    )
     for image, row in enumerate(found.tolist()):
         assert sorted(row) == [other for other in range(40) if groups[other] != groups[image]]

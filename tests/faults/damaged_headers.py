@@ -31,7 +31,7 @@ _KINDS_OF_IMAGE = {
 
 def sound_files(folder: Path) -> list[Path]:
     """Write a small undamaged file of each supported format."""
-    picture = draw_slide("lymphoid", 320, 256, 0)
+    picture = draw_slide("lymphoid", width_px=320, height_px=256, seed=0)
     for name, options in _KINDS_OF_IMAGE.items():
         _write_pyramid(folder / f"{name}.tiff", picture, bigtiff=name == "big", **options)
     _write_pyramid(folder / "aperio.svs", picture, compression="jpeg", description="Aperio Image Library v1|MPP = 0.5")

@@ -43,7 +43,7 @@ CODECS = {
 
 @cache
 def picture():
-    return draw_slide("lymphoid", 900, 760, 0)
+    return draw_slide("lymphoid", width_px=900, height_px=760, seed=0)
 
 
 def written(path, codec, levels):
@@ -232,9 +232,9 @@ def test_tiles_of_a_deleted_slide_are_complete_or_raise(tmp_path):
         slide = shutil.copy(original, tmp_path / f"{kind}.tiff")
         tiling = Tiling.model_validate(ALL_LEVEL_0 | {"reader": kind})
         with open_slide(slide, kind) as reader:
-            layout = lay_out(reader, tiling, "unit", None, None)
+            layout = lay_out(reader, tiling, unit="unit", sheet_mpp=None, mask=None)
             os.remove(slide)
-            stream = TileStream(reader, layout, tiling, lambda pixels: pixels.tobytes(), 2)
+            stream = TileStream(reader, layout, tiling=tiling, encode=lambda pixels: pixels.tobytes(), threads=2)
             if kind == "tiff":  # holds the file open
                 assert len(list(stream)) == len(layout.kept)
             else:  # opens it again in each thread
@@ -267,7 +267,7 @@ def test_an_io_error_while_tiles_are_read_fails_the_job(tmp_path):
     with open_slide(slide, "tiff") as reader, open(memory, "rb") as failing:
         os.dup2(failing.fileno(), reader._file.filehandle.fileno())
         with pytest.raises(OSError, match="Input/output error"):
-            reader.region(0, 0, 0, 100, 100)
+            reader.region(0, x=0, y=0, width=100, height=100)
 
 
 def test_an_io_error_is_one_line_and_leaves_nothing(tmp_path):
@@ -296,7 +296,7 @@ def test_a_tile_that_claims_to_be_huge_is_refused_before_allocation(tmp_path, co
         stream.seek(slide.read_bytes().index(header) + len(header))  # of the first tile
         stream.write(claimed)
     with open_slide(slide, "tiff") as reader, pytest.raises(DamagedRegion, match="claims to be"):
-        reader.region(0, 0, 0, 9, 9)
+        reader.region(0, x=0, y=0, width=9, height=9)
 
 
 def test_only_tiles_that_claim_too_many_bytes_fail(tmp_path):
@@ -306,8 +306,8 @@ def test_only_tiles_that_claim_too_many_bytes_fail(tmp_path):
         counts.overwrite([2**32 - 1, *counts.value[1:]], erase=False)
     with open_slide(slide, "tiff") as reader:
         with pytest.raises(DamagedRegion, match="has an invalid position"):
-            reader.region(0, 0, 0, 256, 9)
-        assert reader.region(0, 256, 0, 9, 9).min() < 255
+            reader.region(0, x=0, y=0, width=256, height=9)
+        assert reader.region(0, x=256, y=0, width=9, height=9).min() < 255
     with pytest.raises(Unusable, match="a tile claims 4294967295 bytes"):  # OpenSlide would allocate that much
         open_slide(slide, "openslide")
 

@@ -107,7 +107,7 @@ def write_slide(
     sides = {"tile_width_level0": float(TILE_LEVEL0), "tile_height_level0": float(TILE_LEVEL0)}
     size = {"width_level0": SLIDE_SIDE_LEVEL0, "height_level0": SLIDE_SIDE_LEVEL0}
     mpp = {"mpp_x": 0.25, "mpp_y": 0.25, "mpp_source": "openslide", "target_mpp": 0.5}
-    return write_store(path, tiles, sides | size | mpp, lambda: columns, of_columns)
+    return write_store(path, tiles, sides | size | mpp, columns=lambda: columns, column_attributes=of_columns)
 
 
 def write_slide_without_thumbnail(path: Path) -> tuple[int, str]:
@@ -123,7 +123,7 @@ def write_slide_without_thumbnail(path: Path) -> tuple[int, str]:
         "tissue_mask": np.zeros(0, np.uint8),
     }
     of_columns = {"coords": {"patch_size": 256}, "rejected_reason": {"reasons": REASONS}}
-    return write_store(path, [], {}, lambda: columns, of_columns)
+    return write_store(path, [], {}, columns=lambda: columns, column_attributes=of_columns)
 
 
 def _encoded(image: Image.Image, format: str) -> np.ndarray:
@@ -157,7 +157,7 @@ def write_shard(path: Path, images: list[tuple[int, int, float, bytes]]) -> None
         "partner": np.array(partner, np.int64),
         "alpha": np.array(alpha, np.float32),
     }
-    write_store(path, encoded, {}, lambda: columns)
+    write_store(path, encoded, {}, columns=lambda: columns)
 
 
 def write_training(folder: Path, columns: tuple[str, ...], rows: list[tuple[float, ...]], **provenance: object) -> None:
@@ -221,8 +221,12 @@ def write_measured_embeddings(run: Path) -> None:
     """Embeddings of all images by dino, and k-NN predictions for those in TESTED."""
     features = np.random.default_rng(0).normal(size=(TRAIN_ROWS, 3)).astype(np.float32)
     folder, keys = run / "embeddings/dino/tissue/seed0", np.zeros((TRAIN_ROWS, 2), np.int64)
-    write_embeddings(folder / "part-0000.h5", [features[:3]], np.zeros(3, np.int32), ["slide-a"], keys[:3])
-    write_embeddings(folder / "part-0001.h5", [features[3:]], np.ones(2, np.int32), ["blank", "slide-b"], keys[3:])
+    write_embeddings(
+        folder / "part-0000.h5", [features[:3]], unit=np.zeros(3, np.int32), units=["slide-a"], keys=keys[:3]
+    )
+    write_embeddings(
+        folder / "part-0001.h5", [features[3:]], unit=np.ones(2, np.int32), units=["blank", "slide-b"], keys=keys[3:]
+    )
     zeros = np.zeros(len(TESTED), np.int64)
     knn = Predictions(("a", "b"), TESTED, zeros, zeros, TESTED_LABELS, {"_k5": np.eye(2)[TESTED_LABELS]})
     write_predictions(run / "evaluation/dino/tissue/seed0/predictions.h5", {"knn": knn}, {})

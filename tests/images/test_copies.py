@@ -18,7 +18,7 @@ OTHER_WITHIN = LARGE[: 1 << 20] + bytes(1 << 20) + LARGE[2 << 20 :]
 def rows(folder: Path, files: dict[str, tuple[str, bytes]]) -> list[Row]:
     for name, (_, content) in files.items():
         (folder / name).write_bytes(content)
-    return [Row(name, str(folder / name), split=split) for name, (split, _) in files.items()]
+    return [Row(name=name, path=str(folder / name), split=split) for name, (split, _) in files.items()]
 
 
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])

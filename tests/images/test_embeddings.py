@@ -14,7 +14,7 @@ def embeddings(*units: tuple[str, int], of: str = "key") -> Embeddings:
     images = [(name, i) for name, count in units for i in range(count)]
     features = np.array([[ord(name), i] for name, i in images], np.float32)
     keys = np.array([f"{name}{i}" for name, i in images], object) if of == "key" else features.astype(np.int64)
-    return Embeddings(features, unit, names, keys)
+    return Embeddings(features=features, unit=unit, units=names, keys=keys)
 
 
 @pytest.mark.parametrize("of", ["key", "coords"])

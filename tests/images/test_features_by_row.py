@@ -26,13 +26,15 @@ def parts(tmp_path) -> list[Path]:
         paths.append(tmp_path / f"part-{number}.h5")
         mirrored = [-block for block in blocks]
         keys = np.arange(len(unit)).astype(str)
-        write_embeddings(paths[-1], blocks, unit, UNITS[2 * number :][:2], keys, flipped=mirrored)
+        write_embeddings(paths[-1], blocks, unit=unit, units=UNITS[2 * number :][:2], keys=keys, flipped=mirrored)
     return paths
 
 
 def index(*units: tuple[str, int]) -> Index:
     first_rows = np.cumsum([0] + [count for _, count in units])
-    return Index(Path(), tuple(unit for unit, _ in units), first_rows, ("",) * len(units))
+    return Index(
+        folder=Path(), units=tuple(unit for unit, _ in units), first_rows=first_rows, contents=("",) * len(units)
+    )
 
 
 def test_features_follow_the_index_and_skip_units_not_in_it(parts):
@@ -44,9 +46,21 @@ def test_features_follow_the_index_and_skip_units_not_in_it(parts):
 
 
 def test_features_of_selected_images_of_each_store(parts):
-    chosen = Index(Path(), ("b", "a"), np.array([0, 2, 3]), ("", ""), Ranges(np.array([0, 1, 2]), np.array([0, 2, 1])))
+    chosen = Index(
+        folder=Path(),
+        units=("b", "a"),
+        first_rows=np.array([0, 2, 3]),
+        contents=("", ""),
+        ranges=Ranges(np.array([0, 1, 2]), np.array([0, 2, 1])),
+    )
     assert np.array_equal(Features(chosen, parts)[np.arange(3)], VALUES[[2, 4, 1]])
-    beyond = Index(Path(), ("a",), np.array([0, 1]), ("",), Ranges(np.array([0]), np.array([2])))
+    beyond = Index(
+        folder=Path(),
+        units=("a",),
+        first_rows=np.array([0, 1]),
+        contents=("",),
+        ranges=Ranges(np.array([0]), np.array([2])),
+    )
     with pytest.raises(UserError, match="2 of the 3 images of a"):
         Features(beyond, parts)
 
@@ -61,7 +75,7 @@ def test_features_of_mirrored_images_follow_those_of_the_images(parts, tmp_path)
     both = Features(index(("b", 3), ("a", 2)), parts, flips=True)
     rows = [2, 3, 4, 0, 1]
     assert np.array_equal(both[np.arange(10)], np.concatenate([VALUES[rows], -VALUES[rows]]))
-    write_embeddings(tmp_path / "none.h5", [VALUES[:2]], UNIT[:2], ["a"], np.arange(2).astype(str))
+    write_embeddings(tmp_path / "none.h5", [VALUES[:2]], unit=UNIT[:2], units=["a"], keys=np.arange(2).astype(str))
     with pytest.raises(UserError, match=r"embed again with embedding\.flips"):
         Features(index(("a", 2)), [tmp_path / "none.h5"], flips=True)
 
@@ -76,12 +90,14 @@ def test_prefetched_features_equal_those_read_directly(parts):
 
 def test_content_id_does_not_depend_on_blocks_and_parts(parts, tmp_path):
     keys = np.arange(5).astype(str)
-    write_embeddings(tmp_path / "one.h5", [VALUES[:5]], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
+    write_embeddings(
+        tmp_path / "one.h5", [VALUES[:5]], unit=UNIT[:5], units=UNITS[:3], keys=keys, flipped=[-VALUES[:5]]
+    )
     listed = index(("a", 2), ("b", 3))
     content = Features(listed, parts).content
     assert Features(listed, [tmp_path / "one.h5"]).content == content
     changed = VALUES[:5] + np.eye(5, 3, dtype=np.float32)
-    write_embeddings(tmp_path / "one.h5", [changed], UNIT[:5], UNITS[:3], keys, flipped=[-VALUES[:5]])
+    write_embeddings(tmp_path / "one.h5", [changed], unit=UNIT[:5], units=UNITS[:3], keys=keys, flipped=[-VALUES[:5]])
     assert Features(listed, [tmp_path / "one.h5"]).content != content
     assert Features(index(("a", 2)), parts).content != content
 
@@ -108,7 +124,9 @@ def test_a_part_of_another_type_or_shape_is_an_error(parts, name, change):
 
 
 def test_parts_of_different_encoders_are_refused(parts, tmp_path):
-    write_embeddings(tmp_path / "wide.h5", [np.zeros((3, 5))], np.zeros(3, int), ["b"], np.arange(3).astype(str))
+    write_embeddings(
+        tmp_path / "wide.h5", [np.zeros((3, 5))], unit=np.zeros(3, int), units=["b"], keys=np.arange(3).astype(str)
+    )
     with pytest.raises(UserError, match="have 3 values and others 5"):
         Features(index(("a", 2), ("b", 3)), [parts[0], tmp_path / "wide.h5"])
 

@@ -39,7 +39,7 @@ def test_a_store_returns_the_images_that_were_written(folder):
 
 def test_the_content_id_changes_with_any_image_and_with_any_column(tmp_path):
     def content(images, column):
-        return write_store(tmp_path / "x.h5", images, {}, lambda: {"key": np.array(column, object)})[1]
+        return write_store(tmp_path / "x.h5", images, {}, columns=lambda: {"key": np.array(column, object)})[1]
 
     first = content([b"ab", b"c"], ["x", "y"])
     assert content([b"ab", b"c"], ["x", "y"]) == first
@@ -137,7 +137,7 @@ def test_parts_of_embeddings_are_concatenated(tmp_path):
         unit = np.repeat(np.arange(len(units)), counts)
         features = np.arange(len(unit) * 2, dtype=np.float32).reshape(-1, 2) + offset
         keys = np.array([f"k{n + offset}" for n in range(len(unit))])
-        write_embeddings(path, [features[:0], features[:1], features[1:]], unit, units, keys)
+        write_embeddings(path, [features[:0], features[:1], features[1:]], unit=unit, units=units, keys=keys)
 
     part(tmp_path / "0.h5", ("a", "b"), (2, 0), 0)
     part(tmp_path / "1.h5", ("c",), (3,), 100)
@@ -151,5 +151,7 @@ def test_parts_of_embeddings_are_concatenated(tmp_path):
 
 def test_too_few_embeddings_raise_and_leave_no_file(tmp_path):
     with pytest.raises(ValueError, match="2 embeddings of 3 images"):
-        write_embeddings(tmp_path / "0.h5", [np.zeros((2, 4))], np.zeros(3, int), ("a",), np.zeros((3, 2)))
+        write_embeddings(
+            tmp_path / "0.h5", [np.zeros((2, 4))], unit=np.zeros(3, int), units=("a",), keys=np.zeros((3, 2))
+        )
     assert not list(tmp_path.iterdir())

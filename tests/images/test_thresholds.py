@@ -54,7 +54,9 @@ def folder(tmp_path: Path) -> Path:
         images = [encode_png(picture(unit, row)) for row in range(len(focus))]
         attributes = {"unit": unit, "tile_width_level0": 100.0, "tile_height_level0": 100.0}
         attributes["provenance"] = json.dumps({"settings": {}, "seed": None, "inputs": {}})
-        count, content = write_store(tmp_path / f"{unit}.h5", images, attributes, lambda columns=columns: columns)
+        count, content = write_store(
+            tmp_path / f"{unit}.h5", images, attributes, columns=lambda columns=columns: columns
+        )
         outcome = {"unit": unit, "outcome": "ok", "images": count, "failed": 0, "reason": "", "content": content}
         write_json(tmp_path / f"{unit}.json", outcome)
     for name in ("a.tiff", "b.tiff", "c.tiff"):
@@ -89,7 +91,7 @@ def test_thresholds_are_inclusive_and_a_tile_must_pass_all_of_them(folder, quali
 
 def test_nan_passes_no_threshold(tmp_path):
     columns = {"focus": np.array([np.nan, 3], np.float32)}
-    write_store(tmp_path / "a.h5", [b"x", b"y"], {}, lambda: columns)
+    write_store(tmp_path / "a.h5", [b"x", b"y"], {}, columns=lambda: columns)
     with Store(tmp_path / "a.h5") as store:
         assert chosen_rows(store, Quality(maximum={"focus": 5})).tolist() == [False, True]
         assert chosen_rows(store, Quality(minimum={"focus": 0})).tolist() == [False, True]
@@ -102,9 +104,9 @@ def test_a_store_without_the_score_is_a_one_line_error(folder):
 
 def test_tables_list_selected_images_and_why_a_slide_has_none(folder):
     quality = Quality(minimum={"focus": 5}, maximum={"pen_fraction": 0.1})
-    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality)
-    dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality)
-    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, quality)
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality=quality)
+    dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality=quality)
+    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), max_failed=0.5, quality=quality)
     train = read_table(folder / "train.tsv")
     assert [(row["unit"], row["images"], row["first_row"], row["rows"]) for row in train] == [
         ("a", "2", "0", "0,2"),
@@ -125,7 +127,7 @@ def test_a_slide_with_too_many_failed_tiles_is_not_used_but_stays_stored(folder,
     limits = {"max_failed_fraction": allowed}
     dataset_tables.write_train(folder / "train.tsv", units_of(folder), **limits)
     dataset_tables.write_units(folder / "units.tsv", units_of(folder), **limits)
-    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.5, **limits)
+    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), max_failed=0.5, **limits)
     assert ("blurred" in column(folder / "train.tsv", "unit")) is (outcome == "partial")
     for name in ("units.tsv", "outcomes.tsv"):
         assert (column(folder / name, "outcome")[2], column(folder / name, "images")[2]) == (outcome, images)
@@ -165,16 +167,18 @@ def test_slides_without_images_are_not_copies_of_each_other(folder):
 
 def test_failed_training_slides_are_checked_again_with_a_lower_limit(folder):
     quality = Quality(minimum={"focus": 5})
-    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.4, quality)
+    dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), max_failed=0.4, quality=quality)
     with pytest.raises(UserError, match=r"1 of 3 slides .* more than max_failed_slides 0.3"):
-        dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), 0.3, quality)
+        dataset_tables.write_outcomes(folder / "outcomes.tsv", units_of(folder), max_failed=0.3, quality=quality)
 
 
 def test_no_training_index_is_written_if_too_many_slides_failed(folder):
     with pytest.raises(
         UserError, match=r"1 of 3 training slides .* more than max_failed_slides 0.3; the first, .*outcomes.failed"
     ):
-        dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}), 0.3)
+        dataset_tables.write_train(
+            folder / "train.tsv", units_of(folder), quality=Quality(minimum={"focus": 5}), max_failed=0.3
+        )
     assert not (folder / "train.tsv").exists()
     assert column(folder / dataset_tables.FAILED, "outcome") == ["low_quality"]
 
@@ -189,8 +193,8 @@ def problems(folder: Path) -> list[str]:
 
 def test_verify_accepts_the_selection_and_finds_tables_that_differ(folder):
     quality = Quality(minimum={"focus": 5})
-    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality)
-    dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality)
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality=quality)
+    dataset_tables.write_units(folder / "units.tsv", units_of(folder), quality=quality)
     assert problems(folder) == []
     text = (folder / "units.tsv").read_text()
     for rows, said in [
@@ -204,7 +208,7 @@ def test_verify_accepts_the_selection_and_finds_tables_that_differ(folder):
 
 @pytest.mark.parametrize("image_cache_gb", [1.0, 1e-9], ids=["held", "streamed"])
 def test_rows_of_the_index_are_located_in_the_stores(folder, image_cache_gb):
-    dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 5}))
+    dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality=Quality(minimum={"focus": 5}))
     index = read_index(folder / "train.tsv")
     images = open_images(index, torch.device("cpu"), image_cache_gb, 1)
     expected = [("a", 0), ("a", 2), ("a", 3), ("b", 0), ("b", 1)]
@@ -218,15 +222,15 @@ def test_thresholds_that_all_images_pass_do_not_change_the_tables(folder):
         write(folder / name, units_of(folder))
         before = (folder / name).read_bytes()
         assert b"rows" not in before
-        write(folder / name, units_of(folder), Quality(minimum={"focus": 1}))
+        write(folder / name, units_of(folder), quality=Quality(minimum={"focus": 1}))
         assert (folder / name).read_bytes() == before
-        write(folder / name, units_of(folder), Quality(minimum={"focus": 2}))
+        write(folder / name, units_of(folder), quality=Quality(minimum={"focus": 2}))
         assert (folder / name).read_bytes() != before
 
 
 def test_a_train_split_without_selected_images_is_an_error_with_reason(folder):
     with pytest.raises(UserError, match=r"3 low_quality.*0 pass focus >= 99"):
-        dataset_tables.write_train(folder / "train.tsv", units_of(folder), Quality(minimum={"focus": 99}))
+        dataset_tables.write_train(folder / "train.tsv", units_of(folder), quality=Quality(minimum={"focus": 99}))
     assert not (folder / "train.tsv").exists()
 
 
@@ -251,7 +255,7 @@ def test_annotations_without_classes_are_a_user_error(folder):
 
 
 def test_an_annotated_slide_without_tiles_has_no_labels(folder):
-    write_store(folder / "a.h5", [], {}, lambda: {"coords": np.zeros((0, 2), np.int64)})
+    write_store(folder / "a.h5", [], {}, columns=lambda: {"coords": np.zeros((0, 2), np.int64)})
     dataset = SlidesDataset(kind="slides", sheet=str(folder / "sheet.csv"))
     dataset_tables.write_labels(folder / "labels.tsv", dataset, units_of(folder))
     assert column(folder / "labels.tsv", "unit") == ["b", "blurred"]

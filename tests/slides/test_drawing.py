@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_drawn_slides_are_determined_by_the_seed():
-    first, again, other = (draw_slide("glandular", 200, 160, seed, "green") for seed in (1, 1, 2))
+    first, again, other = (
+        draw_slide("glandular", width_px=200, height_px=160, seed=seed, pen="green") for seed in (1, 1, 2)
+    )
     assert first.shape == (160, 200, 3)
     assert first.dtype == np.uint8
     assert (first == again).all()
@@ -29,7 +31,7 @@ def test_openslide_reads_the_written_pyramid(tmp_path):
     slide = OpenSlide(drawn_slide(tmp_path / "slide.tiff", width_px=700, height_px=644))
     assert slide.level_dimensions == ((700, 644), (350, 322), (175, 161))
     assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
-    drawn = draw_slide("lymphoid", 700, 644, 0).astype(float)
+    drawn = draw_slide("lymphoid", width_px=700, height_px=644, seed=0).astype(float)
     for level, factor in ((0, 1), (1, 2), (2, 4)):
         expected = drawn.reshape(644, 700, 3)[: 644 // factor * factor, : 700 // factor * factor]
         expected = expected.reshape(644 // factor, factor, 700 // factor, factor, 3).mean((1, 3))
@@ -49,6 +51,8 @@ def test_the_demo_has_two_classes_two_slides_a_case_and_up_to_300_tiles(tmp_path
     for row in rows:
         assert Path(row.path).stat().st_size < 1 << 20
         with open_slide(Path(row.path)) as reader:
-            tiles.append(len(lay_out(reader, Tiling(tile_px=64, mpp=1.0), row.name, row.mpp, None).kept))
+            tiles.append(
+                len(lay_out(reader, Tiling(tile_px=64, mpp=1.0), unit=row.name, sheet_mpp=row.mpp, mask=None).kept)
+            )
     assert min(tiles) >= 15
     assert 200 <= sum(tiles) <= 300

@@ -33,7 +33,7 @@ class NpyReader(Reader):
     def recognises(cls, file: SlideFile) -> bool:
         return file.head.startswith(b"\\x93NUMPY")
 
-    def region(self, level, x, y, width, height):
+    def region(self, level, *, x, y, width, height):
         return cut(self._pixels, x=x, y=y, width=width, height=height)
 
     def close(self):

@@ -17,7 +17,7 @@ TINTS = [(240, 235, 218), (222, 230, 242), (250, 245, 205), (225, 242, 228)]
 
 @cache
 def drawn(kind):
-    return draw_slide(kind, 512, 448, 1)
+    return draw_slide(kind, width_px=512, height_px=448, seed=1)
 
 
 def tinted(image, tint):
@@ -36,7 +36,7 @@ def test_tissue_does_not_depend_on_the_tint_of_the_glass(kind, tint):
     expected = ndimage.binary_fill_holes(thumbnail(slide).min(-1) < 225)
     noise = np.random.default_rng(0).normal(0, 3, (*expected.shape, 3))
     image = np.clip(thumbnail(tinted(slide, tint)) + noise, 0, 255).astype(np.uint8)
-    found = find_tissue(without_tint(image, has_gaps=False), 16.0, 2000)[0]
+    found = find_tissue(without_tint(image, has_gaps=False), pixel_area_um2=16.0, minimum_area_um2=2000)[0]
     assert (found & expected).sum() / (found | expected).sum() > 0.9
 
 

@@ -28,7 +28,7 @@ def grids(draw):
 def starts_px(grid):
     """Start of every column and of every row, in px of the level."""
     bounds, _, level, downsample, tile = grid
-    origins = tile_origins(bounds, level, downsample, *tile)
+    origins = tile_origins(bounds, level, downsample=downsample, width=tile[0], height=tile[1])
     return [np.rint(np.unique(origins[:, axis]) / downsample).astype(int) for axis in (0, 1)]
 
 
@@ -36,7 +36,7 @@ def starts_px(grid):
 @MODEST
 def test_all_tiles_are_inside_the_level_and_the_bounds(grid):
     bounds, size, level, downsample, tile = grid
-    origins = tile_origins(bounds, level, downsample, *tile)
+    origins = tile_origins(bounds, level, downsample=downsample, width=tile[0], height=tile[1])
     for axis, starts in enumerate(starts_px(grid)):
         begin, end = bounds[axis], bounds[axis + 2]
         assert (starts >= 0).all()
@@ -57,7 +57,7 @@ def test_tiles_lie_one_stride_apart_and_share_no_pixel(grid):
 @MODEST
 def test_level_0_and_level_coordinates_are_inverse(grid):
     bounds, _, level, downsample, tile = grid
-    origins = tile_origins(bounds, level, downsample, *tile)
+    origins = tile_origins(bounds, level, downsample=downsample, width=tile[0], height=tile[1])
     in_level = np.rint(origins / downsample)
     assert np.abs(origins / downsample - in_level).max(initial=0) < 0.5
     assert np.array_equal(np.rint(in_level * downsample), origins)
@@ -81,7 +81,7 @@ def test_no_tile_that_fits_is_lost(grid):
 def test_no_tile_is_lost_if_the_other_axis_is_odd():
     # 4096 px make four columns of 256 at a factor of 4; 4005 rows make 1001, and the mean factor is 4.0005.
     downsample = (4096 / 1024 + 4005 / 1001) / 2
-    origins = tile_origins((0, 0, 4096, 4005), (1024, 1001), downsample, 256, 256)
+    origins = tile_origins((0, 0, 4096, 4005), (1024, 1001), downsample=downsample, width=256, height=256)
     assert np.rint(np.unique(origins[:, 0]) / downsample).tolist() == [0, 256, 512, 768]
     assert np.rint(np.unique(origins[:, 1]) / downsample).tolist() == [0, 256, 512]
 
@@ -98,7 +98,7 @@ def test_no_tile_is_lost_if_the_other_axis_is_odd():
 )
 def test_tiles_lie_at_rounded_multiples_of_the_downsample(downsample, expected):
     end = math.floor(300 * downsample)
-    origins = tile_origins((0, 0, end, end), (300, 300), downsample, 100, 100)
+    origins = tile_origins((0, 0, end, end), (300, 300), downsample=downsample, width=100, height=100)
     assert np.unique(origins[:, 0]).tolist() == expected
     assert np.unique(origins[:, 1]).tolist() == expected
 
@@ -107,17 +107,21 @@ def test_tiles_lie_at_rounded_multiples_of_the_downsample(downsample, expected):
 def test_a_slide_of_whole_tiles_is_covered_row_by_row(columns, rows, tile, downsample):
     step = tile * downsample
     bounds = (0, 0, columns * step, rows * step)
-    origins = tile_origins(bounds, (columns * tile, rows * tile), float(downsample), tile, tile)
+    origins = tile_origins(bounds, (columns * tile, rows * tile), downsample=float(downsample), width=tile, height=tile)
     assert origins.tolist() == [[x * step, y * step] for y in range(rows) for x in range(columns)]
     assert origins.dtype == np.int64
 
 
 def test_a_slide_smaller_than_a_tile_has_no_tiles():
-    assert tile_origins((0, 0, 255, 300), (255, 300), 1.0, 256, 256).shape == (0, 2)
+    assert tile_origins((0, 0, 255, 300), (255, 300), downsample=1.0, width=256, height=256).shape == (0, 2)
 
 
 def test_the_grid_begins_at_the_scanned_area():
-    assert tile_origins((100, 30, 400, 130), (500, 500), 1.0, 100, 100).tolist() == [[100, 30], [200, 30], [300, 30]]
+    assert tile_origins((100, 30, 400, 130), (500, 500), downsample=1.0, width=100, height=100).tolist() == [
+        [100, 30],
+        [200, 30],
+        [300, 30],
+    ]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
@@ -131,14 +135,14 @@ def test_coverage_is_the_exact_area_fraction(seed, height, width):
     left = random.integers(0, fine.shape[1] - tile_width + 1, 20)
     top = random.integers(0, fine.shape[0] - tile_height + 1, 20)
     expected = [fine[y : y + tile_height, x : x + tile_width].mean() for x, y in zip(left, top)]
-    found = coverage(mask, left / 4 - 4, top / 4 - 4, tile_width / 4, tile_height / 4)
+    found = coverage(mask, left=left / 4 - 4, top=top / 4 - 4, width=tile_width / 4, height=tile_height / 4)
     assert found == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("filled", [False, True])
 def test_coverage_is_between_0_and_1(filled):
     left = np.array([0.0, 1.7, 2.0, 3.9])
-    found = coverage(np.full((4, 4), filled), left, np.zeros(4), 2.0, 2.0)
+    found = coverage(np.full((4, 4), filled), left=left, top=np.zeros(4), width=2.0, height=2.0)
     assert found == pytest.approx([1, 1, 1, 0.05] if filled else np.zeros(4))
     assert found.max() <= 1
     assert found.shape == (4,)

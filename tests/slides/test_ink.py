@@ -39,13 +39,13 @@ def test_ink_out_of_focus_is_found_with_its_halo(colours):
     image = blurred_patch(colours)
     assert find_ink(image)[18:62, 18:82].all()
     assert not find_ink(image)[:6].any()
-    assert not find_tissue(image, AREA_UM2, 1000.0)[0].any()
+    assert not find_tissue(image, pixel_area_um2=AREA_UM2, minimum_area_um2=1000.0)[0].any()
 
 
 def test_black_ink_is_found_and_its_grey_halo_is_not_tissue():
     image = blurred_patch([(20, 20, 22)])
     assert find_ink(image)[23:57, 23:77].all()
-    assert not find_tissue(image, AREA_UM2, 1000.0)[0].any()
+    assert not find_tissue(image, pixel_area_um2=AREA_UM2, minimum_area_um2=1000.0)[0].any()
 
 
 @pytest.mark.parametrize("colour", [(110, 60, 130), (80, 45, 95), (190, 50, 60), (205, 130, 175), (130, 85, 45)])
@@ -77,7 +77,7 @@ STAINS = {
 
 @cache
 def drawn(kind):
-    return draw_slide(kind, 512, 448, 0)
+    return draw_slide(kind, width_px=512, height_px=448, seed=0)
 
 
 def stained(stain, kind="lymphoid"):
@@ -93,7 +93,7 @@ def stained(stain, kind="lymphoid"):
 @pytest.mark.parametrize("name", STAINS)
 def test_tissue_with_a_blue_or_green_stain_is_not_ink(name, kind):
     image, expected = stained(STAINS[name], kind)
-    tissue, ink, remark = find_tissue(image, AREA_UM2, 1000.0)
+    tissue, ink, remark = find_tissue(image, pixel_area_um2=AREA_UM2, minimum_area_um2=1000.0)
     assert (tissue & expected).sum() / (tissue | expected).sum() > 0.85
     assert not ink.any()
     assert not find_ink(image).any()
@@ -105,7 +105,7 @@ def test_partly_blue_tissue_is_excluded_as_ink_with_a_remark():
     image = stained((0.5, 1.5, 1.0))[0].copy()
     half = image.shape[1] // 2
     image[:, :half] = blue[:, :half]
-    tissue, ink, remark = find_tissue(image, AREA_UM2, 1000.0)
+    tissue, ink, remark = find_tissue(image, pixel_area_um2=AREA_UM2, minimum_area_um2=1000.0)
     assert ink[:, : half - 5][expected[:, : half - 5]].mean() > 0.9
     assert tissue[:, half + 5 :][expected[:, half + 5 :]].mean() > 0.9
     assert re.match(r"[45]\d% .* column mask", remark)
@@ -113,7 +113,7 @@ def test_partly_blue_tissue_is_excluded_as_ink_with_a_remark():
 
 def test_pen_without_tissue_gives_no_remark():
     for ink in ((40, 80, 170), (30, 140, 90)):
-        assert find_tissue(blurred_patch([ink]), AREA_UM2, 1000.0)[2] == ""
+        assert find_tissue(blurred_patch([ink]), pixel_area_um2=AREA_UM2, minimum_area_um2=1000.0)[2] == ""
 
 
 def pixels_inside(polygons, size, factor):
@@ -140,7 +140,10 @@ def judged():
         pen, no_pen, tissue, no_tissue = (
             pixels_inside(drawn.get(area, []), picture.size, drawn["factor"]) for area in areas
         )
-        maps = {"pen": find_ink(image), "tissue": find_tissue(image, AREA_UM2, MINIMUM_UM2)[0]}
+        maps = {
+            "pen": find_ink(image),
+            "tissue": find_tissue(image, pixel_area_um2=AREA_UM2, minimum_area_um2=MINIMUM_UM2)[0],
+        }
         counts = {
             kind: np.array([(map_ & yes).sum(), (map_ & no).sum(), (~map_ & yes).sum()])
             for kind, map_, yes, no in (

@@ -12,7 +12,7 @@ SMALL = {"tile_px": 64, "mpp": 1.0, "tissue": {"mpp": 4.0, "minimum_area_um2": 2
 
 def laid_out(path, config=SMALL, unit="unit", mpp=None, mask=None):
     with open_slide(path) as reader:
-        return lay_out(reader, Tiling.model_validate(config), unit, mpp, mask)
+        return lay_out(reader, Tiling.model_validate(config), unit=unit, sheet_mpp=mpp, mask=mask)
 
 
 def test_every_tile_of_the_grid_has_a_status_that_its_scores_explain(tmp_path):

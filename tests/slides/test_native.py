@@ -90,7 +90,7 @@ def test_damaged_native_tiles_are_left_out(tmp_path, slide):
 def test_tiles_keep_the_chroma_subsampling_unless_resampled(tmp_path, subsampling, mpp, expected):
     path = tmp_path / "slide.tiff"
     options = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "subsampling": subsampling}
-    image = draw_slide("lymphoid", 1100, 1100, 0)
+    image = draw_slide("lymphoid", width_px=1100, height_px=1100, seed=0)
     tifffile.imwrite(path, image, resolution=(20_000, 20_000), resolutionunit="CENTIMETER", metadata=None, **options)
     tile(tmp_path, path, NATIVE | {"encoding": "jpeg", "mpp": mpp})
     with Store(tmp_path / "unit.h5") as store:

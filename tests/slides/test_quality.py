@@ -43,7 +43,7 @@ def tissue_with_everything():
 @pytest.mark.parametrize("name", FRACTIONS)
 def test_each_map_finds_its_own_artifact_and_little_else(tissue_with_everything, name):
     image, tissue, where = tissue_with_everything
-    maps = find_artifacts(image, tissue, find_ink(image), AREA_UM2)
+    maps = find_artifacts(image, tissue=tissue, pen=find_ink(image), pixel_area_um2=AREA_UM2)
     assert tuple(maps) == FRACTIONS
     expected = where[name]
     if name == "pen_fraction":  # black counts as ink as well, and ink has a margin
@@ -67,14 +67,14 @@ def test_fat_has_an_adipocytes_size_and_shape_inside_tissue():
     for hole in (droplet, lake, cleft, dot, on_glass):
         image[hole] = GLASS
     tissue[145:176, 135:166] = False
-    fat = find_artifacts(image, tissue, find_ink(image), AREA_UM2)["fat_fraction"]
+    fat = find_artifacts(image, tissue=tissue, pen=find_ink(image), pixel_area_um2=AREA_UM2)["fat_fraction"]
     np.testing.assert_array_equal(fat, droplet)
 
 
 def test_red_ink_is_not_blood():
     image = np.full((60, 60, 3), GLASS, np.uint8)
     image[20:40, 20:40] = (200, 20, 25)
-    maps = find_artifacts(image, np.zeros((60, 60), bool), find_ink(image), AREA_UM2)
+    maps = find_artifacts(image, tissue=np.zeros((60, 60), bool), pen=find_ink(image), pixel_area_um2=AREA_UM2)
     assert maps["pen_fraction"][20:40, 20:40].all()
     assert not maps["blood_fraction"].any()
 
@@ -95,12 +95,12 @@ def test_focus_is_the_variance_of_the_laplacian_at_focus_mpp(mpp, factor):
     side = 66 // factor
     grey = grey[: side * factor, : side * factor].reshape(side, factor, side, factor).mean((1, 3))
     laplacian = ndimage.laplace(grey)[1:-1, 1:-1]
-    assert focus(tile, mpp, 1.0) == pytest.approx(laplacian.var(), rel=1e-4)
+    assert focus(tile, mpp=mpp, focus_mpp=1.0) == pytest.approx(laplacian.var(), rel=1e-4)
 
 
 def test_focus_decreases_with_blur_and_is_zero_on_flat_tiles():
     tile = textured(STROMA, (64, 64))
     blurred = ndimage.gaussian_filter(tile, (1.5, 1.5, 0))
-    assert focus(blurred, 0.5, 1.0) < 0.2 * focus(tile, 0.5, 1.0)
-    assert focus(np.full((64, 64, 3), 200, np.uint8), 0.5, 1.0) == 0
-    assert np.isnan(focus(tile[:4, :4], 0.5, 1.0))
+    assert focus(blurred, mpp=0.5, focus_mpp=1.0) < 0.2 * focus(tile, mpp=0.5, focus_mpp=1.0)
+    assert focus(np.full((64, 64, 3), 200, np.uint8), mpp=0.5, focus_mpp=1.0) == 0
+    assert np.isnan(focus(tile[:4, :4], mpp=0.5, focus_mpp=1.0))

@@ -30,24 +30,24 @@ def test_transparent_pixels_are_composited_on_white():
 def test_reads_after_a_damaged_region_succeed(tmp_path, kind):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
     with open_slide(slide, kind) as reader:
-        expected = reader.region(0, 256, 0, 256, 256)
+        expected = reader.region(0, x=256, y=0, width=256, height=256)
     zero_tiles(slide, [0])
     with open_slide(slide, kind) as reader:
         for _ in range(2):
             with pytest.raises(DamagedRegion, match="level 0"):
-                reader.region(0, 0, 0, 256, 256)
-            assert (reader.region(0, 256, 0, 256, 256) == expected).all()
+                reader.region(0, x=0, y=0, width=256, height=256)
+            assert (reader.region(0, x=256, y=0, width=256, height=256) == expected).all()
 
 
 def test_an_unusable_handle_is_replaced(tmp_path):
     slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
     with OpenSlideReader(slide) as reader:
-        expected = reader.region(0, 256, 0, 256, 256)
+        expected = reader.region(0, x=256, y=0, width=256, height=256)
         with pytest.raises(OpenSlideError):
             reader._handle().read_region((0, 0), 0, (9, 9))
         with pytest.raises(OpenSlideError):  # OpenSlide repeats the error for undamaged pixels, too
             reader._handle().read_region((256, 0), 0, (9, 9))
-        assert (reader.region(0, 256, 0, 256, 256) == expected).all()
+        assert (reader.region(0, x=256, y=0, width=256, height=256) == expected).all()
 
 
 def test_each_thread_has_its_own_handle_and_all_are_closed(tmp_path):
@@ -57,7 +57,7 @@ def test_each_thread_has_its_own_handle_and_all_are_closed(tmp_path):
 
         def read(_):
             together.wait()
-            return reader.region(0, 0, 0, 20, 20), reader._handle()
+            return reader.region(0, x=0, y=0, width=20, height=20), reader._handle()
 
         regions, handles = zip(*pool.map(read, range(3)))
         assert len(set(handles)) == 3
@@ -70,7 +70,7 @@ def test_each_thread_has_its_own_handle_and_all_are_closed(tmp_path):
 def test_a_fractional_rectangle_is_resampled_to_its_exact_area(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", "glandular", 256, 256)
     with open_slide(slide) as reader:
-        region = reader.region(0, 20, 30, 151, 100)
+        region = reader.region(0, x=20, y=30, width=151, height=100)
     pixels = resample(region, (0, 0, 150.4, 99.6), (75, 50))
     expected = Image.fromarray(region).resize((75, 50), Image.Resampling.LANCZOS, box=(0, 0, 150.4, 99.6))
     assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < 1

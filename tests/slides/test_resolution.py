@@ -168,19 +168,19 @@ def test_an_implausible_resolution_in_the_sheet_is_refused():
     ],
 )
 def test_level_choice(target, downsamples, level, width):
-    plan = plan_reading(HALF, downsamples, target, 0.05, 256)
+    plan = plan_reading(HALF, downsamples, target_mpp=target, tolerance=0.05, tile_px=256)
     assert (plan.level, plan.downsample) == (level, downsamples[level])
     assert (plan.width, plan.height) == pytest.approx((width, width))
 
 
 def test_a_resampled_tile_covers_exactly_the_target_area():
-    plan = plan_reading(Resolution(0.2345, 0.25, "sheet"), [1.0, 3.9], 1.0, 0.02, 200)
+    plan = plan_reading(Resolution(0.2345, 0.25, "sheet"), [1.0, 3.9], target_mpp=1.0, tolerance=0.02, tile_px=200)
     assert plan.size_level0 == pytest.approx((200 / 0.2345, 200 / 0.25))
 
 
 def test_upsampling_is_an_error_that_states_both_resolutions():
     with pytest.raises(Unusable, match=r"0\.5 um/px, .* 0\.25") as caught:
-        plan_reading(HALF, [1.0, 2.0], 0.25, 0.05, 256)
+        plan_reading(HALF, [1.0, 2.0], target_mpp=0.25, tolerance=0.05, tile_px=256)
     assert caught.value.outcome == "too_coarse"
 
 
@@ -194,7 +194,9 @@ def test_upsampling_is_an_error_that_states_both_resolutions():
     ],
 )
 def test_resolutions_that_are_not_round_numbers(mpp, target, level, width):
-    plan = plan_reading(Resolution(mpp, mpp, "openslide"), [1.0, 4.0003, 16.002], target, 0.05, 256)
+    plan = plan_reading(
+        Resolution(mpp, mpp, "openslide"), [1.0, 4.0003, 16.002], target_mpp=target, tolerance=0.05, tile_px=256
+    )
     assert plan.level == level
     assert (plan.width, plan.height) == pytest.approx((width, width))
 
@@ -207,13 +209,13 @@ def test_resolutions_that_are_not_round_numbers(mpp, target, level, width):
     ],
 )
 def test_both_axes_must_be_within_the_tolerance(mpp_x, mpp_y, size):
-    plan = plan_reading(Resolution(mpp_x, mpp_y, "openslide"), [1.0, 4.0], 0.5, 0.05, 256)
+    plan = plan_reading(Resolution(mpp_x, mpp_y, "openslide"), [1.0, 4.0], target_mpp=0.5, tolerance=0.05, tile_px=256)
     assert (plan.width, plan.height) == pytest.approx(size)
 
 
 def test_one_axis_that_is_too_coarse_is_an_error():
     with pytest.raises(Unusable, match=r"0\.6 um/px"):
-        plan_reading(Resolution(0.5, 0.6, "openslide"), [1.0, 2.0], 0.5, 0.05, 256)
+        plan_reading(Resolution(0.5, 0.6, "openslide"), [1.0, 2.0], target_mpp=0.5, tolerance=0.05, tile_px=256)
 
 
 @given(
@@ -232,7 +234,9 @@ def test_the_plan_is_the_coarsest_level_that_needs_no_upsampling(mpp, aspect, fa
     near = [level for level, pair in enumerate(ratios) if all(abs(ratio - 1) <= tolerance for ratio in pair)]
     finer = [level for level, pair in enumerate(ratios) if max(pair) <= 1]
     try:
-        plan = plan_reading(Resolution(mpp, mpp * aspect, "sheet"), downsamples, target, tolerance, 100)
+        plan = plan_reading(
+            Resolution(mpp, mpp * aspect, "sheet"), downsamples, target_mpp=target, tolerance=tolerance, tile_px=100
+        )
     except Unusable:
         assert not near
         assert not finer

@@ -26,7 +26,7 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no real slides here: 
 
 @pytest.fixture(scope="module")
 def picture():
-    return draw_slide("glandular", 300, 200, 1)
+    return draw_slide("glandular", width_px=300, height_px=200, seed=1)
 
 
 def written(path, image, **options):
@@ -42,13 +42,20 @@ def openslide_pixels(path, level, x, y, width, height):
         return np.asarray(Image.alpha_composite(Image.new("RGBA", region.size, "white"), region).convert("RGB"))
 
 
-@pytest.mark.parametrize("rectangle", [(0, 0, 512, 448), (37, 201, 300, 100), (250, 250, 12, 12), (-20, 400, 90, 80)])
+def rectangle(x, y, width, height):
+    return {"x": x, "y": y, "width": width, "height": height}
+
+
+@pytest.mark.parametrize(
+    "rectangle",
+    [rectangle(0, 0, 512, 448), rectangle(37, 201, 300, 100), rectangle(250, 250, 12, 12), rectangle(-20, 400, 90, 80)],
+)
 def test_pixels_equal_those_of_openslide(tmp_path, rectangle):
     slide = drawn_slide(tmp_path / "slide.tiff")
     with open_slide(slide) as reader:
         assert reader.kind == "tiff"
         for level in (0, 1):
-            assert (reader.region(level, *rectangle) == openslide_pixels(slide, level, *rectangle)).all()
+            assert (reader.region(level, **rectangle) == openslide_pixels(slide, level, **rectangle)).all()
 
 
 @needs_data
@@ -56,9 +63,9 @@ def test_pixels_equal_those_of_openslide(tmp_path, rectangle):
 def test_pixels_of_real_slides_equal_those_of_openslide(name):
     with open_slide(DATA / "aperio" / name) as reader:
         assert reader.kind == "tiff"
-        for rectangle in ((501, 700, 900, 600), (2000, 2700, 400, 400)):
-            expected = openslide_pixels(DATA / "aperio" / name, 0, *rectangle)
-            assert (reader.region(0, *rectangle) == expected).all()
+        for at in (rectangle(501, 700, 900, 600), rectangle(2000, 2700, 400, 400)):
+            expected = openslide_pixels(DATA / "aperio" / name, 0, **at)
+            assert (reader.region(0, **at) == expected).all()
 
 
 @pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"tile": None, "rowsperstrip": 48}, {"tile": None}])
@@ -69,7 +76,7 @@ def test_tiffs_that_openslide_refuses_are_read(tmp_path, picture, layout, compre
     with TiffReader(path) as reader:
         assert reader.level_sizes == ((300, 200),)
         for x, y in ((0, 0), (201, 130)):
-            assert (reader.region(0, x, y, 60, 70) == picture[y : y + 70, x : x + 60]).all()
+            assert (reader.region(0, x=x, y=y, width=60, height=70) == picture[y : y + 70, x : x + 60]).all()
 
 
 def test_levels_in_sub_images_are_found(tmp_path, picture):
@@ -83,7 +90,7 @@ def test_levels_in_sub_images_are_found(tmp_path, picture):
     with open_slide(path) as reader:
         assert reader.level_sizes == ((300, 200), (150, 100), (75, 50))
         assert reader.downsamples == (1, 2, 4)
-        assert (reader.region(2, 0, 0, 75, 50) == picture[::4, ::4]).all()
+        assert (reader.region(2, x=0, y=0, width=75, height=50) == picture[::4, ::4]).all()
         assert "PhysicalSizeX" in reader.properties["tiff.ImageDescription"]
 
 
@@ -91,12 +98,12 @@ def test_grey_and_transparent_pixels_become_rgb_on_white(tmp_path):
     grey = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
     tifffile.imwrite(tmp_path / "grey.tiff", grey, tile=(16, 16), metadata=None)
     with TiffReader(tmp_path / "grey.tiff") as reader:
-        assert (reader.region(0, 0, 0, 64, 64) == grey[..., None]).all()
+        assert (reader.region(0, x=0, y=0, width=64, height=64) == grey[..., None]).all()
     colours = np.zeros((64, 64, 4), np.uint8)
     colours[:32, :, 3] = 255
     written(tmp_path / "rgba.tiff", colours, extrasamples=["unassalpha"])
     with TiffReader(tmp_path / "rgba.tiff") as reader:
-        pixels = reader.region(0, 0, 0, 64, 64)
+        pixels = reader.region(0, x=0, y=0, width=64, height=64)
     assert (pixels[:32] == 0).all()
     assert (pixels[32:] == 255).all()
 
@@ -110,7 +117,7 @@ def test_tiles_omitted_by_the_file_are_white(tmp_path, picture):
     )
     with open_slide(path) as reader:
         assert reader.kind == "tiff"
-        pixels = reader.region(0, 0, 0, 128, 128)
+        pixels = reader.region(0, x=0, y=0, width=128, height=128)
     assert (pixels[:64, :64] == picture[:64, :64]).all()
     assert (pixels[:64, 64:] == 255).all()
 
@@ -133,9 +140,9 @@ def test_a_strip_too_large_for_memory_is_refused(tmp_path):
 def test_drafts_show_the_same_area_at_reduced_size(tmp_path, picture, compression):
     path = written(tmp_path / "slide.tiff", picture, compression=compression)
     with TiffReader(path) as reader:
-        draft, factor = reader.draft(0, 64, 64, 200, 100, 3.9)
+        draft, factor = reader.draft(0, x=64, y=64, width=200, height=100, scale=3.9)
         assert factor == 4
-        full = reader.region(0, 64, 64, 200, 100)
+        full = reader.region(0, x=64, y=64, width=200, height=100)
     expected = np.asarray(Image.fromarray(full).reduce(4), int)
     assert draft.shape == expected.shape
     assert np.abs(draft.astype(int) - expected).mean() < (4 if compression == "jpeg" else 12)  # wavelets are sharper
@@ -152,8 +159,8 @@ def test_damage_that_libjpeg_conceals_is_detected(tmp_path):
         stream.write(bytes(40))
     with TiffReader(slide) as reader:
         with pytest.raises(DamagedRegion, match="tile 0 of level 0"):
-            reader.region(0, 0, 0, 100, 100)
-        reader.region(0, 256, 0, 256, 256)
+            reader.region(0, x=0, y=0, width=100, height=100)
+        reader.region(0, x=256, y=0, width=256, height=256)
 
 
 def test_a_truncated_file_loses_only_the_missing_tiles(tmp_path, picture):
@@ -162,9 +169,9 @@ def test_a_truncated_file_loses_only_the_missing_tiles(tmp_path, picture):
         last = tiff.pages[0].dataoffsets[-1]
     with TiffReader(path) as reader:
         os.truncate(path, last + 10)
-        assert (reader.region(0, 0, 0, 64, 64) == picture[:64, :64]).all()
+        assert (reader.region(0, x=0, y=0, width=64, height=64) == picture[:64, :64]).all()
         with pytest.raises(DamagedRegion, match="truncated"):
-            reader.region(0, 290, 190, 10, 10)
+            reader.region(0, x=290, y=190, width=10, height=10)
 
 
 @pytest.mark.parametrize("photometric", ["rgb", "ycbcr"])
@@ -202,7 +209,7 @@ def test_png_and_jpeg_files_are_slides_of_one_level(tmp_path, picture, suffix):
     Image.fromarray(picture).save(tmp_path / f"slide.{suffix}", quality=95)
     with open_slide(tmp_path / f"slide.{suffix}") as reader:
         assert (reader.kind, reader.level_sizes) == ("picture", ((300, 200),))
-        pixels = reader.region(0, 250, 150, 80, 60)
+        pixels = reader.region(0, x=250, y=150, width=80, height=60)
     assert np.abs(pixels[:50, :50].astype(int) - picture[150:, 250:]).mean() < (1 if suffix == "png" else 8)
     assert (pixels[50:] == 255).all()
     assert (pixels[:, 50:] == 255).all()
@@ -233,7 +240,7 @@ def test_special_cases_of_aperio_are_left_to_openslide(tmp_path, picture):
 def test_zeroed_tiles_are_damaged_not_white(tmp_path):
     slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256), [0])
     with TiffReader(slide) as reader, pytest.raises(DamagedRegion):
-        reader.region(0, 0, 0, 10, 10)
+        reader.region(0, x=0, y=0, width=10, height=10)
 
 
 UM = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
@@ -255,21 +262,23 @@ def with_macro_first(path, slide, macro, macro_um, ome=True, tile=(64, 64)):
 
 @pytest.mark.parametrize("macro_um", [16.0, 0.5, None])
 def test_the_largest_image_of_an_ome_tiff_is_read_with_its_resolution(tmp_path, picture, macro_um):
-    path = with_macro_first(tmp_path / "slide.ome.tif", picture, draw_slide("lymphoid", 160, 90, 0), macro_um)
+    path = with_macro_first(
+        tmp_path / "slide.ome.tif", picture, draw_slide("lymphoid", width_px=160, height_px=90, seed=0), macro_um
+    )
     with open_slide(path) as reader:
         assert reader.level_sizes == ((300, 200), (150, 100))
-        assert (reader.region(0, 0, 0, 300, 200) == picture).all()
+        assert (reader.region(0, x=0, y=0, width=300, height=200) == picture).all()
         assert slide_resolution(reader.properties) == Resolution(0.25, 0.25, "ome-xml")
         assert reader.remark == ""
 
 
 @pytest.mark.parametrize("tile", [(64, 64), None], ids=["tiles", "strips"])
 def test_the_largest_image_is_read_if_a_thumbnail_comes_first(tmp_path, picture, tile):
-    macro = draw_slide("lymphoid", 160, 90, 0)
+    macro = draw_slide("lymphoid", width_px=160, height_px=90, seed=0)
     path = with_macro_first(tmp_path / "slide.tif", picture, macro, None, ome=False, tile=tile)
     with open_slide(path) as reader:
         assert reader.level_sizes[0] == (300, 200)
-        assert (reader.region(0, 0, 0, 300, 200) == picture).all()
+        assert (reader.region(0, x=0, y=0, width=300, height=200) == picture).all()
 
 
 def test_an_unreadable_largest_image_is_not_replaced_by_the_first(tmp_path, picture):
@@ -287,7 +296,7 @@ def test_a_macro_is_not_a_level(tmp_path, picture):
         options = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
         tiff.write(picture, **options)
         tiff.write(picture[::2, ::2], subfiletype=1, **options)
-        tiff.write(draw_slide("lymphoid", 120, 45, 0), subfiletype=1, **options)
+        tiff.write(draw_slide("lymphoid", width_px=120, height_px=45, seed=0), subfiletype=1, **options)
     with open_slide(tmp_path / "slide.tif") as reader:
         assert (reader.kind, reader.level_sizes) == ("tiff", ((300, 200), (150, 100)))
 

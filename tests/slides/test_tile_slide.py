@@ -239,7 +239,7 @@ def test_a_missing_slide_is_a_one_line_error(tmp_path, slide):
 
 
 def test_a_blue_stain_gives_a_remark_and_ink_alone_no_tissue(tmp_path):
-    slide = draw_slide("lymphoid", 512, 448, 0)
+    slide = draw_slide("lymphoid", width_px=512, height_px=448, seed=0)
     density = np.log10(242 / np.maximum(slide, 1)).mean(-1, keepdims=True).clip(0)
     write_pyramid(tmp_path / "blue.tiff", (242 * 10 ** (-density * (1.8, 0.8, 0.4))).astype(np.uint8), 0.5)
     found, _ = tile(tmp_path, tmp_path / "blue.tiff")

@@ -19,7 +19,7 @@ OVERLAP_PX = 16
 
 @pytest.fixture(scope="module")
 def picture():
-    return draw_slide("lymphoid", 640, 560, 0)
+    return draw_slide("lymphoid", width_px=640, height_px=560, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,9 @@ def test_mirax_is_read_from_its_folder_not_from_its_preview(mirax, picture):
         assert reader.bounds_level0[:2] == (24, 12)
         width, height = reader.size_level0
         expected = np.where(taken[..., None], picture, 255)[:height, :width]
-        np.testing.assert_array_equal(reader.region(0, 0, 0, width, height), expected)
+        np.testing.assert_array_equal(reader.region(0, x=0, y=0, width=width, height=height), expected)
         for level, factor in ((1, 2), (2, 4)):
-            coarse = reader.region(level, 0, 0, width // factor, height // factor).astype(int)
+            coarse = reader.region(level, x=0, y=0, width=width // factor, height=height // factor).astype(int)
             assert np.abs(coarse - Image.fromarray(expected).reduce(factor)).mean() < 4
 
 
@@ -106,7 +106,7 @@ def test_areas_of_a_leica_slide_are_placed_and_its_macro_is_skipped(tmp_path, pi
     with open_slide(path) as reader:
         assert (reader.kind, reader.level_sizes) == ("openslide", ((512, 448), (256, 224)))
         assert reader.bounds_level0 == (32, 48, 416, 320)
-        np.testing.assert_array_equal(reader.region(0, 0, 0, 512, 448), expected)
+        np.testing.assert_array_equal(reader.region(0, x=0, y=0, width=512, height=448), expected)
     outcome, file = tile(tmp_path, path, SMALL | {"mpp": 0.5, "encoding": "png"})
     assert (outcome["outcome"], file.attrs["mpp_x"]) == ("ok", 0.5)
     for image, (x, y) in zip(images_of(tmp_path), file["coords"][:].tolist()):
@@ -116,16 +116,16 @@ def test_areas_of_a_leica_slide_are_placed_and_its_macro_is_skipped(tmp_path, pi
 def test_tiles_of_a_ventana_slide_overlap_as_stated_in_its_xml(tmp_path, picture):
     with open_slide(write_ventana(tmp_path / "slide.bif", picture, (5, 4), overlap_px=8)) as reader:
         assert (reader.kind, reader.size_level0) == ("openslide", (4 * 56 + 64, 3 * 56 + 64))
-        np.testing.assert_array_equal(reader.region(0, 0, 0, 288, 232), picture[:232, :288])
+        np.testing.assert_array_equal(reader.region(0, x=0, y=0, width=288, height=232), picture[:232, :288])
         half = np.asarray(Image.fromarray(picture[:232, :288]).reduce(2)).astype(int)
-        assert np.abs(reader.region(1, 0, 0, 144, 116) - half).mean() < 1
+        assert np.abs(reader.region(1, x=0, y=0, width=144, height=116) - half).mean() < 1
 
 
 def test_the_focal_plane_in_focus_of_a_hamamatsu_slide_is_read(tmp_path, picture):
     planes = [(-2000, picture[:448, :512] // 2), (0, picture[:448, :512]), (2000, picture[:448, :512] // 3)]
     with open_slide(write_hamamatsu(tmp_path / "slide.ndpi", planes)) as reader:
         assert (reader.kind, reader.level_sizes[:2]) == ("openslide", ((512, 448), (256, 224)))
-        assert np.abs(reader.region(0, 0, 0, 512, 448).astype(int) - picture[:448, :512]).mean() < 3
+        assert np.abs(reader.region(0, x=0, y=0, width=512, height=448).astype(int) - picture[:448, :512]).mean() < 3
         assert reader.properties["openslide.mpp-x"] == "0.5"
 
 

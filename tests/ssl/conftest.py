@@ -52,7 +52,7 @@ def write_bank(folder, pictures, sources, partners, alphas, kind):
         "partner": np.asarray(partners, np.int64),
         "alpha": np.asarray(alphas, np.float32),
     }
-    write_store(folder / f"{kind}-0000.h5", map(encode_png, pictures), {}, lambda: columns)
+    write_store(folder / f"{kind}-0000.h5", map(encode_png, pictures), {}, columns=lambda: columns)
 
 
 @pytest.fixture

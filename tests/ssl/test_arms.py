@@ -25,7 +25,20 @@ VARIANTS, INTERPOLATED = (1, 2), (5, 6)  # offsets to the grey of the source
 ROWS = torch.arange(SOURCES)
 PARTNERS = {5: np.roll(np.arange(SOURCES), 1), 6: np.roll(np.arange(SOURCES), 7)}
 ALPHAS = {5: 0.3, 6: 0.8}
-PLAIN = ViewRecipe(8, (0.5, 1.0), 0, False, 0, 0, 0, 0, 0, 0, 0, 0)
+PLAIN = ViewRecipe(
+    size_px=8,
+    scale=(0.5, 1.0),
+    flip=0,
+    rotate=False,
+    jitter=0,
+    brightness=0,
+    contrast=0,
+    saturation=0,
+    hue=0,
+    grayscale=0,
+    blur=0,
+    solarize=0,
+)
 
 
 def greys(offset):

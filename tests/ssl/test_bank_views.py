@@ -4,8 +4,36 @@ import torch
 from gensis.augment.views import ViewRecipe, view
 from gensis.ssl.bank_views import paired_views, real_views
 
-GLOBAL = ViewRecipe(16, (0.4, 1.0), 0.5, True, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.2, 0.1)
-LOCAL = ViewRecipe(8, (0.1, 0.4), 0.5, True, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.0, 0.1)
+GLOBAL = ViewRecipe(
+    size_px=16,
+    scale=(0.4, 1.0),
+    flip=0.5,
+    rotate=True,
+    jitter=0.8,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    grayscale=0.2,
+    blur=0.5,
+    solarize=0.2,
+    stain=0.1,
+)
+LOCAL = ViewRecipe(
+    size_px=8,
+    scale=(0.1, 0.4),
+    flip=0.5,
+    rotate=True,
+    jitter=0.8,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    grayscale=0.2,
+    blur=0.5,
+    solarize=0.0,
+    stain=0.1,
+)
 RECIPES = (GLOBAL, GLOBAL, LOCAL)
 
 

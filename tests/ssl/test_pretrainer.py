@@ -60,7 +60,20 @@ def test_a_bank_of_other_images_changes_training(make_pretrainer, tmp_path, pict
 def test_slot_selects_the_synthetic_global_view():
     real = torch.zeros(200, 3, 16, 16, dtype=torch.uint8)
     synthetic = torch.full((200, 3, 20, 20), 255, dtype=torch.uint8)
-    plain = ViewRecipe(8, (0.5, 1.0), 0, False, 0, 0, 0, 0, 0, 0, 0, 0)
+    plain = ViewRecipe(
+        size_px=8,
+        scale=(0.5, 1.0),
+        flip=0,
+        rotate=False,
+        jitter=0,
+        brightness=0,
+        contrast=0,
+        saturation=0,
+        hue=0,
+        grayscale=0,
+        blur=0,
+        solarize=0,
+    )
     torch.manual_seed(0)
     slot = torch.randint(2, (200,))
     views = paired_views(real, synthetic, torch.ones(200, dtype=torch.bool), slot, (plain,) * 3, 4, 0.5)

@@ -18,7 +18,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Draw the slides in the sheet; the label is the kind of tissue."""
     for row in read_table(arguments.folder / "slides.csv", delimiter=","):
         seed = int.from_bytes(hashlib.sha256(row["slide"].encode()).digest()[:8])
-        image = draw_slide(row["label"], WIDTH_PX, HEIGHT_PX, seed, PENS.get(row["slide"]))
+        image = draw_slide(row["label"], width_px=WIDTH_PX, height_px=HEIGHT_PX, seed=seed, pen=PENS.get(row["slide"]))
         write_pyramid(arguments.folder / row["path"], image, MPP)
     log.info("drew the slides of %s", arguments.folder)
 

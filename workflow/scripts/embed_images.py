@@ -18,6 +18,7 @@ from gensis.artifacts.provenance import external_weights_of, provenance, to_attr
 from gensis.augment.corruptions.corruption import corrupt
 from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
+from gensis.images.ranges import to_unit
 from gensis.images.reading import read_units
 from gensis.images.store import Store
 from gensis.settings.embedding import Embedding
@@ -40,7 +41,7 @@ class Pixels(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 (B, 768) for uint8 (B, 3, H, W)."""
-        return (resize(images, PIXELS_PX) / 255 - 0.5).flatten(1)
+        return (to_unit(resize(images, PIXELS_PX)) - 0.5).flatten(1)
 
 
 def make_encoder(arguments: argparse.Namespace) -> nn.Module:
@@ -66,7 +67,7 @@ def main(arguments: argparse.Namespace) -> None:
     # Convolutions are faster with channels last; other layers are unaffected.
     encoder = make_encoder(arguments).to(device, memory_format=torch.channels_last).eval()
     if isinstance(encoder, Encoder):
-        class_token_only(encoder.backbone)  # other tokens are not used here
+        encoder.backbone = class_token_only(encoder.backbone)  # other tokens are not used here
     paths = [arguments.images / f"{unit}.h5" for unit in arguments.units]
     keys, counts, inputs = [], [], {}
     for path in paths:
@@ -81,7 +82,13 @@ def main(arguments: argparse.Namespace) -> None:
 
     def attributes() -> dict[str, str]:
         record = provenance(
-            FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
+            FORMAT,
+            settings=arguments.config,
+            inputs=inputs,
+            seed=arguments.seed,
+            device=device_name(device),
+            started=arguments.started,
+            external_weights=external,
         )
         corruption = {"corruption": arguments.corruption} if arguments.corruption else {}
         blocks = {"last_blocks": arguments.last_blocks} if arguments.last_blocks else {}
@@ -96,7 +103,15 @@ def main(arguments: argparse.Namespace) -> None:
     mirrored = (block.flip(3) for block in images())
     with_mirrored = settings.flips or arguments.last_blocks
     flipped = embedded(encoder, mirrored, settings, device, len(unit)) if with_mirrored else None
-    write_embeddings(arguments.output, features, unit, arguments.units, np.concatenate(keys), attributes, flipped)
+    write_embeddings(
+        arguments.output,
+        features,
+        unit=unit,
+        units=arguments.units,
+        keys=np.concatenate(keys),
+        attributes=attributes,
+        flipped=flipped,
+    )
 
 
 def corrupted(

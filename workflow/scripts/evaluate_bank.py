@@ -30,6 +30,7 @@ from gensis.evaluation.knn_history import labels_and_groups
 from gensis.images.bank_filter import count_filtered
 from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
+from gensis.images.ranges import from_unit, to_bytes, to_nchw, to_signed
 from gensis.images.reading import Images, StreamedImages, read_ahead
 from gensis.settings.bank import Bank
 from gensis.settings.evaluation import Evaluation
@@ -93,7 +94,7 @@ class BankEvaluation:
         done, began, logged = 0, time.time(), time.time()
         for batch in batches:
             as_large = to_bytes(resize(batch, self.pipeline.image_px))
-            small = resize(as_large, PIXELS_PX).flatten(1) / 127.5 - 1
+            small = to_signed(resize(as_large, PIXELS_PX)).flatten(1)
             parts.append(tuple(values.cpu().numpy() for values in (self.encoder(batch), self.untrained(batch), small)))
             done += len(batch)
             if done == count or time.time() - logged > SECONDS_A_LINE:
@@ -131,12 +132,12 @@ class BankEvaluation:
         generated = generate_plan(
             plan, torch.from_numpy(conditions), self.pipeline.noise_shape, generate, batch_size, *where
         )
-        images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in generated)
+        images = (to_nchw(torch.from_numpy(batch)).to(self.device) for batch in generated)
         return self.features_of(name, len(plan), images)
 
     def view(self, images: torch.Tensor) -> torch.Tensor:
         """An ordinary view (augmented crop) of each image."""
-        return to_bytes(view(images, self.recipe) * 255)
+        return to_bytes(from_unit(view(images, self.recipe)))
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -167,7 +168,15 @@ def main(arguments: argparse.Namespace) -> None:
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
     external = external_weights_of(arguments.diffusion)
-    record = provenance(FORMAT, settings, inputs, arguments.seed, device_name(device), arguments.started, external)
+    record = provenance(
+        FORMAT,
+        settings=settings,
+        inputs=inputs,
+        seed=arguments.seed,
+        device=device_name(device),
+        started=arguments.started,
+        external_weights=external,
+    )
     write_json(arguments.output, {"format": FORMAT, **result, "provenance": record})
 
 
@@ -332,11 +341,6 @@ def blur(images: torch.Tensor) -> torch.Tensor:
     """Blur images by downsizing and enlarging them."""
     side_px = images.shape[2]
     return to_bytes(resize(to_bytes(resize(images, max(side_px // BLUR, 1))), side_px))
-
-
-def to_bytes(values: torch.Tensor) -> torch.Tensor:
-    """Round values in [0, 255] to uint8."""
-    return values.round().to(torch.uint8)
 
 
 if __name__ == "__main__":

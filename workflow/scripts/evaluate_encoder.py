@@ -45,8 +45,16 @@ def main(arguments: argparse.Namespace) -> None:
     inputs, code = inputs_of(arguments), code_id()
 
     def origin(format: str, config: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
-        where = arguments.seed, device_name(device), arguments.started, external
-        return provenance(format, config, inputs, *where) | {"code": code}
+        record = provenance(
+            format,
+            settings=config,
+            inputs=inputs,
+            seed=arguments.seed,
+            device=device_name(device),
+            started=arguments.started,
+            external_weights=external,
+        )
+        return record | {"code": code}
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
     corrupted = corrupted_images(arguments.corrupted, embeddings)

@@ -19,6 +19,7 @@ from gensis.evaluation.copying import copy_ratios
 from gensis.images.bank_filter import FORMAT, filter_path, write_filter
 from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
+from gensis.images.ranges import to_signed
 from gensis.images.reading import StreamedImages, read_ahead
 from gensis.images.store import Store
 from gensis.settings.bank import Filter
@@ -101,7 +102,7 @@ class BankFilter:
 
 def small_pixels(images: torch.Tensor) -> np.ndarray:
     """Pixels in [-1, 1] of images resized to 16 px: float32 (n, 768) from uint8 (n, 3, H, W)."""
-    return (resize(images, PIXELS_PX).round().flatten(1) / 127.5 - 1).cpu().numpy()
+    return to_signed(resize(images, PIXELS_PX).round()).flatten(1).cpu().numpy()
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -124,7 +125,15 @@ def main(arguments: argparse.Namespace) -> None:
         with Store(path) as store:
             of = inputs | {path.stem: store.content}
         name = device_name(device)
-        record = provenance(FORMAT, arguments.config, of, arguments.seed, name, arguments.started, external)
+        record = provenance(
+            FORMAT,
+            settings=arguments.config,
+            inputs=of,
+            seed=arguments.seed,
+            device=name,
+            started=arguments.started,
+            external_weights=external,
+        )
         attributes = settings.model_dump() | {"provenance": to_attribute(record)}
         write_filter(filter_path(path), measured, keep, attributes)
 

@@ -71,7 +71,7 @@ def main(arguments: argparse.Namespace) -> None:
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
         origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
         path = getattr(arguments, kind)
-        write_store(path, blocks.resumed(encoded_images), origin, plan.columns)
+        write_store(path, blocks.resumed(encoded_images), origin, columns=plan.columns)
         remove_beyond(path.parent, kind, arguments.shards)
     # Only after both stores are written: if the job fails before, Snakemake removes them and it resumes from blocks.
     shutil.rmtree(folder, ignore_errors=True)
@@ -92,7 +92,15 @@ def attributes(
     """Attributes of the store of one kind of image."""
     external = external_weights_of(arguments.diffusion)
     device = device_name(pipeline.device)
-    record = provenance(FORMAT, arguments.config, inputs, arguments.seed, device, arguments.started, external)
+    record = provenance(
+        FORMAT,
+        settings=arguments.config,
+        inputs=inputs,
+        seed=arguments.seed,
+        device=device,
+        started=arguments.started,
+        external_weights=external,
+    )
     return {
         "kind": kind,
         "bank_seed": arguments.seed,

@@ -24,7 +24,15 @@ def main(arguments: argparse.Namespace) -> None:
     weights = content_id(arguments.output / "model.safetensors")
     # Named as in the config, not by the folder's place on this machine.
     external = {str(settings.path or settings.timm): weights}
-    record = provenance(FORMAT, arguments.config, {}, None, "cpu", arguments.started, external)
+    record = provenance(
+        FORMAT,
+        settings=arguments.config,
+        inputs={},
+        seed=None,
+        device="cpu",
+        started=arguments.started,
+        external_weights=external,
+    )
     write_provenance(arguments.output, record | {"weights": weights})
     log.info("%s, %d dimensions, %s", name, backbone.num_features, preprocessing)
 

@@ -32,14 +32,21 @@ def main(arguments: argparse.Namespace) -> None:
     imported = Imported()
 
     def attributes() -> dict[str, str]:
-        record = provenance(FORMAT, json.loads(images_json(dataset)), {}, None, "cpu", arguments.started)
+        record = provenance(
+            FORMAT,
+            settings=json.loads(images_json(dataset)),
+            inputs={},
+            seed=None,
+            device="cpu",
+            started=arguments.started,
+        )
         return {"unit": arguments.unit, "provenance": to_attribute(record)}
 
     images, content = write_store(
         arguments.store,
         imported.images(source, chosen[slice(*bounds)], dataset),
         attributes,
-        lambda: {"key": np.array(imported.keys, object)},
+        columns=lambda: {"key": np.array(imported.keys, object)},
     )
     failed = len(imported.failed)
     if imported.several_frames:

@@ -26,13 +26,17 @@ def main(arguments: argparse.Namespace) -> None:
         listed = units.of_split("train") if path.stem == "train" else units.units
         dataset_tables.refuse_undecoded(path.parent, listed, dataset.max_failed_fraction)
     if path.stem == "train":
-        dataset_tables.write_train(path, units, quality, max_failed, dataset.max_failed_fraction)
+        dataset_tables.write_train(
+            path, units, quality=quality, max_failed=max_failed, max_failed_fraction=dataset.max_failed_fraction
+        )
     elif path.stem == "units":
         if isinstance(dataset, FilesDataset):
             refuse_copied_files(arguments.sheet, units.rows)
-        dataset_tables.write_units(path, units, quality, dataset.max_failed_fraction)
+        dataset_tables.write_units(path, units, quality=quality, max_failed_fraction=dataset.max_failed_fraction)
     else:
-        dataset_tables.write_outcomes(path, units, max_failed, quality, dataset.max_failed_fraction)
+        dataset_tables.write_outcomes(
+            path, units, max_failed=max_failed, quality=quality, max_failed_fraction=dataset.max_failed_fraction
+        )
 
 
 if __name__ == "__main__":

@@ -72,7 +72,13 @@ def main(arguments: argparse.Namespace) -> None:
                 Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std),
             )
             record = provenance(
-                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
+                FORMAT,
+                settings=arguments.config,
+                inputs=inputs,
+                seed=arguments.seed,
+                device=device_name(device),
+                started=arguments.started,
+                external_weights=external,
             )
             record |= {
                 "recipe": RECIPE,

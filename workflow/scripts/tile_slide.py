@@ -38,8 +38,8 @@ def main(arguments: argparse.Namespace) -> None:
     layout = stream = None
     try:
         with open_slide(arguments.slide, tiling.reader) as reader:
-            layout = lay_out(reader, tiling, arguments.unit, arguments.mpp, arguments.mask)
-            stream = TileStream(reader, layout, tiling, codec(tiling, layout), arguments.threads)
+            layout = lay_out(reader, tiling, unit=arguments.unit, sheet_mpp=arguments.mpp, mask=arguments.mask)
+            stream = TileStream(reader, layout, tiling=tiling, encode=codec(tiling, layout), threads=arguments.threads)
             images, content = store(arguments, tiling, layout, stream)
         outcome, reason = stream.verdict()
     except Unusable as unusable:
@@ -76,14 +76,22 @@ def store(
             inputs["mask"] = content_id(arguments.mask)
 
     def attributes() -> dict[str, Any]:
-        record = provenance(STORE_FORMAT, arguments.config, inputs, None, "cpu", arguments.started)
+        record = provenance(
+            STORE_FORMAT, settings=arguments.config, inputs=inputs, seed=None, device="cpu", started=arguments.started
+        )
         own = {"unit": arguments.unit, "provenance": to_attribute(record)}
         return fields.file_attributes(tiling, layout) | own
 
     def columns() -> dict[str, np.ndarray]:
         return fields.columns(layout, stream.given, stream.focus) if stream else fields.columns(layout, (), ())
 
-    return write_store(arguments.store, stream or (), attributes, columns, fields.column_attributes(tiling, layout))
+    return write_store(
+        arguments.store,
+        stream or (),
+        attributes,
+        columns=columns,
+        column_attributes=fields.column_attributes(tiling, layout),
+    )
 
 
 def head_id(path: Path) -> str:

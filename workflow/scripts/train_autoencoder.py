@@ -64,7 +64,13 @@ def main(arguments: argparse.Namespace) -> None:
             scale_latents(trainer.vae, pixels)
             trainer.vae.save_pretrained(target)
             record = provenance(
-                FORMAT, arguments.config, inputs, arguments.seed, device_name(device), arguments.started, external
+                FORMAT,
+                settings=arguments.config,
+                inputs=inputs,
+                seed=arguments.seed,
+                device=device_name(device),
+                started=arguments.started,
+                external_weights=external,
             )
             weights = content_id(target / "diffusion_pytorch_model.safetensors")
             write_provenance(target, record | {"recipe": AUTOENCODER_RECIPE, "weights": weights})

@@ -71,12 +71,12 @@ def main(arguments: argparse.Namespace) -> None:
             shutil.copyfile(pipeline.__file__, target / "pipeline.py")
             record = provenance(
                 "gensis-diffusion/1",
-                arguments.config,
-                inputs,
-                arguments.seed,
-                device_name(device),
-                arguments.started,
-                external,
+                settings=arguments.config,
+                inputs=inputs,
+                seed=arguments.seed,
+                device=device_name(device),
+                started=arguments.started,
+                external_weights=external,
             )
             record |= {
                 "recipe": RECIPE,

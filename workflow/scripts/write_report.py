@@ -27,7 +27,7 @@ def write_record(arguments: argparse.Namespace) -> None:
     """Write `provenance.json`: content ids of the page, which cannot hold its own, and of the files that it shows."""
     results = arguments.run_folder.parent
     inputs = {os.path.relpath(path, results): content_id(path) for path in arguments.shown}
-    record = provenance(FORMAT, {}, inputs, None, "cpu", arguments.started)
+    record = provenance(FORMAT, settings={}, inputs=inputs, seed=None, device="cpu", started=arguments.started)
     files = {arguments.output.name: content_id(arguments.output)}
     write_json(arguments.output.with_name("provenance.json"), record | {"files": files})
 

@@ -30,6 +30,7 @@ PACKAGES = (
 
 def provenance(
     format: str,
+    *,
     settings: dict[str, Any],
     inputs: dict[str, str],
     seed: int | None,

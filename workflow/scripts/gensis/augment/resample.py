@@ -45,14 +45,16 @@ def products(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, siz
     Values are clipped after each axis, as in an 8-bit resize.
     """
     height, width = images.shape[2:]
-    rows = weights(boxes[:, 0], boxes[:, 2], turns[:, 0], height, size_px)
-    columns = weights(boxes[:, 1], boxes[:, 3], turns[:, 1], width, size_px)
+    rows = weights(boxes[:, 0], boxes[:, 2], turns[:, 0], inputs=height, outputs=size_px)
+    columns = weights(boxes[:, 1], boxes[:, 3], turns[:, 1], inputs=width, outputs=size_px)
     narrow = torch.matmul(images, columns.mT.unsqueeze(1)).clamp_(0, 255)
     crops = torch.matmul(rows.unsqueeze(1), narrow).clamp_(0, 255)
     return torch.where(turns[:, 2].view(-1, 1, 1, 1), crops.transpose(2, 3), crops)
 
 
-def weights(start: torch.Tensor, length: torch.Tensor, mirror: torch.Tensor, inputs: int, outputs: int) -> torch.Tensor:
+def weights(
+    start: torch.Tensor, length: torch.Tensor, mirror: torch.Tensor, *, inputs: int, outputs: int
+) -> torch.Tensor:
     """Resampling matrices along one axis.
 
     Args:

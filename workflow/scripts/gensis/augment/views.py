@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from gensis.augment.colour import (
@@ -18,6 +17,7 @@ from gensis.augment.colour import (
     solarize,
 )
 from gensis.augment.resample import crop_resize, prepared
+from gensis.images.ranges import to_unit
 from gensis.threads import in_threads
 
 ASPECT_RATIO = (3 / 4, 4 / 3)
@@ -25,7 +25,7 @@ _CHUNK_VALUES = 200_000  # values of the views that a CPU core computes at once,
 _SMALL_PX = 64  # smaller views use one thread: more would spend their time waiting for Python's lock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewRecipe:
     """Parameters of one kind of view. Probabilities and strengths as in settings.pretraining.Views."""
 
@@ -100,11 +100,7 @@ def view(
 
 def empty_views(count: int, images: torch.Tensor, size_px: int) -> torch.Tensor:
     """Uninitialised ``count`` views of each of B images on their device, float32 (count, B, 3, size_px, size_px)."""
-    shape = (count, len(images), 3, size_px, size_px)
-    if images.device.type != "cpu":
-        return torch.empty(shape, device=images.device)
-    # NumPy allocates huge pages; with small pages, the first access takes a fifth of the time.
-    return torch.from_numpy(np.empty(shape, np.float32))
+    return torch.empty((count, len(images), 3, size_px, size_px), device=images.device)
 
 
 def draw(sizes: torch.Tensor, recipe: ViewRecipe) -> Draws:
@@ -131,15 +127,15 @@ def draw(sizes: torch.Tensor, recipe: ViewRecipe) -> Draws:
     blurred, inverted = chosen(recipe.blur), chosen(recipe.solarize)
     stain = uniform(-recipe.stain, recipe.stain, 2, 3) if recipe.stain else torch.zeros(2, 3, count, device=device)
     return Draws(
-        drawn_boxes,
-        turns(flip, quarters),
-        1 + stain[0].T,
-        stain[1].T,
-        colour_matrices(brightness, saturation, hue),
-        contrast,
-        sigma,
-        blurred,
-        inverted,
+        boxes=drawn_boxes,
+        turns=turns(flip, quarters),
+        stain_factor=1 + stain[0].T,
+        stain_shift=stain[1].T,
+        colour=colour_matrices(brightness, saturation, hue),
+        contrast=contrast,
+        sigma=sigma,
+        blurred=blurred,
+        inverted=inverted,
     )
 
 
@@ -184,7 +180,7 @@ def make(images: torch.Tensor, draws: Draws, recipe: ViewRecipe) -> torch.Tensor
     """Compute drawn views: `prepared` images to float32 (B, 3, size_px, size_px) in [0, 1]."""
     where = _where_static if images.is_floating_point() else _where_drawn
     crops = crop_resize(images, draws.boxes, draws.turns, recipe.size_px)
-    views = crops.contiguous().float().div_(255)
+    views = to_unit(crops.contiguous())
     if recipe.stain:
         views = jitter_stain(views, draws.stain_factor, draws.stain_shift)
     views = adjust_contrast(recolour(views, draws.colour), draws.contrast)

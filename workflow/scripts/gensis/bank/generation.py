@@ -9,6 +9,7 @@ import torch
 
 from gensis.bank.plan import Plan
 from gensis.images.features import Features
+from gensis.images.ranges import to_nhwc
 from gensis.threads import in_threads
 
 CPU = torch.device("cpu")
@@ -75,7 +76,7 @@ def generate_plan(
         )
     else:
         generated = (generate(*inputs) for inputs in _one_ahead(lambda first: _pinned(arguments(first)), firsts))
-    for first, images in zip(firsts, _fetched(images.permute(0, 2, 3, 1) for images in generated)):
+    for first, images in zip(firsts, _fetched(to_nhwc(images) for images in generated)):
         yield images[: len(plan) - first]
 
 

@@ -12,6 +12,7 @@ from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
 from gensis.diffusion.optimization import OptimizerStep
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
+from gensis.images.ranges import from_signed
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.training.distributed import World
 from gensis.training.loop import PREFETCHED_STEPS
@@ -81,7 +82,7 @@ class AutoencoderTrainer:
         loss = absolute + squared + self.settings.kl_weight * kl
         errors = {"absolute_error": absolute, "squared_error": squared, "kl": kl}
         if self.settings.perceptual_weight:
-            errors["perceptual"] = self.distance((reconstruction + 1) * 127.5, (pixels + 1) * 127.5)
+            errors["perceptual"] = self.distance(from_signed(reconstruction), from_signed(pixels))
             loss = loss + self.settings.perceptual_weight * errors["perceptual"]
         return {"loss": loss, **errors, **self.optimizer_step.step(loss, step)}
 

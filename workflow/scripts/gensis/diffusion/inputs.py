@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 
 from gensis.augment.resample import resize
 from gensis.errors import UserError
+from gensis.images.ranges import to_signed
 from gensis.images.reading import Images
 
 _BLOCK = 64
@@ -66,7 +67,7 @@ class Pixels:
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""
-        return resize(self.images.batch(rows), self.image_px) / 127.5 - 1
+        return to_signed(resize(self.images.batch(rows), self.image_px))
 
 
 class Latents:

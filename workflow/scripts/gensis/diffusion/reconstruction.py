@@ -8,6 +8,7 @@ from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from gensis.diffusion.inputs import Pixels
+from gensis.images.ranges import from_signed, to_bytes
 from gensis.training.distributed import World
 
 MOST_DECIBELS = 100.0  # PSNR of equal images
@@ -65,5 +66,5 @@ def pictured(vae: AutoencoderKL, pixels: Pixels, rows: torch.Tensor) -> Image.Im
     chosen = rows[torch.linspace(0, len(rows) - 1, min(PICTURED, len(rows))).round().long()]
     originals = pixels.batch(chosen)
     both = torch.stack([originals, reconstructed(vae, originals)])  # (2, n, 3, H, W)
-    grid = ((both + 1) * 127.5).round().to(torch.uint8).permute(0, 3, 1, 4, 2)
+    grid = to_bytes(from_signed(both)).permute(0, 3, 1, 4, 2)
     return Image.fromarray(grid.reshape(2 * pixels.image_px, -1, 3).cpu().numpy())

@@ -38,7 +38,7 @@ def knn_probabilities(
     """
     train_labels = torch.from_numpy(labels).to(device)
     chunks = []
-    for cosine, neighbour in neighbours(train, test, max(ks), device, chunk_bytes, groups):
+    for cosine, neighbour in neighbours(train, test, max(ks), device=device, chunk_bytes=chunk_bytes, groups=groups):
         # Relative to the nearest neighbour, so that the exponential cannot overflow; the shares are the same.
         weight = ((cosine - cosine[:, :1]) / temperature).exp()
         chunks.append(_shares(weight, train_labels[neighbour], sorted(set(ks)), classes))

@@ -49,7 +49,7 @@ def retrieve(
         scores |= {f"precision_k{k}": precision[:, k - 1] for k in ks}
         return {name: values.cpu().numpy() for name, values in (counts | scores).items()}
 
-    parts = list(by_chunks(score, train, test, device, chunk_bytes, groups))
+    parts = list(by_chunks(score, train, test, device=device, chunk_bytes=chunk_bytes, groups=groups))
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     expected, share = by_chance(scores.pop("relevant"), scores.pop("ranked"))
     known = share > 0

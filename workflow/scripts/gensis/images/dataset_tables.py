@@ -19,6 +19,7 @@ from gensis.settings.datasets import Dataset, NaturalDataset, Quality
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
+from gensis.slides.units import Level0Px
 
 FAILED = "outcomes.failed.tsv"
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 def write_train(
     path: Path,
     units: Units,
+    *,
     quality: Quality = Quality(),
     max_failed: float = 1.0,
     max_failed_fraction: float = 1.0,
@@ -49,7 +51,7 @@ def write_train(
     write_index(path, listed, {outcome["unit"]: outcome["rows"] for outcome in outcomes})
 
 
-def write_units(path: Path, units: Units, quality: Quality = Quality(), max_failed_fraction: float = 1.0) -> None:
+def write_units(path: Path, units: Units, *, quality: Quality = Quality(), max_failed_fraction: float = 1.0) -> None:
     """Write `units.tsv`: all units with group, split, outcome, images and content id.
 
     The split is empty if the sheet has none. The content id makes later stages run again after a slide was tiled again
@@ -79,7 +81,7 @@ def write_units(path: Path, units: Units, quality: Quality = Quality(), max_fail
 
 
 def write_outcomes(
-    path: Path, units: Units, max_failed: float, quality: Quality = Quality(), max_failed_fraction: float = 1.0
+    path: Path, units: Units, *, max_failed: float, quality: Quality = Quality(), max_failed_fraction: float = 1.0
 ) -> None:
     """Write `outcomes.tsv`: outcome and reason of each unit.
 
@@ -174,8 +176,8 @@ def annotated_tiles(store: Path, path: Path) -> list[str]:
     with Store(store) as tiles:
         if not len(tiles):
             return []
-        size = (float(tiles.file.attrs[f"tile_{side}_level0"]) for side in ("width", "height"))
-        labels = tile_labels(annotations, tiles.column("coords"), *size)
+        width, height = (Level0Px(float(tiles.file.attrs[f"tile_{side}_level0"])) for side in ("width", "height"))
+        labels = tile_labels(annotations, tiles.column("coords"), width, height)
     log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile is inside an annotation")
     return labels.tolist()
 

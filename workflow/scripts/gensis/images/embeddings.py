@@ -19,7 +19,7 @@ _STRING = h5py.string_dtype()
 _BLOCK_ROWS = 1 << 14
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Embeddings:
     """Embeddings of the images of several units."""
 
@@ -71,6 +71,7 @@ class Embeddings:
 def write_embeddings(
     path: Path,
     features: Iterable[np.ndarray],
+    *,
     unit: np.ndarray,
     units: Sequence[str],
     keys: np.ndarray,
@@ -90,9 +91,9 @@ def write_embeddings(
     """
     with written_hdf5(path) as file:
         contents = [hashlib.sha256() for _ in units]
-        _write_blocks(file, "features", features, unit, contents)
+        _write_blocks(file, "features", features=features, unit=unit, contents=contents)
         if flipped is not None:
-            _write_blocks(file, "features_flipped", flipped, unit, contents)
+            _write_blocks(file, "features_flipped", features=flipped, unit=unit, contents=contents)
         file.create_dataset("content", data=[of_unit.hexdigest()[:16] for of_unit in contents], dtype=_STRING)
         file["unit"] = unit.astype(np.int32)
         file.create_dataset("units", data=np.array(units, object), dtype=_STRING)
@@ -104,7 +105,7 @@ def write_embeddings(
 
 
 def _write_blocks(
-    file: h5py.File, name: str, features: Iterable[np.ndarray], unit: np.ndarray, contents: Sequence["hashlib._Hash"]
+    file: h5py.File, name: str, *, features: Iterable[np.ndarray], unit: np.ndarray, contents: Sequence["hashlib._Hash"]
 ) -> None:
     blocks = iter(features)
     first = next(blocks)
@@ -158,11 +159,11 @@ def read_embeddings(paths: Sequence[Path]) -> Embeddings:
     first_unit = np.cumsum([0] + [len(part.units) for part in parts])
     flipped = [part.flipped for part in parts]
     return Embeddings(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.unit + first for part, first in zip(parts, first_unit)]).astype(np.int32),
-        tuple(unit for part in parts for unit in part.units),
-        np.concatenate([part.keys for part in parts]),
-        None if any(part is None for part in flipped) else np.concatenate(flipped),
+        features=np.concatenate([part.features for part in parts]),
+        unit=np.concatenate([part.unit + first for part, first in zip(parts, first_unit)]).astype(np.int32),
+        units=tuple(unit for part in parts for unit in part.units),
+        keys=np.concatenate([part.keys for part in parts]),
+        flipped=None if any(part is None for part in flipped) else np.concatenate(flipped),
     )
 
 
@@ -171,7 +172,7 @@ def _read_part(path: Path) -> Embeddings:
         keys = file["coords"][:] if "coords" in file else file["key"].asstr()[:]
         units = tuple(file["units"].asstr()[:])
         flipped = file["features_flipped"][:] if "features_flipped" in file else None
-        return Embeddings(file["features"][:], file["unit"][:], units, keys, flipped)
+        return Embeddings(features=file["features"][:], unit=file["unit"][:], units=units, keys=keys, flipped=flipped)
 
 
 def external_weights(paths: Sequence[Path]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from gensis.images.open_files import OpenFiles
 from gensis.images.store import CHANGED, Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Positions of a store's datasets in its file."""
 
@@ -48,7 +48,15 @@ def read_layout(path: Path) -> Layout:
                 f"{path}: its datasets are not contiguous (the file may have been repacked): delete it and run again"
             )
         size = len(store.file["encoded"])
-        return Layout(path, store.content, len(store), offsets_at or 0, encoded_at or 0, size, checksums_at or 0)
+        return Layout(
+            path=path,
+            content=store.content,
+            images=len(store),
+            offsets_at=offsets_at or 0,
+            encoded_at=encoded_at or 0,
+            encoded_bytes=size,
+            checksums_at=checksums_at or 0,
+        )
 
 
 class EncodedImages:

@@ -20,7 +20,7 @@ from gensis.images.open_files import OpenFiles
 _BYTES = np.dtype(np.float32).itemsize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Unit:
     """Position of a unit's embeddings in a file."""
 
@@ -134,12 +134,12 @@ def _read_units(path: Path) -> dict[str, _Unit]:
     size = width * _BYTES
     return {
         name: _Unit(
-            path,
-            last - row,
-            width,
-            (begin or 0) + row * size,
-            None if flipped is None else flipped + row * size,
-            content,
+            path=path,
+            images=last - row,
+            width=width,
+            at=(begin or 0) + row * size,
+            flipped_at=None if flipped is None else flipped + row * size,
+            content=content,
         )
         for name, row, last, content in zip(names, first[:-1], first[1:], contents)
     }

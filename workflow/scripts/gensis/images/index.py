@@ -13,7 +13,7 @@ from gensis.images.rows import ALL, parse_ranges
 COLUMNS = ("unit", "images", "first_row", "content")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """Units in order. An image's row is its unit's first row plus its number among the selected images of the unit."""
 
@@ -100,9 +100,9 @@ def index_of(folder: Path, lines: Sequence[dict[str, str]]) -> Index:
         )
         ranges = Ranges(np.cumsum(length) - length, first)
     return Index(
-        folder,
-        tuple(line["unit"] for line in lines),
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        tuple(line["content"] for line in lines),
-        ranges,
+        folder=folder,
+        units=tuple(line["unit"] for line in lines),
+        first_rows=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        contents=tuple(line["content"] for line in lines),
+        ranges=ranges,
     )

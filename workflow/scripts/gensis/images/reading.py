@@ -18,6 +18,7 @@ from gensis.images.ahead import Ahead
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
+from gensis.images.ranges import to_nchw, to_nhwc, to_unit
 from gensis.images.store import damaged_image
 from gensis.training.device import copied
 
@@ -79,7 +80,7 @@ class HeldImages:
         with streamed:
             done, report = 0, _Reporter(len(streamed), "images read")
             for block in read_ahead(streamed, _blocks(len(streamed), _BLOCK)):
-                self._pixels[done : done + len(block)] = block.permute(0, 2, 3, 1)
+                self._pixels[done : done + len(block)] = to_nhwc(block)
                 done += len(block)
                 report(done)
 
@@ -91,7 +92,7 @@ class HeldImages:
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Images."""
-        return self._pixels.index_select(0, copied(rows, self._pixels.device)).permute(0, 3, 1, 2)
+        return to_nchw(self._pixels.index_select(0, copied(rows, self._pixels.device)))
 
 
 class StreamedImages:
@@ -121,7 +122,7 @@ class StreamedImages:
             UserError: an image cannot be decoded, or has another size.
         """
         begun = self._ahead.take(rows.numpy()) or self._begin(rows.numpy())
-        return begun.result().to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return to_nchw(begun.result().to(self.device, non_blocking=True))
 
     def close(self) -> None:
         """End the threads and close the files."""
@@ -247,7 +248,9 @@ def read_units(paths: list[Path], block: int, device: torch.device, threads: int
     counts, contents = zip(*((layout.images, layout.content) for layout in map(read_layout, paths)))
     first_rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     if first_rows[-1]:
-        index = Index(paths[0].parent, tuple(path.stem for path in paths), first_rows, contents)
+        index = Index(
+            folder=paths[0].parent, units=tuple(path.stem for path in paths), first_rows=first_rows, contents=contents
+        )
         with StreamedImages(index, device, threads) as images:
             yield from read_ahead(images, _blocks(len(images), block))
 
@@ -258,7 +261,7 @@ def channel_statistics(images: Images, count: int = 2000) -> tuple[tuple[float, 
     rows = torch.linspace(0, last, min(count, len(images)), dtype=torch.float64).round().long()
     totals = torch.zeros(2, 3, dtype=torch.float64)
     for block in read_ahead(images, rows.split(_BLOCK)):
-        pixels = block.double() / 255
+        pixels = to_unit(block.double())
         totals[0] += pixels.mean((2, 3)).sum(0).cpu()
         totals[1] += (pixels**2).mean((2, 3)).sum(0).cpu()
     mean, square = totals / len(rows)

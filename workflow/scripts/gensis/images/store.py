@@ -29,6 +29,7 @@ def write_store(
     path: Path,
     encoded: Iterable[bytes],
     attributes: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    *,
     columns: Callable[[], Columns] = dict,
     column_attributes: Mapping[str, Mapping[str, Any]] = {},
 ) -> tuple[int, str]:

@@ -22,7 +22,7 @@ _SHOWN = 3
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of a sheet. Empty strings stand for absent values."""
 
@@ -164,7 +164,16 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row
             raise UserError(f"{where}: mpp '{line['mpp']}' is not a number: write um/px, such as 0.5") from None
         if not 0.05 <= mpp <= 20:
             raise UserError(f"{where}: mpp {mpp} is outside 0.05 to 20 um/px: correct it or leave it empty")
-    return Row(name, path, line["label"], line["group"], line["split"], mpp, mask, annotations)
+    return Row(
+        name=name,
+        path=path,
+        label=line["label"],
+        group=line["group"],
+        split=line["split"],
+        mpp=mpp,
+        mask=mask,
+        annotations=annotations,
+    )
 
 
 def _placed(sheet: Path, path: str) -> str:

@@ -19,7 +19,7 @@ _LEAST_TEXTURE = 3.0
 _LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Appearance:
     """Appearance of each pixel of an image; float32 (H, W) unless stated."""
 
@@ -50,5 +50,6 @@ def look_at(image: np.ndarray) -> Appearance:
     darkest = np.minimum(np.minimum(channels[0], channels[1]), channels[2])
     saturation = (255 * (brightest - darkest) / np.maximum(brightest, 1)).astype(np.uint8)
     texture = ndimage.gaussian_filter(detail * detail, _TEXTURE_PX, radius=_TEXTURE_REACH_PX)
-    densities = (-np.log10(np.maximum(channel, 1) / 255) for channel in channels)
-    return Appearance(*densities, saturation, texture > _LEAST_TEXTURE**2)
+    red, green, blue = (-np.log10(np.maximum(channel, 1) / 255) for channel in channels)
+    textured = texture > _LEAST_TEXTURE**2
+    return Appearance(red=red, green=green, blue=blue, saturation=saturation, textured=textured)

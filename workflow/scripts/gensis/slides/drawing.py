@@ -26,7 +26,7 @@ _SMALLEST_LEVEL_PX = 160
 _TILE_PX = 256
 
 
-def draw_slide(kind: Kind, width_px: int, height_px: int, seed: int, pen: Pen | None = None) -> np.ndarray:
+def draw_slide(kind: Kind, *, width_px: int, height_px: int, seed: int, pen: Pen | None = None) -> np.ndarray:
     """Draw one piece of tissue on glass.
 
     Args:
@@ -184,7 +184,7 @@ def _glandular(shape: tuple[int, int], random: np.random.Generator) -> tuple[np.
     occupied = np.zeros(shape, bool)
     for centre in _scattered(shape, 150, random):
         if not occupied[_pixel(centre, shape)]:
-            _draw_gland(canvas, occupied, centre, random.uniform(34, 58), random)
+            _draw_gland(canvas, occupied, centre=centre, radius=random.uniform(34, 58), random=random)
     slope = np.arctan2(*np.gradient(ndimage.gaussian_filter(fibres, 3)))
     for centre in _scattered(shape, 27, random):
         here = _pixel(centre, shape)
@@ -200,7 +200,7 @@ def _pixel(point: np.ndarray, shape: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _draw_gland(
-    canvas: _Canvas, occupied: np.ndarray, centre: np.ndarray, radius: float, random: np.random.Generator
+    canvas: _Canvas, occupied: np.ndarray, *, centre: np.ndarray, radius: float, random: np.random.Generator
 ) -> None:
     """Draw one gland in place: an empty lumen, a ring of cytoplasm, tall nuclei along the outer edge."""
     phases, lobes = random.uniform(0, 2 * np.pi, 2), random.uniform(0.05, 0.14, 2)

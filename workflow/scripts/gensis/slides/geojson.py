@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gensis.errors import UserError
+from gensis.slides.units import Downsample
 
 Polygon = tuple[np.ndarray, ...]
 """Rings, float64 (n, 2) of x and y in level-0 px: the outline, then its holes. Rings need not be closed."""
@@ -53,7 +54,7 @@ def read_polygons(path: Path) -> list[Annotation]:
 
 def rasterise(
     annotations: Sequence[Annotation],
-    downsample: float,
+    downsample: Downsample,
     shape: tuple[int, int],
     origin_level0: Sequence[float] = (0, 0),
 ) -> np.ndarray:

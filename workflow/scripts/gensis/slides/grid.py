@@ -5,15 +5,18 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from gensis.slides.units import BoundsLevel0, Downsample, Level0Px, LevelPx, RasterPx
+
 _ROUNDING = 1e-6
 
 
 def tile_origins(
-    bounds_level0: tuple[int, int, int, int],
-    level_size: tuple[int, int],
-    downsample: float,
-    width: float,
-    height: float,
+    bounds_level0: BoundsLevel0,
+    level_size: tuple[LevelPx, LevelPx],
+    *,
+    downsample: Downsample,
+    width: LevelPx,
+    height: LevelPx,
 ) -> np.ndarray:
     """Top-left corners of all tiles that fit, row by row.
 
@@ -32,13 +35,20 @@ def tile_origins(
         inside the bounds; no two tiles share a pixel of the level.
     """
     left, top, right, bottom = bounds_level0
-    x = _axis(left, right, level_size[0], downsample, _slack_px(*level_size), width)
-    y = _axis(top, bottom, level_size[1], downsample, _slack_px(*reversed(level_size)), height)
+    x = _axis(left, right, level_px=level_size[0], downsample=downsample, slack_px=_slack_px(*level_size), size=width)
+    y = _axis(
+        top,
+        bottom,
+        level_px=level_size[1],
+        downsample=downsample,
+        slack_px=_slack_px(*level_size[::-1]),
+        size=height,
+    )
     rows, columns = np.meshgrid(y, x, indexing="ij")
     return np.stack([columns.ravel(), rows.ravel()], axis=1)
 
 
-def _slack_px(along_px: int, across_px: int) -> float:
+def _slack_px(along_px: LevelPx, across_px: LevelPx) -> float:
     """Maximum distance, in px of a level, between the end of the slide and the end of the level along an axis.
 
     The size of a level is a whole number of px, up to one more or less than the slide's size divided by the level's
@@ -49,7 +59,13 @@ def _slack_px(along_px: int, across_px: int) -> float:
 
 
 def _axis(
-    begin_level0: int, end_level0: int, level_px: int, downsample: float, slack_px: float, size: float
+    begin_level0: Level0Px,
+    end_level0: Level0Px,
+    *,
+    level_px: LevelPx,
+    downsample: Downsample,
+    slack_px: float,
+    size: LevelPx,
 ) -> np.ndarray:
     begin, end = begin_level0 / downsample, end_level0 / downsample
     # If the bounds end with the slide, use the level's own size: otherwise its last tile could be lost.
@@ -59,7 +75,7 @@ def _axis(
     return np.rint(starts * downsample).astype(np.int64)
 
 
-def coverage(mask: np.ndarray, left: np.ndarray, top: np.ndarray, width: float, height: float) -> np.ndarray:
+def coverage(mask: np.ndarray, *, left: np.ndarray, top: np.ndarray, width: RasterPx, height: RasterPx) -> np.ndarray:
     """Fraction of each rectangle's area in which a mask is set, exact even if edges cut through mask pixels.
 
     Args:

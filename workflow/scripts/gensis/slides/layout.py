@@ -17,6 +17,7 @@ from gensis.slides.reader import Reader
 from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
 from gensis.slides.thumbnail import Thumbnail, read_thumbnail
 from gensis.slides.tissue import find_tissue
+from gensis.slides.units import Downsample, LevelPx, Mpp, RasterPx, SizeLevel0, TilePx
 
 REASONS = ("little_tissue", "pen", "not_chosen", "unreadable")
 LITTLE_TISSUE, PEN, NOT_CHOSEN, UNREADABLE = range(len(REASONS))
@@ -24,7 +25,7 @@ KEPT = 255
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """All tiles of a slide's grid, and their status."""
 
@@ -36,7 +37,7 @@ class Layout:
     """Chroma subsampling of the pixels that are read, as in JPEG; `444` if they are resampled."""
     resolution: Resolution
     plan: ReadPlan
-    size_level0: tuple[int, int]
+    size_level0: SizeLevel0
     """Width and height of the slide in px."""
     thumbnail: Thumbnail
     tissue: np.ndarray
@@ -63,7 +64,7 @@ class Layout:
         return int((self.status == UNREADABLE).sum())
 
 
-def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, mask: Path | None) -> Layout:
+def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None, mask: Path | None) -> Layout:
     """Find the tissue of a slide and the tiles on it.
 
     Args:
@@ -78,11 +79,23 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
             brightfield image, or unreadable; or the mask is missing or does not fit.
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
-    plan = plan_reading(resolution, reader.downsamples, tiling.mpp, tiling.mpp_tolerance, tiling.tile_px)
+    plan = plan_reading(
+        resolution,
+        reader.downsamples,
+        target_mpp=Mpp(tiling.mpp),
+        tolerance=tiling.mpp_tolerance,
+        tile_px=TilePx(tiling.tile_px),
+    )
     area_level0_um2 = resolution.mpp_x * resolution.mpp_y
-    thumbnail = read_thumbnail(reader, tiling.tissue.mpp / area_level0_um2**0.5)
-    level_size = reader.level_sizes[plan.level]
-    coords = tile_origins(reader.bounds_level0, level_size, plan.downsample, plan.width, plan.height)
+    thumbnail = read_thumbnail(reader, Downsample(tiling.tissue.mpp / area_level0_um2**0.5))
+    level_width, level_height = reader.level_sizes[plan.level]
+    coords = tile_origins(
+        reader.bounds_level0,
+        (LevelPx(level_width), LevelPx(level_height)),
+        downsample=plan.downsample,
+        width=plan.width,
+        height=plan.height,
+    )
     if not len(coords):
         raise Unusable("too_small", _why_too_small(reader, plan))
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
@@ -91,15 +104,22 @@ def lay_out(reader: Reader, tiling: Tiling, unit: str, sheet_mpp: float | None, 
     if method == "otsu" and is_dark_field(thumbnail.image, thumbnail.unread):
         raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")
     if method == "otsu":
-        tissue, pen, remark = find_tissue(image, pixel_area_um2, tiling.tissue.minimum_area_um2)
+        tissue, pen, remark = find_tissue(
+            image, pixel_area_um2=pixel_area_um2, minimum_area_um2=tiling.tissue.minimum_area_um2
+        )
     else:
         tissue, pen, remark = _given_tissue(mask, reader, thumbnail), find_ink(image), ""
-    rectangles = (*(coords / thumbnail.downsample).T, *(side / thumbnail.downsample for side in plan.size_level0))
-    maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue, pen, pixel_area_um2)
-    fractions = {name: coverage(each, *rectangles).astype(np.float32) for name, each in maps.items()}
+    left, top = (coords / thumbnail.downsample).T
+    width, height = (RasterPx(side / thumbnail.downsample) for side in plan.size_level0)
+
+    def covered(mask: np.ndarray) -> np.ndarray:
+        return coverage(mask, left=left, top=top, width=width, height=height)
+
+    maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue=tissue, pen=pen, pixel_area_um2=pixel_area_um2)
+    fractions = {name: covered(each).astype(np.float32) for name, each in maps.items()}
     status = _judge(fractions, tiling.tissue.minimum_fraction)
     if method == "otsu":
-        status[coverage(thumbnail.unread, *rectangles) > _ROUNDING] = UNREADABLE
+        status[covered(thumbnail.unread) > _ROUNDING] = UNREADABLE
     if tiling.tiles_per_slide:
         _choose(status, tiling.tiles_per_slide, unit)
     return Layout(

@@ -13,6 +13,7 @@ from gensis.slides.geojson import rasterise, read_polygons
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import ABSENT, TIFF_HEADS, read_every_byte
 from gensis.slides.tiff_pages import is_smaller_version
+from gensis.slides.units import Downsample, SizeLevel0
 
 POLYGON_SUFFIXES = (".geojson", ".json")
 # Areas of these classes are removed from the others (QuPath marks ignored classes with a star).
@@ -25,7 +26,7 @@ _DECODERS = 2
 _ONE_BYTE_MODES = ("1", "L", "P")
 
 
-def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
+def read_mask(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
     """Read a mask of the whole slide and resample it to a thumbnail's shape.
 
     Args:
@@ -65,7 +66,7 @@ def read_mask(path: Path, size_level0: tuple[int, int], downsample: float, shape
 
 
 def _places(
-    path: Path, size: tuple[int, int], size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]
+    path: Path, *, size: tuple[int, int], size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Columns and rows of the mask (of width and height `size`) at the centres of the thumbnail's pixels."""
     width, height = size
@@ -80,10 +81,10 @@ def _places(
     return columns, np.minimum(y * height / size_level0[1], height - 1).astype(int)
 
 
-def _read_picture(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
+def _read_picture(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
     """Read a mask from a PNG or another format that is decoded as a whole."""
     with _of_any_size(), Image.open(path) as image:
-        columns, rows = _places(path, image.size, size_level0, downsample, shape)
+        columns, rows = _places(path, size=image.size, size_level0=size_level0, downsample=downsample, shape=shape)
         largest_px = _LARGEST_HELD_BYTES // (1 if image.mode in _ONE_BYTE_MODES else 4)
         if image.width * image.height > largest_px:
             raise Unusable(
@@ -111,14 +112,16 @@ def _is_tissue(line: Image.Image) -> np.ndarray:
     return pixels > 0 if is_grey else pixels.any(-1)
 
 
-def _read_tiff(path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]) -> np.ndarray:
+def _read_tiff(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
     with TiffFile(path) as file:
         levels = [level.keyframe for series in file.series for level in series.levels]
         finest = max(levels, key=lambda page: page.imagewidth * page.imagelength)
         least_width = size_level0[0] / (downsample * _TOLERANCE)
         fine = [page for page in levels if page.imagewidth >= least_width and is_smaller_version(page, finest)]
         page = min(fine, key=lambda page: page.imagewidth, default=finest)
-        columns, rows = _places(path, (page.imagewidth, page.imagelength), size_level0, downsample, shape)
+        columns, rows = _places(
+            path, size=(page.imagewidth, page.imagelength), size_level0=size_level0, downsample=downsample, shape=shape
+        )
         return _sample(page, columns, rows)
 
 
@@ -155,7 +158,7 @@ def _is_not_black(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
 
 
 def _read_polygon_mask(
-    path: Path, size_level0: tuple[int, int], downsample: float, shape: tuple[int, int]
+    path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]
 ) -> np.ndarray:
     annotations = read_polygons(path)
     points = np.concatenate([ring for annotation in annotations for polygon in annotation.polygons for ring in polygon])

@@ -4,6 +4,8 @@ import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
+from gensis.slides.units import Mpp
+
 # Symbols of UnitsLength in the OME schema; micro is written with either of two characters, or with u.
 _UM_PER_UNIT = {
     "m": 1e6,
@@ -26,9 +28,9 @@ class OmeImage:
 
     size: tuple[int, int]
     """Width and height in px; 0 if not stated."""
-    mpp_x: float | None
+    mpp_x: Mpp | None
     """um/px; None if not stated, or if the unit is not a length, such as `pixel`."""
-    mpp_y: float | None
+    mpp_y: Mpp | None
 
 
 def ome_images(text: str) -> list[OmeImage]:
@@ -56,10 +58,10 @@ def _image(pixels: ElementTree.Element) -> OmeImage:
     return OmeImage((width, height), _um(pixels, "X"), _um(pixels, "Y"))
 
 
-def _um(pixels: ElementTree.Element, axis: str) -> float | None:
+def _um(pixels: ElementTree.Element, axis: str) -> Mpp | None:
     size = number(pixels.get(f"PhysicalSize{axis}"))
     um_per_unit = _UM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "um"))
-    return None if size is None or um_per_unit is None else size * um_per_unit
+    return None if size is None or um_per_unit is None else Mpp(size * um_per_unit)
 
 
 def number(text: str | None) -> float | None:

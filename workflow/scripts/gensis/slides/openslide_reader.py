@@ -9,6 +9,7 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 
 from gensis.slides.reader import PLAIN_VENDORS, DamagedRegion, Reader, SlideFile, Unsupported, over_white
 from gensis.slides.tiff_pages import check_claims
+from gensis.slides.units import Downsample
 
 _USUAL_TILE_PX = 256
 _LARGEST_TILE_PX = 1 << 27
@@ -38,7 +39,7 @@ class OpenSlideReader(Reader):
         self.tile_sizes = tuple(_tile_size(self.properties, level) for level in range(handle.level_count))
         self.vendor = self.properties.get("openslide.vendor", "")
         self.level_sizes = handle.level_dimensions
-        self.downsamples = handle.level_downsamples
+        self.downsamples = tuple(map(Downsample, handle.level_downsamples))
 
     @classmethod
     def recognises(cls, file: SlideFile) -> bool:
@@ -60,7 +61,7 @@ class OpenSlideReader(Reader):
         """
         check_claims(self.path, self.size_level0 if self.vendor in PLAIN_VENDORS else None)
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader. After an error, the read is repeated once with a new handle."""
         location = tuple(round(at * self.downsamples[level]) for at in (x, y))
         for last_try in (False, True):

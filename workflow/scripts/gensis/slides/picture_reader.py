@@ -8,6 +8,7 @@ from PIL import Image
 from gensis.slides.jpeg import decode_strictly
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import Reader, SlideFile, Unsupported, cut, over_white
+from gensis.slides.units import Downsample
 
 _HEADS = (b"\x89PNG", b"\xff\xd8\xff")
 _DEEP = ("I", "F")  # first letters of Pillow's modes of more than 8 bits; PNGs in colour are reduced to 8
@@ -34,16 +35,16 @@ class PictureReader(Reader):
             raise Unsupported(f"the image is damaged or not supported ({error})") from error
         self.properties = {}
         self.level_sizes = self.tile_sizes = (self._pixels.shape[1::-1],)
-        self.downsamples = (1.0,)
+        self.downsamples = (Downsample(1.0),)
 
     @classmethod
     def recognises(cls, file: SlideFile) -> bool:
         """PNG and JPEG files that OpenSlide does not know: the main file of a MIRAX slide is a JPEG too."""
         return file.vendor is None and file.head.startswith(_HEADS)
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""
-        return cut(self._pixels, x, y, width, height)
+        return cut(self._pixels, x=x, y=y, width=width, height=height)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from gensis.slides.bands import bands, count_values
+from gensis.slides.units import Mpp
 
 FRACTIONS = ("pen_fraction", "blood_fraction", "fat_fraction", "white_fraction", "black_fraction")
 """Names of the maps of `find_artifacts`, and of the tiles' scores."""
@@ -22,7 +23,7 @@ _DENSITY = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 
 
 def find_artifacts(
-    image: np.ndarray, tissue: np.ndarray, pen: np.ndarray, pixel_area_um2: float
+    image: np.ndarray, *, tissue: np.ndarray, pen: np.ndarray, pixel_area_um2: float
 ) -> dict[str, np.ndarray]:
     """Maps of possible artifacts; a pixel may be in several maps.
 
@@ -57,7 +58,7 @@ def find_artifacts(
     return dict(zip(FRACTIONS, (pen, blood & ~pen, fat, white, black), strict=True))
 
 
-def focus(tile: np.ndarray, mpp: float, focus_mpp: float) -> float:
+def focus(tile: np.ndarray, *, mpp: Mpp, focus_mpp: Mpp) -> float:
     """Sharpness: variance of the Laplacian (Pech-Pacheco et al., ICPR 2000), at one resolution for all slides.
 
     Computed on the green channel, since haematoxylin and eosin both absorb green.

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gensis.errors import UserError
+from gensis.slides.units import BoundsLevel0, Downsample, Level0Px, SizeLevel0
 
 _BLOCK_BYTES = 1 << 24
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -49,7 +50,7 @@ class Reader(ABC):
     """Metadata under OpenSlide's names."""
     level_sizes: tuple[tuple[int, int], ...]
     """Width and height of each level in its own px; level 0 is the finest."""
-    downsamples: tuple[float, ...]
+    downsamples: tuple[Downsample, ...]
     """Level-0 px per px of each level."""
     tile_sizes: tuple[tuple[int, int], ...]
     """Width and height in px of each level's tiles in the file: damage affects whole tiles."""
@@ -76,22 +77,24 @@ class Reader(ABC):
         return cls(file.path)
 
     @property
-    def size_level0(self) -> tuple[int, int]:
+    def size_level0(self) -> SizeLevel0:
         """Width and height in px."""
-        return self.level_sizes[0]
+        width, height = self.level_sizes[0]
+        return Level0Px(width), Level0Px(height)
 
     @property
-    def bounds_level0(self) -> tuple[int, int, int, int]:
+    def bounds_level0(self) -> BoundsLevel0:
         """Left, top, right and bottom of the scanned area in level-0 px: the whole slide unless the file states it."""
-        width, height = self.size_level0
+        width, height = self.level_sizes[0]
         left = int(self.properties.get("openslide.bounds-x", 0))
         top = int(self.properties.get("openslide.bounds-y", 0))
         right = left + int(self.properties.get("openslide.bounds-width", width - left))
         bottom = top + int(self.properties.get("openslide.bounds-height", height - top))
-        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        return Level0Px(left), Level0Px(top), Level0Px(right), Level0Px(bottom)
 
     @abstractmethod
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """Read a rectangle of one level.
 
         Args:
@@ -108,13 +111,13 @@ class Reader(ABC):
             DamagedRegion: the pixels cannot be read.
         """
 
-    def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
+    def draft(self, level: int, *, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
         """Read a rectangle like `region`, reduced by a factor of at most `scale` if the codec makes this fast.
 
         Returns:
             uint8 (height / factor, width / factor, 3), sizes rounded up, and the factor.
         """
-        return self.region(level, x, y, width, height), 1
+        return self.region(level, x=x, y=y, width=width, height=height), 1
 
     def chroma(self, level: int) -> str:
         """Chroma subsampling of a level, as in JPEG: `444`, `422` or `420`."""
@@ -148,7 +151,7 @@ class Reader(ABC):
         self.close()
 
 
-def cut(pixels: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
+def cut(pixels: np.ndarray, *, x: int, y: int, width: int, height: int) -> np.ndarray:
     """A rectangle of uint8 (H, W, 3), white outside the image: uint8 (height, width, 3)."""
     result = np.full((height, width, 3), 255, np.uint8)
     paste(result, pixels, -x, -y)

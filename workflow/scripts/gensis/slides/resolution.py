@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gensis.slides.ome import image_of_size, number, ome_images
 from gensis.slides.outcomes import Unusable
+from gensis.slides.units import Downsample, Level0Px, LevelPx, Mpp, SizeLevel0, TilePx
 
 SMALLEST_MPP, LARGEST_MPP = 0.05, 20.0
 SOURCES = {
@@ -39,12 +40,12 @@ _SCAN_RES_IN_COMMENT = re.compile(r"""\bScanRes\s*=\s*["']([^"']+)["']""")
 class Resolution:
     """Size of a level-0 pixel in um, and its source, one of `SOURCES`."""
 
-    mpp_x: float
-    mpp_y: float
+    mpp_x: Mpp
+    mpp_y: Mpp
     source: str
 
 
-def slide_resolution(properties: Mapping[str, str], sheet_mpp: float | None = None) -> Resolution:
+def slide_resolution(properties: Mapping[str, str], sheet_mpp: Mpp | None = None) -> Resolution:
     """Resolution of a slide from the most specific source that states it.
 
     In this order: the sheet, OME-XML, OpenSlide's property, the vendor's line in the description, TIFF tags. An
@@ -81,10 +82,10 @@ def _resolution(mpp_x: float | None, mpp_y: float | None, source: str) -> Resolu
     """If one axis is not stated, the other is used for both."""
     if mpp_x is None and mpp_y is None:
         return None
-    return Resolution(mpp_x or mpp_y, mpp_y or mpp_x, source)
+    return Resolution(Mpp(mpp_x or mpp_y), Mpp(mpp_y or mpp_x), source)
 
 
-def _from_sheet(mpp: float | None) -> Resolution | None:
+def _from_sheet(mpp: Mpp | None) -> Resolution | None:
     return None if mpp is None else Resolution(mpp, mpp, "sheet")
 
 
@@ -117,7 +118,7 @@ def _from_comment(properties: Mapping[str, str]) -> Resolution | None:
             match[1] for pattern in (_MPP_IN_COMMENT, _SCAN_RES_IN_COMMENT) if (match := pattern.search(text))
         ]
     mpp = next((value for value in map(number, candidates) if value is not None), None)
-    return Resolution(mpp, mpp, "comment") if mpp is not None else _from_imagej(properties)
+    return Resolution(Mpp(mpp), Mpp(mpp), "comment") if mpp is not None else _from_imagej(properties)
 
 
 def _from_imagej(properties: Mapping[str, str]) -> Resolution | None:
@@ -151,11 +152,11 @@ class ReadPlan:
     """The level and rectangle from which a tile is read."""
 
     level: int
-    downsample: float
+    downsample: Downsample
     """Level-0 px per px of the level."""
-    width: float
+    width: LevelPx
     """Width of a tile in px of the level, possibly fractional."""
-    height: float
+    height: LevelPx
 
     @property
     def stride(self) -> tuple[int, int]:
@@ -163,13 +164,13 @@ class ReadPlan:
         return math.ceil(self.width), math.ceil(self.height)
 
     @property
-    def size_level0(self) -> tuple[float, float]:
+    def size_level0(self) -> SizeLevel0:
         """Width and height of a tile in level-0 px."""
-        return self.width * self.downsample, self.height * self.downsample
+        return Level0Px(self.width * self.downsample), Level0Px(self.height * self.downsample)
 
 
 def plan_reading(
-    resolution: Resolution, downsamples: Sequence[float], target_mpp: float, tolerance: float, tile_px: int
+    resolution: Resolution, downsamples: Sequence[Downsample], *, target_mpp: Mpp, tolerance: float, tile_px: TilePx
 ) -> ReadPlan:
     """Choose the level: one at the target resolution is read directly, otherwise the next finer one is resampled.
 
@@ -187,7 +188,8 @@ def plan_reading(
     deviations = [max(abs(x - 1), abs(y - 1)) for x, y in ratios]
     closest = min(range(len(ratios)), key=deviations.__getitem__)
     if deviations[closest] <= tolerance + 1e-9:
-        return ReadPlan(closest, downsamples[closest], float(tile_px), float(tile_px))
+        # At the target resolution, px of the level are px of the tile.
+        return ReadPlan(closest, downsamples[closest], LevelPx(float(tile_px)), LevelPx(float(tile_px)))
     finer = [level for level, ratio in enumerate(ratios) if max(ratio) <= 1]
     if not finer:
         finest = max(resolution.mpp_x, resolution.mpp_y)
@@ -198,5 +200,5 @@ def plan_reading(
         )
     level = finer[-1]
     # Rounded, so that 512.0000000001 does not read a 513th pixel.
-    width, height = (round(tile_px / ratio, 6) for ratio in ratios[level])
+    width, height = (LevelPx(round(tile_px / ratio, 6)) for ratio in ratios[level])
     return ReadPlan(level, downsamples[level], width, height)

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from gensis.slides.outcomes import COPY_AGAIN, Unusable
 from gensis.slides.reader import DamagedRegion, Reader, resample
+from gensis.slides.units import Downsample
 
 _BLOCK_PX = 2048  # side of the blocks that are read, in px of the level: they fit in memory even if there is no pyramid
 _MOST_FAILURES = 2000  # then failed blocks are not divided further: it would take hours if nothing can be read
@@ -27,17 +28,17 @@ class Thumbnail:
     """uint8 (H, W, 3), RGB; grey where the slide could not be read."""
     unread: np.ndarray
     """bool (H, W), pixels that could not be read."""
-    downsample: float
+    downsample: Downsample
     """Level-0 px per px."""
 
 
-def read_thumbnail(reader: Reader, downsample: float) -> Thumbnail:
+def read_thumbnail(reader: Reader, downsample: Downsample) -> Thumbnail:
     """Read all of a slide at `downsample` level-0 px per px, block by block, from the next finer level of its pyramid.
 
     Raises:
         Unusable: `unreadable`, if the thumbnail would be too large, or no pixel can be read.
     """
-    downsample = max(downsample, 1.0)
+    downsample = Downsample(max(downsample, 1.0))
     width, height = (math.ceil(side / downsample) for side in reader.size_level0)
     if width * height > _LARGEST_PX or max(width, height) > _LONGEST_PX:
         raise Unusable(
@@ -132,14 +133,14 @@ def _read(
     x, y = (int(at) // _ALIGNMENT_PX * _ALIGNMENT_PX for at in (left, top))
     right, bottom = left + width - x, top + height - y
     scale = min(width / size_px[0], height / size_px[1])
-    pixels, factor = reader.draft(level, x, y, math.ceil(right), math.ceil(bottom), scale)
+    pixels, factor = reader.draft(level, x=x, y=y, width=math.ceil(right), height=math.ceil(bottom), scale=scale)
     box = tuple(at / factor for at in (left - x, top - y, right, bottom))
     return resample(pixels, box, size_px)
 
 
 def _first_error(reader: Reader) -> str:
     try:
-        reader.region(0, 0, 0, 1, 1)
+        reader.region(0, x=0, y=0, width=1, height=1)
     except DamagedRegion as error:
         return str(error)
     return "at low resolution"

@@ -9,6 +9,7 @@ from tifffile import COMPRESSION, TiffFile, TiffPage, TiffPageSeries
 from gensis.slides.ome import OmeImage, image_of_size, ome_images
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import Unsupported
+from gensis.slides.units import SizeLevel0
 
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
@@ -84,7 +85,7 @@ def _is_scan(image: OmeImage, taken: OmeImage) -> bool:
     return image.mpp_x < _COARSER * taken.mpp_x
 
 
-def check_claims(path: Path, shown_size: tuple[int, int] | None = None) -> None:
+def check_claims(path: Path, shown_size: SizeLevel0 | None = None) -> None:
     """Refuse a TIFF whose header claims more tiles than it lists, or tiles larger than the file.
 
     Files that tifffile does not open are not checked.

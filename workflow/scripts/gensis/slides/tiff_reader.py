@@ -13,6 +13,7 @@ from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import PLAIN_VENDORS, TIFF_HEADS, DamagedRegion, Reader, SlideFile, Unsupported, paste
 from gensis.slides.tiff_level import TiffLevel
 from gensis.slides.tiff_pages import find_pages, images_left_out, read_properties
+from gensis.slides.units import Downsample
 
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
@@ -54,7 +55,7 @@ class TiffReader(Reader):
         self.level_sizes = tuple(level.size for level in self._levels)
         self.tile_sizes = tuple(level.tile_size for level in self._levels)
         width, height = self.level_sizes[0]
-        self.downsamples = tuple((width / w + height / h) / 2 for w, h in self.level_sizes)
+        self.downsamples = tuple(Downsample((width / w + height / h) / 2) for w, h in self.level_sizes)
         self._descriptor = self._file.filehandle.fileno()
         self._size_bytes = self._file.filehandle.size
         self._decoded = Once(self._decode, _CACHE_BYTES)
@@ -72,7 +73,7 @@ class TiffReader(Reader):
             raise Unsupported(reason)
         return cls(file.path)
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""
         result = np.full((height, width, 3), 255, np.uint8)
         tile_width, tile_height = self._levels[level].tile_size
@@ -82,14 +83,14 @@ class TiffReader(Reader):
                 paste(result, pixels, column * tile_width - x, row * tile_height - y)
         return result
 
-    def draft(self, level: int, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
+    def draft(self, level: int, *, x: int, y: int, width: int, height: int, scale: float) -> tuple[np.ndarray, int]:
         """See Reader. JPEG and JPEG 2000 can be decoded at reduced size."""
         ours = self._levels[level]
         tile_width, tile_height = ours.tile_size
         fits = [n for n in (8, 4, 2) if not (x % n or y % n or tile_width % n or tile_height % n)]
         factors = [n for n in fits if n <= scale * _DRAFT_TOLERANCE]
         if not factors or not ours.holds_smaller_versions:
-            return super().draft(level, x, y, width, height, scale)
+            return super().draft(level, x=x, y=y, width=width, height=height, scale=scale)
         factor = factors[0]
         result = np.full((-(-height // factor), -(-width // factor), 3), 255, np.uint8)
         for row, column in ours.tiles(x, y, width, height):

@@ -5,6 +5,7 @@ import numpy as np
 from gensis.slides.geojson import Annotation, rasterise
 from gensis.slides.grid import coverage
 from gensis.slides.mask import IGNORED_CLASSES
+from gensis.slides.units import Downsample, Level0Px, RasterPx
 
 LEAST_FRACTION = 0.5
 _CELLS = 32  # raster cells along a side of a tile: a straight edge is exact to 1/64 of the side
@@ -12,7 +13,7 @@ _BAND_TILES = 8  # rows of tiles rasterised at once, so that memory use does not
 _ROUNDING = 1e-6
 
 
-def tile_labels(annotations: list[Annotation], coords: np.ndarray, width: float, height: float) -> np.ndarray:
+def tile_labels(annotations: list[Annotation], coords: np.ndarray, width: Level0Px, height: Level0Px) -> np.ndarray:
     """The class that covers the largest fraction of each tile, if it covers at least half of it.
 
     Args:
@@ -37,9 +38,9 @@ def tile_labels(annotations: list[Annotation], coords: np.ndarray, width: float,
     return np.where(alone & (best >= LEAST_FRACTION - _ROUNDING), labels[fractions.argmax(0)], "")
 
 
-def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, height: float) -> np.ndarray:
+def _fractions(annotations: list[Annotation], coords: np.ndarray, width: Level0Px, height: Level0Px) -> np.ndarray:
     """Fraction of each tile that is covered by any of some annotations: float64 (N,)."""
-    cell = min(width, height) / _CELLS
+    cell = Downsample(min(width, height) / _CELLS)
     fractions = np.zeros(len(coords))
     highest, lowest = np.array([_extent(each) for each in annotations]).T
     bands = (coords[:, 1] - coords[:, 1].min()) // int(np.ceil(_BAND_TILES * height))
@@ -51,7 +52,8 @@ def _fractions(annotations: list[Annotation], coords: np.ndarray, width: float, 
         near = np.flatnonzero((highest < end[1]) & (lowest > origin[1]))
         raster = rasterise([annotations[i] for i in near], cell, tuple(shape), origin)
         left, top = ((coords[here] - origin) / cell).T
-        fractions[here] = coverage(raster, left, top, width / cell, height / cell)
+        tile_width, tile_height = RasterPx(width / cell), RasterPx(height / cell)
+        fractions[here] = coverage(raster, left=left, top=top, width=tile_width, height=tile_height)
     return fractions
 
 

@@ -13,6 +13,7 @@ from gensis.slides.layout import PEN, Layout
 from gensis.slides.outcomes import COPY_AGAIN
 from gensis.slides.quality import focus
 from gensis.slides.reader import DamagedRegion, Reader, read_every_byte, resample
+from gensis.slides.units import Mpp
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 _RUN_BYTES = 1 << 22  # pixels that a thread reads at once
@@ -31,7 +32,7 @@ class TileStream:
     """The encoded tiles that a layout keeps, in order, read by several threads while they are consumed."""
 
     def __init__(
-        self, reader: Reader, layout: Layout, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int
+        self, reader: Reader, layout: Layout, *, tiling: Tiling, encode: Callable[[np.ndarray], bytes], threads: int
     ):
         """Prepare a stream.
 
@@ -46,7 +47,7 @@ class TileStream:
         plan = layout.plan
         self._stride = plan.stride
         self._corners = np.rint(layout.coords / plan.downsample).astype(np.int64)
-        self._mpp = layout.resolution.mpp_x * plan.size_level0[0] / tiling.tile_px
+        self._mpp = Mpp(layout.resolution.mpp_x * plan.size_level0[0] / tiling.tile_px)
         self.given: list[int] = []
         """Positions in the layout of the tiles yielded so far."""
         self.focus: list[float] = []
@@ -117,7 +118,7 @@ class TileStream:
         width, height = self._stride
         x, y = self._corners[run[0]].tolist()
         try:
-            pixels = self.reader.region(self.layout.plan.level, x, y, width * len(run), height)
+            pixels = self.reader.region(self.layout.plan.level, x=x, y=y, width=width * len(run), height=height)
             return [self._tile(at, pixels[:, n * width : (n + 1) * width]) for n, at in enumerate(run)]
         except DamagedRegion:  # read the tiles one by one
             return [None] if len(run) == 1 else [tile for at in run for tile in self._read_run([at])]
@@ -128,7 +129,7 @@ class TileStream:
         x, y = self._corners[position].tolist()
         native = self.layout.encoding == "native"
         encoded = self.reader.jpeg_tile(plan.level, x, y) if native else self.encode(pixels)
-        return Tile(encoded, focus(pixels, self._mpp, self.tiling.focus_mpp))
+        return Tile(encoded, focus(pixels, mpp=self._mpp, focus_mpp=Mpp(self.tiling.focus_mpp)))
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

@@ -17,7 +17,7 @@ _NARROWEST_GREY_PX = 2 * REACH_PX + 1
 
 
 def find_tissue(
-    image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float
+    image: np.ndarray, *, pixel_area_um2: float, minimum_area_um2: float
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Distinguish tissue from glass and ink.
 

@@ -123,7 +123,12 @@ def _index(folder: Path, paths: list[Path]) -> Index:
         with Store(path) as store:
             counts.append(len(store))
             contents.append(store.content)
-    return Index(Path(folder), tuple(path.stem for path in paths), np.cumsum(counts), tuple(contents))
+    return Index(
+        folder=Path(folder),
+        units=tuple(path.stem for path in paths),
+        first_rows=np.cumsum(counts),
+        contents=tuple(contents),
+    )
 
 
 def _column(paths: list[Path], name: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from gensis.augment.resample import prepared
 from gensis.augment.views import ViewRecipe, empty_views, view
+from gensis.images.ranges import to_nchw, to_nhwc
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def paired_views(
         if not len(outs):
             return
         sides = [torch.where(is_synthetic, *pair) for pair in zip(synthetic.shape[2:], real.shape[2:])]
-        images = prepared(both.index_select(0, rows + len(real) * is_synthetic).permute(0, 3, 1, 2))
+        images = prepared(to_nchw(both.index_select(0, rows + len(real) * is_synthetic)))
         for out in outs:
             view(images, recipe, torch.stack(sides, 1), out)
 
@@ -89,4 +90,4 @@ def paired_views(
 
 def _on_canvas(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Images as (B, height, width, 3), padded at the bottom and right: in this layout a copy is contiguous."""
-    return F.pad(images.permute(0, 2, 3, 1), (0, 0, 0, width - images.shape[3], 0, height - images.shape[2]))
+    return F.pad(to_nhwc(images), (0, 0, 0, width - images.shape[3], 0, height - images.shape[2]))

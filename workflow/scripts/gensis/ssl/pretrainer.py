@@ -11,6 +11,7 @@ from torch import nn
 from gensis.augment.resample import resize
 from gensis.augment.views import view
 from gensis.errors import UserError
+from gensis.images.ranges import to_unit
 from gensis.images.reading import Images, channel_statistics
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Ramp
@@ -145,7 +146,7 @@ class Pretrainer:
             float32 (3, n, D) for int64 (n,) rows.
         """
         images = self.images.batch(rows)
-        whole = resize(images, self.settings.image_px) / 255
+        whole = to_unit(resize(images, self.settings.image_px))
         views = self._normalise(torch.cat([whole, *(view(images, recipe) for recipe in self.recipes[:2])]))
         encoder = self.method.encoder.eval()  # so that the BatchNorm statistics do not change
         try:

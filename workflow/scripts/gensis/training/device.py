@@ -7,7 +7,7 @@ import subprocess
 import torch
 
 from gensis.errors import UserError
-from gensis.threads import keep_freed_memory
+from gensis.memory import keep_freed_memory
 
 log = logging.getLogger(__name__)
 

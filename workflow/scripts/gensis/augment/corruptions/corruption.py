@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from gensis.augment.corruptions.lengths import SMALL_PX
+from gensis.images.ranges import from_unit, to_bytes, to_unit
 from gensis.settings.registries import CORRUPTIONS
 
 
@@ -52,4 +53,5 @@ def corrupt(images: torch.Tensor, kind: str, severity: int, seeds: Sequence[int]
     """
     severities: Severities = resolve_name(CORRUPTIONS[kind])
     of_size = severities.small if min(images.shape[2:]) < SMALL_PX else severities.large
-    return of_size[severity - 1](images / 255, seeds).clamp(0, 1).mul(255).round().to(torch.uint8)
+    corrupted = of_size[severity - 1](to_unit(images), seeds)
+    return to_bytes(from_unit(corrupted.clamp(0, 1)))

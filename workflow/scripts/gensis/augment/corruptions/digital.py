@@ -13,6 +13,7 @@ from gensis.augment.colour import jitter_stain
 from gensis.augment.corruptions.corruption import Severities, five
 from gensis.augment.corruptions.lengths import scaled
 from gensis.images.codec import decode, encode_jpeg
+from gensis.images.ranges import from_unit, to_bytes, to_nchw, to_nhwc, to_unit
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,9 @@ JPEG = Severities(
 
 def _each(images: torch.Tensor, function: Callable[[np.ndarray], np.ndarray]) -> torch.Tensor:
     """Corrupt images one by one, as uint8 (H, W, 3)."""
-    pixels = images.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    pixels = to_nhwc(to_bytes(from_unit(images))).cpu().numpy()
     corrupted = np.stack([function(np.ascontiguousarray(image)) for image in pixels])
-    return torch.from_numpy(corrupted).to(images.device).permute(0, 3, 1, 2) / 255
+    return to_unit(to_nchw(torch.from_numpy(corrupted).to(images.device)))
 
 
 @dataclass(frozen=True)
