@@ -10,6 +10,7 @@ from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.measure import measure
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.tasks import TASKS as TASKS_OF_REGISTRY
 from gensis.settings.tasks import find_task
 
 SETTINGS = Evaluation(
@@ -287,6 +288,14 @@ def test_a_task_has_the_metrics_and_inputs_of_its_registry_entry(task):
     assert [name for name in entry.metrics if any(metric.startswith(name) for metric in found)] == [*entry.metrics]
     assert all(metric.startswith(entry.metrics) for metric in found)
     assert bool(measured.attention) is entry.has_attention
+
+
+@pytest.mark.parametrize("name", TASKS_OF_REGISTRY)
+def test_a_registry_entry_is_switched_on_in_one_way_and_shows_its_own_metrics(name):
+    entry = TASKS_OF_REGISTRY[name]
+    assert bool(entry.switch) is not bool(entry.when)
+    assert all(metric.startswith(entry.metrics) for metric in entry.columns)
+    assert set(entry.reads) <= Evaluation.model_fields.keys()
 
 
 @pytest.mark.parametrize("name", ["knnn", "slides-", "linear-sdg", "slides-knn", ""])

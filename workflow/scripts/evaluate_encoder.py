@@ -50,8 +50,10 @@ def main(arguments: argparse.Namespace) -> None:
         return provenance(format, config, inputs, *where) | {"code": code}
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
-    corrupted = corrupted_images(arguments.corrupted, embeddings)
-    last_blocks = partial(blocks_of_images, arguments.last_blocks, embeddings)
+    further_inputs = {
+        "corrupted": corrupted_images(arguments.corrupted, embeddings),
+        "last_blocks": partial(blocks_of_images, arguments.last_blocks, embeddings),
+    }
     results, predictions, attention = {}, {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         record = origin(FORMAT, settings.of_task(task), settings.inputs_of_task(task, inputs))
@@ -62,15 +64,7 @@ def main(arguments: argparse.Namespace) -> None:
             continue
         try:
             with threadpool_limits(arguments.threads):
-                measured = measure(
-                    task,
-                    labelled,
-                    settings,
-                    seed=arguments.seed,
-                    device=device,
-                    corrupted=corrupted,
-                    last_blocks=last_blocks,
-                )
+                measured = measure(task, labelled, settings, seed=arguments.seed, device=device, **further_inputs)
             result = measured.result | {"transductive": saw_tested(arguments, labelled)}
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:

@@ -1,9 +1,9 @@
 """Slide classification by multiple-instance learning (MIL) on bags of embeddings, with early stopping.
 
-Probabilities are averaged over several initialisations. A head is a function of the number of features and of classes
-that returns a module. The inputs of the module are padded bags, float32 (B, n, D), and `present`, bool (B, n), False
-for padding. Its outputs are logits (B, S, K) of one or more streams, each of which classifies the bag, and the
-attention of each instance, (B, n, 1), or (B, n, K) if it depends on the class. Each stream has its own loss.
+Probabilities are averaged over several initialisations. Inputs of the head's module are padded bags, float32 (B, n, D),
+and `present`, bool (B, n), False for padding. Its outputs are logits (B, S, K) of one or more streams, each of which
+classifies the bag, and the attention of each instance, (B, n, 1), or (B, n, K) if it depends on the class. Each stream
+has its own loss.
 """
 
 import copy
@@ -25,6 +25,7 @@ from gensis.evaluation.standardisation import Standardisation
 from gensis.settings.evaluation import Evaluation
 
 Head = Callable[[int, int], nn.Module]
+"""Function of the number of features and of classes: the module that is trained."""
 _PATIENCE_EPOCHS = 10
 _WEIGHT_DECAY = 1e-2
 

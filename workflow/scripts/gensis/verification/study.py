@@ -233,9 +233,8 @@ class _Verification:
                     path.stat()
             tasks = list(self.study.evaluation.image_tasks)
             of_slides = self.study.evaluation.slide_tasks
-            if any(
-                self.has_results(dataset, task) for task in of_slides
-            ):  # not if only tiles have labels, from annotations
+            # There are none if only tiles have labels, from annotations.
+            if any(self.has_results(dataset, task) for task in of_slides):
                 tasks += of_slides
             for encoder in (*self.encoders, *BASELINES):
                 for seed in self.study.seeds:

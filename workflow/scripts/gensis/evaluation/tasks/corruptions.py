@@ -36,9 +36,8 @@ def corrupted_hits(data: TaskData) -> dict[tuple[str, str], np.ndarray]:
         fit_linear(items.features[train], items.labels[train], items.groups[train], classes)
         for train, _ in protocol.rounds
     ]
-    for (
-        name
-    ) in data.settings.corruption_names:  # the outer loop, so that the embeddings of each corruption are read once
+    # Corruptions are the outer loop, so that the embeddings of each are read once.
+    for name in data.settings.corruption_names:
         for (train, test), probe in zip(protocol.rounds, probes):
             corrupted_features = data.corrupted(name, items.item[test])
             features, labels = items.features[train], items.labels[train]
