@@ -23,7 +23,8 @@ from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.evaluation import mil
-from gensis.evaluation.linear_sgd import fit_linear_sgd
+from gensis.evaluation.tasks.abmil import GatedAttention
+from gensis.evaluation.tasks.linear_sgd import fit_linear_sgd
 from gensis.images.index import read_index
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.settings.bank import UniformAlphas
@@ -140,12 +141,13 @@ def plans(seed):
 def classified(seed):
     bags = list(np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32))
     settings = Evaluation(mil_epochs=1, mil_seeds=1, mil_batch_size=2)
-    return mil.classify_bags("abmil", bags, np.arange(6) % 2, np.arange(6) % 2, bags, 2, settings, seed, CPU)[0]
+    known = {"labels": np.arange(6) % 2, "groups": np.arange(6) % 2, "classes": 2}
+    return mil.classify_bags(GatedAttention, bags, bags, **known, settings=settings, seed=seed, device=CPU)[0]
 
 
 def fitted(seed):
     views = np.random.default_rng(0).normal(size=(2, 8, 4)).astype(np.float32)
-    return weights(fit_linear_sgd(tuple(views), np.arange(8) % 2, 2, seed, CPU))
+    return weights(fit_linear_sgd(tuple(views), np.arange(8) % 2, 2, seed=seed, device=CPU))
 
 
 def trained(tiny, seed):
@@ -178,9 +180,9 @@ SOURCES = {
     "gensis/diffusion/trainer.py DiffusionTrainer.__init__": lambda tiny, seed: weights(
         DiffusionTrainer(Diffusion(**UNET), tiny.pixels, tiny.features, CPU, WORLD, seed).denoiser
     ),
-    "gensis/evaluation/linear_sgd.py fit_linear_sgd": lambda tiny, seed: fitted(seed),
+    "gensis/evaluation/tasks/linear_sgd.py fit_linear_sgd": lambda tiny, seed: fitted(seed),
     "gensis/evaluation/mil.py _fit": lambda tiny, seed: classified(seed),
-    "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised("abmil", 4, 2, seed)),
+    "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised(GatedAttention, 4, 2, seed)),
     "gensis/slides/drawing.py draw_slide": lambda tiny, seed: draw_slide(
         "lymphoid", width_px=64, height_px=64, seed=seed
     ),
@@ -213,7 +215,7 @@ SHARED = {
     "gensis/augment/corruptions/weather.py _clouds": OF_IMAGES,
     "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds use the same resamples",
     "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are evaluated on the same folds",
-    "gensis/evaluation/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",
+    "gensis/evaluation/tasks/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",
     "gensis/images/sources.py selection": "`max_images` is part of the data set, which is made once for all seeds",
     "gensis/slides/layout.py _choose": "`tiles_per_slide` is part of the data set; seeded by the slide's name",
 }

@@ -377,6 +377,12 @@ def test_without_labels_every_task_is_skipped_and_the_summary_has_no_row(slides)
     assert (slides / "summary.csv").read_text() == "encoder,dataset,seed,task,metric,value,low,high,n,n_groups\n"
 
 
+def test_an_unknown_task_is_refused_before_any_is_measured(slides):
+    with pytest.raises(UserError, match="no evaluation task 'slides-transmil'"):
+        evaluated(slides, ["knn", "slides-transmil"])
+    assert not (slides / "evaluation").exists()
+
+
 def test_inputs_that_do_not_match_end_with_one_line(slides):
     (slides / "part-0001.h5").unlink()
     done = evaluate(slides, IMAGE_TASKS + SLIDE_TASKS, "--slides-are-units")

@@ -5,8 +5,8 @@ from tests.evaluation.test_tasks import slides
 from torch import nn
 
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.linear_sgd import fit_linear_sgd, probabilities_of
-from gensis.evaluation.tasks import measure
+from gensis.evaluation.measure import measure
+from gensis.evaluation.tasks.linear_sgd import fit_linear_sgd, probabilities_of
 from gensis.settings.evaluation import Evaluation
 
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_training_equals_the_original_optimizer_and_schedule():
     """All images in one batch and equal to their mirror images, so that only the initial weights are random."""
     features, labels = images(200)
-    layer = fit_linear_sgd((features, features), labels, 3, 7, CPU)
+    layer = fit_linear_sgd((features, features), labels, 3, seed=7, device=CPU)
     reference = nn.Linear(6, 3)
     with torch.no_grad():
         reference.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(7))
@@ -42,14 +42,14 @@ def test_training_equals_the_original_optimizer_and_schedule():
 def test_training_uses_images_and_their_mirror_images():
     features, labels = images(600)
     for views in ((features, np.zeros_like(features)), (np.zeros_like(features), features)):
-        layer = fit_linear_sgd(views, labels, 3, 0, CPU)
+        layer = fit_linear_sgd(views, labels, 3, seed=0, device=CPU)
         assert (probabilities_of(layer, features).argmax(1) == labels).mean() > 0.9
 
 
 def test_one_class_alone_is_unmeasurable():
     features, labels = images(10)
     with pytest.raises(Unmeasurable):
-        fit_linear_sgd((features, features), labels * 0, 3, 0, CPU)
+        fit_linear_sgd((features, features), labels * 0, 3, seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("split", [True, False])
@@ -57,7 +57,9 @@ def test_the_task_uses_the_last_blocks_of_labelled_images(split):
     data = slides(0, split)  # the encoder's own features are not informative
     data = type(data)(**{**vars(data), "item": data.item + 5})  # five images without a label come first
     telling = np.concatenate([np.zeros((5, 8)), 30 * np.eye(3, 8)[data.labels]]).astype(np.float32)
-    measured = measure("linear-sgd", data, SETTINGS, 0, CPU, last_blocks=lambda rows: (telling[rows], telling[rows]))
+    measured = measure(
+        "linear-sgd", data, SETTINGS, seed=0, device=CPU, last_blocks=lambda rows: (telling[rows], telling[rows])
+    )
     assert [metric["metric"] for metric in measured.result["metrics"]][:2] == ["accuracy", "balanced_accuracy"]
     assert measured.result["metrics"][0]["value"] == 1
     assert measured.result["n"] == (120 if split else 360)

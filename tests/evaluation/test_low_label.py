@@ -1,6 +1,6 @@
 import numpy as np
 
-from gensis.evaluation.low_label import DRAWS, draws
+from gensis.evaluation.tasks.low_label import DRAWS, draws
 
 
 def test_a_share_of_each_class_and_at_least_one_group_is_drawn():

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.evaluation.mil import HEADS, classify_bags
+from gensis.evaluation.mil import classify_bags
+from gensis.evaluation.tasks.abmil import GatedAttention
+from gensis.evaluation.tasks.dsmil import DualStream
 from gensis.settings.evaluation import Evaluation
 
 CPU = torch.device("cpu")
+HEADS = {"abmil": GatedAttention, "dsmil": DualStream}
 
 
 def bags(seed: int, count: int = 60) -> tuple[list[np.ndarray], np.ndarray]:
@@ -23,7 +26,9 @@ def bags(seed: int, count: int = 60) -> tuple[list[np.ndarray], np.ndarray]:
 def classify(train, labels, test, head="abmil", seed=0, groups=None, **settings):
     settings = Evaluation(**{"mil_seeds": 1, **settings})
     groups = np.arange(len(labels)) if groups is None else groups
-    return classify_bags(head, train, labels, groups, test, 2, settings, seed, CPU)
+    return classify_bags(
+        HEADS[head], train, test, labels=labels, groups=groups, classes=2, settings=settings, seed=seed, device=CPU
+    )
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gensis.evaluation.mil_heads import DualStream, GatedAttention
+from gensis.evaluation.tasks.abmil import GatedAttention
+from gensis.evaluation.tasks.dsmil import DualStream
 
 HEADS = (GatedAttention, DualStream)
 

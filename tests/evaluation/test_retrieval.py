@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from gensis.evaluation.retrieval import by_chance, retrieve
+from gensis.evaluation.tasks.retrieval import by_chance, retrieve
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ def cosines(test, train):
 @pytest.mark.parametrize("chunk_bytes", [1, 4 * 40 * 4, 1 << 20])
 def test_average_precision_equals_scikit_learn_for_any_chunk_size(images, chunk_bytes):
     train, labels, test, test_labels = images
-    found, _ = retrieve(train, labels, test, test_labels, (1, 10), CPU, chunk_bytes=chunk_bytes)
+    found, _ = retrieve(train, labels, test, test_labels, ks=(1, 10), device=CPU, chunk_bytes=chunk_bytes)
     likeness = cosines(test, train)
     expected = [average_precision_score(labels == own, row) for own, row in zip(test_labels, likeness)]
     np.testing.assert_allclose(found["average_precision"], expected)
@@ -36,11 +36,11 @@ def test_average_precision_equals_scikit_learn_for_any_chunk_size(images, chunk_
 def test_images_of_the_querys_own_group_are_not_ranked(images):
     features, labels, _, _ = images
     groups = np.arange(40) // 5
-    found, expected = retrieve(features, labels, features, labels, (3,), CPU, (groups, groups))
+    found, expected = retrieve(features, labels, features, labels, ks=(3,), device=CPU, groups=(groups, groups))
     for query in (0, 17, 39):
         others = groups != groups[query]
         one = slice(query, query + 1)
-        alone, by_itself = retrieve(features[others], labels[others], features[one], labels[one], (3,), CPU)
+        alone, by_itself = retrieve(features[others], labels[others], features[one], labels[one], ks=(3,), device=CPU)
         for name in alone:
             assert found[name][query] == pytest.approx(alone[name][0])
             assert expected[name][query] == pytest.approx(by_itself[name][0])
@@ -49,7 +49,7 @@ def test_images_of_the_querys_own_group_are_not_ranked(images):
 def test_a_query_whose_class_is_missing_in_train_has_no_score(images):
     train, labels, test, test_labels = images
     test_labels[2] = 7
-    found, expected = retrieve(train, labels, test, test_labels, (1,), CPU)
+    found, expected = retrieve(train, labels, test, test_labels, ks=(1,), device=CPU)
     for values in (*found.values(), *expected.values()):
         assert np.flatnonzero(np.isnan(values)).tolist() == [2]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.evaluation.test_tasks import slides
 
-from gensis.evaluation.robustness import by_kind, by_severity
-from gensis.evaluation.tasks import measure
+from gensis.evaluation.measure import measure
+from gensis.evaluation.tasks.corruptions import by_kind, by_severity
 from gensis.settings.evaluation import Evaluation
 
 CPU = torch.device("cpu")
@@ -24,7 +24,7 @@ def test_classifiers_of_clean_images_are_tested_on_corrupted_images(split):
         clean = data.features[rows]
         return clean if name.startswith("blur") else np.ones_like(clean)
 
-    measured = measure("corruptions", data, SETTINGS, 0, CPU, corrupted)
+    measured = measure("corruptions", data, SETTINGS, seed=0, device=CPU, corrupted=corrupted)
     found = {metric["metric"]: metric for metric in measured.result["metrics"]}
     tested = np.sort(np.concatenate([rows for name, rows in asked if name == "blur-1"]))
     assert tested.tolist() == np.sort(measured.predictions.item).tolist()

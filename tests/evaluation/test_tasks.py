@@ -6,7 +6,7 @@ import torch
 
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
-from gensis.evaluation.tasks import measure
+from gensis.evaluation.measure import measure
 from gensis.settings.evaluation import Evaluation
 
 SETTINGS = Evaluation(
@@ -44,7 +44,7 @@ def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labe
 
 
 def metrics(task: str, data: Labelled, settings: Evaluation = SETTINGS) -> dict[str, dict]:
-    result = measure(task, data, settings, 0, CPU).result
+    result = measure(task, data, settings, seed=0, device=CPU).result
     return {metric["metric"]: metric for metric in result["metrics"]}
 
 
@@ -80,7 +80,15 @@ def test_a_task_reads_only_settings_that_its_result_records(task):
     data = slides(30, split=False, slides=12)
     known = data.features, data.features
     READ.clear()
-    measure(task, data, EVERYTHING, 0, CPU, lambda name, rows: data.features[rows], lambda rows: known)
+    measure(
+        task,
+        data,
+        EVERYTHING,
+        seed=0,
+        device=CPU,
+        corrupted=lambda name, rows: data.features[rows],
+        last_blocks=lambda rows: known,
+    )
     read = READ - {"low_label"}  # a task's part of the labels is in its name
     assert read == EVERYTHING.of_task(task).keys()
 
@@ -95,7 +103,7 @@ def test_metrics_have_the_documented_names_and_number_of_items():
 @pytest.mark.parametrize("task", TASKS)
 def test_every_tested_item_is_predicted_once_in_the_fold_that_tests_it(task):
     data = slides(30, split=False)
-    measured = measure(task, data, SETTINGS, 0, CPU)
+    measured = measure(task, data, SETTINGS, seed=0, device=CPU)
     found = measured.predictions
     whole = task.startswith("slides-")
     order = np.argsort(found.item)
@@ -118,14 +126,14 @@ def test_test_labels_do_not_affect_predictions(task):
     relabelled = data.labels.copy()
     relabelled[test] = (relabelled[test] + 1) % 3
     other = Labelled(**{**vars(data), "labels": relabelled})
-    once, again = (measure(task, d, SETTINGS, 0, CPU) for d in (data, other))
+    once, again = (measure(task, d, SETTINGS, seed=0, device=CPU) for d in (data, other))
     np.testing.assert_array_equal(again.predictions.probabilities[""], once.predictions.probabilities[""])
     assert again.result["metrics"][0]["value"] != once.result["metrics"][0]["value"]
 
 
 def test_low_label_metrics_are_averaged_over_several_draws():
     data = slides(1, split=True)
-    measured = measure("linear-20pct", data, SETTINGS, 0, CPU)
+    measured = measure("linear-20pct", data, SETTINGS, seed=0, device=CPU)
     (drawn,) = measured.predictions.probabilities.values()
     accuracy = (drawn.argmax(2) == measured.predictions.label[:, None]).mean(axis=0)
     assert len(accuracy) == 5
@@ -142,7 +150,7 @@ def test_low_label_metrics_are_averaged_over_several_draws():
 def test_retrieval_ranks_train_for_test_or_all_images_of_other_groups(task, split):
     settings = SETTINGS.model_copy(update={"retrieval": True})
     assert task in settings.image_tasks + settings.slide_tasks
-    measured = measure(task, slides(30, split), settings, 0, CPU)
+    measured = measure(task, slides(30, split), settings, seed=0, device=CPU)
     assert measured.result["protocol"] == ("train -> test" if split else "leave-group-out")
     assert len(measured.predictions.item) == (20 if split else 60) * (1 if "slides" in task else 6)
     found = metrics(task, slides(30, split), settings)
@@ -162,7 +170,7 @@ def with_labels(data: Labelled, changed: np.ndarray) -> Labelled:
 @pytest.mark.parametrize("task", TASKS)
 def test_other_classes_are_measured_if_one_has_only_one_or_two_slides(task, strays):
     data = slides(30, split=False)
-    result = measure(task, with_labels(data, data.unit < strays), SETTINGS, 0, CPU).result
+    result = measure(task, with_labels(data, data.unit < strays), SETTINGS, seed=0, device=CPU).result
     found = {metric["metric"]: metric["value"] for metric in result["metrics"]}
     assert all(np.isfinite(value) for value in found.values())
     assert min(value for name, value in found.items() if name.startswith("accuracy")) > 0.9
@@ -173,16 +181,16 @@ def test_other_classes_are_measured_if_one_has_only_one_or_two_slides(task, stra
 def test_a_class_without_training_images_is_listed(task):
     """Three of 20 test slides have this class: they are misclassified, or left out of retrieval."""
     data = slides(30, split=True)
-    result = measure(task, with_labels(data, data.unit % 21 == 0), SETTINGS, 0, CPU).result
+    result = measure(task, with_labels(data, data.unit % 21 == 0), SETTINGS, seed=0, device=CPU).result
     assert result["unlearnt_classes"] == ["w"]
     accuracy = result["metrics"][0]["value"]
     assert accuracy == (1 if "retrieval" in task else pytest.approx(0.85, abs=0.03))
-    assert measure(task, data, SETTINGS, 0, CPU).result["unlearnt_classes"] == []
+    assert measure(task, data, SETTINGS, seed=0, device=CPU).result["unlearnt_classes"] == []
 
 
 def test_retrieval_lists_the_class_that_has_only_one_group():
     data = slides(30, split=False)
-    result = measure("retrieval", with_labels(data, data.unit == 0), SETTINGS, 0, CPU).result
+    result = measure("retrieval", with_labels(data, data.unit == 0), SETTINGS, seed=0, device=CPU).result
     assert result["unlearnt_classes"] == ["w"]
     assert result["metrics"][0]["n"] == result["n"] - 6
 
@@ -190,7 +198,7 @@ def test_retrieval_lists_the_class_that_has_only_one_group():
 @pytest.mark.parametrize(("labelled", "has_test"), [(True, True), (False, True), (False, False)])
 @pytest.mark.parametrize("task", ["knn", "slides-mean", "retrieval"])
 def test_the_result_marks_an_unlabelled_test_split(task, labelled, has_test):
-    result = measure(task, replace(slides(30, labelled), has_test=has_test), SETTINGS, 0, CPU).result
+    result = measure(task, replace(slides(30, labelled), has_test=has_test), SETTINGS, seed=0, device=CPU).result
     assert result["unlabelled_test"] is (has_test and not labelled)
 
 
@@ -198,13 +206,13 @@ def test_the_result_marks_an_unlabelled_test_split(task, labelled, has_test):
 def test_tested_items_without_a_group_are_counted(task, images):
     data = slides(30, split=False)
     grouped = replace(data, grouped=data.unit >= 7)
-    assert measure(task, data, SETTINGS, 0, CPU).result["n_ungrouped"] == 60 * images
-    assert measure(task, grouped, SETTINGS, 0, CPU).result["n_ungrouped"] == 7 * images
+    assert measure(task, data, SETTINGS, seed=0, device=CPU).result["n_ungrouped"] == 60 * images
+    assert measure(task, grouped, SETTINGS, seed=0, device=CPU).result["n_ungrouped"] == 7 * images
 
 
 def test_ordered_classes_give_slide_tasks_a_quadratic_kappa():
     ordered = SETTINGS.model_copy(update={"ordered_classes": ("z", "none such", "y", "x")})
-    result = measure("slides-mean", slides(30, split=True), ordered, 0, CPU).result
+    result = measure("slides-mean", slides(30, split=True), ordered, seed=0, device=CPU).result
     assert result["classes"] == ["z", "none such", "y", "x"]
     assert result["metrics"][-1] == result["metrics"][0] | {"metric": "quadratic_kappa", "chance": 0}
     assert "quadratic_kappa" not in metrics("linear", slides(30, split=True), ordered)
@@ -222,7 +230,9 @@ def test_slides_of_a_patient_are_one_bag(task):
     data = slides(30, split=False, slides=30, tiles=2)
     patient = data.labels + 3 * (data.unit // 6)  # two slides or so of one class
     grouped = Labelled(**{**vars(data), "groups": patient})
-    measured = measure(task, grouped, SETTINGS.model_copy(update={"bags": "group", "mil_epochs": 2}), 0, CPU)
+    measured = measure(
+        task, grouped, SETTINGS.model_copy(update={"bags": "group", "mil_epochs": 2}), seed=0, device=CPU
+    )
     assert measured.result["n"] == measured.result["n_groups"] == len(set(patient))
     for name, group, label in zip(*(getattr(measured.predictions, part) for part in ("names", "group", "label"))):
         members = np.unique(data.unit[patient == group])

@@ -224,8 +224,8 @@ def encoder_options(wildcards, output):
 
 
 def blocks_parts(wildcards):
-    """Class tokens of the last blocks for all images, if the study includes DINO's linear protocol."""
-    if not STUDY.evaluation.linear_sgd:
+    """Class tokens of the last blocks for all images, if a task of the study needs them."""
+    if "last_blocks" not in STUDY.evaluation.further_inputs:
         return []
     parts = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed)
     return [os.path.join(os.path.dirname(part), "blocks", os.path.basename(part)) for part in parts]

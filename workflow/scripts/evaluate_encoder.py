@@ -15,15 +15,15 @@ from gensis import command
 from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.artifacts.tables import read_table
+from gensis.evaluation.data import Corrupted
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
-from gensis.evaluation.mil import HEADS
+from gensis.evaluation.measure import measure
 from gensis.evaluation.predictions import ATTENTION_FORMAT, has_task, write_attention, write_predictions
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
-from gensis.evaluation.robustness import Corrupted
-from gensis.evaluation.tasks import measure
 from gensis.images.embeddings import Embeddings, external_weights, parts_content, read_embeddings
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.tasks import find_task
 from gensis.training.device import choose_device, device_name
 
 FORMAT = "gensis-evaluation/1"
@@ -40,6 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
     the same settings, inputs and code.
     """
     settings = Evaluation.model_validate(arguments.config)
+    with_attention = {task for task in arguments.tasks if find_task(task).has_attention}
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings, external = read_embeddings(arguments.embeddings), external_weights(arguments.embeddings)
     inputs, code = inputs_of(arguments), code_id()
@@ -57,8 +58,10 @@ def main(arguments: argparse.Namespace) -> None:
         return record | {"code": code}
 
     subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
-    corrupted = corrupted_images(arguments.corrupted, embeddings)
-    last_blocks = partial(blocks_of_images, arguments.last_blocks, embeddings)
+    further_inputs = {
+        "corrupted": corrupted_images(arguments.corrupted, embeddings),
+        "last_blocks": partial(blocks_of_images, arguments.last_blocks, embeddings),
+    }
     results, predictions, attention = {}, {}, {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         record = origin(FORMAT, settings.of_task(task), settings.inputs_of_task(task, inputs))
@@ -69,18 +72,18 @@ def main(arguments: argparse.Namespace) -> None:
             continue
         try:
             with threadpool_limits(arguments.threads):
-                measured = measure(task, labelled, settings, arguments.seed, device, corrupted, last_blocks)
+                measured = measure(task, labelled, settings, seed=arguments.seed, device=device, **further_inputs)
             result = measured.result | {"transductive": saw_tested(arguments, labelled)}
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
-        log_result(task, result, settings)
+        log_result(task, result)
         results[task] = {"format": FORMAT, **subject, "task": task, **result, "provenance": record}
     # The JSONs are written last: if the job is killed, each JSON that exists has its predictions.
     kept = [task for task, result in results.items() if task not in predictions and "skipped" not in result]
     attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT, arguments.config, inputs))}
     write_predictions(arguments.output / PREDICTIONS, predictions, attributes, kept)
-    if with_attention := set(arguments.tasks) & set(settings.attention_tasks):
+    if with_attention:
         measured_attention = {task: attention[task] for task in sorted(with_attention & set(attention))}
         attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT, arguments.config, inputs))}
         kept = [task for task in kept if task in with_attention]
@@ -109,8 +112,7 @@ def measured_before(folder: Path, task: str, record: dict[str, Any]) -> dict[str
     before = result.get("provenance", {})
     if any(before.get(name) != record[name] for name in SAME_RESULT):
         return None
-    attends = task.removeprefix("slides-") in HEADS
-    files = [PREDICTIONS, *([ATTENTION] if attends else [])] if "skipped" not in result else []
+    files = [PREDICTIONS, *([ATTENTION] if find_task(task).has_attention else [])] if "skipped" not in result else []
     return result if all(has_task(folder / name, task) for name in files) else None
 
 
@@ -178,7 +180,7 @@ def log_left_out(number: int, what: str) -> None:
         log.info("left out: %d %s", number, what)
 
 
-def log_result(task: str, result: dict, settings: Evaluation) -> None:
+def log_result(task: str, result: dict) -> None:
     """Log one line per metric, or the reason why the task was skipped."""
     if "skipped" in result:
         log.info("%s: skipped: %s", task, result["skipped"])
@@ -189,15 +191,12 @@ def log_result(task: str, result: dict, settings: Evaluation) -> None:
             "%s: no image of the test split has a label, so training images are tested by cross-validation", task
         )
     if result["unlearnt_classes"]:
-        effect = "left out" if "retrieval" in task else "never classified correctly"
+        effect = "never classified correctly" if find_task(task).is_fitted else "left out"
         classes = ", ".join(result["unlearnt_classes"])
         log.warning("%s: classes that are tested but missing in a training part, so %s: %s", task, effect, classes)
     if result["n_ungrouped"]:
         message = "%s: %d tested items have no group (patient, case): each slide or single image counts as independent"
         log.info(message, task, result["n_ungrouped"])
-    names = {metric["metric"] for metric in result["metrics"]}
-    if task == "knn" and (dropped := [k for k in settings.knn if f"accuracy_k{k}" not in names]):
-        log.info("knn: k = %s dropped: more than the training images", ", ".join(map(str, dropped)))
     for metric in result["metrics"]:
         interval = "" if metric["low"] is None else " [{low:.3f}, {high:.3f}]".format(**metric)
         log.info("%s: %s %.3f%s, chance %.3f", task, metric["metric"], metric["value"], interval, metric["chance"])

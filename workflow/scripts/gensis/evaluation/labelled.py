@@ -8,6 +8,7 @@ import numpy as np
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
 from gensis.images.rows import ALL, parse_rows
+from gensis.settings.tasks import find_task
 
 SPLITS = ("", "train", "test")
 Table = Sequence[dict[str, str]]
@@ -46,7 +47,7 @@ def lines_about(task: str, labels: Table) -> Table:
     """
     whole = [row for row in labels if not row["row"]]
     own = [row for row in labels if row["row"]]
-    return whole if task.startswith("slides-") else own or whole
+    return whole if find_task(task).level == "slide" else own or whole
 
 
 def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are_units: bool) -> Labelled:

@@ -1,23 +1,31 @@
 """Slide classification by multiple-instance learning (MIL) on bags of embeddings, with early stopping.
 
-Probabilities are averaged over several initialisations.
+Probabilities are averaged over several initialisations. Inputs of the head's module are padded bags, float32 (B, n, D),
+and `present`, bool (B, n), False for padding. Its outputs are logits (B, S, K) of one or more streams, each of which
+classifies the bag, and the attention of each instance, (B, n, 1), or (B, n, K) if it depends on the class. Each stream
+has its own loss.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
+from gensis.evaluation.data import TaskData
 from gensis.evaluation.folds import Round, holdouts
-from gensis.evaluation.mil_heads import DualStream, GatedAttention, class_probabilities, streams_loss
+from gensis.evaluation.measured import Measured, Probabilities, classified
+from gensis.evaluation.predictions import Attention
+from gensis.evaluation.protocol import pooled
 from gensis.evaluation.standardisation import Standardisation
 from gensis.settings.evaluation import Evaluation
 
-HEADS = {"abmil": GatedAttention, "dsmil": DualStream}
+Head = Callable[[int, int], nn.Module]
+"""Function of the number of features and of classes: the module that is trained."""
 _PATIENCE_EPOCHS = 10
 _WEIGHT_DECAY = 1e-2
 
@@ -50,12 +58,37 @@ class Bags:
             yield numbers.to(padded.device), padded, present
 
 
+def measure_head(head: Head, data: TaskData) -> Measured:
+    """Metrics and attention of a head on the slides of a task."""
+    slides = data.items
+    attention: Attention = {}
+
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
+        probabilities, weights = classify_bags(
+            head,
+            [slides.bag(i) for i in train],
+            [slides.bag(i) for i in test],
+            labels=slides.labels[train],
+            groups=slides.groups[train],
+            classes=len(slides.classes),
+            settings=data.settings,
+            seed=data.seed,
+            device=data.device,
+        )
+        for bag, values in zip(test, weights):
+            attention.update(slides.by_slide(bag, values))
+        return {"": probabilities}
+
+    return classified(data, pooled(data.protocol, predict), attention)
+
+
 def classify_bags(
-    head: str,
+    head: Head,
     train: Sequence[np.ndarray],
+    test: Sequence[np.ndarray],
+    *,
     labels: np.ndarray,
     groups: np.ndarray,
-    test: Sequence[np.ndarray],
     classes: int,
     settings: Evaluation,
     seed: int,
@@ -67,11 +100,11 @@ def classify_bags(
     it.
 
     Args:
-        head: a key of HEADS.
+        head: makes the module that is trained.
         train: training bags, float32 (n, D) each.
+        test: test bags, float32 (n, D) each.
         labels: int (S,), of the training bags.
         groups: int (S,), of the training bags.
-        test: test bags, float32 (n, D) each.
         classes: number of classes K.
         settings: epochs, learning rate, batch size and number of initialisations.
         seed: seed of the initialisations.
@@ -87,7 +120,8 @@ def classify_bags(
     parts = holdouts(labels, groups) or [(np.arange(len(labels)), np.arange(0))]
     probabilities, attention = 0.0, [0.0] * len(test)
     for number in range(settings.mil_seeds):
-        model = _fit(head, train_bags, targets, parts[number % len(parts)], classes, settings, (seed, number))
+        part = parts[number % len(parts)]
+        model = _fit(head, train_bags, targets, part, classes=classes, settings=settings, seed=(seed, number))
         logits, weights = _outputs(model, test_bags)
         probabilities = probabilities + class_probabilities(logits).cpu().numpy() / settings.mil_seeds
         attention = [total + each / settings.mil_seeds for total, each in zip(attention, weights)]
@@ -96,10 +130,11 @@ def classify_bags(
 
 
 def _fit(
-    head: str,
+    head: Head,
     bags: Bags,
     targets: Tensor,
     part: Round,
+    *,
     classes: int,
     settings: Evaluation,
     seed: tuple[int, ...],
@@ -128,11 +163,11 @@ def _fit(
     return model
 
 
-def _initialised(head: str, features: int, classes: int, seed: int) -> nn.Module:
+def _initialised(head: Head, features: int, classes: int, seed: int) -> nn.Module:
     """A head whose weights depend on the seed alone; torch's global generator is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return HEADS[head](features, classes)
+        return head(features, classes)
 
 
 @torch.no_grad()
@@ -145,3 +180,13 @@ def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> t
         logits.append(found)
         attention += [each[own].cpu().numpy() for each, own in zip(weights, present)]
     return torch.cat(logits), attention
+
+
+def streams_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, S, K) and int64 (B,) targets, mean over bags and streams: a scalar."""
+    return cross_entropy(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]))
+
+
+def class_probabilities(logits: Tensor) -> Tensor:
+    """Class probabilities, float64 (B, K), of logits (B, S, K): the mean over streams."""
+    return logits.double().softmax(dim=2).mean(dim=1)

@@ -30,6 +30,11 @@ class Protocol:
         return np.concatenate([test for _, test in self.rounds])
 
     @property
+    def smallest_train(self) -> int:
+        """Number of training items of the round that has fewest."""
+        return min(len(train) for train, _ in self.rounds)
+
+    @property
     def fold(self) -> np.ndarray:
         """Number of the round in which each item of `test` is tested."""
         return np.repeat(np.arange(len(self.rounds)), [len(test) for _, test in self.rounds])

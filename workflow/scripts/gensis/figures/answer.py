@@ -9,6 +9,7 @@ from gensis.figures.run import Evaluation, Run
 from gensis.figures.scores import Column, Mean, Scores
 from gensis.figures.strips import strips
 from gensis.settings.roles import UNTRAINED, roles
+from gensis.settings.tasks import find_task
 
 _NAMES = {"random": "an untrained encoder", "pixels": "raw pixels", "chance": "chance"}
 
@@ -46,7 +47,7 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
 
 def _tested(run: Run, column: Column, mean: Mean) -> str:
     """How many items were tested, and of how many groups where these are fewer."""
-    if not column.task.startswith("slides-"):
+    if find_task(column.task).level == "image":
         unit = "image"
     else:
         unit = "group" if run.study.evaluation.bags == "group" else "slide"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from gensis.figures.markup import count, text
 from gensis.figures.run import Evaluation
+from gensis.settings.tasks import find_task
 
 FEW_GROUPS = 8
 """With this many groups, 95 % intervals cover the true value in more than 90 % of cases (benchmarks/coverage.py)."""
@@ -30,7 +31,7 @@ def _of(found: Evaluation) -> Iterator[str]:
         yield "No image of the test split has a label: training images were tested instead, by cross-validation."
     if found.unlearnt_classes:
         classes = ", ".join(map(text, found.unlearnt_classes))
-        done = "left out" if "retrieval" in found.task else "counted, although no classifier can predict them"
+        done = "counted, although no classifier can predict them" if find_task(found.task).is_fitted else "left out"
         yield f"Test classes without a training item: {classes} ({done})."
     if 0 < found.n_groups < FEW_GROUPS:
         groups = count(found.n_groups, "group")

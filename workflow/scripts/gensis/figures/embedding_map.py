@@ -16,6 +16,7 @@ from gensis.figures.run import Dataset, Run
 from gensis.figures.sampled_images import evenly
 from gensis.images.codec import decode
 from gensis.images.store import Store
+from gensis.settings.tasks import find_task
 
 MOST_POINTS = 1000
 THUMBNAIL_PX = 32
@@ -63,7 +64,7 @@ def read_points(predictions: Path) -> Points | None:
     if not predictions.exists():
         return None
     with open_hdf5(predictions) as file:
-        tasks = [group for name, group in file.items() if not name.startswith("slides-") and "label" in group]
+        tasks = [group for name, group in file.items() if find_task(name).level == "image" and "label" in group]
         if not tasks:
             return None
         item, first = np.unique(tasks[0]["item"][:], return_index=True)

@@ -1,20 +1,16 @@
 """The metrics of summary.csv: by column of the tables, averaged over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import filter as matching
 from statistics import fmean, stdev
 
 from gensis.settings.roles import UNTRAINED
+from gensis.settings.tasks import TASKS
 
 LARGEST_K = 20
 _KNN = "balanced_accuracy_k"
-_SLIDE_CLASSIFIERS = {"mean": "mean embedding", "abmil": "ABMIL", "dsmil": "DSMIL"}
-_SLIDE_METRICS = {
-    "balanced_accuracy": "balanced accuracy",
-    "auroc": "AUROC",
-    "quadratic_kappa": "quadratic weighted kappa",
-}
 
 
 @dataclass(frozen=True)
@@ -98,27 +94,14 @@ class Scores:
     def columns(self, dataset: str) -> list[Column]:
         """The columns of the table of all encoders, without those that have no value."""
         measured = {(score.task, score.metric) for score in self.all if score.dataset == dataset}
-        k = _choose_k([metric for task, metric in measured if task == "knn"])
-        low_label = {task for task, _ in measured if task.startswith("linear-") and task.endswith("pct")}
-        parts = sorted((task.removeprefix("linear-").removesuffix("pct") for task in low_label), key=float)
-        wanted = [
-            Column("knn", f"{_KNN}{k}", f"k-NN, k = {k}, balanced accuracy"),
-            Column("linear", "balanced_accuracy", "linear probe, balanced accuracy"),
-            Column("linear-sgd", "balanced_accuracy", "linear probe with DINO's protocol, balanced accuracy"),
-            *(
-                Column(f"linear-{part}pct", "balanced_accuracy", f"linear probe, {part} % of labels, balanced accuracy")
-                for part in parts
-            ),
-            Column("retrieval", "average_precision", "image retrieval, mean average precision"),
-            Column("corruptions", "knn_accuracy", "k-NN on corrupted images, accuracy"),
-            Column("corruptions", "linear_accuracy", "linear probe on corrupted images, accuracy"),
-            *(
-                Column(f"slides-{classifier}", metric, f"{method} on slides, {name}")
-                for classifier, method in _SLIDE_CLASSIFIERS.items()
-                for metric, name in _SLIDE_METRICS.items()
-            ),
-            Column("slides-retrieval", "average_precision", "slide retrieval, mean average precision"),
-        ]
+        wanted = []
+        for pattern, task in TASKS.items():
+            for name, variant in _variants(pattern, {task for task, _ in measured}):
+                k = _choose_k([metric for task, metric in measured if task == name])
+                wanted += [
+                    Column(name, metric.format(k=k), heading.format(k=k, variant=variant))
+                    for metric, heading in task.columns.items()
+                ]
         return [column for column in wanted if (column.task, column.metric) in measured]
 
     def main_columns(self, dataset: str) -> list[Column]:
@@ -157,6 +140,13 @@ class Scores:
             n=max(score.n for score in scores),
             n_groups=max(score.n_groups for score in scores),
         )
+
+
+def _variants(pattern: str, tasks: Iterable[str]) -> list[tuple[str, str]]:
+    """Tasks that a name of the registry stands for, each with the number in the place of its `*`, ascending."""
+    prefix, _, suffix = pattern.partition("*")
+    found = ((name, name.removeprefix(prefix).removesuffix(suffix)) for name in matching(tasks, pattern))
+    return sorted(found, key=lambda each: float(each[1] or 0))
 
 
 def _choose_k(metrics: list[str]) -> int:

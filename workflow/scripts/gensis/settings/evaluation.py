@@ -1,21 +1,37 @@
 """How encoders are evaluated."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings, added
 from gensis.settings.registries import CORRUPTIONS
+from gensis.settings.tasks import TASKS, FurtherInput, Level, find_task
 
 Corruption = Literal[*CORRUPTIONS]
 
 Input = TypeVar("Input")
-_OF_ONE_TASK = {"corrupted": "corruptions", "last_blocks": "linear-sgd"}
-"""Inputs that only one task reads."""
 
 
-class Evaluation(Settings):
+def _key(task: str) -> str:
+    """The key of a task that has its own."""
+    return task.replace("-", "_")
+
+
+Switches = create_model(
+    "Switches",
+    __base__=Settings,
+    **{
+        _key(name): (bool, Field(default=False, description=task.switch, json_schema_extra={"neutral": False}))
+        for name, task in TASKS.items()
+        if task.switch
+    },
+)
+"""The keys of the tasks that have their own."""
+
+
+class Evaluation(Switches):
     """Evaluation of frozen embeddings: k-NN, linear probes and slide-level classification."""
 
     datasets: tuple[Name, ...] = ()
@@ -27,9 +43,6 @@ class Evaluation(Settings):
     """Temperature of the weights of the neighbours."""
     linear: bool = True
     """Linear probe: logistic regression on standardised embeddings. Its regularisation is chosen on a part of train."""
-    linear_sgd: bool = added(neutral=False)
-    """Also DINO's linear protocol, comparable with published results: the class tokens of the last four blocks,
-    embedded separately, and 100 epochs of SGD."""
     low_label: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(neutral=[])
     """Also train linear probes on these fractions of the training labels, such as 0.01 and 0.1. Results are averaged
     over five random draws by group."""
@@ -61,34 +74,45 @@ class Evaluation(Settings):
     """Largest number of sources in the evaluation of a bank. Their generated images are compared with them and with as
     many other real images."""
 
-    def of_task(self, task: str) -> dict[str, Any]:
+    def of_task(self, name: str) -> dict[str, Any]:
         """The settings that a task reads, as JSON. No other key changes its results."""
-        kind, _, classifier = task.partition("-")
-        read = {"ordered_classes", "folds", "bootstrap"}
-        if task == "knn":
-            read |= {"knn", "knn_temperature"}
-        elif task == "corruptions":
-            read |= {"corruptions", "knn_temperature"}
-        elif "retrieval" in (kind, classifier):
-            read |= {"knn"}
-        elif task in ("slides-abmil", "slides-dsmil"):
-            read |= {"mil_epochs", "mil_learning_rate", "mil_seeds", "mil_batch_size"}
-        if kind == "slides":
-            read |= {"bags"}
-        return self.model_dump(mode="json", include=read)
+        task = find_task(name)
+        return self.model_dump(mode="json", include={*task.common_keys, *task.reads})
 
     @staticmethod
-    def inputs_of_task(task: str, inputs: Mapping[str, Input]) -> dict[str, Input]:
+    def inputs_of_task(name: str, inputs: Mapping[str, Input]) -> dict[str, Input]:
         """The inputs of an evaluation, by name, that a task reads."""
-        return {name: given for name, given in inputs.items() if _OF_ONE_TASK.get(name, task) == task}
+        unread = set(get_args(FurtherInput)) - set(find_task(name).inputs)
+        return {name: given for name, given in inputs.items() if name not in unread}
+
+    def _tasks(self, level: Level) -> tuple[str, ...]:
+        """Names of the tasks of a level that run."""
+        names: list[str] = []
+        for name, task in TASKS.items():
+            runs = getattr(self, _key(name)) if task.when is None else task.when(self)
+            if task.level == level and runs:
+                names += runs if "*" in name else [name]
+        return tuple(names)
 
     @property
     def image_tasks(self) -> tuple[str, ...]:
         """Names of the tasks on single images."""
-        switched = {"knn": bool(self.knn), "linear": self.linear, "linear-sgd": self.linear_sgd}
-        switched["retrieval"] = self.retrieval
-        switched["corruptions"] = bool(self.corruptions)
-        return (*(task for task, on in switched.items() if on), *self.low_label_tasks)
+        return self._tasks("image")
+
+    @property
+    def slide_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks on whole slides."""
+        return self._tasks("slide")
+
+    @property
+    def attention_tasks(self) -> tuple[str, ...]:
+        """Names of the slide tasks with attention over the images of a slide."""
+        return tuple(name for name in self.slide_tasks if find_task(name).has_attention)
+
+    @property
+    def further_inputs(self) -> frozenset[FurtherInput]:
+        """What the tasks need besides labelled embeddings."""
+        return frozenset(each for name in self.image_tasks + self.slide_tasks for each in find_task(name).inputs)
 
     @property
     def low_label_tasks(self) -> dict[str, float]:
@@ -99,13 +123,3 @@ class Evaluation(Settings):
     def corruption_names(self) -> tuple[str, ...]:
         """Kind and severity of each corruption: `blur-1`."""
         return tuple(f"{kind}-{severity}" for kind in self.corruptions for severity in range(1, 6))
-
-    @property
-    def slide_tasks(self) -> tuple[str, ...]:
-        """Names of the tasks on whole slides."""
-        return tuple(f"slides-{name}" for name in (*self.slides, *(["retrieval"] if self.retrieval else [])))
-
-    @property
-    def attention_tasks(self) -> tuple[str, ...]:
-        """Names of the slide tasks with attention over the images of a slide."""
-        return tuple(f"slides-{name}" for name in self.slides if name != "mean")

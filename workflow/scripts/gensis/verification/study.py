@@ -144,7 +144,7 @@ class _Verification:
     def otherwise(self, dataset: str) -> list[str]:
         """Subfolders with further embeddings of the same images: corrupted, and of an encoder's last blocks."""
         evaluation = self.study.evaluation
-        blocks = [BLOCKS] if evaluation.linear_sgd else []
+        blocks = [BLOCKS] if "last_blocks" in evaluation.further_inputs else []
         return [*evaluation.corruption_names, *blocks] if dataset in self.evaluated else []
 
     def wanted(self, encoder: str, dataset: str, below: str) -> list[str] | None:
@@ -232,8 +232,10 @@ class _Verification:
                 with self.findings.reading(path):
                     path.stat()
             tasks = list(self.study.evaluation.image_tasks)
-            if self.has_results(dataset, "slides-*"):  # not if only tiles have labels, from annotations
-                tasks += self.study.evaluation.slide_tasks
+            of_slides = self.study.evaluation.slide_tasks
+            # There are none if only tiles have labels, from annotations.
+            if any(self.has_results(dataset, task) for task in of_slides):
+                tasks += of_slides
             for encoder in (*self.encoders, *UNTRAINED):
                 for seed in self.study.seeds:
                     folder = self.run / f"evaluation/{encoder}/{dataset}/seed{seed}"
@@ -244,7 +246,7 @@ class _Verification:
     def measured(self, encoder: str, dataset: str, seed: int) -> Inputs:
         """The embeddings that an evaluation uses."""
         kinds = {"embeddings": [""], "corrupted": self.study.evaluation.corruption_names}
-        kinds["last_blocks"] = [BLOCKS] if self.study.evaluation.linear_sgd else []
+        kinds["last_blocks"] = [BLOCKS] if "last_blocks" in self.study.evaluation.further_inputs else []
         folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}"
 
         def content(kind: str) -> str | None:

@@ -7,27 +7,38 @@ features are computed once. With fewer than about 100,000 images, the number of 
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from gensis.evaluation.data import TaskData
 from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.measured import Measured, Probabilities, classified
+from gensis.evaluation.protocol import pooled
 
 EPOCHS = 100
 _BATCH = 256
 _LEARNING_RATE = 0.001
 _MOMENTUM = 0.9
 
-Views = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Function of int64 (n,) rows of images in the embeddings: float32 (n, D) features of the images and of their mirror
-images."""
+
+def measure(data: TaskData) -> Measured:
+    """Metrics of the linear layer on the last blocks' class tokens."""
+    items = data.items
+    plain, mirrored = data.last_blocks(items.item)
+
+    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
+        views = plain[train], mirrored[train]
+        layer = fit_linear_sgd(views, items.labels[train], len(items.classes), seed=data.seed, device=data.device)
+        return {"": probabilities_of(layer, plain[test])}
+
+    return classified(data, pooled(data.protocol, predict))
 
 
 def fit_linear_sgd(
-    views: tuple[np.ndarray, np.ndarray], labels: np.ndarray, classes: int, seed: int, device: torch.device
+    views: tuple[np.ndarray, np.ndarray], labels: np.ndarray, classes: int, *, seed: int, device: torch.device
 ) -> nn.Linear:
     """Train a linear layer for EPOCHS epochs.
 

@@ -1,55 +1,47 @@
 """Robustness: accuracy on corrupted images of classifiers that were trained on clean images."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import torch
 
+from gensis.evaluation.data import TaskData
 from gensis.evaluation.knn import knn_probabilities
-from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.linear import fit_linear
-from gensis.evaluation.protocol import Protocol
+from gensis.evaluation.measured import Measured, scored
 
-Corrupted = Callable[[str, np.ndarray], np.ndarray]
-"""Function of the name of a corruption (``blur-3``) and int64 (n,) rows of images: float32 (n, D) embeddings of the
-corrupted images."""
+_NEIGHBOURS = 20
 
 
-def corrupted_hits(
-    items: Labelled,
-    protocol: Protocol,
-    names: Sequence[str],
-    k: int,
-    temperature: float,
-    corrupted: Corrupted,
-    device: torch.device,
-) -> dict[tuple[str, str], np.ndarray]:
+def measure(data: TaskData) -> Measured:
+    """Accuracies on corrupted test images, by kind of corruption and by severity."""
+    correct = corrupted_hits(data)
+    scores = by_kind(correct)
+    labels = data.items.labels
+    always_commonest = (labels[data.protocol.test] == data.commonest_class).astype(float)
+    measured = scored(data, scores, dict.fromkeys(scores, always_commonest), data.protocol.unlearnt(labels))
+    return replace(measured, result=measured.result | {"by_severity": by_severity(correct)})
+
+
+def corrupted_hits(data: TaskData) -> dict[tuple[str, str], np.ndarray]:
     """Whether corrupted test images are classified correctly by k-NN and a linear probe, trained on clean images.
 
-    Args:
-        items: labelled clean images.
-        protocol: rounds of training and testing.
-        names: names of the corruptions.
-        k: neighbours of k-NN.
-        temperature: temperature of k-NN.
-        corrupted: embeddings of the corrupted images.
-        device: device that k-NN runs on.
-
     Returns:
-        (``knn`` or ``linear``, corruption) -> bool (n,), in the order of ``protocol.test``.
+        (``knn`` or ``linear``, corruption) -> bool (n,), in the order of ``data.protocol.test``.
     """
     correct = defaultdict(list)
-    classes = len(items.classes)
+    items, protocol, classes = data.items, data.protocol, len(data.items.classes)
+    k, temperature = min(_NEIGHBOURS, protocol.smallest_train), data.settings.knn_temperature
     probes = [
         fit_linear(items.features[train], items.labels[train], items.groups[train], classes)
         for train, _ in protocol.rounds
     ]
-    for name in names:  # the outer loop, so that the embeddings of each corruption are read once
+    # Corruptions are the outer loop, so that the embeddings of each are read once.
+    for name in data.settings.corruption_names:
         for (train, test), probe in zip(protocol.rounds, probes):
-            corrupted_features = corrupted(name, items.item[test])
+            corrupted_features = data.corrupted(name, items.item[test])
             features, labels = items.features[train], items.labels[train]
-            votes = knn_probabilities(features, labels, corrupted_features, (k,), classes, temperature, device)[k]
+            votes = knn_probabilities(features, labels, corrupted_features, (k,), classes, temperature, data.device)[k]
             for classifier, probabilities in {"knn": votes, "linear": probe.probabilities(corrupted_features)}.items():
                 correct[classifier, name].append(probabilities.argmax(1) == items.labels[test])
     return {key: np.concatenate(parts) for key, parts in correct.items()}

@@ -5,9 +5,29 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from gensis.evaluation.data import TaskData
+from gensis.evaluation.measured import Measured, scored
 from gensis.evaluation.neighbours import by_chunks
 
 _CHUNK_BYTES = 1 << 26  # sorting takes several times as much memory
+
+
+def measure(data: TaskData) -> Measured:
+    """Scores of each item as a query, for which train is ranked or, without a test split, all other groups."""
+    items, protocol, features = data.items, data.protocol, data.features
+    train, test = protocol.rounds[0]
+    largest_group = np.bincount(items.groups[train]).max() if protocol.transductive else 0
+    scores, expected = retrieve(
+        features[train],
+        items.labels[train],
+        features[test],
+        items.labels[test],
+        ks=[k for k in data.settings.knn if k <= len(train) - largest_group],
+        device=data.device,
+        groups=(items.groups[train], items.groups[test]) if protocol.transductive else None,
+    )
+    alone = np.isnan(scores["average_precision"])
+    return scored(data, scores, expected, np.unique(items.labels[test][alone]))
 
 
 def retrieve(
@@ -15,6 +35,7 @@ def retrieve(
     labels: np.ndarray,
     test: np.ndarray,
     test_labels: np.ndarray,
+    *,
     ks: Sequence[int],
     device: torch.device,
     groups: tuple[np.ndarray, np.ndarray] | None = None,

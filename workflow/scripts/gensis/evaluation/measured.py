@@ -1,0 +1,97 @@
+"""Results of a task, from class probabilities or from scores of its items."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gensis.evaluation.bags import Slides
+from gensis.evaluation.data import TaskData
+from gensis.evaluation.predictions import Attention, Predictions
+from gensis.evaluation.scoring import classification_metrics, mean_scores
+
+log = logging.getLogger(__name__)
+
+Probabilities = dict[str, np.ndarray]
+"""Suffix of a metric's name (``_k20``, or empty) -> class probabilities of the tested items: float (n, K), or (n, R, K)
+for R draws of training labels, over which metrics are averaged."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Results of a task."""
+
+    result: dict[str, Any]
+    """The fields of evaluation/<...>/<task>.json that hold results (docs/artifacts.md)."""
+    predictions: Predictions
+    attention: Attention = field(default_factory=dict)
+
+
+def classified(data: TaskData, probabilities: Probabilities, attention: Attention | None = None) -> Measured:
+    """Results of a classifier: the task's metrics of the class probabilities of ``data.protocol.test``."""
+    predictions = _predictions(data, probabilities, {})
+    metrics = classification_metrics(_names(data), predictions, data.commonest_class, data.settings.bootstrap)
+    unlearnt = data.protocol.unlearnt(data.items.labels)
+    return Measured(_result(data, predictions, unlearnt, metrics), predictions, attention or {})
+
+
+def scored(
+    data: TaskData, scores: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], unlearnt: np.ndarray
+) -> Measured:
+    """Results of a task that scores items: mean scores.
+
+    Args:
+        data: what the task is measured on.
+        scores: metric -> float (n,) of the items of ``data.protocol.test``, NaN for items without a score.
+        expected: the same, expected by chance.
+        unlearnt: classes of tested items that no prediction can be correct for, int.
+    """
+    predictions = _predictions(data, {}, scores)
+    metrics = mean_scores(scores, expected, predictions.group, data.settings.bootstrap)
+    return Measured(_result(data, predictions, unlearnt, metrics), predictions)
+
+
+def _names(data: TaskData) -> tuple[str, ...]:
+    """The task's metrics, without `quadratic_kappa` if the classes have no order; the reason is logged."""
+    ordered, classes = set(data.settings.ordered_classes), set(data.items.classes)
+    if classes <= ordered or "quadratic_kappa" not in data.task.metrics:
+        return data.task.metrics
+    if ordered:
+        missing, unused = (", ".join(sorted(each)) for each in (classes - ordered, ordered - classes))
+        more = f"; without images: {unused}" if unused else ""
+        log.info("%s: no quadratic kappa: ordered_classes lacks %s%s", data.name, missing, more)
+    return tuple(name for name in data.task.metrics if name != "quadratic_kappa")
+
+
+def _predictions(data: TaskData, probabilities: Probabilities, scores: Mapping[str, np.ndarray]) -> Predictions:
+    items, test = data.items, data.protocol.test
+    names = tuple(items.name(i) for i in test) if isinstance(items, Slides) else None
+    return Predictions(
+        items.classes,
+        items.item[test],
+        items.groups[test],
+        data.protocol.fold,
+        items.labels[test],
+        probabilities,
+        scores,
+        names,
+    )
+
+
+def _result(
+    data: TaskData, predictions: Predictions, unlearnt: np.ndarray, metrics: list[dict[str, Any]]
+) -> dict[str, Any]:
+    items, protocol = data.items, data.protocol
+    return {
+        "protocol": protocol.name,
+        "transductive": protocol.transductive,
+        "unlabelled_test": items.has_test and protocol.transductive,
+        "classes": list(predictions.classes),
+        "unlearnt_classes": [predictions.classes[k] for k in unlearnt],
+        "n": len(predictions.item),
+        "n_groups": len(np.unique(predictions.group)),
+        "n_ungrouped": int((~items.grouped[protocol.test]).sum()),
+        "metrics": metrics,
+    }

@@ -1,0 +1,1 @@
+"""The evaluation tasks, one module each. gensis.settings.tasks is their registry."""

@@ -1,0 +1,165 @@
+"""Registry of the evaluation tasks: what planning, report and verification must know of each.
+
+It imports no task: the job imports the module of a task when it measures it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from gensis.errors import UserError
+
+Level = Literal["image", "slide"]
+FurtherInput = Literal["corrupted", "last_blocks"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """An evaluation task, as far as planning knows it."""
+
+    level: Level
+    """What is tested: single images, or bags of the images of a slide (or of a group, with `evaluation.bags`)."""
+    module: str
+    """Module with its function ``measure(data: TaskData) -> Measured`` (gensis.evaluation.measured)."""
+    metrics: tuple[str, ...]
+    """Names of its metrics in the order of the result, without suffixes such as `_k20` or `_blur`."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Metrics in the report's table of all encoders -> heading. `{k}` is a number of neighbours, `{variant}` the
+    number that the `*` of the task's name stands for."""
+    switch: str = ""
+    """Sentence on its own key of `evaluation`: false by default, and named like the task, with `_` for `-`."""
+    when: Callable[[Any], Any] | None = None
+    """Without an own key: function of the settings, true or not empty if the task runs; for a name with `*`, the names
+    of the tasks that run."""
+    reads: tuple[str, ...] = ()
+    """Keys of `evaluation` that change its results, besides those that tasks of its level have in common."""
+    inputs: tuple[FurtherInput, ...] = ()
+    """What it needs besides labelled embeddings: embeddings of corrupted test images, or the last blocks of images and
+    their mirror images."""
+    is_fitted: bool = True
+    """Whether it learns from training items. Otherwise each item is compared with the items of all other groups, and
+    items whose class no other item has are left out."""
+    has_attention: bool = False
+    """Whether it gives each image of a slide a weight, for attention.h5."""
+
+    @property
+    def common_keys(self) -> tuple[str, ...]:
+        """Keys of `evaluation` that all tasks of its level read."""
+        return ("ordered_classes", "folds", "bootstrap", *(["bags"] if self.level == "slide" else []))
+
+
+_VOTES = ("accuracy", "balanced_accuracy")  # votes have too many ties for ranking metrics
+_PROBABILITIES = (*_VOTES, "macro_f1", "auroc")
+_OF_SLIDES = (*_PROBABILITIES, "quadratic_kappa")
+_RANKING = ("average_precision", "precision")
+_MIL = ("mil_epochs", "mil_learning_rate", "mil_seeds", "mil_batch_size")
+
+
+def _slide_columns(method: str) -> dict[str, str]:
+    names = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "quadratic_kappa": "quadratic weighted kappa"}
+    return {metric: f"{method} on slides, {name}" for metric, name in names.items()}
+
+
+TASKS: dict[str, Task] = {
+    "knn": Task(
+        "image",
+        "gensis.evaluation.tasks.knn",
+        _VOTES,
+        {"balanced_accuracy_k{k}": "k-NN, k = {k}, balanced accuracy"},
+        when=lambda evaluation: evaluation.knn,
+        reads=("knn", "knn_temperature"),
+    ),
+    "linear": Task(
+        "image",
+        "gensis.evaluation.tasks.linear",
+        _PROBABILITIES,
+        {"balanced_accuracy": "linear probe, balanced accuracy"},
+        when=lambda evaluation: evaluation.linear,
+    ),
+    "linear-sgd": Task(
+        "image",
+        "gensis.evaluation.tasks.linear_sgd",
+        _PROBABILITIES,
+        {"balanced_accuracy": "linear probe with DINO's protocol, balanced accuracy"},
+        switch="Also DINO's linear protocol, comparable with published results: the class tokens of the last four "
+        "blocks, embedded separately, and 100 epochs of SGD.",
+        inputs=("last_blocks",),
+    ),
+    "linear-*pct": Task(
+        "image",
+        "gensis.evaluation.tasks.low_label",
+        _PROBABILITIES,
+        {"balanced_accuracy": "linear probe, {variant} % of labels, balanced accuracy"},
+        when=lambda evaluation: evaluation.low_label_tasks,
+    ),
+    "retrieval": Task(
+        "image",
+        "gensis.evaluation.tasks.retrieval",
+        _RANKING,
+        {"average_precision": "image retrieval, mean average precision"},
+        when=lambda evaluation: evaluation.retrieval,
+        reads=("knn",),
+        is_fitted=False,
+    ),
+    "corruptions": Task(
+        "image",
+        "gensis.evaluation.tasks.corruptions",
+        ("knn_accuracy", "linear_accuracy"),
+        {
+            "knn_accuracy": "k-NN on corrupted images, accuracy",
+            "linear_accuracy": "linear probe on corrupted images, accuracy",
+        },
+        when=lambda evaluation: evaluation.corruptions,
+        reads=("corruptions", "knn_temperature"),
+        inputs=("corrupted",),
+    ),
+    "slides-mean": Task(
+        "slide",
+        "gensis.evaluation.tasks.linear",
+        _OF_SLIDES,
+        _slide_columns("mean embedding"),
+        when=lambda evaluation: "mean" in evaluation.slides,
+    ),
+    "slides-abmil": Task(
+        "slide",
+        "gensis.evaluation.tasks.abmil",
+        _OF_SLIDES,
+        _slide_columns("ABMIL"),
+        when=lambda evaluation: "abmil" in evaluation.slides,
+        reads=_MIL,
+        has_attention=True,
+    ),
+    "slides-dsmil": Task(
+        "slide",
+        "gensis.evaluation.tasks.dsmil",
+        _OF_SLIDES,
+        _slide_columns("DSMIL"),
+        when=lambda evaluation: "dsmil" in evaluation.slides,
+        reads=_MIL,
+        has_attention=True,
+    ),
+    "slides-retrieval": Task(
+        "slide",
+        "gensis.evaluation.tasks.retrieval",
+        _RANKING,
+        {"average_precision": "slide retrieval, mean average precision"},
+        when=lambda evaluation: evaluation.retrieval,
+        reads=("knn",),
+        is_fitted=False,
+    ),
+}
+"""Name of each task, which names its result file too -> the task, in the order of the report. A `*` stands for a
+number, and each number that the settings list is a task. To add a task, see docs/extending.md."""
+
+
+def find_task(name: str) -> Task:
+    """The task of a name.
+
+    Raises:
+        UserError: no task has this name.
+    """
+    for pattern, task in TASKS.items():
+        if fnmatchcase(name, pattern):
+            return task
+    raise UserError(f"no evaluation task '{name}': choose from {', '.join(TASKS)}")
