@@ -47,7 +47,7 @@ def test_settings_accept_the_new_corruption_and_no_other(scripts):
 def test_images_are_embedded_with_the_new_corruption(tmp_path, scripts):
     images = smooth_images(3, 16)
     keys = np.array(["0", "1", "2"], object)
-    write_store(tmp_path / "test-0000.h5", [encode_png(image) for image in images], {}, lambda: {"key": keys})
+    write_store(tmp_path / "test-0000.h5", [encode_png(image) for image in images], {}, columns=lambda: {"key": keys})
     run(
         scripts,
         *("embed_images.py", "--pixels", "--config", '{"normalize": false}', "--corruption", "invert-4"),

@@ -1,49 +1,26 @@
 """A task is added with one file and one line of the registry."""
 
-import filecmp
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.extended import extended, run
 
 from gensis.artifacts.tables import write_table
 from gensis.images.embeddings import write_embeddings
 
-SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
-TOY = Path(__file__).with_name("toy_task.py")
-BEFORE = "TASKS: dict[str, Task] = {\n"
+TOY = Path(__file__).with_name("toy_task.py").read_text()
 LINE = (
-    '    "nearest-mean": Task("image", "gensis.evaluation.tasks.nearest_mean", ("accuracy", "balanced_accuracy"),'
-    ' {"accuracy": "nearest class mean, accuracy"}, switch="Also classify images by the nearest class mean."),\n'
+    '"nearest-mean": Task("image", "gensis.evaluation.tasks.nearest_mean", ("accuracy", "balanced_accuracy"),'
+    ' {"accuracy": "nearest class mean, accuracy"}, switch="Also classify images by the nearest class mean."),'
 )
 
 
 @pytest.fixture
 def scripts(tmp_path):
     """A copy of the scripts and the library, with the new file and line."""
-    copy = shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(TOY, copy / "gensis/evaluation/tasks/nearest_mean.py")
-    registry = copy / "gensis/settings/tasks.py"
-    before, after = registry.read_text().split(BEFORE)
-    registry.write_text(before + BEFORE + LINE + after)
-    return copy
-
-
-def run(scripts: Path, *line: object) -> str:
-    done = subprocess.run([sys.executable, *map(str, line)], cwd=scripts, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_a_new_task_is_one_file_and_one_line(scripts):
-    old, new = ({path.relative_to(folder) for path in folder.rglob("*.py")} for folder in (SCRIPTS, scripts))
-    assert {str(path) for path in new - old} == {"gensis/evaluation/tasks/nearest_mean.py"}
-    changed = [str(path) for path in old if not filecmp.cmp(SCRIPTS / path, scripts / path, shallow=False)]
-    assert changed == ["gensis/settings/tasks.py"]
+    return extended(tmp_path, "TASKS", LINE, "gensis/evaluation/tasks/nearest_mean.py", TOY)
 
 
 def test_a_study_runs_a_new_task_if_its_key_is_true_and_the_report_has_its_column(scripts):
@@ -54,7 +31,7 @@ from gensis.settings.evaluation import Evaluation
 from gensis.settings.study import schema
 
 switched_on = Evaluation(nearest_mean=True)
-columns = Scores([Score("dino", "d", 0, "nearest-mean", "accuracy", 1, 1, 1, 9)], []).columns("d")
+columns = Scores([Score("dino", "d", 0, "nearest-mean", "accuracy", 1, 1, 1, 9)], "dino", []).columns("d")
 about = schema()["$defs"]["Evaluation"]["properties"]["nearest_mean"]["description"]
 assert "torch" not in sys.modules
 found = [Evaluation().image_tasks, switched_on.image_tasks, list(switched_on.of_task("nearest-mean"))]
@@ -73,7 +50,8 @@ def test_a_new_task_is_measured(scripts, tmp_path):
     looks = np.where(np.arange(60) % 6 == 1, 0, label)
     features = np.random.default_rng(0).normal(size=(60, 4)) + 20 * np.eye(2, 4)[looks]
     keys = np.array([f"{i}.png" for i in range(60)])
-    write_embeddings(tmp_path / "part-0000.h5", [features], np.zeros(60, np.int32), ("all",), keys)
+    unit = np.zeros(60, np.int32)
+    write_embeddings(tmp_path / "part-0000.h5", [features], unit=unit, units=("all",), keys=keys)
     columns = ("unit", "group", "split", "outcome", "images", "content")
     write_table(tmp_path / "units.tsv", columns, [("all", "", "", "ok", 60, "of-all")])
     labels = [("all", i, "AB"[label[i]], "") for i in range(60)]

@@ -48,7 +48,7 @@ def scripts(tmp_path_factory):
 
 @pytest.mark.parametrize("reader", ["auto", "npy"])
 def test_a_slide_is_tiled_with_the_new_reader(tmp_path, scripts, reader):
-    picture = draw_slide("lymphoid", 320, 256, 0)
+    picture = draw_slide("lymphoid", width_px=320, height_px=256, seed=0)
     np.save(tmp_path / "slide.npy", picture)
     config = {"reader": reader, "tile_px": 64, "mpp": 0.5, "encoding": "png", "tissue": {"method": "none"}}
     run(
