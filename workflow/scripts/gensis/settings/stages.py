@@ -19,6 +19,10 @@ def images_json(dataset: Dataset) -> str:
     return canonical_json(dataset, without=ABOUT_THE_SOURCE | ({"kind"} if dataset.kind == "slides" else set()))
 
 
+def _quality(study: Study, dataset: str) -> tuple[str, str]:
+    return f"datasets.{dataset}.quality", canonical_json(study.datasets[dataset].quality)
+
+
 def _encoder(study: Study, name: str) -> tuple[str, str]:
     if name in study.encoders:
         return f"encoders.{name}", canonical_json(study.encoders[name])
@@ -60,10 +64,16 @@ def _evaluation_of_encoders(study: Study, _: str) -> tuple[str, str]:
     return "evaluation", canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
 
 
+def _study(study: Study, _: str) -> tuple[str, str]:
+    values = {name: value for name, value in study.resolved().items() if name != "runtime"}
+    return "", json.dumps(values | {"arms": list(study.retraining)}, sort_keys=True)
+
+
 # Stage -> function of the study and the stage's name, if it has one: the section of the config, and canonical JSON of
 # the settings.
 STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "datasets": lambda study, name: (f"datasets.{name}", images_json(study.datasets[name])),
+    "quality": _quality,
     "encoders": _encoder,
     "embedding": _embedding,
     "autoencoder": _autoencoder,
@@ -75,6 +85,7 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "bank_quality": _evaluation("bank_images", "bootstrap"),
     "untrained": _pretraining(*UNTRAINED),  # the untrained backbone of the baseline `random`
     "first_view": _pretraining(*UNTRAINED, "views"),  # ordinary views, and the untrained backbone
+    "study": _study,  # everything but `runtime`, and the order of arms, for config.yaml and the report
 }
 
 
@@ -84,12 +95,13 @@ def stages(study: Study) -> list[str]:
     encoders = [*trained, *study.encoders]
     names = {
         "datasets": study.used_datasets,
+        "quality": [name for name in study.used_datasets if study.datasets[name].kind == "slides"],
         "encoders": encoders,
         "embedding": [*encoders, *RESERVED],
         "banks": study.banks,
         "filters": [name for name, bank in study.banks.items() if bank.filter],
     }
-    single = [stage for stage in STAGES if stage not in names] if study.pretraining else ["evaluation"]
+    single = [stage for stage in STAGES if stage not in names] if study.pretraining else ["evaluation", "study"]
     return [*single, *(f"{stage}/{name}" for stage, each in names.items() for name in each)]
 
 
@@ -120,4 +132,4 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
         return
     for name, inner in value.items():
-        yield from _leaves(f"{key}.{name}", inner)
+        yield from _leaves(f"{key}.{name}" if key else name, inner)
