@@ -71,7 +71,17 @@ def indexed_files(wildcards):
     return INDEXED_FILES[wildcards.table](wildcards)
 
 
-def label_values(wildcards):
+def listed_splits(wildcards):
+    """Name and split of each listed unit."""
+    return [[unit.name, unit.split] for unit in listed_units(wildcards)]
+
+
+def listed_groups(wildcards):
+    """Name, split and group of each listed unit."""
+    return [[unit.name, unit.split, unit.row.group if unit.row else ""] for unit in listed_units(wildcards)]
+
+
+def listed_labels(wildcards):
     """Labels of the sheet, and versions of the annotations."""
     rows = UNITS[wildcards.dataset].rows
     return [[row.name, row.label, row.group, row.split] for row in rows] + annotated_with(wildcards.dataset)
@@ -79,12 +89,10 @@ def label_values(wildcards):
 
 # Values of the sheet that each table depends on. Labels do not affect tables for training.
 INDEXED_VALUES = {
-    "train": lambda wildcards: [[unit.name, unit.split] for unit in listed_units(wildcards)],
-    "units": lambda wildcards: [
-        [unit.name, unit.split, unit.row.group if unit.row else ""] for unit in listed_units(wildcards)
-    ],
-    "outcomes": lambda wildcards: [[unit.name, unit.split] for unit in listed_units(wildcards)],
-    "labels": label_values,
+    "train": listed_splits,
+    "units": listed_groups,
+    "outcomes": listed_splits,
+    "labels": listed_labels,
 }
 
 
@@ -141,7 +149,7 @@ def size_and_date(path):
 
 
 @functools.cache  # called for every shard
-def digest_of_source(dataset):
+def source_digest(dataset):
     """Digest of sizes and dates of the files in a sheet, or of the HDF5 file; other sources are not tracked."""
     settings = STUDY.datasets[dataset]
     listed = [[row.path, row.split, *size_and_date(row.path)] for row in UNITS[dataset].rows]
@@ -150,4 +158,4 @@ def digest_of_source(dataset):
 
 def source_files(wildcards):
     """The same, as a param."""
-    return digest_of_source(wildcards.dataset)
+    return source_digest(wildcards.dataset)
