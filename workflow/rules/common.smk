@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
 
 from gensis.artifacts.contents import Contents
-from gensis.artifacts.files import digest, quick_id
+from gensis.artifacts.files import quick_id
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.autoencoder_training import autoencoder_files

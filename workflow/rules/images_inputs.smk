@@ -1,5 +1,5 @@
 # Inputs and params of the rules in images.smk.
-from gensis.artifacts.files import read_json
+from gensis.artifacts.files import digest, read_json
 from gensis.settings.base import canonical_json
 from gensis.slides.slide_files import slide_files
 
