@@ -14,15 +14,16 @@ def tracked(function: Callable) -> Callable:
     """
     if list(inspect.signature(function).parameters) != ["wildcards"]:
         raise TypeError(f"{function.__qualname__} must take only wildcards to be tracked")
-    return as_param(function, ("wildcards",))
+    return as_param(function, ("wildcards",), is_tracked=True)
 
 
 def untracked(function: Callable) -> Callable:
     """A param that reruns nothing: Snakemake does not record the values of functions that take `output`."""
-    return as_param(function, dict.fromkeys([*inspect.signature(function).parameters, "output"]))
+    names = dict.fromkeys([*inspect.signature(function).parameters, "output"])
+    return as_param(function, names, is_tracked=False)
 
 
-def as_param(function: Callable, names: Iterable[str]) -> Callable:
+def as_param(function: Callable, names: Iterable[str], is_tracked: bool) -> Callable:
     """The function as a param that takes arguments of these names, of which the function gets those that it takes."""
     taken = inspect.signature(function).parameters
 
@@ -32,7 +33,7 @@ def as_param(function: Callable, names: Iterable[str]) -> Callable:
     param.__signature__ = inspect.Signature(
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     )
-    param.is_tracked = "output" not in names
+    param.is_tracked = is_tracked
     return param
 
 
