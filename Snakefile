@@ -37,7 +37,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
+include: "workflow/rules/paths.smk"
+include: "workflow/rules/params.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/overlays.smk"

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from gensis.settings import load_study  # noqa: E402
-from gensis.settings.study import schema  # noqa: E402
+from gensis.settings.schema import schema  # noqa: E402
 
 PATH = ROOT / "config/schema.json"
 

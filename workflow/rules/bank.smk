@@ -1,8 +1,11 @@
+include: "bank_inputs.smk"
+
+
 rule generate_bank:
     input:
         train=train_table,
         embeddings=train_embeddings,
-        diffusion=lambda wildcards: f"{RUN}/diffusion/{STUDY.banks[wildcards.bank].encoder}/seed{wildcards.seed}/provenance.json",
+        diffusion=diffusion_of_bank,
     output:
         generative=f"{RUN}/bank/{{bank}}/seed{{seed}}/generative-{{shard}}.h5",
         interpolated=f"{RUN}/bank/{{bank}}/seed{{seed}}/interpolated-{{shard}}.h5",
@@ -18,17 +21,18 @@ rule generate_bank:
     resources:
         gpu=1,
     params:
-        config=stage("banks/{bank}"),
-        shards=lambda wildcards: STUDY.banks[wildcards.bank].shards,
-        diffusion=folder_of_input("diffusion"),
-        runtime=runtime,
-        checkpoints=checkpoints,
-        program=program("generate_bank"),
+        *rerun_if_settings_change("banks/{bank}"),
+        config=untracked(stage("banks/{bank}")),
+        shards=tracked(shards_option),
+        diffusion=untracked(folder_of_input("diffusion")),
+        runtime=untracked(runtime),
+        checkpoints=untracked(checkpoints),
+        program=untracked(program("generate_bank")),
     shell:
         "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --train {input.train:q} --embeddings {input.embeddings:q} --diffusion {params.diffusion:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --checkpoints {params.checkpoints:q}"
+        " --shard {wildcards.shard} {params.shards} --checkpoints {params.checkpoints:q}"
         " --generative {output.generative:q} --interpolated {output.interpolated:q} > {log:q} 2>&1"
 
 
@@ -37,7 +41,7 @@ rule filter_bank:
         stores=multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
         train=train_table,
         embeddings=train_embeddings,
-        encoder=lambda wildcards: f"{encoder_folder(STUDY.banks[wildcards.bank].encoder, wildcards.seed)}/provenance.json",
+        encoder=encoder_of_bank,
     output:
         multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/filter/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
     log:
@@ -52,10 +56,11 @@ rule filter_bank:
     resources:
         gpu=1,
     params:
-        config=stage("filters/{bank}"),
-        runtime=runtime,
-        encoder=folder_of_input("encoder"),
-        program=program("filter_bank"),
+        *rerun_if_settings_change("filters/{bank}"),
+        config=untracked(stage("filters/{bank}")),
+        runtime=untracked(runtime),
+        encoder=untracked(folder_of_input("encoder")),
+        program=untracked(program("filter_bank")),
     shell:
         "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"

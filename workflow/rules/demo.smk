@@ -14,7 +14,7 @@ rule draw_demo_slides:
     conda:
         "../../envs/environment.yaml"
     params:
-        program=program("draw_demo_slides"),
-        folder=folder,
+        program=untracked(program("draw_demo_slides")),
+        folder=untracked(folder),
     shell:
         "{params.program} --folder {params.folder:q} > {log:q} 2>&1"

@@ -1,3 +1,6 @@
+include: "diffusion_inputs.smk"
+
+
 rule train_autoencoder:
     input:
         perceptual_encoder,
@@ -20,15 +23,16 @@ rule train_autoencoder:
     resources:
         gpu=1,
     params:
-        config=stage("autoencoder"),
-        recipe=AUTOENCODER_RECIPE,
-        encoder=perceptual_option,
-        runtime=runtime,
-        checkpoints=checkpoints,
-        events=events,
-        folder=folder,
-        script=script("train_autoencoder"),
-        launcher=launcher,
+        *rerun_if_settings_change("autoencoder"),
+        rerun_if_recipe_changes=AUTOENCODER_RECIPE,
+        config=untracked(stage("autoencoder")),
+        encoder=untracked(perceptual_option),
+        runtime=untracked(runtime),
+        checkpoints=untracked(checkpoints),
+        events=untracked(events),
+        folder=untracked(folder),
+        script=untracked(script("train_autoencoder")),
+        launcher=untracked(launcher),
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
@@ -59,17 +63,17 @@ rule train_diffusion:
     resources:
         gpu=1,
     params:
-        config=stage("diffusion"),
-        recipe=DIFFUSION_RECIPE,
-        autoencoder_folder=autoencoder_folder,
-        autoencoder_content=autoencoder_content,
-        autoencoder=autoencoder_option,
-        runtime=runtime,
-        checkpoints=checkpoints,
-        events=events,
-        folder=folder,
-        script=script("train_diffusion"),
-        launcher=launcher,
+        *rerun_if_settings_change("diffusion"),
+        rerun_if_recipe_changes=DIFFUSION_RECIPE,
+        rerun_if_autoencoder_changes=tracked(autoencoder_content),
+        config=untracked(stage("diffusion")),
+        autoencoder=tracked(autoencoder_option),
+        runtime=untracked(runtime),
+        checkpoints=untracked(checkpoints),
+        events=untracked(events),
+        folder=untracked(folder),
+        script=untracked(script("train_diffusion")),
+        launcher=untracked(launcher),
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.autoencoder:q}"

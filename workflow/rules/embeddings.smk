@@ -1,3 +1,6 @@
+include: "embeddings_inputs.smk"
+
+
 rule embed_images:
     input:
         unpack(embedding_inputs),
@@ -13,16 +16,17 @@ rule embed_images:
     resources:
         gpu=1,
     params:
-        config=stage("embedding/{encoder}"),
-        units=embedded_units,
-        untrained=untrained_encoder,
-        encoder=encoder_options,
-        images=folder_of_input("stores"),
-        runtime=runtime,
-        program=program("embed_images"),
+        *rerun_if_settings_change("embedding/{encoder}"),
+        config=untracked(stage("embedding/{encoder}")),
+        units=tracked(embedded_units),
+        encoder=tracked(encoder_option),
+        features="",
+        images=untracked(folder_of_input("stores")),
+        runtime=untracked(runtime),
+        program=untracked(program("embed_images")),
     shell:
         "{params.program} --config {params.config:q} --runtime {params.runtime:q}"
-        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.encoder:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.encoder:q} {params.features}"
         " --images {params.images:q} --units {params.units:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -35,6 +39,8 @@ use rule embed_images as embed_corrupted with:
         f"{RUN}/benchmarks/embed_corrupted/{{encoder}}-{{dataset}}-seed{{seed}}-{{corruption}}-{{part}}.tsv"
     wildcard_constraints:
         corruption=one_of(STUDY.evaluation.corruption_names),
+    params:
+        features="--corruption {corruption}",
 
 
 use rule embed_images as embed_blocks with:
@@ -44,11 +50,13 @@ use rule embed_images as embed_blocks with:
         f"{RUN}/logs/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.log",
     benchmark:
         f"{RUN}/benchmarks/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.tsv"
+    params:
+        features=f"--last-blocks {LAST_BLOCKS}",
 
 
 rule export_features:
     input:
-        embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
+        embeddings=all_embeddings,
         units=f"{IMAGES}/{{dataset}}/units.tsv",
     output:
         directory(features_folder("{dataset}", "{encoder}", "{seed}")),
@@ -59,6 +67,6 @@ rule export_features:
     conda:
         "../../envs/environment.yaml"
     params:
-        program=program("export_features"),
+        program=untracked(program("export_features")),
     shell:
         "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --output {output:q} > {log:q} 2>&1"

@@ -1,10 +1,13 @@
+include: "encoders_inputs.smk"
+
+
 rule pretrain_encoder:
     input:
         train=train_table,
         init=initial_encoder,
     output:
         multiext(
-            f"{RUN}/encoders/dino/seed{{seed}}/",
+            f"{RUN}/encoders/{BASELINE_ENCODER}/seed{{seed}}/",
             "config.json",
             "model.safetensors",
             "history.csv",
@@ -12,24 +15,25 @@ rule pretrain_encoder:
             "provenance.json",
         ),
     log:
-        f"{RUN}/logs/pretrain_encoder/dino-seed{{seed}}.log",
+        f"{RUN}/logs/pretrain_encoder/{BASELINE_ENCODER}-seed{{seed}}.log",
     benchmark:
-        f"{RUN}/benchmarks/pretrain_encoder/dino-seed{{seed}}.tsv"
+        f"{RUN}/benchmarks/pretrain_encoder/{BASELINE_ENCODER}-seed{{seed}}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
     params:
-        config=stage("encoders/dino"),
-        recipe=ENCODER_RECIPE,
-        runtime=runtime,
-        checkpoints=checkpoints,
-        events=events,
-        folder=folder,
-        init=initial_option,
-        script=script("pretrain_encoder"),
-        launcher=launcher,
+        *rerun_if_settings_change(f"encoders/{BASELINE_ENCODER}"),
+        rerun_if_recipe_changes=ENCODER_RECIPE,
+        config=untracked(stage(f"encoders/{BASELINE_ENCODER}")),
+        runtime=untracked(runtime),
+        checkpoints=untracked(checkpoints),
+        events=untracked(events),
+        folder=untracked(folder),
+        init=untracked(initial_option),
+        script=untracked(script("pretrain_encoder")),
+        launcher=untracked(launcher),
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
@@ -64,16 +68,17 @@ rule retrain_encoder:
     resources:
         gpu=1,
     params:
-        config=stage("encoders/{encoder}"),
-        recipe=ENCODER_RECIPE,
-        runtime=runtime,
-        checkpoints=checkpoints,
-        events=events,
-        folder=folder,
-        bank=bank_option,
-        init=initial_option,
-        script=script("pretrain_encoder"),
-        launcher=launcher,
+        *rerun_if_settings_change("encoders/{encoder}"),
+        rerun_if_recipe_changes=ENCODER_RECIPE,
+        config=untracked(stage("encoders/{encoder}")),
+        runtime=untracked(runtime),
+        checkpoints=untracked(checkpoints),
+        events=untracked(events),
+        folder=untracked(folder),
+        bank=untracked(bank_option),
+        init=untracked(initial_option),
+        script=untracked(script("pretrain_encoder")),
+        launcher=untracked(launcher),
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} {params.bank:q}"
@@ -99,11 +104,12 @@ rule import_encoder:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=stage("encoders/{encoder}"),
-        content=lambda wildcards: external_content(wildcards.encoder),
-        path=external_option,
-        folder=folder,
-        program=program("import_encoder"),
+        *rerun_if_settings_change("encoders/{encoder}"),
+        rerun_if_weights_change=tracked(external_content),
+        config=untracked(stage("encoders/{encoder}")),
+        path=untracked(external_option),
+        folder=untracked(folder),
+        program=untracked(program("import_encoder")),
     shell:
         "{params.program} --config {params.config:q} --threads {threads} {params.path:q}"
         " --output {params.folder:q} > {log:q} 2>&1"

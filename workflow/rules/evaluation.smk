@@ -1,8 +1,11 @@
+include: "evaluation_inputs.smk"
+
+
 rule evaluate_encoder:
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
-        embeddings=lambda wildcards: embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed),
+        embeddings=all_embeddings,
         corrupted=corrupted_parts,
         blocks=blocks_parts,
         learnt_from=learnt_from,
@@ -27,11 +30,12 @@ rule evaluate_encoder:
     resources:
         gpu=1,
     params:
-        config=stage("evaluation"),
-        options=evaluation_options,
-        tasks=tasks_of_output,
-        folder=folder,
-        program=program("evaluate_encoder"),
+        *rerun_if_settings_change("evaluation"),
+        config=untracked(stage("evaluation")),
+        options=tracked(evaluation_options),
+        tasks=untracked(tasks_of_output),
+        folder=untracked(folder),
+        program=untracked(program("evaluate_encoder")),
     shell:
         "{params.program} --config {params.config:q} {params.options}"
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
@@ -52,17 +56,11 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),
-    params:
-        config=stage("evaluation"),
-        options=evaluation_options,
-        tasks=tasks_of_output,
-        folder=folder,
-        program=program("evaluate_encoder"),
 
 
 rule track_knn:
     input:
-        snapshots=lambda wildcards: f"{encoder_folder(wildcards.encoder, wildcards.seed)}/embedding_snapshots.h5",
+        snapshots=f"{encoder_folder('{encoder}', '{seed}')}/embedding_snapshots.h5",
         train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
         units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
         labels=f"{IMAGES}/{TRAINED_ON}/labels.tsv",
@@ -76,9 +74,10 @@ rule track_knn:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=stage("knn_history"),
+        *rerun_if_settings_change("knn_history"),
+        config=untracked(stage("knn_history")),
         options="--slides-are-units" if TRAINED_ON in SLIDE_DATASETS else "",
-        program=program("track_knn"),
+        program=untracked(program("track_knn")),
     shell:
         "{params.program} --config {params.config:q} {params.options} --threads {threads}"
         " --snapshots {input.snapshots:q} --train {input.train:q} --units {input.units:q} --labels {input.labels:q}"
@@ -87,15 +86,15 @@ rule track_knn:
 
 rule evaluate_bank:
     input:
-        bank=lambda wildcards: bank_shards(wildcards.bank, wildcards.seed),
-        filter=lambda wildcards: filter_shards(wildcards.bank, wildcards.seed),
+        bank=evaluated_bank,
+        filter=evaluated_filter,
         train=train_table,
         units=f"{IMAGES}/{TRAINED_ON}/units.tsv",
         labels=bank_labels,
         held_out=held_out_stores,
         embeddings=train_embeddings,
-        encoder=lambda wildcards: f"{encoder_folder(STUDY.banks[wildcards.bank].encoder, wildcards.seed)}/provenance.json",
-        diffusion=lambda wildcards: f"{RUN}/diffusion/{STUDY.banks[wildcards.bank].encoder}/seed{wildcards.seed}/provenance.json",
+        encoder=encoder_of_bank,
+        diffusion=diffusion_of_bank,
     output:
         f"{RUN}/bank/{{bank}}/seed{{seed}}/quality.json",
     log:
@@ -110,15 +109,18 @@ rule evaluate_bank:
     resources:
         gpu=1,
     params:
-        config=stage("banks/{bank}"),
-        pretraining=first_view,
-        evaluation=stage("bank_quality"),
-        options=bank_options,
-        runtime=runtime,
-        bank=folder_of_input("bank"),
-        encoder=folder_of_input("encoder"),
-        diffusion=folder_of_input("diffusion"),
-        program=program("evaluate_bank"),
+        *rerun_if_settings_change("banks/{bank}"),
+        *rerun_if_settings_change("first_view"),
+        *rerun_if_settings_change("bank_quality"),
+        config=untracked(stage("banks/{bank}")),
+        pretraining=untracked(stage("first_view")),
+        evaluation=untracked(stage("bank_quality")),
+        options=untracked(bank_options),
+        runtime=untracked(runtime),
+        bank=untracked(folder_of_input("bank")),
+        encoder=untracked(folder_of_input("encoder")),
+        diffusion=untracked(folder_of_input("diffusion")),
+        program=untracked(program("evaluate_bank")),
     shell:
         "{params.program} --config {params.config:q} --runtime {params.runtime:q} --pretraining {params.pretraining:q}"
         " --evaluation {params.evaluation:q} --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
@@ -140,11 +142,12 @@ rule summarize:
     conda:
         "../../envs/environment.yaml"
     params:
+        baseline=STUDY.baseline,
         arms=list(STUDY.retraining),
         main_arm=["--main-arm", STUDY.main_arm] if STUDY.main_arm else [],
-        resamples=STUDY.evaluation.bootstrap,
-        program=program("summarize"),
+        resamples=f"--resamples {STUDY.evaluation.bootstrap}",
+        program=untracked(program("summarize")),
     shell:
         "{params.program} --evaluations {input.evaluations:q} --predictions {input.predictions:q}"
-        " --arms {params.arms:q} {params.main_arm:q} --resamples {params.resamples}"
+        " --baseline {params.baseline:q} --arms {params.arms:q} {params.main_arm:q} {params.resamples}"
         " --output {output.summary:q} --comparisons {output.comparisons:q} > {log:q} 2>&1"

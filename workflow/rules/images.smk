@@ -1,3 +1,6 @@
+include: "images_inputs.smk"
+
+
 rule tile_slide:
     input:
         unpack(slide_inputs),
@@ -12,10 +15,11 @@ rule tile_slide:
         "../../envs/environment.yaml"
     threads: 2
     params:
-        config=stage("datasets/{dataset}"),
-        options=slide_options,
-        content=slide_content,
-        program=program("tile_slide"),
+        *rerun_if_settings_change("datasets/{dataset}"),
+        rerun_if_slide_changes=tracked(slide_content),
+        config=untracked(stage("datasets/{dataset}")),
+        options=tracked(slide_options),
+        program=untracked(program("tile_slide")),
     shell:
         "{params.program} --config {params.config:q} --threads {threads}"
         " --slide {input.slide:q} {params.options:q} --unit {wildcards.unit:q}"
@@ -35,11 +39,11 @@ rule import_images:
     conda:
         "../../envs/environment.yaml"
     params:
-        images=stage("datasets/{dataset}"),
-        files=lambda wildcards: source_files(wildcards.dataset),
-        config=dataset_json,
-        sheet=sheet_option,
-        program=program("import_images"),
+        *rerun_if_settings_change("datasets/{dataset}"),
+        rerun_if_source_changes=tracked(source_files),
+        config=untracked(dataset_json),
+        sheet=untracked(sheet_option),
+        program=untracked(program("import_images")),
     shell:
         "{params.program} --config {params.config:q} {params.sheet:q} --unit {wildcards.unit:q}"
         " --store {output.store:q} --outcome {output.outcome:q} > {log:q} 2>&1"
@@ -59,9 +63,10 @@ rule index_images:
     conda:
         "../../envs/environment.yaml"
     params:
-        content=indexed_sheet,
-        config=dataset_json,
-        sheet=sheet_option,
-        program=program("index_images"),
+        rerun_if_sheet_changes=tracked(indexed_values),
+        rerun_if_limits_change=tracked(limits),
+        config=untracked(dataset_json),
+        sheet=untracked(sheet_option),
+        program=untracked(program("index_images")),
     shell:
         "{params.program} --config {params.config:q} {params.sheet:q} --output {output:q} > {log:q} 2>&1"

@@ -16,8 +16,9 @@ rule plot_slides:
         "../../envs/environment.yaml"
     threads: 8
     params:
-        quality=quality,
-        program=program("plot_slides"),
+        *rerun_if_settings_change("quality/{dataset}"),
+        quality=untracked(stage("quality/{dataset}")),
+        program=untracked(program("plot_slides")),
     shell:
         "{params.program} --config {params.quality:q} --threads {threads} --units {input.units:q}"
         " --overlays {output.overlays:q} --sheet {output.sheet:q} > {log:q} 2>&1"
@@ -35,7 +36,8 @@ rule export_geojson:
     conda:
         "../../envs/environment.yaml"
     params:
-        quality=quality,
-        program=program("export_geojson"),
+        *rerun_if_settings_change("quality/{dataset}"),
+        quality=untracked(stage("quality/{dataset}")),
+        program=untracked(program("export_geojson")),
     shell:
         "{params.program} --config {params.quality:q} --units {input.units:q}" " --output {output:q} > {log:q} 2>&1"

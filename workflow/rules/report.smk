@@ -1,3 +1,6 @@
+include: "report_inputs.smk"
+
+
 rule store_config:
     output:
         f"{RUN}/config.yaml",
@@ -7,9 +10,9 @@ rule store_config:
     conda:
         "../../envs/environment.yaml"
     params:
-        content=stored_settings,
-        config=resolved_study,
-        program=program("store_config"),
+        *rerun_if_settings_change("study"),
+        config=untracked(resolved_study),
+        program=untracked(program("store_config")),
     shell:
         "{params.program} --config {params.config:q} --output {output:q} > {log:q} 2>&1"
 
@@ -29,10 +32,10 @@ rule write_report:
     conda:
         "../../envs/environment.yaml"
     params:
-        run=folder,
+        run=untracked(folder),
         images=IMAGES,
-        shown=lambda wildcards, input: [path for path in input if not path.endswith(".h5")],
-        program=program("write_report"),
+        shown=untracked(shown_files),
+        program=untracked(program("write_report")),
     shell:
         "{params.program} --run-folder {params.run:q} --images-folder {params.images:q} --shown {params.shown:q}"
         " --threads {threads} --output {output.page:q} > {log:q} 2>&1"
@@ -47,10 +50,10 @@ rule verify:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=resolved_study,
+        config=untracked(resolved_study),
         run=RUN,
         images=IMAGES,
-        program=program("verify_run"),
+        program=untracked(program("verify_run")),
     shell:
         "{params.program} --config {params.config:q} --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
 
@@ -64,8 +67,8 @@ rule plan:
     conda:
         "../../envs/environment.yaml"
     params:
-        config=resolved_study,
+        config=untracked(resolved_study),
         images=IMAGES,
-        program=program("plan_run"),
+        program=untracked(program("plan_run")),
     shell:
         "{params.program} --config {params.config:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"

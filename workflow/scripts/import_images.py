@@ -16,7 +16,7 @@ from gensis.images.sources import open_source, selection
 from gensis.images.store import FORMAT, write_store
 from gensis.settings.datasets import Dataset
 from gensis.settings.sheet import read_sheet
-from gensis.settings.study import images_json
+from gensis.settings.stages import images_json
 
 log = logging.getLogger("import_images")
 

@@ -3,6 +3,7 @@
 Imports only the standard library, pydantic and PyYAML, so that planning a workflow stays fast.
 """
 
-from gensis.settings.study import Study, load_study, stage_json
+from gensis.settings.stages import stage_json
+from gensis.settings.study import Study, load_study
 
 __all__ = ["Study", "load_study", "stage_json"]

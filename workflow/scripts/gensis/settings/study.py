@@ -10,7 +10,7 @@ from gensis.errors import UserError
 from gensis.settings import base
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.settings.bank import Bank
-from gensis.settings.base import EVERY_DEFAULT, Name, Seed, Settings, added, canonical_json, laid_over
+from gensis.settings.base import EVERY_DEFAULT, Name, Seed, Settings, added, laid_over
 from gensis.settings.compute import epochs_to_match, passes
 from gensis.settings.datasets import Dataset
 from gensis.settings.diffusion import Diffusion
@@ -21,9 +21,6 @@ from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
-# Keys that the images in a store do not depend on: place of the source, selection of images, and failure limits.
-# The sheet's line of an image is a separate input.
-ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
 RESERVED = (*METHODS, "random", "pixels")
 KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
 LARGEST_PIXEL_SPACE_PX = 64
@@ -371,55 +368,6 @@ def _place(location: tuple[str | int, ...], values: Any, missing: bool) -> str:
     if missing:
         keys.append(str(location[-1]))
     return ".".join(keys)
-
-
-def stage_json(study: Study, stage: str) -> str:
-    """Canonical JSON of all settings that a stage's results depend on.
-
-    Args:
-        study: a validated study.
-        stage: ``datasets/<name>``, ``encoders/<name>``, ``embedding/<encoder>``, ``autoencoder``, ``diffusion``,
-            ``banks/<name>``, ``filters/<bank>``, ``evaluation`` (of encoders), ``knn_history`` or ``bank_quality``.
-    """
-    section, _, name = stage.partition("/")
-    if section == "datasets":
-        return images_json(study.datasets[name])
-    if section == "encoders":
-        return canonical_json(study.encoders.get(name) or study.training_settings(name))
-    if section == "embedding":
-        conditioning = name in {bank.encoder for bank in study.banks.values()}
-        flips = {"flips": True} if study.diffusion.flips and conditioning else {}
-        return canonical_json(study.embedding, without=frozenset({"units_per_part"}), **flips)
-    if section == "autoencoder":
-        return canonical_json(study.autoencoder_training, image_px=study.autoencoder_px)
-    if section == "diffusion":
-        return canonical_json(study.diffusion, image_px=study.diffusion_px)
-    if section == "banks":
-        return canonical_json(study.banks[name], without=frozenset({"shards", "seed", "filter"}))
-    if section == "filters":
-        return canonical_json(study.banks[name].filter)
-    if section == "evaluation":
-        return canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
-    if section == "knn_history":
-        return canonical_json(study.evaluation, only=frozenset({"knn", "knn_temperature"}))
-    if section == "bank_quality":
-        return canonical_json(study.evaluation, only=frozenset({"bank_images", "bootstrap"}))
-    raise ValueError(f"no stage '{stage}'")
-
-
-def images_json(dataset: Dataset) -> str:
-    """Canonical JSON of the settings that the stores of a data set depend on; for slides those of `Tiling`."""
-    return canonical_json(dataset, without=ABOUT_THE_SOURCE | ({"kind"} if dataset.kind == "slides" else set()))
-
-
-def schema() -> dict[str, Any]:
-    """JSON schema of a configuration file, for editors and for config/schema.json."""
-    document = Study.model_json_schema(mode="validation")
-    # A retraining arm inherits missing keys from `pretraining`.
-    retraining = document["$defs"]["Retraining"]
-    del retraining["required"]
-    retraining["anyOf"] = [{"required": [key]} for key in ("bank", "match_compute")]
-    return document | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Gen-SIS study"}
 
 
 def read_backbones(path: Path) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 
 from gensis.artifacts.tables import read_table
-from gensis.settings.study import Study, stage_json
+from gensis.settings import Study, stage_json
 from gensis.verification.files import check_hdf5, checked_json
 from gensis.verification.findings import Findings
 from gensis.verification.origins import Inputs, Origins

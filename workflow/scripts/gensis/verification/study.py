@@ -8,9 +8,9 @@ from typing import Any
 from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
 from gensis.errors import UserError
+from gensis.settings import Study, stage_json
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.roles import UNTRAINED
-from gensis.settings.study import Study, stage_json
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 from gensis.verification import stated
 from gensis.verification.bank import check_filter, check_quality, check_shard, check_sources

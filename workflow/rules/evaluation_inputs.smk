@@ -1,0 +1,91 @@
+# Inputs and params of the rules in evaluation.smk.
+from gensis.settings.same_files import images_of, in_common
+
+MOST_HELD_OUT = 32  # largest number of test units whose images are held-out sources in the evaluation of a bank
+
+
+@functools.cache
+def tested_split(dataset: str) -> str:
+    """The split whose images are tested: `test`, or `train` by cross-validation if there is no labelled test split."""
+    units = UNITS[dataset]
+    if not units.rows:
+        return "test" if units.has_test else "train"
+    labelled_by = "annotations" if any(row.annotations for row in units.rows) else "label"
+    return "test" if any(row.split == "test" and getattr(row, labelled_by) for row in units.rows) else "train"
+
+
+@functools.cache  # called for every job of evaluate_encoder
+def is_learnt_from(dataset: str) -> bool:
+    """Whether pre-training uses some of the tested images of a data set, even if another data set lists them."""
+    trained_on, tested = (
+        images_of(STUDY.datasets[name], UNITS[name].rows, split)
+        for name, split in ((TRAINED_ON, "train"), (dataset, tested_split(dataset)))
+    )
+    return in_common(trained_on, tested)
+
+
+def learnt_from(wildcards):
+    """The index of the training images, if this study trains the encoder: used to find copies of tested images."""
+    return [f"{IMAGES}/{TRAINED_ON}/train.tsv"] if wildcards.encoder in ENCODERS else []
+
+
+def corrupted_parts(wildcards):
+    """Embeddings of corrupted images, for tested images only."""
+    split = tested_split(wildcards.dataset)
+    tested = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed, split)
+    return [
+        os.path.join(os.path.dirname(part), name, os.path.basename(part))
+        for name in STUDY.evaluation.corruption_names
+        for part in tested
+    ]
+
+
+def blocks_parts(wildcards):
+    """Class tokens of the last blocks for all images, if a task of the study needs them."""
+    if "last_blocks" not in STUDY.evaluation.further_inputs:
+        return []
+    parts = embedding_parts(wildcards.encoder, wildcards.dataset, wildcards.seed)
+    return [os.path.join(os.path.dirname(part), "blocks", os.path.basename(part)) for part in parts]
+
+
+def evaluation_options(wildcards):
+    """Arguments of an encoder's evaluation: whether units are slides, and whether it was trained on tested images."""
+    slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
+    seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
+    return f"{slides} {seen}".strip()
+
+
+def tasks_of_output(wildcards, output):
+    """Names of the tasks whose results a rule writes."""
+    return [Path(path).stem for path in output if path.endswith(".json")]
+
+
+def evaluated_bank(wildcards):
+    """Shards of a bank."""
+    return bank_shards(wildcards.bank, wildcards.seed)
+
+
+def evaluated_filter(wildcards):
+    """Filter files of a bank, if it has a filter."""
+    return filter_shards(wildcards.bank, wildcards.seed)
+
+
+def bank_labels(wildcards):
+    """Labels of the training images, if there are any."""
+    return [f"{IMAGES}/{TRAINED_ON}/labels.tsv"] if has_labels(TRAINED_ON) else []
+
+
+def held_out_stores(wildcards):
+    """Stores of some evenly spaced units of the test split."""
+    units = UNITS[TRAINED_ON].of_split("test")
+    return stores(TRAINED_ON, units[:: -(-len(units) // MOST_HELD_OUT) or 1])
+
+
+def bank_options(wildcards, input):
+    """Optional arguments of a bank's evaluation."""
+    return [
+        *(["--slides-are-units"] if TRAINED_ON in SLIDE_DATASETS else []),
+        *(["--filtered"] if input.filter else []),
+        *(["--labels", *input.labels] if input.labels else []),
+        *(["--held-out", *input.held_out] if input.held_out else []),
+    ]
