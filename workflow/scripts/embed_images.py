@@ -1,8 +1,6 @@
 """Embed the images of some units with a trained encoder, an untrained encoder, or as raw pixels."""
 
 import argparse
-import logging
-import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.reading import read_units
 from gensis.images.store import Store
+from gensis.progress import progress
 from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
@@ -29,9 +28,7 @@ from gensis.ssl.preprocessing import Preprocessing
 from gensis.threads import in_threads
 from gensis.training.device import choose_device, device_name
 
-log = logging.getLogger("embed_images")
 PIXELS_PX = 16
-SECONDS_A_LINE = 20
 CPU_PART = 32  # images per thread and call: few enough for their activations to stay in the cache
 
 
@@ -117,14 +114,8 @@ def embedded(
     """float32 (n, D) for each block of images, after an empty block that gives D even if there are no images."""
     nothing = torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device)
     yield embed(encoder, nothing, settings)[:0]
-    done, since = 0, time.time()
-    logged = since
-    for block in images:
+    for block in progress(images, total, "images", size=len):
         yield from in_parts(encoder, block, settings)
-        done += len(block)
-        if time.time() - logged > SECONDS_A_LINE or done == total:
-            command.progress(log, done, total, since, "images")
-            logged = time.time()
 
 
 def in_parts(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> list[np.ndarray]:

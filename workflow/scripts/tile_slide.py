@@ -19,6 +19,7 @@ from gensis.command import parser, run
 from gensis.images.codec import encode_jpeg, encode_png
 from gensis.images.store import FORMAT as STORE_FORMAT
 from gensis.images.store import write_store
+from gensis.progress import progress
 from gensis.settings.datasets import Tiling
 from gensis.slides import fields
 from gensis.slides.layout import Layout, lay_out
@@ -83,7 +84,8 @@ def store(
     def columns() -> dict[str, np.ndarray]:
         return fields.columns(layout, stream.given, stream.focus) if stream else fields.columns(layout, (), ())
 
-    return write_store(arguments.store, stream or (), attributes, columns, fields.column_attributes(tiling, layout))
+    tiles = progress(stream, len(layout.kept), "tiles") if stream else ()
+    return write_store(arguments.store, tiles, attributes, columns, fields.column_attributes(tiling, layout))
 
 
 def head_id(path: Path) -> str:
