@@ -13,7 +13,6 @@ from tests.diffusion.tiny import HELD, UNET, open_features, open_pixels, write_d
 from tests.evaluation.test_evaluate_bank import made, measured  # noqa: F401
 from tests.ssl.conftest import TINY
 
-import embed_images
 import evaluate_bank
 import filter_bank
 from gensis.bank import generation
@@ -40,6 +39,7 @@ from gensis.ssl.monitor import Monitor
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.ssl.rates import disentangles_at
+from gensis.ssl.untrained import untrained_encoder
 from gensis.training import sampler
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
@@ -159,15 +159,11 @@ def bank_quality(tiny, seed):
 
 
 SOURCES = {
-    "embed_images.py untrained": lambda tiny, seed: weights(
-        embed_images.untrained(SimpleNamespace(seed=seed, random=PRETRAINING))
-    ),
     "evaluate_bank.py BankEvaluation.draw": lambda tiny, seed: evaluate_bank.BankEvaluation.draw(
         SimpleNamespace(arguments=SimpleNamespace(seed=seed), sources=np.arange(IMAGES)), four_images_each()
     ),
     "evaluate_bank.py measure": bank_quality,
     "evaluate_bank.py shuffled": lambda tiny, seed: evaluate_bank.shuffled(IMAGES, seed),
-    "evaluate_bank.py untrained": lambda tiny, seed: weights(evaluate_bank.untrained(PRETRAINING, seed)),
     "filter_bank.py BankFilter.__init__": lambda tiny, seed: bank_filter(tiny, seed).known_rows,
     "gensis/bank/generation.py _noise": lambda tiny, seed: generation._noise(seed, (3, 4, 4)),
     "gensis/bank/plan.py _draw": lambda tiny, seed: plans(seed),
@@ -190,6 +186,7 @@ SOURCES = {
     "gensis/ssl/rates.py disentangles_at": lambda tiny, seed: [
         disentangles_at(step, seed, Retraining(**TINY, bank="b", disentangle_probability=0.5)) for step in range(64)
     ],
+    "gensis/ssl/untrained.py untrained_encoder": lambda tiny, seed: weights(untrained_encoder(PRETRAINING, seed)),
     "gensis/training/loop.py step_seed": lambda tiny, seed: [step_seed(seed, 0) % 2**32],  # what torch's CPU reads
     "gensis/training/loop.py train": trained,
     "gensis/training/sampler.py Sampler._balanced": lambda tiny, seed: epoch(60, seed, first_rows=np.array([0, 40])),

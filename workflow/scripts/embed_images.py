@@ -22,9 +22,9 @@ from gensis.progress import progress
 from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
-from gensis.ssl.backbone import Encoder, LastBlocks, create_backbone, load_encoder
+from gensis.ssl.backbone import Encoder, LastBlocks, load_encoder
 from gensis.ssl.class_token import class_token_only
-from gensis.ssl.preprocessing import Preprocessing
+from gensis.ssl.untrained import untrained_encoder
 from gensis.threads import in_threads
 from gensis.training.device import choose_device, device_name
 
@@ -44,16 +44,10 @@ def make_encoder(arguments: argparse.Namespace) -> nn.Module:
     """The encoder that the arguments select."""
     if arguments.pixels:
         return Pixels()
-    encoder = load_encoder(arguments.encoder) if arguments.encoder else untrained(arguments)
+    encoder = (
+        load_encoder(arguments.encoder) if arguments.encoder else untrained_encoder(arguments.random, arguments.seed)
+    )
     return LastBlocks(encoder, arguments.last_blocks) if arguments.last_blocks else encoder
-
-
-def untrained(arguments: argparse.Namespace) -> Encoder:
-    """The backbone of a pre-training as initialised by its seed."""
-    torch.manual_seed(arguments.seed)
-    settings = arguments.random
-    backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
-    return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -36,9 +36,9 @@ from gensis.settings.evaluation import Evaluation
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.auto import resolve, view_recipes
-from gensis.ssl.backbone import Encoder, create_backbone, load_encoder
+from gensis.ssl.backbone import load_encoder
 from gensis.ssl.bank_images import SyntheticImages, bank_contents, open_bank
-from gensis.ssl.preprocessing import Preprocessing
+from gensis.ssl.untrained import untrained_encoder
 from gensis.training.device import choose_device, device_name
 
 FORMAT = "gensis-bank-quality/1"
@@ -65,7 +65,7 @@ class BankEvaluation:
         self.images = StreamedImages(index, device, arguments.threads)
         self.pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
         self.encoder = load_encoder(arguments.encoder).to(device)
-        self.untrained = untrained(arguments.pretraining, arguments.seed).to(device)
+        self.untrained = untrained_encoder(arguments.pretraining, arguments.seed).to(device)
         self.recipe = first_view(arguments.pretraining, len(index))
         self.banks = {kind: self.open_bank(kind) for kind in ("generative", "interpolated")}
         rows = shuffled(len(index), arguments.seed)
@@ -125,11 +125,15 @@ class BankEvaluation:
     def generate(self, name: str, conditions: np.ndarray, variants: int) -> ImageFeatures:
         """Features of images generated with the bank's settings: ``variants`` for each of float32 (n, D) conditions."""
         plan = plan_generative(range(len(conditions)), variants, self.arguments.seed)
-        generate = generate_function(self.pipeline, Bank.model_validate(self.arguments.config))
         batch_size = even_batch_size(len(plan), largest_batch(self.arguments.runtime.inference_batch_size, self.device))
-        where = 0, self.device, self.arguments.threads
         generated = generate_plan(
-            plan, torch.from_numpy(conditions), self.pipeline.noise_shape, generate, batch_size, *where
+            plan,
+            torch.from_numpy(conditions),
+            noise_shape=self.pipeline.noise_shape,
+            generate=generate_function(self.pipeline, Bank.model_validate(self.arguments.config)),
+            batch_size=batch_size,
+            device=self.device,
+            threads=self.arguments.threads,
         )
         images = (torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device) for batch in generated)
         return self.features_of(name, len(plan), images)
@@ -308,13 +312,6 @@ def filtered(evaluation: BankEvaluation) -> dict[str, dict[str, int]]:
         }
         log.info("%s: %s", kind, ", ".join(f"{number} {name}" for name, number in counts[kind].items()))
     return counts
-
-
-def untrained(settings: Pretraining, seed: int) -> Encoder:
-    """The backbone of pre-training with random weights: a feature space that the diffusion model does not depend on."""
-    torch.manual_seed(seed)
-    backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
-    return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
 
 
 def shuffled(count: int, seed: int) -> np.ndarray:

@@ -64,9 +64,16 @@ def main(arguments: argparse.Namespace) -> None:
         def encoded_images(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
             if start:
                 log.info("resuming at %s image %d of %d", kind, start, len(plan))
-            generate = generate_function(pipeline, settings, arguments.runtime.compile)
-            noise_shape = pipeline.noise_shape
-            batches = generate_plan(plan, features, noise_shape, generate, batch_size, start, device, arguments.threads)
+            batches = generate_plan(
+                plan,
+                features,
+                noise_shape=pipeline.noise_shape,
+                generate=generate_function(pipeline, settings, arguments.runtime.compile),
+                batch_size=batch_size,
+                start=start,
+                device=device,
+                threads=arguments.threads,
+            )
             reported = progress(batches, len(plan) - start, f"{kind} images", size=len)
             return encode_batches(reported, encode, arguments.threads)
 

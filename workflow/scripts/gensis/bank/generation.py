@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, pairwise
 
 import numpy as np
 import torch
 
 from gensis.bank.plan import Plan
+from gensis.images.ahead import one_ahead
 from gensis.images.features import Features
 from gensis.threads import in_threads
 
@@ -33,6 +33,7 @@ def even_batch_size(images: int, largest: int) -> int:
 def generate_plan(
     plan: Plan,
     embeddings: torch.Tensor | Features,
+    *,
     noise_shape: tuple[int, int, int],
     generate: Generate,
     batch_size: int,
@@ -74,15 +75,15 @@ def generate_plan(
             batch for group in groups for batch in in_threads(threads, lambda first: generate(*arguments(first)), group)
         )
     else:
-        generated = (generate(*inputs) for inputs in _one_ahead(lambda first: _pinned(arguments(first)), firsts))
+        generated = (generate(*inputs) for inputs in _prepared(lambda first: _pinned(arguments(first)), firsts))
     for first, images in zip(firsts, _fetched(images.permute(0, 2, 3, 1) for images in generated)):
         yield images[: len(plan) - first]
 
 
-def _one_ahead(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
+def _prepared(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
     """Results of a function for each number; a thread computes the next one while the current one is used."""
     with ThreadPoolExecutor(1) as pool:
-        for future, _ in pairwise(chain(map(lambda first: pool.submit(given, first), firsts), [None])):
+        for future in one_ahead(pool.submit(given, first) for first in firsts):
             yield future.result()
 
 
@@ -93,9 +94,7 @@ def _pinned(tensors: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | No
 
 def _fetched(generated: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
     """Images as arrays. Each batch is copied from its device while the next batch is generated."""
-    copies = map(_Copy, generated)
-    for copy, _ in pairwise(chain(copies, [None])):
-        yield copy.array()
+    return (copy.array() for copy in one_ahead(map(_Copy, generated)))
 
 
 class _Copy:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from gensis.errors import UserError
-from gensis.images.ahead import Ahead
+from gensis.images.ahead import Ahead, one_ahead
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
@@ -205,11 +204,12 @@ def read_ahead(images: Images, batches: Iterable[torch.Tensor]) -> Iterator[torc
         images: to read from.
         batches: rows of each batch, int64 (n,).
     """
-    for rows, following in pairwise(chain(batches, [None])):
+
+    def begun(rows: torch.Tensor) -> torch.Tensor:
         images.prefetch(rows)
-        if following is not None:
-            images.prefetch(following)
-        yield images.batch(rows)
+        return rows
+
+    yield from map(images.batch, one_ahead(map(begun, batches)))
 
 
 def read_units(paths: list[Path], block: int, device: torch.device, threads: int) -> Iterator[torch.Tensor]:
