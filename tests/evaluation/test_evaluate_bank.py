@@ -10,13 +10,15 @@ import torch
 from tests.diffusion.tiny import UNET, smooth_images
 
 import evaluate_bank
+import filter_bank
 from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import write_table
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.evaluation.copying import RATIO
 from gensis.figures.bank_quality import MEANINGS
-from gensis.images.bank_filter import filter_path, write_filter
+from gensis.images.bank_filter import filter_path, read_keep_mask, write_filter
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
@@ -38,7 +40,7 @@ PRETRAINING = {
 
 
 def write_bank(folder, kind, images, partner, alpha):
-    columns = {"source": np.arange(IMAGES), "partner": partner, "alpha": alpha.astype(np.float32)}
+    columns = {"source": np.arange(len(images)), "partner": partner, "alpha": alpha.astype(np.float32)}
     write_store(folder / f"{kind}-0000.h5", [encode_png(image) for image in images], {}, lambda: columns)
 
 
@@ -46,7 +48,21 @@ def write_bank(folder, kind, images, partner, alpha):
 def made(tmp_path_factory):
     """Images, their embeddings, an untrained diffusion model, and the sources themselves as bank."""
     folder = tmp_path_factory.mktemp("bank")
-    images = smooth_images(IMAGES + HELD_OUT, PX)
+    images = make(folder, PX)
+    write_bank(folder / "bank", "generative", images, np.full(IMAGES, -1), np.ones(IMAGES))
+    mixed = (images.astype(int) + np.roll(images, -1, axis=0)) // 2
+    write_bank(
+        folder / "bank", "interpolated", mixed.astype(np.uint8), (np.arange(IMAGES) + 1) % IMAGES, np.full(IMAGES, 0.5)
+    )
+    return folder
+
+
+def make(folder, image_px):
+    """Write images, their embeddings and an untrained diffusion model of 16 px; returns the images of the train split.
+
+    Images of any size show the same.
+    """
+    images = smooth_images(IMAGES + HELD_OUT, image_px)
     listed = {}
     for unit, part in {"train-0000": images[:IMAGES], "test-0000": images[IMAGES:]}.items():
         listed[unit] = write_store(folder / f"{unit}.h5", [encode_png(image) for image in part], {})
@@ -68,12 +84,7 @@ def made(tmp_path_factory):
     denoiser = create_denoiser(Diffusion(**UNET), (3, PX, PX), features.shape[1])
     GenSISPipeline(denoiser, make_scheduler("flow", True)).save_pretrained(folder / "diffusion")
     write_json(folder / "diffusion" / "provenance.json", {"weights": "0" * 16})
-    write_bank(folder / "bank", "generative", images[:IMAGES], np.full(IMAGES, -1), np.ones(IMAGES))
-    mixed = (images[:IMAGES].astype(int) + np.roll(images[:IMAGES], -1, axis=0)) // 2
-    write_bank(
-        folder / "bank", "interpolated", mixed.astype(np.uint8), (np.arange(IMAGES) + 1) % IMAGES, np.full(IMAGES, 0.5)
-    )
-    return folder
+    return images[:IMAGES]
 
 
 def measured(folder, **changes):
@@ -136,7 +147,7 @@ def test_batch_size_does_not_change_metrics(made):
 
 def test_a_limit_of_known_images_changes_only_neighbour_metrics(made, monkeypatch):
     whole = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
-    monkeypatch.setattr(evaluate_bank, "MOST_KNOWN", 30)
+    monkeypatch.setattr("gensis.evaluation.bank_sample.MOST_KNOWN", 30)
     part = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
     assert part["class_consistency"]["ratio"]["value"] == 1
     of_whole, of_part = ({found["figure"]: found for found in result["figures"]} for result in (whole, part))
@@ -162,6 +173,35 @@ def test_filtered_images_are_counted_and_not_measured(made):
     assert {"filter/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
     figures = {figure["figure"]: figure for figure in result["figures"]}
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)  # each image belongs to the source measured
+
+
+@pytest.mark.parametrize("ratio", [0.2, RATIO, 0.5])
+def test_near_duplicates_are_what_a_filter_with_the_same_ratio_rejects(tmp_path, monkeypatch, ratio):
+    monkeypatch.setattr("gensis.evaluation.copying.NEIGHBOURS_AMONG", 40)
+    monkeypatch.setattr("gensis.evaluation.bank_metrics.RATIO", ratio)
+    make(tmp_path, image_px=45)
+    rows = np.arange(IMAGES // 2)  # only these have generated images, so all of these are measured
+    weight = np.linspace(0, 1, len(rows))[:, None, None, None]
+    blends = weight * smooth_images(IMAGES, PX)[rows] + (1 - weight) * smooth_images(IMAGES, PX, seed=1)[rows]
+    write_bank(
+        tmp_path / "bank", "generative", blends.round().astype(np.uint8), np.full(len(rows), -1), np.ones(len(rows))
+    )
+    store = tmp_path / "bank" / "generative-0000.h5"
+    filter_bank.main(
+        argparse.Namespace(
+            config={"copying_ratio": ratio},
+            runtime=Runtime(inference_batch_size=32),
+            encoder=tmp_path / "encoder",
+            train=tmp_path / "train.tsv",
+            embeddings=[tmp_path / "part-0000.h5"],
+            stores=[store],
+            **{"seed": 0, "threads": 1, "gpus": 0, "started": time.time()},
+        )
+    )
+    figures = {figure["figure"]: figure for figure in measured(tmp_path, labels=None, held_out=[])["figures"]}
+    share = figures["near_duplicates"]["value"]
+    assert share == (~read_keep_mask(store)).mean()
+    assert 0.1 < share < 0.9
 
 
 def test_missing_kinds_of_images_are_skipped_with_a_reason(made, tmp_path):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from gensis.bank.plan import Plan
+from gensis.bank.plan import Plan, plan_generative
 from gensis.images.ahead import one_ahead
 from gensis.images.features import Features
 from gensis.threads import in_threads
@@ -78,6 +78,45 @@ def generate_plan(
         generated = (generate(*inputs) for inputs in _prepared(lambda first: _pinned(arguments(first)), firsts))
     for first, images in zip(firsts, _fetched(images.permute(0, 2, 3, 1) for images in generated)):
         yield images[: len(plan) - first]
+
+
+def generate_variants(
+    conditions: np.ndarray,
+    variants: int,
+    *,
+    seed: int,
+    noise_shape: tuple[int, int, int],
+    generate: Generate,
+    inference_batch_size: int,
+    device: torch.device,
+    threads: int,
+) -> Iterator[torch.Tensor]:
+    """Generate images from conditions that need not be embeddings of the train split.
+
+    Args:
+        conditions: float32 (n, D).
+        variants: images for each condition.
+        seed: of their noise.
+        noise_shape: see `generate_plan`, as for ``generate``, ``device`` and ``threads``.
+        generate: the diffusion model.
+        inference_batch_size: largest number of images in a batch.
+        device: also of the images.
+        threads: see `generate_plan`.
+
+    Yields:
+        uint8 (B, 3, H, W): the variants of a condition follow each other.
+    """
+    plan = plan_generative(range(len(conditions)), variants, seed)
+    batches = generate_plan(
+        plan,
+        torch.from_numpy(conditions),
+        noise_shape=noise_shape,
+        generate=generate,
+        batch_size=even_batch_size(len(plan), largest_batch(inference_batch_size, device)),
+        device=device,
+        threads=threads,
+    )
+    return (torch.from_numpy(batch).permute(0, 3, 1, 2).to(device) for batch in batches)
 
 
 def _prepared(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
