@@ -142,7 +142,8 @@ def fitted(seed):
 
 
 def trained(tiny, seed):
-    return train(Draw(), CheckpointFolder(tiny.folder, "draw", str(seed)), WORLD, CPU, seed, 1e9)[0]["loss"]
+    folder = CheckpointFolder(tiny.folder, "draw", str(seed))
+    return train(Draw(), folder, WORLD, CPU, seed=seed, checkpoint_seconds=1e9)[0]["loss"]
 
 
 def bank_quality(tiny, seed):

@@ -59,7 +59,16 @@ def main(arguments: argparse.Namespace) -> None:
                 add_snapshot(snapshots, step, embeddings.cpu().numpy())
 
         monitor = Monitor(pretrainer, seed, runtime.monitor_epochs, keep)
-        history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
+        history = train(
+            pretrainer,
+            folder,
+            world,
+            device,
+            seed=seed,
+            checkpoint_seconds=runtime.checkpoint_seconds,
+            watch=monitor,
+            events=arguments.events,
+        )
         encoder = pretrainer.encoder()
         if world.is_first:
             write_history(target / "history.csv", history)

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 PREFETCHED_STEPS = 2
 """Number of steps that a task prefetches."""
 
+Watch = Callable[[dict[str, float]], dict[str, float]]
+"""Called with each new row of the history, in every process; returns further columns for it."""
+
 
 class Task(Protocol):
     """A training in steps. All random numbers of a step are drawn from torch's global generators."""
@@ -55,9 +58,10 @@ def train(
     folder: CheckpointFolder,
     world: World,
     device: torch.device,
+    *,
     seed: int,
     checkpoint_seconds: float,
-    watch: Callable[[dict[str, float]], dict[str, float]] = lambda row: {},
+    watch: Watch = lambda row: {},
     events: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train to the end, from the last checkpoint if there is one.
@@ -71,7 +75,7 @@ def train(
         device: of the task.
         seed: of the random numbers of the steps.
         checkpoint_seconds: time between two checkpoints.
-        watch: called with each new row of the history, in every process; returns further columns for it.
+        watch: see `Watch`.
         events: folder for TensorBoard.
 
     Returns:
