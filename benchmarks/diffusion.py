@@ -137,7 +137,7 @@ class SourceEvaluation:
         images = torch.cat(generated)
         features = self.encoder(images).numpy()
         embedded = {"generated": features, "real": self.source_features}
-        consistency = class_consistency(self.real, self.sources, embedded, 200, CPU)
+        consistency = class_consistency(self.real, self.sources, embedded, resamples=200, device=CPU)
         names = {"value": "class_consistency", "low": "class_consistency_low", "high": "class_consistency_high"}
         figures = {names[name]: value for name, value in consistency["ratio"].items()}
         fidelity = float(cosines(features, conditions.numpy()).mean())

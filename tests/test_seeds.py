@@ -1,6 +1,5 @@
 """Every source of random numbers depends on the seed, or is listed with the reason why all seeds share its draws."""
 
-import argparse
 import ast
 from itertools import combinations
 from pathlib import Path
@@ -13,9 +12,6 @@ from tests.diffusion.tiny import HELD, UNET, open_features, open_pixels, write_d
 from tests.evaluation.test_evaluate_bank import made, measured  # noqa: F401
 from tests.ssl.conftest import TINY
 
-import embed_images
-import evaluate_bank
-import filter_bank
 from gensis.bank import generation
 from gensis.bank.plan import plan_generative, plan_interpolated
 from gensis.command import parser
@@ -23,6 +19,8 @@ from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.evaluation import mil
+from gensis.evaluation.bank_sample import _draw, shuffled
+from gensis.evaluation.copying import draw_reference
 from gensis.evaluation.tasks.abmil import GatedAttention
 from gensis.evaluation.tasks.linear_sgd import fit_linear_sgd
 from gensis.images.index import read_index
@@ -32,7 +30,6 @@ from gensis.settings.base import SEEDS
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.pretraining import Pretraining, Retraining
-from gensis.settings.runtime import Runtime
 from gensis.slides.drawing import draw_slide
 from gensis.ssl.backbone import create_backbone, save_encoder
 from gensis.ssl.bank_images import SyntheticImages, other_rows
@@ -41,6 +38,7 @@ from gensis.ssl.monitor import Monitor
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.ssl.rates import disentangles_at
+from gensis.ssl.untrained import untrained_encoder
 from gensis.training import sampler
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
@@ -85,7 +83,7 @@ def tiny(tmp_path_factory, made):  # noqa: F811
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Lower the limits on numbers of images, so that the tiny data set exceeds them and images are drawn."""
-    monkeypatch.setattr(filter_bank, "NEIGHBOURS_AMONG", 8)
+    monkeypatch.setattr("gensis.evaluation.copying.NEIGHBOURS_AMONG", 8)
     monkeypatch.setattr("gensis.ssl.monitor._IMAGES", 8)
 
 
@@ -127,11 +125,6 @@ def monitored(tiny, seed):
     return [row["rankme"]]
 
 
-def bank_filter(tiny, seed):
-    options = {"encoder": tiny.folder / "encoder", "runtime": Runtime(), "threads": 1, "seed": seed}
-    return filter_bank.BankFilter(argparse.Namespace(**options), tiny.index, tiny.features, CPU)
-
-
 def plans(seed):
     generative = plan_generative(range(9), 2, seed)
     interpolated = plan_interpolated(range(9), 99, UniformAlphas(uniform=(0, 1)), seed)
@@ -151,7 +144,8 @@ def fitted(seed):
 
 
 def trained(tiny, seed):
-    return train(Draw(), CheckpointFolder(tiny.folder, "draw", str(seed)), WORLD, CPU, seed, 1e9)[0]["loss"]
+    folder = CheckpointFolder(tiny.folder, "draw", str(seed))
+    return train(Draw(), folder, WORLD, CPU, seed=seed, checkpoint_seconds=1e9)[0]["loss"]
 
 
 def bank_quality(tiny, seed):
@@ -161,16 +155,6 @@ def bank_quality(tiny, seed):
 
 
 SOURCES = {
-    "embed_images.py untrained": lambda tiny, seed: weights(
-        embed_images.untrained(SimpleNamespace(seed=seed, random=PRETRAINING))
-    ),
-    "evaluate_bank.py BankEvaluation.draw": lambda tiny, seed: evaluate_bank.BankEvaluation.draw(
-        SimpleNamespace(arguments=SimpleNamespace(seed=seed), sources=np.arange(IMAGES)), four_images_each()
-    ),
-    "evaluate_bank.py measure": bank_quality,
-    "evaluate_bank.py shuffled": lambda tiny, seed: evaluate_bank.shuffled(IMAGES, seed),
-    "evaluate_bank.py untrained": lambda tiny, seed: weights(evaluate_bank.untrained(PRETRAINING, seed)),
-    "filter_bank.py BankFilter.__init__": lambda tiny, seed: bank_filter(tiny, seed).known_rows,
     "gensis/bank/generation.py _noise": lambda tiny, seed: generation._noise(seed, (3, 4, 4)),
     "gensis/bank/plan.py _draw": lambda tiny, seed: plans(seed),
     "gensis/diffusion/autoencoder_trainer.py AutoencoderTrainer.__init__": lambda tiny, seed: weights(
@@ -180,6 +164,10 @@ SOURCES = {
     "gensis/diffusion/trainer.py DiffusionTrainer.__init__": lambda tiny, seed: weights(
         DiffusionTrainer(Diffusion(**UNET), tiny.pixels, tiny.features, CPU, WORLD, seed).denoiser
     ),
+    "gensis/evaluation/bank_quality.py _measure": bank_quality,
+    "gensis/evaluation/bank_sample.py _draw": lambda tiny, seed: _draw(four_images_each(), np.arange(IMAGES), seed),
+    "gensis/evaluation/bank_sample.py shuffled": lambda tiny, seed: shuffled(IMAGES, seed),
+    "gensis/evaluation/copying.py draw_reference": lambda tiny, seed: draw_reference(tiny.pixels.images, seed, 8).rows,
     "gensis/evaluation/tasks/linear_sgd.py fit_linear_sgd": lambda tiny, seed: fitted(seed),
     "gensis/evaluation/mil.py _fit": lambda tiny, seed: classified(seed),
     "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised(GatedAttention, 4, 2, seed)),
@@ -194,6 +182,7 @@ SOURCES = {
     "gensis/ssl/rates.py disentangles_at": lambda tiny, seed: [
         disentangles_at(step, seed, Retraining(**TINY, bank="b", disentangle_probability=0.5)) for step in range(64)
     ],
+    "gensis/ssl/untrained.py untrained_encoder": lambda tiny, seed: weights(untrained_encoder(PRETRAINING, seed)),
     "gensis/training/loop.py step_seed": lambda tiny, seed: [step_seed(seed, 0) % 2**32],  # what torch's CPU reads
     "gensis/training/loop.py train": trained,
     "gensis/training/sampler.py Sampler._balanced": lambda tiny, seed: epoch(60, seed, first_rows=np.array([0, 40])),

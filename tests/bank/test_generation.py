@@ -27,7 +27,8 @@ def generated(pipeline, plan, batch_size, embeddings=EMBEDDINGS, threads=1, samp
         assert len(embeddings) == len(noise) == batch_size
         return pipeline(embeddings, partners, alpha, 2.0, 3, noise, sampler=sampler)
 
-    batches = list(generate_plan(plan, embeddings, pipeline.noise_shape, generate, batch_size, threads=threads))
+    options = {"noise_shape": pipeline.noise_shape, "generate": generate, "batch_size": batch_size, "threads": threads}
+    batches = list(generate_plan(plan, embeddings, **options))
     return np.concatenate(batches) if batches else np.zeros((0, 16, 16, 3), np.uint8)
 
 

@@ -46,7 +46,7 @@ def encoder(tmp_path_factory):
 def trained(pixels, tmp_path_factory):
     trainer = AutoencoderTrainer(AutoencoderTraining(**TINY, steps=120, perceptual_weight=0), pixels, CPU, World(), 0)
     with CheckpointFolder(tmp_path_factory.mktemp("checkpoints"), "autoencoder", "f") as folder:
-        history = train(trainer, folder, World(), CPU, 0, 1000)
+        history = train(trainer, folder, World(), CPU, seed=0, checkpoint_seconds=1000)
     scale_latents(trainer.vae, pixels)
     return trainer.vae, history
 
@@ -171,7 +171,7 @@ def test_a_resumed_training_ends_with_the_same_weights_and_history(pixels, encod
         trainer = kind(settings, pixels, CPU, World(), 0, PerceptualDistance(load_encoder(encoder)))
         watch = watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, World())
         with CheckpointFolder(tmp_path, "autoencoder", name) as folder:
-            history = train(trainer, folder, World(), CPU, 0, 0, watch)
+            history = train(trainer, folder, World(), CPU, seed=0, checkpoint_seconds=0, watch=watch)
         return [{key: row[key] for key in row if key != "images_per_second"} for row in history], trainer.vae
 
     straight, vae = run(AutoencoderTrainer, "straight")

@@ -55,7 +55,7 @@ def test_training_images_are_reproduced_from_their_embeddings(
     }
     trainer = make_trainer(train_tsv, embeddings, objective=objective, **settings)
     with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
-        history = train(trainer, folder, World(), CPU, 0, 1000)
+        history = train(trainer, folder, World(), CPU, seed=0, checkpoint_seconds=1000)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     pipeline = GenSISPipeline(trainer.average, trainer.scheduler, condition=trainer.condition)
     noise = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -74,7 +74,7 @@ def test_sixteen_images_are_reproduced_at_25_db(tmp_path):
     settings = {"channels": (16, 32), "steps": 600, "batch_size": 32, "ema_decay": 0.99, "learning_rate": 4e-3}
     trainer = make_trainer(train_tsv, embeddings, **settings)
     with CheckpointFolder(tmp_path, "diffusion", "overfit") as folder:
-        train(trainer, folder, World(), CPU, 0, 1000)
+        train(trainer, folder, World(), CPU, seed=0, checkpoint_seconds=1000)
     noise = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     pipeline = GenSISPipeline(trainer.average, trainer.scheduler, condition=trainer.condition)
     generated = pipeline(embeddings, guidance=1, num_inference_steps=10, noise=noise).float()
@@ -103,11 +103,11 @@ def test_a_resumed_training_ends_with_the_same_weights(train_tsv, embeddings, tm
         DiffusionTrainer(*arguments()),
     )
     with CheckpointFolder(tmp_path, "diffusion", "straight") as folder:
-        train(straight, folder, World(), CPU, 0, 1000)
+        train(straight, folder, World(), CPU, seed=0, checkpoint_seconds=1000)
     with pytest.raises(Killed), CheckpointFolder(tmp_path, "diffusion", "resumed") as folder:
-        train(killed, folder, World(), CPU, 0, 0)
+        train(killed, folder, World(), CPU, seed=0, checkpoint_seconds=0)
     with CheckpointFolder(tmp_path, "diffusion", "resumed") as folder:
-        train(resumed, folder, World(), CPU, 0, 0)
+        train(resumed, folder, World(), CPU, seed=0, checkpoint_seconds=0)
     for model in ("denoiser", "average"):
         weights = getattr(straight, model).state_dict()
         assert all(weights[name].equal(weight) for name, weight in getattr(resumed, model).state_dict().items())

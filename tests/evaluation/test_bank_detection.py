@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gensis.evaluation.bank_metrics import ImageFeatures, detection, diversity, mean_interval
+from gensis.evaluation.bank_features import ImageFeatures
+from gensis.evaluation.bank_metrics import detection, diversity, mean_interval
 from gensis.evaluation.detection import probe_accuracy
 from gensis.evaluation.diversity import direction_distances, pixel_deviations
 from gensis.evaluation.fidelity import cosines
@@ -21,7 +22,7 @@ def test_a_probe_is_not_tested_on_its_training_images():
 
 def test_each_space_is_probed_alone():
     first, second = np.random.default_rng(0).normal(size=(2, 60, 4)).astype(np.float32)
-    figures = detection(ImageFeatures(first, first, first), ImageFeatures(second, second, second + 9))
+    figures = detection(ImageFeatures(first, first, first, first), ImageFeatures(second, second, second + 9, second))
     assert [(figure["figure"], figure["n"]) for figure in figures] == [
         ("real_vs_generated_accuracy_encoder", 60),
         ("real_vs_generated_accuracy_pixels", 60),
@@ -41,7 +42,7 @@ def test_distances_equal_those_of_single_pairs():
 
 def test_diversity_is_zero_for_copies_and_the_ceiling_for_real_images():
     images = np.random.default_rng(0).normal(size=(128, 9)).astype(np.float32)
-    repeated, different = (ImageFeatures(each, each, each) for each in (images[:64].repeat(2, axis=0), images))
+    repeated, different = (ImageFeatures(*[each] * 4) for each in (images[:64].repeat(2, axis=0), images))
     for figure in diversity(repeated, different, different, 100):
         assert [figure[name] for name in ("value", "low", "high")] == pytest.approx([0, 0, 0], abs=1e-6)
         assert figure["floor"] == figure["ceiling"] > 0.5
@@ -51,7 +52,7 @@ def test_diversity_is_zero_for_copies_and_the_ceiling_for_real_images():
 def test_diversity_does_not_follow_from_fidelity():
     """Two banks of equal fidelity to the encoder; one of them has no diversity in pixels."""
     generator = np.random.default_rng(0)
-    real = ImageFeatures(*generator.normal(size=(3, 128, 50)).astype(np.float32))
+    real = ImageFeatures(*generator.normal(size=(4, 128, 50)).astype(np.float32))
     conditions = real.encoder[:64].repeat(2, axis=0)
 
     def bank(spread: float) -> ImageFeatures:

@@ -35,8 +35,8 @@ def test_ranks_equal_positions_in_a_sorted_list(features, chunk_bytes, monkeypat
 def test_fidelity_is_the_ceiling_for_faithful_images_and_the_floor_for_others(features):
     noise = 0.1 * np.random.default_rng(1).normal(size=features.shape)
     views = features + noise
-    (good,) = fidelity_figures("fidelity", features - noise, features, views, features)
-    (bad,) = fidelity_figures("fidelity", np.roll(features, 7, axis=0), features, views, features)
+    (good,) = fidelity_figures("fidelity", features - noise, features, views=views, own=features)
+    (bad,) = fidelity_figures("fidelity", np.roll(features, 7, axis=0), features, views=views, own=features)
     assert good["value"] == pytest.approx(good["ceiling"], abs=0.01)
     assert good["floor"] == pytest.approx(0, abs=0.15)
     assert bad["value"] == pytest.approx(bad["floor"], abs=0.15)
@@ -45,7 +45,7 @@ def test_fidelity_is_the_ceiling_for_faithful_images_and_the_floor_for_others(fe
 
 def test_retrieval_finds_only_the_sources_of_faithful_images(features):
     rows = np.arange(20)
-    first, rank = retrieval(features[rows] * 2, features[rows + 1], rows, features, CPU)
+    first, rank = retrieval(features[rows] * 2, features[rows + 1], sources=rows, features=features, device=CPU)
     assert (first["value"], first["floor"], first["ceiling"]) == (1, 1 / 50, 0)
     assert (rank["value"], rank["floor"]) == (1, 25.5)
     assert rank["ceiling"] > 1
@@ -73,7 +73,8 @@ def test_interpolation_measures_nearest_sources_and_cosines_along_alpha():
     alpha = np.array([0.25, 0.75, 0.25, 0.75], np.float32)
     generated = alpha[:, None] * features[source] + (1 - alpha[:, None]) * features[partner]
     generated[3] = features[0] + 0.5 * features[1]  # near to neither source nor partner
-    (share,), along = interpolation(generated, features[source], alpha, source, partner, features, CPU)
+    given = {"alpha": alpha, "sources": source, "partners": partner, "features": features, "device": CPU}
+    (share,), along = interpolation(generated, ends=features[source], **given)
     assert share["value"] == 0.75
     assert share["floor"] == pytest.approx(2 / (8 * 7))
     assert [point["alpha"] for point in along] == [0.25, 0.75, 1.0]

@@ -20,7 +20,7 @@ def real():
 def test_images_that_keep_their_class_have_a_ratio_of_one(real):
     sources = np.arange(0, 120, 2)
     own = real.features[sources]
-    kept = class_consistency(real, sources, {"real": own, "generated": own * 3}, 200, CPU)
+    kept = class_consistency(real, sources, {"real": own, "generated": own * 3}, resamples=200, device=CPU)
     assert kept["real"]["value"] > 0.9
     assert kept["ratio"] == {"value": 1, "low": 1, "high": 1}
     assert kept["generated"] == kept["real"]
@@ -30,7 +30,7 @@ def test_images_that_keep_their_class_have_a_ratio_of_one(real):
 def test_images_of_another_class_lower_the_ratio(real):
     sources = np.arange(120)
     generated = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
-    kept = class_consistency(real, sources, {"real": real.features, "generated": generated}, 200, CPU)
+    kept = class_consistency(real, sources, {"real": real.features, "generated": generated}, resamples=200, device=CPU)
     assert kept["ratio"]["value"] == pytest.approx(0.75, abs=0.02)
     assert kept["ratio"]["low"] < 0.75 < kept["ratio"]["high"]
     assert kept["ratio"]["value"] == kept["generated"]["value"] / kept["real"]["value"]
@@ -41,7 +41,7 @@ def test_other_kinds_of_images_are_measured_too(real):
     sources = np.arange(120)
     views = np.where((sources < 30)[:, None], np.roll(real.features, 40, axis=0), real.features)
     kept = class_consistency(
-        real, sources, {"real": real.features, "generated": real.features, "views": views}, 200, CPU
+        real, sources, {"real": real.features, "generated": real.features, "views": views}, resamples=200, device=CPU
     )
     assert kept["views"]["value"] == pytest.approx(0.75, abs=0.02)
     assert kept["views"]["low"] < 0.75 < kept["views"]["high"]
@@ -53,10 +53,11 @@ def test_neither_a_source_nor_its_group_votes_for_it(real):
     places = np.random.default_rng(1).normal(size=(30, 400))[real.groups].astype(np.float32)
     apart = RealImages(places, real.labels, real.groups)
     images = {"real": places, "generated": places}
-    kept = class_consistency(apart, np.arange(120), images, 0, CPU)
+    kept = class_consistency(apart, np.arange(120), images, resamples=0, device=CPU)
     assert kept["real"]["value"] < 0.7
     alone = RealImages(places, real.labels, np.arange(120))
-    assert class_consistency(alone, np.arange(120), images, 0, CPU)["real"]["value"] == pytest.approx(1)
+    kept = class_consistency(alone, np.arange(120), images, resamples=0, device=CPU)
+    assert kept["real"]["value"] == pytest.approx(1)
 
 
 def test_images_without_a_label_are_left_out(real):
@@ -64,7 +65,11 @@ def test_images_without_a_label_are_left_out(real):
     sources = np.arange(60)
     own = real.features[sources]
     kept = class_consistency(
-        RealImages(real.features, labels, real.groups), sources, {"real": own, "generated": own}, 0, CPU
+        RealImages(real.features, labels, real.groups),
+        sources,
+        {"real": own, "generated": own},
+        resamples=0,
+        device=CPU,
     )
     assert kept["n"] == 40
     assert kept["ratio"] == {"value": 1, "low": None, "high": None}
@@ -81,8 +86,9 @@ def test_images_without_a_label_are_left_out(real):
 )
 def test_unmeasurable_class_consistency_has_a_reason(real, labels, groups, reason):
     images = RealImages(real.features, labels, groups)
+    embeddings = {"real": real.features, "generated": real.features}
     with pytest.raises(Unmeasurable, match=reason):
-        class_consistency(images, np.arange(120), {"real": real.features, "generated": real.features}, 0, CPU)
+        class_consistency(images, np.arange(120), embeddings, resamples=0, device=CPU)
 
 
 def test_neighbours_of_the_same_group_do_not_vote():

@@ -10,13 +10,15 @@ import torch
 from tests.diffusion.tiny import UNET, smooth_images
 
 import evaluate_bank
+import filter_bank
 from gensis.artifacts.files import read_json, write_json
 from gensis.artifacts.tables import write_table
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.evaluation.copying import RATIO
 from gensis.figures.bank_quality import MEANINGS
-from gensis.images.bank_filter import filter_path, write_filter
+from gensis.images.bank_filter import filter_path, read_keep_mask, write_filter
 from gensis.images.codec import encode_png
 from gensis.images.embeddings import write_embeddings
 from gensis.images.index import write_index
@@ -38,7 +40,7 @@ PRETRAINING = {
 
 
 def write_bank(folder, kind, images, partner, alpha):
-    columns = {"source": np.arange(IMAGES), "partner": partner, "alpha": alpha.astype(np.float32)}
+    columns = {"source": np.arange(len(images)), "partner": partner, "alpha": alpha.astype(np.float32)}
     write_store(folder / f"{kind}-0000.h5", [encode_png(image) for image in images], {}, columns=lambda: columns)
 
 
@@ -47,6 +49,18 @@ def made(tmp_path_factory):
     """Images, their embeddings, an untrained diffusion model, and the sources themselves as bank."""
     folder = tmp_path_factory.mktemp("bank")
     images = smooth_images(IMAGES + HELD_OUT, PX)
+    make(folder, images)
+    images = images[:IMAGES]
+    write_bank(folder / "bank", "generative", images, np.full(IMAGES, -1), np.ones(IMAGES))
+    mixed = (images.astype(int) + np.roll(images, -1, axis=0)) // 2
+    write_bank(
+        folder / "bank", "interpolated", mixed.astype(np.uint8), (np.arange(IMAGES) + 1) % IMAGES, np.full(IMAGES, 0.5)
+    )
+    return folder
+
+
+def make(folder, images, model_px=PX):
+    """Write images of both splits, embeddings, and an untrained diffusion model that generates ``model_px``."""
     listed = {}
     for unit, part in {"train-0000": images[:IMAGES], "test-0000": images[IMAGES:]}.items():
         listed[unit] = write_store(folder / f"{unit}.h5", [encode_png(image) for image in part], {})
@@ -65,16 +79,10 @@ def made(tmp_path_factory):
     keys = np.array([str(row) for row in range(IMAGES)], object)
     write_embeddings(folder / "part-0000.h5", [features], unit=np.zeros(IMAGES, int), units=["train-0000"], keys=keys)
 
-    denoiser = create_denoiser(Diffusion(**UNET), (3, PX, PX), features.shape[1])
+    denoiser = create_denoiser(Diffusion(**UNET), (3, model_px, model_px), features.shape[1])
     GenSISPipeline(denoiser, make_scheduler("flow", True)).save_pretrained(folder / "diffusion")
     record = {"weights": "0" * 16, "settings": UNET, "embedding_width": features.shape[1]}
     write_json(folder / "diffusion" / "provenance.json", record)
-    write_bank(folder / "bank", "generative", images[:IMAGES], np.full(IMAGES, -1), np.ones(IMAGES))
-    mixed = (images[:IMAGES].astype(int) + np.roll(images[:IMAGES], -1, axis=0)) // 2
-    write_bank(
-        folder / "bank", "interpolated", mixed.astype(np.uint8), (np.arange(IMAGES) + 1) % IMAGES, np.full(IMAGES, 0.5)
-    )
-    return folder
 
 
 def measured(folder, **changes):
@@ -137,7 +145,7 @@ def test_batch_size_does_not_change_metrics(made):
 
 def test_a_limit_of_known_images_changes_only_neighbour_metrics(made, monkeypatch):
     whole = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
-    monkeypatch.setattr(evaluate_bank, "MOST_KNOWN", 30)
+    monkeypatch.setattr("gensis.evaluation.bank_sample.MOST_KNOWN", 30)
     part = measured(made, evaluation=Evaluation(bootstrap=50, bank_images=20))
     assert part["class_consistency"]["ratio"]["value"] == 1
     of_whole, of_part = ({found["figure"]: found for found in result["figures"]} for result in (whole, part))
@@ -163,6 +171,35 @@ def test_filtered_images_are_counted_and_not_measured(made):
     assert {"filter/generative-0000", "generative-0000"} <= set(result["provenance"]["inputs"])
     figures = {figure["figure"]: figure for figure in result["figures"]}
     assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)  # each image belongs to the source measured
+
+
+@pytest.mark.parametrize("ratio", [RATIO, 0.5])
+def test_near_duplicates_are_what_a_filter_with_the_same_ratio_rejects(tmp_path, monkeypatch, ratio):
+    monkeypatch.setattr("gensis.evaluation.copying.NEIGHBOURS_AMONG", 40)
+    monkeypatch.setattr("gensis.evaluation.bank_metrics.RATIO", ratio)
+    images = np.random.default_rng(0).integers(0, 256, (IMAGES + HELD_OUT, 48, 48, 3), np.uint8)
+    make(tmp_path, images, model_px=24)  # images that are resized twice differ from those that are resized once
+    sources = images[: IMAGES // 2]  # only these have generated images, so all of these are measured
+    halved = sources.reshape(-1, 24, 2, 24, 2, 3).mean((2, 4))
+    generated = 128 + np.linspace(0.2, 1, len(sources))[:, None, None, None] * (halved - 128)
+    others = np.full(len(sources), -1), np.ones(len(sources))
+    write_bank(tmp_path / "bank", "generative", generated.astype(np.uint8), *others)
+    store = tmp_path / "bank" / "generative-0000.h5"
+    filter_bank.main(
+        argparse.Namespace(
+            config={"copying_ratio": ratio},
+            runtime=Runtime(inference_batch_size=32),
+            encoder=tmp_path / "encoder",
+            train=tmp_path / "train.tsv",
+            embeddings=[tmp_path / "part-0000.h5"],
+            stores=[store],
+            **{"seed": 0, "threads": 1, "gpus": 0, "started": time.time()},
+        )
+    )
+    figures = {figure["figure"]: figure for figure in measured(tmp_path, labels=None, held_out=[])["figures"]}
+    share = figures["near_duplicates"]["value"]
+    assert share == (~read_keep_mask(store)).mean()
+    assert 0.1 < share < 0.9
 
 
 def test_missing_kinds_of_images_are_skipped_with_a_reason(made, tmp_path):

@@ -119,6 +119,8 @@ def test_slides_are_evaluated_and_summarised_end_to_end(slides):
     assert (
         run(
             "summarize",
+            "--baseline",
+            "dino",
             "--evaluations",
             *evaluations,
             "--output",
@@ -365,6 +367,8 @@ def test_without_labels_every_task_is_skipped_and_the_summary_has_no_row(slides)
     assert (
         run(
             "summarize",
+            "--baseline",
+            "dino",
             "--evaluations",
             *files,
             "--output",
@@ -399,6 +403,8 @@ def test_the_summary_has_chance_once_and_empty_cells_for_no_interval(tmp_path):
     output = tmp_path / "summary.csv"
     run(
         "summarize",
+        "--baseline",
+        "dino",
         "--evaluations",
         tmp_path / "dino.json",
         tmp_path / "gen-dino.json",

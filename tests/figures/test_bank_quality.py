@@ -15,7 +15,7 @@ from gensis.figures.run import Run
 
 
 def write_quality(results: Path, ratio: float | None) -> Run:
-    figures = [measured.figure(name, 0.5, 0.25, 0.75, 100) for name in MEANINGS]
+    figures = [measured.figure(name, 0.5, 0.25, 0.75, n=100) for name in MEANINGS]
     figures[0] |= {"error": 0.0123}
     figures[-1] |= {"low": 0.45, "high": 0.55}
     quality = {"sources": 100, "figures": figures, "skipped": {"held-out images": "there is no <test> split"}}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
-from gensis.command import duration
 from gensis.figures.cost import cost, read_costs
 from gensis.figures.run import Run
+from gensis.progress import duration
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ def forget(step, embeddings):
 
 
 def trained(tmp_path, pretrainer, name, watch):
-    return train(pretrainer, CheckpointFolder(tmp_path, "encoder", name), World(), CPU, 0, 1e9, watch)
+    folder = CheckpointFolder(tmp_path, "encoder", name)
+    return train(pretrainer, folder, World(), CPU, seed=0, checkpoint_seconds=1e9, watch=watch)
 
 
 def equal_states(one, other):

@@ -50,20 +50,20 @@ def without_rate(history):
 
 def test_a_training_killed_at_any_step_and_resumed_equals_an_uninterrupted_one(tmp_path):
     whole = Walk()
-    undisturbed = train(whole, CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+    undisturbed = train(whole, CheckpointFolder(tmp_path, "t", "a"), World(), CPU, seed=0, checkpoint_seconds=1e9)
     for stop_at in range(1, 10):
         folder = CheckpointFolder(tmp_path, "t", f"b{stop_at}")
         with folder, pytest.raises(KeyboardInterrupt):
-            train(Walk(stop_at), folder, World(), CPU, 0, 0.0)
+            train(Walk(stop_at), folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
         resumed = Walk()
         with folder:
-            history = train(resumed, folder, World(), CPU, 0, 0.0)
+            history = train(resumed, folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
         assert torch.equal(resumed.weight, whole.weight)
         assert without_rate(history) == without_rate(undisturbed)
 
 
 def test_the_history_has_a_row_per_interval_and_one_for_the_remaining_steps(tmp_path):
-    history = train(Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+    history = train(Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, seed=0, checkpoint_seconds=1e9)
     assert [row["step"] for row in history] == [4, 8, 10]
     write_history(tmp_path / "history.csv", history)
     assert (tmp_path / "history.csv").read_text().splitlines()[0] == "step,loss,images_per_second"
@@ -93,20 +93,20 @@ class Diverging(Walk):
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, figure):
     folder = CheckpointFolder(tmp_path, "t", "a")
     with folder, pytest.raises(UserError, match=f"{figure} is nan within steps 5 to 6: .* is kept"):
-        train(Diverging(figure), folder, World(), CPU, 0, 0.0)
+        train(Diverging(figure), folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
     assert folder.load(CPU)["step"] == 5
     assert folder.load(CPU)["task"]["weight"].isfinite().all()
 
 
 def test_a_loss_that_is_not_finite_stops_at_the_end_of_its_row(tmp_path):
     with pytest.raises(UserError, match="loss is nan within steps 5 to 8"):
-        train(Diverging("loss"), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9)
+        train(Diverging("loss"), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, seed=0, checkpoint_seconds=1e9)
 
 
 def test_watch_gets_each_row_and_adds_columns(tmp_path):
-    history = train(
-        Walk(), CheckpointFolder(tmp_path, "t", "a"), World(), CPU, 0, 1e9, lambda row: {"twice": 2 * row["step"]}
-    )
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    options = {"seed": 0, "checkpoint_seconds": 1e9, "watch": lambda row: {"twice": 2 * row["step"]}}
+    history = train(Walk(), folder, World(), CPU, **options)
     assert [row["twice"] for row in history] == [8, 16, 20]
 
 
@@ -150,13 +150,13 @@ def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_skipped(tmp_path):
 def test_tensorboard_has_each_row_once_after_a_killed_training(tmp_path):
     folder, events = CheckpointFolder(tmp_path, "t", "a", keep=3), tmp_path / "events"
     with CheckpointFolder(tmp_path, "t", "earlier") as earlier:
-        train(Walk(), earlier, World(), CPU, 1, 1e9, events=events)
+        train(Walk(), earlier, World(), CPU, seed=1, checkpoint_seconds=1e9, events=events)
     with folder, pytest.raises(KeyboardInterrupt):
-        train(Walk(9), folder, World(), CPU, 0, 0.0, events=events)
+        train(Walk(9), folder, World(), CPU, seed=0, checkpoint_seconds=0.0, events=events)
     for late in (8, 9):
         (folder.path / f"checkpoint-{late:09d}.pt").unlink()  # it resumes from step 7 and repeats row 8
     with folder:
-        history = train(Walk(), folder, World(), CPU, 0, 1e9, events=events)
+        history = train(Walk(), folder, World(), CPU, seed=0, checkpoint_seconds=1e9, events=events)
     shown = EventAccumulator(str(events)).Reload()
     assert [(event.step, event.value) for event in shown.Scalars("loss")] == [
         (row["step"], pytest.approx(row["loss"])) for row in history
@@ -218,7 +218,7 @@ def publish(tmp_path):
         def make(target):
             trained.append(target)
             walk = Walk(stop_at)
-            train(walk, folder, World(), CPU, next(seeds), 0.0)
+            train(walk, folder, World(), CPU, seed=next(seeds), checkpoint_seconds=0.0)
             (target / "weights").write_text(str(walk.weight.item()))
             write_provenance(target, {})
 
@@ -333,7 +333,7 @@ def test_a_signal_saves_a_checkpoint_and_ends_with_status_1(tmp_path, number):
             folder,
             pytest.raises(SystemExit, match="stopped by a signal after step 3: run the same command to resume"),
         ):
-            train(Signalled(), folder, World(), CPU, 0, 1e9)
+            train(Signalled(), folder, World(), CPU, seed=0, checkpoint_seconds=1e9)
     finally:
         signal.signal(number, before)
     assert folder.load(CPU)["step"] == 3

@@ -1,8 +1,6 @@
 """Embed the images of some units with a trained encoder, an untrained encoder, or as raw pixels."""
 
 import argparse
-import logging
-import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,18 +19,17 @@ from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.ranges import to_unit
 from gensis.images.reading import read_units
 from gensis.images.store import Store
+from gensis.progress import progress
 from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
-from gensis.ssl.backbone import Encoder, LastBlocks, create_backbone, load_encoder
+from gensis.ssl.backbone import Encoder, LastBlocks, load_encoder
 from gensis.ssl.class_token import class_token_only
-from gensis.ssl.preprocessing import Preprocessing
+from gensis.ssl.untrained import untrained_encoder
 from gensis.threads import in_threads
 from gensis.training.device import choose_device, device_name
 
-log = logging.getLogger("embed_images")
 PIXELS_PX = 16
-SECONDS_A_LINE = 20
 CPU_PART = 32  # images per thread and call: few enough for their activations to stay in the cache
 
 
@@ -48,16 +45,10 @@ def make_encoder(arguments: argparse.Namespace) -> nn.Module:
     """The encoder that the arguments select."""
     if arguments.pixels:
         return Pixels()
-    encoder = load_encoder(arguments.encoder) if arguments.encoder else untrained(arguments)
+    encoder = (
+        load_encoder(arguments.encoder) if arguments.encoder else untrained_encoder(arguments.random, arguments.seed)
+    )
     return LastBlocks(encoder, arguments.last_blocks) if arguments.last_blocks else encoder
-
-
-def untrained(arguments: argparse.Namespace) -> Encoder:
-    """The backbone of a pre-training as initialised by its seed."""
-    torch.manual_seed(arguments.seed)
-    settings = arguments.random
-    backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
-    return Encoder(backbone, Preprocessing((settings.image_px,) * 2, (0.5,) * 3, (0.25,) * 3))
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -132,14 +123,8 @@ def embedded(
     """float32 (n, D) for each block of images, after an empty block that gives D even if there are no images."""
     nothing = torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device)
     yield embed(encoder, nothing, settings)[:0]
-    done, since = 0, time.time()
-    logged = since
-    for block in images:
+    for block in progress(images, total, "images", size=len):
         yield from in_parts(encoder, block, settings)
-        done += len(block)
-        if time.time() - logged > SECONDS_A_LINE or done == total:
-            command.progress(log, done, total, since, "images")
-            logged = time.time()
 
 
 def in_parts(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> list[np.ndarray]:

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import time
 from pathlib import Path
 
 import h5py
@@ -15,9 +14,9 @@ from gensis.errors import UserError
 from gensis.images import embeddings
 from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
+from gensis.progress import progress
 
 FORMAT = "gensis-features/1"
-SECONDS_A_LINE = 20
 
 log = logging.getLogger("export_features")
 
@@ -25,8 +24,8 @@ log = logging.getLogger("export_features")
 def main(arguments: argparse.Namespace) -> None:
     """Write a file for each slide that has tiles; one slide at a time is in memory."""
     chosen = {row["unit"]: row.get("rows", ALL) for row in read_table(arguments.units)}
-    logged, written = time.time(), 0
-    for path in arguments.embeddings:
+    written = 0
+    for path in progress(arguments.embeddings, len(arguments.embeddings), "parts"):
         with open_hdf5(path, embeddings.FORMAT) as part:
             units = part["units"].asstr()[:]
             bounds = np.searchsorted(part["unit"][:], np.arange(len(units) + 1))
@@ -35,9 +34,6 @@ def main(arguments: argparse.Namespace) -> None:
                 if len(rows):
                     write(arguments.output, unit, part, first, rows, arguments.units.parent / f"{unit}.h5")
                     written += 1
-        if time.time() - logged > SECONDS_A_LINE:
-            logged = time.time()
-            log.info("%d slides", written)
     if not written:
         table = arguments.units.with_name("outcomes.tsv")
         raise UserError(f"none of {len(chosen)} slides has tiles: see the reasons in {table} or outcomes.failed.tsv")

@@ -1,8 +1,6 @@
 """Write the tile grid of each slide of a data set, with its scores, as <unit>.geojson for QuPath."""
 
 import argparse
-import logging
-import time
 from pathlib import Path
 
 from gensis import command
@@ -11,26 +9,18 @@ from gensis.artifacts.tables import read_table
 from gensis.figures.grid_geojson import feature_collection
 from gensis.figures.slide_view import read_grid, read_scores
 from gensis.images.store import Store
+from gensis.progress import progress
 from gensis.settings.datasets import Quality
-
-SECONDS_A_LINE = 20
-
-log = logging.getLogger("export_geojson")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write a file for each slide."""
     folder: Path = arguments.units.parent
     quality = Quality.model_validate(arguments.config)
-    began = reported = time.time()
     units = read_table(arguments.units)
-    for done, row in enumerate(units, start=1):
+    for row in progress(units, len(units), "slides"):
         unit, is_used = row["unit"], int(row["images"]) > 0
         export(folder / f"{unit}.h5", quality, is_used, arguments.output / f"{unit}.geojson")
-        if time.time() - reported > SECONDS_A_LINE:
-            reported = time.time()
-            command.progress(log, done, len(units), began, "slides")
-    log.info("%d slides exported in %s", len(units), command.duration(time.time() - began))
 
 
 def export(store_path: Path, quality: Quality, is_used: bool, path: Path) -> None:

@@ -3,8 +3,7 @@
 import argparse
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,13 @@ from gensis.images.codec import PNG, encode_jpeg, encode_png
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
 from gensis.images.store import Store, write_store
+from gensis.progress import progress
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
 from gensis.training.device import choose_device, device_name
 
 LARGEST_LOSSLESS_PX = 64
 JPEG_QUALITY = 95
-SECONDS_BETWEEN_REPORTS = 10
 FORMAT = "gensis-bank/1"
 
 log = logging.getLogger("generate_bank")
@@ -63,10 +62,20 @@ def main(arguments: argparse.Namespace) -> None:
     for kind, plan in plans.items():
 
         def encoded_images(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
-            generate = generate_function(pipeline, settings, arguments.runtime.compile)
-            noise_shape = pipeline.noise_shape
-            batches = generate_plan(plan, features, noise_shape, generate, batch_size, start, device, arguments.threads)
-            return encode_batches(reported(batches, kind, start, len(plan)), encode, arguments.threads)
+            if start:
+                log.info("resuming at %s image %d of %d", kind, start, len(plan))
+            batches = generate_plan(
+                plan,
+                features,
+                noise_shape=pipeline.noise_shape,
+                generate=generate_function(pipeline, settings, arguments.runtime.compile),
+                batch_size=batch_size,
+                start=start,
+                device=device,
+                threads=arguments.threads,
+            )
+            reported = progress(batches, len(plan) - start, f"{kind} images", size=len)
+            return encode_batches(reported, encode, arguments.threads)
 
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
         origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
@@ -118,19 +127,6 @@ def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]
     with Store(index.paths()[0]) as store:
         lossless = image_px <= LARGEST_LOSSLESS_PX or store.read(0, 1)[0].startswith(PNG)
     return encode_png if lossless else partial(encode_jpeg, quality=JPEG_QUALITY)
-
-
-def reported(batches: Iterable[np.ndarray], kind: str, start: int, total: int) -> Iterator[np.ndarray]:
-    """The batches, unchanged; progress is logged."""
-    if start:
-        log.info("resuming at %s image %d of %d", kind, start, total)
-    done, began, reported_at = 0, time.time(), 0.0
-    for batch in batches:
-        done += len(batch)
-        if start + done == total or time.time() - reported_at > SECONDS_BETWEEN_REPORTS:
-            command.progress(log, done, total - start, began, f"{kind} images")
-            reported_at = time.time()
-        yield batch
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.images.importing import Imported
 from gensis.images.sources import open_source, selection
 from gensis.images.store import FORMAT, write_store
+from gensis.progress import progress
 from gensis.settings.datasets import Dataset
 from gensis.settings.sheet import read_sheet
 from gensis.settings.stages import images_json
@@ -28,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
     rows = read_sheet(arguments.sheet, "files", dataset.columns) if arguments.sheet else ()
     source = open_source(dataset, split, rows)
     chosen = selection(len(source.keys), dataset.max_images.get(split))
-    bounds = [len(chosen) * number // dataset.shards for number in (int(shard), int(shard) + 1)]
+    first, last = (len(chosen) * number // dataset.shards for number in (int(shard), int(shard) + 1))
     imported = Imported()
 
     def attributes() -> dict[str, str]:
@@ -44,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     images, content = write_store(
         arguments.store,
-        imported.images(source, chosen[slice(*bounds)], dataset),
+        imported.images(source, progress(chosen[first:last], last - first, "images"), dataset),
         attributes,
         columns=lambda: {"key": np.array(imported.keys, object)},
     )

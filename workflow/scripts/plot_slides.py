@@ -1,8 +1,6 @@
 """Draw the overlay of each slide of a data set with its tissue and tiles, <unit>.jpg, and one contact sheet of all."""
 
 import argparse
-import logging
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +14,10 @@ from gensis.figures.contact_sheet import cell_size, contact_sheet, shown
 from gensis.figures.slide_overlay import draw_overlay
 from gensis.figures.slide_picture import SlideStatus, slide_picture
 from gensis.figures.slide_view import read_slide
+from gensis.progress import progress
 from gensis.settings.datasets import Quality
 
 JPEG_QUALITY = 88
-SECONDS_A_LINE = 20
-
-log = logging.getLogger("plot_slides")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -38,19 +34,14 @@ def main(arguments: argparse.Namespace) -> None:
         return (draw_overlay(view, cell) if view and small else None), (view.grid.counts if view else {})
 
     overlays, counts = {}, Counter()
-    began = reported = time.time()
     with ThreadPoolExecutor(arguments.threads) as pool:
         wanted = set(on_sheet)
         drawn = pool.map(draw, slides, [position in wanted for position in range(len(slides))])
-        for position, (picture, of_slide) in enumerate(drawn):
+        for position, (picture, of_slide) in enumerate(progress(drawn, len(slides), "slides")):
             counts.update(of_slide)
             if position in wanted:
                 overlays[position] = picture
-            if time.time() - reported > SECONDS_A_LINE:
-                reported = time.time()
-                command.progress(log, position + 1, len(slides), began, "slides")
     save(contact_sheet(folder.name, slides, overlays, counts), arguments.sheet)
-    log.info("%d slides drawn in %s", len(slides), command.duration(time.time() - began))
 
 
 def slide_status(folder: Path, row: dict[str, str]) -> SlideStatus:

@@ -4,30 +4,29 @@ import argparse
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gensis import command
 from gensis.artifacts.files import content_id
-from gensis.artifacts.folders import write_provenance
-from gensis.artifacts.provenance import external_weights_of, provenance
+from gensis.artifacts.provenance import external_weights_of
 from gensis.errors import UserError
 from gensis.images.embeddings import external_weights
 from gensis.images.index import Index, read_index
 from gensis.images.reading import open_images
 from gensis.images.snapshots import add_snapshot, write_snapshots
 from gensis.settings.pretraining import Pretraining, Retraining
-from gensis.settings.runtime import Runtime
 from gensis.ssl import RECIPE
 from gensis.ssl.backbone import FORMAT, save_encoder
 from gensis.ssl.bank_images import bank_contents, open_parts
 from gensis.ssl.monitor import Monitor
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
-from gensis.training.checkpoints import CheckpointFolder, fingerprint
-from gensis.training.device import choose_device, device_name
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.device import choose_device
 from gensis.training.distributed import World, start_world
-from gensis.training.loop import train, train_and_publish, write_history
+from gensis.training.run import run_training, training_parser
 
 log = logging.getLogger("pretrain_encoder")
 
@@ -46,48 +45,45 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
         external |= external_weights_of(arguments.init)
-    key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
-    folder = CheckpointFolder(arguments.checkpoints, "encoder", key, arguments.runtime.keep_checkpoints)
+    monitored: dict[str, Any] = {}
 
-    def make(target: Path) -> None:
-        pretrainer = build(arguments, settings, index, device, world)
-        runtime, seed = arguments.runtime, arguments.seed
-        snapshots = folder.path / "snapshots"
+    def build(folder: CheckpointFolder) -> tuple[Pretrainer, Monitor]:
+        pretrainer, snapshots = create(arguments, settings, index, device, world), folder.path / "snapshots"
 
         def keep(step: int, embeddings: torch.Tensor) -> None:
             if world.is_first:
                 add_snapshot(snapshots, step, embeddings.cpu().numpy())
 
-        monitor = Monitor(pretrainer, seed, runtime.monitor_epochs, keep)
-        history = train(pretrainer, folder, world, device, seed, runtime.checkpoint_seconds, monitor, arguments.events)
-        encoder = pretrainer.encoder()
-        if world.is_first:
-            write_history(target / "history.csv", history)
-            write_snapshots(target / "embedding_snapshots.h5", monitor.rows.numpy(), snapshots)
-            save_encoder(
-                encoder,
-                target,
-                settings.backbone,
-                pretrainer.backbone_args,
-                Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std),
-            )
-            record = provenance(
-                FORMAT,
-                settings=arguments.config,
-                inputs=inputs,
-                seed=arguments.seed,
-                device=device_name(device),
-                started=arguments.started,
-                external_weights=external,
-            )
-            record |= {
-                "recipe": RECIPE,
-                "resolved": pretrainer.resolved.values | {"reasons": pretrainer.resolved.reasons},
-            }
-            record["uniform_loss"] = pretrainer.method.uniform_loss()
-            write_provenance(target, record | {"weights": content_id(target / "model.safetensors")})
+        monitor = Monitor(pretrainer, arguments.seed, arguments.runtime.monitor_epochs, keep)
+        monitored.update(rows=monitor.rows.numpy(), folder=snapshots)
+        return pretrainer, monitor
 
-    train_and_publish(folder, world, arguments.output, make)
+    def write(pretrainer: Pretrainer, target: Path) -> dict[str, Any]:
+        encoder = pretrainer.encoder()
+        if not world.is_first:
+            return {}
+        write_snapshots(target / "embedding_snapshots.h5", **monitored)
+        preprocessing = Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std)
+        save_encoder(encoder, target, settings.backbone, pretrainer.backbone_args, preprocessing)
+        resolved = pretrainer.resolved
+        return {
+            "resolved": resolved.values | {"reasons": resolved.reasons},
+            "uniform_loss": pretrainer.method.uniform_loss(),
+            "weights": content_id(target / "model.safetensors"),
+        }
+
+    run_training(
+        arguments,
+        world,
+        device,
+        stage="encoder",
+        format=FORMAT,
+        recipe=RECIPE,
+        inputs=inputs,
+        external_weights=external,
+        build=build,
+        write=write,
+    )
 
 
 def check_bank(settings: Retraining, bank: Path | None) -> None:
@@ -98,7 +94,7 @@ def check_bank(settings: Retraining, bank: Path | None) -> None:
         log.info("epochs: %d, to match the compute of %s", settings.epochs, settings.match_compute)
 
 
-def build(
+def create(
     arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
     """The training in its initial state."""
@@ -125,13 +121,8 @@ def build(
 
 
 if __name__ == "__main__":
-    parser = command.parser(__doc__, seed=True, gpus=True)
-    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
-    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser = training_parser(__doc__)
     parser.add_argument("--bank", type=Path, help="folder of the bank")
     parser.add_argument("--filtered", action="store_true", help="read only the images that its filter keeps")
     parser.add_argument("--init", type=Path, help="folder of the encoder whose weights initialise the backbone")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
-    parser.add_argument("--events", type=Path, help="folder for TensorBoard")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     command.run(main, parser.parse_args())

@@ -19,6 +19,7 @@ from gensis.command import parser, run
 from gensis.images.codec import encode_jpeg, encode_png
 from gensis.images.store import FORMAT as STORE_FORMAT
 from gensis.images.store import write_store
+from gensis.progress import progress
 from gensis.settings.datasets import Tiling
 from gensis.slides import fields
 from gensis.slides.layout import Layout, lay_out
@@ -87,7 +88,7 @@ def store(
 
     return write_store(
         arguments.store,
-        stream or (),
+        progress(stream, len(layout.kept), "tiles") if stream else (),
         attributes,
         columns=columns,
         column_attributes=fields.column_attributes(tiling, layout),

@@ -1,17 +1,16 @@
 """Train a diffusion model that is conditioned on image embeddings, and save it as a diffusers pipeline."""
 
 import argparse
-import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
 
 from gensis import command
 from gensis.artifacts.files import content_id
-from gensis.artifacts.folders import write_provenance
-from gensis.artifacts.provenance import external_weights_of, provenance
+from gensis.artifacts.provenance import external_weights_of
 from gensis.diffusion import RECIPE, pipeline
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
 from gensis.diffusion.held_out import HeldOut
@@ -23,15 +22,13 @@ from gensis.images.features import Features
 from gensis.images.index import Index, read_index
 from gensis.images.reading import StreamedImages, open_images
 from gensis.settings.diffusion import Diffusion
-from gensis.settings.runtime import Runtime
-from gensis.training.checkpoints import CheckpointFolder, fingerprint
-from gensis.training.device import choose_device, device_name
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.device import choose_device
 from gensis.training.distributed import start_world
-from gensis.training.loop import train, train_and_publish, write_history
+from gensis.training.loop import Watch
+from gensis.training.run import run_training, training_parser
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-log = logging.getLogger("train_diffusion")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -49,63 +46,49 @@ def main(arguments: argparse.Namespace) -> None:
             external |= external_weights_of(arguments.autoencoder)
         else:
             external[str(arguments.autoencoder)] = inputs["autoencoder"]
-    key = fingerprint(arguments.config, inputs, arguments.seed, device, RECIPE)
-    folder = CheckpointFolder(arguments.checkpoints, "diffusion", key, arguments.runtime.keep_checkpoints)
 
-    def make(target: Path) -> None:
+    def build(folder: CheckpointFolder) -> tuple[DiffusionTrainer, Watch]:
         training_inputs = open_inputs(arguments, settings, index, vae, device)
-        trainer = DiffusionTrainer(settings, training_inputs, features, device, world, arguments.seed)
-        history = train(
-            trainer,
-            folder,
-            world,
-            device,
-            arguments.seed,
-            arguments.runtime.checkpoint_seconds,
-            events=arguments.events,
-        )
-        if world.is_first:
-            write_history(target / "history.csv", history)
-            trained = pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
-            trained.save_pretrained(target)
-            shutil.copyfile(pipeline.__file__, target / "pipeline.py")
-            record = provenance(
-                "gensis-diffusion/1",
-                settings=arguments.config,
-                inputs=inputs,
-                seed=arguments.seed,
-                device=device_name(device),
-                started=arguments.started,
-                external_weights=external,
-            )
-            record |= {
-                "recipe": RECIPE,
-                "embedding_width": features.shape[1],
-                "image_px": settings.image_px,
-                "weights": content_id(target / "denoiser" / WEIGHTS),
-            }
-            if vae:
-                record["reconstruction"] = show_reconstructions(arguments, settings, index, vae, device, target)
-            write_provenance(target, record)
+        return DiffusionTrainer(settings, training_inputs, features, device, world, arguments.seed), lambda row: {}
 
-    train_and_publish(folder, world, arguments.output, make)
+    def write(trainer: DiffusionTrainer, target: Path) -> dict[str, Any]:
+        if not world.is_first:
+            return {}
+        trained = pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
+        trained.save_pretrained(target)
+        shutil.copyfile(pipeline.__file__, target / "pipeline.py")
+        fields = {
+            "embedding_width": features.shape[1],
+            "image_px": settings.image_px,
+            "weights": content_id(target / "denoiser" / WEIGHTS),
+        }
+        if vae:
+            pixels = Pixels(StreamedImages(index, device, arguments.threads), checked_px(settings.image_px))
+            picture = target / "reconstructions.png"
+            fields["reconstruction"] = show_reconstructions(picture, vae, pixels, arguments.seed)
+        return fields
+
+    run_training(
+        arguments,
+        world,
+        device,
+        stage="diffusion",
+        format="gensis-diffusion/1",
+        recipe=RECIPE,
+        inputs=inputs,
+        external_weights=external,
+        build=build,
+        write=write,
+    )
 
 
-def show_reconstructions(
-    arguments: argparse.Namespace,
-    settings: Diffusion,
-    index: Index,
-    vae: AutoencoderKL,
-    device: torch.device,
-    target: Path,
-) -> dict[str, float]:
+def show_reconstructions(path: Path, vae: AutoencoderKL, pixels: Pixels, seed: int) -> dict[str, float]:
     """Save a picture of the autoencoder's reconstructions, and measure them on held-out images.
 
     An autoencoder of this study was not trained on the held-out images.
     """
-    pixels = Pixels(StreamedImages(index, device, arguments.threads), checked_px(settings.image_px))
-    rows = HeldOut(len(pixels), arguments.seed).rows
-    pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(target / "reconstructions.png")
+    rows = HeldOut(len(pixels), seed).rows
+    pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(path)
     return {"images": len(rows), **reconstruction(vae, pixels, rows)}
 
 
@@ -121,12 +104,7 @@ def open_inputs(
 
 
 if __name__ == "__main__":
-    parser = command.parser(__doc__, seed=True, gpus=True)
-    parser.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
-    parser.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    parser = training_parser(__doc__)
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="embeddings of its images, all parts")
     parser.add_argument("--autoencoder", type=Path, help="folder of an AutoencoderKL, for latent diffusion")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
-    parser.add_argument("--events", type=Path, help="folder for TensorBoard")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the diffusion model")
     command.run(main, parser.parse_args())

@@ -97,27 +97,3 @@ def valid_seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= SEEDS:
         raise argparse.ArgumentTypeError(f"{text} is not a seed: give an integer from 0 to {SEEDS - 1}")
     return int(text)
-
-
-def progress(log: logging.Logger, done: int, total: int, since: float, unit: str) -> None:
-    """Log the progress, the rate and the remaining time.
-
-    Args:
-        done: number of finished units.
-        total: number of all units.
-        since: ``time.time()`` at the start.
-        unit: name of the units, in the plural.
-    """
-    seconds = max(time.time() - since, 1e-9)
-    rate = done / seconds
-    left = (total - done) / rate if rate else float("inf")
-    log.info("%d of %d %s, %.1f/s, %s left", done, total, unit, rate, duration(left))
-
-
-def duration(seconds: float) -> str:
-    """Seconds in a readable unit: `45 s`, `12 min`, `3.5 h`."""
-    if seconds == float("inf"):
-        return "unknown time"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, pairwise
 
 import numpy as np
 import torch
 
-from gensis.bank.plan import Plan
+from gensis.bank.plan import Plan, plan_generative
+from gensis.images.ahead import one_ahead
 from gensis.images.features import Features
-from gensis.images.ranges import to_nhwc
+from gensis.images.ranges import to_nchw, to_nhwc
 from gensis.threads import in_threads
 
 CPU = torch.device("cpu")
@@ -34,6 +34,7 @@ def even_batch_size(images: int, largest: int) -> int:
 def generate_plan(
     plan: Plan,
     embeddings: torch.Tensor | Features,
+    *,
     noise_shape: tuple[int, int, int],
     generate: Generate,
     batch_size: int,
@@ -75,15 +76,54 @@ def generate_plan(
             batch for group in groups for batch in in_threads(threads, lambda first: generate(*arguments(first)), group)
         )
     else:
-        generated = (generate(*inputs) for inputs in _one_ahead(lambda first: _pinned(arguments(first)), firsts))
+        generated = (generate(*inputs) for inputs in _prepared(lambda first: _pinned(arguments(first)), firsts))
     for first, images in zip(firsts, _fetched(to_nhwc(images) for images in generated)):
         yield images[: len(plan) - first]
 
 
-def _one_ahead(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
+def generate_variants(
+    conditions: np.ndarray,
+    variants: int,
+    *,
+    seed: int,
+    noise_shape: tuple[int, int, int],
+    generate: Generate,
+    inference_batch_size: int,
+    device: torch.device,
+    threads: int,
+) -> Iterator[torch.Tensor]:
+    """Generate images from conditions that need not be embeddings of the train split.
+
+    Args:
+        conditions: float32 (n, D).
+        variants: images for each condition.
+        seed: of their noise.
+        noise_shape: see `generate_plan`, as for ``generate``, ``device`` and ``threads``.
+        generate: the diffusion model.
+        inference_batch_size: largest number of images in a batch.
+        device: also of the images.
+        threads: see `generate_plan`.
+
+    Yields:
+        uint8 (B, 3, H, W): the variants of a condition follow each other.
+    """
+    plan = plan_generative(range(len(conditions)), variants, seed)
+    batches = generate_plan(
+        plan,
+        torch.from_numpy(conditions),
+        noise_shape=noise_shape,
+        generate=generate,
+        batch_size=even_batch_size(len(plan), largest_batch(inference_batch_size, device)),
+        device=device,
+        threads=threads,
+    )
+    return (to_nchw(torch.from_numpy(batch)).to(device) for batch in batches)
+
+
+def _prepared(given: Callable[[int], tuple], firsts: range) -> Iterator[tuple]:
     """Results of a function for each number; a thread computes the next one while the current one is used."""
     with ThreadPoolExecutor(1) as pool:
-        for future, _ in pairwise(chain(map(lambda first: pool.submit(given, first), firsts), [None])):
+        for future in one_ahead(pool.submit(given, first) for first in firsts):
             yield future.result()
 
 
@@ -94,9 +134,7 @@ def _pinned(tensors: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | No
 
 def _fetched(generated: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
     """Images as arrays. Each batch is copied from its device while the next batch is generated."""
-    copies = map(_Copy, generated)
-    for copy, _ in pairwise(chain(copies, [None])):
-        yield copy.array()
+    return (copy.array() for copy in one_ahead(map(_Copy, generated)))
 
 
 class _Copy:

@@ -1,14 +1,14 @@
 """Quality metrics of a bank, each with a floor and a ceiling that are measured on reference images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from gensis.evaluation.bank_features import ImageFeatures
 from gensis.evaluation.bootstrap import intervals
-from gensis.evaluation.copying import near_duplicates, nearest_others
+from gensis.evaluation.copying import RATIO, Reference, nearest_others
 from gensis.evaluation.detection import probe_accuracy
 from gensis.evaluation.distances import BLOCKS, frechet_distance, kernel_distance
 from gensis.evaluation.diversity import direction_distances, pixel_deviations
@@ -24,37 +24,12 @@ Figures = list[dict[str, Any]]
 or None), `floor`, `ceiling` and `n`."""
 
 
-@dataclass(frozen=True)
-class ImageFeatures:
-    """Features of n images in three spaces."""
-
-    encoder: np.ndarray
-    """float32 (n, D): embeddings of the encoder that the diffusion model is conditioned on."""
-    random: np.ndarray
-    """float32 (n, E): embeddings of an untrained network."""
-    pixels: np.ndarray
-    """float32 (n, P): pixels of the downsized image, in [-1, 1]."""
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def spaces(self) -> dict[str, np.ndarray]:
-        """Features by name of the space. Embeddings have a mean square of 1, so that their kernel is (cosine + 1)^3."""
-        embeddings = {"encoder": self.encoder, "random": self.random}
-        return {name: _unit(values) * values.shape[1] ** 0.5 for name, values in embeddings.items()} | {
-            "pixels": self.pixels
-        }
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    return values / np.linalg.norm(values, axis=1, keepdims=True).clip(min=1e-12)
-
-
 def figure(
     name: str,
     value: float,
     floor: float,
     ceiling: float,
+    *,
     n: int,
     error: float | None = None,
     interval: tuple[float | None, float | None] = (None, None),
@@ -73,7 +48,9 @@ def figure(
     }
 
 
-def fidelity(name: str, generated: np.ndarray, conditions: np.ndarray, views: np.ndarray, own: np.ndarray) -> Figures:
+def fidelity(
+    name: str, generated: np.ndarray, conditions: np.ndarray, *, views: np.ndarray, own: np.ndarray
+) -> Figures:
     """Cosine similarity of re-encoded generated images with their conditions.
 
     The floor is the similarity with the conditions of other images, the ceiling that between real images and views.
@@ -87,11 +64,11 @@ def fidelity(name: str, generated: np.ndarray, conditions: np.ndarray, views: np
     """
     permuted = np.roll(conditions, 1, axis=0)
     floor, ceiling = cosines(generated, permuted).mean(), cosines(views, own).mean()
-    return [figure(name, cosines(generated, conditions).mean(), floor, ceiling, len(generated))]
+    return [figure(name, cosines(generated, conditions).mean(), floor, ceiling, n=len(generated))]
 
 
 def retrieval(
-    generated: np.ndarray, views: np.ndarray, sources: np.ndarray, features: np.ndarray, device: torch.device
+    generated: np.ndarray, views: np.ndarray, *, sources: np.ndarray, features: np.ndarray, device: torch.device
 ) -> Figures:
     """Retrieval of the source among all real images: share at rank 1, and median rank.
 
@@ -100,8 +77,8 @@ def retrieval(
     of_generated, of_views = (ranks(images, sources, features, device) for images in (generated, views))
     images, n = len(features), len(generated)
     return [
-        figure("source_nearest", (of_generated == 1).mean(), 1 / images, (of_views == 1).mean(), n),
-        figure("source_rank", np.median(of_generated), (images + 1) / 2, np.median(of_views), n),
+        figure("source_nearest", (of_generated == 1).mean(), 1 / images, (of_views == 1).mean(), n=n),
+        figure("source_rank", np.median(of_generated), (images + 1) / 2, np.median(of_views), n=n),
     ]
 
 
@@ -122,12 +99,12 @@ def resemblance(
     found = []
     for space in first:
         distances = (frechet_distance(first[space], other[space]) for other in (value, floor, ceiling))
-        found.append(figure(f"frechet_{space}", *distances, len(real)))
+        found.append(figure(f"frechet_{space}", *distances, n=len(real)))
     for space in first:
         (distance, error), (low, _), (high, _) = (
             kernel_distance(first[space], other[space]) for other in (value, floor, ceiling)
         )
-        found.append(figure(f"kernel_{space}", distance, low, high, len(real), error))
+        found.append(figure(f"kernel_{space}", distance, low, high, n=len(real), error=error))
     return found
 
 
@@ -136,27 +113,23 @@ def detection(real: ImageFeatures, generated: ImageFeatures) -> Figures:
     n = min(len(real), _MOST_FOR_PROBES)
     spaces = zip(("encoder", "pixels"), (real.encoder, real.pixels), (generated.encoder, generated.pixels))
     return [
-        figure(f"real_vs_generated_accuracy_{name}", probe_accuracy(first[:n], second[:n]), 0.5, 1.0, n)
+        figure(f"real_vs_generated_accuracy_{name}", probe_accuracy(first[:n], second[:n]), 0.5, 1.0, n=n)
         for name, first, second in spaces
     ]
 
 
-def copying(name: str, generated: ImageFeatures, sources: ImageFeatures, own: np.ndarray, real: np.ndarray) -> Figures:
-    """Share of generated images that are near duplicates of their source.
+def copying(
+    name: str, generated: np.ndarray, sources: np.ndarray, *, rows: np.ndarray, reference: Reference
+) -> Figures:
+    """Share of generated images that are near duplicates of their source: their copy ratio is below 1/3.
 
-    The floor is the share of real images whose nearest other real image is a near duplicate.
-
-    Args:
-        name: name of the metric.
-        generated: generated images.
-        sources: their sources.
-        own: int64 (n,), see `near_duplicates`.
-        real: float32 (R, P): pixels of real images.
+    The floor is the share of real images whose nearest other real image is a near duplicate. Arguments after ``name``,
+    the name of the metric, as in `Reference.ratios`.
     """
-    found = near_duplicates(generated.pixels, sources.pixels, real, own)
-    rows = np.arange(len(real))
-    nearest = real[nearest_others(real, rows)]
-    return [figure(name, found.mean(), near_duplicates(nearest, real, real, rows).mean(), 1.0, len(found))]
+    found = reference.ratios(generated, sources, rows) < RATIO
+    nearest = reference.pixels[nearest_others(reference.pixels, np.arange(len(reference.rows)))]
+    floor = reference.ratios(nearest, reference.pixels, reference.rows) < RATIO
+    return [figure(name, found.mean(), floor.mean(), 1.0, n=len(found))]
 
 
 def diversity(generated: ImageFeatures, views: ImageFeatures, real: ImageFeatures, resamples: int) -> Figures:
@@ -181,7 +154,7 @@ def diversity(generated: ImageFeatures, views: ImageFeatures, real: ImageFeature
         apart = measure(generated)
         interval = mean_interval(apart, resamples)
         floor, ceiling = measure(views).mean(), measure(real)[:_MOST_APART].mean()
-        found.append(figure(name, apart.mean(), floor, ceiling, len(apart), interval=interval))
+        found.append(figure(name, apart.mean(), floor, ceiling, n=len(apart), interval=interval))
     return found
 
 
@@ -199,6 +172,7 @@ def mean_interval(values: np.ndarray, resamples: int) -> tuple[float | None, flo
 
 def interpolation(
     generated: np.ndarray,
+    *,
     ends: np.ndarray,
     alpha: np.ndarray,
     sources: np.ndarray,
@@ -224,7 +198,7 @@ def interpolation(
     count = len(generated)
     both = (ranks(generated, sources, features, device) <= 2) & (ranks(generated, partners, features, device) <= 2)
     pairs = len(features) * (len(features) - 1) / 2
-    figures = [figure("both_sources_top2", both.mean(), 1 / pairs, 1.0, count)]
+    figures = [figure("both_sources_top2", both.mean(), 1 / pairs, 1.0, n=count)]
     along = along_alpha(
         alpha,
         source=cosines(generated, features[sources]),

@@ -10,6 +10,9 @@ import torch
 from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
+from gensis.evaluation.knn_history import labels_and_groups
+from gensis.evaluation.labelled import Table
+from gensis.images.index import Index
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
 
@@ -26,8 +29,22 @@ class RealImages:
     """int64 (N,)."""
 
 
+def classes_of(
+    index: Index, rows: np.ndarray, *, units: Table, labels: Table | None, slides_are_units: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and groups of images at int64 (n,) rows of the train split; see `labels_and_groups`.
+
+    Raises:
+        Unmeasurable: the data set has no labels.
+    """
+    if labels is None:
+        raise Unmeasurable("the data set has no labels")
+    images = [(index.units[unit], str(position)) for unit, position in zip(*index.locate(rows))]
+    return labels_and_groups(images, units, labels, slides_are_units)
+
+
 def class_consistency(
-    known: RealImages, sources: np.ndarray, images: Mapping[str, np.ndarray], resamples: int, device: torch.device
+    known: RealImages, sources: np.ndarray, images: Mapping[str, np.ndarray], *, resamples: int, device: torch.device
 ) -> dict[str, Any]:
     """k-NN accuracy of generated images, with the class of their source as label, compared with that of the sources.
 

@@ -1,20 +1,56 @@
-"""Near duplicates: generated images that copy their source."""
+"""Copies: generated images that repeat their source in pixels. The only place where their distance is defined."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from gensis.augment.resample import resize
+from gensis.images.ranges import to_signed
+from gensis.images.reading import Images, read_ahead
+
+RATIO = 1 / 3
+"""Near duplicates have a copy ratio below this."""
+PIXELS_PX = 16
 NEIGHBOURS = 50
 """Nearest real images of a source, itself included."""
-RATIO = 1 / 3
+NEIGHBOURS_AMONG = 4096
+"""Largest number of real images that the neighbours of a source are searched among."""
 _CHUNK_VALUES = 1 << 24
 
 
-def near_duplicates(generated: np.ndarray, sources: np.ndarray, real: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Whether each image is a near duplicate of its source, with a copy ratio below 1/3: bool (n,).
+def thumbnails(images: torch.Tensor) -> np.ndarray:
+    """Pixels that images are compared by: float32 (n, 768) in [-1, 1], at 16 px, from uint8 (n, 3, H, W)."""
+    return to_signed(resize(images, PIXELS_PX).round()).flatten(1).cpu().numpy()
 
-    Arguments as in `copy_ratios`.
-    """
-    return copy_ratios(generated, sources, real, own) < RATIO
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images that the neighbours of a source are searched among."""
+
+    rows: np.ndarray
+    """int64 (R,): their rows in the train split, ascending."""
+    pixels: np.ndarray
+    """float32 (R, 768): their `thumbnails`."""
+
+    def ratios(self, generated: np.ndarray, sources: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """`copy_ratios` of generated images.
+
+        Args:
+            generated: float32 (n, 768): their thumbnails.
+            sources: float32 (n, 768): thumbnails of their sources.
+            rows: int64 (n,): rows of the sources in the train split; -1 for sources outside it.
+        """
+        place = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
+        return copy_ratios(generated, sources, self.pixels, np.where(self.rows[place] == rows, place, -1))
+
+
+def draw_reference(images: Images, seed: int, batch_size: int) -> Reference:
+    """Draw up to 4096 images of the train split, and read them in batches of ``batch_size``."""
+    draw = np.random.default_rng(seed)
+    rows = np.sort(draw.choice(len(images), min(NEIGHBOURS_AMONG, len(images)), replace=False))
+    blocks = read_ahead(images, torch.from_numpy(rows).split(batch_size))
+    return Reference(rows, np.concatenate([thumbnails(block) for block in blocks]))
 
 
 def copy_ratios(generated: np.ndarray, sources: np.ndarray, real: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import fmean
 
-from gensis.command import duration
 from gensis.figures.markup import ABSENT, count, figure, table, text
 from gensis.figures.run import Run, Training
+from gensis.progress import duration
 
 STAGES = {
     "pretrain_encoder": "pre-training",

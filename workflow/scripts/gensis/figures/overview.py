@@ -1,8 +1,8 @@
 """Overview of the run: stages with their counts, data sets, trainings."""
 
-from gensis.command import duration
 from gensis.figures.markup import ABSENT, count, figure, paragraph, table, text
 from gensis.figures.run import Run, Training
+from gensis.progress import duration
 from gensis.settings.roles import method
 
 

@@ -1,12 +1,23 @@
 """Prefetching: batches that are read before they are requested."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 _MOST = 4  # batches that may wait; then the oldest is dropped
+Item = TypeVar("Item")
 Found_co = TypeVar("Found_co", covariant=True)
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Each item, once the next one has been taken from ``items``.
+
+    If taking an item begins its work (a read, a copy, a thread), that work runs while the item before is processed.
+    """
+    for item, _ in pairwise(chain(items, [None])):
+        yield item
 
 
 class Work(Protocol[Found_co]):

@@ -1,6 +1,7 @@
 """Which images of a bank's store a filter keeps: a file of the same name in the folder `filter` next to it."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
+from gensis.images.store import Store
 
 FORMAT = "gensis-bank-filter/1"
 
@@ -54,15 +56,28 @@ def filter_content(store: Path) -> str:
     return _read(store)["content"]
 
 
-def count_filtered(store: Path) -> dict[str, int]:
-    """Numbers of images: `generated`, `unfaithful`, `copies` (an image may be both) and `kept`."""
-    values = _read(store)
-    return {
-        "generated": len(values["keep"]),
-        "unfaithful": int((values["fidelity"] < values["minimum_fidelity"]).sum()),
-        "copies": int((values["copy_ratio"] < values["copying_ratio"]).sum()),
-        "kept": int(values["keep"].sum()),
-    }
+def count_filtered(folder: Path, kind: str, sources: int) -> dict[str, int]:
+    """Numbers of images of a kind in a bank's folder, and of sources.
+
+    Args:
+        folder: of the bank.
+        kind: `generative` or `interpolated`.
+        sources: number of images in the train split that the bank was generated from.
+
+    Returns:
+        `generated`, `unfaithful`, `copies` (an image may be both), `kept`, and `sources_without` an image that is kept.
+    """
+    counts = Counter(generated=0, unfaithful=0, copies=0, kept=0)
+    has_images = np.zeros(sources, bool)
+    for path in sorted(folder.glob(f"{kind}-*.h5")):
+        values = _read(path)
+        with Store(path) as store:
+            has_images[store.column("source")[values["keep"]]] = True
+        counts["generated"] += len(values["keep"])
+        counts["unfaithful"] += int((values["fidelity"] < values["minimum_fidelity"]).sum())
+        counts["copies"] += int((values["copy_ratio"] < values["copying_ratio"]).sum())
+        counts["kept"] += int(values["keep"].sum())
+    return {**counts, "sources_without": int((~has_images).sum())}
 
 
 def _read(store: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Import of natural images into a store: images are checked and, if `image_px` is set, resized."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,7 +29,7 @@ class Imported:
     """Number of animations and multi-page TIFFs, of which only the first frame or page is used."""
     shape: tuple[int, ...] | None = None
 
-    def images(self, source: Source, positions: np.ndarray, dataset: NaturalDataset) -> Iterator[bytes]:
+    def images(self, source: Source, positions: Iterable[int], dataset: NaturalDataset) -> Iterator[bytes]:
         """Images of ``source`` at ``positions``, as JPEG or PNG; images that cannot be read are added to `failed`.
 
         Raises:

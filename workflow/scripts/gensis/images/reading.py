@@ -1,30 +1,27 @@
 """Batches of images for training: all decoded once and kept on the device, or decoded batch by batch."""
 
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, pairwise
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from gensis.command import progress
 from gensis.errors import UserError
-from gensis.images.ahead import Ahead
+from gensis.images.ahead import Ahead, one_ahead
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
 from gensis.images.ranges import to_nchw, to_nhwc, to_unit
 from gensis.images.store import damaged_image
+from gensis.progress import progress
 from gensis.training.device import copied
 
 log = logging.getLogger(__name__)
 _BLOCK = 512
-_LOG_SECONDS = 30
 
 
 class Images(Protocol):
@@ -78,11 +75,10 @@ class HeldImages:
         channels, height, width = self.shape
         self._pixels = torch.empty((len(streamed), height, width, channels), dtype=torch.uint8, device=streamed.device)
         with streamed:
-            done, report = 0, _Reporter(len(streamed), "images read")
-            for block in read_ahead(streamed, _blocks(len(streamed), _BLOCK)):
+            done, blocks = 0, read_ahead(streamed, _blocks(len(streamed), _BLOCK))
+            for block in progress(blocks, len(streamed), "images read", size=len):
                 self._pixels[done : done + len(block)] = to_nhwc(block)
                 done += len(block)
-                report(done)
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -189,26 +185,12 @@ class _Batch:
 
 def _layouts(index: Index) -> list[Layout]:
     """Layouts of the index's stores, whose content ids must be those in the index."""
-    layouts, report = [], _Reporter(len(index.units), "stores opened")
-    for path, content in zip(index.paths(), index.contents):
+    layouts = []
+    for path, content in zip(progress(index.paths(), len(index.units), "stores opened"), index.contents):
         layouts.append(read_layout(path))
         if layouts[-1].content != content:
             raise UserError(f"{path} is not the store that its index lists: run again to update the index")
-        report(len(layouts))
     return layouts
-
-
-class _Reporter:
-    """Logs progress, twice a minute."""
-
-    def __init__(self, total: int, unit: str):
-        self._total, self._unit = total, unit
-        self._began = self._logged = time.time()
-
-    def __call__(self, done: int) -> None:
-        if time.time() - self._logged > _LOG_SECONDS:
-            self._logged = time.time()
-            progress(log, done, self._total, self._began, self._unit)
 
 
 def _blocks(count: int, size: int) -> Iterator[torch.Tensor]:
@@ -223,11 +205,12 @@ def read_ahead(images: Images, batches: Iterable[torch.Tensor]) -> Iterator[torc
         images: to read from.
         batches: rows of each batch, int64 (n,).
     """
-    for rows, following in pairwise(chain(batches, [None])):
+
+    def begun(rows: torch.Tensor) -> torch.Tensor:
         images.prefetch(rows)
-        if following is not None:
-            images.prefetch(following)
-        yield images.batch(rows)
+        return rows
+
+    yield from map(images.batch, one_ahead(map(begun, batches)))
 
 
 def read_units(paths: list[Path], block: int, device: torch.device, threads: int) -> Iterator[torch.Tensor]:

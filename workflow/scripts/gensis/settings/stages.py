@@ -6,12 +6,13 @@ from typing import Any
 
 from gensis.settings.base import canonical_json
 from gensis.settings.datasets import Dataset
-from gensis.settings.study import RESERVED, Study
+from gensis.settings.roles import UNTRAINED
+from gensis.settings.study import Study
 
 # Keys that the images in a store do not depend on: place of the source, selection of images, and failure limits.
 # The sheet's line of an image is a separate input.
 ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
-UNTRAINED = ("dataset", "backbone", "backbone_args", "image_px")
+BACKBONE = ("dataset", "backbone", "backbone_args", "image_px")
 
 
 def images_json(dataset: Dataset) -> str:
@@ -83,21 +84,20 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "evaluation": _evaluation_of_encoders,
     "knn_history": _evaluation("knn", "knn_temperature"),
     "bank_quality": _evaluation("bank_images", "bootstrap"),
-    "untrained": _pretraining(*UNTRAINED),  # the untrained backbone of the baseline `random`
-    "first_view": _pretraining(*UNTRAINED, "views"),  # ordinary views, and the untrained backbone
+    "untrained": _pretraining(*BACKBONE),  # the untrained backbone of the baseline `random`
+    "first_view": _pretraining(*BACKBONE, "views"),  # ordinary views, and the untrained backbone
     "study": _study,  # everything but `runtime`, and the order of arms, for config.yaml and the report
 }
 
 
 def stages(study: Study) -> list[str]:
     """All stages that a study can have: those of `STAGES`, with `/<name>` if there can be several of one kind."""
-    trained = [study.baseline, *study.retraining] if study.pretraining else []
-    encoders = [*trained, *study.encoders]
+    encoders = [*study.trained_encoders, *study.encoders]
     names = {
         "datasets": study.used_datasets,
         "quality": [name for name in study.used_datasets if study.datasets[name].kind == "slides"],
         "encoders": encoders,
-        "embedding": [*encoders, *RESERVED],
+        "embedding": [*encoders, *UNTRAINED],
         "banks": study.banks,
         "filters": [name for name, bank in study.banks.items() if bank.filter],
     }

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from gensis.artifacts.files import written_atomically
-from gensis.command import duration
 from gensis.errors import UserError
+from gensis.progress import time_left
 from gensis.training.checkpoints import RETRAIN, CheckpointFolder
 from gensis.training.distributed import World
 from gensis.training.events import Events
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 PREFETCHED_STEPS = 2
 """Number of steps that a task prefetches."""
+
+Watch = Callable[[dict[str, float]], dict[str, float]]
+"""Called with each new row of the history, in every process; returns further columns for it."""
 
 
 class Task(Protocol):
@@ -55,9 +58,10 @@ def train(
     folder: CheckpointFolder,
     world: World,
     device: torch.device,
+    *,
     seed: int,
     checkpoint_seconds: float,
-    watch: Callable[[dict[str, float]], dict[str, float]] = lambda row: {},
+    watch: Watch = lambda row: {},
     events: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train to the end, from the last checkpoint if there is one.
@@ -71,7 +75,7 @@ def train(
         device: of the task.
         seed: of the random numbers of the steps.
         checkpoint_seconds: time between two checkpoints.
-        watch: called with each new row of the history, in every process; returns further columns for it.
+        watch: see `Watch`.
         events: folder for TensorBoard.
 
     Returns:
@@ -97,7 +101,8 @@ def train(
         if step % task.steps_per_row == 0 or step == task.total_steps:
             row = meter.row()
             row |= watch(row)
-            _log_row(row, task.total_steps, (time.time() - began) / (step - began_at))
+            left = time_left(step - began_at, task.total_steps - began_at, time.time() - began)
+            _log_row(row, task.total_steps, left)
             history.append(row)
             tensorboard.add(row)
             meter.go_on(step, {})  # after `watch`, whose time must not count for the steps
@@ -228,7 +233,6 @@ def _refuse_if_not_finite(figures: dict[str, float], step: int, steps: int) -> N
         )
 
 
-def _log_row(row: dict[str, float], total_steps: int, seconds_per_step: float) -> None:
+def _log_row(row: dict[str, float], total_steps: int, left: str) -> None:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "step")
-    left = duration((total_steps - row["step"]) * seconds_per_step)
     log.info("step %d of %d: %s; %s left", row["step"], total_steps, figures, left)

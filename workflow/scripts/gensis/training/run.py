@@ -1,0 +1,90 @@
+"""What all trainings share around their loop: arguments, fingerprint, checkpoints, history, provenance."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from gensis import command
+from gensis.artifacts.folders import write_provenance
+from gensis.artifacts.provenance import provenance
+from gensis.settings.runtime import Runtime
+from gensis.training.checkpoints import CheckpointFolder, fingerprint
+from gensis.training.device import device_name
+from gensis.training.distributed import World
+from gensis.training.loop import Task, Watch, train, train_and_publish, write_history
+
+Trained = TypeVar("Trained", bound=Task)
+
+
+def training_parser(description: str) -> argparse.ArgumentParser:
+    """Parser with the arguments of all trainings, which `run_training` reads."""
+    result = command.parser(description, seed=True, gpus=True)
+    result.add_argument("--runtime", type=Runtime.model_validate_json, default=Runtime())
+    result.add_argument("--train", type=Path, required=True, help="train.tsv of the data set")
+    result.add_argument("--checkpoints", type=Path, required=True, help="root of the checkpoint folders")
+    result.add_argument("--events", type=Path, help="folder for TensorBoard")
+    result.add_argument("--output", type=Path, required=True, help="folder of the artifact")
+    return result
+
+
+def run_training(
+    arguments: argparse.Namespace,
+    world: World,
+    device: torch.device,
+    *,
+    stage: str,
+    format: str,
+    recipe: int,
+    inputs: dict[str, str],
+    external_weights: dict[str, str],
+    build: Callable[[CheckpointFolder], tuple[Trained, Watch]],
+    write: Callable[[Trained, Path], dict[str, Any]],
+) -> None:
+    """Train from the start or from a checkpoint, or publish a finished training again.
+
+    Args:
+        arguments: of a `training_parser`.
+        world: this process among all; only the first writes files.
+        device: to train on.
+        stage: name of the folder among those of the checkpoints, such as `encoder`.
+        format: of the artifact, such as `gensis-encoder/1`.
+        recipe: version of the training code.
+        inputs: name of an input -> its content id.
+        external_weights: name of external weights that the artifact depends on -> their content id.
+        build: creates the training in its initial state and its ``watch`` (see `train`), given the checkpoint folder.
+        write: called in every process, since sharded weights are gathered from all. The first writes the artifact
+            into a folder, and returns further fields of the provenance.
+    """
+    key = fingerprint(arguments.config, inputs, arguments.seed, device, recipe)
+    folder = CheckpointFolder(arguments.checkpoints, stage, key, arguments.runtime.keep_checkpoints)
+
+    def make(target: Path) -> None:
+        task, watch = build(folder)
+        history = train(
+            task,
+            folder,
+            world,
+            device,
+            seed=arguments.seed,
+            checkpoint_seconds=arguments.runtime.checkpoint_seconds,
+            watch=watch,
+            events=arguments.events,
+        )
+        fields = write(task, target)
+        if world.is_first:
+            write_history(target / "history.csv", history)
+            record = provenance(
+                format,
+                settings=arguments.config,
+                inputs=inputs,
+                seed=arguments.seed,
+                device=device_name(device),
+                started=arguments.started,
+                external_weights=external_weights,
+            )
+            write_provenance(target, record | {"recipe": recipe} | fields)
+
+    train_and_publish(folder, world, arguments.output, make)
