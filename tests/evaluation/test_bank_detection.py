@@ -57,7 +57,7 @@ def test_diversity_does_not_follow_from_fidelity():
 
     def bank(spread: float) -> ImageFeatures:
         noisy = conditions + 0.3 * generator.normal(size=conditions.shape)
-        others = (real.random[:64].repeat(2, axis=0) + spread * generator.normal(size=conditions.shape) for _ in "12")
+        others = (real.random[:64].repeat(2, axis=0) + spread * generator.normal(size=conditions.shape) for _ in "123")
         return ImageFeatures(*(values.astype(np.float32) for values in (noisy, *others)))
 
     alike, varied = bank(0.1), bank(0.6)

@@ -28,7 +28,7 @@ def test_a_study_runs_a_new_task_if_its_key_is_true_and_the_report_has_its_colum
 import json, sys
 from gensis.figures.scores import Score, Scores
 from gensis.settings.evaluation import Evaluation
-from gensis.settings.study import schema
+from gensis.settings.schema import schema
 
 switched_on = Evaluation(nearest_mean=True)
 columns = Scores([Score("dino", "d", 0, "nearest-mean", "accuracy", 1, 1, 1, 9)], "dino", []).columns("d")
