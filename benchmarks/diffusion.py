@@ -195,7 +195,7 @@ def main(arguments: argparse.Namespace) -> None:
     for name in arguments.candidates:
         common = COMMON | (TOY if arguments.toy else {})
         trainer = trainer_of(CANDIDATES[name], evaluation, arguments.image_px, common)
-        pipeline = PatchPipeline(trainer.average, trainer.scheduler)
+        pipeline = PatchPipeline(trainer.average, trainer.scheduler, condition=trainer.condition)
         strips = [evaluation.images.batch(torch.from_numpy(evaluation.sources[:SHOWN]))]
 
         def evaluate(pipeline: GenSISPipeline = pipeline, strips: list[torch.Tensor] = strips) -> dict[str, float]:
