@@ -63,7 +63,7 @@ def copies(tmp_path, pictures):
     write_bank(tmp_path, pictures, range(count), [-1] * count, [1.0] * count, "generative")
     partners = np.roll(np.arange(count), 1)
     write_bank(tmp_path, pictures, range(count), partners, [0.5] * count, "interpolated")
-    return {kind: open_bank(tmp_path, kind, count, HELD) for kind in ("generative", "interpolated")}
+    return {kind: open_bank(tmp_path, kind, sources=count, open_images=HELD) for kind in ("generative", "interpolated")}
 
 
 @pytest.fixture
@@ -74,6 +74,15 @@ def make_pretrainer(images):
             tiny["dino"] = TINY["dino"] | {key: settings.pop(key) for key in DINOKeys.model_fields if key in settings}
         has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
         model = Retraining(bank="b", **(tiny | settings)) if has_bank else Pretraining(**(tiny | settings))
-        return Pretrainer(model, images, CPU, World(), seed, generative, interpolated, runtime)
+        return Pretrainer(
+            model,
+            images,
+            device=CPU,
+            world=World(),
+            seed=seed,
+            generative=generative,
+            interpolated=interpolated,
+            runtime=runtime,
+        )
 
     return make
