@@ -103,8 +103,8 @@ class Accumulation:
         while True:
             try:
                 return work()
-            except torch.OutOfMemoryError as error:
-                log.info("%s", error)
+            except torch.OutOfMemoryError:
+                pass
             self._double(images)  # here the error, whose traceback holds the activations, is gone
             restore()
 
