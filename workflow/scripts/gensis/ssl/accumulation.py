@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -13,45 +12,16 @@ from gensis.errors import UserError
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.batch import Batch
-from gensis.training.device import free_bytes
 from gensis.training.distributed import World
+from gensis.training.memory import Memory, Result, random_state, within_memory
 
 log = logging.getLogger(__name__)
-Result = TypeVar("Result")
 
 MARGIN = 0.1
 """Fraction of the free memory that stays free, for fragmentation and the evaluations during a training."""
 PROBED_PARTS = 64
 """The probe measures a part of this many, and one twice as large."""
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
-
-
-class Memory(Protocol):
-    """Memory of a device."""
-
-    def free_bytes(self) -> int:
-        """Bytes that can be allocated now."""
-
-    def peak_bytes(self, work: Callable[[], None]) -> int:
-        """Do ``work``; return the largest number of bytes that it had allocated at a time."""
-
-
-class GPUMemory:
-    """The memory of a GPU, in this process."""
-
-    def __init__(self, device: torch.device):
-        self.device = device
-
-    def free_bytes(self) -> int:
-        """See Memory."""
-        return free_bytes(self.device)
-
-    def peak_bytes(self, work: Callable[[], None]) -> int:
-        """See Memory."""
-        before = torch.cuda.memory_allocated(self.device)
-        torch.cuda.reset_peak_memory_stats(self.device)
-        work()
-        return torch.cuda.max_memory_allocated(self.device) - before
 
 
 class Accumulation:
@@ -78,7 +48,7 @@ class Accumulation:
         Raises:
             UserError: not even one image fits.
         """
-        restore = _random_state(self._device)
+        restore = random_state(self._device)
         batch = draw()
         count = min(PROBED_PARTS, len(batch))
         probes = [batch.split(each)[0] for each in (count, max(count // 2, 1))]
@@ -99,14 +69,7 @@ class Accumulation:
         Raises:
             UserError: the number of parts is given, or cannot be raised here.
         """
-        restore = _random_state(self._device)
-        while True:
-            try:
-                return work()
-            except torch.OutOfMemoryError:
-                pass
-            self._double(images)  # here the error, whose traceback holds the activations, is gone
-            restore()
+        return within_memory(work, partial(self._double, images), self._device)
 
     def _double(self, images: int) -> None:
         """Divide batches of ``images`` into twice as many parts."""
@@ -163,16 +126,3 @@ def check_statistics(network: nn.Module, settings: Pretraining) -> None:
             f"gradient_accumulation: auto would change results, because {settings.backbone} or its head has BatchNorm, "
             "whose statistics are those of a part: set a number, 1 if a batch fits in memory"
         )
-
-
-def _random_state(device: torch.device) -> Callable[[], None]:
-    """A function that sets torch's generators, of the CPU and of the device, to the state that they have now."""
-    of_cpu = torch.get_rng_state()
-    of_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    def restore() -> None:
-        torch.set_rng_state(of_cpu)
-        if of_gpu is not None:
-            torch.cuda.set_rng_state(of_gpu, device)
-
-    return restore

@@ -16,7 +16,7 @@ from gensis.images.reading import Images, channel_statistics
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime
-from gensis.ssl.accumulation import Accumulation, GPUMemory, check_statistics
+from gensis.ssl.accumulation import Accumulation, check_statistics
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.backbone import create_backbone
 from gensis.ssl.bank_images import SyntheticImages
@@ -30,6 +30,7 @@ from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.rates import Rates, disentangles_at, generative_probability, rates_of
 from gensis.training.distributed import World, gradient_sync
 from gensis.training.loop import PREFETCHED_STEPS
+from gensis.training.memory import GPUMemory
 from gensis.training.sampler import Sampler
 from gensis.training.sharding import load_module, load_optimizer, local_bytes, shard, whole
 
