@@ -162,7 +162,9 @@ def trainer_of(
         trainer.denoiser = Transformer(side_px, channels, projection_class_embeddings_input_dim=width, **arguments)
         trainer.parallel_denoiser = trainer.denoiser
         trainer.average = copy.deepcopy(trainer.denoiser).requires_grad_(False)
-        trainer.optimizer_step = OptimizerStep(trainer.denoiser, common["learning_rate"], common["warmup_steps"])
+        trainer.optimizer_step = OptimizerStep(
+            trainer.denoiser, common["learning_rate"], common["warmup_steps"], World()
+        )
     return trainer
 
 

@@ -85,7 +85,7 @@ def test_a_full_disk_is_a_one_line_error_and_leaves_nothing(tmp_path, small_disk
         ("bytearray(1 << 62)", "error: the memory is full (MemoryError): give the job more"),
         (
             "import torch; raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')",
-            "error: the GPU's memory is full (CUDA out of memory. Tried to allocate 2.00 GiB.): raise pretraining.gra",
+            "error: the GPU's memory is full (CUDA out of memory. Tried to allocate 2.00 GiB.): lower runtime.image_ca",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from gensis.images.store import write_store
 from gensis.settings.methods import DINOKeys
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
+from gensis.ssl.bank_images import open_bank
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
@@ -53,6 +54,16 @@ def write_bank(folder, pictures, sources, partners, alphas, kind):
         "alpha": np.asarray(alphas, np.float32),
     }
     write_store(folder / f"{kind}-0000.h5", map(encode_png, pictures), {}, columns=lambda: columns)
+
+
+@pytest.fixture
+def copies(tmp_path, pictures):
+    """A bank whose synthetic images are the sources themselves."""
+    count = len(pictures)
+    write_bank(tmp_path, pictures, range(count), [-1] * count, [1.0] * count, "generative")
+    partners = np.roll(np.arange(count), 1)
+    write_bank(tmp_path, pictures, range(count), partners, [0.5] * count, "interpolated")
+    return {kind: open_bank(tmp_path, kind, sources=count, open_images=HELD) for kind in ("generative", "interpolated")}
 
 
 @pytest.fixture

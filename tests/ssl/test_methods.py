@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.ssl.conftest import HELD, write_bank
-from tests.ssl.test_pretrainer import copies, run  # noqa: F401 (a fixture)
+from tests.ssl.test_pretrainer import run
 
 from gensis.errors import UserError
 from gensis.settings.methods import METHODS
@@ -24,7 +24,7 @@ def state(pretrainer):
 
 
 @EACH
-def test_a_bank_of_copies_trains_like_no_bank(make_pretrainer, copies, name):  # noqa: F811
+def test_a_bank_of_copies_trains_like_no_bank(make_pretrainer, copies, name):
     plain = make_pretrainer(**of_method(name))
     enhanced = make_pretrainer(**of_method(name), **copies, disentangle_weight=0.0)
     assert run(plain, 3) == run(enhanced, 3)
@@ -32,7 +32,7 @@ def test_a_bank_of_copies_trains_like_no_bank(make_pretrainer, copies, name):  #
 
 
 @EACH
-def test_generated_views_and_interpolated_images_change_the_training(make_pretrainer, copies, name, tmp_path, pictures):  # noqa: F811
+def test_generated_views_and_interpolated_images_change_the_training(make_pretrainer, copies, name, tmp_path, pictures):
     write_bank(tmp_path, 255 - pictures, range(24), [-1] * 24, [1.0] * 24, "generative")
     generative = open_bank(tmp_path, "generative", sources=24, open_images=HELD)
     plain = run(make_pretrainer(**of_method(name)), 1)[0]
@@ -44,7 +44,7 @@ def test_generated_views_and_interpolated_images_change_the_training(make_pretra
 
 
 @EACH
-def test_resuming_gives_identical_weights(make_pretrainer, copies, name):  # noqa: F811
+def test_resuming_gives_identical_weights(make_pretrainer, copies, name):
     whole, first, second = (make_pretrainer(**of_method(name), **copies) for _ in range(3))
     run(whole, 4)
     run(first, 2)

@@ -41,6 +41,7 @@ def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
 def train_as_one_of_two(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    assert World(rank, 2).largest(3 - rank) == 3
     for name, (settings, runtime) in WAYS.items():
         end = learn(folder, World(rank, 2), settings, runtime, HALF, STEPS, torch.load(folder / "half.pt"))
         if rank == 0:

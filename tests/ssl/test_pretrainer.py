@@ -1,7 +1,6 @@
 import copy
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
 from tests.ssl.conftest import HELD, write_bank
@@ -23,16 +22,6 @@ def run(pretrainer, steps, first=0):
 
 def weights(pretrainer):
     return torch.cat([parameter.flatten() for parameter in pretrainer.method.teacher.parameters()])
-
-
-@pytest.fixture
-def copies(tmp_path, pictures):
-    """A bank whose synthetic images are the sources themselves."""
-    count = len(pictures)
-    write_bank(tmp_path, pictures, range(count), [-1] * count, [1.0] * count, "generative")
-    partners = np.roll(np.arange(count), 1)
-    write_bank(tmp_path, pictures, range(count), partners, [0.5] * count, "interpolated")
-    return {kind: open_bank(tmp_path, kind, sources=count, open_images=HELD) for kind in ("generative", "interpolated")}
 
 
 def test_teacher_and_centre_get_no_gradient(make_pretrainer, copies):

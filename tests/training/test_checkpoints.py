@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 import torch
@@ -44,8 +45,31 @@ class Walk:
         self.weight = state["weight"]
 
 
+class Forgetful(Walk):
+    """A task that fails if something else still holds the checkpoint that it was resumed from."""
+
+    loaded = staticmethod(lambda: None)
+
+    def step(self, step):
+        assert self.loaded() is None
+        return super().step(step)
+
+    def load_state_dict(self, state):
+        self.weight, self.loaded = state["weight"].clone(), weakref.ref(state["weight"])
+
+
 def without_rate(history):
     return [{name: value for name, value in row.items() if name != "images_per_second"} for row in history]
+
+
+def test_a_checkpoint_is_released_before_the_next_step(tmp_path):
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    with folder, pytest.raises(KeyboardInterrupt):
+        train(Walk(5), folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
+    with folder:
+        resumed = Forgetful()
+        train(resumed, folder, World(), CPU, seed=0, checkpoint_seconds=1e9)
+    assert resumed.loaded is not Forgetful.loaded
 
 
 def test_a_training_killed_at_any_step_and_resumed_equals_an_uninterrupted_one(tmp_path):
@@ -94,8 +118,8 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, figure):
     folder = CheckpointFolder(tmp_path, "t", "a")
     with folder, pytest.raises(UserError, match=f"{figure} is nan within steps 5 to 6: .* is kept"):
         train(Diverging(figure), folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
-    assert folder.load(CPU)["step"] == 5
-    assert folder.load(CPU)["task"]["weight"].isfinite().all()
+    assert folder.load()["step"] == 5
+    assert folder.load()["task"]["weight"].isfinite().all()
 
 
 def test_a_loss_that_is_not_finite_stops_at_the_end_of_its_row(tmp_path):
@@ -135,7 +159,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     one.save({"step": 1})
     (one.path / "checkpoint-000000001.pt").rename(other.path / "checkpoint-000000001.pt")
     with pytest.raises(UserError, match="belongs to another training"):
-        other.load(CPU)
+        other.load()
 
 
 def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_skipped(tmp_path):
@@ -146,10 +170,10 @@ def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_skipped(tmp_path):
     older, newest = sorted(folder.path.glob("*.pt"))
     assert (older.name, newest.name) == ("checkpoint-000000050.pt", "checkpoint-000000500.pt")
     newest.write_bytes(newest.read_bytes()[:300])
-    assert folder.load(CPU) == {"step": 50}
+    assert folder.load() == {"step": 50}
     older.write_bytes(b"")
     with pytest.raises(UserError, match=r"no checkpoint in .* can be read: remove them to start again"):
-        folder.load(CPU)
+        folder.load()
 
 
 def test_tensorboard_has_each_row_once_after_a_killed_training(tmp_path):
@@ -204,7 +228,7 @@ def test_a_checkpoint_with_a_flipped_bit_is_skipped(tmp_path, caplog, place):
         content = bytearray(path.read_bytes())
         content[int(place * len(content))] ^= 16
         path.write_bytes(content)
-        assert folder.load(CPU)["step"] == 1
+        assert folder.load()["step"] == 1
     assert f"{path} is damaged" in caplog.text
 
 
@@ -341,4 +365,4 @@ def test_a_signal_saves_a_checkpoint_and_ends_with_status_1(tmp_path, number):
             train(Signalled(), folder, World(), CPU, seed=0, checkpoint_seconds=1e9)
     finally:
         signal.signal(number, before)
-    assert folder.load(CPU)["step"] == 3
+    assert folder.load()["step"] == 3

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import external_weights_of
 from gensis.errors import UserError
+from gensis.images.cache import ImageCache
 from gensis.images.embeddings import external_weights
 from gensis.images.index import Index, read_index
-from gensis.images.reading import open_images
 from gensis.images.snapshots import add_snapshot, write_snapshots
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.ssl import RECIPE
@@ -69,8 +68,9 @@ def main(arguments: argparse.Namespace) -> None:
             encoder, target, name=settings.backbone, arguments=pretrainer.backbone_args, preprocessing=preprocessing
         )
         resolved = pretrainer.resolved
+        parts = {"gradient_accumulation": pretrainer.accumulation.parts}
         return {
-            "resolved": resolved.values | {"reasons": resolved.reasons},
+            "resolved": resolved.values | parts | {"reasons": resolved.reasons},
             "uniform_loss": pretrainer.method.uniform_loss(),
             "weights": content_id(target / "model.safetensors"),
         }
@@ -101,17 +101,15 @@ def create(
     arguments: argparse.Namespace, settings: Pretraining, *, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
     """The training in its initial state."""
-    opened = partial(
-        open_images, device=device, image_cache_gb=arguments.runtime.image_cache_gb, threads=arguments.threads
-    )
-    images = opened(index)
+    cache = ImageCache(arguments.runtime.image_cache_gb, device, arguments.threads)
+    images = cache.open(index)
     generative = interpolated = None
     if arguments.bank:
         generative, interpolated = open_parts(
             settings,
             arguments.bank,
             sources=len(index),
-            open_images=opened,
+            open_images=cache.open,
             seed=arguments.seed,
             filtered=arguments.filtered,
         )

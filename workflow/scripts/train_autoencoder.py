@@ -13,8 +13,8 @@ from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.inputs import Pixels, checked_px
 from gensis.diffusion.reconstruction import watch_reconstruction
 from gensis.errors import UserError
+from gensis.images.cache import ImageCache
 from gensis.images.index import read_index
-from gensis.images.reading import open_images
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.training.checkpoints import CheckpointFolder
@@ -40,8 +40,8 @@ def main(arguments: argparse.Namespace) -> None:
         external = external_weights_of(arguments.encoder)
 
     def build(folder: CheckpointFolder) -> tuple[AutoencoderTrainer, Watch]:
-        images = open_images(read_index(arguments.train), device, arguments.runtime.image_cache_gb, arguments.threads)
-        pixels = Pixels(images, image_px)
+        cache = ImageCache(arguments.runtime.image_cache_gb, device, arguments.threads)
+        pixels = Pixels(cache.open(read_index(arguments.train)), image_px)
         distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
         trainer = AutoencoderTrainer(
             settings, pixels, device=device, world=world, seed=arguments.seed, distance=distance

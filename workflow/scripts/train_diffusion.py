@@ -17,10 +17,11 @@ from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
 from gensis.diffusion.reconstruction import pictured, reconstruction
 from gensis.diffusion.trainer import DiffusionTrainer
+from gensis.images.cache import ImageCache
 from gensis.images.embeddings import external_weights
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
-from gensis.images.reading import StreamedImages, open_images
+from gensis.images.reading import StreamedImages
 from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.device import choose_device
@@ -99,9 +100,11 @@ def open_inputs(
     """The denoiser's training inputs: pixels, or latents if there is an autoencoder."""
     levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)
     check_halvings(checked_px(settings.image_px), sum(len(channels) - 1 for channels in levels))
-    images = open_images(index, device, arguments.runtime.image_cache_gb, arguments.threads)
+    cache = ImageCache(arguments.runtime.image_cache_gb, device, arguments.threads)
+    # Latents are several times smaller than images: they are held instead of them.
+    images = StreamedImages(index, device, arguments.threads) if vae else cache.open(index)
     pixels = Pixels(Flipped(images) if settings.flips else images, checked_px(settings.image_px))
-    return latents_of(pixels, vae, arguments.runtime.image_cache_gb) if vae else pixels
+    return latents_of(pixels, vae, cache.left_gb) if vae else pixels
 
 
 if __name__ == "__main__":

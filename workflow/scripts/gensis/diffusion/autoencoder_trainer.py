@@ -28,10 +28,13 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.vae = vae
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Reconstructions of pixels (B, 3, H, W) from sampled latents, and KL divergences (B,) in nats."""
+    def forward(self, pixels: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Reconstructions of pixels (B, 3, H, W) from latents sampled with ``noise``, and KL divergences (B,) in nats.
+
+        ``noise`` is Gaussian of unit variance, as long as the latents.
+        """
         posterior = self.vae.encode(pixels).latent_dist
-        return self.vae.decode(posterior.sample()).sample, posterior.kl()
+        return self.vae.decode(posterior.mean + posterior.std * noise).sample, posterior.kl()
 
 
 class AutoencoderTrainer:
@@ -61,7 +64,7 @@ class AutoencoderTrainer:
         self.settings, self.pixels, self.distance = settings, pixels, distance
         self.vae = create_autoencoder(settings, pixels.image_px).to(device)
         self.reconstruct = world.parallel(Reconstruction(self.vae))
-        self.optimizer_step = OptimizerStep(self.vae, settings.learning_rate, settings.warmup_steps)
+        self.optimizer_step = OptimizerStep(self.vae, settings.learning_rate, settings.warmup_steps, world)
         self.total_steps = settings.steps
         self.steps_per_row = steps_per_row(settings.steps)
         self.held_out = HeldOut(len(pixels), seed)
@@ -76,7 +79,17 @@ class AutoencoderTrainer:
         """
         pixels = self.pixels.batch(self._rows(step))
         self.pixels.prefetch(self._rows(step + PREFETCHED_STEPS))
-        reconstruction, divergence = self.reconstruct(pixels)
+        noise = self.noise(len(pixels))
+        return self.optimizer_step.step(lambda part: self._losses(pixels[part], noise[part]), len(pixels), step)
+
+    def noise(self, images: int) -> torch.Tensor:
+        """Noise to sample the latents of so many images with."""
+        side = self.pixels.image_px // 2 ** (len(self.settings.channels) - 1)
+        return torch.randn(images, self.settings.latent_channels, side, side, device=self.vae.device)
+
+    def _losses(self, pixels: torch.Tensor, noise: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Means over some images of the batch."""
+        reconstruction, divergence = self.reconstruct(pixels, noise)
         absolute = nn.functional.l1_loss(reconstruction, pixels)
         squared = nn.functional.mse_loss(reconstruction, pixels)
         kl = divergence.mean() / pixels[0].numel()
@@ -85,7 +98,7 @@ class AutoencoderTrainer:
         if self.settings.perceptual_weight:
             errors["perceptual"] = self.distance(from_signed(reconstruction), from_signed(pixels))
             loss = loss + self.settings.perceptual_weight * errors["perceptual"]
-        return {"loss": loss, **errors, **self.optimizer_step.step(loss, step)}
+        return {"loss": loss, **errors}
 
     def _rows(self, step: int) -> torch.Tensor:
         return self.held_out.row_of(self.shuffled.rows(step))

@@ -9,7 +9,8 @@ from diffusers import AutoencoderKL
 from gensis.augment.resample import resize
 from gensis.errors import UserError
 from gensis.images.ranges import to_signed
-from gensis.images.reading import Images
+from gensis.images.reading import Images, read_ahead
+from gensis.progress import progress
 
 _BLOCK = 64
 
@@ -95,8 +96,11 @@ class HeldLatents:
 
     def __init__(self, latents: Latents):
         self.shape = latents.shape
-        blocks = torch.arange(len(latents)).split(_BLOCK)
-        self.tensor = torch.cat([latents.batch(rows) for rows in blocks])
+        self.tensor = torch.empty((len(latents), *latents.shape), device=latents.vae.device)
+        done, blocks = 0, read_ahead(latents, torch.arange(len(latents)).split(_BLOCK))
+        for block in progress(blocks, len(latents), "latents computed", size=len):
+            self.tensor[done : done + len(block)] = block
+            done += len(block)
 
     def __len__(self) -> int:
         return len(self.tensor)

@@ -23,6 +23,7 @@ CLASS_EMBEDDING = {"encoder_hidden_states": "none", "class_labels": "vector"}
 """How a UNet2DConditionModel takes the condition as its class embedding; see `condition_arguments`."""
 
 _NEARLY_PARALLEL = 1e-4
+_DECODED_AT_ONCE = 32  # images; full-size maps of a whole batch would not fit on a GPU with 24 GB
 
 
 def slerp(first: torch.Tensor, second: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
@@ -234,4 +235,5 @@ class GenSISPipeline(DiffusionPipeline):
         if self.vae is None:
             return sample
         latents = sample / self.vae.config.scaling_factor + (self.vae.config.shift_factor or 0)
-        return self.vae.decode(latents.to(self.vae.dtype)).sample
+        parts = latents.to(self.vae.dtype).split(_DECODED_AT_ONCE)
+        return torch.cat([self.vae.decode(part).sample for part in parts])

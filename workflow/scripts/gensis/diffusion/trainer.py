@@ -50,7 +50,7 @@ class DiffusionTrainer:
         self.denoiser = kind.create(settings, inputs.shape, embeddings.shape[1]).to(device)
         self.average = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.parallel_denoiser = world.parallel(self.denoiser)
-        self.optimizer_step = OptimizerStep(self.denoiser, settings.learning_rate, settings.warmup_steps)
+        self.optimizer_step = OptimizerStep(self.denoiser, settings.learning_rate, settings.warmup_steps, world)
         self.total_steps = settings.steps
         self.steps_per_row = steps_per_row(settings.steps)
         self.shuffled = ShuffledRows(len(inputs), settings.batch_size, seed, world)
@@ -65,13 +65,16 @@ class DiffusionTrainer:
             reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)
         noised = add_noise(inputs, self.scheduler)
-        arguments = condition_arguments(self.condition, conditions)
-        with self._autocast():
-            output = self.parallel_denoiser(noised.noisy, noised.timesteps, **arguments).sample
-        loss = nn.functional.mse_loss(output.float(), noised.target)
-        figures = self.optimizer_step.step(loss, step)
+
+        def losses(part: slice) -> dict[str, torch.Tensor]:
+            arguments = condition_arguments(self.condition, conditions[part])
+            with self._autocast():
+                output = self.parallel_denoiser(noised.noisy[part], noised.timesteps[part], **arguments).sample
+            return {"loss": nn.functional.mse_loss(output.float(), noised.target[part])}
+
+        figures = self.optimizer_step.step(losses, len(rows), step)
         update_average(self.average, self.denoiser, warmed_decay(self.settings.ema_decay, step))
-        return {"loss": loss, **figures}
+        return figures
 
     def state_dict(self) -> dict[str, Any]:
         """See Task."""

@@ -1,6 +1,7 @@
 """Batches of images for training: all decoded once and kept on the device, or decoded batch by batch."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,16 +55,20 @@ def open_images(index: Index, device: torch.device, image_cache_gb: float, threa
         UserError: the images differ in size, or a store is not the one that the index lists.
     """
     streamed = StreamedImages(index, device, threads)
-    size_gb = len(streamed) * np.prod(streamed.shape) / 1e9
+    size_gb = decoded_gb(streamed)
     if size_gb > image_cache_gb:
         log.info(
-            "%d images take %.1f GB decoded, more than runtime.image_cache_gb %.1f: decoding them batch by batch",
-            len(index),
-            size_gb,
-            image_cache_gb,
+            "%d images take %.1f GB decoded, more than the %.1f GB left for them (runtime.image_cache_gb): "
+            "decoding them batch by batch",
+            *(len(index), size_gb, image_cache_gb),
         )
         return streamed
     return HeldImages(streamed)
+
+
+def decoded_gb(images: Images) -> float:
+    """Memory that all images take, decoded."""
+    return len(images) * math.prod(images.shape) / 1e9
 
 
 class HeldImages:

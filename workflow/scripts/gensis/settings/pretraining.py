@@ -80,8 +80,10 @@ class Pretraining(OwnKeys):
     balance_units: bool = added(neutral=False)
     """Sample equally many images per epoch from every unit (slide, or shard of natural images). The length of an epoch
     stays the same."""
-    gradient_accumulation: PositiveInt = added(neutral=1)
-    """Number of parts that each batch is divided into to save memory. Their gradients are accumulated."""
+    gradient_accumulation: PositiveInt | Literal["auto"] = added(neutral=1)
+    """Number of parts that each batch is divided into to save memory. Their gradients are accumulated. `auto`: the
+    fewest that fit in the free memory of the GPU, measured once at the start of the training; 1 on a CPU. Not for
+    networks with BatchNorm: with a given number its statistics are those of parts, and `auto` is refused."""
     views: Views = Views()
     """Views, i.e. augmented crops, of an image."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -125,7 +127,7 @@ class Pretraining(OwnKeys):
             raise ValueError(f"preset: paper is a recipe of dino: remove it for {self.method}")
         if self.views.local_crops and not method.uses_local_views:
             raise ValueError(f"views.local_crops: {self.method} uses two global views only: set 0")
-        if self.gradient_accumulation > 1 and method.compares_images:
+        if self.gradient_accumulation != 1 and method.compares_images:
             raise ValueError(
                 f"gradient_accumulation: {self.method} compares the images of a batch, which parts would make fewer: "
                 "leave it at 1 and choose batch_size by memory"

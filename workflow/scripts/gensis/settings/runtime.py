@@ -11,8 +11,8 @@ class Runtime(Settings):
     """Speed and memory. These settings never change results, and changing them reruns nothing."""
 
     image_cache_gb: PositiveFloat = 8.0
-    """Images are decoded once and cached in memory (on the GPU, if there is one) up to this size in GB; larger data
-    sets are streamed."""
+    """Images are decoded once and cached in memory, up to this size in GB for all that a training reads: images, bank
+    and latents; what does not fit is streamed. On a GPU they take at most half of its free memory."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300.0
     """Seconds between two checkpoints of a training. 0 saves one after every step."""
     keep_checkpoints: PositiveInt = 2

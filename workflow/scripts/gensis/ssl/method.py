@@ -79,6 +79,8 @@ class Method(nn.Module):
     def losses(self, student: nn.Module, batch: Batch, scheduled: dict[str, float]) -> Losses:
         """Losses of a batch, or of a part of it.
 
+        They change no state of the method: a pass that does not fit in memory is repeated.
+
         Args:
             student: calls `student`; with several processes it also averages the gradients.
             batch: normalised views.

@@ -10,6 +10,7 @@ from gensis.errors import UserError
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.backbone import create_backbone, load_weights
+from gensis.ssl.drop_path import replace_drop_paths
 
 
 class BackboneWithHead(nn.Module):
@@ -48,6 +49,7 @@ def create_backbones(settings: Pretraining, init: Path | None = None) -> tuple[l
     student, backbone_args = create_backbone(
         settings.backbone, settings.image_px, settings.backbone_args, settings.drop_path
     )
+    replace_drop_paths(student)
     backbones = [student]
     if METHODS[settings.method].has_teacher:
         backbones.append(create_backbone(settings.backbone, settings.image_px, settings.backbone_args)[0])

@@ -16,20 +16,23 @@ from gensis.images.reading import Images, channel_statistics
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime
+from gensis.ssl.accumulation import Accumulation, check_statistics
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.backbone import create_backbone
 from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
 from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.class_token import class_token_only
-from gensis.ssl.method import Method, method_class
+from gensis.ssl.drop_path import begin_part
+from gensis.ssl.method import Losses, Method, method_class
 from gensis.ssl.networks import check_local_views, create_backbones, memory_format_of, patch_px_of
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
-from gensis.ssl.rates import Rates, generative_probability, rates_of
+from gensis.ssl.rates import Rates, disentangles_at, generative_probability, rates_of
 from gensis.training.distributed import World, gradient_sync
 from gensis.training.loop import PREFETCHED_STEPS
+from gensis.training.memory import GPUMemory
 from gensis.training.sampler import Sampler
-from gensis.training.sharding import load_module, load_optimizer, shard, whole
+from gensis.training.sharding import load_module, load_optimizer, local_bytes, shard, whole
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class Pretrainer:
             init: folder of the encoder whose weights initialise the backbone.
         """
         torch.manual_seed(seed)
-        self.images, self.device, self.world = images, device, world
+        self.images, self.device, self.world, self.seed = images, device, world, seed
         self._build(settings, init)
         settings = self.settings
         _check_shares(settings, world)
@@ -94,6 +97,7 @@ class Pretrainer:
         )
         self.disentangles = chooser.disentangles
         self.batches = Batches(settings, self.recipes, chooser=chooser, device=device, normalise=self._normalise)
+        self.accumulation = Accumulation(settings, world, device, GPUMemory(device) if device.type == "cuda" else None)
 
     def _build(self, settings: Pretraining, init: Path | None) -> None:
         """Create the method's networks and resolve `auto`."""
@@ -108,6 +112,7 @@ class Pretrainer:
         if not method.needs_patch_tokens:
             backbones = [class_token_only(backbone) for backbone in backbones]
         self.method: Method = method(self.settings, backbones, self.world).to(self.device, memory_format=layout)
+        check_statistics(self.method, self.settings)
         if self.settings.views.local_crops:
             check_local_views(self.method.student, self.settings, self.device)
 
@@ -129,6 +134,8 @@ class Pretrainer:
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Do one training step; return scalars for the history."""
+        if self.accumulation.parts is None:
+            self._choose_parts()
         batch = self.batches.draw(self.sampler.rows(step), step)
         ahead = step + PREFETCHED_STEPS
         self.batches.prefetch(self.sampler.rows(ahead), ahead)
@@ -138,7 +145,7 @@ class Pretrainer:
         """Do step number ``step`` with this process's share of the batch; return scalars for the history."""
         rates = rates_of(step, self.total_steps, self.images_per_step, self.settings)
         scheduled = self.method.scheduled(step, self.total_steps)
-        logged, statistics = self._backward(batch, scheduled)
+        logged, statistics = self.accumulation.within_memory(len(batch), lambda: self._backward(batch, scheduled))
         gradient_norm = self._update(step, rates)
         logged |= self.method.after_update(self.world.means(statistics), scheduled)
         if self.disentangles:
@@ -178,12 +185,29 @@ class Pretrainer:
 
     def state_dict(self) -> dict[str, Any]:
         """See Task."""
-        return whole({"method": self.method.state_dict(), "optimizer": self.optimizer.state_dict()})
+        parts = {"parts": self.accumulation.parts} if self.accumulation.is_automatic else {}
+        return whole({"method": self.method.state_dict(), "optimizer": self.optimizer.state_dict()}) | parts
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See Task."""
         load_module(self.method, state["method"])
         load_optimizer(self.optimizer, state["optimizer"])
+        if self.accumulation.is_automatic:
+            self.accumulation.parts = state["parts"]
+
+    def _choose_parts(self) -> None:
+        """Choose the number of parts by the first batch with all losses."""
+        steps = range(self.total_steps) if self.disentangles else ()
+        step = next((step for step in steps if disentangles_at(step, self.seed, self.settings)), 0)
+        scheduled = self.method.scheduled(step, self.total_steps)
+
+        def work(part: Batch) -> None:
+            begin_part(self.method.student, range(len(part)), len(part), self.device)
+            self._pass(part, scheduled, share=1.0, skip_sync=True)
+
+        moments = 2 * local_bytes(self.method.student.parameters())  # of the optimizer, which has none before it steps
+        self.accumulation.choose(lambda: self.batches.draw(self.sampler.rows(step), step), work, moments)
+        self.optimizer.zero_grad()
 
     def _backward(
         self, batch: Batch, scheduled: dict[str, float]
@@ -192,15 +216,21 @@ class Pretrainer:
         self.optimizer.zero_grad()
         logged: dict[str, torch.Tensor] = {}
         statistics: dict[str, torch.Tensor] = {}
-        parts = batch.split(self.settings.gradient_accumulation)
-        for number, part in enumerate(parts, start=1):
-            share = len(part) / len(batch)
-            with gradient_sync(self.parallel_student, skip=number < len(parts)):
-                losses = self.method.losses(self.parallel_student, part, scheduled)
-                (share * losses.loss).backward()
+        done = 0
+        for part in batch.split(self.accumulation.parts):
+            begin_part(self.method.student, range(done, done + len(part)), len(batch), self.device)
+            done, share = done + len(part), len(part) / len(batch)
+            losses = self._pass(part, scheduled, share, skip_sync=done < len(batch))
             _add(logged, {"loss": losses.loss.detach()} | losses.logged, share)
             _add(statistics, losses.statistics, share)
         return logged, statistics
+
+    def _pass(self, part: Batch, scheduled: dict[str, float], share: float, skip_sync: bool) -> Losses:
+        """Add the gradients of a part, which is a ``share`` of its batch."""
+        with gradient_sync(self.parallel_student, skip=skip_sync):
+            losses = self.method.losses(self.parallel_student, part, scheduled)
+            (share * losses.loss).backward()
+        return losses
 
     def _update(self, step: int, rates: Rates) -> torch.Tensor:
         norm = clip_each(list(self.method.student.parameters()), self.settings.gradient_clip_norm or float("inf"))

@@ -78,8 +78,8 @@ class CheckpointFolder:
         for old in self._checkpoints()[self._keep :]:
             old.unlink(missing_ok=True)
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The last checkpoint, or None.
+    def load(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None. Its tensors are on the CPU, so that a GPU does not hold the state twice.
 
         A damaged checkpoint, even by one bit, is skipped and the one before it is used.
 
@@ -91,7 +91,7 @@ class CheckpointFolder:
             if not _is_whole(path):
                 log.warning("WARNING: %s is damaged: using the checkpoint before it", path)
                 continue
-            state = torch.load(path, map_location=device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             if state.pop("fingerprint") != self.fingerprint:
                 raise UserError(f"{path} belongs to another training: remove it")
             return state

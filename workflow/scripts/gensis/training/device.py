@@ -47,6 +47,12 @@ def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
+def free_bytes(device: torch.device) -> int:
+    """Memory of a GPU that this process can allocate now, including what torch has allocated and does not use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
 def _nvidia_driver() -> str | None:
     """Version of the NVIDIA driver; None if nvidia-smi finds no GPU."""
     if not (command := shutil.which("nvidia-smi")):

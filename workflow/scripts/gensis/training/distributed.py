@@ -56,6 +56,14 @@ class World:
             return flags
         return tuple((self.mean(torch.tensor(flags, dtype=torch.float32)) > 0).tolist())
 
+    def largest(self, number: int) -> int:
+        """The largest of the numbers of all processes."""
+        if self.size == 1:
+            return number
+        numbers = torch.tensor(number)
+        dist.all_reduce(numbers, dist.ReduceOp.MAX)
+        return int(numbers)
+
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:

@@ -84,13 +84,8 @@ def train(
     Raises:
         UserError: a loss or another scalar is not finite; the last checkpoint before it is kept.
     """
-    state = folder.load(device)
-    step, history, meter = 0, [], _Meter(task, world, device)
-    if state:
-        task.load_state_dict(state["task"])
-        step, history = state["step"], state["history"]
-        meter.go_on(step, state["sums"])
-        log.info("resuming from step %d of %d", step, task.total_steps)
+    meter = _Meter(task, world, device)
+    step, history = _resume(task, folder, meter)
     tensorboard = Events(events if world.is_first else None, step)
     pace = _Pace(world, checkpoint_seconds)
     began, began_at = time.time(), step
@@ -109,12 +104,27 @@ def train(
         stopping, saving = pace.after(step)
         if stopping or (saving and step < task.total_steps):
             meter.check()  # steps do not synchronise with the device, so values that are not finite are found here
-            state = task.state_dict()  # in every process, because all are needed to gather sharded weights
-            if world.is_first:
-                folder.save({"task": state, "step": step, "history": history, "sums": meter.sums})
+            _save(task, folder, world, {"step": step, "history": history, "sums": meter.sums})
         if stopping:
             sys.exit(f"stopped by a signal after step {step}: run the same command to resume")
     return history
+
+
+def _resume(task: Task, folder: CheckpointFolder, meter: "_Meter") -> tuple[int, list[dict[str, float]]]:
+    """Restore the last checkpoint, if there is one; return the number of steps that are done, and the history."""
+    state = folder.load()
+    if state is None:
+        return 0, []
+    task.load_state_dict(state["task"])
+    meter.go_on(state["step"], state["sums"])
+    log.info("resuming from step %d of %d", state["step"], task.total_steps)
+    return state["step"], state["history"]
+
+
+def _save(task: Task, folder: CheckpointFolder, world: World, progress: dict[str, Any]) -> None:
+    state = task.state_dict()  # in every process, because all are needed to gather sharded weights
+    if world.is_first:
+        folder.save({"task": state, **progress})
 
 
 def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make: Callable[[Path], None]) -> None:
@@ -163,7 +173,8 @@ class _Meter:
 
     def go_on(self, step: int, sums: dict[str, torch.Tensor | float]) -> None:
         """Continue after ``step`` steps with the sums of the current row."""
-        self.sums, self._step = dict(sums), step
+        self.sums = {name: each.to(self._device) if torch.is_tensor(each) else each for name, each in sums.items()}
+        self._step = step
         self._began, self._began_at = time.time(), step
 
     def add(self, figures: dict[str, torch.Tensor | float]) -> None:

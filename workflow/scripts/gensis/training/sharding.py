@@ -33,6 +33,11 @@ def whole(state: Any) -> Any:
     return tree_map_only(DTensor, gathered, state)
 
 
+def local_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    """Memory of tensors in this process: of sharded ones, that of its shards."""
+    return sum((each.to_local() if isinstance(each, DTensor) else each).nbytes for each in tensors)
+
+
 def load_module(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
     """``module.load_state_dict`` of full tensors, for a sharded or unsharded module."""
     own = module.state_dict()
