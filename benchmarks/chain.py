@@ -33,8 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     summaries = arguments.summaries.absolute()
     os.chdir(arguments.folder)
     done = json.loads(DONE.read_text()) if DONE.exists() else []
-    for plan, text in plans.items():
-        commands = text.splitlines()
+    for plan, commands in plans.items():
         (stored,) = (command for command in commands if "store_config.py" in command)
         output = Path(argument(stored, "--output")).parent
         began, jobs = time.perf_counter(), [command for command in commands if command not in done]

@@ -69,7 +69,7 @@ def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, f
     for name, images in (("held", on_device), ("streamed", streamed)):
         yield f"images {name}", largest(images.batch(rows), expected), 0.0
     for name, difference in views(expected, device).items():
-        # The CPU rounds crops to 8 bits; brightness and contrast then stretch them by up to 1.4 each, saturation by 1.2.
+        # The CPU rounds crops to 8 bits; brightness and contrast then stretch them by 1.4 each, saturation by 1.2.
         yield f"views {name}", difference, 2 * 1.4**2 * 1.2 / 255
     for name, settings in all_settings(toy).items():
         batch = batch_of(settings, on_cpu, rows, CPU)
@@ -98,7 +98,7 @@ def all_settings(toy: bool) -> dict[str, Pretraining]:
 
 def batch_of(settings: Pretraining, images: Images, rows: torch.Tensor, device: torch.device) -> Batch:
     """Views of the first of some rows."""
-    pretrainer = Pretrainer(settings, images, device, World(), seed=0)
+    pretrainer = Pretrainer(settings, images, device=device, world=World(), seed=0)
     return pretrainer.batches.draw(rows[: settings.batch_size])
 
 
@@ -126,7 +126,7 @@ def losses(
     settings: Pretraining, images: Images, batch: Batch, device: torch.device, compile: bool = False
 ) -> list[float]:
     """Losses of a few steps on one batch."""
-    pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=Runtime(compile=compile))
+    pretrainer = Pretrainer(settings, images, device=device, world=World(), seed=0, runtime=Runtime(compile=compile))
     moved = replace(batch.views, **{name: value.to(device) for name, value in vars(batch.views).items()})
     return [float(pretrainer.learn(Batch(moved), step)["loss"]) for step in range(STEPS)]
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, default_collate
 from worker import Work, restart_clock, serve, stop_clock
 
 BATCH = 64
-"""Images of a step on one GPU, the default of the original code. Its workers decide its speed, so more change little."""
+"""Images of a step on one GPU, the default of the original code, whose speed its workers decide."""
 IMAGES = 1024
 """Images of a repeat, at most."""
 
