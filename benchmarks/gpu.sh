@@ -160,7 +160,11 @@ run_part() { # its figures go to OUT/figures.jsonl, each as a line with the name
     export TMPDIR="$WORK/tmp"
     rm -rf "$TMPDIR" && mkdir -p "$TMPDIR"
     echo "== $1" >>"$out/log.txt"
-    "$1" 2>>"$out/log.txt" | tee -a "$out/log.txt" | sed -u -n "s/^{/{\"part\": \"$1\", /p" >>"$out/figures.jsonl"
+    trap 'exit 143' TERM # after the part's last lines, which it may write when it is cut off
+    "$1" 2>>"$out/log.txt" | (
+        trap '' TERM
+        tee -a "$out/log.txt" | sed -u -n "s/^{/{\"part\": \"$1\", /p" >>"$out/figures.jsonl"
+    )
 }
 
 within() { # LIMIT PART: run the part, cut off after that many seconds and at the end of the call's time
