@@ -27,9 +27,8 @@ DONE = Path("done.json")
 def main(arguments: argparse.Namespace) -> None:
     """Run the plans; exit with one line if a job fails."""
     sys.path.insert(0, str(SCRIPTS))
-    plans = {
-        f"{path.parent.name}/{path.stem}": path.read_text().replace("{root}", str(ROOT)) for path in arguments.plans
-    }
+    texts = {path: path.read_text().replace("{root}", str(ROOT)) for path in arguments.plans}
+    plans = {f"{path.parent.name}/{path.stem}": text.splitlines() for path, text in texts.items()}
     summaries = arguments.summaries.absolute()
     os.chdir(arguments.folder)
     done = json.loads(DONE.read_text()) if DONE.exists() else []

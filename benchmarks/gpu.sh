@@ -43,7 +43,7 @@ print(json.dumps(dict(zip(names, [*sys.argv[1:], *versions]))))" "$(date -u +%F)
 }
 
 checks() { # device against CPU
-    TORCHDYNAMO_DISABLE=1 "$python" benchmarks/gpu_checks.py --device "$device" "${toy[@]}"
+    "$python" benchmarks/gpu_checks.py --device "$device" "${toy[@]}"
 }
 
 paper() { # ViT-S/16, multi-crop, beside the original's loop
@@ -185,7 +185,7 @@ within() { # LIMIT PART: run the part, cut off after that many seconds and at th
 }
 
 # Seconds of each part, if there are 540; the last one gets what the others leave.
-first="environment 10  checks 50  paper 90  resnet 40  small 25  bank 50  demo 75  compiled_paper 100  compiled_resnet 60
+first="environment 10  checks 50  paper 90  resnet 35  small 30  bank 50  demo 80  compiled_paper 100  compiled_resnet 60
     study 540  compiled_small 540  compiled_bank 540  compiled_checks 540"
 second="environment 10  cifar 540  diffusion 540"
 
@@ -205,7 +205,10 @@ first | second)
 *)
     install
     for part in "$@"; do
-        declare -F "$part" >/dev/null || { echo "error: no part '$part': see the head of $0" >&2; exit 1; }
+        if ! declare -F "$part" >/dev/null; then
+            echo "error: no part '$part': see the head of $0" >&2
+            exit 1
+        fi
         run_part "$part"
     done
     ;;

@@ -329,7 +329,7 @@ def test_a_prepared_study_runs_seed_after_seed_in_one_process_and_is_verified(py
     trained = [line["plan"] for line in figures(out) if line.get("job") == "train_diffusion"]
     assert trained == ["study/01"]  # both seeds use the same bank
     with open(out / "study-summary.csv") as stream:
-        assert {row["n_seeds"] for row in csv.DictReader(stream) if row["encoder"] == "gen-dino"} == {"2"}
+        assert {"0", "1"} <= {row["seed"] for row in csv.DictReader(stream) if row["encoder"] == "gen-dino"}
 
 
 def test_the_page_of_results_gets_figures_targets_and_reasons(output, tmp_path):
