@@ -160,7 +160,10 @@ run_part() { # its figures go to OUT/figures.jsonl, each as a line with the name
     export TMPDIR="$WORK/tmp"
     rm -rf "$TMPDIR" && mkdir -p "$TMPDIR"
     echo "== $1" >>"$out/log.txt"
-    trap 'exit 143' TERM # after the part's last lines, which it may write when it is cut off
+    touch "$out/figures.jsonl"
+    sed -i "/^{\"part\": \"$1\", /d" "$out/figures.jsonl" # those of an earlier call
+    # A part that is cut off may still write lines: wait for them.
+    trap 'exit 143' TERM
     "$1" 2>>"$out/log.txt" | (
         trap '' TERM
         tee -a "$out/log.txt" | sed -u -n "s/^{/{\"part\": \"$1\", /p" >>"$out/figures.jsonl"
@@ -184,7 +187,7 @@ within() { # LIMIT PART: run the part, cut off after that many seconds and at th
     echo "$(date +%T) $2: $how after $((SECONDS - began)) of $((limit > 0 ? limit : 0)) s"
 }
 
-# Seconds of each part, if there are 540; the last one gets what the others leave.
+# Seconds of each part, if there are 540. The study gets what the others leave, and the last ones what the study leaves.
 first="environment 10  checks 50  paper 90  resnet 35  small 30  bank 50  demo 80  compiled_paper 100  compiled_resnet 60
     study 540  compiled_small 540  compiled_bank 540  compiled_checks 540"
 second="environment 10  cifar 540  diffusion 540"
@@ -192,8 +195,8 @@ second="environment 10  cifar 540  diffusion 540"
 case ${1:-} in
 first | second)
     total=${2:-540} parts=${!1} SECONDS=0
-    printf 'part\tended\tlimit_s\tseconds\n' >"$out/parts.tsv"
-    : >"$out/figures.jsonl"
+    [ -e "$out/parts.tsv" ] || printf 'part\tended\tlimit_s\tseconds\n' >"$out/parts.tsv"
+    touch "$out/figures.jsonl"
     install
     # shellcheck disable=SC2086 # words in pairs
     set -- $parts
