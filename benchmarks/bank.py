@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from images import make_images
-from side_by_side import Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
+from side_by_side import Subject, median, ready, report, take_turns, use_cores
 
 from gensis.artifacts.files import write_json
 from gensis.diffusion.denoiser import create_denoiser
@@ -41,8 +41,8 @@ class Case:
 
 CASES = {
     "bank-small-32": Case(32, (32, 64, 64), 128, 64),
-    "bank-32": Case(32, (128, 256, 256), 8192, 512),
-    "bank-64": Case(64, (128, 256, 256), 4096, 256),
+    "bank-32": Case(32, (128, 256, 256), 1024, 512),
+    "bank-64": Case(64, (128, 256, 256), 1024, 256),
 }
 TOY = {"channels": (8, 8), "images": 8, "batch": 4, "steps": 2}
 
@@ -93,12 +93,9 @@ def start(order: dict[str, Any], folder: Path) -> dict[str, Subject]:
     subjects = {}
     threads = len(os.sched_getaffinity(0))
     for name in SUBJECTS:
-        try:
-            orders = [order | {"threads": threads}]
-            subjects[name] = Subject(f"bank_with_{name}", sys.executable, orders, threads, folder / name)
-        except SubjectEnded as reason:
-            left_out(name, reason)
-    return subjects
+        orders = [order | {"threads": threads}]
+        subjects[name] = Subject(f"bank_with_{name}", sys.executable, orders, threads, folder / name)
+    return ready(subjects)
 
 
 if __name__ == "__main__":

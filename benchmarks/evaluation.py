@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from side_by_side import Round, Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
+from side_by_side import Round, Subject, median, ready, report, take_turns, use_cores
 
 CORES = 2
 TRAIN, TEST, FEATURES, NEIGHBOURS, CLASSES = 50_000, 10_000, 384, 200, 10
@@ -61,11 +61,8 @@ def start(case: str, order: dict[str, Any], peers: str | None, cores: int, folde
     for name in ("gensis", *CASES[case].peers):
         python = sys.executable if name == "gensis" else peers or sys.executable
         script = f"{case}_with_{name.replace('-', '_')}"
-        try:
-            subjects[name] = Subject(script, python, [order], cores, folder / name)
-        except SubjectEnded as reason:
-            left_out(name, reason)
-    return subjects
+        subjects[name] = Subject(script, python, [order], cores, folder / name)
+    return ready(subjects)
 
 
 def same_neighbours(data: Path, theirs: Path, ours: Path) -> dict[str, float]:

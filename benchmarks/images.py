@@ -4,6 +4,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from itertools import count as numbers
 from pathlib import Path
 
 from side_by_side import DATA, SCRIPTS, SUBJECTS
@@ -41,22 +43,27 @@ def make_images(source: str, side_px: int, count: int, folder: Path) -> Path:
         units = _tile(slides, side_px, count, folder)
     else:
         print(f"no {source} at {DATA}: using drawn tissue; set GENSIS_DATA to the folder of data", file=sys.stderr)
-        drawn = []
-        while not drawn or sum(unit[1] for unit in units) < count:
-            drawn.append(folder / f"{len(drawn)}.tiff")
-            side = min(DRAWN_PX, 16 * side_px)
-            write_pyramid(drawn[-1], draw_slide("glandular", width_px=side, height_px=side, seed=len(drawn)), MPP)
-            units = _tile(drawn, side_px, count, folder)
+        units = _tile(_drawn(min(DRAWN_PX, 16 * side_px), folder), side_px, count, folder)
     write_index(folder / "train.tsv", units)
     return folder / "train.tsv"
 
 
-def _tile(slides: list[Path], side_px: int, count: int, folder: Path) -> list[tuple[str, int, str]]:
+def _drawn(side_px: int, folder: Path) -> Iterator[Path]:
+    """Slides of drawn tissue, each drawn when it is needed."""
+    for number in numbers(1):
+        path = folder / f"{number}.tiff"
+        write_pyramid(path, draw_slide("glandular", width_px=side_px, height_px=side_px, seed=number), MPP)
+        yield path
+
+
+def _tile(slides: Iterable[Path], side_px: int, count: int, folder: Path) -> list[tuple[str, int, str]]:
+    """Tile one slide after the other, until there are ``count`` tiles."""
     units: list[tuple[str, int, str]] = []
     for number, slide in enumerate(slides):
-        if sum(unit[1] for unit in units) < count:
-            outcome = tile_one(slide, None, side_px, MPP, str(number), folder)
-            units.append((str(number), outcome["images"], outcome["content"]))
+        outcome = tile_one(slide, None, side_px, MPP, str(number), folder)
+        units.append((str(number), outcome["images"], outcome["content"]))
+        if sum(images for _, images, _ in units) >= count:
+            break
     return units
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from images import make_images
-from side_by_side import Round, Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
+from side_by_side import Round, Subject, median, ready, report, take_turns, use_cores
 
 from gensis.settings.base import laid_over
 from gensis.settings.pretraining import Pretraining
@@ -56,20 +56,28 @@ VIT = {
 }
 MULTI_CROP = {"local_crops": 8, "local_px": 16, "global_scale": (0.4, 1.0), "blur": (0.0, 0.0, 0.0)}
 RESNET = {"backbone": "resnet18_cifar", "image_px": 32, "dino": {"prototypes": 2048}, "drop_path": 0.0}
+SMALL = {
+    "method": "simclr",
+    "backbone": "resnet18_cifar",
+    "backbone_args": {"channels": (16, 32, 64, 128)},
+    "image_px": 16,
+    "drop_path": 0.0,
+}
 TINY = {"backbone": "vit_tiny_patch16_224"}
 CASES = {
     "views-224": Case("views", ("pil",), "slides", 256, 192, 64, {"preset": "paper"}),
     "views-32": Case("views", ("pil", "kornia"), "cifar10", 32, 4096, 512, {"image_px": 32, "views": TWO_VIEWS}),
     "step-vit-32": Case("step", ("lightly",), "cifar10", 32, 2048, 64, VIT | {"views": TWO_VIEWS}, steps=6),
     "step-multicrop-32": Case("step", ("lightly",), "cifar10", 32, 2048, 64, VIT | {"views": MULTI_CROP}, steps=4),
-    "step-paper": Case("step", ("original",), "slides", 256, 512, 128, {"preset": "paper"}, steps=48),
-    "step-resnet18-32": Case("step", (), "cifar10", 32, 50_000, 512, RESNET | {"views": TWO_VIEWS}, steps=100),
+    "step-paper": Case("step", ("original",), "slides", 256, 256, 128, {"preset": "paper"}, steps=24),
+    "step-resnet18-32": Case("step", (), "cifar10", 32, 20_000, 512, RESNET | {"views": TWO_VIEWS}, steps=60),
+    "step-small-16": Case("step", (), "cifar10", 32, 5000, 128, SMALL | {"views": TWO_VIEWS}, steps=300),
     "loader": Case("loader", ("hdf5-torchvision",), "imagenette96", 96, 8192, 256),
     "embed": Case("embed", ("timm",), "slides", 96, 2048, 256, TINY | {"image_px": 96}),
     "embed-224": Case("embed", ("timm",), "slides", 256, 192, 64, TINY | {"image_px": 224}),
 }
-TOY = {"dino": {"prototypes": 64, "head_hidden_dim": 64}}
-"""Settings with which a training step takes hardly any time."""
+TOY = {"dino": {"prototypes": 64, "head_hidden_dim": 64}, "simclr": {"head_hidden_dim": 64}}
+"""Settings of each method with which a training step takes hardly any time."""
 TOY_VIT = {"backbone_args": {"depth": 1, "embed_dim": 48, "num_heads": 3}}
 TOY_RESNET = {"backbone_args": {"channels": (8, 8, 8, 8)}}
 LARGEST_WORKERS = 16
@@ -83,15 +91,17 @@ def main(arguments: argparse.Namespace) -> None:
         use_cores(CORES)
     case = CASES[arguments.case]
     if arguments.toy:
-        settings = TOY | (TOY_RESNET if "resnet" in case.settings.get("backbone", "") else TOY_VIT)
+        method = case.settings.get("method", "dino")
+        settings = {method: TOY[method]} | (TOY_RESNET if "resnet" in case.settings.get("backbone", "") else TOY_VIT)
         case = replace(case, images=32, batch=8, steps=2, settings=laid_over(case.settings, settings))
     with tempfile.TemporaryDirectory(prefix="pretrain-") as name:
         folder = Path(name)
         index = make_images(case.source, case.source_px, arguments.images or case.images, folder / "images")
         peers = () if arguments.alone else case.peers
-        subjects = start(case.work, peers, order(case, index, folder, arguments), arguments.peers, folder)
+        ours = ("gensis", "gensis-tensors") if arguments.tensors else ("gensis",)
+        subjects = start(case.work, (*ours, *peers), order(case, index, folder, arguments), arguments.peers, folder)
         rounds = take_turns(subjects, arguments.repeats)
-    variant = {name: getattr(arguments, name) for name in ("device", "precision", "compile", "tensors")}
+    variant = {name: getattr(arguments, name) for name in ("device", "precision", "compile")} | {"batch": case.batch}
     report(
         arguments.case,
         rounds,
@@ -122,7 +132,6 @@ def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) 
         "steps": case.steps,
         "device": arguments.device,
         "compile": arguments.compile,
-        "tensors": arguments.tensors,
         "cores": cores,
         "workers": min(cores, LARGEST_WORKERS),
         "settings": settings.model_dump(mode="json"),
@@ -131,21 +140,19 @@ def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) 
 
 
 def start(
-    work: str, case_peers: Sequence[str], order: dict[str, Any], peers: str | None, folder: Path
+    work: str, names: Sequence[str], order: dict[str, Any], peers: str | None, folder: Path
 ) -> dict[str, Subject]:
     """Start all subjects. A subject that cannot run here is left out, with the reason on stderr."""
     subjects = {}
-    for name in ("gensis", *case_peers):
+    for name in names:
+        is_ours = name.startswith("gensis")
         processes = PROCESSES.get(name, 1)
-        own = {"processes": processes, "threads": order["cores"] // processes}
+        own = {"processes": processes, "threads": order["cores"] // processes, "tensors": name == "gensis-tensors"}
         orders = [order | own | {"number": number} for number in range(processes)]
-        python = sys.executable if name == "gensis" else peers or sys.executable
-        script = f"{work}_with_{name.replace('-', '_')}"
-        try:
-            subjects[name] = Subject(script, python, orders, own["threads"], folder / name)
-        except SubjectEnded as reason:
-            left_out(name, reason)
-    return subjects
+        python = sys.executable if is_ours else peers or sys.executable
+        script = f"{work}_with_{'gensis' if is_ours else name.replace('-', '_')}"
+        subjects[name] = Subject(script, python, orders, own["threads"], folder / name)
+    return ready(subjects)
 
 
 def further(rounds: list[Round], name: str) -> dict[str, float]:
@@ -166,5 +173,5 @@ if __name__ == "__main__":
     step.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     step.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     step.add_argument("--compile", action="store_true", help="compile our networks")
-    step.add_argument("--tensors", action="store_true", help="one batch of views for all steps, made beforehand")
+    step.add_argument("--tensors", action="store_true", help="time our steps without data and views as well")
     main(parser.parse_args())

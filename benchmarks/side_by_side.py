@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,13 @@ class SubjectEnded(Exception):
 
 
 class Subject:
-    """The processes of one subject. They wait between repeats, so that imports and warm-up happen only once."""
+    """The processes of one subject. They wait between repeats, so that imports and warm-up happen only once.
+
+    Subjects start at the same time; `ready` waits for them.
+    """
 
     def __init__(self, script: str, python: str, orders: Sequence[dict[str, Any]], threads: int, folder: Path):
-        """Start a process per order, and wait until all are ready.
+        """Start a process per order.
 
         Args:
             script: file in `subjects`, without its suffix.
@@ -54,9 +59,6 @@ class Subject:
             orders: first order of each process.
             threads: number of threads of each process.
             folder: folder for the output of the processes.
-
-        Raises:
-            SubjectEnded: a process ended; with the last line of its log.
         """
         self.folder = folder
         self.folder.mkdir()
@@ -73,12 +75,21 @@ class Subject:
             )
             for _ in orders
         ]
-        self._answers([order | {"folder": str(self.folder / f"warm-up-{i}")} for i, order in enumerate(orders)])
+        self._send([order | {"folder": str(self.folder / f"warm-up-{i}")} for i, order in enumerate(orders)])
+
+    def wait(self) -> None:
+        """Wait until imports and warm-up are done.
+
+        Raises:
+            SubjectEnded: a process ended; with the last line of its log.
+        """
+        self._answers()
 
     def repeat(self) -> dict[str, float]:
         """Do the work once; returns the sums of `n` and `cpu_seconds` and the maxima of `seconds` and `peak_mb`."""
         outputs = [self.folder / f"{number}" for number in range(len(self._processes))]
-        answers = self._answers([{"folder": str(output)} for output in outputs])
+        self._send([{"folder": str(output)} for output in outputs])
+        answers = self._answers()
         for output in outputs:
             shutil.rmtree(output)  # now, so that the disk is not busy with it while other subjects are timed
         return {
@@ -91,17 +102,22 @@ class Subject:
     def close(self) -> None:
         """End the processes."""
         for process in self._processes:
-            process.stdin.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
             process.wait()
         self._log.close()
 
-    def _answers(self, orders: list[dict]) -> list[dict]:
-        """Send each process its order and wait for all answers."""
-        try:
-            for process, order in zip(self._processes, orders, strict=True):
+    def _send(self, orders: list[dict[str, Any]]) -> None:
+        """Send each process its order. Whether one has ended shows when it does not answer."""
+        for process, order in zip(self._processes, orders, strict=True):
+            with suppress(BrokenPipeError):
                 print(json.dumps(order), file=process.stdin)
+
+    def _answers(self) -> list[dict[str, float]]:
+        """Wait for the answers of all processes."""
+        try:
             return [json.loads(process.stdout.readline()) for process in self._processes]
-        except (BrokenPipeError, json.JSONDecodeError):
+        except json.JSONDecodeError:
             self._log.seek(0)
             raise SubjectEnded((self._log.read().strip().splitlines() or ["no message"])[-1]) from None
 
@@ -113,13 +129,33 @@ def left_out(subject: str, reason: object) -> None:
     print(f"{subject} is left out: {reason}", file=sys.stderr)
 
 
+def ready(subjects: dict[str, Subject]) -> dict[str, Subject]:
+    """The subjects that have warmed up. One that cannot run here is left out, with the reason on stderr."""
+    result = {}
+    for name, subject in subjects.items():
+        try:
+            subject.wait()
+            result[name] = subject
+        except SubjectEnded as reason:
+            left_out(name, reason)
+    return result
+
+
 def take_turns(subjects: dict[str, Subject], repeats: int) -> list[Round]:
-    """Run all subjects in turn (A B C, A B C, ...), then end them."""
+    """Run all subjects in turn (A B C, A B C, ...), then end them. SIGTERM ends the turns after the last whole one."""
+    rounds: list[Round] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return [{name: subject.repeat() for name, subject in subjects.items()} for _ in range(repeats)]
+        for _ in range(repeats):
+            rounds.append({name: subject.repeat() for name, subject in subjects.items()})
+    except (KeyboardInterrupt, SubjectEnded) as reason:  # the subjects get the signal too
+        if not rounds:
+            sys.exit(f"error: no repeat was finished: {reason or 'stopped'}")
+        print(f"stopped after {len(rounds)} of {repeats} repeats", file=sys.stderr)
     finally:
         for subject in subjects.values():
             subject.close()
+    return rounds
 
 
 def median(rounds: list[Round], name: str, measured: str) -> float:

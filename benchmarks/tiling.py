@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import h5py
-from side_by_side import DATA, SUBJECTS, Round, Subject, SubjectEnded, left_out, median, report, take_turns, use_cores
+from side_by_side import DATA, SUBJECTS, Round, Subject, left_out, median, ready, report, take_turns, use_cores
 
 sys.path.insert(0, str(SUBJECTS))
 
@@ -82,11 +82,8 @@ def start(peers: str | None, slides: list[Slide], folder: Path) -> dict[str, Sub
         if not python:
             left_out(name, "pass an environment that has it with --peers")
             continue
-        try:
-            subjects[name] = Subject(f"with_{name.replace('-', '_')}", python, orders, 1, folder / name)
-        except SubjectEnded as reason:
-            left_out(name, reason)
-    return subjects
+        subjects[name] = Subject(f"with_{name.replace('-', '_')}", python, orders, 1, folder / name)
+    return ready(subjects)
 
 
 def further(rounds: list[Round], name: str) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Every case of every benchmark runs at toy size and prints the output that the README describes."""
 
 import ast
+import csv
 import json
 import os
 import re
@@ -12,9 +13,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from tests.drawing import drawn_slide
 from tests.figures.tiny import flat, write_slide
-from tests.warm_python import warm_python
+from tests.warm_python import PLANNING, warm_python
+from tests.workflow.clone import TINY, write_config
 
 from gensis.artifacts.tables import write_table
 from gensis.images.codec import encode_jpeg
@@ -86,14 +89,22 @@ def output(python, data):
     return run
 
 
+def gpu_parts(out: Path, work: Path, data: Path, python: Path, *parts: str, **environment: str) -> None:
+    """Run parts of `gpu.sh` at toy size."""
+    variables = {"SIZE": "toy", "PYTHON": str(python), "WORK": str(work), "GENSIS_DATA": str(data)}
+    done = on_one_core(["bash", str(BENCHMARKS / "gpu.sh"), str(out), *parts], os.environ | variables | environment)
+    assert done.returncode == 0, done.stdout + done.stderr + (out / "log.txt").read_text()[-2000:]
+
+
+def figures(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "figures.jsonl").read_text().splitlines()]
+
+
 @pytest.fixture(scope="module")
 def trained(python, data, tmp_path_factory):
     """Output of the parts of `gpu.sh` that train, and a folder that links it like the results of a run."""
     out, work = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("work")
-    variables = {"SIZE": "toy", "PYTHON": str(python), "WORK": str(work), "GENSIS_DATA": str(data)}
-    parts = ("environment", "checks", "cifar", "diffusion")
-    done = on_one_core(["bash", str(BENCHMARKS / "gpu.sh"), str(out), *parts], os.environ | variables)
-    assert done.returncode == 0, done.stdout + done.stderr
+    gpu_parts(out, work, data, python, "environment", "checks", "cifar", "diffusion")
     run = work / "results/run"
     for link, made in {
         "embeddings/dino/cifar10/seed0/part-0000.h5": "cifar/train.h5",
@@ -130,10 +141,32 @@ def test_missing_data_are_replaced_by_drawn_tissue(output, tmp_path):
     assert subjects(lines)[0]["n"] >= 32
 
 
-@pytest.mark.parametrize("variant", ["--tensors", "--precision=bfloat16"])
-def test_training_steps_are_timed_in_every_variant(output, variant):
-    line = subjects(output("pretrain.py", "--case", "step-paper", "--toy", "--repeats", "1", "--alone", variant))[0]
-    assert (line["tensors"], line["precision"] == "bfloat16") == (variant == "--tensors", variant != "--tensors")
+def test_training_steps_are_also_timed_in_bfloat16_and_without_data_and_views(output):
+    options = ("--toy", "--repeats", "1", "--alone", "--tensors", "--precision", "bfloat16")
+    lines = subjects(output("pretrain.py", "--case", "step-small-16", *options))
+    assert [line["subject"] for line in lines] == ["gensis", "gensis-tensors"]
+    assert {line["precision"] for line in lines} == {"bfloat16"}
+
+
+INTERRUPTED = """
+import signal
+from side_by_side import take_turns
+class Interrupted:  # a subject whose third repeat gets the signal of a time limit
+    repeats = 0
+    def repeat(self):
+        self.repeats += 1
+        if self.repeats == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return {"n": self.repeats}
+    def close(self):
+        print("closed")
+print([one["gensis"]["n"] for one in take_turns({"gensis": Interrupted()}, 5)])
+"""
+
+
+def test_repeats_that_ended_before_a_time_limit_count():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=BENCHMARKS, capture_output=True, text=True)
+    assert done.stdout == "closed\n[1, 2]\n", done.stderr
 
 
 @pytest.mark.parametrize("case", cases("bank.py"))
@@ -216,14 +249,112 @@ def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(out
 
 def test_gpu_parts_train_generate_and_evaluate_at_toy_size(trained):
     out, _ = trained
-    checks = subjects((out / "checks.jsonl").read_text().splitlines())
-    assert checks
+    environment, *checks = figures(out)
+    assert environment["part"] == "environment"
+    assert environment["torch"] == torch.__version__
+    assert len(checks) == 10
     assert all(check["ok"] for check in checks)
-    assert "skipped" in json.loads((out / "evaluation-k200/knn.json").read_text())  # there are 64 images
-    metrics = json.loads((out / "evaluation-k20/knn.json").read_text())["metrics"]
+    assert "skipped" in json.loads((out / "cifar-knn-k200.json").read_text())  # there are 64 images
+    metrics = json.loads((out / "cifar-knn-k20.json").read_text())["metrics"]
     assert "accuracy_k20" in [metric["metric"] for metric in metrics]
     quality = json.loads((out / "quality.json").read_text())
     assert {"fidelity", "fidelity_held_out"} <= {figure["figure"] for figure in quality["figures"]}
+
+
+def ended(out: Path) -> dict[str, str]:
+    """How each part of `gpu.sh` ended."""
+    _, *lines = (out / "parts.tsv").read_text().splitlines()
+    return dict(line.split("\t")[:2] for line in lines)
+
+
+def run_first(out: Path, seconds: int, **environment: object) -> subprocess.CompletedProcess:
+    variables = {"WORK": out / "work", "CARRIED": out / "carried"} | environment
+    command = ["bash", BENCHMARKS / "gpu.sh", out, "first", seconds]
+    environment = os.environ | {name: str(value) for name, value in variables.items()}
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, env=environment)
+
+
+def test_without_time_every_gpu_part_is_reported_as_not_run(tmp_path):
+    run_first(tmp_path, 0)
+    assert len(ended(tmp_path)) == 13
+    assert set(ended(tmp_path).values()) == {"not run"}
+    assert (tmp_path / "figures.jsonl").read_text() == ""
+
+
+PROGRAM = """#!/bin/sh
+echo '{"figure": 1}'
+case "$*" in
+*step-small-16*--compile*) exit 1 ;;
+*step-small-16*) trap 'echo "{\\"figure\\": 2}"; exit' TERM; tail -f /dev/null & wait ;;
+esac
+"""
+
+
+def test_a_gpu_part_that_fails_or_is_cut_off_costs_neither_its_figures_nor_those_of_other_parts(tmp_path):
+    program = tmp_path / "python"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    run_first(tmp_path, 54, PYTHON=program)
+    others = set(ended(tmp_path)) - {"small", "compiled_small"}
+    assert ended(tmp_path) == dict.fromkeys(others, "done") | {"small": "cut off", "compiled_small": "failed"}
+    made = [(line["part"], line["figure"]) for line in figures(tmp_path)]
+    assert sorted(made) == sorted([*((part, 1) for part in ended(tmp_path)), ("small", 2)])
+
+
+def toy_study(path: Path) -> Path:
+    """A config of the whole method on the images of `data`."""
+    dataset = {"kind": "hdf5", "path": "$GENSIS_DATA/natural/cifar10/cifar10_jpeg.h5"}
+    study = TINY | {"datasets": {"cifar10": dataset}, "seeds": [0, 1]}
+    study["pretraining"] = TINY["pretraining"] | {"dataset": "cifar10", "epochs": 1}
+    study["banks"] = {"default": {"sampling_steps": 1, "seed": 0}}
+    study["evaluation"] = {"datasets": ["cifar10"], "knn": [3], "bootstrap": 50}
+    return write_config(path, study)
+
+
+def test_a_prepared_study_runs_seed_after_seed_in_one_process_and_is_verified(python, data, tmp_path):
+    carried, study, out = tmp_path / "carried", toy_study(tmp_path / "toy.yaml"), tmp_path / "out"
+    out.mkdir()
+    variables = {"CARRIED": carried, "STUDY": study, "DEMO": study, "GENSIS_DATA": data, "GPUS": 0, "WHEELS": "no"}
+    environment = os.environ | {name: str(value) for name, value in variables.items()}
+    prepared = subprocess.run(
+        ["bash", str(BENCHMARKS / "gpu_prepare.sh")],
+        capture_output=True,
+        text=True,
+        env=environment | {"PYTHON": str(warm_python(PLANNING))},
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    gpu_parts(out, tmp_path / "work", carried / "data", python, "study", CARRIED=str(carried))
+    plans = [line for line in figures(out) if "jobs" in line]
+    assert [(line["plan"], line["verified"]) for line in plans] == [("study/01", True), ("study/02", True)]
+    trained = [line["plan"] for line in figures(out) if line.get("job") == "train_diffusion"]
+    assert trained == ["study/01"]  # both seeds use the same bank
+    with open(out / "study-summary.csv") as stream:
+        assert {"0", "1"} <= {row["seed"] for row in csv.DictReader(stream) if row["encoder"] == "gen-dino"}
+
+
+def test_the_page_of_results_gets_figures_targets_and_reasons(output, tmp_path):
+    lines = [
+        {"part": "paper", "subject": "gensis", "rates": [900, 1000, 1100], "batch": 128},
+        {"part": "paper", "subject": "gensis-tensors", "rates": [1000, 1000, 1000], "batch": 128},
+        {"part": "paper", "subject": "original", "rates": [300, 250, 220], "batch": 128},
+        {"part": "small", "subject": "gensis", "rates": [64_000], "batch": 128},
+    ]
+    (tmp_path / "figures.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "parts.tsv").write_text("part\tended\npaper\tdone\nsmall\tcut off\nbank\tnot run\n")
+    (tmp_path / "log.txt").write_text("== cifar\n21:00:00 step 100 of 200: loss 5\n")
+    page = shutil.copy(BENCHMARKS.parent / "docs/results.md", tmp_path / "page.md")
+    output("gpu_report.py", tmp_path, "--page", page)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.read_text().splitlines() if "|" in line]
+    found = {(name, target): measured for name, target, measured in (row for row in rows if len(row) == 3)}
+    vit, small = "ViT-S/16, 2 x 224 + 8 x 96 px", "SimCLR, ResNet-18 with 16 to 128 channels, 16 px, batch 128"
+    assert found[f"{vit}, eager", ""] == "1,000 images/s [900, 1,100]"
+    assert found[f"{vit}: beside the original's loop, 16 workers", ">= 2 x"] == "4.00 x 250 images/s"
+    assert found[f"{vit}: data, views, transfer in a step", "<= 15 %"] == "0%"
+    assert found[small, ">= 400 steps/s"] == "500 steps/s [500, 500] (cut off)"
+    assert found["Bank, 32 px: beside a plain loop with diffusers", ">= 2 x"] == "not measured (not run)"
+    assert found["CIFAR-10, ResNet-18", ""] == "step 100 of 200"
+    output("gpu_report.py", "--page", page)
+    assert "1,000 images/s [900" not in page.read_text()
 
 
 EVALUATE = ("--encoder", "dino", "--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
@@ -252,11 +383,14 @@ def test_every_sampler_generates_images_of_the_sources(output, trained, tmp_path
 
 RUN_ABOVE = {
     "bank.py",
+    "chain.py",
     "coverage.py",
     "evaluation.py",
     "floor.py",
     "gpu.sh",
     "gpu_checks.py",
+    "gpu_prepare.sh",
+    "gpu_report.py",
     "memory.py",
     "diffusion.py",
     "pretrain.py",

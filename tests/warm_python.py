@@ -114,7 +114,7 @@ def become(line: list[str], folder: str, environment: dict[str, str], cores: lis
             del sys.argv[0]
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         elif sys.argv[0] == "-c":
-            exec(sys.argv[1], {"__name__": "__main__"})
+            exec(sys.argv.pop(1), {"__name__": "__main__"})
         else:
             runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:

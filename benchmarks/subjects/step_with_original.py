@@ -4,7 +4,7 @@ Reimplemented from the publication (Caron et al. 2021, arXiv 2104.14294), with t
 """
 
 from contextlib import nullcontext
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import timm
@@ -13,8 +13,13 @@ from packed import decoded_images
 from pil_views import MultiCrop
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, RandomSampler
-from worker import Work, restart_clock, serve
+from torch.utils.data import DataLoader, Dataset, RandomSampler, default_collate
+from worker import Work, restart_clock, serve, stop_clock
+
+BATCH = 64
+"""Images of a step on one GPU, the default of the original code, whose speed its workers decide."""
+IMAGES = 1024
+"""Images of a repeat, at most."""
 
 
 class Views(Dataset):
@@ -108,17 +113,19 @@ def clip_each(model: nn.Module, largest: float) -> None:
 
 
 def prepare(order: dict) -> Work:
-    """Start the workers, create the networks; a few batches are the warm-up."""
+    """Create the networks; a few steps on one batch are the warm-up."""
     settings, device = order["settings"] | order["settings"]["dino"], torch.device(order["device"])
-    batch, steps, workers = settings["batch_size"], order["steps"], order["workers"]
+    batch, workers = min(settings["batch_size"], BATCH), order["workers"]
+    # All workers begin a batch at the same time and end it at the same time: whole rounds of them are timed.
+    steps = workers * max(1, min(order["steps"], IMAGES // batch) // workers)
     dataset = Views(order["index"], MultiCrop(order["recipes"], order["mean"], order["std"]))
     loader = DataLoader(
         dataset,
         batch,
-        sampler=RandomSampler(dataset, num_samples=(steps + workers) * batch),
+        # More than are timed, so that the workers never run out of work before the clock stops.
+        sampler=RandomSampler(dataset, num_samples=(3 * workers + steps) * batch),
         num_workers=workers,
         pin_memory=device.type == "cuda",
-        persistent_workers=True,
     )
     student = Network(settings, settings["drop_path"]).to(device)
     teacher = Network(settings, 0.0).to(device).requires_grad_(False)
@@ -152,19 +159,26 @@ def prepare(order: dict) -> Work:
             for mine, averaged in zip(student.parameters(), teacher.parameters(), strict=True):
                 averaged.mul_(momentum).add_((1 - momentum) * mine)
 
-    first = [view.to(device) for view in next(iter(loader))]
+    def synchronize() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    first = default_collate([dataset[number % len(dataset)] for number in range(batch)])
     for _ in range(3):
         step(first)
 
     def work(folder: Path) -> int:
-        # The batches that the workers prepare before the first one arrives are not timed: a training has them once.
-        batches = [first] * steps if order["tensors"] else loader
-        for number, views in enumerate(batches):
-            if not order["tensors"] and number == workers:
-                restart_clock()
+        # The workers start and end with each repeat, so that they take no time of other subjects. The clock runs
+        # from the last batch of one of their rounds to that of a later one, as in the middle of a training.
+        batches = iter(loader)
+        for views in islice(batches, workers):
             step(views)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
+        restart_clock()
+        for views in islice(batches, steps):
+            step(views)
+        synchronize()
+        stop_clock()
         return steps * batch
 
     return work

@@ -16,6 +16,7 @@ from typing import Any
 Work = Callable[[Path], int]
 """One repeat: writes its output to an empty folder, and returns the number of images."""
 _started: dict[str, float] = {}
+_measured: dict[str, float] = {}
 
 
 def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
@@ -37,18 +38,21 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
             work = prepare(order)
         else:
             images = work(folder)
-        answer = {
-            "n": images,
-            "seconds": time.perf_counter() - _started["seconds"],
-            "cpu_seconds": cpu_seconds() - _started["cpu_seconds"],
-            "peak_mb": peak_mb(),
-        }
-        print(json.dumps(answer), file=answers)
+        if not _measured:
+            stop_clock()
+        print(json.dumps({"n": images} | _measured | {"peak_mb": peak_mb()}), file=answers)
 
 
 def restart_clock() -> None:
     """Discard the time so far. Called after a pipeline of workers is filled, which happens once in a training."""
+    _measured.clear()
     _started.update(seconds=time.perf_counter(), cpu_seconds=cpu_seconds())
+
+
+def stop_clock() -> None:
+    """Measure the time until now. Called before a pipeline of workers is ended, otherwise at the end of the work."""
+    _measured["seconds"] = time.perf_counter() - _started["seconds"]
+    _measured["cpu_seconds"] = cpu_seconds() - _started["cpu_seconds"]
 
 
 def cpu_seconds() -> float:
