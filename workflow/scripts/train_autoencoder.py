@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gensis import command, load_encoder
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import external_weights_of
@@ -18,15 +20,13 @@ from gensis.images.reading import open_images
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.training.checkpoints import CheckpointFolder
-from gensis.training.device import choose_device
-from gensis.training.distributed import start_world
 from gensis.training.loop import Watch
-from gensis.training.run import run_training, training_parser
+from gensis.training.run import run_training, start, training_parser
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Train from the start or from a checkpoint, or publish a finished training again."""
-    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    world, device = start(arguments)
     settings = AutoencoderTraining.model_validate(arguments.config)
     image_px = checked_px(settings.image_px)
     if bool(settings.perceptual_weight) != bool(arguments.encoder):
@@ -43,14 +43,16 @@ def main(arguments: argparse.Namespace) -> None:
         images = open_images(read_index(arguments.train), device, arguments.runtime.image_cache_gb, arguments.threads)
         pixels = Pixels(images, image_px)
         distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
-        trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed, distance)
+        trainer = AutoencoderTrainer(
+            settings, pixels, device, world, arguments.seed, distance, compile=arguments.runtime.compile
+        )
         return trainer, watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, world)
 
     def write(trainer: AutoencoderTrainer, target: Path) -> dict[str, Any]:
         if not world.is_first:
             return {}
         scale_latents(trainer.vae, trainer.pixels)
-        trainer.vae.save_pretrained(target)
+        trainer.vae.to(memory_format=torch.contiguous_format).save_pretrained(target)  # as safetensors requires
         return {"weights": content_id(target / "diffusion_pytorch_model.safetensors")}
 
     run_training(

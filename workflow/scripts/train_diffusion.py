@@ -18,22 +18,20 @@ from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, che
 from gensis.diffusion.reconstruction import pictured, reconstruction
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.embeddings import external_weights
-from gensis.images.features import Features
+from gensis.images.features import Features, held_if_small
 from gensis.images.index import Index, read_index
 from gensis.images.reading import StreamedImages, open_images
 from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
-from gensis.training.device import choose_device
-from gensis.training.distributed import start_world
 from gensis.training.loop import Watch
-from gensis.training.run import run_training, training_parser
+from gensis.training.run import run_training, start, training_parser
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Train from the start or from a checkpoint, or publish a finished training again."""
-    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    world, device = start(arguments)
     settings = Diffusion.model_validate(arguments.config)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings, settings.flips)
@@ -48,13 +46,19 @@ def main(arguments: argparse.Namespace) -> None:
             external[str(arguments.autoencoder)] = inputs["autoencoder"]
 
     def build(folder: CheckpointFolder) -> tuple[DiffusionTrainer, Watch]:
-        training_inputs = open_inputs(arguments, settings, index, vae, device)
-        return DiffusionTrainer(settings, training_inputs, features, device, world, arguments.seed), lambda row: {}
+        training_inputs, runtime = open_inputs(arguments, settings, index, vae, device), arguments.runtime
+        embeddings = held_if_small(features, device, runtime.image_cache_gb)
+        trainer = DiffusionTrainer(
+            settings, training_inputs, embeddings, device, world, arguments.seed, compile=runtime.compile
+        )
+        return trainer, lambda row: {}
 
     def write(trainer: DiffusionTrainer, target: Path) -> dict[str, Any]:
         if not world.is_first:
             return {}
         trained = pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
+        for network in filter(None, (trainer.average, vae)):
+            network.to(memory_format=torch.contiguous_format)  # as safetensors requires
         trained.save_pretrained(target)
         shutil.copyfile(pipeline.__file__, target / "pipeline.py")
         fields = {

@@ -22,10 +22,10 @@ class OptimizerStep:
         rate = self.learning_rate * min((step + 1) / max(self.warmup_steps, 1), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
         self.optimizer.step()
+        self.optimizer.zero_grad()  # now, so that gradients take no memory during the next forward pass
         return {"gradient_norm": norm, "learning_rate": torch.tensor(rate)}
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Settings that change speed and memory, never results: changing them reruns nothing."""
+"""Settings that change speed and memory, never results beyond rounding: changing them reruns nothing."""
 
 from typing import Annotated, Literal
 
@@ -8,11 +8,11 @@ from gensis.settings.base import PositiveFloat, PositiveInt, Settings
 
 
 class Runtime(Settings):
-    """Speed and memory. These settings never change results, and changing them reruns nothing."""
+    """Speed and memory. These settings never change results, except for rounding, and changing them reruns nothing."""
 
     image_cache_gb: PositiveFloat = 8.0
     """Images are decoded once and cached in memory (on the GPU, if there is one) up to this size in GB; larger data
-    sets are streamed."""
+    sets are streamed. The same applies to the latents and to the embeddings that a diffusion model is trained on."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300.0
     """Seconds between two checkpoints of a training. 0 saves one after every step."""
     keep_checkpoints: PositiveInt = 2
@@ -20,8 +20,14 @@ class Runtime(Settings):
     monitor_epochs: PositiveInt = 5
     """Epochs between two evaluations of the teacher's embeddings in pre-training (RankMe, view retrieval,
     snapshots)."""
-    compile: bool = False
-    """Use torch.compile in pre-training and, on GPUs, in generation. The start takes minutes longer, each step less."""
+    compile: bool | Literal["reduce-overhead"] = False
+    """Use torch.compile in trainings and, on GPUs, in generation. The start takes minutes longer, each step less.
+    `reduce-overhead` also records CUDA graphs, for small networks that wait for the launches of their kernels; it
+    takes more memory, and only compiles on a CPU."""
+    tf32: bool = True
+    """On GPUs, let the float32 networks of trainings, embedding and generation multiply in TF32, which rounds factors
+    to 10 bits of mantissa and is several times as fast. Like another model of GPU, it changes the last digits of
+    results. `false`: all 23 bits. Measures of the evaluation, and everything on a CPU, never use TF32."""
     sharding: Literal["none", "fsdp"] = "none"
     """How several GPUs pre-train one encoder. `none`: each has a copy of the networks. `fsdp`: each has a shard of
     them."""
