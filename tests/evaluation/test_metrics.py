@@ -42,7 +42,7 @@ def test_mean_over_folds_leaves_out_folds_without_a_value():
     probabilities = np.stack([1 - score, score], axis=1)
     weights = np.ones((6, 2))
     weights[2:4, 1] = 0
-    found = mean_over_folds("auroc", fold, labels, probabilities, weights)
+    found = mean_over_folds("auroc", fold, labels=labels, probabilities=probabilities, weights=weights)
     assert found.tolist() == [0.5, 1]
 
 

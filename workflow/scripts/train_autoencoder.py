@@ -44,7 +44,13 @@ def main(arguments: argparse.Namespace) -> None:
         pixels = Pixels(images, image_px)
         distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
         trainer = AutoencoderTrainer(
-            settings, pixels, device, world, arguments.seed, distance, compile=arguments.runtime.compile
+            settings,
+            pixels,
+            device=device,
+            world=world,
+            seed=arguments.seed,
+            distance=distance,
+            compile=arguments.runtime.compile,
         )
         return trainer, watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, world)
 

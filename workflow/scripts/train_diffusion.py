@@ -46,10 +46,15 @@ def main(arguments: argparse.Namespace) -> None:
             external[str(arguments.autoencoder)] = inputs["autoencoder"]
 
     def build(folder: CheckpointFolder) -> tuple[DiffusionTrainer, Watch]:
-        training_inputs, runtime = open_inputs(arguments, settings, index, vae, device), arguments.runtime
-        embeddings = held_if_small(features, device, runtime.image_cache_gb)
+        training_inputs = open_inputs(arguments, settings, index=index, vae=vae, device=device)
         trainer = DiffusionTrainer(
-            settings, training_inputs, embeddings, device, world, arguments.seed, compile=runtime.compile
+            settings,
+            training_inputs,
+            held_if_small(features, device, arguments.runtime.image_cache_gb),
+            device=device,
+            world=world,
+            seed=arguments.seed,
+            compile=arguments.runtime.compile,
         )
         return trainer, lambda row: {}
 
@@ -97,7 +102,7 @@ def show_reconstructions(path: Path, vae: AutoencoderKL, pixels: Pixels, seed: i
 
 
 def open_inputs(
-    arguments: argparse.Namespace, settings: Diffusion, index: Index, vae: AutoencoderKL | None, device: torch.device
+    arguments: argparse.Namespace, settings: Diffusion, *, index: Index, vae: AutoencoderKL | None, device: torch.device
 ) -> Inputs:
     """The denoiser's training inputs: pixels, or latents if there is an autoencoder."""
     levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)

@@ -29,6 +29,7 @@ class DiffusionTrainer:
         settings: Diffusion,
         inputs: Inputs,
         embeddings: Features | HeldFeatures,
+        *,
         device: torch.device,
         world: World,
         seed: int,

@@ -62,7 +62,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] =
 
 
 def mean_over_folds(
-    metric: str, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+    metric: str, fold: np.ndarray, *, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Mean of a metric over folds, leaving out folds without a value.
 

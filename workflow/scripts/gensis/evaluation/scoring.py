@@ -49,7 +49,9 @@ def classification_metrics(
 
 def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     if name == "auroc":
-        return mean_over_folds(name, predictions.fold, predictions.label, probabilities, weights)
+        return mean_over_folds(
+            name, predictions.fold, labels=predictions.label, probabilities=probabilities, weights=weights
+        )
     return METRICS[name](predictions.label, probabilities, weights)
 
 
