@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gensis.settings.base import PositiveFloat, PositiveInt, Settings
 
@@ -33,3 +33,12 @@ class Runtime(Settings):
     them."""
     inference_batch_size: PositiveInt = 256
     """Images per forward pass in embedding and generation."""
+
+    @model_validator(mode="after")
+    def _graphs_of_weights_in_place(self) -> "Runtime":
+        if self.compile == "reduce-overhead" and self.sharding == "fsdp":
+            raise ValueError(
+                "compile: reduce-overhead records where weights are in memory, and sharding: fsdp moves them: "
+                "use compile: true, or sharding: none"
+            )
+        return self
