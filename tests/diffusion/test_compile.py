@@ -1,5 +1,6 @@
 """Compiled trainings of the diffusion model and the autoencoder compared with eager ones."""
 
+import copy
 import shutil
 
 import numpy as np
@@ -14,7 +15,6 @@ from gensis.settings.diffusion import Diffusion
 from gensis.training.distributed import World
 
 COMPILERS = ("g++", "clang++")
-STEPS = 3
 DIFFUSION = Diffusion(**UNET | {"channels": (8,)}, batch_size=4)
 AUTOENCODER = AutoencoderTraining(channels=(8, 8), batch_size=4, perceptual_weight=0)
 
@@ -44,12 +44,10 @@ def figures(trainer, *steps):
 
 
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason=f"none of {', '.join(COMPILERS)} is installed")
-@pytest.mark.parametrize("mode", [True, "reduce-overhead"])
-@pytest.mark.parametrize("kind", ["diffusion", "autoencoder"])
-def test_a_compiled_training_equals_an_eager_one_and_resumes_its_checkpoint(make, kind, mode):
-    eager, compiled = make(kind, False), make(kind, mode)
-    begun = figures(eager, 0)
-    compiled.load_state_dict(eager.state_dict())
-    assert begun.isfinite().all()
-    torch.testing.assert_close(figures(compiled, 1, 2), figures(eager, 1, 2), atol=1e-5, rtol=1e-3)
+@pytest.mark.parametrize("kind", ["diffusion", pytest.param("autoencoder", marks=pytest.mark.slow)])
+def test_a_compiled_training_equals_an_eager_one_and_resumes_its_checkpoint(make, kind):
+    eager, compiled = make(kind, False), make(kind, "reduce-overhead")
+    figures(eager, 0)
+    compiled.load_state_dict(copy.deepcopy(eager.state_dict()))
+    torch.testing.assert_close(figures(compiled, 1, 2), figures(eager, 1, 2), atol=1e-5, rtol=1e-4)
     assert str(compiled.state_dict().keys()) == str(eager.state_dict().keys())
