@@ -52,8 +52,8 @@ def products(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, siz
     columns = weights(boxes[:, 1], boxes[:, 3], turns[:, 1], inputs=width, outputs=size_px)
     narrow = torch.bmm(columns, images.reshape(count, channels * height, width).mT).clamp_(0, 255)
     crops = torch.bmm(narrow.view(count, size_px * channels, height), rows.mT).clamp_(0, 255)
-    crops = crops.view(count, size_px, channels, size_px)  # (B, column, channel, row)
-    return torch.where(turns[:, 2].view(-1, 1, 1, 1), crops.permute(0, 2, 1, 3), crops.permute(0, 2, 3, 1))
+    swapped = crops.view(count, size_px, channels, size_px).transpose(1, 2)  # (B, channel, column, row)
+    return torch.where(turns[:, 2].view(-1, 1, 1, 1), swapped, swapped.transpose(2, 3))
 
 
 def weights(
