@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tests.allocations import Allocations
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
@@ -51,3 +52,12 @@ def test_resize_equals_torchvision_and_keeps_images_of_the_right_size(images):
     assert torch.equal(resize(images, 24), theirs.float())
     square = images[:, :, :40]
     assert torch.equal(resize(square, 40), square.float())
+
+
+def test_gpu_crops_copy_neither_images_nor_matrices(images):
+    images, boxes, turns = (each.to("meta") for each in (images, torch.tensor(BOXES), torch.tensor(TURNS).bool()))
+    images = prepared(images.contiguous(memory_format=torch.channels_last))
+    with Allocations() as allocated:
+        crop_resize(images, boxes, turns, 32)
+    of_crops = len(BOXES) * 3 * 32 * 32 * 4
+    assert [name for name, size in allocated.calls if size >= of_crops] == ["bmm", "bmm", "where"]

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import torch
+from tests.allocations import Allocations
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 
 from gensis.augment.colour import YIQ
@@ -155,3 +156,12 @@ def test_a_view_without_distortions_is_the_crop(images):
     draws = draw(sizes(40, 50, 40), PLAIN)
     crops = crop_resize(prepared(images), draws.boxes, draws.turns, 40)
     torch.testing.assert_close(make(prepared(images), draws, PLAIN), crops / 255, atol=1e-6, rtol=0)
+
+
+def test_views_on_a_gpu_allocate_parts_of_a_large_batch():
+    recipe = dataclasses.replace(RECIPE, size_px=224)
+    images = prepared(torch.empty((512, 3, 256, 256), dtype=torch.uint8, device="meta"))
+    out = torch.empty((512, 3, 224, 224), device="meta")
+    with Allocations() as allocated:
+        assert view(images, recipe, out=out) is out
+    assert max(size for _, size in allocated.calls) < 0.15e9  # the views take 0.3e9

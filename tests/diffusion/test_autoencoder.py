@@ -12,7 +12,7 @@ from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.diffusion.autoencoder import create_autoencoder, is_our_own, load_autoencoder, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.inputs import HeldLatents, Latents, check_halvings, checked_px, encode, latents_of
-from gensis.diffusion.reconstruction import watch_reconstruction
+from gensis.diffusion.reconstruction import reconstructed, watch_reconstruction
 from gensis.errors import UserError
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.ssl.backbone import Encoder, create_backbone, load_encoder, save_encoder
@@ -145,6 +145,19 @@ def test_every_image_not_held_out_is_trained_on_once_per_epoch(pixels):
     assert sorted(trained_on + trainer.held_out.rows.tolist()) == list(range(40))
 
 
+def test_a_step_in_bfloat16_differs_from_float32_by_rounding_alone(pixels):
+    rows = {}
+    for precision in ("float32", "bfloat16"):
+        settings = AutoencoderTraining(**TINY, perceptual_weight=0, precision=precision)
+        trainer = AutoencoderTrainer(settings, pixels, device=CPU, world=World(), seed=0)
+        torch.manual_seed(0)
+        rows[precision] = trainer.step(0)
+        assert {weight.dtype for weight in trainer.vae.parameters()} == {torch.float32}
+    assert all(value.dtype == torch.float32 for value in rows["bfloat16"].values())
+    assert rows["bfloat16"]["loss"] != rows["float32"]["loss"]
+    torch.testing.assert_close(rows["bfloat16"], rows["float32"], atol=1e-3, rtol=3e-2)
+
+
 def test_the_perceptual_term_lowers_the_perceptual_distance(pixels):
     torch.manual_seed(1)
     backbone, _ = create_backbone("vit_tiny_patch16_224", 16, VIT)
@@ -158,9 +171,7 @@ def test_the_perceptual_term_lowers_the_perceptual_distance(pixels):
             figures = trainer.step(step)
         originals = pixels.batch(torch.arange(40))
         with torch.no_grad():
-            ends[weight] = distance(
-                (trainer.reconstruct(originals, trainer.noise(len(originals)))[0] + 1) * 127.5, (originals + 1) * 127.5
-            )
+            ends[weight] = distance((reconstructed(trainer.vae, originals) + 1) * 127.5, (originals + 1) * 127.5)
         parts = figures["absolute_error"] + figures["squared_error"] + settings.kl_weight * figures["kl"]
         torch.testing.assert_close(figures["loss"], parts + weight * figures.get("perceptual", 0))
     assert ends[1.0] < 0.8 * ends[0.0]

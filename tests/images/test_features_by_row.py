@@ -1,3 +1,4 @@
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 
 from gensis.errors import UserError
 from gensis.images.embeddings import write_embeddings
-from gensis.images.features import Features
+from gensis.images.features import Features, HeldFeatures, held_if_small
 from gensis.images.index import Index, Ranges
 
 VALUES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -136,3 +137,22 @@ def test_a_truncated_part_is_named_in_the_error(parts):
     parts[1].write_bytes(parts[1].read_bytes()[:100])
     with pytest.raises(UserError, match=r"part-1\.h5.*too early"):
         features[np.arange(3)]
+
+
+def test_neighbours_in_a_file_are_read_at_once(parts, monkeypatch):
+    features, counts, pread = Features(index(("a", 2), ("b", 3)), parts, flips=True), [], os.pread
+    monkeypatch.setattr(os, "pread", lambda file, count, at: counts.append(count // 12) or pread(file, count, at))
+    rows = np.array([0, 1, 2, 3, 4, 9, 7, 8, 3])
+    assert np.array_equal(features[rows], np.concatenate([VALUES, -VALUES])[[0, 1, 2, 3, 4, 11, 9, 10, 3]])
+    assert counts == [2, 3, 1, 2, 1]
+
+
+def test_small_embeddings_are_held_and_equal_those_read(parts):
+    read = Features(index(("b", 3), ("a", 2)), parts, flips=True)
+    held = held_if_small(read, torch.device("cpu"), 1.0)
+    assert isinstance(held, HeldFeatures)
+    assert held_if_small(read, torch.device("cpu"), 1e-9) is read
+    assert (held.shape, len(held), held.content) == (read.shape, len(read), read.content)
+    rows = torch.tensor([9, 0, 4, 4])
+    held.prefetch(rows)
+    assert held[rows].equal(read[rows])

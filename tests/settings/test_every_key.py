@@ -41,7 +41,7 @@ REACH_NO_STAGE = {
     "run": "names the folder of the results",
     "seeds": "a wildcard of every job",
     "pretraining.method": "names the encoder of pre-training, so that another method makes another encoder",
-    "runtime.*": "changes speed and memory, never results",
+    "runtime.*": "changes speed and memory, and results by rounding alone",
     "datasets.*.sheet": "the content of its lines is an input",
     "datasets.*.columns": "the content of its lines is an input",
     "datasets.*.root": "folder of a download",

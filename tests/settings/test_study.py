@@ -132,6 +132,7 @@ def changed(path: str, value: object) -> dict:
         ("retraining/gen-dino", None, "retraining.gen-dino must contain keys, such as {bank: default}"),
         ("pretraining", 3, "pretraining must contain keys, such as {dataset: tiles}"),
         ("evaluation", None, "evaluation must contain keys: write {} for the defaults"),
+        ("runtime", {"compile": "reduce-overhead", "sharding": "fsdp"}, "use compile: true, or sharding: none"),
         (
             "datasets/tree",
             {"kind": "folder", "path": "x", "max_images": 5000},

@@ -12,8 +12,9 @@ COMPILERS = ("g++", "clang++")
 
 
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason=f"none of {', '.join(COMPILERS)} is installed")
-def test_a_compiled_step_equals_an_eager_one_and_keeps_the_names_of_weights(make_pretrainer):
-    eager, compiled = (make_pretrainer(drop_path=0.0, runtime=Runtime(compile=flag)) for flag in (False, True))
+@pytest.mark.parametrize("mode", [True, pytest.param("reduce-overhead", marks=pytest.mark.slow)])
+def test_a_compiled_step_equals_an_eager_one_and_keeps_the_names_of_weights(make_pretrainer, mode):
+    eager, compiled = (make_pretrainer(drop_path=0.0, runtime=Runtime(compile=flag)) for flag in (False, mode))
     figures, others = (pretrainer.learn(batch(0), step=1) for pretrainer in (eager, compiled))
     torch.testing.assert_close(others, figures, atol=1e-4, rtol=1e-4)
     assert compiled.state_dict()["method"].keys() == eager.state_dict()["method"].keys()

@@ -1,4 +1,4 @@
-"""Two processes (gloo, CPU) train like one on the same batches, and can resume its checkpoints."""
+"""Four processes (gloo, CPU) train like one on the same batches, and can resume its checkpoints."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from gensis.settings.runtime import Runtime
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
-HALF, STEPS = 2, 4
+PROCESSES, HALF, STEPS = 4, 2, 4
 SETTINGS = TINY | {"drop_path": 0.0, "learning_rate": 0.01, "bank": "b"}
 SETTINGS["dino"] = TINY["dino"] | {"freeze_last_layer": 0.5}
 WAYS = {
@@ -38,12 +38,12 @@ def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
     return losses, pretrainer.state_dict(), pretrainer.encoder().state_dict()
 
 
-def train_as_one_of_two(rank, folder):
+def train_as_one_of_four(rank, folder):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    assert World(rank, 2).largest(3 - rank) == 3
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=PROCESSES)
+    assert World(rank, PROCESSES).largest(rank) == PROCESSES - 1
     for name, (settings, runtime) in WAYS.items():
-        end = learn(folder, World(rank, 2), settings, runtime, HALF, STEPS, torch.load(folder / "half.pt"))
+        end = learn(folder, World(rank, PROCESSES), settings, runtime, HALF, STEPS, torch.load(folder / "half.pt"))
         if rank == 0:
             torch.save(end, folder / f"{name}.pt")
     dist.destroy_process_group()
@@ -62,9 +62,9 @@ def one(folder):
 
 
 @pytest.fixture(scope="module")
-def two(folder):
+def four(folder):
     torch.save(learn(folder, World(), {}, Runtime(), last=HALF)[1], folder / "half.pt")
-    torch.multiprocessing.spawn(train_as_one_of_two, (folder,), nprocs=2)
+    torch.multiprocessing.spawn(train_as_one_of_four, (folder,), nprocs=PROCESSES)
     return {name: torch.load(folder / f"{name}.pt") for name in WAYS}
 
 
@@ -76,10 +76,10 @@ def assert_close(one, other):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_two_processes_resume_a_checkpoint_of_one_with_equal_results(one, two, way):
-    assert_close(one, two[way])
+def test_four_processes_resume_a_checkpoint_of_one_with_equal_results(one, four, way):
+    assert_close(one, four[way])
 
 
-def test_one_process_resumes_a_checkpoint_of_two(folder, two):
-    states = [two[way][1] for way in ("copies", "sharded")]
+def test_one_process_resumes_a_checkpoint_of_four(folder, four):
+    states = [four[way][1] for way in ("copies", "sharded")]
     assert_close(*(learn(folder, World(), {}, Runtime(), STEPS, STEPS + 1, state) for state in states))

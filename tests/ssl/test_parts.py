@@ -3,12 +3,13 @@ import math
 
 import pytest
 import torch
+from tests.allocations import Allocations
 from torch import nn
 
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.method import method_class
-from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
+from gensis.ssl.optimizer import clip_each, make_optimizer, multiply_at_once, multiply_in_order, set_rates
 from gensis.ssl.teacher import update_teacher
 
 
@@ -32,6 +33,20 @@ def test_clipping_scales_each_parameter_separately_as_in_the_original():
     torch.testing.assert_close(parameters[0].grad, torch.tensor([0.6, 0.8, 0.0]), atol=1e-5, rtol=0)
     torch.testing.assert_close(parameters[1].grad, torch.tensor([0.3, 0.4]), atol=1e-5, rtol=0)
     assert norm.item() == pytest.approx(math.hypot(5, 0.5))
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_gradients_on_a_gpu_are_scaled_alike_in_the_same_few_operations(count):
+    shapes = [(4, 3, 2, 2), (7,), (5, 6)]
+    ours = [torch.randn(shapes[number % 3]) for number in range(count)]
+    ours[0] = ours[0].contiguous(memory_format=torch.channels_last)
+    factors = torch.rand(count)
+    theirs = [tensor.clone() for tensor in ours]
+    multiply_in_order(theirs, factors)
+    with Allocations() as allocated:
+        multiply_at_once(ours, factors)
+    assert all(one.equal(other) for one, other in zip(ours, theirs))
+    assert [name for name, _ in allocated.calls] == ["cat", "cat"]
 
 
 def test_biases_and_norms_are_exempt_from_weight_decay():

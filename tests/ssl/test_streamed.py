@@ -1,13 +1,19 @@
+from functools import partial
+
 import numpy as np
 import torch
+from tests.ssl.conftest import write_bank
 
+from gensis.images.ahead import Ahead
 from gensis.images.codec import encode_png
 from gensis.images.index import read_index, write_index
 from gensis.images.reading import HeldImages, StreamedImages, open_images
 from gensis.images.store import write_store
-from gensis.settings.pretraining import Pretraining
+from gensis.settings.pretraining import Pretraining, Retraining
+from gensis.ssl.bank_images import open_parts
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
+from gensis.training.loop import PREFETCHED_STEPS
 
 CPU = torch.device("cpu")
 TINY = {
@@ -57,3 +63,23 @@ def test_balance_units_samples_equally_many_images_per_unit(tmp_path):
     trainer = pretrainer(open_images(index, CPU, 1.0, 1), balance_units=True)
     rows = torch.cat([trainer.sampler.rows(step) for step in range(trainer.sampler.steps_per_epoch)])
     assert (rows < 2).sum() == (rows >= 2).sum() == 8
+
+
+def test_a_retraining_without_real_images_reads_all_batches_ahead(tmp_path, monkeypatch):
+    index, stream = write_units(tmp_path, [12]), partial(StreamedImages, device=CPU, threads=1)
+    settings = TINY | {"bank": "b", "epochs": 4, "real_images": False, "disentangle_weight": 1.0}
+    settings = Retraining.model_validate(settings)
+    pictures = np.random.default_rng(1).integers(0, 256, (36, 16, 16, 3), np.uint8)
+    sources, partners = np.arange(12), np.roll(np.arange(12), 1)
+    write_bank(tmp_path, pictures, np.tile(sources, 3), [-1] * 36, [1.0] * 36, "generative")
+    write_bank(tmp_path, pictures[:12], sources, partners, [0.5] * 12, "interpolated")
+    generative, interpolated = open_parts(settings, tmp_path, sources=12, open_images=stream, seed=0)
+    bank = {"generative": generative, "interpolated": interpolated}
+    trainer = Pretrainer(settings, stream(index), device=CPU, world=World(), seed=0, **bank)
+    losses(trainer, PREFETCHED_STEPS)  # the first steps read on demand
+    taken, take = [], Ahead.take
+    monkeypatch.setattr(Ahead, "take", lambda *given: taken.append(take(*given)) or taken[-1])
+    for step in range(PREFETCHED_STEPS, 8):
+        trainer.step(step)
+    assert len(taken) == 4 * (8 - PREFETCHED_STEPS)  # images, synthetic images, partners and interpolated images
+    assert all(taken)

@@ -1,4 +1,4 @@
-"""Training with two processes started by torchrun (gloo, CPU)."""
+"""Training with four processes started by torchrun (gloo, CPU)."""
 
 import json
 import subprocess
@@ -17,14 +17,14 @@ from gensis.images.store import write_store
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/pretrain_encoder.py"
 
 
-def test_two_sharded_processes_train_with_a_bank_and_publish_one_encoder(tmp_path):
+def test_four_sharded_processes_train_with_a_bank_and_publish_one_encoder(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
     count, content = write_store(tmp_path / "train-0000.h5", map(encode_png, pictures), {})
     write_index(tmp_path / "train.tsv", [("train-0000", count, content)])
     write_bank(tmp_path / "bank", pictures, range(count), [-1] * count, [1.0] * count, "generative")
     partners = np.roll(np.arange(count), 1)
     write_bank(tmp_path / "bank", pictures, range(count), partners, [0.5] * count, "interpolated")
-    launcher = [warm_python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher = [warm_python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
     command = [*launcher, str(SCRIPT), "--config", json.dumps(TINY | {"bank": "b"}), "--threads", "1"]
     command += ["--train", str(tmp_path / "train.tsv"), "--bank", str(tmp_path / "bank")]
     command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output"]

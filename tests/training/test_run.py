@@ -2,13 +2,14 @@
 
 import json
 
+import pytest
 import torch
 
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.tables import read_table
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
 from gensis.training.distributed import World
-from gensis.training.run import run_training, training_parser
+from gensis.training.run import run_training, start, training_parser
 
 CPU, CONFIG, INPUTS = torch.device("cpu"), {"steps": 4}, {"train": "0" * 16}
 
@@ -57,3 +58,17 @@ def test_the_same_training_is_published_again_and_another_recipe_trains_anew(tmp
     trained(tmp_path, tmp_path / "three", built, recipe=4)
     keys = [fingerprint(CONFIG, INPUTS, seed=5, device=CPU, recipe=recipe) for recipe in (3, 4)]
     assert built == [CheckpointFolder(tmp_path / "checkpoints", "encoder", key).path for key in keys]
+
+
+@pytest.mark.parametrize(("given", "processes", "share"), [(8, 4, 2), (8, 1, 8), (1, 4, 1)])
+def test_the_processes_of_a_machine_share_its_threads(monkeypatch, given, processes, share):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    arguments = training_parser("").parse_args(
+        ["--threads", str(given), *("--train", "train.tsv", "--checkpoints", "checkpoints", "--output", "encoder")]
+    )
+    before = torch.get_num_threads()
+    try:
+        assert start(arguments) == (World(), CPU)
+        assert arguments.threads == torch.get_num_threads() == share
+    finally:
+        torch.set_num_threads(before)

@@ -27,7 +27,7 @@ from gensis.ssl.backbone import Encoder, LastBlocks, load_encoder
 from gensis.ssl.class_token import class_token_only
 from gensis.ssl.untrained import untrained_encoder
 from gensis.threads import in_threads
-from gensis.training.device import choose_device, device_name
+from gensis.training.device import allow_tf32, choose_device, device_name
 
 PIXELS_PX = 16
 CPU_PART = 32  # images per thread and call: few enough for their activations to stay in the cache
@@ -54,6 +54,7 @@ def make_encoder(arguments: argparse.Namespace) -> nn.Module:
 def main(arguments: argparse.Namespace) -> None:
     """Write one part, block by block."""
     device = choose_device(arguments.gpus, arguments.threads)
+    allow_tf32(device, arguments.runtime.tf32)
     settings = Embedding.model_validate(arguments.config)
     # Convolutions are faster with channels last; other layers are unaffected.
     encoder = make_encoder(arguments).to(device, memory_format=torch.channels_last).eval()

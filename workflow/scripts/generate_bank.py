@@ -26,7 +26,7 @@ from gensis.images.store import Store, write_store
 from gensis.progress import progress
 from gensis.settings.bank import Bank
 from gensis.settings.runtime import Runtime
-from gensis.training.device import choose_device, device_name
+from gensis.training.device import allow_tf32, choose_device, device_name
 
 LARGEST_LOSSLESS_PX = 64
 JPEG_QUALITY = 95
@@ -38,6 +38,7 @@ log = logging.getLogger("generate_bank")
 def main(arguments: argparse.Namespace) -> None:
     """Generate the shard's generative images, then its interpolated images."""
     device = choose_device(arguments.gpus, arguments.threads)
+    allow_tf32(device, arguments.runtime.tf32)
     settings = Bank.model_validate(arguments.config)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)

@@ -23,16 +23,15 @@ from gensis.ssl.monitor import Monitor
 from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.checkpoints import CheckpointFolder
-from gensis.training.device import choose_device
-from gensis.training.distributed import World, start_world
-from gensis.training.run import run_training, training_parser
+from gensis.training.distributed import World
+from gensis.training.run import run_training, start, training_parser
 
 log = logging.getLogger("pretrain_encoder")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Train or resume, and publish; or publish an encoder that is already trained."""
-    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    world, device = start(arguments)
     settings = (Retraining if "bank" in arguments.config else Pretraining).model_validate(arguments.config)
     if isinstance(settings, Retraining):
         check_bank(settings, arguments.bank)

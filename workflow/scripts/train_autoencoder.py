@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gensis import command, load_encoder
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import external_weights_of
@@ -18,15 +20,13 @@ from gensis.images.index import read_index
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.training.checkpoints import CheckpointFolder
-from gensis.training.device import choose_device
-from gensis.training.distributed import start_world
 from gensis.training.loop import Watch
-from gensis.training.run import run_training, training_parser
+from gensis.training.run import run_training, start, training_parser
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Train from the start or from a checkpoint, or publish a finished training again."""
-    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    world, device = start(arguments)
     settings = AutoencoderTraining.model_validate(arguments.config)
     image_px = checked_px(settings.image_px)
     if bool(settings.perceptual_weight) != bool(arguments.encoder):
@@ -44,7 +44,13 @@ def main(arguments: argparse.Namespace) -> None:
         pixels = Pixels(cache.open(read_index(arguments.train)), image_px)
         distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
         trainer = AutoencoderTrainer(
-            settings, pixels, device=device, world=world, seed=arguments.seed, distance=distance
+            settings,
+            pixels,
+            device=device,
+            world=world,
+            seed=arguments.seed,
+            distance=distance,
+            compile=arguments.runtime.compile,
         )
         return trainer, watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, world)
 
@@ -52,7 +58,7 @@ def main(arguments: argparse.Namespace) -> None:
         if not world.is_first:
             return {}
         scale_latents(trainer.vae, trainer.pixels)
-        trainer.vae.save_pretrained(target)
+        trainer.vae.to(memory_format=torch.contiguous_format).save_pretrained(target)  # as safetensors requires
         return {"weights": content_id(target / "diffusion_pytorch_model.safetensors")}
 
     run_training(

@@ -19,22 +19,20 @@ from gensis.diffusion.reconstruction import pictured, reconstruction
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.cache import ImageCache
 from gensis.images.embeddings import external_weights
-from gensis.images.features import Features
+from gensis.images.features import Features, HeldFeatures, held_if_small
 from gensis.images.index import Index, read_index
 from gensis.images.reading import StreamedImages
 from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
-from gensis.training.device import choose_device
-from gensis.training.distributed import start_world
 from gensis.training.loop import Watch
-from gensis.training.run import run_training, training_parser
+from gensis.training.run import run_training, start, training_parser
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Train from the start or from a checkpoint, or publish a finished training again."""
-    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    world, device = start(arguments)
     settings = Diffusion.model_validate(arguments.config)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings, settings.flips)
@@ -49,14 +47,27 @@ def main(arguments: argparse.Namespace) -> None:
             external[str(arguments.autoencoder)] = inputs["autoencoder"]
 
     def build(folder: CheckpointFolder) -> tuple[DiffusionTrainer, Watch]:
-        training_inputs = open_inputs(arguments, settings, index=index, vae=vae, device=device)
-        trainer = DiffusionTrainer(settings, training_inputs, features, device=device, world=world, seed=arguments.seed)
+        cache = ImageCache(arguments.runtime.image_cache_gb, device, arguments.threads)
+        embeddings = held_if_small(features, device, cache.left_gb)
+        if isinstance(embeddings, HeldFeatures):
+            cache.left_gb -= embeddings.size_gb
+        trainer = DiffusionTrainer(
+            settings,
+            open_inputs(arguments, settings, index=index, vae=vae, cache=cache),
+            embeddings,
+            device=device,
+            world=world,
+            seed=arguments.seed,
+            compile=arguments.runtime.compile,
+        )
         return trainer, lambda row: {}
 
     def write(trainer: DiffusionTrainer, target: Path) -> dict[str, Any]:
         if not world.is_first:
             return {}
         trained = pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
+        for network in filter(None, (trainer.average, vae)):
+            network.to(memory_format=torch.contiguous_format)  # as safetensors requires
         trained.save_pretrained(target)
         shutil.copyfile(pipeline.__file__, target / "pipeline.py")
         fields = {
@@ -95,14 +106,13 @@ def show_reconstructions(path: Path, vae: AutoencoderKL, pixels: Pixels, seed: i
 
 
 def open_inputs(
-    arguments: argparse.Namespace, settings: Diffusion, *, index: Index, vae: AutoencoderKL | None, device: torch.device
+    arguments: argparse.Namespace, settings: Diffusion, *, index: Index, vae: AutoencoderKL | None, cache: ImageCache
 ) -> Inputs:
     """The denoiser's training inputs: pixels, or latents if there is an autoencoder."""
     levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)
     check_halvings(checked_px(settings.image_px), sum(len(channels) - 1 for channels in levels))
-    cache = ImageCache(arguments.runtime.image_cache_gb, device, arguments.threads)
     # Latents are several times smaller than images: they are held instead of them.
-    images = StreamedImages(index, device, arguments.threads) if vae else cache.open(index)
+    images = StreamedImages(index, cache.device, arguments.threads) if vae else cache.open(index)
     pixels = Pixels(Flipped(images) if settings.flips else images, checked_px(settings.image_px))
     return latents_of(pixels, vae, cache.left_gb) if vae else pixels
 

@@ -8,7 +8,9 @@ BICUBIC_A = -0.5  # Pillow's and torchvision's coefficient with antialiasing
 
 def prepared(images: torch.Tensor) -> torch.Tensor:
     """uint8 (B, 3, H, W) in the format that `crop_resize` reads fastest; convert once if several views are cropped."""
-    return images.contiguous(memory_format=torch.channels_last) if images.device.type == "cpu" else images.float()
+    if images.device.type == "cpu":
+        return images.contiguous(memory_format=torch.channels_last)
+    return images.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def crop_resize(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
@@ -42,14 +44,16 @@ def slices(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_
 def products(images: torch.Tensor, boxes: torch.Tensor, turns: torch.Tensor, size_px: int) -> torch.Tensor:
     """`crop_resize` as products rows x image x columns: no shape depends on a box, so nothing waits for the device.
 
-    Values are clipped after each axis, as in an 8-bit resize.
+    Values are clipped after each axis, as in an 8-bit resize. The channels are stacked along an axis of the image, so
+    that each image takes one product per axis, and no matrix is copied for each channel.
     """
-    height, width = images.shape[2:]
+    count, channels, height, width = images.shape
     rows = weights(boxes[:, 0], boxes[:, 2], turns[:, 0], inputs=height, outputs=size_px)
     columns = weights(boxes[:, 1], boxes[:, 3], turns[:, 1], inputs=width, outputs=size_px)
-    narrow = torch.matmul(images, columns.mT.unsqueeze(1)).clamp_(0, 255)
-    crops = torch.matmul(rows.unsqueeze(1), narrow).clamp_(0, 255)
-    return torch.where(turns[:, 2].view(-1, 1, 1, 1), crops.transpose(2, 3), crops)
+    narrow = torch.bmm(columns, images.reshape(count, channels * height, width).mT).clamp_(0, 255)
+    crops = torch.bmm(narrow.view(count, size_px * channels, height), rows.mT).clamp_(0, 255)
+    swapped = crops.view(count, size_px, channels, size_px).transpose(1, 2)  # (B, channel, column, row)
+    return torch.where(turns[:, 2].view(-1, 1, 1, 1), swapped, swapped.transpose(2, 3))
 
 
 def weights(

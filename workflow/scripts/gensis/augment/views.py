@@ -22,6 +22,7 @@ from gensis.threads import in_threads
 
 ASPECT_RATIO = (3 / 4, 4 / 3)
 _CHUNK_VALUES = 200_000  # values of the views that a CPU core computes at once, so that they fit into its cache
+_GPU_CHUNK_VALUES = 20_000_000  # and a GPU, where making views needs several times the memory of the views
 _SMALL_PX = 64  # smaller views use one thread: more would spend their time waiting for Python's lock
 
 
@@ -86,15 +87,18 @@ def view(
     draws = draw(sizes, recipe)
     images = prepared(images)
     views = empty_views(1, images, recipe.size_px)[0] if out is None else out
-    if images.device.type != "cpu":
-        return views.copy_(make(images, draws, recipe))
-    chunk = max(_CHUNK_VALUES // views[0].numel(), 1)
+    on_cpu = images.device.type == "cpu"
+    chunk = max((_CHUNK_VALUES if on_cpu else _GPU_CHUNK_VALUES) // views[0].numel(), 1)
+    chunks = [tensor.split(chunk) for tensor in (views, images, *draws)]
 
     def fill(views: torch.Tensor, images: torch.Tensor, *draws: torch.Tensor) -> None:
         views.copy_(make(images, Draws(*draws), recipe))
 
-    threads = torch.get_num_threads() if recipe.size_px >= _SMALL_PX else 1
-    in_threads(threads, fill, *(tensor.split(chunk) for tensor in (views, images, *draws)))
+    if on_cpu:
+        in_threads(torch.get_num_threads() if recipe.size_px >= _SMALL_PX else 1, fill, *chunks)
+    else:
+        for each in zip(*chunks):
+            fill(*each)
     return views
 
 

@@ -10,6 +10,7 @@ from gensis.diffusion.inputs import Pixels, encode
 from gensis.diffusion.unet import norm_groups
 from gensis.errors import UserError
 from gensis.settings.autoencoder_training import AutoencoderTraining
+from gensis.training.device import convolution_format
 
 FORMAT = "gensis-autoencoder/1"
 _BLOCK = 64
@@ -28,6 +29,12 @@ def create_autoencoder(settings: AutoencoderTraining, image_px: int) -> Autoenco
         norm_num_groups=norm_groups(settings.channels),
         scaling_factor=1.0,
     )
+
+
+def latent_shape(vae: AutoencoderKL) -> tuple[int, int, int]:
+    """(channels, side, side) of the latents of an image of `sample_size`."""
+    side = vae.config.sample_size // 2 ** (len(vae.config.block_out_channels) - 1)
+    return vae.config.latent_channels, side, side
 
 
 def scale_latents(vae: AutoencoderKL, pixels: Pixels, count: int = 2000) -> None:
@@ -54,7 +61,7 @@ def load_autoencoder(folder: Path, device: torch.device) -> AutoencoderKL:
         raise UserError(
             f"{folder} is not the folder of a diffusers AutoencoderKL ({reason}): correct `autoencoder`"
         ) from None
-    return vae.to(device).eval().requires_grad_(False)
+    return vae.to(device, memory_format=convolution_format(device)).eval().requires_grad_(False)
 
 
 def is_our_own(folder: Path) -> bool:

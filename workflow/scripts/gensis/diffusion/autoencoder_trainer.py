@@ -5,15 +5,18 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
 
-from gensis.diffusion.autoencoder import create_autoencoder
+from gensis.diffusion.autoencoder import create_autoencoder, latent_shape
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
 from gensis.diffusion.optimization import OptimizerStep
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.images.ranges import from_signed
 from gensis.settings.autoencoder_training import AutoencoderTraining
+from gensis.training.compiling import Compile, begin_step, compile_network
+from gensis.training.device import convolution_format
 from gensis.training.distributed import World
 from gensis.training.loop import PREFETCHED_STEPS
 
@@ -24,17 +27,26 @@ Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 class Reconstruction(nn.Module):
     """Encode and decode in one forward call, as DistributedDataParallel requires."""
 
-    def __init__(self, vae: AutoencoderKL):
+    def __init__(self, vae: AutoencoderKL, precision: str = "float32"):
+        """Wrap the autoencoder; ``precision`` is that of its passes: `float32` or `bfloat16`."""
         super().__init__()
         self.vae = vae
+        self._in_bfloat16 = precision == "bfloat16"
 
     def forward(self, pixels: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Reconstructions of pixels (B, 3, H, W) from latents sampled with ``noise``, and KL divergences (B,) in nats.
+        """Reconstruct from latents that are sampled with given noise, so that compiled passes draw the same numbers.
 
-        ``noise`` is Gaussian of unit variance, as long as the latents.
+        Args:
+            pixels: float32 (B, 3, H, W).
+            noise: float32 (B, *latents) of unit variance.
+
+        Returns:
+            float32 (B, 3, H, W), and the KL divergences (B,) in nats.
         """
-        posterior = self.vae.encode(pixels).latent_dist
-        return self.vae.decode(posterior.mean + posterior.std * noise).sample, posterior.kl()
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._in_bfloat16):
+            moments = self.vae.encode(pixels).latent_dist.parameters.float()
+            posterior = DiagonalGaussianDistribution(moments)
+            return self.vae.decode(posterior.mean + posterior.std * noise).sample.float(), posterior.kl()
 
 
 class AutoencoderTrainer:
@@ -49,6 +61,7 @@ class AutoencoderTrainer:
         world: World,
         seed: int,
         distance: Distance | None = None,
+        compile: Compile = False,
     ):
         """Initialise the training state, which depends on ``seed`` alone.
 
@@ -59,11 +72,14 @@ class AutoencoderTrainer:
             world: this process among all processes.
             seed: seed of the initialisation, of sampling and of the choice of held-out images.
             distance: distance of the perceptual term; needed if `perceptual_weight` is above 0.
+            compile: `runtime.compile`.
         """
         torch.manual_seed(seed)
         self.settings, self.pixels, self.distance = settings, pixels, distance
-        self.vae = create_autoencoder(settings, pixels.image_px).to(device)
-        self.reconstruct = world.parallel(Reconstruction(self.vae))
+        self.vae = create_autoencoder(settings, pixels.image_px).to(device, memory_format=convolution_format(device))
+        self.reconstruct = world.parallel(Reconstruction(self.vae, settings.precision))
+        self._compile = compile
+        compile_network(self.reconstruct, compile)
         self.optimizer_step = OptimizerStep(self.vae, settings.learning_rate, settings.warmup_steps, world)
         self.total_steps = settings.steps
         self.steps_per_row = steps_per_row(settings.steps)
@@ -77,6 +93,7 @@ class AutoencoderTrainer:
         As in latent diffusion, ``kl_weight`` is relative to errors that are summed over an image. All terms are divided
         by the number of values in an image, so that they can be compared across image sizes.
         """
+        begin_step(self._compile)
         pixels = self.pixels.batch(self._rows(step))
         self.pixels.prefetch(self._rows(step + PREFETCHED_STEPS))
         noise = self.noise(len(pixels))
@@ -84,8 +101,7 @@ class AutoencoderTrainer:
 
     def noise(self, images: int) -> torch.Tensor:
         """Noise to sample the latents of so many images with."""
-        side = self.pixels.image_px // 2 ** (len(self.settings.channels) - 1)
-        return torch.randn(images, self.settings.latent_channels, side, side, device=self.vae.device)
+        return torch.randn((images, *latent_shape(self.vae)), device=self.vae.device)
 
     def _losses(self, pixels: torch.Tensor, noise: torch.Tensor) -> dict[str, torch.Tensor]:
         """Means over some images of the batch."""
@@ -96,7 +112,8 @@ class AutoencoderTrainer:
         loss = absolute + squared + self.settings.kl_weight * kl
         errors = {"absolute_error": absolute, "squared_error": squared, "kl": kl}
         if self.settings.perceptual_weight:
-            errors["perceptual"] = self.distance(from_signed(reconstruction), from_signed(pixels))
+            with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+                errors["perceptual"] = self.distance(from_signed(reconstruction), from_signed(pixels))
             loss = loss + self.settings.perceptual_weight * errors["perceptual"]
         return {"loss": loss, **errors}
 

@@ -11,6 +11,7 @@ from gensis.errors import UserError
 from gensis.images.ranges import to_signed
 from gensis.images.reading import Images, read_ahead
 from gensis.progress import progress
+from gensis.training.device import copied
 
 _BLOCK = 64
 
@@ -47,7 +48,7 @@ class Flipped:
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Images."""
         images = self.images.batch(rows % len(self.images))
-        mirrored = (rows >= len(self.images)).to(images.device).view(-1, 1, 1, 1)
+        mirrored = copied(rows >= len(self.images), images.device).view(-1, 1, 1, 1)
         return torch.where(mirrored, images.flip(3), images)
 
 
@@ -110,7 +111,7 @@ class HeldLatents:
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""
-        return self.tensor[rows.to(self.tensor.device)]
+        return self.tensor[copied(rows, self.tensor.device)]
 
 
 def latents_of(pixels: Pixels, vae: AutoencoderKL, image_cache_gb: float) -> Latents | HeldLatents:

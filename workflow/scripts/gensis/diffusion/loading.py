@@ -11,6 +11,7 @@ from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.errors import UserError
 from gensis.settings.bank import Bank
 from gensis.settings.diffusion import Diffusion
+from gensis.training.compiling import Compile, compile_network
 
 
 def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> GenSISPipeline:
@@ -38,22 +39,24 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
     return pipeline
 
 
-def generate_function(pipeline: GenSISPipeline, settings: Bank, compiled: bool = False) -> Callable[..., torch.Tensor]:
+def generate_function(
+    pipeline: GenSISPipeline, settings: Bank, compiled: Compile = False
+) -> Callable[..., torch.Tensor]:
     """A function that generates images with a bank's sampling settings.
 
     Args:
         pipeline: from `load_pipeline`.
         settings: settings of the bank.
-        compiled: compile the denoiser on a GPU, which takes a minute and makes steps faster. It has no effect on the
-            CPU, where several threads generate at once: threads that compile at the same time deadlock.
+        compiled: `runtime.compile`, for the denoiser on a GPU. It has no effect on the CPU, where several threads
+            generate at once: threads that compile at the same time deadlock.
 
     Returns:
         (embeddings (B, D), partners' (B, D) or None, alpha (B,) or None, noise (B, *noise_shape)) -> uint8
         (B, 3, H, W).
     """
 
-    if compiled and pipeline.device.type != "cpu":
-        pipeline.denoiser.compile(dynamic=False)
+    if pipeline.device.type != "cpu":
+        compile_network(pipeline.denoiser, compiled)
     options = {
         "guidance": settings.guidance,
         "guidance_interval": settings.guidance_interval,

@@ -55,6 +55,7 @@ class OptimizerStep:
             group["lr"] = rate
         norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
         self.optimizer.step()
+        self.optimizer.zero_grad()  # now, so that gradients take no memory during the next forward pass
         return figures | {"gradient_norm": norm, "learning_rate": torch.tensor(rate)}
 
     def _backward(self, losses: Losses, images: int) -> dict[str, torch.Tensor]:

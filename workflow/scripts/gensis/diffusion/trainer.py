@@ -13,8 +13,10 @@ from gensis.diffusion.objective import add_noise, make_scheduler
 from gensis.diffusion.optimization import OptimizerStep
 from gensis.diffusion.pipeline import condition_arguments, to_conditions
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
-from gensis.images.features import Features
+from gensis.images.features import Features, HeldFeatures
 from gensis.settings.diffusion import Diffusion
+from gensis.training.compiling import Compile, begin_step, compile_network
+from gensis.training.device import convolution_format, copied
 from gensis.training.distributed import World
 from gensis.training.loop import PREFETCHED_STEPS
 
@@ -26,11 +28,12 @@ class DiffusionTrainer:
         self,
         settings: Diffusion,
         inputs: Inputs,
-        embeddings: Features,
+        embeddings: Features | HeldFeatures,
         *,
         device: torch.device,
         world: World,
         seed: int,
+        compile: Compile = False,
     ):
         """Initialise the training state, which depends on ``seed`` alone.
 
@@ -41,15 +44,19 @@ class DiffusionTrainer:
             device: device to train on.
             world: this process among all processes.
             seed: seed of the initialisation and of sampling.
+            compile: `runtime.compile`.
         """
         torch.manual_seed(seed)
         self.settings, self.inputs, self.embeddings, self.device = settings, inputs, embeddings, device
         self.scheduler = make_scheduler(settings.objective, in_pixels=isinstance(inputs, Pixels))
         kind = find_denoiser(settings.denoiser)
         self.condition = kind.condition
-        self.denoiser = kind.create(settings, inputs.shape, embeddings.shape[1]).to(device)
+        denoiser = kind.create(settings, inputs.shape, embeddings.shape[1])
+        self.denoiser = denoiser.to(device, memory_format=convolution_format(device))
         self.average = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.parallel_denoiser = world.parallel(self.denoiser)
+        self._compile = compile
+        compile_network(self.parallel_denoiser, compile)
         self.optimizer_step = OptimizerStep(self.denoiser, settings.learning_rate, settings.warmup_steps, world)
         self.total_steps = settings.steps
         self.steps_per_row = steps_per_row(settings.steps)
@@ -58,9 +65,10 @@ class DiffusionTrainer:
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """Train for one step and return scalars for the history."""
+        begin_step(self._compile)
         rows = self.shuffled.rows(step)
         inputs = self.inputs.batch(rows)
-        conditions = noisy_conditions(self.embeddings[rows].to(self.device), self.settings.condition_noise)
+        conditions = noisy_conditions(copied(self.embeddings[rows], self.device), self.settings.condition_noise)
         for reader in (self.inputs, self.embeddings):
             reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)

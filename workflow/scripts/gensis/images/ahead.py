@@ -6,7 +6,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-_MOST = 4  # batches that may wait; then the oldest is dropped
+# Batches that may wait; then the oldest is dropped. A retraining without real images reads three batches of a bank in a
+# step (images, synthetic images, partners), and prefetches two steps.
+_MOST = 8
 Item = TypeVar("Item")
 Found_co = TypeVar("Found_co", covariant=True)
 

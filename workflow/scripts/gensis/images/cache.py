@@ -25,7 +25,7 @@ class ImageCache:
             device: device of the batches.
             threads: number of threads that read and decode.
         """
-        self._device, self._threads = device, threads
+        self.device, self._threads = device, threads
         self.left_gb = image_cache_gb
         if device.type == "cuda" and (largest_gb := LARGEST_FRACTION * free_bytes(device) / 1e9) < image_cache_gb:
             log.info("caching at most %.1f GB of images, half of the GPU's free memory", largest_gb)
@@ -33,7 +33,7 @@ class ImageCache:
 
     def open(self, index: Index) -> Images:
         """See `open_images`."""
-        images = open_images(index, self._device, self.left_gb, self._threads)
+        images = open_images(index, self.device, self.left_gb, self._threads)
         if not isinstance(images, StreamedImages):
             self.left_gb -= decoded_gb(images)
         return images

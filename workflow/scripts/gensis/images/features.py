@@ -1,9 +1,10 @@
-"""The embeddings of an index's images, read from their files row by row."""
+"""The embeddings of an index's images, read from their files row by row, or held on the device."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -16,8 +17,10 @@ from gensis.images.ahead import Ahead
 from gensis.images.embeddings import FORMAT, joint_content
 from gensis.images.index import Index
 from gensis.images.open_files import OpenFiles
+from gensis.training.device import copied
 
 _BYTES = np.dtype(np.float32).itemsize
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,10 @@ class Features:
             raise UserError(f"some embeddings have {width} values and others {others[0]}: embed the images again")
         self.shape = (len(index) * (2 if flips else 1), width)
         self.content = joint_content(unit.content for unit in self._units)
+        self._begins = np.array([[unit.at for unit in self._units], [unit.flipped_at or 0 for unit in self._units]])
+        self._paths = list(dict.fromkeys(unit.path for unit in self._units))
+        number_of = {path: number for number, path in enumerate(self._paths)}
+        self._path_numbers = np.array([number_of[unit.path] for unit in self._units])
         self._files = OpenFiles()
         self._pool = ThreadPoolExecutor(1)
         self._ahead = Ahead()
@@ -91,18 +98,23 @@ class Features:
         self._files.close()
 
     def _read(self, rows: np.ndarray) -> torch.Tensor:
+        """Read rows that are neighbours in a file at once: Python runs, and holds the GIL, for each read."""
         mirrored, rows = np.divmod(rows, len(self._index))
-        features = np.empty((len(rows), self.shape[1]), np.float32)
-        size = features.shape[1] * _BYTES
-        for row, (number, position, flipped) in enumerate(zip(*self._index.locate(rows), mirrored)):
-            unit = self._units[number]
-            begin = unit.flipped_at if flipped else unit.at
+        units, positions = self._index.locate(rows)
+        width = self.shape[1]
+        values, size = np.empty(len(rows) * width, np.float32), width * _BYTES
+        files, begins = self._path_numbers[units], self._begins[mirrored, units] + positions * size
+        starts = np.flatnonzero((np.diff(files, prepend=-1) != 0) | (np.diff(begins, prepend=-1) != size))
+        for (first, last), file, begin in zip(
+            pairwise([*starts.tolist(), len(rows)]), files[starts].tolist(), begins[starts].tolist()
+        ):
+            path = self._paths[file]
             try:
-                encoded = self._files.read(unit.path, begin + int(position) * size, size)
+                encoded = self._files.read(path, begin, (last - first) * size)
             except ValueError as error:
-                raise UserError(f"{unit.path}: {error}: delete it and run again") from error
-            features[row] = np.frombuffer(encoded, np.float32)
-        return torch.from_numpy(features)
+                raise UserError(f"{path}: {error}: delete it and run again") from error
+            values[first * width : last * width] = np.frombuffer(encoded, np.float32)
+        return torch.from_numpy(values.reshape(len(rows), width))
 
     def _check(self) -> None:
         """Check that every unit has an embedding for each of its images in the index."""
@@ -114,6 +126,41 @@ class Features:
                 raise UserError(
                     f"there are embeddings of {images} of the {last + 1} images of {name}: embed the images again"
                 )
+
+
+class HeldFeatures:
+    """All embeddings as one tensor on a device: reading a batch takes no Python per row."""
+
+    def __init__(self, features: Features, device: torch.device):
+        self.shape, self.content = features.shape, features.content
+        self._tensor = torch.empty(self.shape, device=device)
+        for start in range(0, len(features), _BLOCK):
+            rows = torch.arange(start, min(start + _BLOCK, len(features)))
+            self._tensor[start : start + _BLOCK] = features[rows]
+
+    @property
+    def size_gb(self) -> float:
+        """Memory that the embeddings take."""
+        return _size_gb(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Embeddings at int64 (n,) rows on the CPU: float32 (n, D) on the device."""
+        return self._tensor.index_select(0, copied(rows, self._tensor.device))
+
+    def prefetch(self, rows: torch.Tensor) -> None:
+        """See Features."""
+
+
+def held_if_small(features: Features, device: torch.device, image_cache_gb: float) -> Features | HeldFeatures:
+    """The embeddings on the device if they take at most ``image_cache_gb``; else ``features``."""
+    return HeldFeatures(features, device) if _size_gb(features.shape) <= image_cache_gb else features
+
+
+def _size_gb(shape: tuple[int, int]) -> float:
+    return shape[0] * shape[1] * _BYTES / 1e9
 
 
 def _read_units(path: Path) -> dict[str, _Unit]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gensis.errors import UserError
-from gensis.settings.base import PositiveFloat, PositiveInt, Settings
+from gensis.settings.base import PositiveFloat, PositiveInt, Settings, added
 from gensis.settings.diffusion import Channels
 
 FILES = ("config.json", "diffusion_pytorch_model.safetensors")
@@ -37,6 +37,8 @@ class AutoencoderTraining(Settings):
     """Weight of the Kullback-Leibler term, as in latent diffusion (arXiv 2112.10752)."""
     perceptual_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the perceptual loss, computed with the pre-trained encoder (decision 0013). 0 turns it off."""
+    precision: Literal["float32", "bfloat16"] = added(neutral="float32")
+    """Precision of the forward passes in training. Latents, losses and the KL term are always float32."""
 
 
 def autoencoder_files(folder: Path) -> list[Path]:

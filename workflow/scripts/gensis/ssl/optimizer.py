@@ -35,6 +35,24 @@ def clip_each(parameters: list[torch.Tensor], largest: float) -> torch.Tensor:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms = torch.stack(torch._foreach_norm(gradients))
     scales = (largest / (norms + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(gradients, list(scales.unbind()))
+    scale = multiply_in_order if gradients[0].device.type == "cpu" or isinstance(norms, DTensor) else multiply_at_once
+    scale(gradients, scales)
     norm = norms.norm()
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+def multiply_in_order(tensors: list[torch.Tensor], factors: torch.Tensor) -> None:
+    """Multiply each tensor by its factor, float (n,), in place, one after the other."""
+    torch._foreach_mul_(tensors, list(factors.unbind()))
+
+
+def multiply_at_once(tensors: list[torch.Tensor], factors: torch.Tensor) -> None:
+    """The same for dense tensors through one flat copy: a few launches on a GPU instead of one per tensor.
+
+    torch's foreach functions read factors on the device only one by one. The copy is made after the backward pass,
+    when the activations have been freed.
+    """
+    lines = [tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors]  # also if channels are last in memory
+    flat = torch.cat(lines)
+    flat *= torch.cat([factor.expand_as(line) for factor, line in zip(factors.unbind(), lines)])
+    torch._foreach_copy_(lines, list(flat.split([len(line) for line in lines])))

@@ -28,6 +28,7 @@ from gensis.ssl.method import Losses, Method, method_class
 from gensis.ssl.networks import check_local_views, create_backbones, memory_format_of, patch_px_of
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.rates import Rates, disentangles_at, generative_probability, rates_of
+from gensis.training.compiling import begin_step, compile_network
 from gensis.training.distributed import World, gradient_sync
 from gensis.training.loop import PREFETCHED_STEPS
 from gensis.training.memory import GPUMemory
@@ -127,10 +128,9 @@ class Pretrainer:
             self.parallel_student = method.student
         else:
             self.parallel_student = world.parallel(method.student)
-        if runtime.compile:
-            self.parallel_student.compile(dynamic=False)
-            if method.teacher:
-                method.teacher.compile(dynamic=False)
+        self._compile = runtime.compile
+        for network in filter(None, (self.parallel_student, method.teacher)):
+            compile_network(network, runtime.compile)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Do one training step; return scalars for the history."""
@@ -143,6 +143,7 @@ class Pretrainer:
 
     def learn(self, batch: Batch, step: int) -> dict[str, torch.Tensor | float]:
         """Do step number ``step`` with this process's share of the batch; return scalars for the history."""
+        begin_step(self._compile)
         rates = rates_of(step, self.total_steps, self.images_per_step, self.settings)
         scheduled = self.method.scheduled(step, self.total_steps)
         logged, statistics = self.accumulation.within_memory(len(batch), lambda: self._backward(batch, scheduled))

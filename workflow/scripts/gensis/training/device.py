@@ -27,6 +27,7 @@ def choose_device(gpus: int, threads: int) -> torch.device:
     if gpus == 0:
         return torch.device("cpu")
     if torch.cuda.is_available():
+        torch.backends.cudnn.benchmark = True  # batches have few shapes: time the algorithms of each once
         return torch.device("cuda")
     if driver := _nvidia_driver():
         raise UserError(
@@ -43,8 +44,20 @@ def device_name(device: torch.device) -> str:
 
 
 def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a CPU tensor to the device without waiting for the device's pending work."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    """Copy a CPU tensor to the device without waiting for the device's pending work. Tensors on the device stay."""
+    from_cpu = device.type == "cuda" and tensor.device.type == "cpu"
+    return tensor.pin_memory().to(device, non_blocking=True) if from_cpu else tensor.to(device)
+
+
+def allow_tf32(device: torch.device, allowed: bool) -> None:
+    """Set whether float32 matrix products and convolutions on GPUs may round their factors to TF32, in this process."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
+def convolution_format(device: torch.device) -> torch.memory_format:
+    """Memory format of networks of convolutions. On a CPU it is torch's default, to keep the last bits of results."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
 def free_bytes(device: torch.device) -> int:

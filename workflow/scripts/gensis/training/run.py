@@ -1,6 +1,7 @@
-"""What all trainings share around their loop: arguments, fingerprint, checkpoints, history, provenance."""
+"""What all trainings share around their loop: arguments, processes, fingerprint, checkpoints, history, provenance."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +13,8 @@ from gensis.artifacts.folders import write_provenance
 from gensis.artifacts.provenance import provenance
 from gensis.settings.runtime import Runtime
 from gensis.training.checkpoints import CheckpointFolder, fingerprint
-from gensis.training.device import device_name
-from gensis.training.distributed import World
+from gensis.training.device import allow_tf32, choose_device, device_name
+from gensis.training.distributed import World, start_world
 from gensis.training.loop import Task, Watch, train, train_and_publish, write_history
 
 Trained = TypeVar("Trained", bound=Task)
@@ -28,6 +29,18 @@ def training_parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--events", type=Path, help="folder for TensorBoard")
     result.add_argument("--output", type=Path, required=True, help="folder of the artifact")
     return result
+
+
+def start(arguments: argparse.Namespace) -> tuple[World, torch.device]:
+    """Join the processes that train together, and divide the threads of ``arguments`` among those of this machine.
+
+    Returns:
+        This process among all, and its device.
+    """
+    arguments.threads = max(arguments.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+    world, device = start_world(choose_device(arguments.gpus, arguments.threads))
+    allow_tf32(device, arguments.runtime.tf32)
+    return world, device
 
 
 def run_training(
