@@ -1,12 +1,13 @@
 """Metrics of a task from its predictions, each with a confidence interval and chance level."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from gensis.evaluation.auroc import Auroc
 from gensis.evaluation.bootstrap import intervals
-from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
+from gensis.evaluation.metrics import METRICS, Cells, chance
 from gensis.evaluation.predictions import Predictions
 
 
@@ -16,7 +17,7 @@ def classification_metrics(
     """Classification metrics, for each name and each suffix of the predictions.
 
     Args:
-        names: keys of METRICS.
+        names: keys of METRICS, or `auroc`.
         predictions: predictions of one task.
         majority: the most common class of train.
         resamples: resamples of the bootstrap by group.
@@ -24,33 +25,53 @@ def classification_metrics(
     Returns:
         The field `metrics` of a task's JSON.
     """
+    models = {
+        suffix: [_prepared(names, predictions, draw) for draw in _draws(found)]
+        for suffix, found in predictions.probabilities.items()
+    }
 
-    def by_draw(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Metric of each draw of training labels under each weighting: float (R, B)."""
-        drawn = probabilities[:, None] if probabilities.ndim == 2 else probabilities
-        return np.stack([_measured(name, drawn[:, number], predictions, weights) for number in range(drawn.shape[1])])
-
-    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
+    def by_draw(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        """Name and suffix of each metric -> its values for each draw under each weighting: float (R, B)."""
+        values = {suffix: [model(weights) for model in draws] for suffix, draws in models.items()}
         return {
-            name + suffix: by_draw(name, probabilities, weights).mean(axis=0) for name, suffix, probabilities in each
+            (name, suffix): np.stack([of_draw[name] for of_draw in values[suffix]])
+            for suffix in models
+            for name in names
         }
 
-    each = [(name, suffix, found) for suffix, found in predictions.probabilities.items() for name in names]
-    bounds = intervals(values, predictions.group, resamples)
+    bounds = intervals(
+        lambda weights: {metric: value.mean(axis=0) for metric, value in by_draw(weights).items()},
+        predictions.group,
+        resamples,
+    )
     result = []
-    for name, suffix, probabilities in each:
-        plain = by_draw(name, probabilities, np.ones((len(predictions.label), 1)))[:, 0]
-        low, high = bounds.get(name + suffix, (None, None))
+    for (name, suffix), value in by_draw(np.ones((len(predictions.label), 1))).items():
+        plain = value[:, 0]
+        low, high = bounds.get((name, suffix), (None, None))
         fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
         fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
         result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
 
 
-def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    if name == "auroc":
-        return mean_over_folds(name, predictions.fold, predictions.label, probabilities, weights)
-    return METRICS[name](predictions.label, probabilities, weights)
+def _draws(probabilities: np.ndarray) -> list[np.ndarray]:
+    """Class probabilities of each draw of training labels: float (N, K) each."""
+    return [probabilities] if probabilities.ndim == 2 else list(probabilities.swapaxes(0, 1))
+
+
+def _prepared(
+    names: Sequence[str], predictions: Predictions, probabilities: np.ndarray
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Metrics of one model, as a function of float64 (N, B) weights; all that does not depend on them is done once."""
+    cells = Cells(predictions.label, probabilities.argmax(1))
+    auroc = Auroc(predictions.fold, predictions.label, probabilities) if "auroc" in names else None
+
+    def measured(weights: np.ndarray) -> dict[str, np.ndarray]:
+        of_cells = cells.weights(weights)
+        counted = {name: METRICS[name](cells.labels, cells.predictions, of_cells) for name in names if name in METRICS}
+        return counted | ({"auroc": auroc(weights)} if auroc else {})
+
+    return measured
 
 
 def mean_scores(
