@@ -27,6 +27,7 @@ class DiffusionTrainer:
         settings: Diffusion,
         inputs: Inputs,
         embeddings: Features,
+        *,
         device: torch.device,
         world: World,
         seed: int,

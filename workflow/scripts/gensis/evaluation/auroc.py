@@ -1,41 +1,24 @@
 """Area under the ROC curve for many weightings of the items, whose scores are sorted once."""
 
-from itertools import pairwise
-
 import numpy as np
 
-from gensis.evaluation.metrics import mean_ratio, membership
+from gensis.evaluation.weighted import Weighted, mean_ratio, membership
 
 
-class Auroc:
-    """Mean over folds of the mean over classes of the one-vs-rest area under the ROC curve; ties count half.
+def auroc(labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+    """Mean over classes of the one-vs-rest area under the ROC curve; ties count half.
 
-    Folds are not pooled, since probabilities of their models have no common scale.
+    Args:
+        labels: int (N,).
+        probabilities: float (N, K).
     """
+    classes = [_Ranks(labels == k, probabilities[:, k]) for k in range(probabilities.shape[1])]
 
-    def __init__(self, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray):
-        """Sort the scores.
+    def measured(weights: np.ndarray) -> np.ndarray:
+        concordant, pairs = (np.stack(part) for part in zip(*(ranks.pairs(weights) for ranks in classes)))
+        return mean_ratio(concordant, pairs)
 
-        Args:
-            fold: int (N,): fold of each item, ascending.
-            labels: int (N,).
-            probabilities: float (N, K).
-        """
-        ends = np.flatnonzero(np.diff(fold, prepend=fold[0] - 1, append=fold[-1] + 1))
-        self._folds = [slice(*pair) for pair in pairwise(ends)]
-        self._classes = [
-            [_Ranks(labels[own] == k, probabilities[own, k]) for k in range(probabilities.shape[1])]
-            for own in self._folds
-        ]
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """float64 (B,) of float64 (N, B) weights, leaving out classes and folds without a pair of items to compare."""
-        areas = []
-        for own, classes in zip(self._folds, self._classes):
-            counted = zip(*(ranks.pairs(weights[own]) for ranks in classes))
-            areas.append(mean_ratio(*(np.stack(part) for part in counted)))
-        values = np.stack(areas)
-        return mean_ratio(np.nan_to_num(values), np.isfinite(values).astype(float))
+    return measured
 
 
 class _Ranks:

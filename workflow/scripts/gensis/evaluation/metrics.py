@@ -1,13 +1,20 @@
-"""Metrics of predicted classes, each computed for many weightings of the items at once.
+"""Classification metrics, each computed for many weightings of the items at once.
 
 A weighting has a weight for each item. Weights of one give the plain metric, counts of bootstrap draws its resamples.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import csc_array
+
+from gensis.evaluation.auroc import auroc
+from gensis.evaluation.weighted import Cells, OfPredictions, Weighted, mean_ratio, membership
+
+Prepare = Callable[[np.ndarray, np.ndarray], Weighted]
+"""int (N,) labels and float (N, K) probabilities -> the metric for any weights. What does not depend on the weights,
+such as sorting, is done once."""
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -46,48 +53,58 @@ def quadratic_kappa(labels: np.ndarray, predictions: np.ndarray, weights: np.nda
         return 1 - observed / expected
 
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-    "quadratic_kappa": quadratic_kappa,
+@dataclass(frozen=True)
+class Metric:
+    """A metric of class probabilities."""
+
+    prepare: Prepare
+    chance: Callable[[np.ndarray, int], float]
+    """Its value by chance, given int (N,) labels of the tested items and the most common class of train."""
+    by_fold: bool = False
+    """Whether it is the mean over folds, since probabilities of the models of different folds have no common scale."""
+
+
+def of_predictions(metric: OfPredictions) -> Prepare:
+    """A metric that uses only the most probable class."""
+
+    def prepare(labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+        cells = Cells(labels, probabilities.argmax(1))
+        return lambda weights: cells.measured(metric, weights)
+
+    return prepare
+
+
+def of_majority(metric: OfPredictions) -> Callable[[np.ndarray, int], float]:
+    """Chance level that is the value of always predicting the most common class of train."""
+    return lambda labels, majority: float(metric(labels, np.full_like(labels, majority), np.ones((len(labels), 1)))[0])
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(of_predictions(accuracy), of_majority(accuracy)),
+    "balanced_accuracy": Metric(of_predictions(balanced_accuracy), lambda labels, majority: 1 / len(np.unique(labels))),
+    "macro_f1": Metric(of_predictions(macro_f1), of_majority(macro_f1)),
+    "auroc": Metric(auroc, lambda labels, majority: 0.5, by_fold=True),
+    "quadratic_kappa": Metric(of_predictions(quadratic_kappa), lambda labels, majority: 0.0),
 }
 
 
-class Cells:
-    """Items merged by true and predicted class: metrics of the cells, with summed weights, are those of the items."""
-
-    def __init__(self, labels: np.ndarray, predictions: np.ndarray):
-        """Merge the items of int (N,) labels and predictions."""
-        classes = max(labels.max(), predictions.max()) + 1
-        pairs, cell = np.unique(labels * classes + predictions, return_inverse=True)
-        self.labels, self.predictions = np.divmod(pairs, classes)
-        self._sum = membership(cell, len(pairs))
-
-    def weights(self, weights: np.ndarray) -> np.ndarray:
-        """Sum float (N, B) weights of the items by cell: (C, B)."""
-        return self._sum @ weights
-
-
-def chance(metric: str, labels: np.ndarray, majority: int) -> float:
-    """Chance level of a metric.
+def mean_over_folds(prepare: Prepare, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+    """Mean of a metric over folds, leaving out folds without a value.
 
     Args:
-        metric: a key of METRICS, or `auroc`.
-        labels: int (N,) of the tested items.
-        majority: the most common class of train.
-
-    Returns:
-        Accuracy and macro F1 of always predicting ``majority``; 1 / K for balanced accuracy; 0.5 for AUROC; 0 for
-        kappa.
+        prepare: as that of a `Metric`.
+        fold: int (N,): fold of each item, ascending.
+        labels: int (N,).
+        probabilities: float (N, K).
     """
-    if metric == "quadratic_kappa":
-        return 0.0
-    if metric == "auroc":
-        return 0.5
-    if metric == "balanced_accuracy":
-        return 1 / len(np.unique(labels))
-    return float(METRICS[metric](labels, np.full_like(labels, majority), np.ones((len(labels), 1)))[0])
+    tested = [slice(*ends) for ends in pairwise([*np.unique(fold, return_index=True)[1], len(fold)])]
+    metrics = [prepare(labels[own], probabilities[own]) for own in tested]
+
+    def measured(weights: np.ndarray) -> np.ndarray:
+        values = np.stack([metric(weights[own]) for metric, own in zip(metrics, tested)])
+        return mean_ratio(np.nan_to_num(values), np.isfinite(values).astype(float))
+
+    return measured
 
 
 def _counts(
@@ -100,23 +117,3 @@ def _counts(
         membership(predictions, classes) @ weights,
         membership(labels[hit], classes) @ weights[hit],
     )
-
-
-def membership(codes: np.ndarray, count: int) -> csc_array:
-    """Sparse matrix (count, N) whose product with (N, B) weights sums those that share a code of 0 to ``count`` - 1."""
-    ones, starts = _one_a_column(len(codes))
-    return csc_array((ones, codes.astype(np.int32), starts), shape=(count, len(codes)))
-
-
-@lru_cache(maxsize=4)
-def _one_a_column(columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values and starts of the columns, which matrices of the same size share: AUROC has one for each class."""
-    return np.ones(columns), np.arange(columns + 1, dtype=np.int32)
-
-
-def mean_ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    """Mean of part / whole over classes (axis 0), leaving out classes whose whole is 0; NaN if none remains."""
-    present = wholes > 0
-    ratios = np.divide(parts, wholes, out=np.zeros_like(parts), where=present)
-    with np.errstate(invalid="ignore"):
-        return ratios.sum(0) / present.sum(0)

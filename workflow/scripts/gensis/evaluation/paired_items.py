@@ -11,13 +11,13 @@ import numpy as np
 from gensis.artifacts.hdf5 import open_hdf5
 from gensis.errors import UserError
 from gensis.evaluation.bootstrap import intervals
-from gensis.evaluation.metrics import METRICS as OF_CLASSES
-from gensis.evaluation.metrics import Cells
+from gensis.evaluation.metrics import accuracy, balanced_accuracy
 from gensis.evaluation.paired import Pair
 from gensis.evaluation.predictions import FORMAT
 from gensis.evaluation.statistics import Estimate, mcnemar_p
+from gensis.evaluation.weighted import Cells
 
-METRICS = ("accuracy", "balanced_accuracy")
+METRICS = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
 _PREDICTED = "predicted"
 
 
@@ -73,7 +73,10 @@ def compare_over_items(
         tested = independent and metric.startswith("accuracy")
         p, test = (_mcnemar(answers, pair, metric), "mcnemar") if tested else (math.nan, "")
         interval = "bootstrap" if bounds else ""
-        yield pair, metric, Estimate(len(items.label), float(value), low, high, interval, p, test)
+        estimate = Estimate(
+            n=len(items.label), difference=float(value), low=low, high=high, interval=interval, p=p, test=test
+        )
+        yield pair, metric, estimate
 
 
 def _same_items(answers: Mapping[str, Answers]) -> Answers:
@@ -104,12 +107,11 @@ def _differences(
 
 def _measured(cells: Mapping[str, Cells], weights: np.ndarray) -> dict[str, np.ndarray]:
     """Each metric of an encoder under (n, B) weights: (B,) each."""
-    found = {}
-    for suffix, merged in cells.items():
-        of_cells = merged.weights(weights)
-        for name in METRICS:
-            found[name + suffix] = OF_CLASSES[name](merged.labels, merged.predictions, of_cells)
-    return found
+    return {
+        name + suffix: merged.measured(metric, weights)
+        for suffix, merged in cells.items()
+        for name, metric in METRICS.items()
+    }
 
 
 def _mcnemar(answers: Mapping[str, Answers], pair: Pair, metric: str) -> float:

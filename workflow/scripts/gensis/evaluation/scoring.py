@@ -1,14 +1,14 @@
 """Metrics of a task from its predictions, each with a confidence interval and chance level."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gensis.evaluation.auroc import Auroc
 from gensis.evaluation.bootstrap import intervals
-from gensis.evaluation.metrics import METRICS, Cells, chance
+from gensis.evaluation.metrics import METRICS, mean_over_folds
 from gensis.evaluation.predictions import Predictions
+from gensis.evaluation.weighted import Weighted
 
 
 def classification_metrics(
@@ -17,7 +17,7 @@ def classification_metrics(
     """Classification metrics, for each name and each suffix of the predictions.
 
     Args:
-        names: keys of METRICS, or `auroc`.
+        names: keys of METRICS.
         predictions: predictions of one task.
         majority: the most common class of train.
         resamples: resamples of the bootstrap by group.
@@ -25,53 +25,34 @@ def classification_metrics(
     Returns:
         The field `metrics` of a task's JSON.
     """
-    models = {
-        suffix: [_prepared(names, predictions, draw) for draw in _draws(found)]
+    draws = {
+        (name, suffix): _prepared(name, predictions, found)
         for suffix, found in predictions.probabilities.items()
+        for name in names
     }
 
-    def by_draw(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        """Name and suffix of each metric -> its values for each draw under each weighting: float (R, B)."""
-        values = {suffix: [model(weights) for model in draws] for suffix, draws in models.items()}
-        return {
-            (name, suffix): np.stack([of_draw[name] for of_draw in values[suffix]])
-            for suffix in models
-            for name in names
-        }
+    def mean(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        return {key: np.mean([metric(weights) for metric in of_draws], axis=0) for key, of_draws in draws.items()}
 
-    bounds = intervals(
-        lambda weights: {metric: value.mean(axis=0) for metric, value in by_draw(weights).items()},
-        predictions.group,
-        resamples,
-    )
+    bounds = intervals(mean, predictions.group, resamples)
+    everything = np.ones((len(predictions.label), 1))
     result = []
-    for (name, suffix), value in by_draw(np.ones((len(predictions.label), 1))).items():
-        plain = value[:, 0]
+    for (name, suffix), of_draws in draws.items():
+        plain = np.array([metric(everything)[0] for metric in of_draws])
         low, high = bounds.get((name, suffix), (None, None))
         fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
-        fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
+        fields |= {"n": len(predictions.label), "chance": METRICS[name].chance(predictions.label, majority)}
         result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
 
 
-def _draws(probabilities: np.ndarray) -> list[np.ndarray]:
-    """Class probabilities of each draw of training labels: float (N, K) each."""
-    return [probabilities] if probabilities.ndim == 2 else list(probabilities.swapaxes(0, 1))
-
-
-def _prepared(
-    names: Sequence[str], predictions: Predictions, probabilities: np.ndarray
-) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Metrics of one model, as a function of float64 (N, B) weights; all that does not depend on them is done once."""
-    cells = Cells(predictions.label, probabilities.argmax(1))
-    auroc = Auroc(predictions.fold, predictions.label, probabilities) if "auroc" in names else None
-
-    def measured(weights: np.ndarray) -> dict[str, np.ndarray]:
-        of_cells = cells.weights(weights)
-        counted = {name: METRICS[name](cells.labels, cells.predictions, of_cells) for name in names if name in METRICS}
-        return counted | ({"auroc": auroc(weights)} if auroc else {})
-
-    return measured
+def _prepared(name: str, predictions: Predictions, probabilities: np.ndarray) -> list[Weighted]:
+    """A metric of each draw of training labels."""
+    metric, labels = METRICS[name], predictions.label
+    draws = [probabilities] if probabilities.ndim == 2 else probabilities.swapaxes(0, 1)
+    if metric.by_fold:
+        return [mean_over_folds(metric.prepare, predictions.fold, labels, draw) for draw in draws]
+    return [metric.prepare(labels, draw) for draw in draws]
 
 
 def mean_scores(
