@@ -11,7 +11,7 @@ FUNCTION = '''def among_two(labels: np.ndarray, probabilities: np.ndarray) -> We
 
 
 '''
-LINE = '    "among_two": Metric(among_two, of_majority(accuracy)),\n'
+LINE = '    "among_two": Metric(among_two, of_majority(among_two)),\n'
 START = "METRICS: dict[str, Metric] = {\n"
 USE = """
 import json, numpy as np
@@ -20,7 +20,8 @@ from gensis.evaluation.scoring import classification_metrics
 
 rows, labels = np.arange(4), np.array([0, 1, 2, 2])
 probabilities = np.array([[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.5, 0.1, 0.4], [0.5, 0.4, 0.1]])
-found = Predictions(("a", "b", "c"), rows, rows, rows, labels, {"": probabilities})
+items = {"item": rows, "group": rows, "fold": rows, "label": labels}
+found = Predictions(classes=("a", "b", "c"), **items, probabilities={"": probabilities})
 print(json.dumps(classification_metrics(["among_two"], found, 2, 20)))
 """
 

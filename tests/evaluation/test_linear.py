@@ -5,8 +5,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation import linear
+from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.linear import STRENGTHS, LinearProbe, log_loss
 
 

@@ -18,7 +18,7 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _FALLBACK = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinearProbe:
     """A fitted linear probe."""
 
@@ -89,7 +89,14 @@ def _probes(
         coefficients, iterations = items.fit(strength, coefficients)
         if iterations >= MOST_ITERATIONS:
             log.info("linear: logistic regression with C %g stopped after %d iterations", strength, iterations)
-        yield LinearProbe(standardisation, coefficients, known, classes=classes, strength=strength, device=device)
+        yield LinearProbe(
+            standardisation=standardisation,
+            coefficients=coefficients,
+            known=known,
+            classes=classes,
+            strength=strength,
+            device=device,
+        )
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:

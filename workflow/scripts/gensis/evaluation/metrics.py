@@ -74,15 +74,22 @@ def of_predictions(metric: OfPredictions) -> Prepare:
     return prepare
 
 
-def of_majority(metric: OfPredictions) -> Callable[[np.ndarray, int], float]:
+def of_majority(prepare: Prepare) -> Callable[[np.ndarray, int], float]:
     """Chance level that is the value of always predicting the most common class of train."""
-    return lambda labels, majority: float(metric(labels, np.full_like(labels, majority), np.ones((len(labels), 1)))[0])
+
+    def chance(labels: np.ndarray, majority: int) -> float:
+        shares = np.zeros(max(labels.max(), majority) + 1)
+        shares[majority] = 1
+        always = np.broadcast_to(shares, (len(labels), len(shares)))
+        return float(prepare(labels, always)(np.ones((len(labels), 1)))[0])
+
+    return chance
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(of_predictions(accuracy), of_majority(accuracy)),
+    "accuracy": Metric(of_predictions(accuracy), of_majority(of_predictions(accuracy))),
     "balanced_accuracy": Metric(of_predictions(balanced_accuracy), lambda labels, majority: 1 / len(np.unique(labels))),
-    "macro_f1": Metric(of_predictions(macro_f1), of_majority(macro_f1)),
+    "macro_f1": Metric(of_predictions(macro_f1), of_majority(of_predictions(macro_f1))),
     "auroc": Metric(auroc, lambda labels, majority: 0.5, by_fold=True),
     "quadratic_kappa": Metric(of_predictions(quadratic_kappa), lambda labels, majority: 0.0),
 }
