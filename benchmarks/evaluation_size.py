@@ -29,6 +29,7 @@ from gensis.evaluation.scoring import classification_metrics
 TRAIN, TEST, FEATURES, CLASSES = 1_280_000, 50_000, 384, 1000
 KS = (5, 10, 20, 100, 200)
 RESAMPLES = 1000
+TOY = 100
 SIGNAL = 0.3
 """Standard deviation of a feature's mean over classes; within a class it is 1."""
 
@@ -83,7 +84,7 @@ class Case:
 
 CASES = {
     "knn": Case(knn, train=20, test=20, factor=400),
-    "linear": Case(linear, train=100, test=100, classes=10, factor=1000),
+    "linear": Case(linear, train=40, test=40, classes=10, factor=400),
     "metrics": Case(metrics, train=1280, test=20, factor=20),
 }
 
@@ -93,7 +94,9 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     for name in arguments.case:
         case = CASES[name]
-        data = make_data(case, arguments.shrink, torch.device(arguments.device))
+        device = torch.device(arguments.device)
+        case.run(make_data(case, TOY, device))  # imports and first calls are not timed
+        data = make_data(case, arguments.shrink, device)
         started, cpu = time.perf_counter(), time.process_time()
         case.run(data)
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
@@ -121,5 +124,5 @@ if __name__ == "__main__":
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--shrink", type=int, default=1, help="divides all numbers, to check that the benchmark runs")
+    parser.add_argument("--shrink", type=int, default=1, help="divides all sizes, to check that the benchmark runs")
     main(parser.parse_args())

@@ -226,6 +226,12 @@ def test_gpu_parts_train_generate_and_evaluate_at_toy_size(trained):
     assert {"fidelity", "fidelity_held_out"} <= {figure["figure"] for figure in quality["figures"]}
 
 
+def test_every_evaluation_is_timed_at_a_fraction_of_the_size_of_imagenet(output):
+    results = [json.loads(line) for line in output("evaluation_size.py", "--shrink", 100, "--threads", 1)]
+    assert [result["case"] for result in results] == ["knn", "linear", "metrics"]
+    assert all(result["train"] >= 400 and result["seconds"] > 0 for result in results)
+
+
 EVALUATE = ("--encoder", "dino", "--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
 
 
@@ -254,6 +260,7 @@ RUN_ABOVE = {
     "bank.py",
     "coverage.py",
     "evaluation.py",
+    "evaluation_size.py",
     "floor.py",
     "gpu.sh",
     "gpu_checks.py",

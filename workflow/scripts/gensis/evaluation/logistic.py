@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 MOST_ITERATIONS = 1000
 _STOP = {"gtol": 1e-4, "ftol": 64 * np.finfo(float).eps, "maxls": 50, "maxiter": MOST_ITERATIONS}
-"""As in scikit-learn: the largest component of the gradient of the mean loss, and the others."""
+"""The values of scikit-learn. A fit ends when no component of the gradient of the mean loss exceeds `gtol`."""
 _BLOCK_BYTES = 1 << 28
 
 
@@ -55,7 +55,7 @@ class Items:
     def _loss(self, coefficients: np.ndarray) -> tuple[float, np.ndarray]:
         """Mean cross-entropy, and its gradient by the coefficients, summed over blocks in float64."""
         loss, gradient = 0.0, 0.0
-        for block in self.blocks():
+        for block in self._blocks():
             log_shares = logits(self.features[block], coefficients).log_softmax(dim=1)
             labels = self.labels[block, None]
             loss = loss - log_shares.gather(1, labels).sum(dtype=torch.float64)
@@ -65,7 +65,7 @@ class Items:
             gradient = gradient + torch.cat(parts, dim=1).double()
         return float(loss) / len(self.labels), gradient.cpu().numpy() / len(self.labels)
 
-    def blocks(self) -> Iterator[slice]:
+    def _blocks(self) -> Iterator[slice]:
         """Blocks of items whose logits take at most _BLOCK_BYTES."""
         most = max(1, _BLOCK_BYTES // (4 * self.classes))
         return (slice(first, first + most) for first in range(0, len(self.labels), most))
