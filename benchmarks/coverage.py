@@ -53,7 +53,7 @@ CASES = {
 def simulated_study(
     case: Case, groups: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Groups (N,), labels (N,) and probabilities (N, 2) of the items of a study; groups alternate in their class."""
+    """Groups (N,), labels (N,) and predicted classes (N,) of the items of a study; groups alternate in their class."""
     sizes = np.full(groups, round(case.items))
     if case.uneven:
         sizes = np.maximum(1, case.items * generator.lognormal(-0.245, 0.7, groups)).astype(int)
@@ -64,13 +64,13 @@ def simulated_study(
     group = np.repeat(np.arange(groups), sizes)
     label = group % 2
     right = generator.random(len(group)) < share[group]
-    return group, label, np.eye(2)[np.where(right, label, 1 - label)]
+    return group, label, np.where(right, label, 1 - label)
 
 
 def resampled_metric(case: Case, groups: int, repeat: int, resamples: int) -> np.ndarray:
     """The metric on resamples of one study: float64 (resamples,)."""
-    group, label, probabilities = simulated_study(case, groups, np.random.default_rng([repeat, groups]))
-    return resampled(lambda weights: {"": case.metric(label, probabilities, weights)}, group, resamples)[""]
+    group, label, predicted = simulated_study(case, groups, np.random.default_rng([repeat, groups]))
+    return resampled(lambda weights: {"": case.metric(label, predicted, weights)}, group, resamples)[""]
 
 
 def coverage(case: Case, groups: int, repeats: int, resamples: int) -> dict[str, float]:

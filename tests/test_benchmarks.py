@@ -311,6 +311,7 @@ def toy_study(path: Path) -> Path:
     return write_config(path, study)
 
 
+@pytest.mark.slow
 def test_a_prepared_study_runs_seed_after_seed_in_one_process_and_is_verified(python, data, tmp_path):
     carried, study, out = tmp_path / "carried", toy_study(tmp_path / "toy.yaml"), tmp_path / "out"
     out.mkdir()
@@ -357,6 +358,12 @@ def test_the_page_of_results_gets_figures_targets_and_reasons(output, tmp_path):
     assert "1,000 images/s [900" not in page.read_text()
 
 
+def test_every_evaluation_is_timed_at_a_fraction_of_the_size_of_imagenet(output):
+    results = [json.loads(line) for line in output("evaluation_size.py", "--shrink", 100, "--threads", 1)]
+    assert [result["case"] for result in results] == ["knn", "linear", "metrics"]
+    assert all(result["train"] >= 400 and result["seconds"] > 0 for result in results)
+
+
 EVALUATE = ("--encoder", "dino", "--dataset", "cifar10", "--sources", 8, "--steps", 1, "--toy")
 
 
@@ -386,6 +393,7 @@ RUN_ABOVE = {
     "chain.py",
     "coverage.py",
     "evaluation.py",
+    "evaluation_size.py",
     "floor.py",
     "gpu.sh",
     "gpu_checks.py",

@@ -1,6 +1,7 @@
 """This pipeline's linear probe, from features to predictions."""
 
 import numpy as np
+import torch
 from serving import serve_classifier
 
 from gensis.evaluation.linear import fit_linear
@@ -8,7 +9,8 @@ from gensis.evaluation.linear import fit_linear
 
 def predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Predicted labels: int64 (M,)."""
-    probe = fit_linear(train, labels, np.arange(len(labels)), int(labels.max()) + 1)
+    every_image = np.arange(len(labels))
+    probe = fit_linear(train, labels, every_image, classes=int(labels.max()) + 1, device=torch.device("cpu"))
     return probe.probabilities(test).argmax(1)
 
 

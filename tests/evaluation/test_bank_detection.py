@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from gensis.evaluation.bank_features import ImageFeatures
 from gensis.evaluation.bank_metrics import detection, diversity, mean_interval
@@ -7,22 +8,25 @@ from gensis.evaluation.detection import probe_accuracy
 from gensis.evaluation.diversity import direction_distances, pixel_deviations
 from gensis.evaluation.fidelity import cosines
 
+CPU = torch.device("cpu")
+
 
 def test_probe_accuracy_is_one_for_distinct_and_chance_for_equal_distributions():
     first, second = np.random.default_rng(0).normal(size=(2, 200, 5)).astype(np.float32)
-    assert probe_accuracy(first, second) == pytest.approx(0.5, abs=0.08)
-    assert probe_accuracy(first, second + np.float32([0, 8, 0, 0, 0])) > 0.98
+    assert probe_accuracy(first, second, CPU) == pytest.approx(0.5, abs=0.08)
+    assert probe_accuracy(first, second + np.float32([0, 8, 0, 0, 0]), CPU) > 0.98
 
 
 def test_a_probe_is_not_tested_on_its_training_images():
     # As many features as images, so that a probe would classify memorised images correctly.
     first, second = np.random.default_rng(0).normal(size=(2, 60, 120)).astype(np.float32)
-    assert probe_accuracy(first, second) < 0.7
+    assert probe_accuracy(first, second, CPU) < 0.7
 
 
 def test_each_space_is_probed_alone():
     first, second = np.random.default_rng(0).normal(size=(2, 60, 4)).astype(np.float32)
-    figures = detection(ImageFeatures(first, first, first, first), ImageFeatures(second, second, second + 9, second))
+    real = ImageFeatures(first, first, first, first)
+    figures = detection(real, ImageFeatures(second, second, second + 9, second), CPU)
     assert [(figure["figure"], figure["n"]) for figure in figures] == [
         ("real_vs_generated_accuracy_encoder", 60),
         ("real_vs_generated_accuracy_pixels", 60),

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gensis.evaluation.auroc import auroc
 from gensis.evaluation.bootstrap import expanded_percentiles, intervals
-from gensis.evaluation.metrics import METRICS, accuracy
+from gensis.evaluation.metrics import accuracy
 
 
 def measured(correct: np.ndarray, groups: np.ndarray, resamples: int = 1000) -> dict[str, tuple[float, float]]:
     labels = np.zeros(len(correct), int)
-    probabilities = np.eye(2)[1 - correct]
-    return intervals(lambda weights: {"accuracy": accuracy(labels, probabilities, weights)}, groups, resamples)
+    return intervals(lambda weights: {"accuracy": accuracy(labels, 1 - correct, weights)}, groups, resamples)
 
 
 def test_interval_equals_a_plain_bootstrap_within_sampling_error():
@@ -75,9 +75,8 @@ def test_group_numbers_do_not_matter():
 def test_resamples_without_a_value_are_left_out():
     labels = np.array([0, 1, 1, 1])
     probabilities = np.eye(2)[labels]
-    low, high = intervals(
-        lambda weights: {"auroc": METRICS["auroc"](labels, probabilities, weights)}, np.arange(4), 200
-    )["auroc"]
+    area = auroc(labels, probabilities)
+    low, high = intervals(lambda weights: {"auroc": area(weights)}, np.arange(4), 200)["auroc"]
     assert (low, high) == (1, 1)
 
 

@@ -4,10 +4,10 @@ import shutil
 
 from tests.extended import SCRIPTS, run
 
-FUNCTION = '''def among_two(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+FUNCTION = '''def among_two(labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
     """Share of the items whose true class is one of the two most probable."""
     hits = (probabilities.argsort(1)[:, -2:] == labels[:, None]).any(1)
-    return weights[hits].sum(0) / weights.sum(0)
+    return lambda weights: weights[hits].sum(0) / weights.sum(0)
 
 
 '''
@@ -20,7 +20,8 @@ from gensis.evaluation.scoring import classification_metrics
 
 rows, labels = np.arange(4), np.array([0, 1, 2, 2])
 probabilities = np.array([[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.5, 0.1, 0.4], [0.5, 0.4, 0.1]])
-found = Predictions(("a", "b", "c"), rows, rows, rows, labels, {"": probabilities})
+items = {"item": rows, "group": rows, "fold": rows, "label": labels}
+found = Predictions(classes=("a", "b", "c"), **items, probabilities={"": probabilities})
 print(json.dumps(classification_metrics(["among_two"], found, 2, 20)))
 """
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from gensis.evaluation import linear
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.linear import STRENGTHS, fit_linear, log_loss
+from gensis.evaluation.linear import STRENGTHS, LinearProbe, log_loss
 
 
 def images(seed: int, items: int = 600, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -16,11 +18,15 @@ def images(seed: int, items: int = 600, signal: float = 1.0) -> tuple[np.ndarray
     return (features * np.geomspace(0.01, 100, 20) + 5).astype(np.float32), labels
 
 
+def fit_linear(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: int) -> LinearProbe:
+    return linear.fit_linear(features, labels, groups, classes=classes, device=torch.device("cpu"))
+
+
 def test_probe_accuracy_equals_a_scikit_learn_pipeline_within_a_fifth_of_a_point():
     features, labels = images(0)
     test, test_labels = images(1, 3000)
     probe = fit_linear(features, labels, np.arange(600), 3)
-    plain = make_pipeline(StandardScaler(), LogisticRegression(C=probe.model.C, max_iter=5000))
+    plain = make_pipeline(StandardScaler(), LogisticRegression(C=probe.strength, max_iter=5000))
     plain.fit(features.astype(float), labels)
 
     accuracy = (probe.probabilities(test).argmax(1) == test_labels).mean()
@@ -33,7 +39,7 @@ def test_regularisation_is_stronger_for_noise_than_for_informative_features():
     noise, labels = images(2, signal=0)
     informative, _ = images(2, signal=5)
     groups = np.arange(len(labels))
-    assert fit_linear(noise, labels, groups, 3).model.C < fit_linear(informative, labels, groups, 3).model.C
+    assert fit_linear(noise, labels, groups, 3).strength < fit_linear(informative, labels, groups, 3).strength
 
 
 def test_regularisation_is_chosen_by_validation_across_groups():
@@ -41,27 +47,27 @@ def test_regularisation_is_chosen_by_validation_across_groups():
     groups = np.repeat(np.arange(30), 20)
     labels = np.random.default_rng(3).permutation(np.arange(30) % 3)[groups]
     features = np.random.default_rng(4).normal(size=(30, 40))[groups].astype(np.float32)
-    across, within = (fit_linear(features, labels, part, 3).model.C for part in (groups, np.arange(600)))
+    across, within = (fit_linear(features, labels, part, 3).strength for part in (groups, np.arange(600)))
     assert (across, within) == (STRENGTHS[0], STRENGTHS[-1])
 
 
 def test_too_few_groups_for_validation_use_the_default_regularisation():
     features, labels = images(5)
     probe = fit_linear(features, labels, labels, 3)
-    assert probe.model.C == 1
+    assert probe.strength == 1
 
 
 def test_an_image_of_a_rare_class_does_not_prevent_choosing_the_regularisation():
     noise, labels = images(2, signal=0)
     labels[7] = 3
-    assert fit_linear(noise, labels, np.arange(len(labels)), 4).model.C < 1
+    assert fit_linear(noise, labels, np.arange(len(labels)), 4).strength < 1
 
 
 def test_an_image_of_a_rare_class_hardly_changes_a_probe():
     (features, labels), (test, test_labels) = images(9), images(10, 3000)
     groups, stray = np.arange(600), np.where(np.arange(600) == 7, 3, labels)
     plain, strayed = (fit_linear(features, known, groups, 4) for known in (labels, stray))
-    chosen = [STRENGTHS.index(probe.model.C) for probe in (plain, strayed)]
+    chosen = [STRENGTHS.index(probe.strength) for probe in (plain, strayed)]
     assert abs(chosen[0] - chosen[1]) <= 1
     accuracies = [(probe.probabilities(test).argmax(1) == test_labels).mean() for probe in (plain, strayed)]
     assert accuracies[1] == pytest.approx(accuracies[0], abs=0.01)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from gensis.evaluation.metrics import METRICS, auroc, mean_over_folds
+from gensis.evaluation.auroc import auroc
+from gensis.evaluation.metrics import METRICS, mean_over_folds
 
 
 def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -14,7 +15,7 @@ def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarra
 
 
 def plain(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
-    return METRICS[name].function(labels, probabilities, np.ones((len(labels), 1)))[0]
+    return METRICS[name].prepare(labels, probabilities)(np.ones((len(labels), 1)))[0]
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -42,7 +43,7 @@ def test_mean_over_folds_leaves_out_folds_without_a_value():
     probabilities = np.stack([1 - score, score], axis=1)
     weights = np.ones((6, 2))
     weights[2:4, 1] = 0
-    found = mean_over_folds(auroc, fold, labels=labels, probabilities=probabilities, weights=weights)
+    found = mean_over_folds(auroc, fold, labels, probabilities)(weights)
     assert found.tolist() == [0.5, 1]
 
 
@@ -53,7 +54,22 @@ def test_a_weight_equals_repetitions_of_an_item(name):
 
     expected = [plain(name, np.repeat(labels, w), np.repeat(probabilities, w, axis=0)) for w in weights.T]
 
-    np.testing.assert_allclose(METRICS[name].function(labels, probabilities, weights.astype(float)), expected)
+    np.testing.assert_allclose(METRICS[name].prepare(labels, probabilities)(weights.astype(float)), expected)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_auroc_under_weights_equals_that_of_scikit_learn_with_and_without_ties(decimals):
+    labels, _ = classified(5, items=300, classes=3)
+    generator = np.random.default_rng(6)
+    probabilities = (generator.random((300, 3)) + 0.3 * np.eye(3)[labels]).round(decimals)
+    weights = generator.random((300, 4))
+
+    expected = [
+        np.mean([reference.roc_auc_score(labels == k, probabilities[:, k], sample_weight=each) for k in range(3)])
+        for each in weights.T
+    ]
+
+    np.testing.assert_allclose(auroc(labels, probabilities)(weights), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.evaluation.mil import classify_bags
+from gensis.evaluation.mil import Bags, classify_bags
+from gensis.evaluation.standardisation import Standardisation
 from gensis.evaluation.tasks.abmil import GatedAttention
 from gensis.evaluation.tasks.dsmil import DualStream
 from gensis.settings.evaluation import Evaluation
@@ -101,6 +102,16 @@ def test_dsmil_averages_losses_and_probabilities_of_its_two_streams(monkeypatch)
         optimizer.step()
     expected = [sum(stream.softmax(0) for stream in streams(bag)).detach().numpy() / 2 for bag in test]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_each_batch_holds_its_bags_standardised_and_padded():
+    given, _ = bags(7, 5)
+    scale = Standardisation.of(*given)
+    batches = list(Bags.of(given, scale, 2, CPU).steps([3, 0, 4]))
+    assert [numbers.tolist() for numbers, _, _ in batches] == [[3, 0], [4]]
+    for numbers, padded, present in batches:
+        for number, instances, own in zip(numbers, padded, present):
+            np.testing.assert_array_equal(instances[own], scale(given[number]))
 
 
 def test_bags_too_few_for_a_validation_part_are_trained_on():

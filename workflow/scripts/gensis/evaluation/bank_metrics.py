@@ -108,12 +108,12 @@ def resemblance(
     return found
 
 
-def detection(real: ImageFeatures, generated: ImageFeatures) -> Figures:
+def detection(real: ImageFeatures, generated: ImageFeatures, device: torch.device) -> Figures:
     """Accuracy of linear probes that classify images as real or generated. The real images are no sources."""
     n = min(len(real), _MOST_FOR_PROBES)
     spaces = zip(("encoder", "pixels"), (real.encoder, real.pixels), (generated.encoder, generated.pixels))
     return [
-        figure(f"real_vs_generated_accuracy_{name}", probe_accuracy(first[:n], second[:n]), 0.5, 1.0, n=n)
+        figure(f"real_vs_generated_accuracy_{name}", probe_accuracy(first[:n], second[:n], device), 0.5, 1.0, n=n)
         for name, first, second in spaces
     ]
 

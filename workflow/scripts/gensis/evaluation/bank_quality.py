@@ -135,7 +135,7 @@ def _measure_generative(subject: Subject, quality: Quality, generated: ImageFeat
         generated.encoder, views.encoder, sources=places, features=subject.features, device=subject.device
     )
     figures += metrics.resemblance(real, own, generated, blurred)
-    figures += metrics.detection(real, generated)
+    figures += metrics.detection(real, generated, subject.device)
     figures += metrics.copying(
         "near_duplicates", generated.thumbnails, own.thumbnails, rows=sources, reference=subject.reference
     )

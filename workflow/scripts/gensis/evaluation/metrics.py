@@ -5,142 +5,122 @@ A weighting has a weight for each item. Weights of one give the plain metric, co
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import csr_array
 
-Function = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""int (N,) labels, float (N, K) probabilities and float (N, B) weights -> float (B,)."""
+from gensis.evaluation.auroc import auroc
+from gensis.evaluation.weighted import Cells, OfPredictions, Weighted, mean_ratio, membership
+
+Prepare = Callable[[np.ndarray, np.ndarray], Weighted]
+"""int (N,) labels and float (N, K) probabilities -> the metric for any weights. What does not depend on the weights,
+such as sorting, is done once."""
 
 
-def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the items whose most probable class is the true class.
+def accuracy(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the items whose predicted class is the true class.
 
     Args:
         labels: int (N,).
-        probabilities: float (N, K).
+        predictions: int (N,): predicted classes.
         weights: float (N, B).
 
     Returns:
         float (B,), as for all metrics of this module.
     """
-    return weights[labels == probabilities.argmax(1)].sum(0) / weights.sum(0)
+    return weights[labels == predictions].sum(0) / weights.sum(0)
 
 
-def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def balanced_accuracy(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean recall of the classes that occur."""
-    true, _, hits = _counts(labels, probabilities, weights)
-    return _mean_ratio(hits, true)
+    true, _, hits = _counts(labels, predictions, weights)
+    return mean_ratio(hits, true)
 
 
-def macro_f1(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean F1 of the classes that occur or are predicted."""
-    true, predicted, hits = _counts(labels, probabilities, weights)
-    return _mean_ratio(2 * hits, true + predicted)
+    true, predicted, hits = _counts(labels, predictions, weights)
+    return mean_ratio(2 * hits, true + predicted)
 
 
-def auroc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over classes of the one-vs-rest area under the ROC curve; ties count half."""
-    areas = [_concordance(labels == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
-    concordant, pairs = (np.stack(part) for part in zip(*areas))
-    return _mean_ratio(concordant, pairs)
-
-
-def quadratic_kappa(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def quadratic_kappa(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Cohen's kappa with quadratic weights (Cohen 1968), for ordered classes; NaN if only one class occurs."""
-    true, predicted, _ = _counts(labels, probabilities, weights)
+    true, predicted, _ = _counts(labels, predictions, weights)
     distance = np.square(np.subtract.outer(*[np.arange(len(true))] * 2))
-    observed = (weights * np.square(labels - probabilities.argmax(1))[:, None]).sum(0)
+    observed = (weights * np.square(labels - predictions)[:, None]).sum(0)
     expected = np.einsum("ij,ib,jb->b", distance, true, predicted) / weights.sum(0)
     with np.errstate(invalid="ignore"):
         return 1 - observed / expected
-
-
-def of_majority(metric: Function) -> Callable[[np.ndarray, int], float]:
-    """Chance level that is the value of always predicting the most common class of train."""
-
-    def chance(labels: np.ndarray, majority: int) -> float:
-        always = np.zeros((len(labels), max(labels.max(), majority) + 1))
-        always[:, majority] = 1
-        return float(metric(labels, always, np.ones((len(labels), 1)))[0])
-
-    return chance
 
 
 @dataclass(frozen=True)
 class Metric:
     """A metric of class probabilities."""
 
-    function: Function
+    prepare: Prepare
     chance: Callable[[np.ndarray, int], float]
     """Its value by chance, given int (N,) labels of the tested items and the most common class of train."""
     by_fold: bool = False
     """Whether it is the mean over folds, since probabilities of the models of different folds have no common scale."""
 
 
+def of_predictions(metric: OfPredictions) -> Prepare:
+    """A metric that uses only the most probable class."""
+
+    def prepare(labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+        cells = Cells(labels, probabilities.argmax(1))
+        return lambda weights: cells.measured(metric, weights)
+
+    return prepare
+
+
+def of_majority(prepare: Prepare) -> Callable[[np.ndarray, int], float]:
+    """Chance level that is the value of always predicting the most common class of train."""
+
+    def chance(labels: np.ndarray, majority: int) -> float:
+        shares = np.zeros(max(labels.max(), majority) + 1)
+        shares[majority] = 1
+        always = np.broadcast_to(shares, (len(labels), len(shares)))
+        return float(prepare(labels, always)(np.ones((len(labels), 1)))[0])
+
+    return chance
+
+
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy, of_majority(accuracy)),
-    "balanced_accuracy": Metric(balanced_accuracy, lambda labels, majority: 1 / len(np.unique(labels))),
-    "macro_f1": Metric(macro_f1, of_majority(macro_f1)),
+    "accuracy": Metric(of_predictions(accuracy), of_majority(of_predictions(accuracy))),
+    "balanced_accuracy": Metric(of_predictions(balanced_accuracy), lambda labels, majority: 1 / len(np.unique(labels))),
+    "macro_f1": Metric(of_predictions(macro_f1), of_majority(of_predictions(macro_f1))),
     "auroc": Metric(auroc, lambda labels, majority: 0.5, by_fold=True),
-    "quadratic_kappa": Metric(quadratic_kappa, lambda labels, majority: 0.0),
+    "quadratic_kappa": Metric(of_predictions(quadratic_kappa), lambda labels, majority: 0.0),
 }
 
 
-def mean_over_folds(
-    metric: Function, fold: np.ndarray, *, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def mean_over_folds(prepare: Prepare, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
     """Mean of a metric over folds, leaving out folds without a value.
 
     Args:
-        metric: a function such as `auroc`.
-        fold: int (N,): fold of each item.
-        labels: int (N,); this and the other arguments as in `accuracy`.
+        prepare: as that of a `Metric`.
+        fold: int (N,): fold of each item, ascending.
+        labels: int (N,).
         probabilities: float (N, K).
-        weights: float (N, B).
     """
-    tested = [fold == number for number in np.unique(fold)]
-    values = np.stack([metric(labels[own], probabilities[own], weights[own]) for own in tested])
-    return _mean_ratio(np.nan_to_num(values), np.isfinite(values).astype(float))
+    tested = [slice(*ends) for ends in pairwise([*np.unique(fold, return_index=True)[1], len(fold)])]
+    metrics = [prepare(labels[own], probabilities[own]) for own in tested]
+
+    def measured(weights: np.ndarray) -> np.ndarray:
+        values = np.stack([metric(weights[own]) for metric, own in zip(metrics, tested)])
+        return mean_ratio(np.nan_to_num(values), np.isfinite(values).astype(float))
+
+    return measured
 
 
 def _counts(
-    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+    labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weight of each class among labels, among predictions, and among correct predictions: (K, B) each."""
-    classes, predictions = probabilities.shape[1], probabilities.argmax(1)
-    hit = labels == predictions
+    classes, hit = max(labels.max(), predictions.max()) + 1, labels == predictions
     return (
-        _sum_by(labels, weights, classes),
-        _sum_by(predictions, weights, classes),
-        _sum_by(labels[hit], weights[hit], classes),
+        membership(labels, classes) @ weights,
+        membership(predictions, classes) @ weights,
+        membership(labels[hit], classes) @ weights[hit],
     )
-
-
-def _sum_by(codes: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
-    """Sum the rows of (N, B) weights that share a code: (K, B)."""
-    ones = np.ones(len(codes), weights.dtype)
-    return csr_array((ones, (codes, np.arange(len(codes)))), shape=(classes, len(codes))) @ weights
-
-
-def _concordance(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of pairs of a positive and a negative item with a higher score of the positive (ties half), and of all
-    such pairs: (B,) each.
-    """
-    negative = np.flatnonzero(~positive)
-    negative = negative[np.argsort(scores[negative])]
-    negatives = scores[negative]
-    below = np.zeros((len(negative) + 1, weights.shape[1]), weights.dtype)
-    np.cumsum(weights[negative], axis=0, out=below[1:])
-    lower = below[np.searchsorted(negatives, scores[positive], "left")]
-    not_higher = below[np.searchsorted(negatives, scores[positive], "right")]
-    concordant = (weights[positive] * (lower + not_higher)).sum(0) / 2
-    return concordant, weights[positive].sum(0) * below[-1]
-
-
-def _mean_ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    """Mean of part / whole over classes (axis 0), leaving out classes whose whole is 0; NaN if none remains."""
-    present = wholes > 0
-    ratios = np.divide(parts, wholes, out=np.zeros_like(parts), where=present)
-    with np.errstate(invalid="ignore"):
-        return ratios.sum(0) / present.sum(0)

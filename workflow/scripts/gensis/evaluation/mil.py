@@ -23,6 +23,7 @@ from gensis.evaluation.predictions import Attention
 from gensis.evaluation.protocol import pooled
 from gensis.evaluation.standardisation import Standardisation
 from gensis.settings.evaluation import Evaluation
+from gensis.training.device import copied
 
 Head = Callable[[int, int], nn.Module]
 """Function of the number of features and of classes: the module that is trained."""
@@ -35,7 +36,7 @@ class Bags:
     """Bags as inputs of a head: padded to the longest bag of a batch, and standardised."""
 
     bags: Sequence[Tensor]
-    """One float32 (n, D) per bag, on the device."""
+    """One float32 (n, D) per bag, in the host's memory: all bags may exceed that of the device."""
     mean: Tensor
     deviation: Tensor
     per_step: int
@@ -43,19 +44,17 @@ class Bags:
     @classmethod
     def of(cls, bags: Sequence[np.ndarray], scale: Standardisation, per_step: int, device: torch.device) -> "Bags":
         """Create from float32 (n, D) arrays, one per bag."""
-        tensors = [torch.from_numpy(bag).to(device) for bag in bags]
-        return cls(
-            tensors, torch.from_numpy(scale.mean).to(device), torch.from_numpy(scale.deviation).to(device), per_step
-        )
+        mean, deviation = (torch.from_numpy(each).to(device) for each in (scale.mean, scale.deviation))
+        return cls([torch.from_numpy(bag) for bag in bags], mean, deviation, per_step)
 
     def steps(self, order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Batches of bags in the given order: their numbers, float32 (B, n, D), and bool (B, n), False for padding."""
         for numbers in torch.as_tensor(order).split(self.per_step):
             chosen = [self.bags[i] for i in numbers]
-            lengths = torch.tensor([len(bag) for bag in chosen], device=self.mean.device)
-            padded = (pad_sequence(chosen, batch_first=True) - self.mean) / self.deviation
-            present = torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
-            yield numbers.to(padded.device), padded, present
+            padded = pad_sequence(chosen, batch_first=True)
+            present = torch.arange(padded.shape[1]) < torch.tensor([len(bag) for bag in chosen])[:, None]
+            numbers, padded, present = (copied(each, self.mean.device) for each in (numbers, padded, present))
+            yield numbers, (padded - self.mean) / self.deviation, present
 
 
 def measure_head(head: Head, data: TaskData) -> Measured:

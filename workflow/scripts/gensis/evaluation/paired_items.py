@@ -7,16 +7,17 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from scipy.sparse import csr_array
 
 from gensis.artifacts.hdf5 import open_hdf5
 from gensis.errors import UserError
 from gensis.evaluation.bootstrap import intervals
+from gensis.evaluation.metrics import accuracy, balanced_accuracy
 from gensis.evaluation.paired import Pair
 from gensis.evaluation.predictions import FORMAT
 from gensis.evaluation.statistics import Estimate, mcnemar_p
+from gensis.evaluation.weighted import Cells
 
-METRICS = ("accuracy", "balanced_accuracy")
+METRICS = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
 _PREDICTED = "predicted"
 
 
@@ -65,8 +66,9 @@ def compare_over_items(
     items = _same_items(answers)
     known = [pair for pair in pairs if {pair.encoder, pair.baseline} <= answers.keys()]
     independent = len(np.unique(items.group)) == len(items.group)
-    bounds = intervals(lambda weights: _differences(answers, known, weights), items.group, resamples)
-    for (pair, metric), (value,) in _differences(answers, known, np.ones((len(items.label), 1))).items():
+    cells = {encoder: _cells(each) for encoder, each in answers.items()}
+    bounds = intervals(lambda weights: _differences(cells, known, weights), items.group, resamples)
+    for (pair, metric), (value,) in _differences(cells, known, np.ones((len(items.label), 1))).items():
         low, high = bounds.get((pair, metric), (math.nan, math.nan))
         tested = independent and metric.startswith("accuracy")
         p, test = (_mcnemar(answers, pair, metric), "mcnemar") if tested else (math.nan, "")
@@ -85,18 +87,16 @@ def _same_items(answers: Mapping[str, Answers]) -> Answers:
     return first
 
 
+def _cells(answers: Answers) -> dict[str, Cells]:
+    """The items of an encoder, merged by true and predicted class, for each suffix."""
+    return {suffix: Cells(answers.label, predicted) for suffix, predicted in answers.predicted.items()}
+
+
 def _differences(
-    answers: Mapping[str, Answers], pairs: Sequence[Pair], weights: np.ndarray
+    cells: Mapping[str, Mapping[str, Cells]], pairs: Sequence[Pair], weights: np.ndarray
 ) -> dict[tuple[Pair, str], np.ndarray]:
     """Difference of each metric of each pair under (n, B) weights: (B,) each."""
-    measured = {
-        encoder: {
-            metric + suffix: values
-            for suffix, predicted in each.predicted.items()
-            for metric, values in zip(METRICS, _accuracies(each.label, predicted, weights))
-        }
-        for encoder, each in answers.items()
-    }
+    measured = {encoder: _measured(of_encoder, weights) for encoder, of_encoder in cells.items()}
     return {
         (pair, metric): ours - measured[pair.baseline][metric]
         for pair in pairs
@@ -105,15 +105,13 @@ def _differences(
     }
 
 
-def _accuracies(label: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy and balanced accuracy under (n, B) weights: (B,) each."""
-    total, hits = (
-        csr_array((counted.astype(weights.dtype), (label, np.arange(len(label))))) @ weights
-        for counted in (np.ones(len(label)), label == predicted)
-    )
-    present = total > 0
-    recall = np.divide(hits, total, out=np.zeros_like(hits), where=present)
-    return hits.sum(0) / total.sum(0), recall.sum(0) / present.sum(0)
+def _measured(cells: Mapping[str, Cells], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Each metric of an encoder under (n, B) weights: (B,) each."""
+    return {
+        name + suffix: merged.measured(metric, weights)
+        for suffix, merged in cells.items()
+        for name, metric in METRICS.items()
+    }
 
 
 def _mcnemar(answers: Mapping[str, Answers], pair: Pair, metric: str) -> float:

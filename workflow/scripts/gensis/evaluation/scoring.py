@@ -8,6 +8,7 @@ import numpy as np
 from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.metrics import METRICS, mean_over_folds
 from gensis.evaluation.predictions import Predictions
+from gensis.evaluation.weighted import Weighted
 
 
 def classification_metrics(
@@ -24,36 +25,34 @@ def classification_metrics(
     Returns:
         The field `metrics` of a task's JSON.
     """
+    draws = {
+        (name, suffix): _prepared(name, predictions, found)
+        for suffix, found in predictions.probabilities.items()
+        for name in names
+    }
 
-    def by_draw(name: str, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Metric of each draw of training labels under each weighting: float (R, B)."""
-        drawn = probabilities[:, None] if probabilities.ndim == 2 else probabilities
-        return np.stack([_measured(name, drawn[:, number], predictions, weights) for number in range(drawn.shape[1])])
+    def mean(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        return {key: np.mean([metric(weights) for metric in of_draws], axis=0) for key, of_draws in draws.items()}
 
-    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            name + suffix: by_draw(name, probabilities, weights).mean(axis=0) for name, suffix, probabilities in each
-        }
-
-    each = [(name, suffix, found) for suffix, found in predictions.probabilities.items() for name in names]
-    bounds = intervals(values, predictions.group, resamples)
+    bounds = intervals(mean, predictions.group, resamples)
+    everything = np.ones((len(predictions.label), 1))
     result = []
-    for name, suffix, probabilities in each:
-        plain = by_draw(name, probabilities, np.ones((len(predictions.label), 1)))[:, 0]
-        low, high = bounds.get(name + suffix, (None, None))
+    for (name, suffix), of_draws in draws.items():
+        plain = np.array([metric(everything)[0] for metric in of_draws])
+        low, high = bounds.get((name, suffix), (None, None))
         fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
         fields |= {"n": len(predictions.label), "chance": METRICS[name].chance(predictions.label, majority)}
         result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
 
 
-def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+def _prepared(name: str, predictions: Predictions, probabilities: np.ndarray) -> list[Weighted]:
+    """A metric of each draw of training labels."""
     metric, labels = METRICS[name], predictions.label
-    if not metric.by_fold:
-        return metric.function(labels, probabilities, weights)
-    return mean_over_folds(
-        metric.function, predictions.fold, labels=labels, probabilities=probabilities, weights=weights
-    )
+    draws = [probabilities] if probabilities.ndim == 2 else probabilities.swapaxes(0, 1)
+    if metric.by_fold:
+        return [mean_over_folds(metric.prepare, predictions.fold, labels, draw) for draw in draws]
+    return [metric.prepare(labels, draw) for draw in draws]
 
 
 def mean_scores(

@@ -33,7 +33,7 @@ def corrupted_hits(data: TaskData) -> dict[tuple[str, str], np.ndarray]:
     items, protocol, classes = data.items, data.protocol, len(data.items.classes)
     k, temperature = min(_NEIGHBOURS, protocol.smallest_train), data.settings.knn_temperature
     probes = [
-        fit_linear(items.features[train], items.labels[train], items.groups[train], classes)
+        fit_linear(items.features[train], items.labels[train], items.groups[train], classes=classes, device=data.device)
         for train, _ in protocol.rounds
     ]
     # Corruptions are the outer loop, so that the embeddings of each are read once.

@@ -13,7 +13,8 @@ def measure(data: TaskData) -> Measured:
     features, items = data.features, data.items
 
     def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
-        probe = fit_linear(features[train], items.labels[train], items.groups[train], len(items.classes))
+        known = features[train], items.labels[train], items.groups[train]
+        probe = fit_linear(*known, classes=len(items.classes), device=data.device)
         return {"": probe.probabilities(features[test])}
 
     return classified(data, pooled(data.protocol, predict))

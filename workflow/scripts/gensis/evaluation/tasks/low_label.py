@@ -25,7 +25,14 @@ def measure(data: TaskData) -> Measured:
     def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
         known = [train[drawn] for drawn in draws(items.labels[train], items.groups[train], shares[data.name])]
         probes = [
-            fit_linear(items.features[few], items.labels[few], items.groups[few], len(items.classes)) for few in known
+            fit_linear(
+                items.features[few],
+                items.labels[few],
+                items.groups[few],
+                classes=len(items.classes),
+                device=data.device,
+            )
+            for few in known
         ]
         return {"": np.stack([probe.probabilities(items.features[test]) for probe in probes], axis=1, dtype=np.float32)}
 
