@@ -10,6 +10,7 @@ from gensis.augment.resample import resize
 from gensis.errors import UserError
 from gensis.images.ranges import to_signed
 from gensis.images.reading import Images
+from gensis.training.device import copied
 
 _BLOCK = 64
 
@@ -46,7 +47,7 @@ class Flipped:
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Images."""
         images = self.images.batch(rows % len(self.images))
-        mirrored = (rows >= len(self.images)).to(images.device).view(-1, 1, 1, 1)
+        mirrored = copied(rows >= len(self.images), images.device).view(-1, 1, 1, 1)
         return torch.where(mirrored, images.flip(3), images)
 
 
@@ -106,7 +107,7 @@ class HeldLatents:
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""
-        return self.tensor[rows.to(self.tensor.device)]
+        return self.tensor[copied(rows, self.tensor.device)]
 
 
 def latents_of(pixels: Pixels, vae: AutoencoderKL, image_cache_gb: float) -> Latents | HeldLatents:

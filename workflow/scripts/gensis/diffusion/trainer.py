@@ -15,6 +15,7 @@ from gensis.diffusion.pipeline import condition_arguments, to_conditions
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
 from gensis.images.features import Features
 from gensis.settings.diffusion import Diffusion
+from gensis.training.device import copied
 from gensis.training.distributed import World
 from gensis.training.loop import PREFETCHED_STEPS
 
@@ -59,7 +60,7 @@ class DiffusionTrainer:
         """Train for one step and return scalars for the history."""
         rows = self.shuffled.rows(step)
         inputs = self.inputs.batch(rows)
-        conditions = noisy_conditions(self.embeddings[rows].to(self.device), self.settings.condition_noise)
+        conditions = noisy_conditions(copied(self.embeddings[rows], self.device), self.settings.condition_noise)
         for reader in (self.inputs, self.embeddings):
             reader.prefetch(self.shuffled.rows(step + PREFETCHED_STEPS))
         conditions = drop(conditions, self.settings.conditioning_dropout)
