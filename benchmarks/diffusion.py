@@ -152,7 +152,9 @@ def trainer_of(
     if side := candidate.get("patches"):
         inputs = Patches(inputs, side)
     settings = {name: value for name, value in candidate.items() if name not in ("patches", "transformer")}
-    trainer = DiffusionTrainer(Diffusion(**(common | settings)), inputs, evaluation.embeddings, CPU, World(), 0)
+    trainer = DiffusionTrainer(
+        Diffusion(**(common | settings)), inputs, evaluation.embeddings, device=CPU, world=World(), seed=0
+    )
     if arguments := candidate.get("transformer"):
         torch.manual_seed(0)
         channels, side_px, _ = inputs.shape

@@ -72,7 +72,8 @@ def checks(index: Any, device: torch.device, toy: bool) -> Iterator[tuple[str, f
         yield f"views {name}", difference, 2 * 1.4**2 / 255
     for name, own in BACKBONES.items():
         settings = Pretraining.model_validate(SETTINGS | own | (TOY[name] if toy else {}))
-        batch = Pretrainer(settings, on_cpu, CPU, World(), seed=0).batches.draw(rows[: settings.batch_size])
+        pretrainer = Pretrainer(settings, on_cpu, device=CPU, world=World(), seed=0)
+        batch = pretrainer.batches.draw(rows[: settings.batch_size])
         reference = losses(settings, on_cpu, batch, CPU)
         yield f"step {name} float32", distance(losses(settings, on_device, batch, device), reference), 2e-3
         half = settings.model_copy(update={"precision": "bfloat16"})
@@ -106,7 +107,7 @@ def losses(
     settings: Pretraining, images: Images, batch: Batch, device: torch.device, compile: bool = False
 ) -> list[float]:
     """Losses of a few steps on one batch."""
-    pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=Runtime(compile=compile))
+    pretrainer = Pretrainer(settings, images, device=device, world=World(), seed=0, runtime=Runtime(compile=compile))
     moved = replace(batch.views, **{name: value.to(device) for name, value in vars(batch.views).items()})
     return [float(pretrainer.learn(Batch(moved), step)["loss"]) for step in range(STEPS)]
 

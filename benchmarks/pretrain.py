@@ -111,7 +111,9 @@ def order(case: Case, index: Path, folder: Path, arguments: argparse.Namespace) 
     if case.work == "embed":
         backbone, of_backbone = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
         preprocessing = Preprocessing((settings.image_px,) * 2, *map(tuple, IMAGENET.values()))
-        save_encoder(backbone, folder / "encoder", settings.backbone, of_backbone, preprocessing)
+        save_encoder(
+            backbone, folder / "encoder", name=settings.backbone, arguments=of_backbone, preprocessing=preprocessing
+        )
     cores = len(os.sched_getaffinity(0))
     return IMAGENET | {
         "index": str(index),

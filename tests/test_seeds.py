@@ -67,7 +67,7 @@ def tiny(tmp_path_factory, made):  # noqa: F811
     features = np.random.default_rng(0).normal(size=(IMAGES, WIDTH)).astype(np.float32)
     backbone, given = create_backbone(PRETRAINING.backbone, PX, PRETRAINING.backbone_args)
     of_images = Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3)
-    save_encoder(backbone, folder / "encoder", PRETRAINING.backbone, given, of_images)
+    save_encoder(backbone, folder / "encoder", name=PRETRAINING.backbone, arguments=given, preprocessing=of_images)
     (folder / "interpolated").mkdir()
     (folder / "interpolated/interpolated-0000.h5").symlink_to(made / "bank/interpolated-0000.h5")
     return SimpleNamespace(
@@ -92,7 +92,7 @@ def weights(module):
 
 
 def epoch(images, seed, **options):
-    sampler = Sampler(images, 1, seed, **options)
+    sampler = Sampler(images, 1, seed=seed, **options)
     return torch.cat([sampler.rows(step) for step in range(images)])
 
 
@@ -104,18 +104,24 @@ def in_small_windows(seed):
 
 
 def four_images_each():
-    return SyntheticImages(None, None, torch.arange(0, 4 * IMAGES + 1, 4), torch.empty(0), torch.empty(0))
+    return SyntheticImages(
+        images=None, order=None, first=torch.arange(0, 4 * IMAGES + 1, 4), partner=torch.empty(0), alpha=torch.empty(0)
+    )
 
 
 def of_bank(seed):
     """Rows of the bank images that are drawn for each source, and the views that they are used for."""
     settings = Retraining.model_validate(TINY | {"bank": "b", "disentangle_weight": 0})
-    pairs = Chooser(settings, None, four_images_each(), None, seed, 0, 4).choose(torch.arange(IMAGES), 0).pairs
+    pairs = (
+        Chooser(settings, None, generative=four_images_each(), interpolated=None, seed=seed, rank=0, steps=4)
+        .choose(torch.arange(IMAGES), 0)
+        .pairs
+    )
     return torch.cat([pairs.synthetic.rows, pairs.slot])
 
 
 def pretrainer(tiny, seed):
-    return Pretrainer(PRETRAINING, HELD(tiny.index), CPU, WORLD, seed)
+    return Pretrainer(PRETRAINING, HELD(tiny.index), device=CPU, world=WORLD, seed=seed)
 
 
 def monitored(tiny, seed):
@@ -158,11 +164,11 @@ SOURCES = {
     "gensis/bank/generation.py _noise": lambda tiny, seed: generation._noise(seed, (3, 4, 4)),
     "gensis/bank/plan.py _draw": lambda tiny, seed: plans(seed),
     "gensis/diffusion/autoencoder_trainer.py AutoencoderTrainer.__init__": lambda tiny, seed: weights(
-        AutoencoderTrainer(AutoencoderTraining(channels=(8, 16)), tiny.pixels, CPU, WORLD, seed).vae
+        AutoencoderTrainer(AutoencoderTraining(channels=(8, 16)), tiny.pixels, device=CPU, world=WORLD, seed=seed).vae
     ),
     "gensis/diffusion/held_out.py HeldOut.__init__": lambda tiny, seed: HeldOut(1000, seed).rows,
     "gensis/diffusion/trainer.py DiffusionTrainer.__init__": lambda tiny, seed: weights(
-        DiffusionTrainer(Diffusion(**UNET), tiny.pixels, tiny.features, CPU, WORLD, seed).denoiser
+        DiffusionTrainer(Diffusion(**UNET), tiny.pixels, tiny.features, device=CPU, world=WORLD, seed=seed).denoiser
     ),
     "gensis/evaluation/bank_quality.py _measure": bank_quality,
     "gensis/evaluation/bank_sample.py _draw": lambda tiny, seed: _draw(four_images_each(), np.arange(IMAGES), seed),

@@ -10,8 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "workflow/scripts/gensis"
 MOST_POSITIONAL = 4
-# Packages and modules of which some functions still take more.
-NOT_YET = {"bank", "command.py", "diffusion", "evaluation", "figures", "ssl", "training", "verification"}
+AS_IN_DIFFUSERS = LIBRARY / "diffusion/pipeline.py"
 
 
 def check(module: str, *arguments: str) -> None:
@@ -37,31 +36,38 @@ def test_rules_pass_the_snakemake_linter():
     check("snakemake", "--lint", "--configfile", "config/demo.yaml")
 
 
-def public_functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
-    """Functions, methods and constructors of a module, without those whose name begins with an underscore."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and (node.name in ("__init__", "__call__") or node.name[0] != "_"):
-            yield node
+def signatures(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Names of the functions and dataclasses of a module or of rules, and what each takes by position."""
+    text = path.read_text()
+    if path.suffix == ".smk":  # Python, but for the rules
+        text = "\n".join(f"{head} ..." for head in re.findall(r"^ *(def .+?:)$", text, re.MULTILINE | re.DOTALL))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+            yield node.name, [name for name in names if name not in ("self", "cls")]
+        elif isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            yield node.name, positional_fields(node)
 
 
-def positional(function: ast.FunctionDef) -> list[str]:
-    """Arguments that may be given by position, without the object or class of a method."""
-    arguments = [*function.args.posonlyargs, *function.args.args]
-    return [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
+def positional_fields(dataclass: ast.ClassDef) -> list[str]:
+    """Fields of a dataclass that may be given by position."""
+    if any("kw_only=True" in ast.unparse(each) for each in dataclass.decorator_list):
+        return []
+    fields = [ast.unparse(each) for each in dataclass.body if isinstance(each, ast.AnnAssign)]
+    return fields[: fields.index("_: KW_ONLY")] if "_: KW_ONLY" in fields else fields
 
 
-def test_functions_take_at_most_four_arguments_by_position():
-    for path in sorted(LIBRARY.rglob("*.py")):
-        package = path.relative_to(LIBRARY).parts[0]
-        for function in public_functions(ast.parse(path.read_text())) if package not in NOT_YET else ():
-            where = f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
-            assert len(positional(function)) <= MOST_POSITIONAL, f"{where}: make the last ones keyword-only"
+def test_functions_and_dataclasses_take_at_most_four_arguments_by_position():
+    for path in sorted({*LIBRARY.parent.rglob("*.py"), *(ROOT / "workflow/rules").glob("*.smk")} - {AS_IN_DIFFUSERS}):
+        for name, arguments in signatures(path):
+            where = f"{path.relative_to(ROOT)}: {name}"
+            assert len(arguments) <= MOST_POSITIONAL, f"{where}: make the last ones keyword-only"
 
 
 def test_image_tensors_change_range_and_axis_order_only_in_one_module():
     by_hand = re.compile(r"(?<!1) / 255\b|\* 255\b|mul\(255\)|127\.5|permute\(0, (3, 1, 2|2, 3, 1)\)")
     without_torch = {"slides", "figures"}
-    own = {LIBRARY / "images/ranges.py", LIBRARY / "diffusion/pipeline.py"}
+    own = {LIBRARY / "images/ranges.py", AS_IN_DIFFUSERS}
     for path in sorted(LIBRARY.parent.rglob("*.py")):
         if path not in own and not without_torch & set(path.parts):
             found = by_hand.search(path.read_text())

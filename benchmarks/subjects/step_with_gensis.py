@@ -20,7 +20,7 @@ def prepare(order: dict) -> Work:
     settings = Pretraining.model_validate(order["settings"])
     images = open_images(read_index(Path(order["index"])), device, image_cache_gb=8, threads=order["threads"])
     runtime = Runtime(compile=order["compile"])
-    pretrainer = Pretrainer(settings, images, device, World(), seed=0, runtime=runtime)
+    pretrainer = Pretrainer(settings, images, device=device, world=World(), seed=0, runtime=runtime)
     step = pretrainer.step
     if order["tensors"]:
         batch = pretrainer.batches.draw(pretrainer.sampler.rows(0))

@@ -164,7 +164,9 @@ def test_glass_moves_pixels_by_at_most_its_distance():
 
 def test_snow_whitens_the_image_between_flakes():
     images = pictures(32) / 255
-    no_flakes = Snow(0, 0, 1, threshold=0.5, motion_radius_px=8, motion_sigma_px=3, kept=0.7)
+    no_flakes = Snow(
+        noise_mean=0, noise_deviation=0, size_px=1, threshold=0.5, motion_radius_px=8, motion_sigma_px=3, kept=0.7
+    )
     red, green, blue = images.unbind(1)
     light = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None] * 1.5 + 0.5
     wanted = 0.7 * images + 0.3 * torch.maximum(images, light)
@@ -173,7 +175,9 @@ def test_snow_whitens_the_image_between_flakes():
 
 def test_snow_is_grey_and_has_steep_streaks():
     black = torch.zeros(1, 3, 64, 64)
-    streaks = Snow(0.1, 0.3, 1, threshold=0.7, motion_radius_px=30, motion_sigma_px=15, kept=1)
+    streaks = Snow(
+        noise_mean=0.1, noise_deviation=0.3, size_px=1, threshold=0.7, motion_radius_px=30, motion_sigma_px=15, kept=1
+    )
     flakes = streaks(black, [2])[0]
     assert 0 < flakes.mean() < 0.5
     assert torch.equal(flakes[0], flakes[1])

@@ -36,7 +36,13 @@ def made(tmp_path_factory):
     torch.manual_seed(0)
     name, arguments = "vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
     backbone, given = create_backbone(name, PX, arguments)
-    save_encoder(backbone, folder / "encoder", name, given, Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3))
+    save_encoder(
+        backbone,
+        folder / "encoder",
+        name=name,
+        arguments=given,
+        preprocessing=Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3),
+    )
     features = embedded(folder, images).numpy()
     write_embeddings(
         folder / "part.h5", [features], unit=np.zeros(IMAGES, int), units=["train-0000"], keys=ROWS.astype(str)

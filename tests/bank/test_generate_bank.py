@@ -145,7 +145,7 @@ def test_a_store_has_the_documented_columns_and_attributes(made):
 
 
 def test_a_bank_opens_with_the_images_of_each_source(made):
-    bank = open_bank(made.folder / "bank-3", "generative", IMAGES, HELD)
+    bank = open_bank(made.folder / "bank-3", "generative", sources=IMAGES, open_images=HELD)
     assert bank.first.diff().tolist() == [2] * IMAGES
     assert bank.images.shape == (3, PX, PX)
 
@@ -155,8 +155,8 @@ def test_kinds_without_images_give_empty_stores(made, tmp_path):
     with Store(tmp_path / "generative-0000.h5") as store:
         assert len(store) == 0
         assert store.column("seed").dtype == np.int64
-    assert open_bank(tmp_path, "generative", IMAGES, HELD) is None
-    assert len(open_bank(tmp_path, "interpolated", IMAGES, HELD).images) == IMAGES
+    assert open_bank(tmp_path, "generative", sources=IMAGES, open_images=HELD) is None
+    assert len(open_bank(tmp_path, "interpolated", sources=IMAGES, open_images=HELD).images) == IMAGES
 
 
 def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tmp_path):

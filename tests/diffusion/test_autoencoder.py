@@ -37,14 +37,22 @@ def encoder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder")
     torch.manual_seed(0)
     backbone, arguments = create_backbone("vit_tiny_patch16_224", 16, VIT)
-    save_encoder(backbone, folder, "vit_tiny_patch16_224", arguments, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3))
+    save_encoder(
+        backbone,
+        folder,
+        name="vit_tiny_patch16_224",
+        arguments=arguments,
+        preprocessing=Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3),
+    )
     write_json(folder / "provenance.json", {"external_weights": {"theirs": "0123"}})
     return folder
 
 
 @pytest.fixture(scope="module")
 def trained(pixels, tmp_path_factory):
-    trainer = AutoencoderTrainer(AutoencoderTraining(**TINY, steps=120, perceptual_weight=0), pixels, CPU, World(), 0)
+    trainer = AutoencoderTrainer(
+        AutoencoderTraining(**TINY, steps=120, perceptual_weight=0), pixels, device=CPU, world=World(), seed=0
+    )
     with CheckpointFolder(tmp_path_factory.mktemp("checkpoints"), "autoencoder", "f") as folder:
         history = train(trainer, folder, World(), CPU, seed=0, checkpoint_seconds=1000)
     scale_latents(trainer.vae, pixels)
@@ -131,7 +139,7 @@ def test_only_a_folder_with_our_provenance_is_our_own(tmp_path):
 
 def test_every_image_not_held_out_is_trained_on_once_per_epoch(pixels):
     settings = AutoencoderTraining(**TINY | {"batch_size": 19}, perceptual_weight=0)
-    trainer = AutoencoderTrainer(settings, pixels, CPU, World(), 3)
+    trainer = AutoencoderTrainer(settings, pixels, device=CPU, world=World(), seed=3)
     trained_on = torch.cat([trainer._rows(step) for step in range(2)]).tolist()
     assert len(trainer.held_out.rows) == 2
     assert sorted(trained_on + trainer.held_out.rows.tolist()) == list(range(40))
@@ -144,7 +152,7 @@ def test_the_perceptual_term_lowers_the_perceptual_distance(pixels):
     ends = {}
     for weight in (0.0, 1.0):
         settings = AutoencoderTraining(**TINY, steps=60, perceptual_weight=weight)
-        trainer = AutoencoderTrainer(settings, pixels, CPU, World(), 0, distance)
+        trainer = AutoencoderTrainer(settings, pixels, device=CPU, world=World(), seed=0, distance=distance)
         for step in range(60):
             torch.manual_seed(step)
             figures = trainer.step(step)
@@ -168,7 +176,8 @@ def test_a_resumed_training_ends_with_the_same_weights_and_history(pixels, encod
 
     def run(kind, name):
         settings = AutoencoderTraining(**TINY, steps=7, perceptual_weight=0.5)
-        trainer = kind(settings, pixels, CPU, World(), 0, PerceptualDistance(load_encoder(encoder)))
+        distance = PerceptualDistance(load_encoder(encoder))
+        trainer = kind(settings, pixels, device=CPU, world=World(), seed=0, distance=distance)
         watch = watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, World())
         with CheckpointFolder(tmp_path, "autoencoder", name) as folder:
             history = train(trainer, folder, World(), CPU, seed=0, checkpoint_seconds=0, watch=watch)

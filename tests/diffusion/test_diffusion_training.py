@@ -21,7 +21,9 @@ WIDTH = 12
 
 def make_trainer(train_tsv, embeddings, **settings) -> DiffusionTrainer:
     features = open_features(train_tsv, embeddings.numpy())
-    return DiffusionTrainer(Diffusion(**(UNET | settings)), open_pixels(train_tsv, 16), features, CPU, World(), 0)
+    return DiffusionTrainer(
+        Diffusion(**(UNET | settings)), open_pixels(train_tsv, 16), features, device=CPU, world=World(), seed=0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +97,12 @@ def test_a_resumed_training_ends_with_the_same_weights(train_tsv, embeddings, tm
 
     def arguments():
         settings = Diffusion(**UNET, steps=7, batch_size=4, precision=precision)
-        return settings, open_pixels(train_tsv, 16), open_features(train_tsv, embeddings.numpy()), CPU, World(), 0
+        return settings, open_pixels(train_tsv, 16), open_features(train_tsv, embeddings.numpy())
 
     straight, killed, resumed = (
-        DiffusionTrainer(*arguments()),
-        KilledTrainer(*arguments()),
-        DiffusionTrainer(*arguments()),
+        DiffusionTrainer(*arguments(), device=CPU, world=World(), seed=0),
+        KilledTrainer(*arguments(), device=CPU, world=World(), seed=0),
+        DiffusionTrainer(*arguments(), device=CPU, world=World(), seed=0),
     )
     with CheckpointFolder(tmp_path, "diffusion", "straight") as folder:
         train(straight, folder, World(), CPU, seed=0, checkpoint_seconds=1000)

@@ -95,8 +95,12 @@ def test_neighbours_of_the_same_group_do_not_vote():
     generator = np.random.default_rng(0)
     features, labels = generator.normal(size=(40, 4)).astype(np.float32), generator.integers(0, 3, 40)
     groups = generator.integers(0, 8, 40)
-    votes = knn_probabilities(features, labels, features, (5,), 3, 0.07, CPU, groups=(groups, groups))[5]
+    votes = knn_probabilities(
+        features, labels, features, ks=(5,), classes=3, temperature=0.07, device=CPU, groups=(groups, groups)
+    )[5]
     for image in range(40):
         others = groups != groups[image]
-        expected = knn_probabilities(features[others], labels[others], features[[image]], (5,), 3, 0.07, CPU)[5]
+        expected = knn_probabilities(
+            features[others], labels[others], features[[image]], ks=(5,), classes=3, temperature=0.07, device=CPU
+        )[5]
         np.testing.assert_allclose(votes[image], expected[0], atol=1e-6)

@@ -73,7 +73,13 @@ def make(folder, images, model_px=PX):
     torch.manual_seed(0)
     name, arguments = PRETRAINING["backbone"], PRETRAINING["backbone_args"]
     backbone, given = create_backbone(name, PX, arguments)
-    save_encoder(backbone, folder / "encoder", name, given, Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3))
+    save_encoder(
+        backbone,
+        folder / "encoder",
+        name=name,
+        arguments=given,
+        preprocessing=Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3),
+    )
     pixels = torch.from_numpy(images[:IMAGES]).permute(0, 3, 1, 2)
     features = load_encoder(folder / "encoder")(pixels).numpy()
     keys = np.array([str(row) for row in range(IMAGES)], object)

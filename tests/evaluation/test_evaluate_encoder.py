@@ -206,8 +206,18 @@ def test_transductive_marks_encoders_that_were_trained_on_tested_images(tmp_path
     arguments = SimpleNamespace(units=tmp_path / "units.tsv", learnt_from=[tmp_path / "train.tsv"], seen=seen)
     unit = np.repeat(np.arange(5), 2)
     split_of_image = np.array([splits.get(units[i], "") for i in unit])
-    columns = (np.zeros((10, 1)), unit, unit, unit, split_of_image, unit, ("a", "b"), tuple(units))
-    labelled = Labelled(*columns, grouped=np.zeros(10, bool), has_test="test" in splits.values())
+    labelled = Labelled(
+        features=np.zeros((10, 1)),
+        item=unit,
+        labels=unit,
+        groups=unit,
+        splits=split_of_image,
+        unit=unit,
+        classes=("a", "b"),
+        units=tuple(units),
+        grouped=np.zeros(10, bool),
+        has_test="test" in splits.values(),
+    )
     assert evaluate_encoder.saw_tested(arguments, labelled) is expected
 
 

@@ -31,7 +31,10 @@ from gensis.settings.evaluation import Evaluation
 from gensis.settings.schema import schema
 
 switched_on = Evaluation(nearest_mean=True)
-columns = Scores([Score("dino", "d", 0, "nearest-mean", "accuracy", 1, 1, 1, 9)], "dino", []).columns("d")
+score = Score(
+    encoder="dino", dataset="d", seed=0, task="nearest-mean", metric="accuracy", value=1, low=1, high=1, n=9
+)
+columns = Scores([score], "dino", []).columns("d")
 about = schema()["$defs"]["Evaluation"]["properties"]["nearest_mean"]["description"]
 assert "torch" not in sys.modules
 found = [Evaluation().image_tasks, switched_on.image_tasks, list(switched_on.of_task("nearest-mean"))]

@@ -26,7 +26,7 @@ def images():
 def test_probabilities_equal_a_plain_loop_for_every_k(images):
     train, labels, test = images
     ks = tuple(range(1, 61))
-    shares = knn_probabilities(train, labels, test, ks, 4, 0.07, CPU)
+    shares = knn_probabilities(train, labels, test, ks=ks, classes=4, temperature=0.07, device=CPU)
     assert tuple(shares) == ks
     for k in ks:
         np.testing.assert_allclose(shares[k], reference(train, labels, test, k, 4, 0.07), atol=1e-5)
@@ -34,9 +34,11 @@ def test_probabilities_equal_a_plain_loop_for_every_k(images):
 
 def test_chunk_size_and_order_of_k_do_not_matter(images):
     train, labels, test = images
-    whole = knn_probabilities(train, labels, test, (5, 20), 4, 0.07, CPU)
+    whole = knn_probabilities(train, labels, test, ks=(5, 20), classes=4, temperature=0.07, device=CPU)
     for chunk_bytes in (1, 4 * 60 * 7):
-        chunked = knn_probabilities(train, labels, test, (20, 5), 4, 0.07, CPU, chunk_bytes)
+        chunked = knn_probabilities(
+            train, labels, test, ks=(20, 5), classes=4, temperature=0.07, device=CPU, chunk_bytes=chunk_bytes
+        )
         for k in (5, 20):
             np.testing.assert_allclose(chunked[k], whole[k], atol=1e-6)
 
@@ -44,12 +46,15 @@ def test_chunk_size_and_order_of_k_do_not_matter(images):
 def test_norms_of_features_do_not_matter(images):
     train, labels, test = images
     lengths = np.random.default_rng(1).uniform(0.1, 10, (60, 1)).astype(np.float32)
-    once, scaled = (knn_probabilities(x, labels, test, (10,), 4, 0.07, CPU)[10] for x in (train, train * lengths))
+    once, scaled = (
+        knn_probabilities(x, labels, test, ks=(10,), classes=4, temperature=0.07, device=CPU)[10]
+        for x in (train, train * lengths)
+    )
     np.testing.assert_allclose(scaled, once, atol=1e-5)
 
 
 def test_a_low_temperature_does_not_overflow_and_follows_the_nearest(images):
     train, labels, test = images
-    nearest = knn_probabilities(train, labels, test, (1,), 4, 0.07, CPU)[1]
-    cold = knn_probabilities(train, labels, test, (60,), 4, 1e-5, CPU)[60]
+    nearest = knn_probabilities(train, labels, test, ks=(1,), classes=4, temperature=0.07, device=CPU)[1]
+    cold = knn_probabilities(train, labels, test, ks=(60,), classes=4, temperature=1e-5, device=CPU)[60]
     np.testing.assert_array_equal(cold.argmax(1), nearest.argmax(1))

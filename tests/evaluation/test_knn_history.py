@@ -23,7 +23,9 @@ def unit_vectors(*shape):
 
 def test_the_nearest_images_of_other_groups_vote_on_each_image():
     snapshots, labels, groups = unit_vectors(2, 40, 5), np.arange(40) % 3, np.arange(40) // 4
-    for features, found in zip(snapshots, knn_history(snapshots, labels, groups, [1, 7], TEMPERATURE)):
+    for features, found in zip(
+        snapshots, knn_history(snapshots, labels, groups=groups, ks=[1, 7], temperature=TEMPERATURE)
+    ):
         for k, accuracy in found.items():
             right = 0
             for i in range(40):

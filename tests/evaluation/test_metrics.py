@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
+from gensis.evaluation.metrics import METRICS, auroc, mean_over_folds
 
 
 def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -14,7 +14,7 @@ def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarra
 
 
 def plain(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
-    return METRICS[name](labels, probabilities, np.ones((len(labels), 1)))[0]
+    return METRICS[name].function(labels, probabilities, np.ones((len(labels), 1)))[0]
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -42,7 +42,7 @@ def test_mean_over_folds_leaves_out_folds_without_a_value():
     probabilities = np.stack([1 - score, score], axis=1)
     weights = np.ones((6, 2))
     weights[2:4, 1] = 0
-    found = mean_over_folds("auroc", fold, labels, probabilities, weights)
+    found = mean_over_folds(auroc, fold, labels=labels, probabilities=probabilities, weights=weights)
     assert found.tolist() == [0.5, 1]
 
 
@@ -53,7 +53,7 @@ def test_a_weight_equals_repetitions_of_an_item(name):
 
     expected = [plain(name, np.repeat(labels, w), np.repeat(probabilities, w, axis=0)) for w in weights.T]
 
-    np.testing.assert_allclose(METRICS[name](labels, probabilities, weights.astype(float)), expected)
+    np.testing.assert_allclose(METRICS[name].function(labels, probabilities, weights.astype(float)), expected)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -71,10 +71,10 @@ def test_perfect_probabilities_score_one(name):
 
 def test_chance_is_always_predicting_the_most_common_class_of_train():
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
-    assert chance("accuracy", labels, majority=1) == pytest.approx(0.2)
-    assert chance("balanced_accuracy", labels, majority=1) == pytest.approx(1 / 3)
-    assert chance("auroc", labels, majority=1) == 0.5
-    assert chance("macro_f1", labels, majority=1) == pytest.approx(
+    assert METRICS["accuracy"].chance(labels, 1) == pytest.approx(0.2)
+    assert METRICS["balanced_accuracy"].chance(labels, 1) == pytest.approx(1 / 3)
+    assert METRICS["auroc"].chance(labels, 1) == 0.5
+    assert METRICS["macro_f1"].chance(labels, 1) == pytest.approx(
         reference.f1_score(labels, np.ones_like(labels), average="macro", zero_division=0)
     )
-    assert chance("accuracy", labels, majority=5) == 0, "a class that test lacks"
+    assert METRICS["accuracy"].chance(labels, 5) == 0, "a class that test lacks"

@@ -22,7 +22,10 @@ N, CLASSES = 200, 3
 
 
 def values(encoder: str, by_seed: dict[int, float], metric: str = "accuracy") -> list[Value]:
-    return [Value(encoder, "tissue", seed, "linear", metric, value) for seed, value in by_seed.items()]
+    return [
+        Value(encoder=encoder, dataset="tissue", seed=seed, task="linear", metric=metric, value=value)
+        for seed, value in by_seed.items()
+    ]
 
 
 def answers(generator: np.random.Generator, right: float, groups: int = N) -> Answers:
@@ -104,7 +107,14 @@ def test_predictions_of_other_items_are_refused(both: dict[str, Answers]) -> Non
 def test_predicted_classes_are_read_from_stored_predictions(tmp_path: Path, both: dict[str, Answers]) -> None:
     dino = both["dino"]
     shares = np.eye(CLASSES)[dino.predicted["_k20"]]
-    stored = Predictions(("a", "b", "c"), dino.item, dino.group, dino.group * 0, dino.label, {"_k20": shares})
+    stored = Predictions(
+        classes=("a", "b", "c"),
+        item=dino.item,
+        group=dino.group,
+        fold=dino.group * 0,
+        label=dino.label,
+        probabilities={"_k20": shares},
+    )
     write_predictions(tmp_path / "predictions.h5", {"knn": stored}, {})
     read = read_answers(tmp_path / "predictions.h5")["knn"]
     for name in ("item", "label", "group"):
@@ -122,7 +132,14 @@ def test_script_writes_comparisons_over_seeds_and_over_items(tmp_path: Path, bot
             subject = {"encoder": encoder, "dataset": "tissue", "seed": seed, "task": "knn"}
             write_json(folder / "knn.json", subject | {"n_groups": N, "metrics": [metric]})
             shares = np.eye(CLASSES)[each.predicted["_k20"]]
-            stored = Predictions(("a", "b", "c"), each.item, each.group, each.group * 0, each.label, {"_k20": shares})
+            stored = Predictions(
+                classes=("a", "b", "c"),
+                item=each.item,
+                group=each.group,
+                fold=each.group * 0,
+                label=each.label,
+                probabilities={"_k20": shares},
+            )
             write_predictions(folder / "predictions.h5", {"knn": stored}, {})
             evaluations.append(folder / "knn.json")
             predictions.append(folder / "predictions.h5")

@@ -30,16 +30,16 @@ def slides(signal: float, split: bool, slides: int = 60, tiles: int = 6) -> Labe
     noise = np.random.default_rng(1).normal(size=(len(slide), 8))
     splits = np.where(np.arange(slides) % 3 == 0, "test", "train") if split else np.full(slides, "")
     return Labelled(
-        (noise + signal * np.eye(3, 8)[labels][slide]).astype(np.float32),
-        np.arange(len(slide)),
-        labels[slide],
-        slide,
-        splits[slide],
-        slide.astype(np.int32),
-        ("x", "y", "z"),
-        tuple(f"slide{i}" for i in range(slides)),
-        np.zeros(len(slide), bool),
-        split,
+        features=(noise + signal * np.eye(3, 8)[labels][slide]).astype(np.float32),
+        item=np.arange(len(slide)),
+        labels=labels[slide],
+        groups=slide,
+        splits=splits[slide],
+        unit=slide.astype(np.int32),
+        classes=("x", "y", "z"),
+        units=tuple(f"slide{i}" for i in range(slides)),
+        grouped=np.zeros(len(slide), bool),
+        has_test=split,
     )
 
 

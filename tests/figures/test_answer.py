@@ -29,11 +29,11 @@ def claimed(
     """The claim about gen-dino, given its gain over dino by seed, and low, high and p over the items of seed 0."""
     path = results / "tiny/comparisons.csv"
     metric = ("tissue", COLUMN.task, COLUMN.metric)
-    found = [Comparison(Pair("gen-dino", "dino"), *metric, None, over_seeds(gains))]
+    found = [Comparison(Pair("gen-dino", "dino"), *metric, seed=None, estimate=over_seeds(gains))]
     if items:
         low, high, p = items
-        of_items = Estimate(100, gains[0], low, high, "bootstrap", p, "mcnemar")
-        found.append(Comparison(Pair("gen-dino", "dino"), *metric, 0, of_items))
+        of_items = Estimate(n=100, difference=gains[0], low=low, high=high, interval="bootstrap", p=p, test="mcnemar")
+        found.append(Comparison(Pair("gen-dino", "dino"), *metric, seed=0, estimate=of_items))
     write_comparisons(path, found)
     return claim(Run(results / "tiny", results / "images"), "gen-dino", "tissue", COLUMN)
 

@@ -28,7 +28,15 @@ def attended(results: Path) -> Run:
     write_attention(results, {"slide-a": [0.1, 0.2, 0.7], "slide-b": [0.5, 0.5]})
     two = np.arange(2)
     shares = {"": np.array([[0.9, 0.1], [0.75, 0.25]])}
-    predictions = Predictions(("healthy", "ill"), two, two, two, two, shares, names=("slide-a", "slide-b"))
+    predictions = Predictions(
+        classes=("healthy", "ill"),
+        item=two,
+        group=two,
+        fold=two,
+        label=two,
+        probabilities=shares,
+        names=("slide-a", "slide-b"),
+    )
     write_predictions(results / FOLDER / "predictions.h5", {"slides-abmil": predictions}, {})
     return Run(results / "tiny", results / "images")
 

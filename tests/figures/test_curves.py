@@ -23,26 +23,28 @@ def polylines(svg: str) -> list[list[tuple[float, float]]]:
 
 
 def test_higher_values_lie_higher_and_later_steps_further_right() -> None:
-    ((first, second),) = polylines(line_chart([Line("a", [10, 20], [1.0, 2.0], 0)], "step", "loss"))
+    ((first, second),) = polylines(line_chart([Line("a", [10, 20], [1.0, 2.0], colour=0)], "step", "loss"))
     assert first[0] < second[0]
     assert first[1] > second[1]
 
 
 def test_curves_share_their_axes() -> None:
-    short, long = polylines(line_chart([Line("a", [0, 10], [0, 1], 0), Line("b", [0, 20], [0, 2], 1)], "x", "y"))
+    short, long = polylines(
+        line_chart([Line("a", [0, 10], [0, 1], colour=0), Line("b", [0, 20], [0, 2], colour=1)], "x", "y")
+    )
     assert short[0] == long[0]
     assert short[1][0] - short[0][0] == pytest.approx((long[1][0] - long[0][0]) / 2, abs=0.1)
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:
-    (points,) = polylines(line_chart([Line("a", [1, 2, 3, 4], [1.0, NAN, math.inf, 2.0], 0)], "step", "loss"))
+    (points,) = polylines(line_chart([Line("a", [1, 2, 3, 4], [1.0, NAN, math.inf, 2.0], colour=0)], "step", "loss"))
     assert len(points) == 2
-    assert line_chart([Line("a", [1], [NAN], 0)], "step", "loss") == ""
+    assert line_chart([Line("a", [1], [NAN], colour=0)], "step", "loss") == ""
 
 
 def test_one_point_and_equal_values_can_be_drawn() -> None:
-    assert "<circle" in line_chart([Line("a", [5], [1.0], 0)], "step", "loss")
-    assert "nan" not in line_chart([Line("a", [5, 6], [1.0, 1.0], 0)], "step", "loss")
+    assert "<circle" in line_chart([Line("a", [5], [1.0], colour=0)], "step", "loss")
+    assert "nan" not in line_chart([Line("a", [5, 6], [1.0, 1.0], colour=0)], "step", "loss")
 
 
 @pytest.mark.parametrize(

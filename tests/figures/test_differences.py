@@ -20,7 +20,12 @@ def places(svg: str, kind: str) -> list[float]:
 
 
 def test_larger_differences_lie_further_right_on_one_scale() -> None:
-    html = forest([Row("a", -0.1, NAN, NAN, [], False), Row("b", 0.1, 0.0, 0.3, [0.05, 0.15], False)])
+    html = forest(
+        [
+            Row("a", difference=-0.1, low=NAN, high=NAN, by_seed=[], sure=False),
+            Row("b", difference=0.1, low=0.0, high=0.3, by_seed=[0.05, 0.15], sure=False),
+        ]
+    )
     first, second = places(html, "mean")
     zero = float(re.search(r'class="zero" d="M([\d.]+)', html)[1])
     assert zero == pytest.approx((first + second) / 2)
@@ -30,11 +35,11 @@ def test_larger_differences_lie_further_right_on_one_scale() -> None:
 
 
 def test_differences_with_evidence_have_a_filled_circle() -> None:
-    assert len(places(forest([Row("a", 0.1, 0.05, 0.15, [], True)]), "mean sure")) == 1
+    assert len(places(forest([Row("a", difference=0.1, low=0.05, high=0.15, by_seed=[], sure=True)]), "mean sure")) == 1
 
 
 def test_zero_difference_can_be_drawn() -> None:
-    assert "nan" not in forest([Row("a", 0.0, NAN, NAN, [0.0], False)])
+    assert "nan" not in forest([Row("a", difference=0.0, low=NAN, high=NAN, by_seed=[0.0], sure=False)])
 
 
 def test_each_pair_has_a_row_with_difference_and_class_consistency(results: Path) -> None:

@@ -21,7 +21,14 @@ def test_every_encoder_and_chance_has_a_row_in_order(run: Run) -> None:
 
 def test_encoders_are_ordered_around_the_baseline_of_any_method() -> None:
     names = ["dino", "chance", "b", "pixels", "simclr", "theirs", "a", "random"]
-    scores = Scores([Score(name, "d", 0, "knn", "accuracy_k5", 0.5, 0, 1, 9) for name in names], "simclr", ["a", "b"])
+    scores = Scores(
+        [
+            Score(encoder=name, dataset="d", seed=0, task="knn", metric="accuracy_k5", value=0.5, low=0, high=1, n=9)
+            for name in names
+        ],
+        "simclr",
+        ["a", "b"],
+    )
     assert scores.encoders == ["simclr", "a", "b", "dino", "theirs", "random", "pixels", "chance"]
     assert scores.subject == "a"
 
@@ -38,7 +45,20 @@ def test_caption_states_what_each_encoder_is(run: Run) -> None:
 
 def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
     def label(*ks: int) -> str:
-        lines = [Score("dino", "d", 0, "knn", f"balanced_accuracy_k{k}", 0.5, 0, 1, 9) for k in ks]
+        lines = [
+            Score(
+                encoder="dino",
+                dataset="d",
+                seed=0,
+                task="knn",
+                metric=f"balanced_accuracy_k{k}",
+                value=0.5,
+                low=0,
+                high=1,
+                n=9,
+            )
+            for k in ks
+        ]
         return Scores(lines, "dino", []).columns("d")[0].metric
 
     assert label(5, 10, 100) == "balanced_accuracy_k10"
@@ -48,7 +68,10 @@ def test_k_is_the_largest_up_to_20_or_else_the_smallest() -> None:
 
 def test_low_label_probes_follow_the_probe_with_all_labels() -> None:
     tasks = ("linear-10pct", "linear", "linear-1pct", "linear-sgd")
-    lines = [Score("dino", "d", 0, task, "balanced_accuracy", 0.5, 0, 1, 9) for task in tasks]
+    lines = [
+        Score(encoder="dino", dataset="d", seed=0, task=task, metric="balanced_accuracy", value=0.5, low=0, high=1, n=9)
+        for task in tasks
+    ]
     found = [column.task for column in Scores(lines, "dino", []).columns("d")]
     assert found == ["linear", "linear-sgd", "linear-1pct", "linear-10pct"]
 
@@ -61,7 +84,10 @@ def test_retrieval_corruptions_and_slide_tasks_have_columns() -> None:
         ("slides-dsmil", "quadratic_kappa"),
         ("slides-retrieval", "average_precision"),
     ]
-    lines = [Score("dino", "d", 0, task, metric, 0.5, 0, 1, 9) for task, metric in measured]
+    lines = [
+        Score(encoder="dino", dataset="d", seed=0, task=task, metric=metric, value=0.5, low=0, high=1, n=9)
+        for task, metric in measured
+    ]
     assert [(column.task, column.metric) for column in Scores(lines, "dino", []).columns("d")] == measured
 
 

@@ -205,7 +205,7 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
     ]
     columns = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups")
     write_table(run / "summary.csv", columns, rows, delimiter=",")
-    measured = [Value(*row[:6]) for row in rows]
+    measured = [Value(**dict(zip(columns[:6], row))) for row in rows]
     study = load_study(yaml.safe_load((run / "config.yaml").read_text()))
     pairs = pairs_of(study.baseline, list(study.retraining), study.main_arm)
     write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs))
@@ -228,7 +228,14 @@ def write_measured_embeddings(run: Path) -> None:
         folder / "part-0001.h5", [features[3:]], unit=np.ones(2, np.int32), units=["blank", "slide-b"], keys=keys[3:]
     )
     zeros = np.zeros(len(TESTED), np.int64)
-    knn = Predictions(("a", "b"), TESTED, zeros, zeros, TESTED_LABELS, {"_k5": np.eye(2)[TESTED_LABELS]})
+    knn = Predictions(
+        classes=("a", "b"),
+        item=TESTED,
+        group=zeros,
+        fold=zeros,
+        label=TESTED_LABELS,
+        probabilities={"_k5": np.eye(2)[TESTED_LABELS]},
+    )
     write_predictions(run / "evaluation/dino/tissue/seed0/predictions.h5", {"knn": knn}, {})
 
 

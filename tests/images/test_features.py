@@ -32,7 +32,7 @@ def slides(tmp_path):
     torch.manual_seed(0)
     backbone, made_with = create_backbone(VIT[0], 16, VIT[1])
     preprocessing = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    save_encoder(backbone, tmp_path / "encoder", VIT[0], made_with, preprocessing)
+    save_encoder(backbone, tmp_path / "encoder", name=VIT[0], arguments=made_with, preprocessing=preprocessing)
     write_json(tmp_path / "encoder/provenance.json", {"external_weights": {"theirs": "1234"}})
     return tmp_path
 

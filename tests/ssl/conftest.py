@@ -63,6 +63,15 @@ def make_pretrainer(images):
             tiny["dino"] = TINY["dino"] | {key: settings.pop(key) for key in DINOKeys.model_fields if key in settings}
         has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
         model = Retraining(bank="b", **(tiny | settings)) if has_bank else Pretraining(**(tiny | settings))
-        return Pretrainer(model, images, CPU, World(), seed, generative, interpolated, runtime)
+        return Pretrainer(
+            model,
+            images,
+            device=CPU,
+            world=World(),
+            seed=seed,
+            generative=generative,
+            interpolated=interpolated,
+            runtime=runtime,
+        )
 
     return make

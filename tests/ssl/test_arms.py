@@ -67,9 +67,10 @@ def make(folder):
         settings = Retraining(bank="b", **(TINY | arm))
         opened = partial(open_images, device=CPU, image_cache_gb=image_cache_gb, threads=1)
         images = opened(read_index(folder / "train.tsv"))
-        parts = open_parts(settings, bank, SOURCES, opened, seed=0)
-        chooser = Chooser(settings, images, *parts, seed=0, rank=rank, steps=STEPS)
-        return chooser, Batches(settings, (PLAIN,) * 3, chooser, CPU, lambda views: views)
+        generative, interpolated = open_parts(settings, bank, sources=SOURCES, open_images=opened, seed=0)
+        of_bank = {"generative": generative, "interpolated": interpolated}
+        chooser = Chooser(settings, images, **of_bank, seed=0, rank=rank, steps=STEPS)
+        return chooser, Batches(settings, (PLAIN,) * 3, chooser=chooser, device=CPU, normalise=lambda views: views)
 
     return make
 
@@ -131,7 +132,7 @@ def test_pixel_interpolation_has_the_pairs_partners_and_alphas_of_gen_dino(make)
 
 def test_pixel_interpolation_opens_no_interpolated_image_of_the_bank(folder):
     settings = Retraining(bank="b", **TINY, interpolation="pixel")
-    assert open_parts(settings, folder, SOURCES, HELD, seed=0)[1].images is None
+    assert open_parts(settings, folder, sources=SOURCES, open_images=HELD, seed=0)[1].images is None
 
 
 def test_an_arm_without_generative_views_reads_no_generative_image(make, folder, tmp_path):
@@ -239,8 +240,9 @@ def test_an_arm_trains_the_same_with_cached_and_streamed_images(folder, arm):
         opened = partial(open_images, device=CPU, image_cache_gb=image_cache_gb, threads=1)
         images = opened(read_index(folder / "train.tsv"))
         assert isinstance(images, StreamedImages) == (image_cache_gb < 1)
-        parts = open_parts(settings, folder, SOURCES, opened, seed=0)
-        return run(Pretrainer(settings, images, CPU, World(), 0, *parts), 3)
+        generative, interpolated = open_parts(settings, folder, sources=SOURCES, open_images=opened, seed=0)
+        of_bank = {"generative": generative, "interpolated": interpolated}
+        return run(Pretrainer(settings, images, device=CPU, world=World(), seed=0, **of_bank), 3)
 
     assert losses(1.0) == losses(1e-9)
 
@@ -248,8 +250,9 @@ def test_an_arm_trains_the_same_with_cached_and_streamed_images(folder, arm):
 def test_the_disentangle_loss_is_zero_in_steps_without_it(folder):
     settings = Retraining(bank="b", **TINY, disentangle_probability=0.5, generative_probability={"start": 0, "end": 1})
     images = open_images(read_index(folder / "train.tsv"), CPU, 1.0, 1)
-    parts = open_parts(settings, folder, SOURCES, HELD, seed=0)
-    rows = run(Pretrainer(settings, images, CPU, World(), 0, *parts), 6)
+    generative, interpolated = open_parts(settings, folder, sources=SOURCES, open_images=HELD, seed=0)
+    of_bank = {"generative": generative, "interpolated": interpolated}
+    rows = run(Pretrainer(settings, images, device=CPU, world=World(), seed=0, **of_bank), 6)
     assert {row["disentangle"] > 0 for row in rows} == {True, False}
     assert all(row["loss"] == pytest.approx(row["dino"] + row["disentangle"]) for row in rows)
     assert [row["generative_probability"] for row in rows] == pytest.approx([step / 6 for step in range(6)])
@@ -268,7 +271,7 @@ def filtered_folder(folder, tmp_path):
 
 def test_filtered_images_are_never_drawn(filtered_folder):
     settings = Retraining(bank="b", **TINY)
-    for images in open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True):
+    for images in open_parts(settings, filtered_folder, sources=SOURCES, open_images=HELD, seed=0, filtered=True):
         positions, has = images.choose(ROWS.repeat(50), torch.Generator().manual_seed(0))
         assert has.reshape(50, SOURCES).all(0).tolist() == [False] * 3 + [True] * (SOURCES - 3)
         drawn = positions[has]
@@ -277,7 +280,7 @@ def test_filtered_images_are_never_drawn(filtered_folder):
 
 
 def test_a_filter_has_no_effect_unless_filtered_is_set(filtered_folder):
-    generative, _ = open_parts(Retraining(bank="b", **TINY), filtered_folder, SOURCES, HELD, seed=0)
+    generative, _ = open_parts(Retraining(bank="b", **TINY), filtered_folder, sources=SOURCES, open_images=HELD, seed=0)
     assert generative.first.diff().tolist() == [2] * SOURCES
 
 
@@ -285,7 +288,7 @@ def test_a_filter_that_keeps_nothing_is_refused(filtered_folder):
     settings = Retraining(bank="b", **TINY)
     write_filter(filter_path(filtered_folder / "generative-0000.h5"), {}, np.zeros(2 * SOURCES, bool), {})
     with pytest.raises(UserError, match=f"keeps none of {2 * SOURCES} generative images: relax its thresholds"):
-        open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)
+        open_parts(settings, filtered_folder, sources=SOURCES, open_images=HELD, seed=0, filtered=True)
     filter_path(filtered_folder / "generative-0000.h5").unlink()
     with pytest.raises(UserError, match="does not exist"):
-        open_parts(settings, filtered_folder, SOURCES, HELD, seed=0, filtered=True)
+        open_parts(settings, filtered_folder, sources=SOURCES, open_images=HELD, seed=0, filtered=True)

@@ -29,7 +29,13 @@ def test_timm_loads_a_saved_encoder_with_its_weights_and_preprocessing(tmp_path,
     torch.manual_seed(0)
     backbone, made_with = create_backbone(name, 32, arguments, drop_path=0.1)
     backbone.eval()
-    save_encoder(backbone, tmp_path, name, made_with, Preprocessing((32, 32), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
+    save_encoder(
+        backbone,
+        tmp_path,
+        name=name,
+        arguments=made_with,
+        preprocessing=Preprocessing((32, 32), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
+    )
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=0).eval()
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images), backbone(images), atol=0, rtol=0)
@@ -51,7 +57,7 @@ def test_a_loaded_encoder_preprocesses_its_images(tmp_path):
     name, arguments = TINY_VIT
     backbone, made_with = create_backbone(name, 16, arguments)
     backbone.eval()
-    save_encoder(backbone, tmp_path, name, made_with, GREY)
+    save_encoder(backbone, tmp_path, name=name, arguments=made_with, preprocessing=GREY)
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     expected = backbone((images / 255 - 0.5) / 0.25)
     torch.testing.assert_close(load_encoder(tmp_path)(images), expected)
@@ -85,9 +91,9 @@ def test_the_readmes_code_embeds_images_and_loads_the_encoder_with_timm(tmp_path
     save_encoder(
         backbone.eval(),
         tmp_path / "results/demo/encoders/gen-dino/seed0",
-        name,
-        made_with,
-        GREY,
+        name=name,
+        arguments=made_with,
+        preprocessing=GREY,
     )
     Image.linear_gradient("L").resize((16, 16)).save(tmp_path / "a.png")
     Image.new("RGB", (40, 20), "navy").save(tmp_path / "b.png")

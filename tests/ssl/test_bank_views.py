@@ -47,7 +47,9 @@ def test_paired_views_equal_the_views_of_the_image_that_each_shows(size):
     real, synthetic = pictures(0, 24, 24), pictures(1, *size)
     has, slot = torch.arange(20) % 4 > 0, torch.arange(20) % 2
     torch.manual_seed(0)
-    paired = paired_views(real, synthetic, has, slot, RECIPES, 4, 0.5)
+    paired = paired_views(
+        real, synthetic, has_synthetic=has, slot=slot, recipes=RECIPES, local_crops=4, local_fraction=0.5
+    )
     of_each = []
     for images in (real, synthetic):
         torch.manual_seed(0)
@@ -64,6 +66,8 @@ def test_a_bank_of_copies_gives_the_views_without_a_bank():
     torch.manual_seed(0)
     plain = real_views(real, RECIPES, 4)
     torch.manual_seed(0)
-    paired = paired_views(real, real, every, torch.arange(20) % 2, RECIPES, 4, 0.5)
+    paired = paired_views(
+        real, real, has_synthetic=every, slot=torch.arange(20) % 2, recipes=RECIPES, local_crops=4, local_fraction=0.5
+    )
     assert torch.equal(paired.global_views, plain.global_views)
     assert torch.equal(paired.local_views, plain.local_views)

@@ -26,7 +26,14 @@ def outputs():
 def interpolated():
     generator = torch.Generator().manual_seed(1)
     alpha, counts = torch.rand(IMAGES, generator=generator), torch.tensor([1.0, 1, 0, 1, 1, 1])
-    return InterpolatedViews(torch.zeros(IMAGES, 0), torch.zeros(1, IMAGES, 0), ROWS[:1], alpha, counts, ROWS)
+    return InterpolatedViews(
+        views=torch.zeros(IMAGES, 0),
+        partners=torch.zeros(1, IMAGES, 0),
+        source_slots=ROWS[:1],
+        alpha=alpha,
+        counts=counts,
+        rows=ROWS,
+    )
 
 
 def reference(anchors, sources, partners, given):

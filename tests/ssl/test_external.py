@@ -67,7 +67,11 @@ def test_preprocessing_equals_timms_within_two_grey_levels(crop_mode, interpolat
     images = F.interpolate(torch.rand(2, 3, 7, 5) * 255, (70, 50), mode="bilinear").to(torch.uint8)
     transform = timm.data.create_transform(**{key: value for key, value in values.items() if key != "num_classes"})
     expected = torch.stack([transform(Image.fromarray(image.permute(1, 2, 0).numpy())) for image in images])
-    prepare = Preprocess(Preprocessing(size, values["mean"], values["std"], interpolation, 0.9, crop_mode))
+    prepare = Preprocess(
+        Preprocessing(
+            size, values["mean"], values["std"], interpolation=interpolation, crop_pct=0.9, crop_mode=crop_mode
+        )
+    )
     torch.testing.assert_close(prepare(images), expected, atol=2.01 / 255 / 0.4, rtol=0)
 
 
@@ -79,7 +83,7 @@ def test_images_of_the_right_size_are_only_normalised():
 
 def test_an_unsupported_interpolation_is_one_line():
     with pytest.raises(UserError, match="interpolation lanczos and crop_mode border: only bicubic, bilinear"):
-        Preprocess(Preprocessing((16, 16), HALF, HALF, "lanczos", 1.0, "border"))
+        Preprocess(Preprocessing((16, 16), HALF, HALF, interpolation="lanczos", crop_pct=1.0, crop_mode="border"))
 
 
 def test_an_imported_timm_folder_gives_timms_embeddings_and_records_its_source(published, tmp_path):
@@ -97,7 +101,13 @@ def test_an_imported_timm_folder_gives_timms_embeddings_and_records_its_source(p
 
 def test_importing_an_encoder_of_another_run_copies_it_unchanged(tmp_path):
     backbone, made_with = create_backbone("resnet18_cifar", 16, {"channels": (8, 8, 16, 16)})
-    save_encoder(backbone.eval(), tmp_path / "ours", "resnet18_cifar", made_with, Preprocessing((16, 16), HALF, HALF))
+    save_encoder(
+        backbone.eval(),
+        tmp_path / "ours",
+        name="resnet18_cifar",
+        arguments=made_with,
+        preprocessing=Preprocessing((16, 16), HALF, HALF),
+    )
     import_into(tmp_path / "mine", {"path": "ours"}, tmp_path / "ours")
     for name in ("config.json", "model.safetensors"):
         assert (tmp_path / "mine" / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()

@@ -34,7 +34,7 @@ def test_a_bank_of_copies_trains_like_no_bank(make_pretrainer, copies, name):  #
 @EACH
 def test_generated_views_and_interpolated_images_change_the_training(make_pretrainer, copies, name, tmp_path, pictures):  # noqa: F811
     write_bank(tmp_path, 255 - pictures, range(24), [-1] * 24, [1.0] * 24, "generative")
-    generative = open_bank(tmp_path, "generative", 24, HELD)
+    generative = open_bank(tmp_path, "generative", sources=24, open_images=HELD)
     plain = run(make_pretrainer(**of_method(name)), 1)[0]
     generated = run(make_pretrainer(**of_method(name), generative=generative, disentangle_weight=0.0), 1)[0]
     assert generated["loss"] != plain["loss"]
@@ -65,7 +65,7 @@ def test_a_batch_of_images_that_are_compared_is_divided_equally(images, name):
     settings = Pretraining(**of_method(name, dataset="d", backbone="resnet10t", image_px=32, batch_size=7))
 
     def build():
-        Pretrainer(settings, images, torch.device("cpu"), World(0, 2), seed=0)
+        Pretrainer(settings, images, device=torch.device("cpu"), world=World(0, 2), seed=0)
 
     if METHODS[name].compares_images:
         with pytest.raises(UserError, match="batch_size 7 is not a multiple of the 2 processes"):

@@ -27,7 +27,7 @@ WAYS = {
 def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
     """Train some steps; return the losses, and state and published weights after them."""
     images = open_images(read_index(folder / "train.tsv"), CPU, 1.0, 1)
-    pretrainer = Pretrainer(Retraining(**SETTINGS | settings), images, CPU, world, seed=0, runtime=runtime)
+    pretrainer = Pretrainer(Retraining(**SETTINGS | settings), images, device=CPU, world=world, seed=0, runtime=runtime)
     if state:
         pretrainer.load_state_dict(state)
     losses = []

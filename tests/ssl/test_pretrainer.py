@@ -32,7 +32,7 @@ def copies(tmp_path, pictures):
     write_bank(tmp_path, pictures, range(count), [-1] * count, [1.0] * count, "generative")
     partners = np.roll(np.arange(count), 1)
     write_bank(tmp_path, pictures, range(count), partners, [0.5] * count, "interpolated")
-    return {kind: open_bank(tmp_path, kind, count, HELD) for kind in ("generative", "interpolated")}
+    return {kind: open_bank(tmp_path, kind, sources=count, open_images=HELD) for kind in ("generative", "interpolated")}
 
 
 def test_teacher_and_centre_get_no_gradient(make_pretrainer, copies):
@@ -53,7 +53,7 @@ def test_training_with_a_bank_of_copies_equals_plain_dino(make_pretrainer, copie
 
 def test_a_bank_of_other_images_changes_training(make_pretrainer, tmp_path, pictures):
     write_bank(tmp_path, 255 - pictures, range(24), [-1] * 24, [1.0] * 24, "generative")
-    generative = open_bank(tmp_path, "generative", 24, HELD)
+    generative = open_bank(tmp_path, "generative", sources=24, open_images=HELD)
     assert run(make_pretrainer(), 1) != run(make_pretrainer(generative=generative, disentangle_weight=0.0), 1)
 
 
@@ -76,7 +76,15 @@ def test_slot_selects_the_synthetic_global_view():
     )
     torch.manual_seed(0)
     slot = torch.randint(2, (200,))
-    views = paired_views(real, synthetic, torch.ones(200, dtype=torch.bool), slot, (plain,) * 3, 4, 0.5)
+    views = paired_views(
+        real,
+        synthetic,
+        has_synthetic=torch.ones(200, dtype=torch.bool),
+        slot=slot,
+        recipes=(plain,) * 3,
+        local_crops=4,
+        local_fraction=0.5,
+    )
     first, second = (view.mean((1, 2, 3)).round() for view in views.global_views)
     assert torch.equal(first + second, torch.ones(200))
     assert torch.equal(views.real_slot, first.long())  # slot 0 is synthetic (white) where the real image is in slot 1
@@ -92,12 +100,12 @@ def test_the_disentangle_loss_is_not_computed_at_weight_zero(make_pretrainer, co
 def test_a_bank_of_another_data_set_is_refused(tmp_path, pictures):
     write_bank(tmp_path, pictures[:2], [0, 99], [-1, -1], [1, 1], "generative")
     with pytest.raises(UserError, match="source 99 is not among 24"):
-        open_bank(tmp_path, "generative", 24, HELD)
+        open_bank(tmp_path, "generative", sources=24, open_images=HELD)
 
 
 def test_choose_draws_among_a_sources_own_images_if_it_has_any(tmp_path, pictures):
     write_bank(tmp_path, pictures[:4], [2, 0, 2, 2], [-1] * 4, [1.0] * 4, "generative")
-    bank = open_bank(tmp_path, "generative", 24, HELD)
+    bank = open_bank(tmp_path, "generative", sources=24, open_images=HELD)
     positions, has = bank.choose(torch.tensor([0, 1, 2] * 50), torch.Generator().manual_seed(0))
     assert has.tolist() == [True, False, True] * 50
     assert set(positions.view(50, 3)[:, 0].tolist()) == {1}

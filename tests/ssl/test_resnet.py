@@ -67,7 +67,13 @@ def test_the_small_resnets_have_the_published_sizes():
 
 def test_import_gensis_registers_models_without_importing_timm_or_torch(tmp_path):
     backbone, made_with = create_backbone("resnet18_cifar", 16, NARROW)
-    save_encoder(backbone, tmp_path, "resnet18_cifar", made_with, Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3))
+    save_encoder(
+        backbone,
+        tmp_path,
+        name="resnet18_cifar",
+        arguments=made_with,
+        preprocessing=Preprocessing((16, 16), (0.5,) * 3, (0.25,) * 3),
+    )
     python(
         "import sys, importlib.util, gensis, gensis.settings\n"
         "assert importlib.util.find_spec('timm') and not {'torch', 'timm'} & set(sys.modules)\n"

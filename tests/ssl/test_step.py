@@ -25,7 +25,15 @@ def batch(step, with_bank=False):
     alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))
     rows = torch.arange(2 * IMAGES).view(2, IMAGES)
     return Batch(
-        views, InterpolatedViews(draw(16), draw(16, 1), views.real_slot.unsqueeze(0), alpha, counts.round(), rows)
+        views,
+        InterpolatedViews(
+            views=draw(16),
+            partners=draw(16, 1),
+            source_slots=views.real_slot.unsqueeze(0),
+            alpha=alpha,
+            counts=counts.round(),
+            rows=rows,
+        ),
     )
 
 
@@ -114,12 +122,12 @@ def exchanged(given):
     return Batch(
         views,
         InterpolatedViews(
-            interpolated.views,
-            partners,
-            interpolated.source_slots,
-            1 - interpolated.alpha,
-            interpolated.counts,
-            interpolated.rows.flip(0),
+            views=interpolated.views,
+            partners=partners,
+            source_slots=interpolated.source_slots,
+            alpha=1 - interpolated.alpha,
+            counts=interpolated.counts,
+            rows=interpolated.rows.flip(0),
         ),
     )
 

@@ -33,7 +33,7 @@ def write_units(folder, counts):
 
 
 def pretrainer(images, **settings):
-    return Pretrainer(Pretraining.model_validate(TINY | settings), images, CPU, World(), seed=0)
+    return Pretrainer(Pretraining.model_validate(TINY | settings), images, device=CPU, world=World(), seed=0)
 
 
 def losses(trainer, steps):

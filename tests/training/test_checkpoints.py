@@ -116,11 +116,16 @@ def test_missing_values_of_a_row_are_empty_cells(tmp_path):
 
 
 def test_the_fingerprint_depends_on_all_inputs():
-    base = [{"a": 1, "b": 2}, {"train": "x"}, 0, CPU, 1]
-    changes = [(0, {"a": 2, "b": 1}), (1, {"train": "y"}), (2, 1), (3, torch.device("cuda")), (4, 2)]
-    others = [fingerprint(*[value if at == place else old for at, old in enumerate(base)]) for place, value in changes]
-    assert len({fingerprint(*base), *others}) == 6
-    assert fingerprint({"b": 2, "a": 1}, *base[1:]) == fingerprint(*base)
+    base = {"settings": {"a": 1, "b": 2}, "inputs": {"train": "x"}, "seed": 0, "device": CPU, "recipe": 1}
+    changes = [
+        {"settings": {"a": 2, "b": 1}},
+        {"inputs": {"train": "y"}},
+        {"seed": 1},
+        {"device": torch.device("cuda")},
+        {"recipe": 2},
+    ]
+    assert len({fingerprint(**(base | change)) for change in [{}, *changes]}) == 6
+    assert fingerprint(**(base | {"settings": {"b": 2, "a": 1}})) == fingerprint(**base)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):

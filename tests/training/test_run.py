@@ -55,5 +55,5 @@ def test_the_same_training_is_published_again_and_another_recipe_trains_anew(tmp
     first, again = (trained(tmp_path, tmp_path / name, built) for name in ("one", "two"))
     assert first == again
     trained(tmp_path, tmp_path / "three", built, recipe=4)
-    keys = [fingerprint(CONFIG, INPUTS, 5, CPU, recipe) for recipe in (3, 4)]
+    keys = [fingerprint(CONFIG, INPUTS, seed=5, device=CPU, recipe=recipe) for recipe in (3, 4)]
     assert built == [CheckpointFolder(tmp_path / "checkpoints", "encoder", key).path for key in keys]

@@ -23,7 +23,7 @@ def epoch(sampler, number=0):
 
 
 def test_up_to_a_window_an_epoch_is_a_permutation_by_seed_and_number():
-    orders = [tuple(epoch(Sampler(100, 10, seed), number).tolist()) for seed in range(3) for number in range(3)]
+    orders = [tuple(epoch(Sampler(100, 10, seed=seed), number).tolist()) for seed in range(3) for number in range(3)]
     assert all(sorted(order) == list(range(100)) for order in orders)
     assert len(set(orders)) == 9
     assert orders[4] == tuple(epoch(Sampler(100, 25, seed=1), 1).tolist())
@@ -32,7 +32,7 @@ def test_up_to_a_window_an_epoch_is_a_permutation_by_seed_and_number():
 
 def test_up_to_a_window_each_row_is_equally_likely_at_each_place():
     """Chi-squared test of 4,000 orders of five rows: with 16 degrees of freedom, 39 is exceeded once in a thousand."""
-    orders = np.stack([epoch(Sampler(5, 5, seed), number) for seed in range(20) for number in range(200)])
+    orders = np.stack([epoch(Sampler(5, 5, seed=seed), number) for seed in range(20) for number in range(200)])
     counts = np.stack([np.bincount(place, minlength=5) for place in orders.T])
     assert ((counts - 800) ** 2 / 800).sum() < 39
 
@@ -63,7 +63,9 @@ def test_a_window_contains_whole_runs_in_random_order():
 def test_the_batch_over_all_processes_does_not_depend_on_their_number(world, first_rows):
     for batch_size in (12, 13):  # 13 is divisible by neither: the first processes get one row more
         one = Sampler(130, batch_size, seed=1, first_rows=first_rows)
-        several = [Sampler(130, batch_size, 1, rank, world, first_rows) for rank in range(world)]
+        several = [
+            Sampler(130, batch_size, seed=1, rank=rank, world=world, first_rows=first_rows) for rank in range(world)
+        ]
         for step in (0, 7, 25):
             shares = [sampler.rows(step) for sampler in several]
             assert max(map(len, shares)) - min(map(len, shares)) == (batch_size % world > 0)
@@ -74,8 +76,8 @@ def test_the_batch_over_all_processes_does_not_depend_on_their_number(world, fir
 def test_steps_of_100_million_rows_need_no_memory_and_no_earlier_steps(balanced):
     first_rows = np.linspace(0, HUNDRED_MILLION, UNITS + 1).astype(np.int64) if balanced else None
     steps = [0, 97_655, 50_000, 1_000_003]
-    before = [Sampler(HUNDRED_MILLION, 1024, 0, first_rows=first_rows).rows(step) for step in steps]
-    sampler = Sampler(HUNDRED_MILLION, 1024, 0, first_rows=first_rows)
+    before = [Sampler(HUNDRED_MILLION, 1024, seed=0, first_rows=first_rows).rows(step) for step in steps]
+    sampler = Sampler(HUNDRED_MILLION, 1024, seed=0, first_rows=first_rows)
     tracemalloc.start()
     again = [sampler.rows(step) for step in reversed(steps)]
     peak = tracemalloc.get_traced_memory()[1]

@@ -15,7 +15,7 @@ def compared(*artifacts):
     findings = Findings()
     origins = Origins(findings)
     for name, record, inputs in artifacts:
-        origins.compare(Path(name), RECORD | record, RECORD["settings"], 0, INPUTS | inputs)
+        origins.compare(Path(name), RECORD | record, settings=RECORD["settings"], seed=0, inputs=INPUTS | inputs)
     origins.compare_tables()
     origins.compare_others()
     return findings.lines()

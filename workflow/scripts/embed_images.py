@@ -90,10 +90,10 @@ def main(arguments: argparse.Namespace) -> None:
         return corrupted(blocks, arguments.corruption, arguments.units, counts) if arguments.corruption else blocks
 
     unit = np.repeat(np.arange(len(paths)), counts)
-    features = embedded(encoder, images(), settings, device, len(unit))
+    features = embedded(encoder, images(), settings, device=device, total=len(unit))
     mirrored = (block.flip(3) for block in images())
     with_mirrored = settings.flips or arguments.last_blocks
-    flipped = embedded(encoder, mirrored, settings, device, len(unit)) if with_mirrored else None
+    flipped = embedded(encoder, mirrored, settings, device=device, total=len(unit)) if with_mirrored else None
     write_embeddings(
         arguments.output,
         features,
@@ -118,7 +118,7 @@ def corrupted(
 
 
 def embedded(
-    encoder: nn.Module, images: Iterable[torch.Tensor], settings: Embedding, device: torch.device, total: int
+    encoder: nn.Module, images: Iterable[torch.Tensor], settings: Embedding, *, device: torch.device, total: int
 ) -> Iterator[np.ndarray]:
     """float32 (n, D) for each block of images, after an empty block that gives D even if there are no images."""
     nothing = torch.zeros(1, 3, PIXELS_PX, PIXELS_PX, dtype=torch.uint8, device=device)

@@ -75,7 +75,7 @@ def open_subject(arguments: argparse.Namespace, index: Index, features: Features
     encoder = load_encoder(arguments.encoder).to(device)
     streamed = partial(StreamedImages, device=device, threads=threads)  # only few images are read
     banks = {
-        kind: open_bank(arguments.bank, kind, len(index), streamed, filtered=arguments.filtered)
+        kind: open_bank(arguments.bank, kind, sources=len(index), open_images=streamed, filtered=arguments.filtered)
         for kind in KINDS
         if not arguments.filtered or count_filtered(arguments.bank, kind, len(index))["kept"]
     }

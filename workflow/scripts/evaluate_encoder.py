@@ -87,7 +87,9 @@ def main(arguments: argparse.Namespace) -> None:
         measured_attention = {task: attention[task] for task in sorted(with_attention & set(attention))}
         attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT, arguments.config, inputs))}
         kept = [task for task in kept if task in with_attention]
-        write_attention(arguments.output / ATTENTION, measured_attention, embeddings.keys, attributes, kept)
+        write_attention(
+            arguments.output / ATTENTION, measured_attention, coords=embeddings.keys, attributes=attributes, kept=kept
+        )
     for task, result in results.items():
         write_json(arguments.output / f"{task}.json", result)
     remove_others(arguments.output, arguments.tasks)

@@ -32,7 +32,14 @@ def main(arguments: argparse.Namespace) -> None:
             for unit, first, last in zip(units, bounds[:-1], bounds[1:]):
                 rows = parse_rows(chosen[unit], last - first)
                 if len(rows):
-                    write(arguments.output, unit, part, first, rows, arguments.units.parent / f"{unit}.h5")
+                    write(
+                        arguments.output,
+                        unit,
+                        part=part,
+                        first=first,
+                        rows=rows,
+                        store_path=arguments.units.parent / f"{unit}.h5",
+                    )
                     written += 1
     if not written:
         table = arguments.units.with_name("outcomes.tsv")
@@ -40,7 +47,7 @@ def main(arguments: argparse.Namespace) -> None:
     log.info("%d of %d slides have tiles", written, len(chosen))
 
 
-def write(folder: Path, unit: str, part: h5py.File, first: int, rows: np.ndarray, store_path: Path) -> None:
+def write(folder: Path, unit: str, *, part: h5py.File, first: int, rows: np.ndarray, store_path: Path) -> None:
     """Write `<unit>.h5` and, for STAMP, `stamp/<unit>.h5`."""
     with Store(store_path) as store:
         of_coords, of_slide = dict(store.file["coords"].attrs), dict(store.file.attrs)

@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
             return encode_batches(reported, encode, arguments.threads)
 
         blocks = Blocks(folder / kind, batch_size, arguments.runtime.checkpoint_seconds)
-        origin = partial(attributes, arguments, settings, pipeline, inputs, kind)
+        origin = partial(attributes, arguments, settings, pipeline=pipeline, inputs=inputs, kind=kind)
         path = getattr(arguments, kind)
         write_store(path, blocks.resumed(encoded_images), origin, columns=plan.columns)
         remove_beyond(path.parent, kind, arguments.shards)
@@ -96,7 +96,7 @@ def remove_beyond(folder: Path, kind: str, shards: int) -> None:
 
 
 def attributes(
-    arguments: argparse.Namespace, settings: Bank, pipeline: GenSISPipeline, inputs: dict[str, str], kind: str
+    arguments: argparse.Namespace, settings: Bank, *, pipeline: GenSISPipeline, inputs: dict[str, str], kind: str
 ) -> dict[str, Any]:
     """Attributes of the store of one kind of image."""
     external = external_weights_of(arguments.diffusion)

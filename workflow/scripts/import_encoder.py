@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = ExternalEncoder.model_validate(arguments.config)
     backbone, name, model_arguments = open_external(settings.timm, arguments.path)
     preprocessing = preprocessing_of(backbone)
-    save_encoder(backbone, arguments.output, name, model_arguments, preprocessing)
+    save_encoder(backbone, arguments.output, name=name, arguments=model_arguments, preprocessing=preprocessing)
     weights = content_id(arguments.output / "model.safetensors")
     # Named as in the config, not by the folder's place on this machine.
     external = {str(settings.path or settings.timm): weights}

@@ -48,7 +48,8 @@ def main(arguments: argparse.Namespace) -> None:
     monitored: dict[str, Any] = {}
 
     def build(folder: CheckpointFolder) -> tuple[Pretrainer, Monitor]:
-        pretrainer, snapshots = create(arguments, settings, index, device, world), folder.path / "snapshots"
+        pretrainer = create(arguments, settings, index=index, device=device, world=world)
+        snapshots = folder.path / "snapshots"
 
         def keep(step: int, embeddings: torch.Tensor) -> None:
             if world.is_first:
@@ -64,7 +65,9 @@ def main(arguments: argparse.Namespace) -> None:
             return {}
         write_snapshots(target / "embedding_snapshots.h5", **monitored)
         preprocessing = Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std)
-        save_encoder(encoder, target, settings.backbone, pretrainer.backbone_args, preprocessing)
+        save_encoder(
+            encoder, target, name=settings.backbone, arguments=pretrainer.backbone_args, preprocessing=preprocessing
+        )
         resolved = pretrainer.resolved
         return {
             "resolved": resolved.values | {"reasons": resolved.reasons},
@@ -95,7 +98,7 @@ def check_bank(settings: Retraining, bank: Path | None) -> None:
 
 
 def create(
-    arguments: argparse.Namespace, settings: Pretraining, index: Index, device: torch.device, world: World
+    arguments: argparse.Namespace, settings: Pretraining, *, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
     """The training in its initial state."""
     opened = partial(
@@ -105,18 +108,23 @@ def create(
     generative = interpolated = None
     if arguments.bank:
         generative, interpolated = open_parts(
-            settings, arguments.bank, len(index), opened, arguments.seed, arguments.filtered
+            settings,
+            arguments.bank,
+            sources=len(index),
+            open_images=opened,
+            seed=arguments.seed,
+            filtered=arguments.filtered,
         )
     return Pretrainer(
         settings,
         images,
-        device,
-        world,
-        arguments.seed,
-        generative,
-        interpolated,
-        arguments.runtime,
-        arguments.init,
+        device=device,
+        world=world,
+        seed=arguments.seed,
+        generative=generative,
+        interpolated=interpolated,
+        runtime=arguments.runtime,
+        init=arguments.init,
     )
 
 

@@ -57,7 +57,14 @@ def values(evaluations: list[dict[str, Any]]) -> Iterator[Value]:
         encoder, dataset, seed, task = (evaluation[key] for key in ("encoder", "dataset", "seed", "task"))
         for metric in evaluation.get("metrics", []):
             if metric["value"] is not None and math.isfinite(metric["value"]):
-                yield Value(encoder, dataset, seed, task, metric["metric"], metric["value"])
+                yield Value(
+                    encoder=encoder,
+                    dataset=dataset,
+                    seed=seed,
+                    task=task,
+                    metric=metric["metric"],
+                    value=metric["value"],
+                )
 
 
 def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Comparison]:
@@ -73,7 +80,7 @@ def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Com
         for task in dict.fromkeys(task for each in answers.values() for task in each):
             of_task = {encoder: each[task] for encoder, each in answers.items() if task in each}
             for pair, metric, estimate in compare_over_items(of_task, pairs, arguments.resamples):
-                yield Comparison(pair, dataset, task, metric, seed, estimate)
+                yield Comparison(pair, dataset, task, metric, seed=seed, estimate=estimate)
 
 
 def rounded(value: float | None) -> float | str:

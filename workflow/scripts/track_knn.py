@@ -28,7 +28,9 @@ def main(arguments: argparse.Namespace) -> None:
     known = labels >= 0
     ks = usable(settings.knn, labels[known], groups[known])
     log.info("%d of %d monitored images have a label; values of k: %s", known.sum(), len(known), ks or "none usable")
-    tracked = knn_history(snapshots.features[:, known], labels[known], groups[known], ks, settings.knn_temperature)
+    tracked = knn_history(
+        snapshots.features[:, known], labels[known], groups=groups[known], ks=ks, temperature=settings.knn_temperature
+    )
     lines = [
         (step, k, f"{accuracy:.6g}", known.sum())
         for step, accuracies in zip(snapshots.steps, tracked)

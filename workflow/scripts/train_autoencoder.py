@@ -43,7 +43,9 @@ def main(arguments: argparse.Namespace) -> None:
         images = open_images(read_index(arguments.train), device, arguments.runtime.image_cache_gb, arguments.threads)
         pixels = Pixels(images, image_px)
         distance = PerceptualDistance(load_encoder(arguments.encoder)).to(device) if arguments.encoder else None
-        trainer = AutoencoderTrainer(settings, pixels, device, world, arguments.seed, distance)
+        trainer = AutoencoderTrainer(
+            settings, pixels, device=device, world=world, seed=arguments.seed, distance=distance
+        )
         return trainer, watch_reconstruction(trainer.vae, pixels, trainer.held_out.rows, world)
 
     def write(trainer: AutoencoderTrainer, target: Path) -> dict[str, Any]:

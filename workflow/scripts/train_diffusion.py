@@ -48,8 +48,9 @@ def main(arguments: argparse.Namespace) -> None:
             external[str(arguments.autoencoder)] = inputs["autoencoder"]
 
     def build(folder: CheckpointFolder) -> tuple[DiffusionTrainer, Watch]:
-        training_inputs = open_inputs(arguments, settings, index, vae, device)
-        return DiffusionTrainer(settings, training_inputs, features, device, world, arguments.seed), lambda row: {}
+        training_inputs = open_inputs(arguments, settings, index=index, vae=vae, device=device)
+        trainer = DiffusionTrainer(settings, training_inputs, features, device=device, world=world, seed=arguments.seed)
+        return trainer, lambda row: {}
 
     def write(trainer: DiffusionTrainer, target: Path) -> dict[str, Any]:
         if not world.is_first:
@@ -93,7 +94,7 @@ def show_reconstructions(path: Path, vae: AutoencoderKL, pixels: Pixels, seed: i
 
 
 def open_inputs(
-    arguments: argparse.Namespace, settings: Diffusion, index: Index, vae: AutoencoderKL | None, device: torch.device
+    arguments: argparse.Namespace, settings: Diffusion, *, index: Index, vae: AutoencoderKL | None, device: torch.device
 ) -> Inputs:
     """The denoiser's training inputs: pixels, or latents if there is an autoencoder."""
     levels = (settings.channels, vae.config.block_out_channels) if vae else (settings.channels,)

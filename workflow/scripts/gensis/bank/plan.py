@@ -15,7 +15,7 @@ _STREAMS = {GENERATIVE: 0, INTERPOLATED: 1}
 _SEEDS = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Images to generate, ordered by source and then by variant. The fields are the columns of the bank."""
 
@@ -85,9 +85,9 @@ def _draw(bank_seed: int, source: int, kind: str, variant: int) -> np.random.Gen
 def _plan(rows: list[tuple[int, int, float, int, int]]) -> Plan:
     source, partner, alpha, variant, seed = zip(*rows) if rows else [()] * 5
     return Plan(
-        np.array(source, np.int64),
-        np.array(partner, np.int64),
-        np.array(alpha, np.float32),
-        np.array(variant, np.int32),
-        np.array(seed, np.int64),
+        source=np.array(source, np.int64),
+        partner=np.array(partner, np.int64),
+        alpha=np.array(alpha, np.float32),
+        variant=np.array(variant, np.int32),
+        seed=np.array(seed, np.int64),
     )

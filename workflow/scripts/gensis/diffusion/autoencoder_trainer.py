@@ -41,6 +41,7 @@ class AutoencoderTrainer:
         self,
         settings: AutoencoderTraining,
         pixels: Pixels,
+        *,
         device: torch.device,
         world: World,
         seed: int,

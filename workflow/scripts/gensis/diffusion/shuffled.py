@@ -16,7 +16,7 @@ class ShuffledRows:
         """Draw ``batch_size`` of ``images`` rows per step, over all processes, in an order that depends on ``seed``."""
         self.images = images
         repeats = -(-batch_size // images)
-        self._sampler = Sampler(repeats * images, batch_size, seed, world.rank, world.size)
+        self._sampler = Sampler(repeats * images, batch_size, seed=seed, rank=world.rank, world=world.size)
         self.batch_size = self._sampler.batch_size
 
     def rows(self, step: int) -> torch.Tensor:

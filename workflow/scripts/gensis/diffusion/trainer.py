@@ -28,6 +28,7 @@ class DiffusionTrainer:
         settings: Diffusion,
         inputs: Inputs,
         embeddings: Features,
+        *,
         device: torch.device,
         world: World,
         seed: int,

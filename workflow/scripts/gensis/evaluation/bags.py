@@ -11,7 +11,7 @@ from gensis.evaluation.labelled import Labelled
 _OF_IMAGES = ("features", "item", "labels", "groups", "splits", "unit", "grouped")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Slides:
     """Bags of labelled slides that have images. Labels, groups, splits and `grouped` as in `Labelled`, one per bag."""
 
@@ -75,15 +75,15 @@ def slides_of(labelled: Labelled, bags: Literal["slide", "group"] = "slide") -> 
         if (of_images != np.repeat(of_images[first], sizes)).any():
             raise Unmeasurable(f"images of one {bags} have different {name}")
     return Slides(
-        labelled.features,
-        labelled.item,
-        labelled.unit,
-        np.append(first, len(labelled.unit)),
-        labelled.labels[first],
-        labelled.groups[first],
-        labelled.splits[first],
-        labelled.classes,
-        labelled.units,
-        labelled.grouped[first],
-        labelled.has_test,
+        features=labelled.features,
+        rows=labelled.item,
+        unit=labelled.unit,
+        first=np.append(first, len(labelled.unit)),
+        labels=labelled.labels[first],
+        groups=labelled.groups[first],
+        splits=labelled.splits[first],
+        classes=labelled.classes,
+        units=labelled.units,
+        grouped=labelled.grouped[first],
+        has_test=labelled.has_test,
     )

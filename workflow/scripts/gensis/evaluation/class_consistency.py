@@ -79,10 +79,10 @@ def class_consistency(
             known.features[labelled],
             known.labels[labelled],
             queries[chosen],
-            (NEIGHBOURS,),
-            int(known.labels.max()) + 1,
-            TEMPERATURE,
-            device,
+            ks=(NEIGHBOURS,),
+            classes=int(known.labels.max()) + 1,
+            temperature=TEMPERATURE,
+            device=device,
             groups=(known.groups[labelled], groups),
         )
         return votes[NEIGHBOURS].argmax(1) == labels

@@ -12,6 +12,7 @@ def knn_probabilities(
     train: np.ndarray,
     labels: np.ndarray,
     test: np.ndarray,
+    *,
     ks: Sequence[int],
     classes: int,
     temperature: float,

@@ -43,7 +43,7 @@ def usable(ks: Sequence[int], labels: np.ndarray, groups: np.ndarray) -> list[in
 
 
 def knn_history(
-    snapshots: np.ndarray, labels: np.ndarray, groups: np.ndarray, ks: Sequence[int], temperature: float
+    snapshots: np.ndarray, labels: np.ndarray, *, groups: np.ndarray, ks: Sequence[int], temperature: float
 ) -> Iterator[dict[int, float]]:
     """Accuracy of weighted k-NN at each snapshot. Only images of other groups vote on an image.
 
@@ -60,6 +60,13 @@ def knn_history(
     classes = int(labels.max(initial=0)) + 1
     for features in snapshots.astype(np.float32) if ks else ():
         votes = knn_probabilities(
-            features, labels, features, ks, classes, temperature, torch.device("cpu"), groups=(groups, groups)
+            features,
+            labels,
+            features,
+            ks=ks,
+            classes=classes,
+            temperature=temperature,
+            device=torch.device("cpu"),
+            groups=(groups, groups),
         )
         yield {k: float((votes[k].argmax(1) == labels).mean()) for k in ks}

@@ -14,7 +14,7 @@ SPLITS = ("", "train", "test")
 Table = Sequence[dict[str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Labelled:
     """The images that have a label, in the order of the embeddings."""
 
@@ -95,16 +95,16 @@ def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are
     grouped = groups < 0
     names, labelled = np.unique(np.array([*class_numbers, ""])[codes[found]], return_inverse=True)
     return Labelled(
-        embeddings.features[found],
-        np.flatnonzero(found),
-        labelled,
-        np.unique(groups[found], return_inverse=True)[1],
-        split_of_unit[embeddings.unit[found]],
-        embeddings.unit[found],
-        tuple(names.tolist()),
-        embeddings.units,
-        grouped[found],
-        any(row["split"] == "test" for row in units),
+        features=embeddings.features[found],
+        item=np.flatnonzero(found),
+        labels=labelled,
+        groups=np.unique(groups[found], return_inverse=True)[1],
+        splits=split_of_unit[embeddings.unit[found]],
+        unit=embeddings.unit[found],
+        classes=tuple(names.tolist()),
+        units=embeddings.units,
+        grouped=grouped[found],
+        has_test=any(row["split"] == "test" for row in units),
     )
 
 

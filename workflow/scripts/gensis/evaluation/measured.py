@@ -69,14 +69,14 @@ def _predictions(data: TaskData, probabilities: Probabilities, scores: Mapping[s
     items, test = data.items, data.protocol.test
     names = tuple(items.name(i) for i in test) if isinstance(items, Slides) else None
     return Predictions(
-        items.classes,
-        items.item[test],
-        items.groups[test],
-        data.protocol.fold,
-        items.labels[test],
-        probabilities,
-        scores,
-        names,
+        classes=items.classes,
+        item=items.item[test],
+        group=items.groups[test],
+        fold=data.protocol.fold,
+        label=items.labels[test],
+        probabilities=probabilities,
+        scores=scores,
+        names=names,
     )
 
 

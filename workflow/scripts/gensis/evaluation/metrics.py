@@ -4,9 +4,13 @@ A weighting has a weight for each item. Weights of one give the plain metric, co
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
+
+Function = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""int (N,) labels, float (N, K) probabilities and float (N, B) weights -> float (B,)."""
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -52,53 +56,52 @@ def quadratic_kappa(labels: np.ndarray, probabilities: np.ndarray, weights: np.n
         return 1 - observed / expected
 
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-    "auroc": auroc,
-    "quadratic_kappa": quadratic_kappa,
+def of_majority(metric: Function) -> Callable[[np.ndarray, int], float]:
+    """Chance level that is the value of always predicting the most common class of train."""
+
+    def chance(labels: np.ndarray, majority: int) -> float:
+        always = np.zeros((len(labels), max(labels.max(), majority) + 1))
+        always[:, majority] = 1
+        return float(metric(labels, always, np.ones((len(labels), 1)))[0])
+
+    return chance
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of class probabilities."""
+
+    function: Function
+    chance: Callable[[np.ndarray, int], float]
+    """Its value by chance, given int (N,) labels of the tested items and the most common class of train."""
+    by_fold: bool = False
+    """Whether it is the mean over folds, since probabilities of the models of different folds have no common scale."""
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(accuracy, of_majority(accuracy)),
+    "balanced_accuracy": Metric(balanced_accuracy, lambda labels, majority: 1 / len(np.unique(labels))),
+    "macro_f1": Metric(macro_f1, of_majority(macro_f1)),
+    "auroc": Metric(auroc, lambda labels, majority: 0.5, by_fold=True),
+    "quadratic_kappa": Metric(quadratic_kappa, lambda labels, majority: 0.0),
 }
 
 
 def mean_over_folds(
-    metric: str, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+    metric: Function, fold: np.ndarray, *, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Mean of a metric over folds, leaving out folds without a value.
 
-    Ranking metrics need this, since probabilities of the models of different folds have no common scale.
-
     Args:
-        metric: a key of METRICS.
+        metric: a function such as `auroc`.
         fold: int (N,): fold of each item.
         labels: int (N,); this and the other arguments as in `accuracy`.
+        probabilities: float (N, K).
+        weights: float (N, B).
     """
     tested = [fold == number for number in np.unique(fold)]
-    values = np.stack([METRICS[metric](labels[own], probabilities[own], weights[own]) for own in tested])
+    values = np.stack([metric(labels[own], probabilities[own], weights[own]) for own in tested])
     return _mean_ratio(np.nan_to_num(values), np.isfinite(values).astype(float))
-
-
-def chance(metric: str, labels: np.ndarray, majority: int) -> float:
-    """Chance level of a metric.
-
-    Args:
-        metric: a key of METRICS.
-        labels: int (N,) of the tested items.
-        majority: the most common class of train.
-
-    Returns:
-        Accuracy and macro F1 of always predicting ``majority``; 1 / K for balanced accuracy; 0.5 for AUROC; 0 for
-        kappa.
-    """
-    if metric == "quadratic_kappa":
-        return 0.0
-    if metric == "auroc":
-        return 0.5
-    if metric == "balanced_accuracy":
-        return 1 / len(np.unique(labels))
-    always = np.zeros((len(labels), max(labels.max(), majority) + 1))
-    always[:, majority] = 1
-    return float(METRICS[metric](labels, always, np.ones((len(labels), 1)))[0])
 
 
 def _counts(

@@ -1,7 +1,7 @@
 """Paired comparisons of encoders over the seeds that both have."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from gensis.evaluation.statistics import Estimate, over_seeds
 from gensis.settings.roles import UNTRAINED
@@ -15,7 +15,7 @@ class Pair:
     baseline: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Value:
     """One metric of one encoder with one seed."""
 
@@ -35,6 +35,7 @@ class Comparison:
     dataset: str
     task: str
     metric: str
+    _: KW_ONLY
     seed: int | None
     """None for the mean over seeds; else the seed whose tested items are compared, for this seed alone."""
     estimate: Estimate
@@ -62,4 +63,5 @@ def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterat
         for metric, by_encoder in measured.items():
             ours, theirs = (by_encoder.get(name, {}) for name in (pair.encoder, pair.baseline))
             if shared := sorted(ours.keys() & theirs.keys()):
-                yield Comparison(pair, *metric, None, over_seeds([ours[seed] - theirs[seed] for seed in shared]))
+                estimate = over_seeds([ours[seed] - theirs[seed] for seed in shared])
+                yield Comparison(pair, *metric, seed=None, estimate=estimate)

@@ -71,7 +71,10 @@ def compare_over_items(
         tested = independent and metric.startswith("accuracy")
         p, test = (_mcnemar(answers, pair, metric), "mcnemar") if tested else (math.nan, "")
         interval = "bootstrap" if bounds else ""
-        yield pair, metric, Estimate(len(items.label), float(value), low, high, interval, p, test)
+        estimate = Estimate(
+            n=len(items.label), difference=float(value), low=low, high=high, interval=interval, p=p, test=test
+        )
+        yield pair, metric, estimate
 
 
 def _same_items(answers: Mapping[str, Answers]) -> Answers:

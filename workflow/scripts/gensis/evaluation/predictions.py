@@ -18,7 +18,7 @@ Attention = dict[str, tuple[np.ndarray, np.ndarray]]
 """Tested slide -> rows of its images in the embeddings, int64 (n,), and their attention, float32 (n,)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """Predictions of one task, ordered by fold. All encoders and seeds have the same items in the same order."""
 
@@ -91,6 +91,7 @@ def _write(group: h5py.Group, predictions: Predictions) -> None:
 def write_attention(
     path: Path,
     tasks: Mapping[str, Attention],
+    *,
     coords: np.ndarray,
     attributes: Mapping[str, Any],
     kept: Collection[str] = (),

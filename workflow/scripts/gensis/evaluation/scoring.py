@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gensis.evaluation.bootstrap import intervals
-from gensis.evaluation.metrics import METRICS, chance, mean_over_folds
+from gensis.evaluation.metrics import METRICS, mean_over_folds
 from gensis.evaluation.predictions import Predictions
 
 
@@ -42,15 +42,18 @@ def classification_metrics(
         plain = by_draw(name, probabilities, np.ones((len(predictions.label), 1)))[:, 0]
         low, high = bounds.get(name + suffix, (None, None))
         fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
-        fields |= {"n": len(predictions.label), "chance": chance(name, predictions.label, majority)}
+        fields |= {"n": len(predictions.label), "chance": METRICS[name].chance(predictions.label, majority)}
         result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
 
 
 def _measured(name: str, probabilities: np.ndarray, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    if name == "auroc":
-        return mean_over_folds(name, predictions.fold, predictions.label, probabilities, weights)
-    return METRICS[name](predictions.label, probabilities, weights)
+    metric, labels = METRICS[name], predictions.label
+    if not metric.by_fold:
+        return metric.function(labels, probabilities, weights)
+    return mean_over_folds(
+        metric.function, predictions.fold, labels=labels, probabilities=probabilities, weights=weights
+    )
 
 
 def mean_scores(

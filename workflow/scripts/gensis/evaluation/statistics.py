@@ -12,7 +12,7 @@ SEEDS_FOR_A_TEST = 6
 EXACT_UP_TO = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A mean difference; numbers that do not exist are NaN."""
 
@@ -35,7 +35,9 @@ def over_seeds(differences: Sequence[float]) -> Estimate:
     n = len(differences)
     low, high = t_interval(differences)
     p, test = (sign_flip_p(differences), "sign-flip") if n >= SEEDS_FOR_A_TEST else (math.nan, "")
-    return Estimate(n, float(np.mean(differences)), low, high, "t" if n > 1 else "", p, test)
+    return Estimate(
+        n=n, difference=float(np.mean(differences)), low=low, high=high, interval="t" if n > 1 else "", p=p, test=test
+    )
 
 
 def t_interval(differences: Sequence[float]) -> tuple[float, float]:

@@ -221,7 +221,7 @@ def _along_alpha(quality: dict[str, Any]) -> str:
         return ""
     alphas = [point["alpha"] for point in points]
     lines = [
-        Line(f"cosine to the {name}", alphas, [point[name] for point in points], colour)
+        Line(f"cosine to the {name}", alphas, [point[name] for point in points], colour=colour)
         for colour, name in enumerate(("source", "partner"), 1)
     ]
     floor = next((each["floor"] for each in quality["figures"] if each["figure"] == "fidelity"), None)
@@ -238,11 +238,13 @@ def _class_consistency(quality: dict[str, Any]) -> str:
     if not (found := quality.get("class_consistency")):
         return ""
     means = {
-        name: Mean(*(_or_nan(found[key][end]) for end in ("value", "low", "high")), math.nan, 1, found["n"])
+        name: Mean(
+            *(_or_nan(found[key][end]) for end in ("value", "low", "high")), deviation=math.nan, seeds=1, n=found["n"]
+        )
         for name, key in (("real images", "real"), ("augmented views", "views"), ("generated images", "generated"))
         if key in found
     }
-    chance = Mean(found["chance"], math.nan, math.nan, math.nan, 1, found["n"])
+    chance = Mean(found["chance"], math.nan, math.nan, deviation=math.nan, seeds=1, n=found["n"])
     return figure(
         strips(means | {"chance": chance}),
         "<b>Class consistency.</b> Share of images that a k-NN classifier (20 nearest real training images) assigns to "

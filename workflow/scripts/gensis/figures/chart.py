@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from gensis.figures.markup import text
 from gensis.figures.sampled_images import evenly
@@ -20,6 +20,7 @@ class Line:
     label: str
     x: Sequence[float]
     y: Sequence[float]
+    _: KW_ONLY
     colour: int
     dashed: bool = False
 

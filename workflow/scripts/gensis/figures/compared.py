@@ -34,7 +34,7 @@ Family = Sequence[tuple[str, Column]]
 """Data sets and columns that are tested together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
     """One metric of a pair of encoders; NaN where a number is absent."""
 

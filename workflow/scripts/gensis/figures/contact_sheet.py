@@ -54,38 +54,43 @@ def contact_sheet(
     columns = max(min(len(pictures), round(math.sqrt(len(pictures) * 1.4 * step[1] / step[0]))), 1)
     columns = max(columns, -(-_LARGEST_PX * 3 // step[0]))
     rows = -(-len(pictures) // columns)
-    heading = _heading(dataset, slides, len(pictures), counts, columns * step[0])
+    heading = _heading(dataset, slides, drawn=len(pictures), counts=counts, width=columns * step[0])
     page, brush = blank(columns * step[0] - _GAP_PX + 2 * _MARGIN_PX, heading.height + rows * step[1] + _MARGIN_PX)
     page.paste(heading, (0, 0))
     for place, (position, picture) in enumerate(sorted(pictures.items())):
         corner = (_MARGIN_PX + place % columns * step[0], heading.height + place // columns * step[1])
-        _cell(page, brush, corner, (width, height), text_px, slides[position], picture)
+        _cell(
+            page, brush, corner=corner, size=(width, height), text_px=text_px, slide=slides[position], picture=picture
+        )
     return page
 
 
-def _heading(dataset: str, slides: Sequence[SlideStatus], drawn: int, counts: Counter[str], width: int) -> Image.Image:
+def _heading(
+    dataset: str, slides: Sequence[SlideStatus], *, drawn: int, counts: Counter[str], width: int
+) -> Image.Image:
     page, brush = blank(width + 2 * _MARGIN_PX, 600)
-    y = write(brush, (_MARGIN_PX, _MARGIN_PX), [shortened(dataset, _TITLE_PX, width)], _TITLE_PX)
+    y = write(brush, (_MARGIN_PX, _MARGIN_PX), [shortened(dataset, _TITLE_PX, width)], size_px=_TITLE_PX)
     kinds = ", ".join(
         f"{number:,} {name.replace('_', ' ')}"
         for name, number in Counter(slide.outcome for slide in slides).most_common()
     )
     tiles = sum(slide.images for slide in slides)
     summary = f"{count(len(slides), 'slide')}: {kinds} · {count(tiles, 'tile')}"
-    y = write(brush, (_MARGIN_PX, y), wrapped(summary, _TEXT_PX, width), _TEXT_PX)
+    y = write(brush, (_MARGIN_PX, y), wrapped(summary, _TEXT_PX, width), size_px=_TEXT_PX)
     if drawn < len(slides):
         note = (
             f"{drawn:,} are shown: slides without tiles, and others evenly chosen. The folder overlays has all slides."
         )
-        y = write(brush, (_MARGIN_PX, y), wrapped(note, _TEXT_PX, width), _TEXT_PX, WARNING)
+        y = write(brush, (_MARGIN_PX, y), wrapped(note, _TEXT_PX, width), size_px=_TEXT_PX, colour=WARNING)
     entries = [(name, f"{status.label} {counts[name]:,}") for name, status in TILE_STATUSES.items() if counts[name]]
-    y = legend(brush, (_MARGIN_PX, y + 6), entries, _TEXT_PX, width)
+    y = legend(brush, (_MARGIN_PX, y + 6), entries, size_px=_TEXT_PX, width=width)
     return page.crop((0, 0, page.width, round(y) + _GAP_PX))
 
 
 def _cell(
     page: Image.Image,
     brush: ImageDraw.ImageDraw,
+    *,
     corner: tuple[int, int],
     size: tuple[int, int],
     text_px: int,
@@ -100,6 +105,6 @@ def _cell(
         brush.rectangle((left, top, left + width - 1, top + height - 1), fill=(238, 240, 241))
         middle = (left + width / 2, top + height / 2)
         brush.text(middle, slide.outcome.replace("_", " "), font=font(text_px), fill=QUIET, anchor="mm")
-    y = write(brush, (left, top + height + 4), [shortened(slide.unit, text_px, width)], text_px)
+    y = write(brush, (left, top + height + 4), [shortened(slide.unit, text_px, width)], size_px=text_px)
     colour = QUIET if slide.outcome == "ok" else WARNING
-    write(brush, (left, y), [shortened(slide.summary, text_px, width)], text_px, colour)
+    write(brush, (left, y), [shortened(slide.summary, text_px, width)], size_px=text_px, colour=colour)

@@ -82,7 +82,7 @@ def curves(run: Run) -> str:
 def _lines(trainings: list[Training], colours: dict[str, int], column: str, dashed: bool = False) -> list[Line]:
     """A line for each training that has the column, one colour for all seeds. Dashed lines are not in the legend."""
     return [
-        Line("" if dashed else t.name, t.history[STEP], t.history[column], colours.get(t.name, 0), dashed)
+        Line("" if dashed else t.name, t.history[STEP], t.history[column], colour=colours.get(t.name, 0), dashed=dashed)
         for t in trainings
         if column in t.history
     ]
@@ -125,7 +125,7 @@ def _knn_accuracy(run: Run, encoders: list[Training], colours: dict[str, int]) -
         points = [
             (step, value) for step, k, value in zip(*map(t.knn_history.get, (STEP, "k", "accuracy"))) if k == usual
         ]
-        lines.append(Line(t.name, *map(list, zip(*points)), colours.get(t.name, 0)))
+        lines.append(Line(t.name, *map(list, zip(*points)), colour=colours.get(t.name, 0)))
     chance = _chance(run, usual)
     return _figure(
         line_chart(lines, STEP, "k-NN accuracy", chance),

@@ -43,7 +43,9 @@ def _row(run: Run, found: Compared, column: Column) -> Row:
     if found.n == 1:
         shown = next(iter(run.comparisons.over_items(found.pair, found.dataset, column)), found)
     label = f"{found.encoder} {MINUS} {found.baseline}"
-    return Row(label, found.difference, shown.low, shown.high, by_seed, found.is_evidence)
+    return Row(
+        label, difference=found.difference, low=shown.low, high=shown.high, by_seed=by_seed, sure=found.is_evidence
+    )
 
 
 def _legend(seeds: int, figures: int) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from gensis.figures.chart import Axis
 from gensis.figures.markup import text
@@ -15,6 +15,7 @@ class Row:
     """One pair of encoders; `low` and `high` are NaN where there is no interval."""
 
     label: str
+    _: KW_ONLY
     difference: float
     low: float
     high: float

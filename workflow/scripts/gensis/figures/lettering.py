@@ -56,6 +56,7 @@ def write(
     brush: ImageDraw.ImageDraw,
     corner: tuple[float, float],
     lines: Iterable[str],
+    *,
     size_px: int,
     colour: tuple[int, int, int] = INK,
 ) -> float:
@@ -71,6 +72,7 @@ def legend(
     brush: ImageDraw.ImageDraw,
     corner: tuple[float, float],
     entries: Sequence[tuple[str, str]],
+    *,
     size_px: int,
     width: float,
 ) -> float:

@@ -5,7 +5,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -33,6 +33,7 @@ class Training:
     name: str
     """Name of the trained encoder, or of the encoder that conditions; empty for the autoencoder."""
     seed: int
+    _: KW_ONLY
     history: dict[str, list[float]]
     """Column -> a value for each row, NaN where there is none."""
     provenance: dict[str, Any]
@@ -46,7 +47,7 @@ class Training:
         return int(self.history["step"][-1]) if self.history.get("step") else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """How one task was measured."""
 
@@ -228,7 +229,15 @@ class Run:
                 history = _read_history(folder / "history.csv")
                 measured = self.folder / "evaluation" / name / self.study.pretraining.dataset / f"seed{seed}"
                 knn_history = _read_history(measured / "knn_history.csv") if stage == "encoder" else {}
-                yield Training(stage, name, seed, history, read_json(folder / "provenance.json"), folder, knn_history)
+                yield Training(
+                    stage,
+                    name,
+                    seed,
+                    history=history,
+                    provenance=read_json(folder / "provenance.json"),
+                    folder=folder,
+                    knn_history=knn_history,
+                )
 
 
 def _required(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fnmatch import filter as matching
 from statistics import fmean, stdev
 
@@ -13,7 +13,7 @@ LARGEST_K = 20
 _KNN = "balanced_accuracy_k"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """One line of summary.csv; NaN where a number is absent."""
 
@@ -49,6 +49,7 @@ class Mean:
     low: float
     high: float
     """Bounds of the 95 % intervals from resampling the test groups, each averaged over seeds."""
+    _: KW_ONLY
     deviation: float
     """Standard deviation over seeds."""
     seeds: int

@@ -56,10 +56,11 @@ def slide_picture(view: SlideView | None, status: SlideStatus) -> Image.Image:
 
 def _heading(status: SlideStatus, width: int) -> Image.Image:
     page, brush = blank(width + 2 * MARGIN_PX, 400)
-    y = write(brush, (MARGIN_PX, MARGIN_PX), [shortened(status.unit, _NAME_PX, width)], _NAME_PX)
-    y = write(brush, (MARGIN_PX, y), [status.summary], _TEXT_PX, INK if status.outcome == "ok" else WARNING)
+    y = write(brush, (MARGIN_PX, MARGIN_PX), [shortened(status.unit, _NAME_PX, width)], size_px=_NAME_PX)
+    colour = INK if status.outcome == "ok" else WARNING
+    y = write(brush, (MARGIN_PX, y), [status.summary], size_px=_TEXT_PX, colour=colour)
     reason = wrapped(status.reason, _TEXT_PX, width)[:_LINES_OF_REASON]
-    y = write(brush, (MARGIN_PX, y), reason, _TEXT_PX, QUIET)
+    y = write(brush, (MARGIN_PX, y), reason, size_px=_TEXT_PX, colour=QUIET)
     return page.crop((0, 0, page.width, round(y) + MARGIN_PX // 2))
 
 
@@ -70,14 +71,14 @@ def _footing(view: SlideView | None, picture_width: int, width: int) -> Image.Im
     px_per_level0 = scale_to_fit(view.thumbnail.size, (LONG_SIDE_PX, LONG_SIDE_PX)) / view.downsample
     bar = _scale_bar(brush, view.attributes["mpp_x"] / px_per_level0, picture_width, page.width)
     entries = [(name, f"{TILE_STATUSES[name].label} {number:,}") for name, number in view.grid.counts.items()]
-    y = legend(brush, (MARGIN_PX, MARGIN_PX), entries, _TEXT_PX, bar - 2 * MARGIN_PX)
+    y = legend(brush, (MARGIN_PX, MARGIN_PX), entries, size_px=_TEXT_PX, width=bar - 2 * MARGIN_PX)
     if view.tissue:
         middle = y + _TEXT_PX * 0.6
         brush.line((MARGIN_PX, middle, MARGIN_PX + _TEXT_PX, middle), TISSUE_LINE, 3)
         label = f"outline of the tissue, {view.tissue_part:.0%} of the slide"
-        y = write(brush, (MARGIN_PX + _TEXT_PX * 1.4, y), [label], _TEXT_PX)
+        y = write(brush, (MARGIN_PX + _TEXT_PX * 1.4, y), [label], size_px=_TEXT_PX)
     y = max(y, MARGIN_PX + 2 * line_height(_TEXT_PX))  # the scale bar and its length
-    y = write(brush, (MARGIN_PX, y), wrapped(_facts(view), _TEXT_PX, width), _TEXT_PX, QUIET)
+    y = write(brush, (MARGIN_PX, y), wrapped(_facts(view), _TEXT_PX, width), size_px=_TEXT_PX, colour=QUIET)
     return page.crop((0, 0, page.width, round(y) + MARGIN_PX))
 
 

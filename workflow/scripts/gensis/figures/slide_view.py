@@ -35,7 +35,7 @@ class Grid:
         return {name: number for name, number in zip(NAMES, numbers) if number}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlideView:
     """A slide with a thumbnail and a grid of tiles."""
 
@@ -77,7 +77,14 @@ def read_slide(path: Path, quality: Quality = Quality(), is_used: bool = True) -
         tissue = Image.open(io.BytesIO(file["tissue_mask"][:].tobytes())).convert("L") if has_mask else None
         downsample = float(file["thumbnail"].attrs["downsample"])
         attributes = {"patch_size": file["coords"].attrs["patch_size"], **file.attrs}
-        return SlideView(thumbnail, tissue, downsample, read_grid(store, quality, is_used), attributes, quality)
+        return SlideView(
+            thumbnail=thumbnail,
+            tissue=tissue,
+            downsample=downsample,
+            grid=read_grid(store, quality, is_used),
+            attributes=attributes,
+            quality=quality,
+        )
 
 
 def read_grid(store: Store, quality: Quality = Quality(), is_used: bool = True) -> Grid:

@@ -1,6 +1,6 @@
 """The SSL methods: for each, its own keys, what planning must know of it, and the module that trains it."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
@@ -77,6 +77,7 @@ class MethodEntry:
     """Proper name, for the report; empty: its name in the registry."""
     keys: type[Settings] = Settings
     """Its own keys: the section of `pretraining` that is named like the method."""
+    _: KW_ONLY
     has_teacher: bool = False
     """Whether a second network, a moving average of the trained one, encodes the global views too."""
     uses_local_views: bool = False

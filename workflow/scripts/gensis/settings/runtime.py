@@ -18,7 +18,7 @@ class Runtime(Settings):
     keep_checkpoints: PositiveInt = 2
     """Number of checkpoints kept while a training runs. If the newest is damaged, the one before it is used."""
     monitor_epochs: PositiveInt = 5
-    """Epochs between two evaluations of the teacher's embeddings in pre-training (RankMe, view retrieval,
+    """Epochs between two evaluations of the encoder's embeddings in pre-training (RankMe, view retrieval,
     snapshots)."""
     compile: bool = False
     """Use torch.compile in pre-training and, on GPUs, in generation. The start takes minutes longer, each step less."""

@@ -4,7 +4,7 @@ It imports no task: the job imports the module of a task when it measures it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Metrics in the report's table of all encoders -> heading. `{k}` is a number of neighbours, `{variant}` the
     number that the `*` of the task's name stands for."""
+    _: KW_ONLY
     switch: str = ""
     """Sentence on its own key of `evaluation`: false by default, and named like the task, with `_` for `-`."""
     when: Callable[[Any], Any] | None = None

@@ -93,7 +93,7 @@ def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], fold
 
 
 def save_encoder(
-    backbone: nn.Module, folder: Path, name: str, arguments: dict[str, Any], preprocessing: Preprocessing
+    backbone: nn.Module, folder: Path, *, name: str, arguments: dict[str, Any], preprocessing: Preprocessing
 ) -> None:
     """Write `config.json` and `model.safetensors` for `timm.create_model("local-dir:FOLDER", pretrained=True)`.
 
@@ -188,4 +188,11 @@ def preprocessing_of(backbone: nn.Module) -> Preprocessing:
     """Preprocessing in the configuration of a timm model."""
     values = timm.data.resolve_model_data_config(backbone)
     size, mean, std = (tuple(values[key]) for key in ("input_size", "mean", "std"))
-    return Preprocessing(size[1:], mean, std, values["interpolation"], values["crop_pct"], values["crop_mode"])
+    return Preprocessing(
+        size[1:],
+        mean,
+        std,
+        interpolation=values["interpolation"],
+        crop_pct=values["crop_pct"],
+        crop_mode=values["crop_mode"],
+    )

@@ -15,7 +15,7 @@ from gensis.images.store import Store
 from gensis.settings.pretraining import Retraining
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyntheticImages:
     """Images generated from sources, found by the source's row."""
 
@@ -72,6 +72,7 @@ class SyntheticImages:
 def open_bank(
     folder: Path,
     kind: str,
+    *,
     sources: int,
     open_images: Callable[[Index], Images] | None,
     shuffled_by: int | None = None,
@@ -113,7 +114,9 @@ def open_bank(
         others = other_rows(sources, shuffled_by)
         source, partner = others[source], others[partner]
     images = open_images(index) if open_images else None
-    return SyntheticImages(images, *_by_source(source, sources, kept), *map(torch.from_numpy, (partner, alpha)))
+    order, first = _by_source(source, sources, kept)
+    partner, alpha = torch.from_numpy(partner), torch.from_numpy(alpha)
+    return SyntheticImages(images=images, order=order, first=first, partner=partner, alpha=alpha)
 
 
 def _index(folder: Path, paths: list[Path]) -> Index:
@@ -160,6 +163,7 @@ def _by_source(source: np.ndarray, sources: int, kept: np.ndarray | None) -> tup
 def open_parts(
     settings: Retraining,
     folder: Path,
+    *,
     sources: int,
     open_images: Callable[[Index], Images],
     seed: int,

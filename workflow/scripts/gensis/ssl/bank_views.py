@@ -45,6 +45,7 @@ def empty(
 def paired_views(
     real: torch.Tensor,
     synthetic: torch.Tensor,
+    *,
     has_synthetic: torch.Tensor,
     slot: torch.Tensor,
     recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],

@@ -15,7 +15,7 @@ from gensis.training.device import copied
 _INTERPOLATED_AT_ONCE = 4  # images that fit into a CPU's cache: eight times as fast as a whole batch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InterpolatedViews:
     """Views of images interpolated between a source, which is an image of the batch, and its partner."""
 
@@ -34,8 +34,14 @@ class InterpolatedViews:
 
     def part(self, rows: slice) -> "InterpolatedViews":
         """The views of some images."""
-        of_targets = self.partners[:, rows], self.source_slots[:, rows]
-        return InterpolatedViews(self.views[rows], *of_targets, self.alpha[rows], self.counts[rows], self.rows[:, rows])
+        return InterpolatedViews(
+            views=self.views[rows],
+            partners=self.partners[:, rows],
+            source_slots=self.source_slots[:, rows],
+            alpha=self.alpha[rows],
+            counts=self.counts[rows],
+            rows=self.rows[:, rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Batches:
         self,
         settings: Pretraining,
         recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],
+        *,
         chooser: Chooser,
         device: torch.device,
         normalise: Callable[[torch.Tensor], torch.Tensor],
@@ -103,11 +110,11 @@ class Batches:
         return paired_views(
             images,
             pairs.synthetic.read(),
-            copied(pairs.has, self._device),
-            copied(pairs.slot, self._device),
-            self._recipes,
-            views.local_crops,
-            self._settings.generative_local_fraction,
+            has_synthetic=copied(pairs.has, self._device),
+            slot=copied(pairs.slot, self._device),
+            recipes=self._recipes,
+            local_crops=views.local_crops,
+            local_fraction=self._settings.generative_local_fraction,
         )
 
     def _interpolated(
@@ -122,14 +129,14 @@ class Batches:
         )
         recipe = self._recipes[0]
         return InterpolatedViews(
-            view(interpolated, recipe),
-            torch.stack([view(partner, recipe) for partner in partners]),
-            torch.stack(
+            views=view(interpolated, recipe),
+            partners=torch.stack([view(partner, recipe) for partner in partners]),
+            source_slots=torch.stack(
                 [1 - views.real_slot if synthetic else views.real_slot for synthetic in interpolations.of_synthetic]
             ),
-            alpha,
-            copied(interpolations.counts.float(), self._device),
-            copied(interpolations.rows, self._device),
+            alpha=alpha,
+            counts=copied(interpolations.counts.float(), self._device),
+            rows=copied(interpolations.rows, self._device),
         )
 
 

@@ -37,7 +37,7 @@ class Pairs:
     """int64 (B,): which global view is the synthetic one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Interpolations:
     """Interpolated images of the sources, which are the images of the batch, and their partners."""
 
@@ -76,6 +76,7 @@ class Chooser:
         self,
         settings: Pretraining,
         images: Images,
+        *,
         generative: SyntheticImages | None,
         interpolated: SyntheticImages | None,
         seed: int,
@@ -127,4 +128,11 @@ class Chooser:
             of_synthetic.append(True)
         generated = Pick(bank.images, positions) if settings.interpolation == "embedding" else None
         of_images = torch.stack([rows, partner])
-        return Interpolations(generated, tuple(partners), tuple(of_synthetic), bank.alpha[positions], counts, of_images)
+        return Interpolations(
+            generated=generated,
+            partners=tuple(partners),
+            of_synthetic=tuple(of_synthetic),
+            alpha=bank.alpha[positions],
+            counts=counts,
+            rows=of_images,
+        )

@@ -1,7 +1,7 @@
 """Preprocessing of an encoder's images: resize, crop and normalise as in timm's configuration of the model."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ class Preprocessing:
     """Mean of R, G, B in [0, 1]."""
     std: tuple[float, ...]
     """Standard deviation of R, G, B in [0, 1]."""
+    _: KW_ONLY
     interpolation: str = "bicubic"
     crop_pct: float = 1.0
     """Fraction of the resized side that the central crop keeps."""

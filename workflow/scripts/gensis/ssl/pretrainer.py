@@ -44,6 +44,7 @@ class Pretrainer:
         self,
         settings: Pretraining,
         images: Images,
+        *,
         device: torch.device,
         world: World,
         seed: int,
@@ -76,13 +77,23 @@ class Pretrainer:
         self.mean, self.std = channel_statistics(images)
         self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std)]
         first_rows = images.index.first_rows if settings.balance_units else None
-        self.sampler = Sampler(len(images), settings.batch_size, seed, world.rank, world.size, first_rows)
+        self.sampler = Sampler(
+            len(images), settings.batch_size, seed=seed, rank=world.rank, world=world.size, first_rows=first_rows
+        )
         self.steps_per_row = min(self.sampler.steps_per_epoch, LARGEST_ROW)
         self.total_steps = settings.epochs * self.sampler.steps_per_epoch
         self.images_per_step = self.sampler.batch_size
-        chooser = Chooser(settings, images, generative, interpolated, seed, world.rank, self.total_steps)
+        chooser = Chooser(
+            settings,
+            images,
+            generative=generative,
+            interpolated=interpolated,
+            seed=seed,
+            rank=world.rank,
+            steps=self.total_steps,
+        )
         self.disentangles = chooser.disentangles
-        self.batches = Batches(settings, self.recipes, chooser, device, self._normalise)
+        self.batches = Batches(settings, self.recipes, chooser=chooser, device=device, normalise=self._normalise)
 
     def _build(self, settings: Pretraining, init: Path | None) -> None:
         """Create the method's networks and resolve `auto`."""

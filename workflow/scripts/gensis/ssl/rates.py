@@ -20,7 +20,9 @@ def rates_of(step: int, steps: int, batch_size: int, settings: Pretraining) -> R
     """The rates of step number ``step`` (from 0) of ``steps`` with ``batch_size`` images each."""
     peak = settings.learning_rate * batch_size / 256
     return Rates(
-        warmup_cosine(peak, settings.minimum_learning_rate, step, steps, round(settings.warmup * steps)),
+        warmup_cosine(
+            peak, settings.minimum_learning_rate, step=step, steps=steps, warmup=round(settings.warmup * steps)
+        ),
         cosine(*settings.weight_decay, step, steps),
     )
 

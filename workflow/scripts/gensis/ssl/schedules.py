@@ -18,7 +18,7 @@ def linear_warmup(start: float, end: float, step: int, warmup: int) -> float:
     return end if step >= warmup else start + (end - start) * step / max(warmup - 1, 1)
 
 
-def warmup_cosine(peak: float, end: float, step: int, steps: int, warmup: int) -> float:
+def warmup_cosine(peak: float, end: float, *, step: int, steps: int, warmup: int) -> float:
     """Linear from 0 at step 0 to ``peak`` in the last of ``warmup`` steps, then along half a cosine to ``end``."""
     if step < warmup:
         return linear_warmup(0.0, peak, step, warmup)

@@ -28,7 +28,9 @@ RETRAIN = "GENSIS_RETRAIN"
 STAGES = ("autoencoder", "diffusion", "encoder")
 
 
-def fingerprint(settings: dict[str, Any], inputs: dict[str, str], seed: int, device: torch.device, recipe: int) -> str:
+def fingerprint(
+    settings: dict[str, Any], inputs: dict[str, str], *, seed: int, device: torch.device, recipe: int
+) -> str:
     """Hash of everything that decides the weights, 16 hexadecimal digits.
 
     It does not include the number of processes: they share one batch, so a training can resume with more or fewer GPUs.

@@ -58,7 +58,7 @@ def run_training(
         write: called in every process, since sharded weights are gathered from all. The first writes the artifact
             into a folder, and returns further fields of the provenance.
     """
-    key = fingerprint(arguments.config, inputs, arguments.seed, device, recipe)
+    key = fingerprint(arguments.config, inputs, seed=arguments.seed, device=device, recipe=recipe)
     folder = CheckpointFolder(arguments.checkpoints, stage, key, arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:

@@ -28,6 +28,7 @@ class Sampler:
         self,
         images: int,
         batch_size: int,
+        *,
         seed: int,
         rank: int = 0,
         world: int = 1,

@@ -13,7 +13,7 @@ from gensis.verification.origins import Inputs, Origins
 
 
 def check_shard(
-    path: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
+    path: Path, settings: dict[str, Any], *, seed: int, inputs: Inputs, findings: Findings, origins: Origins
 ) -> None:
     """Check a shard.
 
@@ -28,7 +28,7 @@ def check_shard(
     with findings.reading(path), Store(path) as store:
         if store.computed_content() != store.content:
             findings.add(path, "damaged: its content id does not match its content")
-        origins.compare(path, provenance_of(store), settings, seed, inputs)
+        origins.compare(path, provenance_of(store), settings=settings, seed=seed, inputs=inputs)
 
 
 def check_sources(path: Path, images: int, findings: Findings) -> None:
@@ -40,22 +40,22 @@ def check_sources(path: Path, images: int, findings: Findings) -> None:
 
 
 def check_filter(
-    store: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
+    store: Path, settings: dict[str, Any], *, seed: int, inputs: Inputs, findings: Findings, origins: Origins
 ) -> None:
     """Check the filter of a shard. Arguments as in `check_shard`."""
     path = filter_path(store)
     with findings.reading(path), h5py.File(path, "r", locking=False) as file:
         record = check_hdf5(path, file, findings)
-        origins.compare(path, record, settings, seed, inputs)
+        origins.compare(path, record, settings=settings, seed=seed, inputs=inputs)
         if content_of(file["keep"][:]) != file.attrs["content"]:
             findings.add(path, "its content id does not match the images that it keeps")
 
 
 def check_quality(
-    path: Path, settings: dict[str, Any], seed: int, inputs: Inputs, findings: Findings, origins: Origins
+    path: Path, settings: dict[str, Any], *, seed: int, inputs: Inputs, findings: Findings, origins: Origins
 ) -> None:
     """Check the quality measurements of a bank. Arguments as in `check_shard`."""
     values = checked_json(path, findings)
     if values:
         with findings.reading(path):
-            origins.compare(path, values["provenance"], settings, seed, inputs)
+            origins.compare(path, values["provenance"], settings=settings, seed=seed, inputs=inputs)

@@ -19,6 +19,7 @@ _BLOCK_ROWS = 1 << 14
 def check_parts(
     paths: Sequence[Path],
     settings: dict[str, Any],
+    *,
     seed: int,
     images: Images,
     encoder: Inputs,
@@ -49,7 +50,7 @@ def check_parts(
                 findings.add(path, "damaged: its content ids do not match its embeddings")
             _check_values(path, file, findings)
             stores = {unit: (images.folder / f"{unit}.h5", images.contents.get(unit)) for unit in units}
-            origins.compare(path, record, settings, seed, stores | encoder)
+            origins.compare(path, record, settings=settings, seed=seed, inputs=stores | encoder)
     return contents
 
 

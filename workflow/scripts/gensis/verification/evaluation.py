@@ -21,6 +21,7 @@ _DECIMALS = 6
 def check_evaluation(
     folder: Path,
     tasks: Sequence[str],
+    *,
     study: Study,
     inputs: Inputs,
     findings: Findings,
@@ -47,7 +48,7 @@ def check_evaluation(
         if result := checked_json(path, findings):
             with findings.reading(path):
                 read = evaluation.inputs_of_task(task, inputs)
-                origins.compare(path, result["provenance"], evaluation.of_task(task), seed, read)
+                origins.compare(path, result["provenance"], settings=evaluation.of_task(task), seed=seed, inputs=read)
                 if [result[name] for name in SUBJECT] != [encoder, dataset, seed, task]:
                     findings.add(path, "is for another encoder, data set, seed or task than its path states")
         results[encoder, dataset, str(seed), task] = None if path in findings else result
@@ -55,7 +56,7 @@ def check_evaluation(
     names = ["predictions.h5", *(["attention.h5"] if set(tasks) & set(evaluation.attention_tasks) else [])]
     for path in (folder / name for name in names):
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
-            origins.compare(path, check_hdf5(path, file, findings), settings, seed, inputs)
+            origins.compare(path, check_hdf5(path, file, findings), settings=settings, seed=seed, inputs=inputs)
     return results
 
 

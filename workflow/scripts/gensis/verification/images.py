@@ -75,7 +75,7 @@ class Images:
                 self._findings.add(path, "damaged: its content id does not match its content")
             record = provenance_of(store)
             slide = {name: (path, None) for name in record["inputs"]}  # it may have been archived
-            origins.compare(path, record, settings, None, slide)
+            origins.compare(path, record, settings=settings, seed=None, inputs=slide)
             if outcome and (outcome["content"], outcome["images"]) != (store.content, len(store)):
                 self._findings.add(path, f"not the store that {path.with_suffix('.json').name} describes")
 

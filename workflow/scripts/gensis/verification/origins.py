@@ -26,7 +26,7 @@ class Origins:
         self._others: list[tuple[Path, str, Path, Content]] = []
 
     def compare(
-        self, path: Path, record: Mapping[str, Any], settings: Mapping[str, Any], seed: int | None, inputs: Inputs
+        self, path: Path, record: Mapping[str, Any], *, settings: Mapping[str, Any], seed: int | None, inputs: Inputs
     ) -> None:
         """Report differences between the record of an artifact and the expected values.
 

@@ -50,7 +50,7 @@ class _Verification:
         self.study, self.run, self.images = study, run, images
         self.findings = Findings()
         self.origins = Origins(self.findings)
-        self.both = self.findings, self.origins
+        self.both = {"findings": self.findings, "origins": self.origins}
         self.trained_on = study.pretraining.dataset
         self.train = {"train": self.table(self.trained_on, "train")}
         self.datasets: dict[str, Images] = {}
@@ -123,10 +123,10 @@ class _Verification:
                 made_for = self.study.banks[bank].seed
                 inputs |= self.bank_input(bank, seed if made_for is None else made_for)
             folder, settings = self.encoder_folder(name, seed), self.settings(f"encoders/{name}")
-            check_folder(folder, settings, seed, ENCODER_RECIPE, inputs, *self.both)
+            check_folder(folder, settings, seed=seed, recipe=ENCODER_RECIPE, inputs=inputs, **self.both)
         for name in self.study.encoders:
             settings = self.settings(f"encoders/{name}")
-            check_folder(self.encoder_folder(name, seed), settings, None, None, {}, *self.both)
+            check_folder(self.encoder_folder(name, seed), settings, seed=None, recipe=None, inputs={}, **self.both)
 
     def parts(self, encoder: str, dataset: str, seed: int, below: str = "") -> list[Path]:
         return sorted((self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below).glob("part-*.h5"))
@@ -136,7 +136,7 @@ class _Verification:
         settings = self.settings(f"embedding/{encoder}")
         for below in ("", *self.otherwise(dataset)):
             parts = self.parts(encoder, dataset, seed, below)
-            found = check_parts(parts, settings, seed, self.datasets[dataset], weights, *self.both)
+            found = check_parts(parts, settings, seed=seed, images=self.datasets[dataset], encoder=weights, **self.both)
             self.embedded[encoder, dataset, seed, below] = found
         folder = self.run / f"features/{encoder}/{dataset}/seed{seed}"
         check_features(folder, self.parts(encoder, dataset, seed), self.findings)
@@ -184,12 +184,13 @@ class _Verification:
             folder = self.run / f"autoencoder/seed{seed}"
             is_perceptual = self.study.autoencoder_training.perceptual_weight > 0
             judge = self.encoder_input("encoder", self.study.baseline, seed) if is_perceptual else {}
-            check_folder(folder, self.settings("autoencoder"), seed, AUTOENCODER_RECIPE, self.train | judge, *self.both)
+            made_from = {"recipe": AUTOENCODER_RECIPE, "inputs": self.train | judge}
+            check_folder(folder, self.settings("autoencoder"), seed=seed, **made_from, **self.both)
             inputs["autoencoder"] = folder / VAE_WEIGHTS, stated.of_whole(folder, "config.json", VAE_WEIGHTS)
         elif mode != "none":
             inputs["autoencoder"] = Path(mode), None  # external weights, of which the pipeline includes a copy
         folder = self.run / f"diffusion/{encoder}/seed{seed}"
-        check_folder(folder, self.settings("diffusion"), seed, DIFFUSION_RECIPE, inputs, *self.both)
+        check_folder(folder, self.settings("diffusion"), seed=seed, recipe=DIFFUSION_RECIPE, inputs=inputs, **self.both)
 
     def shards(self, bank: str, seed: int) -> list[Path]:
         folder = self.run / f"bank/{bank}/seed{seed}"
@@ -213,16 +214,17 @@ class _Verification:
         of_diffusion = {"diffusion": (diffusion / "denoiser" / VAE_WEIGHTS, stated.weights(diffusion))}
         training = self.train | self.embeddings_input(encoder, seed)
         for path in self.shards(bank, seed):
-            check_shard(path, self.settings(f"banks/{bank}"), seed, training | of_diffusion, *self.both)
+            check_shard(path, self.settings(f"banks/{bank}"), seed=seed, inputs=training | of_diffusion, **self.both)
             if settings.filter:
                 inputs = training | of_encoder | {path.stem: (path, stated.store(path))}
-                check_filter(path, self.settings(f"filters/{bank}"), seed, inputs, *self.both)
+                check_filter(path, self.settings(f"filters/{bank}"), seed=seed, inputs=inputs, **self.both)
         inputs = training | of_encoder | of_diffusion | self.bank_input(bank, seed)
         for table in ("units", *(["labels"] if self.trained_on in self.labelled else [])):
             inputs[table] = self.table(self.trained_on, table)
         measured = Evaluation.model_validate(self.settings("bank_quality"))
+        path = self.run / f"bank/{bank}/seed{seed}/quality.json"
         made_with = {"bank": self.settings(f"banks/{bank}"), "evaluation": measured.model_dump(mode="json")}
-        check_quality(self.run / f"bank/{bank}/seed{seed}/quality.json", made_with, seed, inputs, *self.both)
+        check_quality(path, made_with, seed=seed, inputs=inputs, **self.both)
 
     def check_evaluations(self) -> dict[Subject, dict[str, Any] | None]:
         results: dict[Subject, dict[str, Any] | None] = {}
@@ -240,7 +242,7 @@ class _Verification:
                 for seed in self.study.seeds:
                     folder = self.run / f"evaluation/{encoder}/{dataset}/seed{seed}"
                     inputs = tables | self.measured(encoder, dataset, seed)
-                    results |= check_evaluation(folder, tasks, self.study, inputs, *self.both)
+                    results |= check_evaluation(folder, tasks, study=self.study, inputs=inputs, **self.both)
         return results
 
     def measured(self, encoder: str, dataset: str, seed: int) -> Inputs:

@@ -12,6 +12,7 @@ from gensis.verification.origins import Inputs, Origins
 def check_folder(
     folder: Path,
     settings: dict[str, Any],
+    *,
     seed: int | None,
     recipe: int | None,
     inputs: Inputs,
@@ -41,7 +42,7 @@ def check_folder(
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # reported by `damage`
     with findings.reading(path):
-        origins.compare(path, record, settings, seed, inputs)
+        origins.compare(path, record, settings=settings, seed=seed, inputs=inputs)
         if record.get("recipe") != recipe:
             findings.add(path, f"trained with recipe {record.get('recipe')}, but the current recipe is {recipe}")
     return record

@@ -12,7 +12,7 @@ from gensis.augment.corruptions.corruption import Severities, five
 from gensis.augment.corruptions.lengths import scaled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Snow:
     """Add falling snowflakes and whiten the image.
 

@@ -41,7 +41,15 @@ def corrupted_hits(data: TaskData) -> dict[tuple[str, str], np.ndarray]:
         for (train, test), probe in zip(protocol.rounds, probes):
             corrupted_features = data.corrupted(name, items.item[test])
             features, labels = items.features[train], items.labels[train]
-            votes = knn_probabilities(features, labels, corrupted_features, (k,), classes, temperature, data.device)[k]
+            votes = knn_probabilities(
+                features,
+                labels,
+                corrupted_features,
+                ks=(k,),
+                classes=classes,
+                temperature=temperature,
+                device=data.device,
+            )[k]
             for classifier, probabilities in {"knn": votes, "linear": probe.probabilities(corrupted_features)}.items():
                 correct[classifier, name].append(probabilities.argmax(1) == items.labels[test])
     return {key: np.concatenate(parts) for key, parts in correct.items()}

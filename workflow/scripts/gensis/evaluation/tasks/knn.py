@@ -33,10 +33,10 @@ def measure(data: TaskData) -> Measured:
             data.features[train],
             data.items.labels[train],
             data.features[test],
-            ks,
-            len(data.items.classes),
-            data.settings.knn_temperature,
-            data.device,
+            ks=ks,
+            classes=len(data.items.classes),
+            temperature=data.settings.knn_temperature,
+            device=data.device,
         )
         return {f"_k{k}": shares[k] for k in ks}
 

@@ -40,10 +40,10 @@ class DINO(Method):
                 backbone,
                 DINOHead(
                     backbone.num_features,
-                    keys.prototypes,
-                    keys.head_hidden_dim,
-                    keys.head_bottleneck_dim,
-                    keys.head_batch_norm,
+                    prototypes=keys.prototypes,
+                    hidden=keys.head_hidden_dim,
+                    bottleneck=keys.head_bottleneck_dim,
+                    batch_norm=keys.head_batch_norm,
                 ),
                 self.settings.precision,
             )
@@ -154,7 +154,7 @@ class DINOHead(nn.Module):
     Caron et al., appendix C.
     """
 
-    def __init__(self, inputs: int, prototypes: int, hidden: int, bottleneck: int, batch_norm: bool):
+    def __init__(self, inputs: int, *, prototypes: int, hidden: int, bottleneck: int, batch_norm: bool):
         super().__init__()
         layers: list[nn.Module] = []
         for width in (inputs, hidden):
