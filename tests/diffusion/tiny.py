@@ -41,7 +41,7 @@ def write_dataset(folder: Path, count: int, px: int, units: int = 1) -> Path:
 
 
 def write_features(
-    path: Path, train: Path, width: int, features: np.ndarray | None = None, with_mirrored: bool = False
+    path: Path, train: Path, width: int, features: np.ndarray | None = None, *, with_mirrored: bool = False
 ) -> Path:
     """Write embeddings of a train split's images as one part; random unless given. Mirrored images get the same."""
     index = read_index(train)

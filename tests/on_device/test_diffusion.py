@@ -62,7 +62,7 @@ def test_no_step_of_the_diffusion_model_waits(card, images, tmp_path, case):
     inputs = latents_of(pixels, autoencoder(), cache_gb) if "latents" in case else pixels
     features = write_features(tmp_path / "part.h5", tmp_path / "train.tsv", WIDTH, with_mirrored=settings.flips)
     features = Features(images.index, [features], settings.flips)
-    trainer = DiffusionTrainer(settings, inputs, features, CUDA, World(), 0)
+    trainer = DiffusionTrainer(settings, inputs, features, device=CUDA, world=World(), seed=0)
     types = set()
     trainer.denoiser.register_forward_hook(lambda network, inputs, output: types.add(output.sample.dtype))
     card.waits()
@@ -75,8 +75,8 @@ def test_no_step_of_the_diffusion_model_waits(card, images, tmp_path, case):
 def test_no_step_of_the_autoencoder_waits(card, images):
     backbone, _ = create_backbone("vit_tiny_patch16_224", PX, TINY["backbone_args"])
     distance = PerceptualDistance(Encoder(backbone, Preprocessing((PX, PX), (0.5,) * 3, (0.25,) * 3))).to(CUDA)
-    pixels = Pixels(images, PX)
-    trainer = AutoencoderTrainer(AutoencoderTraining(**VAE), pixels, CUDA, World(), 0, distance)
+    settings, pixels = AutoencoderTraining(**VAE), Pixels(images, PX)
+    trainer = AutoencoderTrainer(settings, pixels, device=CUDA, world=World(), seed=0, distance=distance)
     card.waits()
     trainer.step(0)
     assert card.waits() == {}

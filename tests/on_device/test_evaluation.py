@@ -40,14 +40,15 @@ def test_embedding_fetches_each_block_once(card, make):
     blocks = [torch.zeros(5, 3, 24, 24, dtype=torch.uint8, device=CUDA) for _ in range(2)]
     settings = Embedding(precision="bfloat16", normalize=True)
     card.waits()
-    assert [len(block) for block in embedded(network, blocks, settings, CUDA, 10)] == [0, 5, 5]
+    assert [len(block) for block in embedded(network, blocks, settings, device=CUDA, total=10)] == [0, 5, 5]
     assert card.waits() == {"embed_images.embed: copy to cpu": 3}
 
 
 def test_neighbours_fetch_the_votes_of_each_k_once(card):
     train, test, labels = features(40), features(10), np.arange(40) % CLASSES
     groups = np.arange(40) // 4, np.arange(10)
-    shares = knn_probabilities(train, labels, test, (2, 5), CLASSES, 0.07, CUDA, chunk_bytes=4 * 40 * 5, groups=groups)
+    given = {"classes": CLASSES, "temperature": 0.07, "chunk_bytes": 4 * 40 * 5, "groups": groups}
+    shares = knn_probabilities(train, labels, test, ks=(2, 5), device=CUDA, **given)
     assert [share.shape for share in shares.values()] == [(10, CLASSES)] * 2
     assert card.waits() == {
         "evaluation.knn.knn_probabilities: copy to cuda": 1,

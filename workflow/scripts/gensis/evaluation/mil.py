@@ -50,7 +50,7 @@ class Bags:
         )
 
     def steps(self, order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batches of bags in the given order: numbers on the CPU, float32 (B, n, D), bool (B, n): no padding."""
+        """Batches of bags in order: their numbers (CPU), float32 (B, n, D), and bool (B, n), False for padding."""
         for numbers in torch.as_tensor(order).split(self.per_step):
             chosen = [self.bags[i] for i in numbers]
             lengths = copied(torch.tensor([len(bag) for bag in chosen]), self.mean.device)

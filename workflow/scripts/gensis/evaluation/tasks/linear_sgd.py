@@ -68,8 +68,8 @@ def fit_linear_sgd(
         for rows in torch.randperm(len(labels), generator=draws).split(_BATCH):
             mirrored = torch.randint(2, (len(rows),), generator=draws)
             optimizer.zero_grad()
-            inputs, classes_of = copied(both[mirrored, rows], device), copied(targets[rows], device)
-            cross_entropy(layer(inputs), classes_of).backward()
+            inputs, expected = copied(both[mirrored, rows], device), copied(targets[rows], device)
+            cross_entropy(layer(inputs), expected).backward()
             optimizer.step()
     return layer
 
