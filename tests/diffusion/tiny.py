@@ -40,14 +40,17 @@ def write_dataset(folder: Path, count: int, px: int, units: int = 1) -> Path:
     return folder / "train.tsv"
 
 
-def write_features(path: Path, train: Path, width: int, features: np.ndarray | None = None) -> Path:
-    """Write embeddings of a train split's images as one part; random embeddings unless given."""
+def write_features(
+    path: Path, train: Path, width: int, features: np.ndarray | None = None, *, with_mirrored: bool = False
+) -> Path:
+    """Write embeddings of a train split's images as one part; random unless given. Mirrored images get the same."""
     index = read_index(train)
     if features is None:
         features = np.random.default_rng(1).normal(size=(len(index), width)).astype(np.float32)
     unit = np.repeat(np.arange(len(index.units)), np.diff(index.first_rows))
     keys = np.array([str(row) for row in range(len(index))], object)
-    write_embeddings(path, [features], unit=unit, units=index.units, keys=keys)
+    flipped = [features] if with_mirrored else None
+    write_embeddings(path, [features], unit=unit, units=index.units, keys=keys, flipped=flipped)
     return path
 
 

@@ -198,7 +198,8 @@ class GenSISPipeline(DiffusionPipeline):
         sample = noise.to(device, torch.float32, non_blocking=True)
         conditions = to_conditions(embeddings)
         scheduler = prepared_sampler(self.scheduler, sampler, num_inference_steps)
-        for timestep, on_device in zip(scheduler.timesteps, scheduler.timesteps.to(device, non_blocking=True)):
+        for timestep in scheduler.timesteps:
+            on_device = torch.full_like(timestep, timestep.item(), device=device)  # written there, not copied
             time = float(timestep) / scheduler.config.num_train_timesteps
             guided = guidance_interval[0] <= time <= guidance_interval[1]
             prediction = self.predict(sample, on_device, conditions, guidance if guided else 1)

@@ -48,12 +48,12 @@ class Bags:
         return cls([torch.from_numpy(bag) for bag in bags], mean, deviation, per_step)
 
     def steps(self, order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batches of bags in the given order: their numbers, float32 (B, n, D), and bool (B, n), False for padding."""
+        """Batches of bags in order: their numbers (CPU), float32 (B, n, D), and bool (B, n), False for padding."""
         for numbers in torch.as_tensor(order).split(self.per_step):
             chosen = [self.bags[i] for i in numbers]
             padded = pad_sequence(chosen, batch_first=True)
             present = torch.arange(padded.shape[1]) < torch.tensor([len(bag) for bag in chosen])[:, None]
-            numbers, padded, present = (copied(each, self.mean.device) for each in (numbers, padded, present))
+            padded, present = (copied(each, self.mean.device) for each in (padded, present))
             yield numbers, (padded - self.mean) / self.deviation, present
 
 
@@ -123,7 +123,7 @@ def classify_bags(
         model = _fit(head, train_bags, targets, part, classes=classes, settings=settings, seed=(seed, number))
         logits, weights = _outputs(model, test_bags)
         probabilities = probabilities + class_probabilities(logits).cpu().numpy() / settings.mil_seeds
-        attention = [total + each / settings.mil_seeds for total, each in zip(attention, weights)]
+        attention = [total + each.cpu().numpy() / settings.mil_seeds for total, each in zip(attention, weights)]
     likeliest = probabilities.argmax(1)
     return probabilities, [each[:, min(k, each.shape[1] - 1)] for each, k in zip(attention, likeliest)]
 
@@ -145,14 +145,15 @@ def _fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.mil_learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
     )
+    held_out = targets[validation]
     best, best_epoch, best_state = float("inf"), 0, None
     for epoch in range(settings.mil_epochs):
         for numbers, padded, present in bags.steps(generator.permutation(fit)):
             optimizer.zero_grad()
-            streams_loss(model(padded, present)[0], targets[numbers]).backward()
+            streams_loss(model(padded, present)[0], targets[copied(numbers, targets.device)]).backward()
             optimizer.step()
         if len(validation):
-            loss = streams_loss(_outputs(model, bags, validation)[0], targets[validation]).item()
+            loss = streams_loss(_outputs(model, bags, validation)[0], held_out).item()
             if loss < best:
                 best, best_epoch, best_state = loss, epoch, copy.deepcopy(model.state_dict())
             elif epoch - best_epoch >= _PATIENCE_EPOCHS:
@@ -170,14 +171,14 @@ def _initialised(head: Head, features: int, classes: int, seed: int) -> nn.Modul
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> tuple[Tensor, list[np.ndarray]]:
-    """Logits (T, S, K), and attention, float32 (n, 1 or K) per bag, of all bags or of some."""
+def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> tuple[Tensor, list[Tensor]]:
+    """Logits (T, S, K), and attention, float32 (n, 1 or K) per bag, of all bags or of some, on the device."""
     order = np.arange(len(bags.bags)) if which is None else which
     logits, attention = [], []
-    for _, padded, present in bags.steps(order):
+    for numbers, padded, present in bags.steps(order):
         found, weights = model(padded, present)
         logits.append(found)
-        attention += [each[own].cpu().numpy() for each, own in zip(weights, present)]
+        attention += [each[: len(bags.bags[number])] for each, number in zip(weights, numbers)]
     return torch.cat(logits), attention
 
 

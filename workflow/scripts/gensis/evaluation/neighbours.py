@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from gensis.threads import in_threads
+from gensis.training.device import copied
 
 CHUNK_BYTES = 1 << 28
 _FAN = 5
@@ -76,11 +77,11 @@ def by_chunks(
 
     def chunk(start: int, buffer: Tensor) -> Measured:
         chosen = slice(start, min(start + rows, len(test)))
-        queries = normalize(torch.from_numpy(test[chosen]).to(device))
+        queries = normalize(copied(torch.from_numpy(test[chosen]), device))
         cosine = torch.mm(queries, index.T, out=buffer[: len(queries)])
         if groups:
             own = torch.from_numpy(groups[1][chosen, None] == groups[0])
-            cosine.masked_fill_(own.to(device), -torch.inf)
+            cosine.masked_fill_(copied(own, device), -torch.inf)
         return measure(cosine, chosen)
 
     starts = range(0, len(test), rows)

@@ -17,6 +17,7 @@ from gensis.evaluation.data import TaskData
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.measured import Measured, Probabilities, classified
 from gensis.evaluation.protocol import pooled
+from gensis.training.device import copied
 
 EPOCHS = 100
 _BATCH = 256
@@ -67,7 +68,8 @@ def fit_linear_sgd(
         for rows in torch.randperm(len(labels), generator=draws).split(_BATCH):
             mirrored = torch.randint(2, (len(rows),), generator=draws)
             optimizer.zero_grad()
-            cross_entropy(layer(both[mirrored, rows].to(device)), targets[rows].to(device)).backward()
+            inputs, expected = copied(both[mirrored, rows], device), copied(targets[rows], device)
+            cross_entropy(layer(inputs), expected).backward()
             optimizer.step()
     return layer
 
