@@ -9,6 +9,7 @@ import faulthandler
 import json
 import os
 import random
+import re
 import resource
 import select
 import subprocess
@@ -71,11 +72,11 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             return f"CRASH {self._process.wait()}\n{self._restarted()}"
-        answer, peak_bytes = json.loads(line)
-        if peak_bytes > MEMORY_BYTES:
+        answer, peak = json.loads(line)
+        if peak > MEMORY_BYTES:
             self._process.kill()
             self._restarted()
-            return f"MEMORY {peak_bytes >> 20} MiB\n{answer}"
+            return f"MEMORY {peak >> 20} MiB\n{answer}"
         return answer
 
     def _restarted(self) -> str:
@@ -110,8 +111,15 @@ def work(folder: Path) -> None:
         faulthandler.dump_traceback_later(LONGEST_SECONDS - 2)
         answer = outcome(folder, path, config, mpp)
         faulthandler.cancel_dump_traceback_later()
-        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        print(json.dumps([answer, peak_bytes]), file=answers, flush=True)
+        print(json.dumps([answer, peak_bytes()]), file=answers, flush=True)
+
+
+def peak_bytes() -> int:
+    """Largest memory of this process. On Linux, getrusage counts that of the process which started it too."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) << 10
 
 
 def outcome(folder: Path, path: str, config: dict, mpp: float | None) -> str:
