@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from gensis.ssl.batch import InterpolatedViews
 from gensis.training.distributed import World
 
+GUESSING = 0.999
+"""Part of the loss of equal outputs above which nothing is learnt; rounding alone changes it by less."""
 _EXCLUDED = -1e9  # similarity of an image that is not compared; finite, because 0 times infinity is not a number
 
 
@@ -28,6 +30,13 @@ def own_places(count: int, world: World, device: torch.device) -> torch.Tensor:
 def is_nearest(similarities: torch.Tensor, positives: torch.Tensor) -> torch.Tensor:
     """Share of anchors whose positive is the most similar candidate, for (B, C) similarities and (B,) positives."""
     return (similarities.argmax(1) == positives).float().mean()
+
+
+def collapse(loss: float, uniform_loss: float) -> str:
+    """Describe a collapse: a loss as large as that of equal outputs; empty if there is none."""
+    if loss < GUESSING * uniform_loss:
+        return ""
+    return "all images have the same output (the loss is that of guessing): change learning_rate or temperature"
 
 
 def sources_loss(

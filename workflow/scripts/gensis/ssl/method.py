@@ -1,7 +1,7 @@
 """What an SSL method is: its networks, its losses, and what it does after each update. See docs/extending.md."""
 
 import pkgutil
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ class Losses:
     """Further means over the images, for `Method.after_update`."""
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """The networks of an SSL method and all its state: parameters and buffers are saved in checkpoints.
 
     The trainer keeps batches, accumulation of gradients, optimizer, distribution and checkpoints.

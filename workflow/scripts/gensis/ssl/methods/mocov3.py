@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.auto import IMAGENET
 from gensis.ssl.batch import Batch
-from gensis.ssl.contrast import is_nearest, mlp, own_places, sources_loss
+from gensis.ssl.contrast import collapse, is_nearest, mlp, own_places, sources_loss
 from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead, patch_px_of
 from gensis.ssl.schedules import cosine
@@ -99,9 +99,7 @@ class MoCoV3(Method):
 
     def collapse(self, row: dict[str, float]) -> str:
         """See Method."""
-        if row["mocov3"] < 0.999 * self.uniform_loss():
-            return ""
-        return "all images have the same output (the loss is that of guessing): change learning_rate or temperature"
+        return collapse(row["mocov3"], self.uniform_loss())
 
     def _averaged(self) -> list[tuple[nn.Module, nn.Module]]:
         """The teacher's parts, each with the student's part that it averages."""
