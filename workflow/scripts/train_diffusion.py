@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> None:
         cache = ImageCache(arguments.runtime.image_cache_gb, device, arguments.threads)
         embeddings = held_if_small(features, device, cache.left_gb)
         if isinstance(embeddings, HeldFeatures):
-            cache.left_gb -= embeddings.size_gb
+            cache.count(embeddings.size_gb)
         trainer = DiffusionTrainer(
             settings,
             open_inputs(arguments, settings, index=index, vae=vae, cache=cache),

@@ -35,5 +35,9 @@ class ImageCache:
         """See `open_images`."""
         images = open_images(index, self.device, self.left_gb, self._threads)
         if not isinstance(images, StreamedImages):
-            self.left_gb -= decoded_gb(images)
+            self.count(decoded_gb(images))
         return images
+
+    def count(self, size_gb: float) -> None:
+        """Count what a training holds, so that the images opened next have less room."""
+        self.left_gb -= size_gb
