@@ -104,6 +104,11 @@ def changed(path: str, value: object) -> dict:
         ),
         (
             "retraining/gen-dino",
+            {"bank": "default", "generative_views": "add", "disentangle_targets": "both"},
+            "generative_views: add keeps real images for the teacher: leave",
+        ),
+        (
+            "retraining/gen-dino",
             {"bank": "default", "generative_probability": 0, "disentangle_targets": "generative"},
             "disentangle_targets: generative needs a generative_probability above 0",
         ),
@@ -383,6 +388,7 @@ def arms(pretraining: dict, **retraining: dict):
         ({"epochs": 10, "views": {"local_crops": 0}}, {"disentangle_probability": 0.5}, 13),
         ({"epochs": 10, "views": {"local_crops": 0}}, {"disentangle_targets": "both"}, 17),
         ({"epochs": 10, "views": {"local_crops": 0}}, {"disentangle_weight": 0}, 10),
+        ({"epochs": 8, "views": {"local_crops": 0}}, {"disentangle_weight": 0, "generative_views": "add"}, 11),
         ({"epochs": 10, "views": {"local_crops": 0}}, {"epochs": 20}, 30),
     ],
 )
@@ -398,7 +404,7 @@ def test_match_compute_sets_epochs_for_at_least_the_compute_of_the_other_arm(pre
 def test_added_keys_leave_the_json_of_a_plain_arm_unchanged():
     settings = json.loads(stage_json(load_study(STUDY), "encoders/gen-dino"))
     added_later = {"match_compute", "real_images", "shuffle_bank", "disentangle_probability", "disentangle_targets"}
-    assert not (added_later | {"interpolation"}) & settings.keys()
+    assert not (added_later | {"interpolation", "generative_views"}) & settings.keys()
     assert settings["bank"] == "default"
 
 

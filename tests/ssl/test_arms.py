@@ -101,6 +101,17 @@ def test_gen_dino_shows_each_image_with_its_own_bank_images_and_partner(make):
     assert torch.equal(batch.interpolated.source_slots, batch.views.real_slot.unsqueeze(0))
 
 
+def test_add_keeps_two_real_views_and_adds_one_of_the_bank(make):
+    _, batches = make(generative_views="add", generative_probability=0.5)
+    batch = batches.draw(ROWS)
+    assert torch.equal(shown(batch.views.global_views), (10 * ROWS).expand(2, -1))
+    source, kind = source_and_kind(batch.views.added_views)
+    assert torch.equal(source, ROWS)
+    assert set(kind.tolist()) == {0, *VARIANTS}
+    assert torch.equal(batch.interpolated.source_slots, torch.zeros(1, SOURCES, dtype=torch.long))
+    assert make(generative_views="add", generative_probability=0)[1].draw(ROWS).views.added_views is None
+
+
 def test_generative_targets_count_only_if_both_sources_show_a_generative_image(make):
     chooser, _ = make(disentangle_targets="generative", generative_probability=0.5)
     choices = [chooser.choose(ROWS, step) for step in range(8)]

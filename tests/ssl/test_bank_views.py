@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gensis.augment.views import ViewRecipe, view
-from gensis.ssl.bank_views import paired_views, real_views
+from gensis.ssl.bank_views import paired_views, real_views, with_added_views
 
 GLOBAL = ViewRecipe(
     size_px=16,
@@ -71,3 +71,20 @@ def test_a_bank_of_copies_gives_the_views_without_a_bank():
     )
     assert torch.equal(paired.global_views, plain.global_views)
     assert torch.equal(paired.local_views, plain.local_views)
+
+
+@pytest.mark.parametrize("size", [(24, 24), (20, 30)])
+def test_an_added_view_shows_the_synthetic_image_and_leaves_the_other_views(size):
+    real, synthetic, has = pictures(0, 24, 24), pictures(1, *size), torch.arange(20) % 4 > 0
+    torch.manual_seed(0)
+    views = with_added_views(real, synthetic, has_synthetic=has, recipes=RECIPES, local_crops=4)
+    added = []
+    for images in (real, synthetic):
+        torch.manual_seed(0)
+        plain = real_views(real, RECIPES, 4)
+        added.append(view(images, GLOBAL))
+    assert torch.equal(views.global_views, plain.global_views)
+    assert torch.equal(views.local_views, plain.local_views)
+    expected = torch.where(has.view(-1, 1, 1, 1), added[1], added[0])
+    torch.testing.assert_close(views.added_views, expected, atol=1e-6, rtol=0)
+    assert not views.real_slot.any()

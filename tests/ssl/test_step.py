@@ -13,13 +13,13 @@ from gensis.ssl.rates import rates_of
 IMAGES, STEPS, FROZEN = 8, 4, 2
 
 
-def batch(step, with_bank=False):
+def batch(step, with_bank=False, local_crops=2):
     generator = torch.Generator().manual_seed(step)
 
     def draw(px, *count):
         return (torch.rand(*count, IMAGES, 3, px, px, generator=generator) - 0.5) * 3.4
 
-    views = BatchViews(draw(16, 2), draw(8, 2), torch.randint(2, (IMAGES,), generator=generator))
+    views = BatchViews(draw(16, 2), draw(8, local_crops), torch.randint(2, (IMAGES,), generator=generator))
     if not with_bank:
         return Batch(views)
     alpha, counts = (torch.rand(IMAGES, generator=generator) for _ in range(2))

@@ -22,7 +22,10 @@ def test_the_loss_equals_the_originals_on_the_same_numbers(temperature, theirs):
 def test_a_step_equals_the_original(make_pretrainer):
     pretrainer = make_pretrainer(**MOCO, optimizer="sgd", learning_rate=0.5, weight_decay=(0, 0), warmup=0)
     student, teacher = copy.deepcopy(pretrainer.method.student), copy.deepcopy(pretrainer.method.teacher)
-    given, momentum = batch(0), pretrainer.method.scheduled(1, pretrainer.total_steps)["teacher_momentum"]
+    given, momentum = (
+        batch(0, local_crops=0),
+        pretrainer.method.scheduled(1, pretrainer.total_steps)["teacher_momentum"],
+    )
     x1, x2 = given.views.global_views
     queries = F.normalize(student(torch.cat([x1, x2])), dim=1).chunk(2)
     keys = F.normalize(teacher(torch.cat([x1, x2])), dim=1).chunk(2)
@@ -46,7 +49,7 @@ def test_the_patch_embedding_is_frozen_unless_told_otherwise(make_pretrainer, fr
     keys = MOCO["mocov3"] | {"freeze_patch_embedding": freeze}
     pretrainer = make_pretrainer(**MOCO | {"mocov3": keys}, learning_rate=0.5, warmup=0)
     before = pretrainer.method.student.backbone.patch_embed.proj.weight.clone()
-    pretrainer.learn(batch(0), 1)
+    pretrainer.learn(batch(0, local_crops=0), 1)
     assert torch.equal(pretrainer.method.student.backbone.patch_embed.proj.weight, before) == freeze
 
 
@@ -73,6 +76,6 @@ def test_equal_outputs_have_the_uniform_loss_and_count_as_collapse(make_pretrain
 
 def test_the_disentanglement_of_sources_is_scaled_like_the_loss(make_pretrainer):
     method = make_pretrainer(**MOCO, disentangle_weight=0.5, drop_path=0.0).method
-    losses = method.losses(method.student, batch(0, with_bank=True), {})
+    losses = method.losses(method.student, batch(0, with_bank=True, local_crops=0), {})
     torch.testing.assert_close(losses.loss.detach(), losses.logged["mocov3"] + 0.5 * losses.logged["disentangle"])
-    assert set(method.losses(method.student, batch(0), {}).logged) == {"mocov3", "contrast_accuracy"}
+    assert set(method.losses(method.student, batch(0, local_crops=0), {}).logged) == {"mocov3", "contrast_accuracy"}

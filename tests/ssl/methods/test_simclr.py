@@ -61,11 +61,11 @@ def test_equal_outputs_have_the_uniform_loss_and_count_as_collapse(make_pretrain
 
 def test_a_step_minimises_nt_xent_and_the_disentanglement_of_sources(make_pretrainer):
     method = make_pretrainer(**SIMCLR, disentangle_weight=0.5, drop_path=0.0).method
-    given = batch(0, with_bank=True)
+    given = batch(0, with_bank=True, local_crops=0)
     losses = method.losses(method.student, given, {})
     expected = losses.logged["simclr"] + 0.5 * losses.logged["disentangle"]
     torch.testing.assert_close(losses.loss.detach(), expected)
-    alone = method.losses(method.student, batch(0), {})
+    alone = method.losses(method.student, batch(0, local_crops=0), {})
     assert set(alone.logged) == {"simclr", "contrast_accuracy"}
     losses.loss.backward()
     assert all(parameter.grad is not None for parameter in method.student.parameters())
@@ -73,7 +73,7 @@ def test_a_step_minimises_nt_xent_and_the_disentanglement_of_sources(make_pretra
 
 def test_the_published_encoder_is_the_trained_one(make_pretrainer):
     pretrainer = make_pretrainer(**SIMCLR)
-    pretrainer.learn(batch(0), 0)
+    pretrainer.learn(batch(0, local_crops=0), 0)
     ours, trained = pretrainer.encoder().state_dict(), pretrainer.method.student.backbone.state_dict()
     assert all(torch.equal(ours[name], trained[name]) for name in trained)
 

@@ -22,6 +22,8 @@ def passes(training: Pretraining, disentangles: bool) -> float:
     trained = 2 + training.views.local_crops * side**2
     has_teacher = METHODS[training.method].has_teacher
     of_teacher = 2.0 if has_teacher else 0.0
+    if isinstance(training, Retraining) and training.adds_views:
+        trained += 1
     if disentangles and isinstance(training, Retraining):
         partners = training.disentangle_probability * (2 if training.disentangle_targets == "both" else 1)
         trained += training.disentangle_probability + (0 if has_teacher else partners)

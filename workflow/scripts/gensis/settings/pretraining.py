@@ -170,8 +170,13 @@ class Retraining(Pretraining):
     generative_probability: Fraction | Ramp = 1.0
     """Probability that one of an image's two global views comes from the bank. Which of the two is drawn per image.
     `{start: 0, end: 1}` changes the probability during training, linearly or with `shape: cosine`."""
+    generative_views: Literal["replace", "add"] = added(neutral="replace")
+    """`replace`: one of an image's two global views shows a generated image. `add`: both show the real image, and only
+    the student sees a third, of the generated image, or of the real one where an image gets none. BatchNorm normalises
+    the added views and those of interpolated images with statistics of their own, which the encoder does not keep."""
     generative_local_fraction: Fraction = 0.5
-    """Fraction of the local views that are crops of the generated image, if the pair has one."""
+    """Fraction of the local views that are crops of the generated image, if the pair has one. With `add`, all local
+    views show the real image."""
     disentangle_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the disentanglement loss: disentangling the two sources of an interpolated image. 0 turns it off."""
     disentangle_probability: Annotated[float, Field(gt=0, le=1)] = added(neutral=1.0)
@@ -187,6 +192,10 @@ class Retraining(Pretraining):
     def _agrees(self) -> "Retraining":
         if not self.real_images and self.generative_probability != 1:
             raise ValueError("real_images: false takes all views from the bank: leave generative_probability at 1")
+        if self.generative_views == "add" and not (self.real_images and self.disentangle_targets == "real"):
+            raise ValueError(
+                "generative_views: add keeps real images for the teacher: leave out real_images and disentangle_targets"
+            )
         if self.interpolation == "pixel" and not (self.real_images and self.disentangle_targets == "real"):
             raise ValueError("interpolation: pixel needs real images: leave out real_images and disentangle_targets")
         if self.shuffle_bank and not (self.real_images and self.disentangle_targets == "real"):
@@ -203,3 +212,8 @@ class Retraining(Pretraining):
         """Largest value of `generative_probability` during training."""
         given = self.generative_probability
         return max(given.start, given.end) if isinstance(given, Ramp) else given
+
+    @property
+    def adds_views(self) -> bool:
+        """Whether the student sees a further view of each image."""
+        return self.generative_views == "add" and self.largest_generative_probability > 0

@@ -1,6 +1,6 @@
 """Global and local views of a batch in which one image of each pair may be synthetic (Gen-SIS, arXiv 2412.01672)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional as F
@@ -20,6 +20,8 @@ class BatchViews:
     """(L, B, 3, s, s)."""
     real_slot: torch.Tensor
     """int64 (B,): which global view shows the real image; 0 if both do."""
+    added_views: torch.Tensor | None = None
+    """(B, 3, S, S): a further global view, for the student alone."""
 
 
 def real_views(real: torch.Tensor, recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe], local_crops: int) -> BatchViews:
@@ -66,20 +68,15 @@ def paired_views(
         local_crops: number of local views.
         local_fraction: fraction of them that are crops of the synthetic image.
     """
-    # Both kinds are padded to one size, so that each view is cropped only once, from the image that it shows.
-    height, width = (max(sides) for sides in zip(real.shape[2:], synthetic.shape[2:]))
-    both = torch.cat([_on_canvas(kind, height, width) for kind in (real, synthetic)])
-    rows = torch.arange(len(real), device=real.device)
-
+    either = _Either(real, synthetic)
     views = empty(real, recipes, local_crops, torch.where(has_synthetic, 1 - slot, 0))
 
     def fill(outs: torch.Tensor, recipe: ViewRecipe, is_synthetic: torch.Tensor) -> None:
         if not len(outs):
             return
-        sides = [torch.where(is_synthetic, *pair) for pair in zip(synthetic.shape[2:], real.shape[2:])]
-        images = prepared(to_nchw(both.index_select(0, rows + len(real) * is_synthetic)))
+        images, sizes = either.chosen(is_synthetic)
         for out in outs:
-            view(images, recipe, torch.stack(sides, 1), out)
+            view(images, recipe, sizes, out)
 
     for number in range(2):
         fill(views.global_views[number : number + 1], recipes[number], has_synthetic & (slot == number))
@@ -87,6 +84,39 @@ def paired_views(
     fill(views.local_views[:from_synthetic], recipes[2], has_synthetic)
     fill(views.local_views[from_synthetic:], recipes[2], torch.zeros_like(has_synthetic))
     return views
+
+
+def with_added_views(
+    real: torch.Tensor,
+    synthetic: torch.Tensor,
+    *,
+    has_synthetic: torch.Tensor,
+    recipes: tuple[ViewRecipe, ViewRecipe, ViewRecipe],
+    local_crops: int,
+) -> BatchViews:
+    """All views of `real_views`, drawn alike, and one more: of the synthetic images, or of the real ones without one.
+
+    Arguments as in `paired_views`. The added view is drawn by the first global recipe.
+    """
+    views = real_views(real, recipes, local_crops)
+    images, sizes = _Either(real, synthetic).chosen(has_synthetic)
+    return replace(views, added_views=view(images, recipes[0], sizes))
+
+
+class _Either:
+    """Real and synthetic images of two sizes, of which each view shows one and crops only that."""
+
+    def __init__(self, real: torch.Tensor, synthetic: torch.Tensor):
+        self._sizes = list(zip(synthetic.shape[2:], real.shape[2:]))
+        height, width = map(max, self._sizes)
+        self._both = torch.cat([_on_canvas(kind, height, width) for kind in (real, synthetic)])
+        self._rows = torch.arange(len(real), device=real.device)
+
+    def chosen(self, is_synthetic: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The chosen images, prepared for `view`, and the int64 (B, 2) part of each that is an image."""
+        sizes = [torch.where(is_synthetic, *pair) for pair in self._sizes]
+        images = self._both.index_select(0, self._rows + len(self._rows) * is_synthetic)
+        return prepared(to_nchw(images)), torch.stack(sizes, 1)
 
 
 def _on_canvas(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from gensis.augment.views import ViewRecipe, view
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl.bank_views import BatchViews, paired_views, real_views
+from gensis.ssl.bank_views import BatchViews, paired_views, real_views, with_added_views
 from gensis.ssl.batch_plan import Chooser, Interpolations, Pairs
 from gensis.training.device import copied
 
@@ -62,7 +62,8 @@ class Batch:
 
     def _part(self, rows: slice) -> "Batch":
         of_all = self.views
-        views = BatchViews(of_all.global_views[:, rows], of_all.local_views[:, rows], of_all.real_slot[rows])
+        added = None if of_all.added_views is None else of_all.added_views[rows]
+        views = BatchViews(of_all.global_views[:, rows], of_all.local_views[:, rows], of_all.real_slot[rows], added)
         return Batch(views, self.interpolated and self.interpolated.part(rows))
 
 
@@ -99,6 +100,7 @@ class Batches:
         for made in (
             views.global_views,
             views.local_views,
+            *([] if views.added_views is None else [views.added_views]),
             *([interpolated.views, interpolated.partners] if interpolated else []),
         ):
             self._normalise(made)
@@ -108,15 +110,12 @@ class Batches:
         views = self._settings.views
         if pairs.synthetic is None:
             return real_views(images, self._recipes, views.local_crops)
-        return paired_views(
-            images,
-            pairs.synthetic.read(),
-            has_synthetic=copied(pairs.has, self._device),
-            slot=copied(pairs.slot, self._device),
-            recipes=self._recipes,
-            local_crops=views.local_crops,
-            local_fraction=self._settings.generative_local_fraction,
-        )
+        synthetic, has = pairs.synthetic.read(), copied(pairs.has, self._device)
+        given = {"has_synthetic": has, "recipes": self._recipes, "local_crops": views.local_crops}
+        if self._settings.adds_views:
+            return with_added_views(images, synthetic, **given)
+        slot, fraction = copied(pairs.slot, self._device), self._settings.generative_local_fraction
+        return paired_views(images, synthetic, slot=slot, local_fraction=fraction, **given)
 
     def _interpolated(
         self, images: torch.Tensor, views: BatchViews, interpolations: Interpolations

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from gensis.errors import UserError
 from gensis.settings.methods import METHODS
@@ -23,10 +24,18 @@ class BackboneWithHead(nn.Module):
         self.head = head
         self._in_bfloat16 = precision == "bfloat16"
 
-    def forward(self, *sizes: torch.Tensor) -> torch.Tensor:
-        """Outputs (sum of n, K) for batches (n, 3, S, S) of different sides S."""
+    def forward(self, *sizes: torch.Tensor, synthetic: torch.Tensor | None = None) -> torch.Tensor:
+        """Outputs (sum of n, K) for batches (n, 3, S, S) of different sides S.
+
+        Views of ``synthetic`` images come last. BatchNorm in the backbone normalises them with their own statistics,
+        and its running statistics, which the published encoder uses, stay those of the other views.
+        """
         with torch.autocast(sizes[0].device.type, torch.bfloat16, enabled=self._in_bfloat16):
-            return self.head(torch.cat([self.backbone(views) for views in sizes]))
+            features = [self.backbone(views) for views in sizes]
+            if synthetic is not None:
+                copies = {name: buffer.clone() for name, buffer in self.backbone.named_buffers()}
+                features.append(functional_call(self.backbone, copies, synthetic))
+            return self.head(torch.cat(features))
 
     def parts(self) -> list[nn.Module]:
         """Modules to shard, inner ones first: the backbone's blocks if it has any, the backbone, and this module."""

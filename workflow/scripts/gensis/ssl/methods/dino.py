@@ -17,6 +17,7 @@ from gensis.ssl.auto import IMAGENET, by_size
 from gensis.ssl.batch import Batch, InterpolatedViews
 from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead
+from gensis.ssl.outputs import student_outputs
 from gensis.ssl.schedules import cosine, linear_warmup
 from gensis.ssl.teacher import as_teacher, update_teacher
 
@@ -100,18 +101,17 @@ class DINO(Method):
         views, interpolated, count = batch.views, batch.interpolated, len(batch)
         temperature, student_temperature = scheduled["teacher_temperature"], self.settings.dino.student_temperature
         both = views.global_views.flatten(0, 1)
-        of_student = torch.cat([both, interpolated.views]) if interpolated else both
         of_teacher = torch.cat([both, interpolated.partners.flatten(0, 1)]) if interpolated else both
-        sizes = [of_student, *([views.local_views.flatten(0, 1)] if len(views.local_views) else [])]
         with torch.no_grad():
             teacher_logits = self.teacher(of_teacher).float().unflatten(0, (-1, count))
-        student_logits = list(student(*sizes).unflatten(0, (-1, count)).unbind())
+        outputs = student_outputs(student, batch)
         targets = teacher_targets(teacher_logits[:2], self.centre, temperature)
         logged = {"teacher_entropy": entropy(targets)}
         if interpolated:
             mixed = self._disentangle_targets(teacher_logits, interpolated, temperature)
             counted = mixed.mean(0) * interpolated.counts.unsqueeze(1)
-            logged["disentangle"] = cross_entropy(counted, student_logits.pop(2), student_temperature)
+            logged["disentangle"] = cross_entropy(counted, outputs["interpolated"][0], student_temperature)
+        student_logits = [logits for kind in ("global", "added", "local") for logits in outputs.get(kind, ())]
         logged["dino"] = loss = dino_loss(targets, student_logits, student_temperature)
         if interpolated:
             loss = loss + self.settings.disentangle_weight * logged["disentangle"]

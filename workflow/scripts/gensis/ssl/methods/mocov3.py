@@ -13,6 +13,7 @@ from gensis.ssl.batch import Batch
 from gensis.ssl.contrast import collapse, is_nearest, mlp, own_places, sources_loss
 from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead, patch_px_of
+from gensis.ssl.outputs import student_outputs
 from gensis.ssl.schedules import cosine
 from gensis.ssl.teacher import as_teacher, update_teacher
 from gensis.training.distributed import World
@@ -67,21 +68,24 @@ class MoCoV3(Method):
     def losses(self, student: nn.Module, batch: Batch, scheduled: dict[str, float]) -> Losses:
         """See Method."""
         temperature, interpolated, count = self.settings.mocov3.temperature, batch.interpolated, len(batch)
-        both = views = batch.views.global_views.flatten(0, 1)
+        both = batch.views.global_views.flatten(0, 1)
         if interpolated:
-            views, both = torch.cat([both, interpolated.views]), torch.cat([both, interpolated.partners.flatten(0, 1)])
+            both = torch.cat([both, interpolated.partners.flatten(0, 1)])
         with torch.no_grad():
             keys = F.normalize(self.teacher(both).float(), dim=1).unflatten(0, (-1, count))
-        queries = F.normalize(student(views).float(), dim=1).unflatten(0, (-1, count))
-        one, accuracy = contrast(queries[0], keys[1], temperature, self.world)
-        other, of_other = contrast(queries[1], keys[0], temperature, self.world)
+        queries = {kind: F.normalize(of_kind, dim=-1) for kind, of_kind in student_outputs(student, batch).items()}
+        one, accuracy = contrast(queries["global"][0], keys[1], temperature, self.world)
+        other, of_other = contrast(queries["global"][1], keys[0], temperature, self.world)
         loss = one + other
+        if "added" in queries:
+            of_added = [contrast(queries["added"][0], own, temperature, self.world)[0] for own in keys[:2]]
+            loss = (loss + sum(of_added)) / 2
         logged = {"mocov3": loss.detach(), "contrast_accuracy": (accuracy + of_other) / 2}
         if interpolated:
             of_sources = keys[interpolated.source_slots, torch.arange(count, device=keys.device)]
             pairs = zip(of_sources, keys[2:])
             given = {"interpolated": interpolated, "temperature": temperature, "world": self.world}
-            losses = torch.stack([sources_loss(queries[2], *pair, **given) for pair in pairs])
+            losses = torch.stack([sources_loss(queries["interpolated"][0], *pair, **given) for pair in pairs])
             disentangle = 2 * temperature * losses.mean()
             logged["disentangle"] = disentangle.detach()
             loss = loss + self.settings.disentangle_weight * disentangle

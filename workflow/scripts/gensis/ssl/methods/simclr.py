@@ -12,6 +12,7 @@ from gensis.ssl.batch import Batch
 from gensis.ssl.contrast import collapse, is_nearest, mlp, own_places, sources_loss
 from gensis.ssl.method import Automatic, Losses, Method
 from gensis.ssl.networks import BackboneWithHead
+from gensis.ssl.outputs import student_outputs
 from gensis.training.distributed import World
 
 
@@ -34,24 +35,30 @@ class SimCLR(Method):
     def losses(self, student: nn.Module, batch: Batch, scheduled: dict[str, float]) -> Losses:
         """See Method."""
         temperature, interpolated = self.settings.simclr.temperature, batch.interpolated
-        views = batch.views.global_views.flatten(0, 1)
-        if interpolated:
-            views = torch.cat([views, interpolated.views, interpolated.partners.flatten(0, 1)])
-        outputs = F.normalize(student(views).float(), dim=1).unflatten(0, (-1, len(batch)))
-        loss, accuracy = nt_xent(outputs[:2], temperature, self.world)
+        outputs = {
+            kind: F.normalize(of_kind, dim=-1)
+            for kind, of_kind in student_outputs(student, batch, with_partners=True).items()
+        }
+        both = outputs["global"]
+        loss, accuracy = nt_xent(both, temperature, self.world)
+        if "added" in outputs:
+            of_added = [
+                nt_xent(torch.cat([real.unsqueeze(0), outputs["added"]]), temperature, self.world) for real in both
+            ]
+            loss = (loss + sum(loss for loss, _ in of_added) / 2) / 2
         logged = {"simclr": loss.detach(), "contrast_accuracy": accuracy}
         if interpolated:
-            of_sources = outputs[interpolated.source_slots, torch.arange(len(batch), device=outputs.device)]
+            of_sources = both[interpolated.source_slots, torch.arange(len(batch), device=both.device)]
             disentangle = torch.stack(
                 [
                     sources_loss(
-                        outputs[2],
+                        outputs["interpolated"][0],
                         *pair,
                         interpolated=interpolated,
                         temperature=temperature,
                         world=self.world,
                     )
-                    for pair in zip(of_sources, outputs[3:])
+                    for pair in zip(of_sources, outputs["partners"])
                 ]
             ).mean()
             logged["disentangle"] = disentangle.detach()
