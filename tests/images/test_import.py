@@ -6,6 +6,7 @@ import subprocess
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -105,13 +106,28 @@ def test_a_packed_file_is_read_by_split_with_class_names(tmp_path):
         PackedHdf5(tmp_path / "images.h5", "absent")
 
 
-def test_max_images_selects_a_fixed_random_subset_and_shards_divide_it(tmp_path):
-    chosen = selection(1000, 100)
+def tree_with(**choice):
+    return FolderDataset(kind="folder", path="tree", **choice)
+
+
+def test_max_images_selects_a_fixed_random_subset_and_shards_divide_it():
+    some, all_of_few = tree_with(max_images={"train": 100}), tree_with(max_images={"train": 9})
+    chosen = selection(1000, some, "train")
     assert len(set(chosen.tolist())) == 100
     assert (np.diff(chosen) > 0).all()
-    np.testing.assert_array_equal(chosen, selection(1000, 100))
-    np.testing.assert_array_equal(selection(5, None), np.arange(5))
-    np.testing.assert_array_equal(selection(5, 9), np.arange(5))
+    np.testing.assert_array_equal(chosen, selection(1000, some, "train"))
+    for dataset, split in ((all_of_few, "train"), (some, "test")):
+        np.testing.assert_array_equal(selection(5, dataset, split), np.arange(5))
+
+
+def test_image_ranges_divide_a_split_at_random():
+    bounds = [0, 30, 31, 100]
+    parts = [selection(100, tree_with(image_range={"train": pair}), "train") for pair in pairwise(bounds)]
+    assert [len(part) for part in parts] == [30, 1, 69]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(100))
+    assert parts[0].tolist() != list(range(30))
+    with pytest.raises(UserError, match="ends at 100, but there are 99 images"):
+        selection(99, tree_with(image_range={"train": (31, 100)}), "train")
 
 
 def test_resizing_crops_the_central_square(tree):

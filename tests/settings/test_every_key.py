@@ -62,7 +62,15 @@ CANNOT_CHANGE = {
 NUMBERS = (1, 2, 3, 0, 0.3, 0.7, 5, 16, 64, 128, 320)
 NAMES = ("ramped", "known", "mine", "dino", "drawn", "longer", "gen-dino", "elsewhere", "CIFAR100", "cosine")
 LISTS = ([0.1, 0.2], [0.2, 0.3, 0.4], [3], [0.3], ["blur"], ["abmil"], ["tiles"], ["a", "b"], [8, 16])
-MAPPINGS = ({"copying_ratio": 0.3}, {"focus": 0.1}, {"train": 7}, {"train": "train"}, {"label": "class"}, {"depth": 2})
+MAPPINGS = (
+    {"copying_ratio": 0.3},
+    {"focus": 0.1},
+    {"train": 7},
+    {"train": [3, 9]},
+    {"train": "train"},
+    {"label": "class"},
+    {"depth": 2},
+)
 
 
 def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

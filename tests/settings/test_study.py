@@ -140,6 +140,16 @@ def changed(path: str, value: object) -> dict:
         ("runtime", {"compile": "reduce-overhead", "sharding": "fsdp"}, "use compile: true, or sharding: none"),
         (
             "datasets/tree",
+            {"kind": "folder", "path": "x", "max_images": {"train": 5}, "image_range": {"train": [0, 5]}},
+            "image_range.train: max_images chooses images of this split too",
+        ),
+        (
+            "datasets/tree",
+            {"kind": "folder", "path": "x", "image_range": {"train": [5, 5]}},
+            "[5, 5] is empty: put the smaller number first",
+        ),
+        (
+            "datasets/tree",
             {"kind": "folder", "path": "x", "max_images": 5000},
             "datasets.tree.max_images must contain keys, such as {train: 5000}",
         ),

@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
     split, _, shard = arguments.unit.rpartition("-")
     rows = read_sheet(arguments.sheet, "files", dataset.columns) if arguments.sheet else ()
     source = open_source(dataset, split, rows)
-    chosen = selection(len(source.keys), dataset.max_images.get(split))
+    chosen = selection(len(source.keys), dataset, split)
     first, last = (len(chosen) * number // dataset.shards for number in (int(shard), int(shard) + 1))
     imported = Imported()
 

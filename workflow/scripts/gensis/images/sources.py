@@ -73,8 +73,18 @@ def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -
     raise TypeError(f"no source for {type(dataset).__name__}")
 
 
-def selection(images: int, most: int | None) -> np.ndarray:
-    """Selected images of a split: all, or ``most`` at random with a fixed seed; int64, ascending."""
+def selection(images: int, dataset: NaturalDataset, split: str) -> np.ndarray:
+    """Images of a split that a data set selects of ``images``: int64, ascending.
+
+    Raises:
+        UserError: the split has fewer images than its `image_range`.
+    """
+    if split in dataset.image_range:
+        first, last = dataset.image_range[split]
+        if last > images:
+            raise UserError(f"image_range.{split} ends at {last}, but there are {images} images: choose a smaller end")
+        return np.sort(np.random.default_rng(0).permutation(images)[first:last])
+    most = dataset.max_images.get(split)
     if most is None or most >= images:
         return np.arange(images)
     return np.sort(np.random.default_rng(0).choice(images, most, replace=False))

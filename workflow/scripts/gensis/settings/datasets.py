@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from gensis.settings.base import Fraction, Path, PositiveFloat, PositiveInt, Settings
+from gensis.settings.base import Fraction, Path, PositiveFloat, PositiveInt, Settings, added
 from gensis.settings.registries import READERS
 
 SLIDE_COLUMNS = ("slide", "path", "label", "group", "split", "mpp", "mask", "annotations")
@@ -92,6 +92,15 @@ class SlidesDataset(Tiling):
     """The run stops if a larger fraction of all slides, or of the training slides, has no images."""
 
 
+def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"{list(bounds)} is empty: put the smaller number first")
+    return bounds
+
+
+Range = Annotated[tuple[Annotated[int, Field(ge=0)], PositiveInt], AfterValidator(_ascending)]
+
+
 class NaturalDataset(Settings):
     """Settings that all data sets of natural images share."""
 
@@ -99,10 +108,19 @@ class NaturalDataset(Settings):
     """Resize the shorter side to this and crop the centre. Empty: store the files unchanged; all must have one size."""
     max_images: dict[str, PositiveInt] = {}
     """Largest number of images of a split, chosen at random with a fixed seed: `train: 5000`."""
+    image_range: dict[str, Range] = added(neutral={})
+    """Images of a split from a first to before a last, in a random order with a fixed seed: `train: [0, 4000]` and
+    `train: [4000, 8000]` of two data sets have no image in common. Instead of `max_images`."""
     shards: PositiveInt = 1
     """Number of files and import jobs per split."""
     max_failed_fraction: Fraction = 0.1
     """The run stops if a larger fraction of a shard's images cannot be decoded. A change imports nothing again."""
+
+    @model_validator(mode="after")
+    def _chosen_once(self) -> "NaturalDataset":
+        if both := [split for split in self.image_range if split in self.max_images]:
+            raise ValueError(f"image_range.{both[0]}: max_images chooses images of this split too: remove one of them")
+        return self
 
 
 class FilesDataset(NaturalDataset):

@@ -32,6 +32,7 @@ EXAMPLES = {
     "ExternalEncoder": "{path: folder}",
     "Filter": "{minimum_fidelity: 0.5}",
     "max_images": "{train: 5000}",
+    "image_range": "{train: [0, 5000]}",
     "splits": "{train: .}",
     "columns": "{group: case}",
     "minimum": "{focus: 5}",
