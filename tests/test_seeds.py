@@ -211,7 +211,7 @@ SHARED = {
     "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds use the same resamples",
     "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are evaluated on the same folds",
     "gensis/evaluation/tasks/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",
-    "gensis/images/sources.py selection": "`max_images` and `image_range` select images of the data set, which is made once",
+    "gensis/images/sources.py selection": "`max_images` and `image_range` select the images of a data set, made once",
     "gensis/slides/layout.py _choose": "`tiles_per_slide` is part of the data set; seeded by the slide's name",
 }
 """Functions whose draws are the same for all seeds -> the reason."""
