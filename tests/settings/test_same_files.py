@@ -99,3 +99,20 @@ def test_shared_images_of_two_data_sets_are_found_by_files_and_folders(folder):
     larger = TorchvisionDataset(kind="torchvision", name="CIFAR10")
     assert in_common(images_of(cifar, (), "train"), images_of(larger, (), "train"))
     assert not in_common(images_of(cifar, (), "train"), images_of(larger, (), "test"))
+
+
+def test_ranges_of_one_group_that_do_not_overlap_share_no_images(folder):
+    def ranged(**image_range):
+        splits = dict.fromkeys(image_range, "train")
+        return Hdf5Dataset(kind="hdf5", path=str(folder / "a.tiff"), splits=splits, image_range=image_range)
+
+    list_units(ranged(train=(0, 30), test=(30, 40)), None)
+    with pytest.raises(UserError, match="share images"):
+        list_units(ranged(train=(0, 30), test=(29, 40)), None)
+    everything = Hdf5Dataset(kind="hdf5", path=str(folder / "a.tiff"))
+    one, two, all_of_it = (
+        images_of(each, (), "train") for each in (ranged(train=(0, 9)), ranged(train=(9, 10)), everything)
+    )
+    assert not in_common(one, two)
+    assert in_common(one, all_of_it)
+    assert in_common(all_of_it, two)

@@ -1,9 +1,11 @@
 """Detects image files that two splits or data sets share, even under different names."""
 
+import math
 import os
 from collections.abc import Hashable, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
+from typing import NamedTuple
 
 from gensis.errors import UserError
 from gensis.settings.datasets import Dataset, FolderDataset, Hdf5Dataset, TorchvisionDataset
@@ -49,8 +51,17 @@ def refuse_nested_splits(dataset: Dataset) -> None:
             )
 
 
-def images_of(dataset: Dataset, rows: Sequence[Row], split: str) -> frozenset[Hashable]:
-    """What a split reads: its files, its folder, or its group of a file.
+class Part(NamedTuple):
+    """Images of a source from a first to before a last, in the order of `image_range`."""
+
+    source: Hashable
+    """A file, a folder (`Path`), a group of a file, or a split of a data set of torchvision."""
+    first: int = 0
+    last: float = math.inf
+
+
+def images_of(dataset: Dataset, rows: Sequence[Row], split: str) -> frozenset[Part]:
+    """What a split reads: its files, or its part of a folder, of a group of a file or of a data set of torchvision.
 
     Args:
         dataset: settings.
@@ -58,19 +69,29 @@ def images_of(dataset: Dataset, rows: Sequence[Row], split: str) -> frozenset[Ha
         split: ``train`` or ``test``.
     """
     if isinstance(dataset, TorchvisionDataset):
-        return frozenset({(dataset.name, split)})
-    if isinstance(dataset, FolderDataset):
-        return frozenset({Path(os.path.realpath(os.path.join(dataset.path, dataset.splits[split])))})
-    if isinstance(dataset, Hdf5Dataset):
-        return frozenset({(_file(dataset.path), dataset.splits[split].strip("/"))})
-    return frozenset(_file(row.path) for row in rows if (row.split or "train") == split)
+        source: Hashable = dataset.name, split
+    elif isinstance(dataset, FolderDataset):
+        source = Path(os.path.realpath(os.path.join(dataset.path, dataset.splits[split])))
+    elif isinstance(dataset, Hdf5Dataset):
+        source = _file(dataset.path), dataset.splits[split].strip("/")
+    else:
+        return frozenset(Part(_file(row.path)) for row in rows if (row.split or "train") == split)
+    return frozenset({Part(source, *dataset.image_range.get(split, ()))})
 
 
-def in_common(ones: frozenset[Hashable], others: frozenset[Hashable]) -> bool:
+def in_common(ones: frozenset[Part], others: frozenset[Part]) -> bool:
     """Whether two results of `images_of` share images. A folder contains the images of its subfolders."""
-    folders = [[each for each in images if isinstance(each, Path)] for images in (ones, others)]
-    nested = any(a.is_relative_to(b) or b.is_relative_to(a) for a in folders[0] for b in folders[1])
-    return nested or not ones.isdisjoint(others)
+    if len(ones) > 1 or len(others) > 1:  # files, which can be many
+        return not ones.isdisjoint(others)
+    return any(_overlap(*pair) for pair in product(ones, others))
+
+
+def _overlap(one: Part, other: Part) -> bool:
+    if one.source == other.source:
+        return one.first < other.last and other.first < one.last
+    if not (isinstance(one.source, Path) and isinstance(other.source, Path)):
+        return False
+    return one.source.is_relative_to(other.source) or other.source.is_relative_to(one.source)
 
 
 def _file(path: str) -> Hashable:
