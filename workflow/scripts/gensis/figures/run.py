@@ -168,7 +168,7 @@ class Run:
     @cached_property
     def trainings(self) -> list[Training]:
         """All trainings, in the order of the pipeline."""
-        conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
+        conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values() if bank.is_generated)
         return [
             *self._trainings("encoder", f"encoders/{self.study.baseline}", self.study.baseline),
             *self._trainings("autoencoder", "autoencoder", ""),
