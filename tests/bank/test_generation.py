@@ -4,7 +4,8 @@ import torch
 from tests.diffusion.tiny import UNET
 
 from gensis.bank.generation import encode_batches, even_batch_size, generate_plan
-from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
+from gensis.bank.plan import plan_generative, plan_interpolated
+from gensis.bank.shards import shard_sources
 from gensis.diffusion.denoiser import create_denoiser
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline

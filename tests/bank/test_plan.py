@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gensis.bank.plan import plan_generative, plan_interpolated, shard_sources
+from gensis.bank.plan import plan_generative, plan_interpolated
+from gensis.bank.shards import shard_sources
 from gensis.errors import UserError
 from gensis.settings.bank import UniformAlphas
 

@@ -15,10 +15,10 @@ from gensis.artifacts.files import content_id, digest, read_json
 from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
 from gensis.bank.blocks import Blocks
 from gensis.bank.generation import encode_batches, even_batch_size, generate_plan, largest_batch
-from gensis.bank.plan import Plan, plan_generative, plan_interpolated, shard_sources
+from gensis.bank.plan import Plan, plan_generative, plan_interpolated
+from gensis.bank.shards import remove_beyond, shard_sources
 from gensis.diffusion.loading import generate_function, load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline
-from gensis.images.bank_filter import filter_path
 from gensis.images.codec import PNG, encode_jpeg, encode_png
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
@@ -85,15 +85,6 @@ def main(arguments: argparse.Namespace) -> None:
         remove_beyond(path.parent, kind, arguments.shards)
     # Only after both stores are written: if the job fails before, Snakemake removes them and it resumes from blocks.
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_beyond(folder: Path, kind: str, shards: int) -> None:
-    """Remove superfluous shards of an earlier bank that had more shards: the present shards have all images."""
-    for path in folder.glob(f"{kind}-*.h5"):
-        if int(path.stem.removeprefix(f"{kind}-")) >= shards:
-            log.info("removing %s: the bank now has %d shards", path, shards)
-            path.unlink(missing_ok=True)
-            filter_path(path).unlink(missing_ok=True)
 
 
 def attributes(

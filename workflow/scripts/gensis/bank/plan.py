@@ -38,11 +38,6 @@ class Plan:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def shard_sources(images: int, shard: int, shards: int) -> range:
-    """Rows of the sources of shard number ``shard`` of ``shards``."""
-    return range(shard * images // shards, (shard + 1) * images // shards)
-
-
 def plan_generative(sources: range, variants: int, bank_seed: int) -> Plan:
     """The plan of images that are generated from one source each: ``variants`` per source."""
     rows = []

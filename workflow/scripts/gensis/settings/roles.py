@@ -1,5 +1,6 @@
 """What the encoders of a study are, in words. Derived from keys, because names of arms are the user's."""
 
+from gensis.settings.bank import Bank
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Retraining
 from gensis.settings.study import Study
@@ -15,17 +16,19 @@ def method(study: Study) -> str:
 
 def roles(study: Study) -> dict[str, str]:
     """Encoder -> what it is, for the baseline, the arms and the encoders without training, in this order."""
-    arms = {name: _of_arm(arm) for name, arm in study.retraining.items()}
+    arms = {name: _of_arm(arm, study.banks.get(arm.bank)) for name, arm in study.retraining.items()}
     return {study.baseline: "pre-trained on real images only"} | arms | UNTRAINED
 
 
-def _of_arm(arm: Retraining) -> str:
+def _of_arm(arm: Retraining, bank: Bank | None) -> str:
     """The bank of an arm, and what the arm lacks of the method."""
-    if arm.bank is None:
+    if bank is None:
         return f"trained without a bank, with the compute of {arm.match_compute}"
     disentangles = arm.disentangle_weight > 0
     parts = {
         f"retrained with the bank {arm.bank}": True,
+        "the nearest real images of each source as a control": bank.kind == "neighbours",
+        "the sources themselves as a control": bank.kind == "sources",
         "shuffled as a negative control": arm.shuffle_bank,
         "without real images": not arm.real_images,
         "without generative views": arm.largest_generative_probability == 0,
