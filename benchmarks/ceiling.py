@@ -74,7 +74,8 @@ def write_bank(folder: Path, chosen: np.ndarray, pool: Index) -> None:
 def run(script: str, config: Any, *options: Any) -> None:
     """Run a script of the pipeline on the CPU or, if there is one, the GPU that it finds."""
     command = [SCRIPTS / script, "--config", config if isinstance(config, str) else json.dumps(config), *options]
-    subprocess.run([sys.executable, *map(str, command)], check=True, stdout=sys.stderr)
+    if subprocess.run([sys.executable, *map(str, command)], stdout=sys.stderr).returncode:
+        sys.exit(f"{script} failed: see above")
 
 
 def train(study: Study, settings: Retraining, arguments: argparse.Namespace) -> Path:

@@ -20,7 +20,9 @@ from tests.warm_python import PLANNING, warm_python
 from tests.workflow.clone import TINY, write_config
 
 from gensis.artifacts.tables import write_table
-from gensis.images.codec import encode_jpeg
+from gensis.images.codec import encode_jpeg, encode_png
+from gensis.images.index import write_index
+from gensis.images.store import Store, write_store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MAY_LACK = {"kornia", "lightly", "faiss", "hs2p", "hs2p-tifffile", "tiatoolbox"}
@@ -237,6 +239,45 @@ def test_hand_crafted_features_are_evaluated_like_an_encoder(output, tmp_path, s
         assert metrics[task, metric]["chance"] == 0.5
 
 
+@pytest.mark.parametrize("bank", ["same-class", "none"])
+def test_a_ceiling_is_trained_with_other_images_of_the_same_class(output, tmp_path, bank):
+    """Two classes of noise, dark and light."""
+    images, folder = tmp_path / "images/drawn", tmp_path / "ceiling"
+    generator, classes = np.random.default_rng(0), np.arange(16) % 2
+    rows = []
+    for split in ("train", "test"):
+        pixels = generator.integers(0, 128, (16, 16, 16, 3)) + 127 * classes[:, None, None, None]
+        unit, keys = f"{split}-0000", np.array([f"{split}-{number}" for number in range(16)], object)
+        encoded = map(encode_png, pixels.astype(np.uint8))
+        written = write_store(images / f"{unit}.h5", encoded, {}, columns=lambda keys=keys: {"key": keys})
+        rows.append((unit, "", split, "ok", *written))
+    write_table(images / "units.tsv", ("unit", "group", "split", "outcome", "images", "content"), rows)
+    write_index(images / "train.tsv", [(rows[0][0], *rows[0][4:])])
+    labels = [(unit, row, ["dark", "light"][row % 2], "") for unit, *_ in rows for row in range(16)]
+    write_table(images / "labels.tsv", ("unit", "row", "label", "group"), labels)
+    config = write_config(
+        tmp_path / "config.yaml",
+        {
+            "run": "tiny",
+            "datasets": {"drawn": {"kind": "folder", "path": "drawn"}},
+            "pretraining": TINY["pretraining"] | {"dataset": "drawn", "image_px": 16},
+            "evaluation": {"datasets": ["drawn"], "knn": [3]},
+        },
+    )
+    options = ["--images", images.parent, "--output", folder, "--variants", 3, "--threads", 1]
+    lines = output("ceiling.py", "--config", config, "--bank", bank, "--arm", '{"epochs": 1}', *options)
+    metrics = {(line["task"], line["metric"]): line["chance"] for line in map(json.loads, lines)}
+    assert metrics["knn", "balanced_accuracy_k3"] == metrics["linear", "balanced_accuracy"] == 0.5
+    assert (folder / "bank").exists() == (bank == "same-class")
+    if bank == "same-class":
+        with Store(folder / "bank/generative-0000.h5") as store, Store(images / "train-0000.h5") as own:
+            sources, originals = store.column("source"), own.read(0, 16)
+            shown = [originals.index(image) for image in store.read(0, len(store))]
+        assert sources.tolist() == np.repeat(np.arange(16), 3).tolist()
+        assert all(image % 2 == source % 2 and image != source for image, source in zip(shown, sources))
+        assert len(set(zip(sources.tolist(), shown))) == len(shown)
+
+
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
     options = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
     results = [json.loads(line) for line in output("coverage.py", *options)]
@@ -390,6 +431,7 @@ def test_every_sampler_generates_images_of_the_sources(output, trained, tmp_path
 
 RUN_ABOVE = {
     "bank.py",
+    "ceiling.py",
     "chain.py",
     "coverage.py",
     "evaluation.py",
