@@ -278,6 +278,30 @@ def test_a_ceiling_is_trained_with_other_images_of_the_same_class(output, tmp_pa
         assert len(set(zip(sources.tolist(), shown))) == len(shown)
 
 
+def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
+    study = {
+        "datasets": {"drawn": {"kind": "folder", "path": "drawn"}},
+        "pretraining": {"dataset": "drawn"},
+        "banks": {"default": {}},
+        "retraining": {"gen-dino": {"bank": "default"}},
+    }
+    runs = [tmp_path / f"run-{seed}" for seed in range(7)]
+    for seed, run in enumerate(runs):
+        run.mkdir()
+        write_config(run / "config.yaml", study | {"run": run.name, "seeds": [seed]})
+        values = {"dino": 0.5, "gen-dino": 0.6 + 0.01 * seed, "random": 0.2}
+        rows = [(name, "drawn", seed, "knn", "balanced_accuracy_k20", value) for name, value in values.items()]
+        columns = ("encoder", "dataset", "seed", "task", "metric", "value")
+        write_table(run / "summary.csv", columns, rows[: 2 if seed == 6 else 3], delimiter=",")
+    lines = [line.strip("| ").split(" | ") for line in output("compare_runs.py", *runs)]
+    header, (dino, ours, random) = lines[0], (dict(zip(lines[0], line)) for line in lines[2:])
+    assert header[-4:] == ["mean", "gen-dino minus it", "95 % interval", "p"]
+    assert (dino["seed 3"], dino["mean"], dino["gen-dino minus it"]) == ("0.500", "0.500", "+0.130")
+    assert dino["p"] == f"{2 / 2**7:.3f}"  # all seven differences are positive
+    assert (ours["seed 6"], ours["mean"]) == ("0.660", "0.630")
+    assert (random["seed 6"], random["gen-dino minus it"], random["p"]) == ("", "+0.425", f"{2 / 2**6:.3f}")
+
+
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
     options = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
     results = [json.loads(line) for line in output("coverage.py", *options)]
@@ -433,6 +457,7 @@ RUN_ABOVE = {
     "bank.py",
     "ceiling.py",
     "chain.py",
+    "compare_runs.py",
     "coverage.py",
     "evaluation.py",
     "evaluation_size.py",

@@ -1,0 +1,86 @@
+"""Compare the arms of several runs of one study, each of which has seeds, and perhaps images, of its own.
+
+    python benchmarks/compare_runs.py results/NAME-* [--task knn] [--metric balanced_accuracy_k20]
+
+Prints a Markdown table with the value of each encoder, its mean over the seeds, and the difference between the arm that
+the study is about and each other encoder, with its 95 % interval over seeds and the p-value of an exact two-sided
+sign-flip test. Seeds that a run lacks are left out of the differences.
+"""
+
+import argparse
+import csv
+import statistics
+import sys
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
+
+from gensis.evaluation.statistics import over_seeds
+from gensis.settings import load_study
+
+Values = dict[str, dict[int, float]]
+"""Encoder -> seed -> value."""
+
+
+def read_values(runs: list[Path], task: str, metric: str) -> Values:
+    """Values of all encoders in the `summary.csv` of each run.
+
+    Raises:
+        SystemExit: a run has no such metric, or two runs have the same seed.
+    """
+    values: Values = {}
+    for run in runs:
+        with open(run / "summary.csv", newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if (row["task"], row["metric"]) == (task, metric)]
+        if not rows:
+            sys.exit(f"{run}/summary.csv has no {metric} of {task}: choose another --task and --metric")
+        for row in rows:
+            of_encoder, seed = values.setdefault(row["encoder"], {}), int(row["seed"])
+            if seed in of_encoder:
+                sys.exit(f"{run}: seed {seed} is also in another run: give each run seeds of its own")
+            of_encoder[seed] = float(row["value"])
+    return values
+
+
+def table(values: Values, main_arm: str) -> list[str]:
+    """Lines of a Markdown table: value by seed, mean, and the main arm minus each other encoder."""
+    seeds = sorted({seed for of_encoder in values.values() for seed in of_encoder})
+    header = ["encoder", *(f"seed {seed}" for seed in seeds), "mean", f"{main_arm} minus it", "95 % interval", "p"]
+    lines = [_line(header), _line(["---"] * len(header))]
+    for encoder, of_encoder in values.items():
+        cells = [f"{of_encoder[seed]:.3f}" if seed in of_encoder else "" for seed in seeds]
+        mean = f"{statistics.fmean(of_encoder.values()):.3f}"
+        lines.append(_line([encoder, *cells, mean, *_difference(values[main_arm], of_encoder)]))
+    return lines
+
+
+def _difference(ours: dict[int, float], theirs: dict[int, float]) -> list[str]:
+    """Difference, interval and p-value as cells; empty for an arm and itself, or without a common seed."""
+    differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if ours is theirs or not differences:
+        return [""] * 3
+    found = over_seeds(differences)
+    interval = f"{found.low:+.3f} to {found.high:+.3f}" if found.interval else "one seed"
+    return [f"{found.difference:+.3f}", interval, f"{found.p:.3f}" if found.test else "too few seeds"]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print the table."""
+    studies = [load_study(yaml.safe_load((run / "config.yaml").read_text())) for run in arguments.runs]
+    if len({(study.main_arm, tuple(study.retraining)) for study in studies}) > 1:
+        sys.exit("the runs have different arms: compare runs of one study")
+    print("\n".join(table(read_values(arguments.runs, arguments.task, arguments.metric), studies[0].main_arm)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", help="folders in results/")
+    parser.add_argument("--task", default="knn")
+    parser.add_argument("--metric", default="balanced_accuracy_k20")
+    main(parser.parse_args())
