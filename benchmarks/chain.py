@@ -4,8 +4,8 @@
 
 A plan holds the commands that `snakemake --dry-run --printshellcmds` prints, one per line, in order, with `{root}` in
 place of this repository's folder; `gpu_prepare.sh` writes plans. A command of several plans is run once, and never
-again in the same folder. Each run is verified when its plan ends, and its `summary.csv` is copied to OUT under the name
-of the plans. Prints a JSON line per job and per plan.
+again in the same folder. Each run is verified when its plan ends. The `summary.csv` of all runs of the plans' folder
+goes to OUT as one file, NAME-summary.csv. Prints a JSON line per job and per plan.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import json
 import os
 import runpy
 import shlex
-import shutil
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from side_by_side import ROOT, SCRIPTS
@@ -31,6 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
     plans = {f"{path.parent.name}/{path.stem}": text.splitlines() for path, text in texts.items()}
     summaries = arguments.summaries.absolute()
     os.chdir(arguments.folder)
+    runs: dict[Path, dict[Path, list[str]]] = defaultdict(dict)
     done = json.loads(DONE.read_text()) if DONE.exists() else []
     for plan, commands in plans.items():
         (stored,) = (command for command in commands if "store_config.py" in command)
@@ -41,9 +42,15 @@ def main(arguments: argparse.Namespace) -> None:
             done.append(command)
             DONE.write_text(json.dumps(done))
             print(json.dumps({"plan": plan, "job": script_of(command)[0].stem, "seconds": seconds}), flush=True)
-        shutil.copy(output / "summary.csv", summaries / f"{Path(plan).parent}-summary.csv")
+        runs[Path(plan).parent][output] = (output / "summary.csv").read_text().splitlines()
+        write_summary(summaries / f"{Path(plan).parent}-summary.csv", list(runs[Path(plan).parent].values()))
         seconds = round(time.perf_counter() - began, 1)
         print(json.dumps({"plan": plan, "jobs": len(jobs), "seconds": seconds, "verified": True}), flush=True)
+
+
+def write_summary(path: Path, tables: list[list[str]]) -> None:
+    """Write the lines of several tables with equal headers as one table."""
+    path.write_text("\n".join([tables[0][0], *(line for table in tables for line in table[1:])]) + "\n")
 
 
 def verification(stored: str, output: Path) -> str:

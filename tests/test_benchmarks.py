@@ -376,26 +376,45 @@ def toy_study(path: Path) -> Path:
     return write_config(path, study)
 
 
-@pytest.mark.slow
-def test_a_prepared_study_runs_seed_after_seed_in_one_process_and_is_verified(python, data, tmp_path):
-    carried, study, out = tmp_path / "carried", toy_study(tmp_path / "toy.yaml"), tmp_path / "out"
+def prepared(python, data, tmp_path, study):
+    """Folder of the output of the part `study`, from plans of a study."""
+    carried, demo, out = tmp_path / "carried", toy_study(tmp_path / "demo.yaml"), tmp_path / "out"
     out.mkdir()
-    variables = {"CARRIED": carried, "STUDY": study, "DEMO": study, "GENSIS_DATA": data, "GPUS": 0, "WHEELS": "no"}
+    variables = {"CARRIED": carried, "STUDY": study, "DEMO": demo, "GENSIS_DATA": data, "GPUS": 0, "WHEELS": "no"}
     environment = os.environ | {name: str(value) for name, value in variables.items()}
-    prepared = subprocess.run(
+    done = subprocess.run(
         ["bash", str(BENCHMARKS / "gpu_prepare.sh")],
         capture_output=True,
         text=True,
         env=environment | {"PYTHON": str(warm_python(PLANNING))},
     )
-    assert prepared.returncode == 0, prepared.stderr
+    assert done.returncode == 0, done.stderr
     gpu_parts(out, tmp_path / "work", carried / "data", python, "study", CARRIED=str(carried))
+    return out
+
+
+@pytest.mark.slow
+def test_a_prepared_study_runs_seed_after_seed_in_one_process_and_is_verified(python, data, tmp_path):
+    out = prepared(python, data, tmp_path, toy_study(tmp_path / "toy.yaml"))
     plans = [line for line in figures(out) if "jobs" in line]
     assert [(line["plan"], line["verified"]) for line in plans] == [("study/01", True), ("study/02", True)]
     trained = [line["plan"] for line in figures(out) if line.get("job") == "train_diffusion"]
     assert trained == ["study/01"]  # both seeds use the same bank
     with open(out / "study-summary.csv") as stream:
         assert {"0", "1"} <= {row["seed"] for row in csv.DictReader(stream) if row["encoder"] == "gen-dino"}
+
+
+@pytest.mark.slow
+def test_a_prepared_study_has_a_run_for_each_file_of_a_seed(python, data, tmp_path):
+    study, files = toy_study(tmp_path / "toy.yaml"), tmp_path / "toy"
+    files.mkdir()
+    for seed in (3, 4):
+        one = {"run": f"toy-{seed}", "seeds": [seed], "retraining": {}, "banks": {"default": {"seed": None}}}
+        write_config(files / f"seed{seed}.yaml", one)
+    out = prepared(python, data, tmp_path, study)
+    assert [line["plan"] for line in figures(out) if "jobs" in line] == ["study/01", "study/02"]
+    with open(out / "study-summary.csv") as stream:
+        assert {row["seed"] for row in csv.DictReader(stream) if row["encoder"] == "dino"} == {"3", "4"}
 
 
 def test_the_page_of_results_gets_figures_targets_and_reasons(output, tmp_path):
