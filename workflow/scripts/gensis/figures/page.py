@@ -17,6 +17,7 @@ from gensis.figures.reconstructions import reconstructions
 from gensis.figures.run import Run
 from gensis.figures.slides import slides
 from gensis.figures.style import CSS
+from gensis.figures.view_distance import view_distances
 from gensis.settings.roles import method
 
 PAPER = "https://arxiv.org/abs/2412.01672"
@@ -38,7 +39,7 @@ def page(run: Run, threads: int = 1) -> str:
         section("The bank: sources and generated images", bank_grid(run)),
         section("Interpolations", interpolations(run)),
         section("Autoencoder reconstructions", reconstructions(run)),
-        section("Is the bank good enough?", bank_quality(run)),
+        section("Is the bank good enough?", view_distances(run), bank_quality(run)),
         section("Training curves", curves(run)),
         section("Slides and tiles", slides(run, threads)),
         section("Attention maps", attention(run)),

@@ -102,6 +102,8 @@ class Study(Settings):
     def _names_exist(self) -> "Study":
         for name in self.evaluation.datasets:
             _known("evaluation.datasets", name, self.datasets)
+        if self.evaluation.judge is not None:
+            _known("evaluation.judge", self.evaluation.judge, self.encoders)
         for section, names in (("retraining", self.retraining), ("encoders", self.encoders)):
             if reserved := [name for name in names if name in RESERVED]:
                 raise ValueError(f"{section}.{reserved[0]}: {', '.join(RESERVED)} are reserved: choose another name")
