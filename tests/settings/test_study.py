@@ -404,7 +404,7 @@ def test_an_arm_without_a_bank_may_override_any_key(keys):
 
 @pytest.mark.parametrize("keys", [{}, {"epochs": 5}, {"disentangle_weight": 0}], ids=["none", "equal", "of-a-bank"])
 def test_an_arm_without_a_bank_that_equals_the_baseline_is_refused(keys):
-    with pytest.raises(UserError, match="retraining.plain.bank is missing: without it this arm equals dino"):
+    with pytest.raises(UserError, match="is missing: without it this arm equals dino"):
         arms({"epochs": 5}, plain=keys)
 
 
