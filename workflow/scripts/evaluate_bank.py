@@ -112,12 +112,14 @@ def generation(
     arguments: argparse.Namespace, pipeline: GenSISPipeline, device: torch.device
 ) -> Callable[[np.ndarray, int], Iterator[torch.Tensor]]:
     """A function that generates some images for each of some conditions, with the bank's settings."""
+    settings = Bank.model_validate(arguments.config)
     return partial(
         generate_variants,
         seed=arguments.seed,
         noise_shape=pipeline.noise_shape,
-        generate=generate_function(pipeline, Bank.model_validate(arguments.config)),
+        generate=generate_function(pipeline, settings),
         inference_batch_size=arguments.runtime.inference_batch_size,
+        condition_noise=settings.condition_noise,
         device=device,
         threads=arguments.threads,
     )
