@@ -110,6 +110,7 @@ rule diffusion:
         [
             f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
             for encoder, seed in dict.fromkeys((STUDY.banks[bank].encoder, seed) for bank, seed in banks_with_seeds())
+            if STUDY.conditions_diffusion(encoder)
         ],
 
 

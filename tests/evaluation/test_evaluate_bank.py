@@ -157,6 +157,16 @@ def test_the_judge_is_the_encoder_of_the_bank_or_the_one_that_is_given(made):
     assert again["provenance"]["inputs"] == inputs | of_judge
 
 
+def test_a_bank_of_real_images_is_measured_without_a_diffusion_model(made):
+    result = measured(made, diffusion=None, config={"kind": "sources"})
+    figures = {figure["figure"]: figure for figure in result["figures"]}
+    of_model = {"fidelity_held_out", "near_duplicates_held_out", "diversity_random", "diversity_pixels"}
+    assert set(figures) == set(MEANINGS) - of_model
+    assert set(result["skipped"]) == {"held-out images", "diversity"}
+    assert figures["fidelity"]["value"] == pytest.approx(1, abs=1e-5)
+    assert "diffusion" not in result["provenance"]["inputs"]
+
+
 def test_batch_size_does_not_change_metrics(made):
     options = {"labels": None, "evaluation": Evaluation(bank_images=20)}
     first, again = (measured(made, **options, runtime=Runtime(inference_batch_size=size)) for size in (32, 16))

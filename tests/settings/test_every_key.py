@@ -28,6 +28,7 @@ STUDY = {
     "banks": {
         "default": {"variants": 2, "filter": {"minimum_fidelity": 0.4, "copying_ratio": 0.1}},
         "drawn": {"alphas": {"uniform": [0.2, 0.8]}},
+        "unused": {"toward_neighbour": {"share": 0.3, "neighbours": 4}},
     },
     "retraining": {
         "gen-dino": {"bank": "default"},

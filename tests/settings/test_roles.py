@@ -5,7 +5,11 @@ import pytest
 from gensis.settings import load_study
 from gensis.settings.roles import method, roles
 
-BANKS = {"default": {"variants": 2}}
+BANKS = {
+    "default": {"variants": 2},
+    "near": {"kind": "neighbours", "variants": 2},
+    "own": {"kind": "sources"},
+}
 WHOLE = {"bank": "default"}
 
 
@@ -28,6 +32,15 @@ def roles_of(arms: dict) -> dict[str, str]:
         (
             {"interpolation": "pixel", "disentangle_weight": 0},
             "retrained with the bank default, without disentanglement",
+        ),
+        (
+            {"bank": "near", "disentangle_weight": 0},
+            "retrained with the bank near, the nearest real images of each source as a control, without "
+            "disentanglement",
+        ),
+        (
+            {"bank": "own", "disentangle_weight": 0},
+            "retrained with the bank own, the sources themselves as a control, without disentanglement",
         ),
         ({"match_compute": "other"}, "retrained with the bank default, with the compute of other"),
         ({"match_compute": "other", "bank": None}, "trained without a bank, with the compute of other"),

@@ -58,6 +58,26 @@ def test_a_longer_dino_needs_no_diffusion_model(clone, config):
     assert jobs == {"import_images": 1, "index_images": 1, "retrain_encoder": 1}
 
 
+def test_banks_of_real_images_need_no_diffusion_model(clone, config):
+    banks = {"near": {"kind": "neighbours", "shards": 2}, "own": {"kind": "sources"}}
+    arms = {name: {"bank": name, "disentangle_weight": 0} for name in banks}
+    jobs = planned(clone, config(banks=banks, retraining=arms), "all", "diffusion")
+    assert {name: jobs[name] for name in ("copy_bank", "evaluate_bank", "retrain_encoder")} == {
+        "copy_bank": 3,
+        "evaluate_bank": 2,
+        "retrain_encoder": 2,
+    }
+    assert not {"train_diffusion", "train_autoencoder", "generate_bank"} & set(jobs)
+
+
+def test_only_copies_of_neighbours_need_an_encoder(clone, config):
+    banks = {"near": {"kind": "neighbours"}, "own": {"kind": "sources"}}
+    shards = {name: f"results/tiny/bank/{name}/seed0/generative-0000.h5" for name in banks}
+    study = config(banks=banks, retraining={})
+    assert planned(clone, study, shards["own"]) == {"import_images": 1, "index_images": 1, "copy_bank": 1}
+    assert planned(clone, study, shards["near"])["pretrain_encoder"] == 1
+
+
 def test_a_second_round_has_a_bank_conditioned_on_the_first_arms_encoder(clone, config):
     banks = {"default": {"sampling_steps": 2}, "second": {"sampling_steps": 2, "encoder": "gen-dino"}}
     again = {"gen-dino": {"bank": "default"}, "gen-dino-2": {"bank": "second"}}

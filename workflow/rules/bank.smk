@@ -14,7 +14,7 @@ rule generate_bank:
     benchmark:
         f"{RUN}/benchmarks/generate_bank/{{bank}}-seed{{seed}}-{{shard}}.tsv"
     wildcard_constraints:
-        bank=one_of(STUDY.banks),
+        bank=one_of([name for name, bank in STUDY.banks.items() if bank.is_generated]),
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -33,6 +33,36 @@ rule generate_bank:
         " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
         " --train {input.train:q} --embeddings {input.embeddings:q} --diffusion {params.diffusion:q}"
         " --shard {wildcards.shard} {params.shards} --checkpoints {params.checkpoints:q}"
+        " --generative {output.generative:q} --interpolated {output.interpolated:q} > {log:q} 2>&1"
+
+
+rule copy_bank:
+    input:
+        train=train_table,
+        embeddings=embeddings_of_neighbours,
+    output:
+        generative=f"{RUN}/bank/{{bank}}/seed{{seed}}/generative-{{shard}}.h5",
+        interpolated=f"{RUN}/bank/{{bank}}/seed{{seed}}/interpolated-{{shard}}.h5",
+    log:
+        f"{RUN}/logs/copy_bank/{{bank}}-seed{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/copy_bank/{{bank}}-seed{{seed}}-{{shard}}.tsv"
+    wildcard_constraints:
+        bank=one_of([name for name, bank in STUDY.banks.items() if not bank.is_generated]),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        *rerun_if_settings_change("banks/{bank}"),
+        config=untracked(stage("banks/{bank}")),
+        shards=tracked(shards_option),
+        program=untracked(program("copy_bank")),
+    shell:
+        "{params.program} --config {params.config:q}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --train {input.train:q} --embeddings {input.embeddings:q} --shard {wildcards.shard} {params.shards}"
         " --generative {output.generative:q} --interpolated {output.interpolated:q} > {log:q} 2>&1"
 
 

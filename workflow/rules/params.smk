@@ -130,11 +130,11 @@ def folder(wildcards, output) -> str:
     return os.path.dirname(output[0])
 
 
-def folder_of_input(name: str) -> Callable[..., str]:
-    """The folder of a named input's first file, as a param."""
+def folder_of_input(name: str) -> Callable[..., str | list]:
+    """The folder of a named input's first file, as a param; an empty list if there is none."""
 
-    def param(wildcards, input) -> str:
+    def param(wildcards, input) -> str | list:
         path = input.get(name)
-        return os.path.dirname(path if isinstance(path, str) else path[0])
+        return os.path.dirname(path if isinstance(path, str) else path[0]) if path else []
 
     return param

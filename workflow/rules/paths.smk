@@ -68,9 +68,10 @@ def encoder_of_bank(wildcards) -> str:
     return f"{encoder_folder(STUDY.banks[wildcards.bank].encoder, wildcards.seed)}/provenance.json"
 
 
-def diffusion_of_bank(wildcards) -> str:
-    """The diffusion model that a bank is generated with."""
-    return f"{RUN}/diffusion/{STUDY.banks[wildcards.bank].encoder}/seed{wildcards.seed}/provenance.json"
+def diffusion_of_bank(wildcards) -> list[str]:
+    """The diffusion model that a bank is generated with; none if it has real images."""
+    bank = STUDY.banks[wildcards.bank]
+    return [f"{RUN}/diffusion/{bank.encoder}/seed{wildcards.seed}/provenance.json"] if bank.is_generated else []
 
 
 def bank_shards(bank: str, seed: str) -> list[str]:

@@ -1,9 +1,11 @@
 """Measure the quality of a bank: fidelity, realism, copying, diversity and class consistency of its images."""
 
 import argparse
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gensis import command
@@ -12,7 +14,7 @@ from gensis.artifacts.provenance import external_weights_of, provenance
 from gensis.artifacts.tables import read_table
 from gensis.bank.generation import generate_variants
 from gensis.diffusion.loading import generate_function, load_pipeline
-from gensis.diffusion.pipeline import slerp
+from gensis.diffusion.pipeline import GenSISPipeline, slerp
 from gensis.evaluation.bank_features import BATCH, FeatureSpaces
 from gensis.evaluation.bank_quality import Subject, bank_quality
 from gensis.evaluation.bank_sample import draw_sample
@@ -53,14 +55,14 @@ def main(arguments: argparse.Namespace) -> None:
         "train": content_id(arguments.train),
         "embeddings": features.content,
         "encoder": content_id(arguments.encoder / "model.safetensors"),
-        "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
+        **({"diffusion": weights_of(arguments.diffusion)} if arguments.diffusion else {}),
         "units": content_id(arguments.units),
         **({"labels": content_id(arguments.labels)} if arguments.labels else {}),
         **bank_contents(arguments.bank, arguments.filtered),
         **contents_of_judge(arguments, index),
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
-    external = external_weights_of(arguments.diffusion)
+    external = external_weights_of(arguments.diffusion or arguments.encoder)
     if arguments.judge:
         external |= external_weights_of(arguments.judge)
     record = provenance(
@@ -78,7 +80,7 @@ def main(arguments: argparse.Namespace) -> None:
 def open_subject(arguments: argparse.Namespace, index: Index, features: Features, device: torch.device) -> Subject:
     """Open what is measured and what it is measured with; ``features`` are the embeddings of the index's images."""
     threads, seed, settings = arguments.threads, arguments.seed, arguments.pretraining
-    pipeline = load_pipeline(arguments.diffusion, features.shape[1], device)
+    pipeline = load_pipeline(arguments.diffusion, features.shape[1], device) if arguments.diffusion else None
     encoder = load_encoder(arguments.encoder).to(device)
     streamed = partial(StreamedImages, device=device, threads=threads)  # only few images are read
     banks = {
@@ -92,24 +94,17 @@ def open_subject(arguments: argparse.Namespace, index: Index, features: Features
     held_out = [line for line in units if line["unit"] in test_split and int(line["images"])]
     labels = read_table(arguments.labels) if arguments.labels else None
     images = streamed(index)
+    image_px = pipeline.image_px if pipeline else images.shape[1]
     return Subject(
         banks=banks,
         sample=sample,
         images=images,
         held_out=streamed(index_of(arguments.train.parent, held_out)) if held_out else None,
         features=features[sample.known].numpy(),
-        spaces=FeatureSpaces(encoder, untrained_encoder(settings, seed).to(device), pipeline.image_px),
+        spaces=FeatureSpaces(encoder, untrained_encoder(settings, seed).to(device), image_px),
         reference=draw_reference(images, seed, BATCH),
         recipe=view_recipes(resolve(settings, len(index), 1, {}).settings.views, settings.image_px)[0],
-        generate=partial(
-            generate_variants,
-            seed=seed,
-            noise_shape=pipeline.noise_shape,
-            generate=generate_function(pipeline, Bank.model_validate(arguments.config)),
-            inference_batch_size=arguments.runtime.inference_batch_size,
-            device=device,
-            threads=threads,
-        ),
+        generate=pipeline and generation(arguments, pipeline, device),
         interpolate=slerp,
         classes=partial(
             classes_of, index, sample.known, units=units, labels=labels, slides_are_units=arguments.slides_are_units
@@ -118,6 +113,28 @@ def open_subject(arguments: argparse.Namespace, index: Index, features: Features
         resamples=arguments.evaluation.bootstrap,
         device=device,
     )
+
+
+def generation(
+    arguments: argparse.Namespace, pipeline: GenSISPipeline, device: torch.device
+) -> Callable[[np.ndarray, int], Iterator[torch.Tensor]]:
+    """A function that generates some images for each of some conditions, with the bank's settings."""
+    settings = Bank.model_validate(arguments.config)
+    return partial(
+        generate_variants,
+        seed=arguments.seed,
+        noise_shape=pipeline.noise_shape,
+        generate=generate_function(pipeline, settings),
+        inference_batch_size=arguments.runtime.inference_batch_size,
+        condition_noise=settings.condition_noise,
+        device=device,
+        threads=arguments.threads,
+    )
+
+
+def weights_of(diffusion: Path) -> str:
+    """Content id of a diffusion model's weights."""
+    return read_json(diffusion / "provenance.json")["weights"]
 
 
 def open_judge(arguments: argparse.Namespace, index: Index, features: Features, subject: Subject) -> Judge:
@@ -151,7 +168,7 @@ if __name__ == "__main__":
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder of these embeddings")
     parser.add_argument("--judge", type=Path, help="folder of the encoder that judges view distances; else --encoder")
     parser.add_argument("--judge-embeddings", type=Path, nargs="+", help="of the train split by the judge, all parts")
-    parser.add_argument("--diffusion", type=Path, required=True, help="folder of the diffusion model")
+    parser.add_argument("--diffusion", type=Path, nargs="?", help="folder of the diffusion model, of a generated bank")
     parser.add_argument("--bank", type=Path, required=True, help="folder of the bank")
     parser.add_argument("--filtered", action="store_true", help="measure only images that the filter keeps")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")

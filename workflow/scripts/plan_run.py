@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
         lines.append("  the number of training images is not known yet: run the target `images` first")
     for name in study.trained_encoders:
         lines.append(f"  encoder {name}: {training(study, name, images)}")
-    if study.banks:
+    if any(bank.is_generated for bank in study.banks.values()):
         lines.append(f"  diffusion: {diffusion_model(study, images)}")
     for name, bank in study.banks.items():
         lines.append(f"  bank {name}: {generation(bank, images)}")
@@ -61,7 +61,9 @@ def diffusion_model(study: Study, images: int | None) -> str:
 
 
 def generation(bank: Bank, images: int | None) -> str:
-    """Number of images of a bank and forward passes to generate them."""
+    """Number of images of a bank and forward passes to generate them; real images are copied."""
+    if not bank.is_generated:
+        return f"{bank.variants} real image(s) per source, {bank.shards} job(s)"
     each = bank.variants + (1 if isinstance(bank.alphas, UniformAlphas) else len(bank.alphas))
     passes = bank.evaluations()
     text = f"{each} image(s) per source, {passes} forward passes each, {bank.shards} job(s)"

@@ -24,6 +24,7 @@ CONDITIONS = 64  # conditions that two images each are generated from, to measur
 MOST_HELD_OUT = 256
 BLUR = 4  # images are blurred by downsizing by this factor and enlarging
 NONE = "the bank has none"
+NOT_GENERATED = "the bank has real images, so that nothing can be generated from conditions"
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,9 @@ class Subject:
     reference: Reference
     recipe: ViewRecipe
     """Of ordinary views, which floors and ceilings are measured on."""
-    generate: Callable[[np.ndarray, int], Iterator[torch.Tensor]]
-    """The diffusion model: batches of uint8 (n, 3, H, W), a number of images for each of float32 (n, D) conditions."""
+    generate: Callable[[np.ndarray, int], Iterator[torch.Tensor]] | None
+    """The diffusion model: batches of uint8 (n, 3, H, W), a number of images for each of float32 (n, D) conditions.
+    None if the bank has real images."""
     interpolate: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
     """Condition between two unit vectors (n, D), with the weights (n,) of the first."""
     classes: Callable[[], tuple[np.ndarray, np.ndarray]]
@@ -139,15 +141,24 @@ def _measure_generative(subject: Subject, quality: Quality, generated: ImageFeat
     figures += metrics.copying(
         "near_duplicates", generated.thumbnails, own.thumbnails, rows=sources, reference=subject.reference
     )
+    if subject.generate is None:
+        quality.skipped |= dict.fromkeys(["held-out images", "diversity"], NOT_GENERATED)
+    else:
+        _measure_model(subject, quality, real, views)
+    kinds = {"generated": generated, "real": own, "views": views}
+    _measure_classes(subject, quality, {kind: images.encoder for kind, images in kinds.items()})
+
+
+def _measure_model(subject: Subject, quality: Quality, real: ImageFeatures, views: ImageFeatures) -> None:
+    """What takes further images of the diffusion model: fidelity and copying of held-out images, and diversity."""
     if subject.held_out is None:
         quality.skipped["held-out images"] = "there is no test split"
     else:
-        figures += _of_held_out(subject, subject.held_out, views)
-    variants = subject.generated("two images per condition", conditions[:CONDITIONS], 2)
-    variant_views = subject.of_train("two views per source", sources[:CONDITIONS].repeat(2), subject.view)
-    figures += metrics.diversity(variants, variant_views, real, subject.resamples)
-    kinds = {"generated": generated, "real": own, "views": views}
-    _measure_classes(subject, quality, {kind: images.encoder for kind, images in kinds.items()})
+        quality.figures += _of_held_out(subject, subject.held_out, views)
+    variants = subject.generated("two images per condition", subject.conditions()[:CONDITIONS], 2)
+    twice = subject.sample.sources[:CONDITIONS].repeat(2)
+    variant_views = subject.of_train("two views per source", twice, subject.view)
+    quality.figures += metrics.diversity(variants, variant_views, real, subject.resamples)
 
 
 def _of_held_out(subject: Subject, images: Images, views: ImageFeatures) -> metrics.Figures:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from gensis.errors import UserError
 from gensis.threads import in_threads
 from gensis.training.device import copied
 
@@ -43,6 +44,30 @@ def neighbours(
     return by_chunks(
         lambda cosine, _: largest(cosine, k), train, test, device=device, chunk_bytes=chunk_bytes, groups=groups
     )
+
+
+def nearest_others(features: np.ndarray, rows: np.ndarray, k: int, device: torch.device) -> np.ndarray:
+    """The k nearest images of some images among all others, nearest first.
+
+    Args:
+        features: float32 (N, D) of all images.
+        rows: int64 (n,): the images whose neighbours are searched.
+        k: number of neighbours.
+        device: device that the similarities are computed on.
+
+    Returns:
+        int64 (n, k): rows; never that of the image itself.
+
+    Raises:
+        UserError: there are fewer than k other images.
+    """
+    if k >= len(features):
+        raise UserError(
+            f"{k} neighbours of each image were asked for, but there are {len(features) - 1}: ask for fewer"
+        )
+    groups = np.arange(len(features)), rows
+    found = neighbours(features, features[rows], k, device=device, groups=groups)
+    return np.concatenate([np.empty((0, k), np.int64), *(nearest.cpu().numpy() for _, nearest in found)])
 
 
 def by_chunks(

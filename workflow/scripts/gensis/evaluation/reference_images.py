@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gensis.evaluation.neighbours import neighbours
+from gensis.evaluation.neighbours import nearest_others
 
 NEIGHBOURS = 4
 """One of so many nearest neighbours is drawn: those that a bank of a few variants would hold."""
@@ -37,11 +37,8 @@ def draw_references(
 def _neighbours(
     features: np.ndarray, sources: np.ndarray, generator: np.random.Generator, device: torch.device
 ) -> np.ndarray:
-    k = min(NEIGHBOURS, len(features) - 1)
-    apart = (np.arange(len(features)), sources)  # each image is a group of its own, so that none is its own neighbour
-    found = neighbours(features, features[sources], k, device=device, groups=apart)
-    nearest = torch.cat([places for _, places in found]).cpu().numpy()
-    return nearest[np.arange(len(sources)), generator.integers(k, size=len(sources))]
+    nearest = nearest_others(features, sources, NEIGHBOURS, device)
+    return nearest[np.arange(len(sources)), generator.integers(NEIGHBOURS, size=len(sources))]
 
 
 def _same_class(labels: np.ndarray, sources: np.ndarray, generator: np.random.Generator) -> np.ndarray:

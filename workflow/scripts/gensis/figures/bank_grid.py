@@ -24,6 +24,16 @@ _READING = (
     "Good: generative images show the content of the source, with other details. &alpha; is the weight of the source: "
     "near 1 an interpolated image should resemble the source, near 0 the partner."
 )
+_OF_KIND = {
+    "generated": ("generative", _READING),
+    "neighbours": (
+        "neighbour",
+        "Each row, from left to right: a source image of the train split; the other training images that are nearest "
+        "to it in the embedding, nearest first. Good: they show the content of the source.",
+    ),
+    "sources": ("source, copied", "Each row: a source image of the train split; the same image in the bank."),
+}
+"""Kind of bank -> label of its images, and how to read its grid."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,11 @@ def _bank(bank: Bank, index: Index) -> str:
         return paragraph(f"Bank {text(bank.name)} holds no images.", "note")
     chosen = [int(sources[i]) for i in evenly(len(sources), MAX_SOURCES)]
     generative, interpolated = (_images_by_source(chosen, paths) for paths in shards.values())
-    rows = [row(index, source, generative[source], interpolated[source]) for source in chosen]
+    label, reading = _OF_KIND[bank.kind]
+    rows = [row(index, source, generative[source], interpolated[source], label=label) for source in chosen]
     caption = (
         f"<b>Bank {text(bank.name)}, seed {bank.seed}.</b> {len(chosen)} of {len(sources):,} sources, evenly "
-        f"chosen, not selected for quality. {_READING}"
+        f"chosen, not selected for quality. {reading}"
     )
     return figure(f'<div class="scroll">{"".join(rows)}</div>', caption, "bank")
 
@@ -86,10 +97,11 @@ def _images_by_source(sources: list[int], shards: list[Path]) -> dict[int, list[
     return images
 
 
-def row(index: Index, source: int, generative: list[BankImage], interpolated: list[BankImage]) -> str:
-    """One source and its images: interpolated ones by falling alpha, then the partner."""
+def row(index: Index, source: int, generative: list[BankImage], interpolated: list[BankImage], *, label: str) -> str:
+    """One source and its images: those of the source alone with a label, interpolated ones by falling alpha, then the
+    partner."""
     cells = [_cell(read_source(index, source), "source")]
-    cells += [_cell(read_generated(image), "generative") for image in generative[:MAX_GENERATIVE]]
+    cells += [_cell(read_generated(image), label) for image in generative[:MAX_GENERATIVE]]
     by_partner: dict[int, list[BankImage]] = defaultdict(list)
     for image in interpolated[:MAX_INTERPOLATED]:
         by_partner[image.partner].append(image)

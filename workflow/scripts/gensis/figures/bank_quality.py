@@ -12,16 +12,31 @@ from gensis.figures.strips import strips
 ENOUGH = 0.9
 """Class consistency, relative to real images, below which a bank makes the encoder worse: our rule of thumb."""
 
+OF_REAL_IMAGES = {
+    "neighbours": "the nearest other training images of each source",
+    "sources": "the sources themselves",
+}
+"""Kind of bank without generated images -> what its images are."""
+ADVICE = {
+    "generated": (
+        "Encoders that are retrained with it say nothing about the method: first train the diffusion model longer, or "
+        "raise guidance."
+    ),
+    "neighbours": "Its images often have another class than their source: take fewer variants.",
+    "sources": "",
+}
+"""Kind of bank -> what to do where classes are not preserved."""
 LABELS_WERE_USED = (
     "Class consistency uses the labels of training images. If you follow this advice, these labels have influenced the "
     "training: evaluate the encoders on other labels (of a test split or of another data set), or state it."
 )
 MEANINGS = {
     "fidelity": (
-        "fidelity to the condition",
-        "Mean cosine between the embedding of a generated image and its condition: how closely the diffusion model "
-        "follows it, not how useful the image is (above the ceiling it is nearer than an ordinary view). Floor: "
-        "conditions of other images; ceiling: augmented views of real images.",
+        "fidelity to the source",
+        "Mean cosine between the embedding of a generated image and that of its source, which is its condition unless "
+        "the bank moves conditions (toward_neighbour, condition_noise): how closely the diffusion model follows it, "
+        "not how useful the image is; above the ceiling it is nearer than an ordinary view. Floor: other sources; "
+        "ceiling: augmented views of real images.",
     ),
     "fidelity_held_out": (
         "fidelity, held out",
@@ -147,8 +162,7 @@ def verdict(bank: Bank) -> str:
         harms = "harms" if high is None or high < ENOUGH else "may harm"
         return (
             f"{named} <b>{harms}</b> the retrained encoder: {measured}, below {ENOUGH} (our rule of thumb). "
-            f"{accuracies} Encoders that are retrained with it say nothing about the method: first train the "
-            f"diffusion model longer, or raise guidance. {LABELS_WERE_USED}"
+            f"{accuracies} {ADVICE[bank.kind]} {LABELS_WERE_USED}"
         )
     return f"{named} preserves the classes: {measured}. {accuracies}"
 
@@ -183,8 +197,10 @@ def _bank(bank: Bank) -> str:
     )
     filters = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
     charts = _along_alpha(quality) + _class_consistency(quality)
+    control = OF_REAL_IMAGES.get(bank.kind)
     parts = [
         paragraph(verdict(bank)),
+        paragraph(f"A control: in place of generated images, this bank has {control}.") if control else "",
         *filters,
         figure(table(header, rows, "reasons"), caption) if rows else paragraph(caption, "note"),
         f'<div class="charts">{charts}</div>' if charts else "",

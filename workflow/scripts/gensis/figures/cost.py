@@ -16,6 +16,7 @@ STAGES = {
     "train_autoencoder": "autoencoder",
     "train_diffusion": "diffusion model",
     "generate_bank": "bank generation",
+    "copy_bank": "copies of real images",
     "evaluate_bank": "bank evaluation",
     "retrain_encoder": "retraining",
     "evaluate_encoder": "evaluation",
@@ -108,9 +109,11 @@ def _arms(run: Run, costs: Costs) -> str:
     for arm, settings in run.study.retraining.items():
         own = _mean(costs, "retrain_encoder", arm)
         bank = run.study.banks.get(settings.bank)
-        diffusion = _mean(costs, "train_diffusion", bank.encoder) if bank else 0.0
-        generation = _mean(costs, "generate_bank", settings.bank) if bank else 0.0
-        total = first + diffusion + generation + own if bank else own
+        is_generated = bank is not None and bank.is_generated
+        diffusion = _mean(costs, "train_diffusion", bank.encoder) if is_generated else 0.0
+        generation = _mean(costs, "generate_bank" if is_generated else "copy_bank", settings.bank) if bank else 0.0
+        encoder = first if bank and bank.kind != "sources" else 0.0
+        total = encoder + diffusion + generation + own
         parts = [own, diffusion, generation, total]
         rows.append([text(arm), *(_cell(seconds) for seconds in parts)])
     if not rows:
@@ -119,8 +122,8 @@ def _arms(run: Run, costs: Costs) -> str:
     header = ["arm", "own training", "diffusion model", "bank generation", "total"]
     caption = (
         f"Wall-clock time of each arm for one seed, mean over {count(len(run.study.seeds), 'seed')}. Total of an arm "
-        f"with a bank: training of {text(baseline)} and of the diffusion model, generation of the bank, and the arm's "
-        "own training."
+        f"with a bank: what the bank needs of the training of {text(baseline)} and of the diffusion model, generation "
+        "of the bank, and the arm's own training."
     )
     return figure(table(header, rows, "numbers"), caption)
 

@@ -52,7 +52,9 @@ def _bank(run: Run) -> list[str]:
     lines = []
     for name in dict.fromkeys(bank.name for bank in run.banks):
         bank = next(bank for bank in run.banks if bank.name == name)
-        lines.append(f"{name}: {bank.count('generative'):,} generative, {bank.count('interpolated'):,} interpolated")
+        counts = {kind: bank.count(kind) for kind in ("generative", "interpolated")}
+        counts = counts if bank.kind == "generated" else {f"real images ({bank.kind})": counts["generative"]}
+        lines.append(f"{name}: {', '.join(f'{number:,} {kind}' for kind, number in counts.items())}")
     return lines
 
 

@@ -108,6 +108,8 @@ class Bank:
     name: str
     seed: int
     folder: Path
+    kind: str = "generated"
+    """`generated`, or what its real images are: `neighbours` or `sources`."""
 
     def shards(self, kind: str) -> list[Path]:
         """Stores of the `generative` or the `interpolated` images, in order."""
@@ -168,7 +170,7 @@ class Run:
     @cached_property
     def trainings(self) -> list[Training]:
         """All trainings, in the order of the pipeline."""
-        conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values())
+        conditioning = dict.fromkeys(bank.encoder for bank in self.study.banks.values() if bank.is_generated)
         return [
             *self._trainings("encoder", f"encoders/{self.study.baseline}", self.study.baseline),
             *self._trainings("autoencoder", "autoencoder", ""),
@@ -184,8 +186,8 @@ class Run:
     def banks(self) -> list[Bank]:
         """Banks whose folder exists."""
         named = [
-            Bank(name, seed, self.folder / "bank" / name / f"seed{seed}")
-            for name in self.study.banks
+            Bank(name, seed, self.folder / "bank" / name / f"seed{seed}", settings.kind)
+            for name, settings in self.study.banks.items()
             for seed in self.study.bank_seeds(name)
         ]
         return [bank for bank in named if bank.folder.is_dir()]

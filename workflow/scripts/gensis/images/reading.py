@@ -103,7 +103,7 @@ class StreamedImages:
         """Read the layout of every store, and decode one image to know the size."""
         self.index = index
         self.device = device
-        self._encoded = EncodedImages(_layouts(index))
+        self._encoded = EncodedImages(read_layouts(index))
         self._threads = max(threads, 1)
         self._pool = ThreadPoolExecutor(self._threads)
         self._ahead = Ahead()
@@ -188,8 +188,12 @@ class _Batch:
             part.cancel()
 
 
-def _layouts(index: Index) -> list[Layout]:
-    """Layouts of the index's stores, whose content ids must be those in the index."""
+def read_layouts(index: Index) -> list[Layout]:
+    """Layouts of the index's stores.
+
+    Raises:
+        UserError: the content id of a store is not the one in the index.
+    """
     layouts = []
     for path, content in zip(progress(index.paths(), len(index.units), "stores opened"), index.contents):
         layouts.append(read_layout(path))

@@ -15,17 +15,20 @@ def method(study: Study) -> str:
 
 def roles(study: Study) -> dict[str, str]:
     """Encoder -> what it is, for the baseline, the arms and the encoders without training, in this order."""
-    arms = {name: _of_arm(arm, study.pretraining) for name, arm in study.retraining.items()}
+    arms = {name: _of_arm(study, arm) for name, arm in study.retraining.items()}
     return {study.baseline: "pre-trained on real images only"} | arms | UNTRAINED
 
 
-def _of_arm(arm: Retraining, pretraining: Pretraining) -> str:
+def _of_arm(study: Study, arm: Retraining) -> str:
     """The bank of an arm, and what the arm lacks of the method."""
     if arm.bank is None:
-        return f"trained without a bank, {_without_a_bank(arm, pretraining)}"
+        return f"trained without a bank, {_without_a_bank(arm, study.pretraining)}"
+    bank = study.banks[arm.bank]
     disentangles = arm.disentangle_weight > 0
     parts = {
         f"retrained with the bank {arm.bank}": True,
+        "the nearest real images of each source as a control": bank.kind == "neighbours",
+        "the sources themselves as a control": bank.kind == "sources",
         "shuffled as a negative control": arm.shuffle_bank,
         "without real images": not arm.real_images,
         "without generative views": arm.largest_generative_probability == 0,

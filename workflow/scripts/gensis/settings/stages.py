@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gensis.settings.bank import OF_GENERATION
 from gensis.settings.base import canonical_json
 from gensis.settings.datasets import Dataset
 from gensis.settings.roles import UNTRAINED
@@ -32,13 +33,14 @@ def _encoder(study: Study, name: str) -> tuple[str, str]:
 
 
 def _embedding(study: Study, encoder: str) -> tuple[str, str]:
-    conditioning = encoder in {bank.encoder for bank in study.banks.values()}
-    flips = {"flips": True} if study.diffusion.flips and conditioning else {}
+    flips = {"flips": True} if study.diffusion.flips and study.conditions_diffusion(encoder) else {}
     return "embedding", canonical_json(study.embedding, without=frozenset({"units_per_part"}), **flips)
 
 
 def _bank(study: Study, name: str) -> tuple[str, str]:
-    return f"banks.{name}", canonical_json(study.banks[name], without=frozenset({"shards", "seed", "filter"}))
+    bank = study.banks[name]
+    without = {"shards", "seed", "filter", *(() if bank.is_generated else OF_GENERATION)}
+    return f"banks.{name}", canonical_json(bank, without=frozenset(without))
 
 
 def _filter(study: Study, bank: str) -> tuple[str, str]:

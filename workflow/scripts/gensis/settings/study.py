@@ -253,17 +253,21 @@ class Study(Settings):
         arm = self.retraining.get(encoder)
         return bool(arm and arm.bank and arm.disentangle_weight and self.banks[arm.bank].alphas != ())
 
+    def conditions_diffusion(self, encoder: str) -> bool:
+        """Whether a diffusion model is conditioned on the embeddings of ``encoder``."""
+        return encoder in {bank.encoder for bank in self.banks.values() if bank.is_generated}
+
     @property
     def main_arm(self) -> str | None:
         """The arm that the report compares with the others: the one with most parts of the method, the first of equals.
 
-        The parts are recognised by keys, because names are the user's: a bank that is not shuffled, generative views,
-        disentanglement, interpolation of embeddings instead of pixels, and real images.
+        The parts are recognised by keys, because names are the user's: a generated bank that is not shuffled,
+        generative views, disentanglement, interpolation of embeddings instead of pixels, and real images.
         """
 
         def parts_of_the_method(name: str) -> int:
             arm = self.retraining[name]
-            if arm.bank is None or arm.shuffle_bank:
+            if arm.bank is None or arm.shuffle_bank or not self.banks[arm.bank].is_generated:
                 return 0
             generated_between = self.disentangles(name) and arm.interpolation == "embedding"
             generative = arm.largest_generative_probability > 0

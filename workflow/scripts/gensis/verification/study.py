@@ -68,7 +68,8 @@ class _Verification:
                 for encoder in (*self.encoders, *UNTRAINED):
                     self.check_embeddings(encoder, dataset, seed)
         for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in self.banks()):
-            self.check_diffusion(encoder, seed)
+            if self.study.conditions_diffusion(encoder):
+                self.check_diffusion(encoder, seed)
         for bank, seed in self.banks():
             self.check_bank(bank, seed)
         check_summary(self.run / "summary.csv", self.check_evaluations(), self.findings)
@@ -212,9 +213,11 @@ class _Verification:
         of_encoder = self.encoder_input("encoder", encoder, seed)
         diffusion = self.run / f"diffusion/{encoder}/seed{seed}"
         of_diffusion = {"diffusion": (diffusion / "denoiser" / VAE_WEIGHTS, stated.weights(diffusion))}
+        of_diffusion = of_diffusion if settings.is_generated else {}
         training = self.train | self.embeddings_input(encoder, seed)
+        made_from = self.train if settings.kind == "sources" else training | of_diffusion
         for path in self.shards(bank, seed):
-            check_shard(path, self.settings(f"banks/{bank}"), seed=seed, inputs=training | of_diffusion, **self.both)
+            check_shard(path, self.settings(f"banks/{bank}"), seed=seed, inputs=made_from, **self.both)
             if settings.filter:
                 inputs = training | of_encoder | {path.stem: (path, stated.store(path))}
                 check_filter(path, self.settings(f"filters/{bank}"), seed=seed, inputs=inputs, **self.both)
