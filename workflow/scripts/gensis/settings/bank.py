@@ -132,6 +132,11 @@ class Bank(Settings):
         """Whether the images come from a diffusion model."""
         return self.kind == "generated"
 
+    @property
+    def images_per_source(self) -> int:
+        """Number of images of each source, interpolated ones included."""
+        return self.variants + (1 if isinstance(self.alphas, UniformAlphas) else len(self.alphas))
+
     def evaluations(self) -> int:
         """Largest number of denoiser forward passes per image: guidance in every step."""
         steps = 2 * self.sampling_steps - 1 if self.sampler == "heun" else self.sampling_steps
