@@ -84,7 +84,7 @@ def test_partners_of_generative_images_are_drawn_among_the_neighbours_of_each_so
     neighbours = np.arange(400).reshape(100, 4) + 1000  # distinct for each source
     plan = plan_generative(range(20, 120), 50, 3, neighbours=neighbours, share=0.3)
     assert (plan.partner // 4 - 250 == plan.source - 20).all()
-    assert np.bincount(plan.partner % 4).min() > 1100  # 1250 expected, standard deviation 31
+    assert np.bincount(plan.partner % 4, minlength=4).min() > 1100  # 1250 expected, standard deviation 31
     assert np.allclose(plan.alpha, 0.7)
 
 

@@ -27,8 +27,8 @@ STUDY = {
     "encoders": {"mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"}},
     "banks": {
         "default": {"variants": 2, "filter": {"minimum_fidelity": 0.4, "copying_ratio": 0.1}},
-        "drawn": {"alphas": {"uniform": [0.2, 0.8]}},
-        "unused": {"toward_neighbour": {"share": 0.3, "neighbours": 4}},
+        "drawn": {"alphas": {"uniform": [0.2, 0.8]}, "toward_neighbour": {"share": 0.4, "neighbours": 4}},
+        "unused": {},
     },
     "retraining": {
         "gen-dino": {"bank": "default"},
@@ -63,7 +63,15 @@ CANNOT_CHANGE = {
 NUMBERS = (1, 2, 3, 0, 0.3, 0.7, 5, 16, 64, 128, 320)
 NAMES = ("ramped", "known", "mine", "dino", "drawn", "longer", "gen-dino", "elsewhere", "CIFAR100", "cosine")
 LISTS = ([0.1, 0.2], [0.2, 0.3, 0.4], [3], [0.3], ["blur"], ["abmil"], ["tiles"], ["a", "b"], [8, 16])
-MAPPINGS = ({"copying_ratio": 0.3}, {"focus": 0.1}, {"train": 7}, {"train": "train"}, {"label": "class"}, {"depth": 2})
+MAPPINGS = (
+    {"copying_ratio": 0.3},
+    {"share": 0.3},
+    {"focus": 0.1},
+    {"train": 7},
+    {"train": "train"},
+    {"label": "class"},
+    {"depth": 2},
+)
 
 
 def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

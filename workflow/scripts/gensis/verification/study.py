@@ -67,9 +67,9 @@ class _Verification:
             for dataset in self.study.used_datasets:
                 for encoder in (*self.encoders, *UNTRAINED):
                     self.check_embeddings(encoder, dataset, seed)
-        for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in self.banks()):
-            if self.study.conditions_diffusion(encoder):
-                self.check_diffusion(encoder, seed)
+        generated = [(bank, seed) for bank, seed in self.banks() if self.study.banks[bank].is_generated]
+        for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in generated):
+            self.check_diffusion(encoder, seed)
         for bank, seed in self.banks():
             self.check_bank(bank, seed)
         check_summary(self.run / "summary.csv", self.check_evaluations(), self.findings)
