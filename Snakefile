@@ -109,8 +109,11 @@ rule diffusion:
         outcome_tables([TRAINED_ON]),
         [
             f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
-            for encoder, seed in dict.fromkeys((STUDY.banks[bank].encoder, seed) for bank, seed in banks_with_seeds())
-            if STUDY.conditions_diffusion(encoder)
+            for encoder, seed in dict.fromkeys(
+                (STUDY.banks[bank].encoder, seed)
+                for bank, seed in banks_with_seeds()
+                if STUDY.banks[bank].is_generated
+            )
         ],
 
 

@@ -19,8 +19,11 @@ from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.evaluation import mil
-from gensis.evaluation.bank_sample import _draw, shuffled
+from gensis.evaluation.bank_quality import Subject
+from gensis.evaluation.bank_sample import _draw, draw_sample, shuffled
 from gensis.evaluation.copying import draw_reference
+from gensis.evaluation.judged_views import Judge, show
+from gensis.evaluation.reference_images import draw_references
 from gensis.evaluation.tasks.abmil import GatedAttention
 from gensis.evaluation.tasks.linear_sgd import fit_linear_sgd
 from gensis.images.index import read_index
@@ -31,6 +34,7 @@ from gensis.settings.diffusion import Diffusion
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.slides.drawing import draw_slide
+from gensis.ssl.auto import resolve, view_recipes
 from gensis.ssl.backbone import create_backbone, save_encoder
 from gensis.ssl.bank_images import SyntheticImages, other_rows
 from gensis.ssl.batch_plan import Chooser
@@ -160,6 +164,29 @@ def bank_quality(tiny, seed):
     return [figure["ceiling"] for figure in measured(tiny.made, seed=seed, **options)["figures"]]
 
 
+def shown(tiny, seed):
+    """Views of the same sources, in pixels."""
+    nothing = dict.fromkeys(("held_out", "spaces", "reference", "generate", "interpolate", "classes"))
+    features = np.random.default_rng(0).normal(size=(IMAGES, WIDTH)).astype(np.float32)
+    subject = Subject(
+        banks={},
+        sample=draw_sample({}, IMAGES, IMAGES, 0),
+        images=tiny.pixels.images,
+        features=features,
+        recipe=view_recipes(resolve(PRETRAINING, IMAGES, 1, {}).settings.views, PX)[0],
+        seed=seed,
+        resamples=0,
+        device=CPU,
+        **nothing,
+    )
+    return show(subject, Judge(lambda images: images.flatten(1), features), np.zeros(IMAGES, int))[0]
+
+
+def references(tiny, seed):
+    features = np.random.default_rng(0).normal(size=(IMAGES, WIDTH)).astype(np.float32)
+    return list(draw_references(features, np.arange(IMAGES) % 2, np.arange(IMAGES), seed=seed, device=CPU).values())
+
+
 SOURCES = {
     "gensis/bank/generation.py _noise": lambda tiny, seed: generation._noise(seed, (3, 4, 4)),
     "gensis/bank/plan.py _draw": lambda tiny, seed: plans(seed),
@@ -175,6 +202,8 @@ SOURCES = {
     "gensis/evaluation/bank_sample.py shuffled": lambda tiny, seed: shuffled(IMAGES, seed),
     "gensis/evaluation/copying.py draw_reference": lambda tiny, seed: draw_reference(tiny.pixels.images, seed, 8).rows,
     "gensis/evaluation/tasks/linear_sgd.py fit_linear_sgd": lambda tiny, seed: fitted(seed),
+    "gensis/evaluation/judged_views.py show": shown,
+    "gensis/evaluation/reference_images.py draw_references": references,
     "gensis/evaluation/mil.py _fit": lambda tiny, seed: classified(seed),
     "gensis/evaluation/mil.py _initialised": lambda tiny, seed: weights(mil._initialised(GatedAttention, 4, 2, seed)),
     "gensis/slides/drawing.py draw_slide": lambda tiny, seed: draw_slide(

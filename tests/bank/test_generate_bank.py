@@ -11,6 +11,7 @@ from tests.diffusion.tiny import HELD, UNET, run_script, write_dataset, write_fe
 
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
+from gensis.bank.blocks import stored_once
 from gensis.images.codec import PNG, decode
 from gensis.images.store import Store
 from gensis.ssl.bank_images import open_bank
@@ -130,6 +131,42 @@ def test_a_killed_shard_resumes_to_the_same_bytes(made, tmp_path):
     assert "resuming at generative image 12 of 20" in log
     for kind in ("generative", "interpolated"):
         assert images_of(tmp_path / "killed", kind) == images_of(tmp_path / "whole", kind)
+
+
+def test_images_toward_neighbours_resume_with_the_same_plan(made, tmp_path):
+    config = BANK | {"toward_neighbour": {"share": 0.25, "neighbours": 3}, "condition_noise": 0.2}
+    in_blocks = ("--runtime", json.dumps({"checkpoint_seconds": 0, "inference_batch_size": 4}))
+    generate(made, config, 0, 1, tmp_path / "whole", *in_blocks)
+    kept = ("--checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "no-folder").touch()
+    lost = ("--interpolated", tmp_path / "no-folder" / "interpolated-0000.h5")
+    generate(made, config, 0, 1, tmp_path / "killed", *in_blocks, *kept, *lost, status=1)
+    generate(made, config, 0, 1, tmp_path / "killed", *in_blocks, *kept)
+    assert not list((tmp_path / "checkpoints").rglob("*.np*"))
+    with (
+        h5py.File(tmp_path / "whole/generative-0000.h5") as whole,
+        h5py.File(tmp_path / "killed/generative-0000.h5") as killed,
+        h5py.File(made.folder / "bank-1/generative-0000.h5") as plain,
+    ):
+        assert whole.attrs["content"] == killed.attrs["content"]
+        assert (whole.attrs["neighbours"], whole.attrs["condition_noise"]) == (3, 0.2)
+        assert not {"neighbours", "condition_noise"} & set(plain.attrs)
+        assert whole["seed"][:].tolist() == plain["seed"][:].tolist()
+        assert set(whole["alpha"][:].tolist()) == {0.75}
+        source, partner = whole["source"][:], whole["partner"][:]
+    with h5py.File(made.features) as file:
+        features = file["features"][:] / np.linalg.norm(file["features"][:], axis=1, keepdims=True)
+    ranked = np.argsort(-(features @ features.T) + 3 * np.eye(IMAGES), axis=1)[:, :3]
+    assert all(row in ranked[of] for of, row in zip(source, partner))
+    assert images_of(tmp_path / "whole", "interpolated") == images_of(made.folder / "bank-1", "interpolated")
+
+
+def test_neighbours_of_a_killed_job_are_not_searched_again(tmp_path):
+    path = tmp_path / "folder/neighbours.npy"
+    assert stored_once(path, lambda: np.arange(3)).tolist() == [0, 1, 2]
+    assert stored_once(path, lambda: np.arange(5)).tolist() == [0, 1, 2]
+    path.write_bytes(path.read_bytes()[:20])
+    assert stored_once(path, lambda: np.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_store_has_the_documented_columns_and_attributes(made):

@@ -80,6 +80,25 @@ def test_more_variants_do_not_change_the_first_ones():
     assert np.array_equal(few.seed, many.seed[many.variant == 0])
 
 
+def test_partners_of_generative_images_are_drawn_among_the_neighbours_of_each_source():
+    neighbours = np.arange(400).reshape(100, 4) + 1000  # distinct for each source
+    plan = plan_generative(range(20, 120), 50, 3, neighbours=neighbours, share=0.3)
+    assert (plan.partner // 4 - 250 == plan.source - 20).all()
+    assert np.bincount(plan.partner % 4, minlength=4).min() > 1100  # 1250 expected, standard deviation 31
+    assert np.allclose(plan.alpha, 0.7)
+
+
+def test_partners_change_no_noise_and_no_other_image():
+    neighbours = np.arange(100).reshape(10, 10)
+    plain = plan_generative(range(10), 2, 3)
+    moved = plan_generative(range(10), 2, 3, neighbours=neighbours, share=0.5)
+    later = plan_generative(range(4, 10), 3, 3, neighbours=neighbours[4:], share=0.5)
+    assert np.array_equal(moved.seed, plain.seed)
+    assert np.array_equal(moved.partner[8:], later.partner[later.variant < 2])
+    other = plan_generative(range(10), 2, 4, neighbours=neighbours, share=0.5)
+    assert (other.partner != moved.partner).any()
+
+
 def test_no_variants_or_alphas_give_an_empty_plan():
     for plan in (
         plan_generative(range(5), 0, 0),

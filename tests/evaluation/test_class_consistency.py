@@ -78,7 +78,7 @@ def test_images_without_a_label_are_left_out(real):
 @pytest.mark.parametrize(
     ("labels", "groups", "reason"),
     [
-        (np.full(120, -1), np.arange(120), "fewer than two classes"),
+        (np.full(120, -1), np.arange(120), "no labels"),
         (np.zeros(120, int), np.arange(120), "fewer than two classes"),
         (np.arange(120) % 2, np.maximum(np.arange(120) - 101, 0), "fewer than 20 labelled images in other groups"),
     ],

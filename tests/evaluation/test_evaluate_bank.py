@@ -105,6 +105,8 @@ def measured(folder, **changes):
         "held_out": [folder / "test-0000.h5"],
         "embeddings": [folder / "part-0000.h5"],
         "encoder": folder / "encoder",
+        "judge": None,
+        "judge_embeddings": None,
         "diffusion": folder / "diffusion",
         "bank": folder / "bank",
         "output": folder / "quality.json",
@@ -140,6 +142,19 @@ def test_sources_as_their_own_bank_have_full_fidelity_and_are_copies(made):
         result["provenance"]["inputs"]
     )
     assert "NaN" not in json.dumps(result)
+
+
+def test_the_judge_is_the_encoder_of_the_bank_or_the_one_that_is_given(made):
+    own = measured(made)
+    judged = {"judge": made / "encoder", "judge_embeddings": [made / "part-0000.h5"]}
+    again = measured(made, **judged, evaluation=Evaluation(bootstrap=50, judge="other"))
+    assert own["view_distance"] == again["view_distance"]
+    points = {point["kind"]: point for point in own["view_distance"]["points"]}
+    assert list(points) == ["views", "bank", "neighbours", "same_class", "others"]
+    assert abs(points["bank"]["relative_distance"]) < 4 * points["bank"]["relative_distance_error"]
+    inputs = own["provenance"]["inputs"]
+    of_judge = {"judge": inputs["encoder"], "judge_embeddings": inputs["embeddings"]}
+    assert again["provenance"]["inputs"] == inputs | of_judge
 
 
 def test_a_bank_of_real_images_is_measured_without_a_diffusion_model(made):

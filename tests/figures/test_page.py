@@ -117,6 +117,7 @@ def test_text_from_files_is_escaped(results: Path) -> None:
 def test_script_writes_the_page_without_importing_torch(results: Path) -> None:
     output = results / "tiny/report.html"
     arguments = ["--run-folder", results / "tiny", "--images-folder", results / "images", "--output", output]
+    arguments += ["--costs", results / "tiny/costs.csv"]
     check = (
         "import runpy, sys; sys.argv = sys.argv[1:]; "
         "runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"

@@ -31,6 +31,8 @@ def test_a_bank_of_real_images_has_no_interpolated_images_and_loads_again_from_t
         ("sampler", "dpm++"),
         ("sampling_steps", 7),
         ("precision", "bfloat16"),
+        ("condition_noise", 0.1),
+        ("toward_neighbour", {"share": 0.3}),
         ("alphas", [0.3]),
         ("alphas", {"uniform": [0.3, 0.7]}),
     ],
@@ -50,6 +52,11 @@ def test_keys_of_generation_are_refused_for_real_images(key, value):
 def test_a_number_of_variants_that_a_kind_cannot_have_is_refused(bank, message):
     with pytest.raises(UserError, match=message):
         study(near=bank)
+
+
+def test_conditions_moved_nowhere_are_refused():
+    with pytest.raises(UserError, match=r"banks.b.toward_neighbour.share = 0: .*greater than 0"):
+        study(b={"toward_neighbour": {"share": 0}})
 
 
 def test_an_arm_that_disentangles_needs_interpolated_images():

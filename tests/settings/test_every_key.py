@@ -27,7 +27,7 @@ STUDY = {
     "encoders": {"mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"}},
     "banks": {
         "default": {"variants": 2, "filter": {"minimum_fidelity": 0.4, "copying_ratio": 0.1}},
-        "drawn": {"alphas": {"uniform": [0.2, 0.8]}},
+        "drawn": {"alphas": {"uniform": [0.2, 0.8]}, "toward_neighbour": {"share": 0.4, "neighbours": 4}},
         "unused": {},
     },
     "retraining": {
@@ -65,6 +65,7 @@ NAMES = ("ramped", "known", "mine", "dino", "drawn", "longer", "gen-dino", "else
 LISTS = ([0.1, 0.2], [0.2, 0.3, 0.4], [3], [0.3], ["blur"], ["abmil"], ["tiles"], ["a", "b"], [8, 16])
 MAPPINGS = (
     {"copying_ratio": 0.3},
+    {"share": 0.3},
     {"focus": 0.1},
     {"train": 7},
     {"train": [3, 9]},

@@ -44,6 +44,15 @@ def roles_of(arms: dict) -> dict[str, str]:
         ),
         ({"match_compute": "other"}, "retrained with the bank default, with the compute of other"),
         ({"match_compute": "other", "bank": None}, "trained without a bank, with the compute of other"),
+        ({"epochs": 200, "bank": None}, "trained without a bank, for 200 epochs instead of 100"),
+        (
+            {"views": {"solarize": 0}, "learning_rate": 0.1, "bank": None},
+            "trained without a bank, with other views, learning_rate",
+        ),
+        (
+            {"match_compute": "other", "bank": None, "drop_path": 0},
+            "trained without a bank, with the compute of other, with other drop_path",
+        ),
     ],
 )
 def test_the_role_of_an_arm_follows_from_its_keys(arm, role):

@@ -81,7 +81,7 @@ def changed(path: str, value: object) -> dict:
         ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),
         ("banks/default/filter", {}, "filter excludes nothing"),
         ("banks/default/guidance_interval", [0.7, 0.3], "goes from high to low"),
-        ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing"),
+        ("retraining/gen-dino", {}, "retraining.gen-dino.bank is missing: without it this arm equals dino: set it, or"),
         (
             "retraining/longer",
             {"match_compute": "longer"},
@@ -409,6 +409,19 @@ def test_match_compute_sets_epochs_for_at_least_the_compute_of_the_other_arm(pre
     longer = study.retraining["dino-longer"]
     assert (longer.epochs, longer.bank) == (epochs, None)
     assert load_study(study.resolved()) == study
+
+
+@pytest.mark.parametrize("keys", [{"epochs": 7}, {"views": {"solarize": 0}}, {"init": "dino"}, {"method": "simclr"}])
+def test_an_arm_without_a_bank_may_override_any_key(keys):
+    arm = arms({"views": {"local_crops": 0}}, plain=keys).retraining["plain"]
+    assert arm.bank is None
+    assert load_study(arms({"views": {"local_crops": 0}}, plain=keys).resolved()).retraining["plain"] == arm
+
+
+@pytest.mark.parametrize("keys", [{}, {"epochs": 5}, {"disentangle_weight": 0}], ids=["none", "equal", "of-a-bank"])
+def test_an_arm_without_a_bank_that_equals_the_baseline_is_refused(keys):
+    with pytest.raises(UserError, match="is missing: without it this arm equals dino"):
+        arms({"epochs": 5}, plain=keys)
 
 
 def test_added_keys_leave_the_json_of_a_plain_arm_unchanged():

@@ -54,6 +54,9 @@ CHANGES = {
     "`retraining`, an arm changed or new": with_keys("retraining", other={"bank": "default", "disentangle_weight": 0}),
     "`evaluation`, a measure": with_keys("evaluation", knn=[5]),
     "`evaluation.bank_images`": with_keys("evaluation", bank_images=77),
+    "`evaluation.judge`, a new encoder": lambda values: with_keys("evaluation", judge="theirs")(
+        with_keys("encoders", theirs={"timm": "resnet18"})(values)
+    ),
     "`evaluation.corruptions`": with_keys("evaluation", corruptions=["blur"]),
     "`evaluation.linear_sgd`": with_keys("evaluation", linear_sgd=True),
     "`runtime`": with_keys("runtime", image_cache_gb=1, inference_batch_size=3, checkpoint_seconds=1),

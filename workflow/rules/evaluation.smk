@@ -94,6 +94,8 @@ rule evaluate_bank:
         held_out=held_out_stores,
         embeddings=train_embeddings,
         encoder=encoder_of_bank,
+        judge=judge_encoder,
+        judge_embeddings=judge_embeddings,
         diffusion=diffusion_of_bank,
     output:
         f"{RUN}/bank/{{bank}}/seed{{seed}}/quality.json",

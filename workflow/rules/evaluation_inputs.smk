@@ -81,6 +81,18 @@ def held_out_stores(wildcards):
     return stores(TRAINED_ON, units[:: -(-len(units) // MOST_HELD_OUT) or 1])
 
 
+def judge_encoder(wildcards):
+    """The encoder that judges view distances, if the study names one."""
+    judge = STUDY.evaluation.judge
+    return [f"{encoder_folder(judge, wildcards.seed)}/provenance.json"] if judge else []
+
+
+def judge_embeddings(wildcards):
+    """Its embeddings of the training images."""
+    judge = STUDY.evaluation.judge
+    return embedding_parts(judge, TRAINED_ON, wildcards.seed, "train") if judge else []
+
+
 def bank_options(wildcards, input):
     """Optional arguments of a bank's evaluation."""
     return [
@@ -88,4 +100,6 @@ def bank_options(wildcards, input):
         *(["--filtered"] if input.filter else []),
         *(["--labels", *input.labels] if input.labels else []),
         *(["--held-out", *input.held_out] if input.held_out else []),
+        *(["--judge", os.path.dirname(input.judge[0])] if input.judge else []),
+        *(["--judge-embeddings", *input.judge_embeddings] if input.judge else []),
     ]

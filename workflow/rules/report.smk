@@ -25,6 +25,7 @@ rule write_report:
         tables=[f"{RUN}/summary.csv", f"{RUN}/comparisons.csv"],
     output:
         page=report(f"{RUN}/report.html", caption="../report/report.rst", category="Results"),
+        costs=report(f"{RUN}/costs.csv", caption="../report/costs.rst", category="Results"),
         provenance=f"{RUN}/provenance.json",
     log:
         f"{RUN}/logs/write_report.log",
@@ -38,7 +39,7 @@ rule write_report:
         program=untracked(program("write_report")),
     shell:
         "{params.program} --run-folder {params.run:q} --images-folder {params.images:q} --shown {params.shown:q}"
-        " --threads {threads} --output {output.page:q} > {log:q} 2>&1"
+        " --threads {threads} --costs {output.costs:q} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule verify:

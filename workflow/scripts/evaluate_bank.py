@@ -20,6 +20,8 @@ from gensis.evaluation.bank_quality import Subject, bank_quality
 from gensis.evaluation.bank_sample import draw_sample
 from gensis.evaluation.class_consistency import classes_of
 from gensis.evaluation.copying import draw_reference
+from gensis.evaluation.judged_views import Judge
+from gensis.evaluation.view_distance import add_view_distance
 from gensis.images.bank_filter import count_filtered
 from gensis.images.features import Features
 from gensis.images.index import Index, index_of, read_index
@@ -44,7 +46,9 @@ def main(arguments: argparse.Namespace) -> None:
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
     subject = open_subject(arguments, index, features, device)
-    result = {"format": FORMAT, "sources": len(subject.sample.sources)} | bank_quality(subject).as_json()
+    quality = bank_quality(subject)
+    add_view_distance(quality, subject, open_judge(arguments, index, features, subject))
+    result = {"format": FORMAT, "sources": len(subject.sample.sources)} | quality.as_json()
     if arguments.filtered:
         result["filter"] = {kind: count_filtered(arguments.bank, kind, len(index)) for kind in KINDS}
     inputs = {
@@ -55,9 +59,12 @@ def main(arguments: argparse.Namespace) -> None:
         "units": content_id(arguments.units),
         **({"labels": content_id(arguments.labels)} if arguments.labels else {}),
         **bank_contents(arguments.bank, arguments.filtered),
+        **contents_of_judge(arguments, index),
     }
     settings = {"bank": arguments.config, "evaluation": arguments.evaluation.model_dump(mode="json")}
     external = external_weights_of(arguments.diffusion or arguments.encoder)
+    if arguments.judge:
+        external |= external_weights_of(arguments.judge)
     record = provenance(
         FORMAT,
         settings=settings,
@@ -112,12 +119,14 @@ def generation(
     arguments: argparse.Namespace, pipeline: GenSISPipeline, device: torch.device
 ) -> Callable[[np.ndarray, int], Iterator[torch.Tensor]]:
     """A function that generates some images for each of some conditions, with the bank's settings."""
+    settings = Bank.model_validate(arguments.config)
     return partial(
         generate_variants,
         seed=arguments.seed,
         noise_shape=pipeline.noise_shape,
-        generate=generate_function(pipeline, Bank.model_validate(arguments.config)),
+        generate=generate_function(pipeline, settings),
         inference_batch_size=arguments.runtime.inference_batch_size,
+        condition_noise=settings.condition_noise,
         device=device,
         threads=arguments.threads,
     )
@@ -126,6 +135,23 @@ def generation(
 def weights_of(diffusion: Path) -> str:
     """Content id of a diffusion model's weights."""
     return read_json(diffusion / "provenance.json")["weights"]
+
+
+def open_judge(arguments: argparse.Namespace, index: Index, features: Features, subject: Subject) -> Judge:
+    """The encoder that judges view distances: the one that is given, or else that of the bank."""
+    known = Features(index, arguments.judge_embeddings) if arguments.judge else features
+    encoder = load_encoder(arguments.judge or arguments.encoder).to(subject.device)
+    return Judge(encoder, known[subject.sample.known].numpy())
+
+
+def contents_of_judge(arguments: argparse.Namespace, index: Index) -> dict[str, str]:
+    """Content ids of the encoder that judges and of its embeddings, if one is given."""
+    if not arguments.judge:
+        return {}
+    return {
+        "judge": content_id(arguments.judge / "model.safetensors"),
+        "judge_embeddings": Features(index, arguments.judge_embeddings).content,
+    }
 
 
 if __name__ == "__main__":
@@ -140,6 +166,8 @@ if __name__ == "__main__":
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="stores of the test split")
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="of the train split, all parts")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder of these embeddings")
+    parser.add_argument("--judge", type=Path, help="folder of the encoder that judges view distances; else --encoder")
+    parser.add_argument("--judge-embeddings", type=Path, nargs="+", help="of the train split by the judge, all parts")
     parser.add_argument("--diffusion", type=Path, nargs="?", help="folder of the diffusion model, of a generated bank")
     parser.add_argument("--bank", type=Path, required=True, help="folder of the bank")
     parser.add_argument("--filtered", action="store_true", help="measure only images that the filter keeps")

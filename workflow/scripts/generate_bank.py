@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gensis import command
 from gensis.artifacts.files import content_id, digest, read_json
 from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
-from gensis.bank.blocks import Blocks
+from gensis.bank.blocks import Blocks, stored_once
 from gensis.bank.generation import encode_batches, even_batch_size, generate_plan, largest_batch
 from gensis.bank.plan import Plan, plan_generative, plan_interpolated
 from gensis.bank.shards import remove_beyond, shard_sources
 from gensis.diffusion.loading import generate_function, load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline
+from gensis.evaluation.neighbours import nearest_others
 from gensis.images.codec import PNG, encode_jpeg, encode_png
 from gensis.images.features import Features
 from gensis.images.index import Index, read_index
@@ -38,7 +40,6 @@ log = logging.getLogger("generate_bank")
 def main(arguments: argparse.Namespace) -> None:
     """Generate the shard's generative images, then its interpolated images."""
     device = choose_device(arguments.gpus, arguments.threads)
-    allow_tf32(device, arguments.runtime.tf32)
     settings = Bank.model_validate(arguments.config)
     index = read_index(arguments.train)
     features = Features(index, arguments.embeddings)
@@ -49,10 +50,6 @@ def main(arguments: argparse.Namespace) -> None:
         "diffusion": read_json(arguments.diffusion / "provenance.json")["weights"],
     }
     sources = shard_sources(len(index), arguments.shard, arguments.shards)
-    plans = {
-        "generative": plan_generative(sources, settings.variants, arguments.seed),
-        "interpolated": plan_interpolated(sources, len(index), settings.alphas, arguments.seed),
-    }
     # Depends on the number of sources of all shards, since images must not depend on the number of shards.
     batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.inference_batch_size, device))
     encode = choose_encoder(index, pipeline.image_px)
@@ -60,6 +57,8 @@ def main(arguments: argparse.Namespace) -> None:
     where = str(arguments.generative), sources.start, sources.stop
     key = [arguments.config, inputs, arguments.seed, *where, batch_size]
     folder = arguments.checkpoints / "bank" / digest(key)
+    plans = plan_shard(settings, features, sources, seed=arguments.seed, folder=folder, device=device)
+    allow_tf32(device, arguments.runtime.tf32)  # not before: the search of neighbours is exact
     for kind, plan in plans.items():
 
         def encoded_images(start: int, kind: str = kind, plan: Plan = plan) -> Iterator[bytes]:
@@ -72,6 +71,7 @@ def main(arguments: argparse.Namespace) -> None:
                 generate=generate_function(pipeline, settings, arguments.runtime.compile),
                 batch_size=batch_size,
                 start=start,
+                condition_noise=settings.condition_noise if kind == "generative" else 0.0,
                 device=device,
                 threads=arguments.threads,
             )
@@ -85,6 +85,23 @@ def main(arguments: argparse.Namespace) -> None:
         remove_beyond(path.parent, kind, arguments.shards)
     # Only after both stores are written: if the job fails before, Snakemake removes them and it resumes from blocks.
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def plan_shard(
+    settings: Bank, features: Features, sources: range, *, seed: int, folder: Path, device: torch.device
+) -> dict[str, Plan]:
+    """Plans of the generative and the interpolated images of some sources; ``folder`` is that of the checkpoints."""
+    toward = settings.toward_neighbour
+
+    def search() -> np.ndarray:
+        every_row = features[np.arange(len(features))].numpy()
+        return nearest_others(every_row, np.array(sources), toward.neighbours, device)
+
+    partners = {"neighbours": stored_once(folder / "neighbours.npy", search), "share": toward.share} if toward else {}
+    return {
+        "generative": plan_generative(sources, settings.variants, seed, **partners),
+        "interpolated": plan_interpolated(sources, len(features), settings.alphas, seed),
+    }
 
 
 def attributes(
@@ -110,8 +127,16 @@ def attributes(
         "sampler": settings.sampler,
         "sampling_steps": settings.sampling_steps,
         "image_px": pipeline.image_px,
+        **(conditions(settings) if kind == "generative" else {}),
         "provenance": to_attribute(record),
     }
+
+
+def conditions(settings: Bank) -> dict[str, Any]:
+    """Attributes that say how conditions differ from the sources' embeddings, where they do."""
+    neighbours = {"neighbours": settings.toward_neighbour.neighbours} if settings.toward_neighbour else {}
+    noise = {"condition_noise": settings.condition_noise} if settings.condition_noise else {}
+    return neighbours | noise
 
 
 def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]:

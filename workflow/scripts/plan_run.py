@@ -7,7 +7,7 @@ from pathlib import Path
 from gensis import command
 from gensis.artifacts.files import read_json
 from gensis.images.index import read_index
-from gensis.settings.bank import Bank, UniformAlphas
+from gensis.settings.bank import Bank
 from gensis.settings.study import Study, load_study
 
 
@@ -64,8 +64,7 @@ def generation(bank: Bank, images: int | None) -> str:
     """Number of images of a bank and forward passes to generate them; real images are copied."""
     if not bank.is_generated:
         return f"{bank.variants} real image(s) per source, {bank.shards} job(s)"
-    each = bank.variants + (1 if isinstance(bank.alphas, UniformAlphas) else len(bank.alphas))
-    passes = bank.evaluations()
+    each, passes = bank.images_per_source, bank.evaluations()
     text = f"{each} image(s) per source, {passes} forward passes each, {bank.shards} job(s)"
     return text if images is None else f"{text}: {each * images:,} images, {each * images * passes:,} forward passes"
 

@@ -1,4 +1,4 @@
-"""Write the report of a finished run: one HTML file that needs no network."""
+"""Write the report of a finished run: one HTML file that needs no network, and the table of costs."""
 
 import argparse
 import logging
@@ -8,6 +8,9 @@ from pathlib import Path
 from gensis import command
 from gensis.artifacts.files import content_id, write_json, write_text
 from gensis.artifacts.provenance import provenance
+from gensis.artifacts.tables import write_table
+from gensis.figures.arm_cost import COLUMNS, csv_rows
+from gensis.figures.job_costs import read_costs
 from gensis.figures.page import page
 from gensis.figures.run import Run
 
@@ -17,18 +20,20 @@ log = logging.getLogger("write_report")
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the run and write the page."""
-    html = page(Run(arguments.run_folder, arguments.images_folder), arguments.threads)
+    run = Run(arguments.run_folder, arguments.images_folder)
+    html = page(run, arguments.threads)
+    write_table(arguments.costs, COLUMNS, csv_rows(run, read_costs(run)), delimiter=",")
     write_text(arguments.output, html)
     write_record(arguments)
     log.info("%s: %.1f MB", arguments.output, len(html.encode()) / 1e6)
 
 
 def write_record(arguments: argparse.Namespace) -> None:
-    """Write `provenance.json`: content ids of the page, which cannot hold its own, and of the files that it shows."""
+    """Write `provenance.json`: content ids of page and table, which cannot hold their own, and of the files shown."""
     results = arguments.run_folder.parent
     inputs = {os.path.relpath(path, results): content_id(path) for path in arguments.shown}
     record = provenance(FORMAT, settings={}, inputs=inputs, seed=None, device="cpu", started=arguments.started)
-    files = {arguments.output.name: content_id(arguments.output)}
+    files = {path.name: content_id(path) for path in (arguments.output, arguments.costs)}
     write_json(arguments.output.with_name("provenance.json"), record | {"files": files})
 
 
@@ -37,5 +42,6 @@ if __name__ == "__main__":
     parser.add_argument("--run-folder", type=Path, required=True, help="results/<run>")
     parser.add_argument("--images-folder", type=Path, required=True, help="results/images")
     parser.add_argument("--shown", type=Path, nargs="*", default=[], help="files that the page shows")
+    parser.add_argument("--costs", type=Path, required=True, help="costs.csv to write")
     parser.add_argument("--output", type=Path, required=True, help="report.html")
     command.run(main, parser.parse_args())

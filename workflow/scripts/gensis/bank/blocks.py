@@ -1,4 +1,4 @@
-"""Checkpoints of a shard's generated images: a job that was killed resumes after its last block."""
+"""Checkpoints of a shard: a job that was killed resumes after its last block of images, with the same plan."""
 
 import logging
 import time
@@ -60,6 +60,20 @@ class Blocks:
                 count += len(waiting)
                 waiting, size, since = [], 0, time.monotonic()
             yield image
+
+
+def stored_once(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array that a job which was killed has stored; else it is computed and stored.
+
+    Computed again, it might differ by rounding, and then not fit the images in stored blocks.
+    """
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError):  # missing or damaged
+        array = compute()
+    with written_atomically(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, array)
+    return array
 
 
 def _write(path: Path, images: list[bytes]) -> None:

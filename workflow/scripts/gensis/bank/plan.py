@@ -22,13 +22,13 @@ class Plan:
     source: np.ndarray
     """int64 (M,): row of the source in the train split."""
     partner: np.ndarray
-    """int64 (M,): row of the partner in the train split; -1 in a generative plan."""
+    """int64 (M,): row of the partner in the train split; -1 if the condition is the source's embedding."""
     alpha: np.ndarray
-    """float32 (M,): weight of the source; 1 in a generative plan."""
+    """float32 (M,): weight of the source against the partner; 1 without a partner."""
     variant: np.ndarray
     """int32 (M,): number of the image among those of its source."""
     seed: np.ndarray
-    """int64 (M,): seed of the noise that the image starts from."""
+    """int64 (M,): seed of the noise that the image starts from, and of the noise on its condition."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -38,13 +38,26 @@ class Plan:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def plan_generative(sources: range, variants: int, bank_seed: int) -> Plan:
-    """The plan of images that are generated from one source each: ``variants`` per source."""
+def plan_generative(
+    sources: range, variants: int, bank_seed: int, *, neighbours: np.ndarray | None = None, share: float = 0.0
+) -> Plan:
+    """The plan of images that are generated from one source each: ``variants`` per source.
+
+    Args:
+        sources: rows of n sources.
+        variants: images of each source.
+        bank_seed: seed of the bank.
+        neighbours: int64 (n, k): rows of the neighbours of each source. One is drawn for each image, as its partner;
+            the noise of the image stays the same.
+        share: share of the way from the source to that neighbour.
+    """
     rows = []
-    for source in sources:
+    for number, source in enumerate(sources):
         for variant in range(variants):
             draw = _draw(bank_seed, source, GENERATIVE, variant)
-            rows.append((source, -1, 1.0, variant, draw.integers(_SEEDS)))
+            seed = draw.integers(_SEEDS)
+            partner = -1 if neighbours is None else draw.choice(neighbours[number])
+            rows.append((source, partner, 1.0 - share, variant, seed))
     return _plan(rows)
 
 

@@ -52,7 +52,7 @@ class Subject:
     interpolate: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
     """Condition between two unit vectors (n, D), with the weights (n,) of the first."""
     classes: Callable[[], tuple[np.ndarray, np.ndarray]]
-    """Labels and groups, int64 (K,) each, of the images `sample.known`; raises Unmeasurable."""
+    """Labels, -1 where there is none, and groups, int64 (K,) each, of the images `sample.known`."""
     seed: int
     resamples: int
     """Of the bootstrap; 0 for no intervals."""
@@ -90,7 +90,7 @@ class Quality:
     skipped: dict[str, str] = field(default_factory=dict)
     """What could not be measured -> the reason."""
     others: dict[str, Any] = field(default_factory=dict)
-    """`along_alpha` and `class_consistency`, where measured."""
+    """`along_alpha`, `class_consistency` and `view_distance`, where measured."""
 
     def as_json(self) -> dict[str, Any]:
         """All values for a JSON file."""

@@ -32,15 +32,9 @@ class RealImages:
 def classes_of(
     index: Index, rows: np.ndarray, *, units: Table, labels: Table | None, slides_are_units: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and groups of images at int64 (n,) rows of the train split; see `labels_and_groups`.
-
-    Raises:
-        Unmeasurable: the data set has no labels.
-    """
-    if labels is None:
-        raise Unmeasurable("the data set has no labels")
+    """Labels and groups of images at int64 (n,) rows of the train split; see `labels_and_groups`."""
     images = [(index.units[unit], str(position)) for unit, position in zip(*index.locate(rows))]
-    return labels_and_groups(images, units, labels, slides_are_units)
+    return labels_and_groups(images, units, labels or [], slides_are_units)
 
 
 def class_consistency(
@@ -66,6 +60,8 @@ def class_consistency(
         Unmeasurable: there are no labels, one class, or too few images of other groups.
     """
     labelled = known.labels >= 0
+    if not labelled.any():
+        raise Unmeasurable("the data set has no labels")
     if len(np.unique(known.labels[labelled])) < 2:
         raise Unmeasurable("fewer than two classes are labelled")
     chosen = labelled[sources]

@@ -31,8 +31,8 @@ def knn_probabilities(
         temperature: divides the cosine similarity.
         device: device that the similarities are computed on.
         chunk_bytes: largest size of the similarities in memory; it does not change the result.
-        groups: int (N,) of train and (M,) of test. Training images of a test image's own group do not vote; at least as
-            many others as the largest k must remain.
+        groups: int (N,) of train and (M,) of test, or (M, G) if each test image belongs to several. Training images of
+            a test image's own groups do not vote; at least as many others as the largest k must remain.
 
     Returns:
         k -> float32 (M, K), rows summing to one.

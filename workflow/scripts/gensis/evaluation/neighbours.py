@@ -35,8 +35,8 @@ def neighbours(
         k: number of neighbours, at most N.
         device: device that the similarities are computed on.
         chunk_bytes: largest size of the similarities in memory; it does not change the result.
-        groups: int (N,) of train and (M,) of test. Training images of a test image's own group are no neighbours; at
-            least k others must remain.
+        groups: int (N,) of train and (M,) of test, or (M, G) if each test image belongs to several. Training images of
+            a test image's own groups are no neighbours; at least k others must remain.
 
     Returns:
         For each chunk: cosines, float32 (m, k), and indices into train, int64 (m, k).
@@ -105,8 +105,9 @@ def by_chunks(
         queries = normalize(copied(torch.from_numpy(test[chosen]), device))
         cosine = torch.mm(queries, index.T, out=buffer[: len(queries)])
         if groups:
-            own = torch.from_numpy(groups[1][chosen, None] == groups[0])
-            cosine.masked_fill_(copied(own, device), -torch.inf)
+            for of_test in groups[1].reshape(len(test), -1).T:
+                own = torch.from_numpy(of_test[chosen, None] == groups[0])
+                cosine.masked_fill_(copied(own, device), -torch.inf)
         return measure(cosine, chosen)
 
     starts = range(0, len(test), rows)

@@ -32,9 +32,11 @@ LABELS_WERE_USED = (
 )
 MEANINGS = {
     "fidelity": (
-        "fidelity",
-        "Mean cosine between the embedding of a generated image and its condition; high is good. Floor: conditions of "
-        "other images; ceiling: augmented views of real images.",
+        "fidelity to the source",
+        "Mean cosine between the embedding of a generated image and that of its source, which is its condition unless "
+        "the bank moves conditions (toward_neighbour, condition_noise): how closely the diffusion model follows it, "
+        "not how useful the image is; above the ceiling it is nearer than an ordinary view. Floor: other sources; "
+        "ceiling: augmented views of real images.",
     ),
     "fidelity_held_out": (
         "fidelity, held out",

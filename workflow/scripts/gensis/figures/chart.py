@@ -69,7 +69,7 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str, levels: dict[s
         return ""
     x = Axis(*_range([0.0, *(x for x, _ in points)], 0.0), LEFT, WIDTH - RIGHT)
     y = Axis(*_range([*(y for _, y in points), *levels.values()], 0.05), HEIGHT - BOTTOM, TOP)
-    drawn = [*_axes(x, y, x_label, y_label), *(_level(x, y, *level) for level in levels.items())]
+    drawn = [*axes(x, y, x_label, y_label), *(_level(x, y, *level) for level in levels.items())]
     drawn += [_curve(line, x, y) for line in lines]
     chart = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(y_label)}">{"".join(drawn)}</svg>'
     return chart + _legend(lines)
@@ -82,17 +82,18 @@ def _range(values: list[float], margin: float) -> tuple[float, float]:
     return low - margin * (high - low), high + margin * (high - low)
 
 
-def _axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[str]:
-    bottom, middle = HEIGHT - BOTTOM, (TOP + HEIGHT - BOTTOM) / 2
-    parts = [f'<path class="axis" d="M{LEFT} {bottom}H{WIDTH - RIGHT}"/>']
+def axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[str]:
+    """Axes with ticks, grid lines and names, as elements of an SVG; they need LEFT and BOTTOM px beside the plot."""
+    left, right, bottom, middle = x.start_px, x.end_px, y.start_px, (y.start_px + y.end_px) / 2
+    parts = [f'<path class="axis" d="M{left} {bottom}H{right}"/>']
     for value in y.ticks():
-        parts.append(f'<path class="grid" d="M{LEFT} {y.px(value):.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y.px(value) + 4:.1f}" text-anchor="end">{value:,.6g}</text>')
+        parts.append(f'<path class="grid" d="M{left} {y.px(value):.1f}H{right}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y.px(value) + 4:.1f}" text-anchor="end">{value:,.6g}</text>')
     for value in x.ticks():
-        anchor = "end" if x.px(value) > WIDTH - RIGHT - 12 else "middle"
+        anchor = "end" if x.px(value) > right - 12 else "middle"
         parts.append(f'<text x="{x.px(value):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{value:,.10g}</text>')
     parts.append(
-        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">'
+        f'<text class="name" x="{(left + right) / 2}" y="{bottom + BOTTOM - 4}" text-anchor="middle">'
         f"{text(x_label)}</text>"
     )
     parts.append(

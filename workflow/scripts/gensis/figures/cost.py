@@ -1,13 +1,11 @@
 """Compute time: of each stage, and of all stages that an arm needs."""
 
-import csv
 import math
-from collections import defaultdict
-from dataclasses import dataclass
-from statistics import fmean
 
+from gensis.figures.arm_cost import HOUR, arm_costs, arm_table, bank_rule
+from gensis.figures.job_costs import Costs, mean_cost, read_costs
 from gensis.figures.markup import ABSENT, count, figure, table, text
-from gensis.figures.run import Run, Training
+from gensis.figures.run import Run
 from gensis.progress import duration
 
 STAGES = {
@@ -22,66 +20,12 @@ STAGES = {
     "evaluate_encoder": "evaluation",
 }
 """Folder of `benchmarks/` -> name of the stage, in the order of the pipeline."""
-_TRAINED = {"autoencoder": "train_autoencoder", "diffusion": "train_diffusion"}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Time of all jobs of one stage, subject and seed."""
-
-    seconds: float
-    processor_seconds: float
-    """CPU time; NaN where it was not measured."""
-
-
-Costs = dict[tuple[str, str, int], Cost]
-"""Stage, subject (encoder or bank) and seed -> cost."""
 
 
 def cost(run: Run) -> str:
-    """A table of stages and one of arms; empty without `benchmarks/`."""
+    """Tables of stages, and of arms in time and in compute; empty without `benchmarks/`."""
     costs = read_costs(run)
-    return "\n".join(filter(None, [_stages(costs), _arms(run, costs)])) if costs else ""
-
-
-def read_costs(run: Run) -> Costs:
-    """Read the benchmarks. They cover the last job only: of a resumed training, sum up all steps in its history."""
-    found: dict[tuple[str, str, int], list[Cost]] = defaultdict(list)
-    for path in sorted((run.folder / "benchmarks").glob("*/*.tsv")):
-        subject, _, seed = path.stem.rpartition("seed")
-        with open(path, newline="") as stream:
-            last = list(csv.DictReader(stream, delimiter="\t"))[-1]
-        key = (path.parent.name, subject.rstrip("-"), int(seed.partition("-")[0]))
-        found[key].append(Cost(float(last["s"]), _number(last.get("cpu_time", ""))))
-    costs = {
-        key: Cost(sum(each.seconds for each in of_key), sum(each.processor_seconds for each in of_key))
-        for key, of_key in found.items()
-    }
-    for training in run.trainings:
-        key = (_stage(training, run.study.baseline), training.name, training.seed)
-        if key in costs and (seconds := _seconds_of_steps(training)) > costs[key].seconds:
-            costs[key] = Cost(seconds, math.nan)
-    return costs
-
-
-def _stage(training: Training, baseline: str) -> str:
-    of_encoder = "pretrain_encoder" if training.name == baseline else "retrain_encoder"
-    return _TRAINED.get(training.stage, of_encoder)
-
-
-def _seconds_of_steps(training: Training) -> float:
-    """Time of all steps, over all jobs of the training."""
-    steps, rates = (training.history.get(name, []) for name in ("step", "images_per_second"))
-    batch_size = training.provenance.get("settings", {}).get("batch_size", math.nan)
-    since = [step - before for before, step in zip([0, *steps], steps)]
-    return sum(number * batch_size / rate for number, rate in zip(since, rates))
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:  # Snakemake measures nothing in very short jobs
-        return math.nan
+    return "\n".join(filter(None, [_stages(costs), _arms(run, costs), arm_table(run, costs)])) if costs else ""
 
 
 def _stages(costs: Costs) -> str:
@@ -103,34 +47,26 @@ def _stages(costs: Costs) -> str:
 
 
 def _arms(run: Run, costs: Costs) -> str:
-    baseline = run.study.baseline
-    first = _mean(costs, "pretrain_encoder", baseline)
+    study, baseline = run.study, run.study.baseline
+    first, *arms = arm_costs(run, costs)
     rows = []
-    for arm, settings in run.study.retraining.items():
-        own = _mean(costs, "retrain_encoder", arm)
-        bank = run.study.banks.get(settings.bank)
+    for arm in arms:
+        name = study.retraining[arm.encoder].bank
+        bank = study.banks.get(name)
         is_generated = bank is not None and bank.is_generated
-        diffusion = _mean(costs, "train_diffusion", bank.encoder) if is_generated else 0.0
-        generation = _mean(costs, "generate_bank" if is_generated else "copy_bank", settings.bank) if bank else 0.0
-        encoder = first if bank and bank.kind != "sources" else 0.0
-        total = encoder + diffusion + generation + own
-        parts = [own, diffusion, generation, total]
-        rows.append([text(arm), *(_cell(seconds) for seconds in parts)])
+        diffusion = mean_cost(costs, "train_diffusion", bank.encoder).seconds if is_generated else 0.0
+        generation = mean_cost(costs, bank_rule(bank), name).seconds if bank else 0.0
+        parts = [arm.hours * HOUR, diffusion, generation, arm.total_hours * HOUR]
+        rows.append([text(arm.encoder), *(_cell(seconds) for seconds in parts)])
     if not rows:
         return ""
-    rows.insert(0, [text(baseline), _cell(first), ABSENT, ABSENT, _cell(first)])
+    rows.insert(0, [text(baseline), _cell(first.hours * HOUR), ABSENT, ABSENT, _cell(first.total_hours * HOUR)])
     header = ["arm", "own training", "diffusion model", "bank generation", "total"]
     caption = (
-        f"Wall-clock time of each arm for one seed, mean over {count(len(run.study.seeds), 'seed')}. Total of an arm "
-        f"with a bank: what the bank needs of the training of {text(baseline)} and of the diffusion model, generation "
-        "of the bank, and the arm's own training."
+        f"Wall-clock time of each arm for one seed, mean over {count(len(study.seeds), 'seed')}. Total: the arm's own "
+        "training with those of the encoders that it needs, of the diffusion model, and the generation of its bank."
     )
     return figure(table(header, rows, "numbers"), caption)
-
-
-def _mean(costs: Costs, stage: str, subject: str) -> float:
-    found = [each.seconds for (*key, _), each in costs.items() if key == [stage, subject]]
-    return fmean(found) if found else math.nan
 
 
 def _cell(seconds: float) -> str:

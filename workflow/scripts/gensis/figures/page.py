@@ -1,9 +1,9 @@
 """The report page of a run."""
 
+from gensis.figures import bank_quality, plateau
 from gensis.figures.answer import answer
 from gensis.figures.attention import attention
 from gensis.figures.bank_grid import bank_grid
-from gensis.figures.bank_quality import bank_quality, warnings
 from gensis.figures.cost import cost
 from gensis.figures.curves import curves
 from gensis.figures.differences import differences
@@ -17,6 +17,7 @@ from gensis.figures.reconstructions import reconstructions
 from gensis.figures.run import Run
 from gensis.figures.slides import slides
 from gensis.figures.style import CSS
+from gensis.figures.view_distance import view_distances
 from gensis.settings.roles import method
 
 PAPER = "https://arxiv.org/abs/2412.01672"
@@ -31,14 +32,15 @@ def page(run: Run, threads: int = 1) -> str:
     """
     title = f"Gen-SIS: {run.study.run}"
     sections = [
-        section("Answer", warnings(run), answer(run)),
+        section("Answer", bank_quality.warnings(run), plateau.warning(run), answer(run)),
         section("All encoders", all_encoders(run), all_figures(run.scores)),
-        section("Differences between encoders", differences(run)),
+        section("Differences between encoders", plateau.warning(run), differences(run)),
+        section("Plateau", plateau.plateau(run)),
         section("Overview of the run", overview(run)),
         section("The bank: sources and generated images", bank_grid(run)),
         section("Interpolations", interpolations(run)),
         section("Autoencoder reconstructions", reconstructions(run)),
-        section("Is the bank good enough?", bank_quality(run)),
+        section("Is the bank good enough?", view_distances(run), bank_quality.bank_quality(run)),
         section("Training curves", curves(run)),
         section("Slides and tiles", slides(run, threads)),
         section("Attention maps", attention(run)),

@@ -156,6 +156,17 @@ pre {
 .charts .grid { stroke: var(--rule); }
 .charts circle[class] { fill: var(--paper); stroke-width: 2; }
 .charts .level { stroke: var(--quiet); stroke-dasharray: 2 3; }
+.distances svg { max-width: 46rem; width: 100%; }
+.distances text { font-size: 12px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
+.distances .axis { stroke: var(--quiet); }
+.distances .grid { stroke: var(--rule); }
+.distances .level { stroke: var(--quiet); stroke-dasharray: 4 3; }
+.distances .good { fill: var(--accent); opacity: .09; }
+.distances .leader { stroke: var(--quiet); stroke-width: .75; }
+.distances .error { stroke: var(--quiet); stroke-width: 1.5; }
+.distances .reference { fill: var(--paper); stroke: var(--quiet); stroke-width: 2; }
+.distances .bank { fill: var(--accent); stroke: var(--paper); }
+.distances text.bank { font-weight: 600; fill: var(--ink); stroke: none; }
 polyline { fill: none; stroke-width: 1.5; opacity: .85; stroke-linejoin: round; }
 .dashed { stroke-dasharray: 5 3; }
 .line0 { stroke: var(--line0); } .line1 { stroke: var(--line1); } .line2 { stroke: var(--line2); }

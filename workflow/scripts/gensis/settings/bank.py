@@ -6,7 +6,10 @@ from pydantic import Field, model_validator
 
 from gensis.settings.base import Fraction, Name, PositiveInt, Seed, Settings, added
 
-OF_GENERATION = ("guidance", "guidance_interval", "sampler", "sampling_steps", "precision")
+OF_GENERATION = (
+    *("guidance", "guidance_interval", "sampler", "sampling_steps"),
+    *("precision", "toward_neighbour", "condition_noise"),
+)
 """Keys of a bank that say how images are generated."""
 
 
@@ -21,6 +24,15 @@ class UniformAlphas(Settings):
         if self.uniform[0] > self.uniform[1]:
             raise ValueError(f"uniform {self.uniform} goes from high to low: put the lower end first")
         return self
+
+
+class TowardNeighbour(Settings):
+    """Generative images from conditions between a source and one of its nearest neighbours."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the way from the embedding of the source to that of the neighbour, on the great circle between them."""
+    neighbours: PositiveInt = 8
+    """Number of nearest other training images, by cosine similarity, of which one is drawn for each image."""
 
 
 class Filter(Settings):
@@ -69,6 +81,12 @@ class Bank(Settings):
     alphas: tuple[Fraction, ...] | UniformAlphas = (0.5,)
     """One interpolated image per source and alpha. alpha is the weight of the source, 1 - alpha that of its partner.
     `{uniform: [0.3, 0.7]}`: one image per source, with a random alpha."""
+    toward_neighbour: TowardNeighbour | None = added(neutral=None)
+    """Condition of a generative image: part of the way from its source to one of the source's nearest neighbours.
+    Empty: the source's embedding."""
+    condition_noise: Annotated[float, Field(ge=0)] = added(neutral=0.0)
+    """Norm of the noise added to the embedding of a generative image's source, relative to its norm, as
+    `diffusion.condition_noise` adds it in training. Each image has its own noise."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward passes of denoiser and autoencoder. The sampler always computes in float32."""
     filter: Filter | None = added(neutral=None)
@@ -113,6 +131,11 @@ class Bank(Settings):
     def is_generated(self) -> bool:
         """Whether the images come from a diffusion model."""
         return self.kind == "generated"
+
+    @property
+    def images_per_source(self) -> int:
+        """Number of images of each source, interpolated ones included."""
+        return self.variants + (1 if isinstance(self.alphas, UniformAlphas) else len(self.alphas))
 
     def evaluations(self) -> int:
         """Largest number of denoiser forward passes per image: guidance in every step."""

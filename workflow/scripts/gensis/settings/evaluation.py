@@ -74,6 +74,10 @@ class Evaluation(Switches):
     """Largest number of sources in the evaluation of a bank. Their generated images are compared with them and with as
     many other real images."""
 
+    judge: Name | None = added(neutral=None)
+    """Encoder that judges how far the views of a bank lie from ordinary views: a name in `encoders`, best trained on
+    other images. Empty: the encoder of the bank, which understates the distance."""
+
     def of_task(self, name: str) -> dict[str, Any]:
         """The settings that a task reads, as JSON. No other key changes its results."""
         task = find_task(name)

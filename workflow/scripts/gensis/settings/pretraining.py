@@ -159,7 +159,8 @@ class Retraining(Pretraining):
     another `method` does not inherit `preset` and the section of the method."""
 
     bank: Name | None = None
-    """A name in `banks`. It may be omitted only with `match_compute`, for an arm that trains longer without a bank."""
+    """A name in `banks`. It may be omitted for an arm that trains without a bank, but otherwise than the pre-trained
+    encoder: with `match_compute`, more `epochs`, or any other key."""
     match_compute: Name | None = added(neutral=None)
     """Another arm whose compute this arm matches: `epochs` is set so that both have about the same number of forward
     and backward passes."""
@@ -206,6 +207,10 @@ class Retraining(Pretraining):
         if self.disentangle_targets != "real" and self.largest_generative_probability == 0:
             raise ValueError(f"disentangle_targets: {self.disentangle_targets} needs a generative_probability above 0")
         return self
+
+    def differences(self, pretraining: Pretraining) -> list[str]:
+        """Keys of `pretraining` that this arm overrides with another value."""
+        return [name for name in Pretraining.model_fields if getattr(self, name) != getattr(pretraining, name)]
 
     @property
     def largest_generative_probability(self) -> float:

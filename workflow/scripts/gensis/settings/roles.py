@@ -1,8 +1,7 @@
 """What the encoders of a study are, in words. Derived from keys, because names of arms are the user's."""
 
-from gensis.settings.bank import Bank
 from gensis.settings.methods import METHODS
-from gensis.settings.pretraining import Retraining
+from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.study import Study
 
 UNTRAINED = {"random": "an untrained encoder", "pixels": "raw pixels in place of embeddings"}
@@ -16,14 +15,15 @@ def method(study: Study) -> str:
 
 def roles(study: Study) -> dict[str, str]:
     """Encoder -> what it is, for the baseline, the arms and the encoders without training, in this order."""
-    arms = {name: _of_arm(arm, study.banks.get(arm.bank)) for name, arm in study.retraining.items()}
+    arms = {name: _of_arm(study, arm) for name, arm in study.retraining.items()}
     return {study.baseline: "pre-trained on real images only"} | arms | UNTRAINED
 
 
-def _of_arm(arm: Retraining, bank: Bank | None) -> str:
+def _of_arm(study: Study, arm: Retraining) -> str:
     """The bank of an arm, and what the arm lacks of the method."""
-    if bank is None:
-        return f"trained without a bank, with the compute of {arm.match_compute}"
+    if arm.bank is None:
+        return f"trained without a bank, {_without_a_bank(arm, study.pretraining)}"
+    bank = study.banks[arm.bank]
     disentangles = arm.disentangle_weight > 0
     parts = {
         f"retrained with the bank {arm.bank}": True,
@@ -35,5 +35,18 @@ def _of_arm(arm: Retraining, bank: Bank | None) -> str:
         "without disentanglement": not disentangles,
         "interpolating pixels instead of embeddings": disentangles and arm.interpolation == "pixel",
         f"with the compute of {arm.match_compute}": arm.match_compute is not None,
+    }
+    return ", ".join(part for part, applies in parts.items() if applies)
+
+
+def _without_a_bank(arm: Retraining, pretraining: Pretraining) -> str:
+    """How an arm without a bank differs from pre-training."""
+    others = [name for name in arm.differences(pretraining) if name != "epochs"]
+    parts = {
+        f"with the compute of {arm.match_compute}": arm.match_compute is not None,
+        f"for {arm.epochs} epochs instead of {pretraining.epochs}": (
+            arm.match_compute is None and arm.epochs != pretraining.epochs
+        ),
+        f"with other {', '.join(others)}": bool(others),
     }
     return ", ".join(part for part, applies in parts.items() if applies)

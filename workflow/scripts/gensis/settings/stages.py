@@ -64,7 +64,7 @@ def _evaluation(*keys: str) -> Callable[[Study, str], tuple[str, str]]:
 
 
 def _evaluation_of_encoders(study: Study, _: str) -> tuple[str, str]:
-    return "evaluation", canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images"}))
+    return "evaluation", canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images", "judge"}))
 
 
 def _study(study: Study, _: str) -> tuple[str, str]:
@@ -85,7 +85,7 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "filters": _filter,
     "evaluation": _evaluation_of_encoders,
     "knn_history": _evaluation("knn", "knn_temperature"),
-    "bank_quality": _evaluation("bank_images", "bootstrap"),
+    "bank_quality": _evaluation("bank_images", "bootstrap", "judge"),
     "untrained": _pretraining(*BACKBONE),  # the untrained backbone of the baseline `random`
     "first_view": _pretraining(*BACKBONE, "views"),  # ordinary views, and the untrained backbone
     "study": _study,  # everything but `runtime`, and the order of arms, for config.yaml and the report

@@ -103,6 +103,8 @@ class Study(Settings):
     def _names_exist(self) -> "Study":
         for name in self.evaluation.datasets:
             _known("evaluation.datasets", name, self.datasets)
+        if self.evaluation.judge is not None:
+            _known("evaluation.judge", self.evaluation.judge, self.encoders)
         for section, names in (("retraining", self.retraining), ("encoders", self.encoders)):
             if reserved := [name for name in names if name in RESERVED]:
                 raise ValueError(f"{section}.{reserved[0]}: {', '.join(RESERVED)} are reserved: choose another name")
@@ -133,8 +135,11 @@ class Study(Settings):
             others = [other for other, settings in self.retraining.items() if settings.match_compute is None]
             _known(f"{where}.match_compute", arm.match_compute, others)
         if arm.bank is None:
-            if arm.match_compute is None:
-                raise ValueError(f"{where}.bank is missing: set it, or set `match_compute` to train without a bank")
+            if arm.match_compute is None and not arm.differences(pretraining):
+                raise ValueError(
+                    f"{where}.bank is missing: without it this arm equals {self.baseline}: set it, or to train without "
+                    "a bank set `match_compute`, other `epochs` or another key"
+                )
             return
         _known(f"{where}.bank", arm.bank, self.banks)
         bank = self.banks[arm.bank]

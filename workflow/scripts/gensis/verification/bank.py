@@ -32,11 +32,15 @@ def check_shard(
 
 
 def check_sources(path: Path, images: int, findings: Findings) -> None:
-    """Check that sources and partners of a shard are rows of the training images, and no source is its own partner."""
+    """Check that sources, partners and copied images of a shard are rows of the training images, and no source is its
+    own partner."""
     with findings.reading(path), Store(path) as store:
-        source, partner = store.column("source"), store.column("partner")
-        if len(source) and (source.max() >= images or partner.max() >= images or (source == partner).any()):
-            findings.add(path, f"has sources or partners that are not among the {images} training images")
+        source, partner, *copied = (
+            store.column(name) for name in ("source", "partner", "copied") if name in store.file
+        )
+        largest = max(rows.max(initial=-1) for rows in (source, partner, *copied))
+        if largest >= images or (source == partner).any():
+            findings.add(path, f"has sources, partners or copies that are not among the {images} training images")
 
 
 def check_filter(

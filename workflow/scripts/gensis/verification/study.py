@@ -67,9 +67,9 @@ class _Verification:
             for dataset in self.study.used_datasets:
                 for encoder in (*self.encoders, *UNTRAINED):
                     self.check_embeddings(encoder, dataset, seed)
-        for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in self.banks()):
-            if self.study.conditions_diffusion(encoder):
-                self.check_diffusion(encoder, seed)
+        generated = [(bank, seed) for bank, seed in self.banks() if self.study.banks[bank].is_generated]
+        for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in generated):
+            self.check_diffusion(encoder, seed)
         for bank, seed in self.banks():
             self.check_bank(bank, seed)
         check_summary(self.run / "summary.csv", self.check_evaluations(), self.findings)
@@ -155,8 +155,8 @@ class _Verification:
             return images.units("test") or images.units("train", "test")
         if dataset in self.evaluated:
             return images.units("train", "test")
-        conditions = dataset == self.trained_on and encoder in {bank.encoder for bank in self.study.banks.values()}
-        return images.units("train") if conditions else []
+        measured_by = {bank.encoder for bank in self.study.banks.values()} | {self.study.evaluation.judge}
+        return images.units("train") if dataset == self.trained_on and encoder in measured_by else []
 
     def check_units(self) -> None:
         """Check that no unit lacks embeddings, and that the sources of banks are training images."""
@@ -224,6 +224,9 @@ class _Verification:
         inputs = training | of_encoder | of_diffusion | self.bank_input(bank, seed)
         for table in ("units", *(["labels"] if self.trained_on in self.labelled else [])):
             inputs[table] = self.table(self.trained_on, table)
+        if judge := self.study.evaluation.judge:
+            inputs |= self.encoder_input("judge", judge, seed)
+            inputs["judge_embeddings"] = self.embeddings_input(judge, seed)["embeddings"]
         measured = Evaluation.model_validate(self.settings("bank_quality"))
         path = self.run / f"bank/{bank}/seed{seed}/quality.json"
         made_with = {"bank": self.settings(f"banks/{bank}"), "evaluation": measured.model_dump(mode="json")}
