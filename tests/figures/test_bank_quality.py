@@ -52,6 +52,15 @@ def test_number_of_filtered_images_is_reported(results: Path) -> None:
     assert "12 sources have no such image left" in html
 
 
+def test_a_bank_of_real_images_is_called_a_control_and_advised_as_one(results: Path) -> None:
+    arm = {"bank": "default", "disentangle_weight": 0}
+    tiny.write_config(results / "tiny", banks={"default": {"kind": "neighbours"}}, retraining={"gen-dino": arm})
+    control, judged = bank_quality(write_quality(results, 0.5)).split("</p>")[:2]
+    assert "bank default has the nearest other training images of each source" in control
+    assert "take fewer variants" in judged
+    assert "diffusion model" not in judged
+
+
 @pytest.mark.parametrize(
     ("ratio", "harms"), [(ENOUGH - 0.05, "harms"), (ENOUGH - 0.01, "may harm"), (ENOUGH, ""), (1.0, "")]
 )

@@ -53,7 +53,7 @@ def test_the_report_calls_them_controls_and_is_about_the_generated_bank(controll
     page = (controlled[0] / "results/tiny/report.html").read_text()
     assert "Does gen-dino beat dino" in page
     assert "the nearest real images of each source as a control" in page
-    assert "in place of generated images, this bank has the sources themselves" in page
+    assert "in place of generated images, bank own has the sources themselves" in page
 
 
 def test_what_needs_a_diffusion_model_is_skipped_in_their_quality(controlled):

@@ -195,12 +195,13 @@ def _bank(bank: Bank) -> str:
         "sources). Floor and ceiling: the same metric on reference images, which the last column names. Below a value: "
         "± standard error, or 95 % interval." + (f" Not measured: {skipped}." if skipped else "")
     )
-    filters = [paragraph(_filtered(kind, counts)) for kind, counts in quality.get("filter", {}).items()]
+    of_kinds = quality.get("filter", {}).items()
+    filters = [paragraph(_filtered(kind, counts)) for kind, counts in of_kinds if counts["generated"]]
     charts = _along_alpha(quality) + _class_consistency(quality)
     control = OF_REAL_IMAGES.get(bank.kind)
     parts = [
+        paragraph(f"A control: in place of generated images, bank {text(bank.name)} has {control}.") if control else "",
         paragraph(verdict(bank)),
-        paragraph(f"A control: in place of generated images, this bank has {control}.") if control else "",
         *filters,
         figure(table(header, rows, "reasons"), caption) if rows else paragraph(caption, "note"),
         f'<div class="charts">{charts}</div>' if charts else "",
