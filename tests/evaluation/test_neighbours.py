@@ -62,3 +62,12 @@ def test_images_of_the_same_group_are_not_neighbours():
     )
     for image, row in enumerate(found.tolist()):
         assert sorted(row) == [other for other in range(40) if groups[other] != groups[image]]
+
+
+def test_images_of_any_of_several_groups_are_not_neighbours():
+    features = np.random.default_rng(1).normal(size=(40, 5)).astype(np.float32)
+    groups = np.arange(40) // 4
+    several = np.stack([groups, np.roll(groups, 13)], axis=1)
+    parts = neighbours(features, features, 32, device=CPU, chunk_bytes=4 * 40 * 9, groups=(groups, several))
+    for image, row in enumerate(torch.cat([index for _, index in parts]).tolist()):
+        assert sorted(row) == [other for other in range(40) if groups[other] not in several[image]]
