@@ -28,7 +28,7 @@ def test_a_config_example_is_valid_together_with_the_demo(example: str) -> None:
     loaded = load_study(study)
     for section, values in changes.items():
         names = loaded.evaluation.datasets if section == "evaluation" else getattr(loaded, section)
-        assert set(values["datasets"] if section == "evaluation" else values) <= set(names)
+        assert set(values.get("datasets", ()) if section == "evaluation" else values) <= set(names)
 
 
 def test_the_metric_example_agrees_with_scikit_learn() -> None:
