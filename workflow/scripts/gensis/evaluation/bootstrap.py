@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 _SEED = 0  # Always the same, so that two encoders are measured on the same resamples.
-_CHUNK_VALUES = 1 << 20  # 4 MB, which fits the cache; more resamples at a time gain little
+_CHUNK_VALUES = 1 << 22  # 16 MB: sums of items that lie apart are fastest if a chunk has several resamples
 
 
 def intervals(

@@ -24,9 +24,10 @@ def classification_metrics(
     Returns:
         The field `metrics` of a task's JSON.
     """
-    label, fold = predictions.label, predictions.fold
+    order = _order(predictions)
+    label, fold = predictions.label[order], predictions.fold[order]
     draws = {
-        suffix: [prepared(names, label, draw, fold) for draw in _draws(found)]
+        suffix: [prepared(names, label, draw, fold) for draw in _draws(found[order])]
         for suffix, found in predictions.probabilities.items()
     }
 
@@ -38,7 +39,7 @@ def classification_metrics(
     def means(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         return {key: value.mean(axis=0) for key, value in values(weights).items()}
 
-    bounds = intervals(means, predictions.group, resamples)
+    bounds = intervals(means, predictions.group[order], resamples)
     result = []
     for (name, suffix), plain in values(np.ones((len(label), 1))).items():
         low, high = bounds.get((name, suffix), (None, None))
@@ -46,6 +47,12 @@ def classification_metrics(
         fields |= {"n": len(label), "chance": METRICS[name].chance(label, majority)}
         result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
+
+
+def _order(predictions: Predictions) -> np.ndarray:
+    """The items of each fold in the order of a score, in which AUROC adds them: then it adds neighbours in memory."""
+    score = next(iter(predictions.probabilities.values())).reshape(len(predictions.fold), -1)[:, 0]
+    return np.lexsort((score, predictions.fold))
 
 
 def _draws(probabilities: np.ndarray) -> list[np.ndarray]:

@@ -43,6 +43,6 @@ def _one_a_column(columns: int) -> tuple[np.ndarray, np.ndarray]:
 def mean_ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
     """Mean of part / whole over classes (axis 0), leaving out classes whose whole is 0; NaN if none remains."""
     present = wholes > 0
-    ratios = np.divide(parts, wholes, out=np.zeros_like(parts), where=present)
+    ratios = np.divide(parts, wholes, out=np.zeros(parts.shape), where=present)
     with np.errstate(invalid="ignore"):
         return ratios.sum(0) / present.sum(0)
