@@ -5,7 +5,7 @@
 1.28 million training images, 50,000 test images, 384 random features, 1,000 classes. Prints a JSON line per case: what
 was measured, its seconds, and the seconds of the whole: as many times more as the work is, which is proportional to
 training images x test images (k-NN), training images x classes (linear: for the same number of steps), or test images x
-classes (metrics).
+classes (metrics). Metrics of a million predictions in two classes, as of tiles, are measured whole.
 """
 
 import argparse
@@ -44,6 +44,8 @@ class Data:
     test_labels: np.ndarray
     classes: int
     device: torch.device
+    copies: int
+    """Number of predictions of a test image, each of which counts as an image of its own."""
 
 
 def knn(data: Data) -> None:
@@ -61,10 +63,12 @@ def linear(data: Data) -> None:
 
 def metrics(data: Data) -> None:
     """All metrics of the linear probe with their intervals."""
-    images = np.arange(len(data.test))
+    labels = np.tile(data.test_labels, data.copies)
+    images = np.arange(len(labels))
     noise = np.random.default_rng(1).random((len(images), data.classes), dtype=np.float32)
-    noise[images, data.test_labels] += 0.5
-    of_items = {"item": images, "group": images, "fold": np.zeros_like(images), "label": data.test_labels}
+    noise[images, labels] += 0.5
+    noise /= noise.sum(axis=1, keepdims=True)
+    of_items = {"item": images, "group": images, "fold": np.zeros_like(images), "label": labels}
     predictions = Predictions(classes=tuple(map(str, range(data.classes))), **of_items, probabilities={"": noise})
     classification_metrics(("accuracy", "balanced_accuracy", "macro_f1", "auroc"), predictions, 0, RESAMPLES)
 
@@ -78,6 +82,7 @@ class Case:
     test: int = 1
     classes: int = 1
     """Divisors of the numbers of images and classes."""
+    copies: int = 1
     factor: int = 1
     """How many times more work the whole is."""
 
@@ -86,6 +91,7 @@ CASES = {
     "knn": Case(knn, train=20, test=20, factor=400),
     "linear": Case(linear, train=40, test=40, classes=10, factor=400),
     "metrics": Case(metrics, train=1280, test=20, factor=20),
+    "metrics-of-tiles": Case(metrics, train=1280, classes=500, copies=20),
 }
 
 
@@ -100,7 +106,7 @@ def main(arguments: argparse.Namespace) -> None:
         started, cpu = time.perf_counter(), time.process_time()
         case.run(data)
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-        size = {"train": len(data.train), "test": len(data.test), "classes": data.classes}
+        size = {"train": len(data.train), "test": data.copies * len(data.test), "classes": data.classes}
         times = {"seconds": round(seconds, 2), "cpu_seconds": round(cpu_seconds, 2)}
         whole = {"extrapolated_cpu_s": round(cpu_seconds * case.factor)} if arguments.shrink == 1 else {}
         print(json.dumps({"case": name} | size | times | whole), flush=True)
@@ -116,7 +122,9 @@ def make_data(case: Case, shrink: int, device: torch.device) -> Data:
         labels = np.arange(max(number // shrink, 2 * max(KS))) % classes
         return means[labels] + generator.standard_normal((len(labels), FEATURES), np.float32), labels
 
-    return Data(*images(TRAIN // case.train), *images(TEST // case.test), classes=classes, device=device)
+    return Data(
+        *images(TRAIN // case.train), *images(TEST // case.test), classes=classes, device=device, copies=case.copies
+    )
 
 
 if __name__ == "__main__":

@@ -303,9 +303,9 @@ def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
 
 
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
-    options = ["--case", "accuracy", "uneven-groups", "--groups", 5, "--repeats", 60, "--resamples", 400]
+    options = ["--groups", 5, "--repeats", 60, "--resamples", 400]
     results = [json.loads(line) for line in output("coverage.py", *options)]
-    assert [result["case"] for result in results] == ["accuracy", "uneven-groups"]
+    assert [result["case"] for result in results] == cases("coverage.py")
     assert {(result["groups"], result["n"]) for result in results} == {(5, 60)}
     plain, ours = (np.mean([result[f"{kind}_coverage"] for result in results]) for kind in ("plain", "gensis"))
     assert 0.7 < plain < ours < 1
@@ -332,16 +332,18 @@ def ended(out: Path) -> dict[str, str]:
     return dict(line.split("\t")[:2] for line in lines)
 
 
-def run_first(out: Path, seconds: int, **environment: object) -> subprocess.CompletedProcess:
+def run_parts(name: str, out: Path, seconds: int, **environment: object) -> subprocess.CompletedProcess:
+    """Run the parts of `first` or `second` within some seconds."""
     variables = {"WORK": out / "work", "CARRIED": out / "carried"} | environment
-    command = ["bash", BENCHMARKS / "gpu.sh", out, "first", seconds]
+    command = ["bash", BENCHMARKS / "gpu.sh", out, name, seconds]
     environment = os.environ | {name: str(value) for name, value in variables.items()}
     return subprocess.run([str(word) for word in command], check=True, capture_output=True, env=environment)
 
 
-def test_without_time_every_gpu_part_is_reported_as_not_run(tmp_path):
-    run_first(tmp_path, 0)
-    assert len(ended(tmp_path)) == 13
+@pytest.mark.parametrize(("name", "parts"), [("first", 13), ("second", 3)])
+def test_without_time_every_gpu_part_is_reported_as_not_run(tmp_path, name, parts):
+    run_parts(name, tmp_path, 0)
+    assert len(ended(tmp_path)) == parts
     assert set(ended(tmp_path).values()) == {"not run"}
     assert (tmp_path / "figures.jsonl").read_text() == ""
 
@@ -359,7 +361,7 @@ def test_a_gpu_part_that_fails_or_is_cut_off_costs_neither_its_figures_nor_those
     program = tmp_path / "python"
     program.write_text(PROGRAM)
     program.chmod(0o755)
-    run_first(tmp_path, 54, PYTHON=program)
+    run_parts("first", tmp_path, 54, PYTHON=program)
     others = set(ended(tmp_path)) - {"small", "compiled_small"}
     assert ended(tmp_path) == dict.fromkeys(others, "done") | {"small": "cut off", "compiled_small": "failed"}
     made = [(line["part"], line["figure"]) for line in figures(tmp_path)]
@@ -444,7 +446,7 @@ def test_the_page_of_results_gets_figures_targets_and_reasons(output, tmp_path):
 
 def test_every_evaluation_is_timed_at_a_fraction_of_the_size_of_imagenet(output):
     results = [json.loads(line) for line in output("evaluation_size.py", "--shrink", 100, "--threads", 1)]
-    assert [result["case"] for result in results] == ["knn", "linear", "metrics"]
+    assert [result["case"] for result in results] == cases("evaluation_size.py")
     assert all(result["train"] >= 400 and result["seconds"] > 0 for result in results)
 
 

@@ -93,6 +93,18 @@ def test_cached_latents_equal_latents_computed_on_demand(trained, pixels):
     torch.testing.assert_close(held.batch(rows), computed.batch(rows), atol=1e-5, rtol=1e-5)
 
 
+def test_latents_in_bfloat16_are_float32_values_that_differ_by_rounding_alone(trained, pixels):
+    vae, rows = trained[0], torch.arange(40)
+    types = set()
+    hook = vae.encoder.conv_in.register_forward_hook(lambda layer, inputs, output: types.add(output.dtype))
+    rounded, exact = (latents_of(pixels, vae, 1.0, precision).batch(rows) for precision in ("bfloat16", "float32"))
+    hook.remove()
+    assert types == {torch.bfloat16, torch.float32}
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.05  # of unit variance
+    assert not torch.equal(rounded, rounded.bfloat16().float()), "shifted and scaled in float32"
+
+
 def test_pixels_are_resized_and_in_minus_one_to_one(pixels):
     batch = type(pixels)(pixels.images, 8).batch(torch.tensor([1, 2]))
     assert batch.shape == (2, 3, 8, 8)

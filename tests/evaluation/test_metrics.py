@@ -4,6 +4,8 @@ from sklearn import metrics as reference
 
 from gensis.evaluation.auroc import auroc
 from gensis.evaluation.metrics import METRICS, mean_over_folds
+from gensis.evaluation.predictions import Predictions
+from gensis.evaluation.scoring import classification_metrics
 
 
 def classified(seed: int, items: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -47,14 +49,28 @@ def test_mean_over_folds_leaves_out_folds_without_a_value():
     assert found.tolist() == [0.5, 1]
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
 @pytest.mark.parametrize("name", METRICS)
-def test_a_weight_equals_repetitions_of_an_item(name):
+def test_a_weight_equals_repetitions_of_an_item(name, kind):
     labels, probabilities = classified(1)
     weights = np.random.default_rng(2).integers(0, 4, (len(labels), 3))
 
     expected = [plain(name, np.repeat(labels, w), np.repeat(probabilities, w, axis=0)) for w in weights.T]
 
-    np.testing.assert_allclose(METRICS[name].prepare(labels, probabilities)(weights.astype(float)), expected)
+    np.testing.assert_allclose(METRICS[name].prepare(labels, probabilities)(weights.astype(kind)), expected)
+
+
+def test_the_order_of_items_within_a_fold_changes_no_digit():
+    labels, probabilities = classified(7, items=300)
+    items = {"item": np.arange(300), "group": np.arange(300) % 40, "fold": np.arange(300) // 100, "label": labels}
+    names, other = tuple(map(str, range(4))), np.concatenate([np.arange(99, -1, -1), np.arange(100, 300)])
+
+    def measured(order):
+        own = {name: values[order] for name, values in items.items()}
+        predictions = Predictions(classes=names, **own, probabilities={"": probabilities[order]})
+        return classification_metrics(tuple(METRICS), predictions, 0, 50)
+
+    assert measured(other) == measured(np.arange(300))
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 9])

@@ -47,6 +47,14 @@ def test_one_point_and_equal_values_can_be_drawn() -> None:
     assert "nan" not in line_chart([Line("a", [5, 6], [1.0, 1.0], colour=0)], "step", "loss")
 
 
+@pytest.mark.parametrize(("value", "ends"), [(0, (0, 1)), (30, (0, 30)), (-2, (-2, 0))])
+def test_the_axis_of_equal_values_begins_or_ends_at_zero(value: float, ends: tuple[float, float]) -> None:
+    chart = line_chart([Line("a", [5, 6], [value, value], colour=0)], "step", "share")
+    labels = re.findall(r'text-anchor="end">([-0-9.]+)</text>', chart.split('text-anchor="middle"')[0])
+    ticks = [float(label) for label in labels]
+    assert (min(ticks), max(ticks)) == ends
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [(0, 100, [0, 20, 40, 60, 80, 100]), (0.31, 0.49, [0.35, 0.4, 0.45]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],
@@ -77,15 +85,21 @@ def test_axes_are_named_and_every_encoder_is_in_the_legend(run: Run) -> None:
 
 
 def test_monitored_metrics_are_drawn_where_the_history_has_them(tmp_path: Path) -> None:
-    rows = [(10, 5.1, 3.0, 5.5, "", "", 900.0, 0.5), (20, 4.2, 2.0, 5.4, 31.5, 0.75, 910.0, 0.4)]
-    monitored = ("rankme", "view_retrieval", "images_per_second", "gradient_norm")
+    rows = [(10, 5.1, 3.0, 5.5, "", "", 900.0, 0.5, 0.1), (20, 4.2, 2.0, 5.4, 31.5, 0.75, 910.0, 0.4, 0.2)]
+    monitored = ("rankme", "view_retrieval", "images_per_second", "gradient_norm", "contrast_accuracy")
     write_config(tmp_path / "run")
     write_scores(tmp_path / "run")
     write_training(
         tmp_path / "run/encoders/dino/seed0", ("dino", "teacher_entropy", "teacher_batch_entropy", *monitored), rows
     )
     html = curves(Run(tmp_path / "run", tmp_path / "images"))
-    for name in ("RankMe (dimensions)", "view retrieval (share)", "gradient norm", "images/s"):
+    for name in (
+        "contrast accuracy (share)",
+        "RankMe (dimensions)",
+        "view retrieval (share)",
+        "gradient norm",
+        "images/s",
+    ):
         assert f">{name}</text>" in html
     assert html.count("<circle") == 2  # metrics with a single value
 

@@ -50,7 +50,7 @@ TRAININGS = {
     "epsilon": ({"objective": "epsilon"}, 1.0),
     "cross-attention": ({"denoiser": "cross_attention", "attention_levels": 1, "precision": "bfloat16"}, 1.0),
     "latents": ({"channels": [8]}, 1.0),
-    "latents-streamed": ({"channels": [8], "flips": True}, 0.0),
+    "latents-streamed": ({"channels": [8], "flips": True, "precision": "bfloat16"}, 0.0),
 }
 
 
@@ -59,7 +59,7 @@ def test_no_step_of_the_diffusion_model_waits(card, images, tmp_path, case):
     own, cache_gb = TRAININGS[case]
     settings = Diffusion(**(UNET | {"batch_size": 4} | own))
     pixels = Pixels(Flipped(images) if settings.flips else images, PX)
-    inputs = latents_of(pixels, autoencoder(), cache_gb) if "latents" in case else pixels
+    inputs = latents_of(pixels, autoencoder(), cache_gb, settings.precision) if "latents" in case else pixels
     features = write_features(tmp_path / "part.h5", tmp_path / "train.tsv", WIDTH, with_mirrored=settings.flips)
     features = Features(images.index, [features], settings.flips)
     trainer = DiffusionTrainer(settings, inputs, features, device=CUDA, world=World(), seed=0)

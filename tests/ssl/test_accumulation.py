@@ -11,7 +11,9 @@ from tests.ssl.test_step import IMAGES, batch
 
 from gensis.errors import UserError
 from gensis.settings.pretraining import Pretraining
-from gensis.ssl.accumulation import Accumulation, fewest_parts
+from gensis.ssl.accumulation import MARGIN, Accumulation, fewest_parts
+from gensis.ssl.bank_views import BatchViews
+from gensis.ssl.batch import Batch
 from gensis.ssl.drop_path import DropPath, begin_part, replace_drop_paths
 from gensis.ssl.rates import disentangles_at
 from gensis.training.distributed import World
@@ -164,6 +166,28 @@ def test_a_cpu_needs_no_parts_and_the_number_is_kept_in_checkpoints(make_pretrai
     assert "parts" not in make_pretrainer(gradient_accumulation=3).state_dict()
 
 
+def probed(images, fitting):
+    """The number of parts chosen for 256 images of 4,000 bytes, where a pass has at most ``fitting`` images."""
+
+    def work(part):
+        if len(part) > fitting:
+            raise torch.OutOfMemoryError("out of memory. Tried to allocate 2.00 GiB")
+        torch.ones(len(part), 1000, requires_grad=True).square()
+
+    size = int(4000 * images / (1 - MARGIN)) + 1
+    views = [torch.zeros(count, 256, 3, 1, 1) for count in (2, 0)]
+    settings = Pretraining(dataset="d", gradient_accumulation="auto")
+    accumulation = Accumulation(settings, World(), CPU, SavedTensors(size))
+    accumulation.choose(lambda: Batch(BatchViews(*views, torch.zeros(256, dtype=torch.int64))), work, 0)
+    return accumulation.parts
+
+
+def test_auto_measures_fewer_images_where_its_probe_does_not_fit():
+    assert probed(3, fitting=3) == probed(3, fitting=256) == 86
+    with pytest.raises(UserError, match="full with 2 images at a time: lower runtime"):
+        probed(3, fitting=1)
+
+
 def full_above(pretrainer, views):
     """Let the student's memory be full with more than so many global views."""
 
@@ -186,8 +210,9 @@ def test_a_step_that_does_not_fit_is_repeated_with_more_parts(make_pretrainer, c
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        ({"gradient_accumulation": 2}, "set pretraining.gradient_accumulation: 4 or auto"),
-        ({"gradient_accumulation": "auto"}, "8, one image a part: choose a smaller backbone"),
+        ({"gradient_accumulation": 2}, "set pretraining.gradient_accumulation: 4, or auto"),
+        ({"gradient_accumulation": IMAGES}, "one image a part: lower runtime.image_cache_gb, or choose a smaller"),
+        ({"gradient_accumulation": "auto"}, "8, one image a part: .* fewer or smaller views"),
     ],
 )
 def test_a_memory_that_stays_full_says_what_to_set(make_pretrainer, settings, advice):
@@ -199,7 +224,7 @@ def test_a_memory_that_stays_full_says_what_to_set(make_pretrainer, settings, ad
     ("settings", "size", "advice"),
     [
         ({"method": "simclr"}, 1, "lower pretraining.batch_size"),
-        ({"gradient_accumulation": "auto"}, 2, "run again to resume from the last checkpoint"),
+        ({"gradient_accumulation": "auto"}, 2, "run again to resume .* set pretraining.gradient_accumulation: 2,"),
     ],
 )
 def test_where_parts_cannot_be_raised_another_way_is_named(settings, size, advice):

@@ -114,7 +114,7 @@ def open_inputs(
     # Latents are several times smaller than images: they are held instead of them.
     images = StreamedImages(index, cache.device, arguments.threads) if vae else cache.open(index)
     pixels = Pixels(Flipped(images) if settings.flips else images, checked_px(settings.image_px))
-    return latents_of(pixels, vae, cache.left_gb) if vae else pixels
+    return latents_of(pixels, vae, cache.left_gb, settings.precision) if vae else pixels
 
 
 if __name__ == "__main__":

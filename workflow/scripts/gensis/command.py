@@ -67,9 +67,9 @@ def _failure_of_machine(error: Exception) -> str | None:
         return f"the memory is full ({text or 'MemoryError'}): give the job more, and run again: finished jobs are kept"
     if type(error).__name__ == "OutOfMemoryError":  # torch's class; torch is not imported for it
         return (
-            f"the GPU's memory is full ({text.splitlines()[0]}): lower runtime.image_cache_gb or "
-            "runtime.inference_batch_size, set pretraining.gradient_accumulation: auto, or lower the stage's "
-            "batch_size, and run again: finished jobs are kept"
+            f"the GPU's memory is full ({text.splitlines()[0]}): lower runtime.image_cache_gb, or, if this job "
+            "trains nothing, runtime.inference_batch_size, or the batch_size of the training (of an encoder without "
+            "BatchNorm, gradient_accumulation: auto instead), and run again: finished jobs are kept"
         )
     code, path = getattr(error, "errno", None), getattr(error, "filename", None)
     if path is None and (within := re.search(r"errno = (\d+)", text)):  # in HDF5's messages, also of RuntimeErrors

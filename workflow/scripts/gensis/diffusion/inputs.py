@@ -75,9 +75,15 @@ class Pixels:
 class Latents:
     """Latents that are computed whenever they are read."""
 
-    def __init__(self, pixels: Pixels, vae: AutoencoderKL):
+    def __init__(self, pixels: Pixels, vae: AutoencoderKL, precision: str = "float32"):
+        """Latents of pixels; ``precision`` is that of the autoencoder's passes: `float32` or `bfloat16`.
+
+        Diffusers' training scripts encode in the precision of the training as well, but for autoencoders that overflow
+        in float16, whose range is smaller than that of bfloat16.
+        """
         self.pixels = pixels
         self.vae = vae
+        self._in_bfloat16 = precision == "bfloat16"
         self.shape = tuple(self.batch(torch.tensor([0])).shape[1:])
 
     def __len__(self) -> int:
@@ -89,7 +95,9 @@ class Latents:
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """See Inputs."""
-        return encode(self.vae, self.pixels.batch(rows))
+        pixels = self.pixels.batch(rows)
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._in_bfloat16):
+            return encode(self.vae, pixels)
 
 
 class HeldLatents:
@@ -114,16 +122,21 @@ class HeldLatents:
         return self.tensor[copied(rows, self.tensor.device)]
 
 
-def latents_of(pixels: Pixels, vae: AutoencoderKL, image_cache_gb: float) -> Latents | HeldLatents:
+def latents_of(
+    pixels: Pixels, vae: AutoencoderKL, image_cache_gb: float, precision: str = "float32"
+) -> Latents | HeldLatents:
     """The latents of all images, which stay on the device if they take at most ``image_cache_gb``."""
-    latents = Latents(pixels, vae)
+    latents = Latents(pixels, vae, precision)
     size_gb = 4 * len(latents) * math.prod(latents.shape) / 1e9
     return HeldLatents(latents) if size_gb <= image_cache_gb else latents
 
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
-    """Latents of pixels (B, 3, H, W) in [-1, 1]: the mode of the posterior, shifted and scaled to unit variance."""
+    """Latents of pixels (B, 3, H, W) in [-1, 1]: the mode of the posterior, shifted and scaled to unit variance.
+
+    They are float32 in any precision of the pass.
+    """
     latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode().float()
     return (latents - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
 

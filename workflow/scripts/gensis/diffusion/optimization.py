@@ -73,7 +73,9 @@ class OptimizerStep:
 
     def _divide(self, images: int) -> None:
         full = f"the GPU's memory is full with {-(-images // self._parts)} images at a time"
-        if not self._can_divide or self._parts >= images:
+        if self._parts >= images:
+            raise UserError(f"{full}: lower runtime.image_cache_gb, or choose fewer channels or a smaller image_px")
+        if not self._can_divide:
             raise UserError(f"{full}: lower runtime.image_cache_gb or the stage's batch_size, and run again")
         self._parts = min(2 * self._parts, images)
         log.warning("WARNING: %s: repeating the step in %d parts", full, self._parts)

@@ -30,22 +30,31 @@ class _Ranks:
 
     def __init__(self, positive: np.ndarray, scores: np.ndarray):
         rank = np.unique(scores, return_inverse=True)[1]
-        kinds = np.stack([np.bincount(rank[kind], minlength=rank.max() + 1) > 0 for kind in (~positive, positive)])
+        kinds = _occurring(rank, positive)
         begins = (kinds[:, 1:] != kinds[:, :-1]).any(axis=0) | kinds[:, 1:].all(axis=0)
-        cell = 2 * np.append(0, begins.cumsum())[rank] + positive
-        cells = np.flatnonzero(np.bincount(cell))
-        self._sum = membership(np.searchsorted(cells, cell), len(cells))
-        self._is_positive = cells % 2 == 1
-        self._place = np.flatnonzero(self._is_positive)
-        self._tied = np.isin(cells[self._place] - 1, cells, assume_unique=True)
+        run = np.append(0, begins.cumsum())[rank]
+        kinds = _occurring(run, positive)
+        negatives, positives = kinds.cumsum(axis=1)
+        self._negatives = negatives[-1]
+        # The sums of the negative cells come first, so that they are added up without those of the positive cells.
+        self._sum = membership(np.where(positive, negatives[-1] + positives[run], negatives[run]) - 1, kinds.sum())
+        self._up_to = negatives[kinds[1]]
+        self._below = self._up_to - kinds[0, kinds[1]]
 
     def pairs(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weight of pairs of a positive and a negative item with a higher score of the positive (ties half), and of
-        all such pairs: (B,) each, of (N, B) weights.
+        all such pairs: float64 (B,) each, of (N, B) weights.
         """
         cells = self._sum @ weights
-        positives = cells[self._place]
-        below = np.zeros((len(cells) + 1, weights.shape[1]))
-        np.cumsum(np.where(self._is_positive[:, None], 0, cells), axis=0, out=below[1:])
-        concordant = (positives * (below[self._place] + below[self._place - self._tied])).sum(0) / 2
-        return concordant, positives.sum(0) * below[-1]
+        positives = cells[self._negatives :].astype(np.float64)
+        negatives = np.zeros((self._negatives + 1, weights.shape[1]), cells.dtype)
+        np.cumsum(cells[: self._negatives], axis=0, out=negatives[1:], dtype=cells.dtype)
+        concordant = np.einsum("ib,ib->b", positives, negatives[self._up_to] + negatives[self._below]) / 2
+        return concordant, positives.sum(0) * negatives[-1]
+
+
+def _occurring(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Whether each code from 0 on has negative and positive items: bool (2, codes)."""
+    result = np.zeros((2, codes.max() + 1), bool)
+    result[positive.astype(int), codes] = True
+    return result

@@ -3,14 +3,14 @@
 A weighting has a weight for each item. Weights of one give the plain metric, counts of bootstrap draws its resamples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from gensis.evaluation.auroc import auroc
-from gensis.evaluation.weighted import Cells, OfPredictions, Weighted, mean_ratio, membership
+from gensis.evaluation.weighted import Cells, PredictionMetric, Weighted, mean_ratio, membership
 
 Prepare = Callable[[np.ndarray, np.ndarray], Weighted]
 """int (N,) labels and float (N, K) probabilities -> the metric for any weights. What does not depend on the weights,
@@ -64,14 +64,16 @@ class Metric:
     """Whether it is the mean over folds, since probabilities of the models of different folds have no common scale."""
 
 
-def of_predictions(metric: OfPredictions) -> Prepare:
-    """A metric that uses only the most probable class."""
+@dataclass(frozen=True)
+class OfPredictions:
+    """A metric that uses only the most probable class: a `Prepare`."""
 
-    def prepare(labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+    metric: PredictionMetric
+
+    def __call__(self, labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+        """See Prepare."""
         cells = Cells(labels, probabilities.argmax(1))
-        return lambda weights: cells.measured(metric, weights)
-
-    return prepare
+        return lambda weights: cells.measured({"": self.metric}, weights)[""]
 
 
 def of_majority(prepare: Prepare) -> Callable[[np.ndarray, int], float]:
@@ -87,12 +89,39 @@ def of_majority(prepare: Prepare) -> Callable[[np.ndarray, int], float]:
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(of_predictions(accuracy), of_majority(of_predictions(accuracy))),
-    "balanced_accuracy": Metric(of_predictions(balanced_accuracy), lambda labels, majority: 1 / len(np.unique(labels))),
-    "macro_f1": Metric(of_predictions(macro_f1), of_majority(of_predictions(macro_f1))),
+    "accuracy": Metric(OfPredictions(accuracy), of_majority(OfPredictions(accuracy))),
+    "balanced_accuracy": Metric(OfPredictions(balanced_accuracy), lambda labels, majority: 1 / len(np.unique(labels))),
+    "macro_f1": Metric(OfPredictions(macro_f1), of_majority(OfPredictions(macro_f1))),
     "auroc": Metric(auroc, lambda labels, majority: 0.5, by_fold=True),
-    "quadratic_kappa": Metric(of_predictions(quadratic_kappa), lambda labels, majority: 0.0),
+    "quadratic_kappa": Metric(OfPredictions(quadratic_kappa), lambda labels, majority: 0.0),
 }
+
+
+def prepared(
+    names: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, fold: np.ndarray
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Several metrics of the same items. Those that use only the most probable class share their sums.
+
+    Args:
+        names: keys of METRICS.
+        labels: int (N,).
+        probabilities: float (N, K).
+        fold: int (N,): fold of each item, ascending.
+
+    Returns:
+        Function of (N, B) weights: name -> float64 (B,).
+    """
+    cells = Cells(labels, probabilities.argmax(1))
+    merged, others = {}, {}
+    for name in names:
+        metric = METRICS[name]
+        if isinstance(metric.prepare, OfPredictions):
+            merged[name] = metric.prepare.metric
+        elif metric.by_fold:
+            others[name] = mean_over_folds(metric.prepare, fold, labels, probabilities)
+        else:
+            others[name] = metric.prepare(labels, probabilities)
+    return lambda weights: cells.measured(merged, weights) | {name: each(weights) for name, each in others.items()}
 
 
 def mean_over_folds(prepare: Prepare, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Weighted:

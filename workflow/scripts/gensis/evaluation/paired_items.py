@@ -108,9 +108,9 @@ def _differences(
 def _measured(cells: Mapping[str, Cells], weights: np.ndarray) -> dict[str, np.ndarray]:
     """Each metric of an encoder under (n, B) weights: (B,) each."""
     return {
-        name + suffix: merged.measured(metric, weights)
+        name + suffix: values
         for suffix, merged in cells.items()
-        for name, metric in METRICS.items()
+        for name, values in merged.measured(METRICS, weights).items()
     }
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from gensis.evaluation.bootstrap import intervals
-from gensis.evaluation.metrics import METRICS, mean_over_folds
+from gensis.evaluation.metrics import METRICS, prepared
 from gensis.evaluation.predictions import Predictions
-from gensis.evaluation.weighted import Weighted
 
 
 def classification_metrics(
@@ -25,34 +24,40 @@ def classification_metrics(
     Returns:
         The field `metrics` of a task's JSON.
     """
+    order = _order(predictions)
+    label, fold = predictions.label[order], predictions.fold[order]
     draws = {
-        (name, suffix): _prepared(name, predictions, found)
+        suffix: [prepared(names, label, draw, fold) for draw in _draws(found[order])]
         for suffix, found in predictions.probabilities.items()
-        for name in names
     }
 
-    def mean(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        return {key: np.mean([metric(weights) for metric in of_draws], axis=0) for key, of_draws in draws.items()}
+    def values(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        """Name and suffix -> (R, B) values of R draws."""
+        found = {suffix: [draw(weights) for draw in of_suffix] for suffix, of_suffix in draws.items()}
+        return {(name, suffix): np.stack([draw[name] for draw in found[suffix]]) for suffix in found for name in names}
 
-    bounds = intervals(mean, predictions.group, resamples)
-    everything = np.ones((len(predictions.label), 1))
+    def means(weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        return {key: value.mean(axis=0) for key, value in values(weights).items()}
+
+    bounds = intervals(means, predictions.group[order], resamples)
     result = []
-    for (name, suffix), of_draws in draws.items():
-        plain = np.array([metric(everything)[0] for metric in of_draws])
+    for (name, suffix), plain in values(np.ones((len(label), 1))).items():
         low, high = bounds.get((name, suffix), (None, None))
         fields = {"metric": name + suffix, "value": float(plain.mean()), "low": low, "high": high}
-        fields |= {"n": len(predictions.label), "chance": METRICS[name].chance(predictions.label, majority)}
+        fields |= {"n": len(label), "chance": METRICS[name].chance(label, majority)}
         result.append(fields | ({"std": float(plain.std(ddof=1))} if len(plain) > 1 else {}))
     return result
 
 
-def _prepared(name: str, predictions: Predictions, probabilities: np.ndarray) -> list[Weighted]:
-    """A metric of each draw of training labels."""
-    metric, labels = METRICS[name], predictions.label
-    draws = [probabilities] if probabilities.ndim == 2 else probabilities.swapaxes(0, 1)
-    if metric.by_fold:
-        return [mean_over_folds(metric.prepare, predictions.fold, labels, draw) for draw in draws]
-    return [metric.prepare(labels, draw) for draw in draws]
+def _order(predictions: Predictions) -> np.ndarray:
+    """The items of each fold in the order of a score, in which AUROC adds them: then it adds neighbours in memory."""
+    score = next(iter(predictions.probabilities.values())).reshape(len(predictions.fold), -1)[:, 0]
+    return np.lexsort((score, predictions.fold))
+
+
+def _draws(probabilities: np.ndarray) -> list[np.ndarray]:
+    """Class probabilities (N, K) of each draw of training labels."""
+    return [probabilities] if probabilities.ndim == 2 else list(probabilities.swapaxes(0, 1))
 
 
 def mean_scores(

@@ -77,8 +77,8 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str, levels: dict[s
 
 def _range(values: list[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
-    if low == high:
-        return low - 0.5, high + 0.5
+    if low == high:  # as far as 0; nothing but zeros, as of a share, from 0 to 1
+        low, high = (min(low, 0.0), max(high, 0.0)) if low else (0.0, 1.0)
     return low - margin * (high - low), high + margin * (high - low)
 
 

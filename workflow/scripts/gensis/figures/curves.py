@@ -13,6 +13,12 @@ STEP = "step"
 USUAL_K = 20
 MONITORED = [
     (
+        "contrast_accuracy",
+        "contrast accuracy (share)",
+        "<b>Contrast accuracy.</b> Share of the training views whose most similar view in the batch is of the same "
+        "image, by the outputs of the projection head. High is good. The larger the batch, the lower it is.",
+    ),
+    (
         "rankme",
         "RankMe (dimensions)",
         "<b>RankMe.</b> Effective number of dimensions of the encoder's embeddings, on monitored training images. High "

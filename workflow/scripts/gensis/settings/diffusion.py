@@ -54,7 +54,8 @@ class Diffusion(Settings):
     ema_decay: Fraction = 0.9995
     """Decay of the exponential moving average of the weights, which is saved. It warms up over the first steps."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the forward passes in training. Losses and the moving average are always float32."""
+    """Precision of the forward passes in training, among them those of the frozen autoencoder. Latents, losses and the
+    moving average are always float32."""
 
     @model_validator(mode="before")
     @classmethod

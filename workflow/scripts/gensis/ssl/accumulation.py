@@ -21,6 +21,7 @@ MARGIN = 0.1
 """Fraction of the free memory that stays free, for fragmentation and the evaluations during a training."""
 PROBED_PARTS = 64
 """The probe measures a part of this many, and one twice as large."""
+_SMALLER = "lower runtime.image_cache_gb, or choose a smaller backbone, or fewer or smaller views"
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
@@ -50,14 +51,29 @@ class Accumulation:
         """
         restore = random_state(self._device)
         batch = draw()
-        count = min(PROBED_PARTS, len(batch))
-        probes = [batch.split(each)[0] for each in (count, max(count // 2, 1))]
-        work(probes[0])  # allocates what stays: gradients and workspaces
-        peaks = {len(part): self.memory.peak_bytes(partial(work, part)) for part in probes}
+        peaks = self._peaks(batch, work)
         free = self.memory.free_bytes() - reserved_bytes
         self.parts = self._world.largest(fewest_parts(len(batch), peaks, free))
         log.info("gradient_accumulation: %d, for %.1f GB of free memory", self.parts, free / 1e9)
         restore()
+
+    def _peaks(self, batch: Batch, work: Callable[[Batch], None]) -> dict[int, int]:
+        """Number of images -> bytes that ``work`` needs for them: parts of two sizes, small enough to fit."""
+        count = min(PROBED_PARTS, len(batch))
+
+        def measured() -> dict[int, int]:
+            probes = [batch.split(each)[0] for each in (count, max(count // 2, 1))]
+            work(probes[0])  # allocates what stays: gradients and workspaces
+            return {len(part): self.memory.peak_bytes(partial(work, part)) for part in probes}
+
+        def smaller() -> None:
+            nonlocal count
+            if count == len(batch) or self._world.size > 1:  # other processes would wait for the one that repeats
+                images = -(-2 * len(batch) // count)
+                raise UserError(f"the GPU's memory is full with {images} images at a time: {_SMALLER}")
+            count = min(2 * count, len(batch))
+
+        return within_memory(measured, smaller, self._device)
 
     def within_memory(self, images: int, work: Callable[[], Result]) -> Result:
         """The result of ``work``, which is done again with more parts where the memory is full.
@@ -74,18 +90,22 @@ class Accumulation:
     def _double(self, images: int) -> None:
         """Divide batches of ``images`` into twice as many parts."""
         full = f"the GPU's memory is full with gradient_accumulation {self.parts}"
+        more = min(2 * self.parts, images)
         if not self._can_divide:
             raise UserError(f"{full}: lower pretraining.batch_size, or runtime.image_cache_gb, and run again")
+        if self.parts >= images:
+            raise UserError(f"{full}, one image a part: {_SMALLER}")
         if not self.is_automatic:
             raise UserError(
-                f"{full}: set pretraining.gradient_accumulation: {2 * self.parts} or auto, which trains anew, "
-                "or lower runtime.image_cache_gb, and run again"
+                f"{full}: set pretraining.gradient_accumulation: {more}, or auto unless the networks have BatchNorm, "
+                "which trains anew, or lower runtime.image_cache_gb, and run again"
             )
         if self._world.size > 1:  # the others wait for this process, so it cannot repeat its share of the step alone
-            raise UserError(f"{full}: lower runtime.image_cache_gb, and run again to resume from the last checkpoint")
-        if self.parts >= images:
-            raise UserError(f"{full}, one image a part: choose a smaller backbone, or fewer or smaller views")
-        self.parts = min(2 * self.parts, images)
+            raise UserError(
+                f"{full}: lower runtime.image_cache_gb, and run again to resume from the last checkpoint, or set "
+                f"pretraining.gradient_accumulation: {more}, which trains anew"
+            )
+        self.parts = more
         log.warning("WARNING: %s: repeating the step with %d parts, which are kept", full, self.parts)
 
 
@@ -109,8 +129,7 @@ def fewest_parts(images: int, peaks: dict[int, int], free_bytes: int) -> int:
     if fitting < 1:
         raise UserError(
             f"one image needs {(constant_bytes + image_bytes) / 1e9:.1f} GB in training, of which "
-            f"{max(free_bytes, 0) / 1e9:.1f} GB are free here: lower runtime.image_cache_gb, or choose a smaller "
-            "backbone, or fewer or smaller views"
+            f"{max(free_bytes, 0) / 1e9:.1f} GB are free here: {_SMALLER}"
         )
     return math.ceil(images / fitting)
 
