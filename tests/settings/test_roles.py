@@ -27,6 +27,14 @@ def roles_of(arms: dict) -> dict[str, str]:
         ({"disentangle_weight": 0}, "retrained with the bank default, without disentanglement"),
         ({"generative_probability": 0}, "retrained with the bank default, without generative views"),
         ({"generative_probability": {"start": 0, "end": 1}}, "retrained with the bank default"),
+        (
+            {"generative_views": "add"},
+            "retrained with the bank default, whose images are further views of the student",
+        ),
+        (
+            {"generative_views": "add", "generative_probability": 0},
+            "retrained with the bank default, without generative views",
+        ),
         ({"real_images": False}, "retrained with the bank default, without real images"),
         ({"interpolation": "pixel"}, "retrained with the bank default, interpolating pixels instead of embeddings"),
         (

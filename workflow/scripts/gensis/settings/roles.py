@@ -30,6 +30,7 @@ def _of_arm(study: Study, arm: Retraining) -> str:
         "the nearest real images of each source as a control": bank.kind == "neighbours",
         "the sources themselves as a control": bank.kind == "sources",
         "shuffled as a negative control": arm.shuffle_bank,
+        "whose images are further views of the student": arm.adds_views,
         "without real images": not arm.real_images,
         "without generative views": arm.largest_generative_probability == 0,
         "without disentanglement": not disentangles,
