@@ -28,6 +28,17 @@ def test_number_of_shards_changes_no_image(shards):
             assert np.array_equal(column, divided[name])
 
 
+def test_the_images_of_existing_banks_do_not_change():
+    """The numbers are those of earlier banks: another draw before them would generate every bank anew."""
+    plan = plan_generative(range(2), 2, 7)
+    assert plan.seed.tolist() == [5765488047046174020, 3416037845849560384, 7103296511922187877, 999002240967907480]
+    moved = plan_generative(range(2), 2, 7, neighbours=np.array([[1], [0]]), share=0.5)
+    assert moved.seed.tolist() == plan.seed.tolist()
+    plan = plan_interpolated(range(2), 50, (0.5,), 7)
+    assert plan.partner.tolist() == [36, 4]
+    assert plan.seed.tolist() == [4467216387740624614, 5755065231262107888]
+
+
 def test_columns_have_documented_types_ordered_by_source_and_variant():
     plan = plan_generative(range(4, 6), 3, 0)
     assert {name: column.dtype.str for name, column in plan.columns().items()} == {
