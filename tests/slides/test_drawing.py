@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openslide import OpenSlide
+from scipy import ndimage
 from tests.drawing import drawn_slide
 
 from gensis.settings.datasets import Tiling
@@ -25,6 +26,22 @@ def test_drawn_slides_are_determined_by_the_seed():
     assert first.dtype == np.uint8
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_tissue_of_the_other_kind_covers_its_fraction_in_patches_and_leaves_the_outline():
+    plain, mixed = (
+        draw_slide("glandular", width_px=600, height_px=560, seed=1, other_fraction=fraction) for fraction in (0, 0.3)
+    )
+    lymphoid = draw_slide("lymphoid", width_px=600, height_px=560, seed=1)
+    tissue, in_mixed = (ndimage.binary_fill_holes(slide.min(-1) < 225) for slide in (plain, mixed))
+    assert (tissue != in_mixed).mean() < 0.04
+    # Reference: lymphoid tissue has far more blue than red where it is averaged over nuclei and glands.
+    blueness = [ndimage.gaussian_filter(s[..., 2] - s[..., 0].astype(float), 20) for s in (plain, lymphoid, mixed)]
+    threshold = (np.median(blueness[0][tissue]) + np.median(blueness[1][tissue])) / 2
+    shares = [(blue > threshold)[tissue].mean() for blue in blueness]
+    assert shares[0] < 0.1
+    assert shares[1] > 0.9
+    assert 0.15 < shares[2] < 0.45
 
 
 def test_openslide_reads_the_written_pyramid(tmp_path):

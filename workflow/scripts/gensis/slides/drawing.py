@@ -24,9 +24,12 @@ _EOSIN = np.array([0.10, 0.92, 0.32])  # pinker than the textbook, as scanners s
 _PENS = {"blue": np.array([38.0, 84.0, 178.0]), "green": np.array([24.0, 138.0, 92.0])}
 _SMALLEST_LEVEL_PX = 160
 _TILE_PX = 256
+_PATCH_PX = 90
 
 
-def draw_slide(kind: Kind, *, width_px: int, height_px: int, seed: int, pen: Pen | None = None) -> np.ndarray:
+def draw_slide(
+    kind: Kind, *, width_px: int, height_px: int, seed: int, pen: Pen | None = None, other_fraction: float = 0.0
+) -> np.ndarray:
     """Draw one piece of tissue on glass.
 
     Args:
@@ -35,6 +38,7 @@ def draw_slide(kind: Kind, *, width_px: int, height_px: int, seed: int, pen: Pen
         height_px: at 0.5 um/px.
         seed: determines shape, cells and staining.
         pen: colour of a marker stroke on the glass, if any.
+        other_fraction: fraction of the area that is tissue of the other kind, in patches.
 
     Returns:
         uint8 (height_px, width_px, 3), RGB.
@@ -42,8 +46,11 @@ def draw_slide(kind: Kind, *, width_px: int, height_px: int, seed: int, pen: Pen
     random = np.random.default_rng(seed)
     shape = (height_px, width_px)
     tissue = _outline(shape, random)
-    draw = {"lymphoid": _lymphoid, "glandular": _glandular}[kind]
-    haematoxylin, eosin = draw(shape, random)
+    lymphoid = np.full(shape, kind == "lymphoid")
+    if other_fraction:
+        field = _noise(shape, _PATCH_PX, random)
+        lymphoid ^= field < np.quantile(field, other_fraction)
+    haematoxylin, eosin = _tissue(lymphoid, random)
     strength = random.uniform(0.8, 1.25, 2)
     absorption = np.stack([_HAEMATOXYLIN, _EOSIN]) * random.uniform(0.9, 1.1, (2, 3)) * strength[:, None]
     density = np.stack([haematoxylin, eosin], axis=-1) * tissue[..., None]
@@ -159,8 +166,21 @@ class _Canvas:
         return np.maximum(self.haematoxylin, self.nuclei), np.clip(self.eosin, 0.02, None)
 
 
-def _lymphoid(shape: tuple[int, int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _tissue(lymphoid: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Lymphoid tissue where bool (H, W) is true, else glands, which stay whole: densities of haematoxylin and eosin."""
+    if lymphoid.all():
+        return _lymphoid(lymphoid, random)
+    glandular, glands = _glandular(~lymphoid, random)
+    if not lymphoid.any():
+        return glandular
+    lymphoid = lymphoid & ~glands
+    share = ndimage.gaussian_filter(lymphoid.astype(np.float64), 2)
+    return tuple(share * one + (1 - share) * other for one, other in zip(_lymphoid(lymphoid, random), glandular))
+
+
+def _lymphoid(where: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Crowded lymphocytes, pale germinal centres, thin trabeculae: densities of haematoxylin and eosin."""
+    shape = where.shape
     follicles = _noise(shape, 55, random) > 1.1
     trabeculae = np.abs(_noise(shape, 80, random)) < 0.07
     haematoxylin = 0.15 + 0.04 * _noise(shape, 12, random)
@@ -168,7 +188,7 @@ def _lymphoid(shape: tuple[int, int], random: np.random.Generator) -> tuple[np.n
     canvas = _Canvas(haematoxylin, eosin, np.zeros(shape), _noise(shape, 1.5, random))
     for centre in _scattered(shape, 12.0, random):
         here = _pixel(centre, shape)
-        if trabeculae[here] or random.random() < (0.35 if follicles[here] else 0.06):
+        if not where[here] or trabeculae[here] or random.random() < (0.35 if follicles[here] else 0.06):
             continue
         radius, density = (random.uniform(6, 8.5), 0.75) if follicles[here] else (random.uniform(4.4, 6.0), 1.5)
         radii = (radius, radius * random.uniform(0.8, 1))
@@ -176,22 +196,24 @@ def _lymphoid(shape: tuple[int, int], random: np.random.Generator) -> tuple[np.n
     return canvas.densities()
 
 
-def _glandular(shape: tuple[int, int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Glands around empty lumina in fibrous stroma: densities of haematoxylin and eosin."""
+def _glandular(where: np.ndarray, random: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Glands around empty lumina in fibrous stroma: densities of haematoxylin and eosin, and where glands are."""
+    shape = where.shape
     fibres = _fibres(shape, random)
     eosin = np.clip(0.5 + 0.12 * fibres + 0.06 * _noise(shape, 30, random), 0.1, None)
     canvas = _Canvas(0.06 + 0.01 * fibres, eosin, np.zeros(shape), _noise(shape, 1.5, random))
     occupied = np.zeros(shape, bool)
     for centre in _scattered(shape, 150, random):
-        if not occupied[_pixel(centre, shape)]:
+        here = _pixel(centre, shape)
+        if where[here] and not occupied[here]:
             _draw_gland(canvas, occupied, centre=centre, radius=random.uniform(34, 58), random=random)
     slope = np.arctan2(*np.gradient(ndimage.gaussian_filter(fibres, 3)))
     for centre in _scattered(shape, 27, random):
         here = _pixel(centre, shape)
-        if not occupied[here] and random.random() < 0.7:
+        if where[here] and not occupied[here] and random.random() < 0.7:
             radii = (random.uniform(6.5, 10), random.uniform(1.7, 2.6))
             canvas.stamp_nucleus(centre, radii, slope[here] + np.pi / 2, random.uniform(0.8, 1.2))
-    return canvas.densities()
+    return canvas.densities(), occupied
 
 
 def _pixel(point: np.ndarray, shape: tuple[int, int]) -> tuple[int, ...]:
