@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -58,31 +59,34 @@ class Cluster:
     def __enter__(self) -> "Cluster":
         mount = 'mount -t tmpfs none /etc/slurm && cp "$0"/slurm.conf /etc/slurm && mount --bind "$0"/hosts /etc/hosts'
         mounted = ["unshare", "--mount", "sh", "-ec", f"{mount} && echo mounted && exec cat", str(self._folder)]
-        keeper = subprocess.Popen(mounted, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._processes.append(keeper)
-        assert keeper.stdout.readline() == "mounted\n"
+        self._processes.append(subprocess.Popen(mounted, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert self._processes[0].stdout.readline() == "mounted\n"
         files = {name: self._folder / f"munge.{name}" for name in ("key", "socket", "pid", "log", "seed")}
         options = [f"--{name if name == 'socket' else f'{name}-file'}={path}" for name, path in files.items()]
-        self._processes.append(self.start("munged", "--foreground", "--force", *options))
-        self._processes.append(self.start("slurmctld", "-D", "-c"))
+        self.start("munged", "--foreground", "--force", *options)
+        self.start("slurmctld", "-D", "-c")
         for node in ("n1", "n2"):
-            named = f"hostname {node} && exec slurmd -D -N {node}"
-            self._processes.append(self.start("unshare", "--uts", "sh", "-c", named))
+            self.start("unshare", "--uts", "sh", "-c", f"hostname {node} && exec slurmd -D -N {node}")
         self.run("srun", "--nodes=2", "--ntasks-per-node=1", "hostname")  # waits for both nodes
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.run("scancel", "--full", "--user=root", check=False)
+        for process in self._processes[5:]:  # Snakemake, which would submit jobs again
+            process.kill()
+        self.run("scancel", "--user=root", check=False)
+        while self.run("squeue", "--noheader", check=False).strip():
+            time.sleep(1)
         for process in reversed(self._processes):
-            process.terminate()
+            process.kill()
             process.wait()
 
     def start(self, *command: str, folder: Path = Path(), **options) -> subprocess.Popen:
-        """Start a command in a folder; its output goes to a log, unless given."""
+        """Start a command in a folder; its output goes to a log, unless given. It is killed with the cluster."""
         log = open(self._folder / f"{Path(command[0]).name}.log", "a")  # noqa: SIM115
         options = {"stdout": log, "stderr": subprocess.STDOUT, "text": True} | options
         mounted = ["nsenter", f"--mount=/proc/{self._processes[0].pid}/ns/mnt", f"--wd={folder.absolute()}"]
-        return subprocess.Popen([*mounted, *command], **options)
+        self._processes.append(subprocess.Popen([*mounted, *command], **options))
+        return self._processes[-1]
 
     def run(self, *command: str, check: bool = True, **options) -> str:
         """Run a command and return its output."""

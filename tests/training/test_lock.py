@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ CRASH = "import os, signal, sys; from gensis.training.lock import FolderLock; Fo
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Heartbeats of 50 ms, and no Slurm job."""
-    monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.05)
+    """Heartbeats of 0.2 s, and no Slurm job."""
+    monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.2)
     for name in ("SLURM_JOB_ID", "SLURM_CLUSTER_NAME"):
         monkeypatch.delenv(name, raising=False)
 
@@ -63,20 +64,22 @@ def left_behind(folder: Path, **owner) -> Path:
     return path
 
 
-def beating(path: Path) -> threading.Thread:
-    """Renew a lock a hundred times, until it is gone."""
+@contextmanager
+def beating(path: Path):
+    """Renew a lock all the time."""
+    done = threading.Event()
 
     def beat():
-        for number in range(100):
-            if done.wait(0.01) or not path.exists():
-                return
+        number = 0
+        while not done.wait(0.01):
+            number += 1
             os.utime(path, ns=(number, number))
 
-    done = threading.Event()
     thread = threading.Thread(target=beat)
-    thread.end = done.set
     thread.start()
-    return thread
+    yield
+    done.set()
+    thread.join()
 
 
 def test_a_running_process_of_this_host_is_named_and_refused_and_its_end_releases_the_folder(tmp_path):
@@ -122,11 +125,8 @@ def test_a_silent_owner_elsewhere_is_replaced_whatever_its_clock_says(tmp_path, 
 
 def test_an_owner_elsewhere_that_shows_a_heartbeat_is_refused(tmp_path):
     path = left_behind(tmp_path, slurm_job="77", slurm_cluster="other")
-    heart = beating(path)
-    with pytest.raises(UserError, match=r"process 1 on elsewhere \(Slurm job 77\) is training"):
+    with beating(path), pytest.raises(UserError, match=r"process 1 on elsewhere \(Slurm job 77\) is training"):
         FolderLock(tmp_path).__enter__()
-    heart.end()
-    heart.join()
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_the_lock_of_a_slurm_job_that_is_over_is_taken_over_at_once(tmp_path, mo
 def test_a_slurm_job_that_may_run_is_judged_by_its_heartbeats(tmp_path, monkeypatch, squeue, answer, cluster):
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "loop")
     squeue(answer)
-    heart = beating(left_behind(tmp_path, slurm_job="77", slurm_cluster=cluster))
-    with pytest.raises(UserError, match="Slurm job 77"):
+    with (
+        beating(left_behind(tmp_path, slurm_job="77", slurm_cluster=cluster)),
+        pytest.raises(UserError, match="Slurm job 77"),
+    ):
         FolderLock(tmp_path).__enter__()
-    heart.end()
-    heart.join()
 
 
 def test_a_requeued_job_takes_over_its_own_lock_at_once(tmp_path, monkeypatch):
@@ -170,11 +170,8 @@ def test_a_requeued_job_takes_over_its_own_lock_at_once(tmp_path, monkeypatch):
 def test_a_lock_that_names_no_owner_is_judged_by_its_heartbeats(tmp_path, text):
     path = left_behind(tmp_path)
     path.write_text(text, encoding="latin-1")
-    heart = beating(path)
-    with pytest.raises(UserError, match=rf"the process of {path} is training"):
+    with beating(path), pytest.raises(UserError, match=rf"the process of {path} is training"):
         FolderLock(tmp_path).__enter__()
-    heart.end()
-    heart.join()
     with FolderLock(tmp_path):
         pass
 
