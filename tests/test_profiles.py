@@ -24,7 +24,7 @@ def rules_with_gpus() -> set[str]:
 
 
 def slurm_profile(gpus: int = 1) -> dict:
-    """The profile of Slurm for trainings with a number of GPUs."""
+    """The profile of SLURM for trainings with a number of GPUs."""
     text = (ROOT / "profiles" / "slurm" / "profile.yaml").read_text()
     assert text.count("\n  gpus: 1\n") == 1
     return yte.process_yaml(text.replace("\n  gpus: 1\n", f"\n  gpus: {gpus}\n"), require_use_yte=True)

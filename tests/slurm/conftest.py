@@ -1,4 +1,4 @@
-"""A Slurm cluster of two nodes on this machine, which leaves nothing behind.
+"""A SLURM cluster of two nodes on this machine, which leaves nothing behind.
 
 Its files are mounted for its own processes only, and each node has a host name of its own. Needs root, the packages
 slurmctld, slurmd, slurm-client and munge, and the Python packages of envs/requirements-slurm.txt.
@@ -103,6 +103,6 @@ def cluster(tmp_path_factory):
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
         pytest.skip(f"no {', '.join(missing)}: apt-get install slurmctld slurmd slurm-client munge")
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
-        pytest.skip("no Slurm plugin: pip install -r envs/requirements-slurm.txt")
+        pytest.skip("no SLURM plugin: pip install -r envs/requirements-slurm.txt")
     with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster

@@ -1,4 +1,4 @@
-"""The profile for Slurm on a cluster of two nodes: a training survives whatever ends its job."""
+"""The profile for SLURM on a cluster of two nodes: a training survives whatever ends its job."""
 
 import re
 import subprocess
@@ -82,12 +82,12 @@ def clone(cluster, tmp_path):
         profile["set-resources"]["pretrain_encoder"] |= {"mem_mb": 2000} | resources
         (folder / "profiles/slurm").rename(folder / "profiles/mine")
         (folder / "profiles/mine/profile.yaml").write_text(yaml.safe_dump(profile))
-        for number, picture in enumerate(np.random.default_rng(0).integers(0, 256, (256, 16, 16, 3), np.uint8)):
-            path = folder / f"images/train/class{number % 2}/{number}.png"
+        for number, picture in enumerate(np.random.default_rng(0).integers(0, 256, (128, 16, 16, 3), np.uint8)):
+            path = folder / f"images/{'train' if number % 8 else 'test'}/class{number % 3}/{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(path)
         study = TINY | {"datasets": {"noise": {"kind": "folder", "path": "images"}}, "runtime": runtime}
-        study["pretraining"] = TINY["pretraining"] | {"dataset": "noise", "epochs": steps // 16}
+        study["pretraining"] = TINY["pretraining"] | {"dataset": "noise", "epochs": steps // 7}
         study["evaluation"] = TINY["evaluation"] | {"datasets": ["noise"]}
         write_config(folder / "study.yaml", study)
         return Clone(folder, cluster)
@@ -97,9 +97,9 @@ def clone(cluster, tmp_path):
 
 def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
     """Cancelled, requeued, at its time limit, or without Snakemake."""
-    undisturbed = clone("undisturbed", 1600)
+    undisturbed = clone("undisturbed", 1400)
     assert undisturbed.drive("encoders", "embeddings").wait() == 0, undisturbed.log
-    disturbed = clone("disturbed", 1600, {"runtime": 1}, checkpoint_seconds=2)
+    disturbed = clone("disturbed", 1400, {"runtime": 1}, checkpoint_seconds=2)
     driver = disturbed.drive("encoders")
     disturbed.cluster.run("scancel", disturbed.after_more_steps())
     requeued = disturbed.after_more_steps()
@@ -120,7 +120,7 @@ def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
     [(1, {}), (2, {"nodes": 2, "mpi": "srun", "tasks": 2})],
 )
 def test_a_cancelled_training_saves_its_last_step(clone, nodes, resources):
-    training = clone(f"on-{nodes}", 800, resources, checkpoint_seconds=1e6)
+    training = clone(f"on-{nodes}", 700, resources, checkpoint_seconds=1e6)
     driver = training.drive("encoders")
     log = training.folder / "results/tiny/logs/pretrain_encoder/dino-seed0.log"
     within(lambda: log.exists() and re.search(r"step \d+ of", log.read_text()))

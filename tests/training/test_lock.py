@@ -31,7 +31,7 @@ CRASH = "import os, signal, sys; from gensis.training.lock import FolderLock; Fo
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Heartbeats of 0.2 s, and no Slurm job."""
+    """Heartbeats of 0.2 s, and no SLURM job."""
     monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.2)
     for name in ("SLURM_JOB_ID", "SLURM_CLUSTER_NAME"):
         monkeypatch.delenv(name, raising=False)
@@ -125,7 +125,7 @@ def test_a_silent_owner_elsewhere_is_replaced_whatever_its_clock_says(tmp_path, 
 
 def test_an_owner_elsewhere_that_shows_a_heartbeat_is_refused(tmp_path):
     path = left_behind(tmp_path, slurm_job="77", slurm_cluster="other")
-    with beating(path), pytest.raises(UserError, match=r"process 1 on elsewhere \(Slurm job 77\) is training"):
+    with beating(path), pytest.raises(UserError, match=r"process 1 on elsewhere \(SLURM job 77\) is training"):
         FolderLock(tmp_path).__enter__()
 
 
@@ -152,7 +152,7 @@ def test_a_slurm_job_that_may_run_is_judged_by_its_heartbeats(tmp_path, monkeypa
     squeue(answer)
     with (
         beating(left_behind(tmp_path, slurm_job="77", slurm_cluster=cluster)),
-        pytest.raises(UserError, match="Slurm job 77"),
+        pytest.raises(UserError, match="SLURM job 77"),
     ):
         FolderLock(tmp_path).__enter__()
 

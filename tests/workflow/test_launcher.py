@@ -1,4 +1,4 @@
-"""How a training is started: alone, in processes of torchrun, and in a job of Slurm as a step of its own."""
+"""How a training is started: alone, in processes of torchrun, and in a job of SLURM as a step of its own."""
 
 import subprocess
 import sys

@@ -34,7 +34,7 @@ class Owner(BaseModel):
     """Start of the process, which tells it from a later one with the same number; None where the system hides it."""
     slurm_cluster: str | None = None
     slurm_job: str | None = None
-    """Id of the Slurm job, which stays the same when the job is requeued."""
+    """Id of the SLURM job, which stays the same when the job is requeued."""
 
     @classmethod
     def this_process(cls) -> "Owner":
@@ -57,14 +57,14 @@ class Owner(BaseModel):
         return None
 
     def __str__(self) -> str:
-        job = f" (Slurm job {self.slurm_job})" if self.slurm_job else ""
+        job = f" (SLURM job {self.slurm_job})" if self.slurm_job else ""
         return f"process {self.process} on {self.host}{job}"
 
 
 class FolderLock:
     """Context manager that locks a folder for this process.
 
-    The lock of a process on this host is refused or taken over at once, and so is that of a Slurm job that is over.
+    The lock of a process on this host is refused or taken over at once, and so is that of a SLURM job that is over.
     Other owners get four heartbeats of time to show that they are alive.
 
     Raises:
@@ -193,7 +193,7 @@ def _start_ticks(process: int) -> int | None:
 
 
 def _is_over(job: str) -> bool:
-    """Whether Slurm says that a job has ended; False if it does not answer."""
+    """Whether SLURM says that a job has ended; False if it does not answer."""
     if not shutil.which("squeue"):
         return False
     answer = subprocess.run(["squeue", "--noheader", "--jobs", job], capture_output=True, text=True)
