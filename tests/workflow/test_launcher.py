@@ -11,8 +11,8 @@ SHOW = """
 for resources in ({}, {"gpu": 4, "nodes": 1}, {"gpu": 4, "nodes": 2}):
     print("launcher:", launcher(None, 8, resources))
 """
-ON_ONE = "srun --overlap --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=8 "
-ON_TWO = "srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 --gpus-per-node=2 "
+ON_ONE = "srun --overlap --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=${SLURM_CPUS_PER_TASK:-8} "
+ON_TWO = ON_ONE.replace("=1 --ntasks=1 ", "=2 --ntasks=2 ") + "--gpus-per-node=2 "
 
 
 @pytest.fixture

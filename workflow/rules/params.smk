@@ -107,10 +107,12 @@ def launcher(wildcards, threads, resources) -> str:
     gpus = resources.get("gpu", 0) // nodes  # `gpu` is the total over all nodes
     python = shlex.join(assign_gpus(gpus))
     torchrun = f"{python} -m torch.distributed.run --nproc-per-node={max(gpus, 1)}"
-    step = f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={threads}"
+    cpus = f"${{SLURM_CPUS_PER_TASK:-{threads}}}"  # a job may have fewer CPUs than threads, and srun refuses more
+    step = f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={cpus}"
     if nodes > 1:
+        step += f" --gpus-per-node={gpus}" if gpus else ""
         rendezvous = '--rdzv-endpoint="$(hostname):$((20000 + SLURM_JOB_ID % 40000))" --rdzv-id="$SLURM_JOB_ID"'
-        return f"{step} --gpus-per-node={gpus} {torchrun} --nnodes={nodes} --rdzv-backend=c10d {rendezvous}"
+        return f"{step} {torchrun} --nnodes={nodes} --rdzv-backend=c10d {rendezvous}"
     command = f"{torchrun} --standalone" if gpus > 1 else python
     return f"{step} {command}" if workflow.remote_exec and "SLURM_JOB_ID" in os.environ else command
 
