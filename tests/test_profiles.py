@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import humanfriendly
 import pytest
 import yaml
+import yte
 from snakemake.resources import GroupResources, Resources
 
 ROOT = Path(__file__).parents[1]
@@ -22,11 +23,31 @@ def rules_with_gpus() -> set[str]:
     return found | {heir for rule, heir in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE) if rule in found}
 
 
-@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
-def test_cluster_profiles_give_a_gpu_to_every_rule_that_uses_one(name):
-    profile = yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text())
-    assert {"pretrain_encoder", "evaluate_encoder"} < rules_with_gpus()
-    assert rules_with_gpus() <= {rule for rule, wanted in profile["set-resources"].items() if wanted.get("gpu")}
+def slurm_profile(gpus: int = 1) -> dict:
+    """The profile of SLURM for trainings with a number of GPUs."""
+    text = (ROOT / "profiles" / "slurm" / "profile.yaml").read_text()
+    assert text.count("\n  gpus: 1\n") == 1
+    return yte.process_yaml(text.replace("\n  gpus: 1\n", f"\n  gpus: {gpus}\n"), require_use_yte=True)
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 4])
+def test_one_number_of_the_slurm_profile_sets_the_gpus_of_every_rule_that_uses_them(gpus):
+    trainings = {"pretrain_encoder", "retrain_encoder", "train_autoencoder", "train_diffusion"}
+    wanted = slurm_profile(gpus)["set-resources"]
+    assert trainings < rules_with_gpus()
+    assert {rule: wanted[rule]["gpu"] for rule in trainings} == dict.fromkeys(trainings, gpus)
+    assert {wanted[rule]["gpu"] for rule in rules_with_gpus() - trainings} == {min(gpus, 1)}
+    assert {wanted[rule].get("nodes") for rule in trainings} == {1}  # otherwise GPUs of several nodes may be given
+
+
+def test_a_kubernetes_pod_works_in_its_volume_with_the_gpus_that_it_requests():
+    pod = yaml.safe_load((ROOT / "profiles/kubernetes/job.yaml").read_text())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (work,) = [each["name"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
+    (path,) = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == work]
+    assert container["workingDir"].startswith(f"{path}/")
+    assert f"gpu={container['resources']['limits']['nvidia.com/gpu']} " in container["args"][0]
+    assert f"--cores {container['resources']['requests']['cpu']} " in container["args"][0]
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
@@ -58,7 +79,7 @@ def threads_of(rule: str) -> int:
     ],
 )
 def test_a_slurm_group_requests_the_resources_that_the_readme_lists(rule, members, cores, expected):
-    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
+    profile = slurm_profile()
     assert profile["cores"] == 8
     assert profile["group-components"][profile["groups"][rule]] == 20
     own = profile["set-resources"][rule]
@@ -70,12 +91,19 @@ def test_a_slurm_group_requests_the_resources_that_the_readme_lists(rule, member
 
 
 def test_no_rule_uses_more_cpus_than_a_cluster_job():
-    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
+    profile = slurm_profile()
     text = "\n".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
     assert profile["cores"] == max(int(threads) for threads in re.findall(r"^    threads: (\d+)", text, re.MULTILINE))
 
 
 def test_the_slurm_profile_reads_no_input_sizes_when_planning():
-    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
+    profile = slurm_profile()
     assert {"mem_mb", "disk_mb"} <= profile["default-resources"].keys()
     assert "input" not in str(profile["default-resources"])
+
+
+def test_the_slurm_profile_asks_squeue_and_names_its_partitions_beside_it():
+    profile = slurm_profile()
+    assert profile["slurm-status-command"] == "squeue"  # for sacct, a cancelled job never ends
+    partitions = yaml.safe_load((ROOT / "profiles/slurm" / profile["slurm-partition-config"]).read_text())["partitions"]
+    assert sorted(bool(limits["max_gpu"]) for limits in partitions.values()) == [False, True]

@@ -1,11 +1,6 @@
 import itertools
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 import weakref
 
 import pytest
@@ -190,32 +185,6 @@ def test_tensorboard_has_each_row_once_after_a_killed_training(tmp_path):
     assert [(event.step, event.value) for event in shown.Scalars("loss")] == [
         (row["step"], pytest.approx(row["loss"])) for row in history
     ]
-
-
-def test_two_trainings_cannot_share_a_folder(tmp_path):
-    folder = CheckpointFolder(tmp_path, "t", "a")
-    with folder, pytest.raises(UserError, match=rf"process {os.getpid()} on"), CheckpointFolder(tmp_path, "t", "a"):
-        pass
-    with folder:
-        pass  # released
-
-
-def test_only_the_lock_of_a_killed_process_is_taken_over(tmp_path):
-    folder = CheckpointFolder(tmp_path, "t", "a")
-    folder.path.mkdir(parents=True)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    lock = folder.path / "lock.json"
-    lock.write_text(json.dumps({"host": socket.gethostname(), "process": dead.pid}))
-    with folder:
-        pass
-    lock.write_text(json.dumps({"host": "elsewhere", "process": 1}))
-    with pytest.raises(UserError, match="on elsewhere is training"), CheckpointFolder(tmp_path, "t", "a"):
-        pass
-    silent = time.time() - 3600
-    os.utime(lock, (silent, silent))
-    with CheckpointFolder(tmp_path, "t", "a"):
-        pass
 
 
 @pytest.mark.parametrize("place", [0.01, 0.3, 0.6, 0.9, 0.999])

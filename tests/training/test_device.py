@@ -1,9 +1,14 @@
 """Copies to a device, and number formats on it."""
 
+import os
+import re
+import socket
+
 import pytest
 import torch
 
-from gensis.training.device import allow_tf32, copied
+from gensis.errors import UserError
+from gensis.training.device import allow_tf32, choose_device, copied
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -56,3 +61,32 @@ def test_tf32_is_set_for_products_and_convolutions_of_gpus_alone(backends, allow
     assert [backend.allow_tf32 for backend in backends] == [not allowed] * 2
     allow_tf32(GPU, allowed)
     assert [backend.allow_tf32 for backend in backends] == [allowed] * 2
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """A machine without GPUs and driver, on which no scheduler has given any."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "CUDA_VISIBLE"))]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SLURM_JOB_GPUS", "0"), ("SLURM_GPUS_ON_NODE", "2"), ("CUDA_VISIBLE_DEVICES", "0,1")]
+)
+def test_a_job_that_was_given_a_gpu_and_sees_none_stops(bare, name, value):
+    bare.setenv(name, value)
+    what = re.escape(f"sees no GPU on {socket.gethostname()}, although {name}={value} gives it one: run nvidia-smi")
+    with pytest.raises(UserError, match=what):
+        choose_device(1, torch.get_num_threads())
+    assert choose_device(0, torch.get_num_threads()) == CPU
+
+
+@pytest.mark.parametrize("value", [None, "", "-1", "NoDevFiles"])
+def test_a_job_that_was_given_no_gpu_runs_on_the_cpu(bare, value):
+    if value is not None:
+        bare.setenv("CUDA_VISIBLE_DEVICES", value)
+    assert choose_device(1, torch.get_num_threads()) == CPU

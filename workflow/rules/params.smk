@@ -98,16 +98,23 @@ def program(name: str) -> Callable[..., str]:
     return lambda wildcards, resources: shlex.join([*assign_gpus(resources.get("gpu", 0)), script_of(name)])
 
 
-def launcher(wildcards, resources) -> str:
-    """Command that launches a training: Python, or torchrun with a process per GPU, on each node of a SLURM job."""
+def launcher(wildcards, threads, resources) -> str:
+    """Command that launches a training: Python, or torchrun with a process per GPU on each node.
+
+    In a SLURM job it is a step of its own, since SLURM sends SIGTERM only to the first process of each step.
+    """
     nodes = resources.get("nodes", 1)
     gpus = resources.get("gpu", 0) // nodes  # `gpu` is the total over all nodes
     python = shlex.join(assign_gpus(gpus))
     torchrun = f"{python} -m torch.distributed.run --nproc-per-node={max(gpus, 1)}"
+    cpus = f"${{SLURM_CPUS_PER_TASK:-{threads}}}"  # a job may have fewer CPUs than threads, and srun refuses more
+    step = f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={cpus}"
     if nodes > 1:
-        rendezvous = '--rdzv-backend=c10d --rdzv-endpoint="$(hostname):29500" --rdzv-id="$SLURM_JOB_ID"'
-        return f"srun --overlap --ntasks={nodes} --ntasks-per-node=1 {torchrun} --nnodes={nodes} {rendezvous}"
-    return f"{torchrun} --standalone" if gpus > 1 else python
+        step += f" --gpus-per-node={gpus}" if gpus else ""
+        rendezvous = '--rdzv-endpoint="$(hostname):$((20000 + SLURM_JOB_ID % 40000))" --rdzv-id="$SLURM_JOB_ID"'
+        return f"{step} {torchrun} --nnodes={nodes} --rdzv-backend=c10d {rendezvous}"
+    command = f"{torchrun} --standalone" if gpus > 1 else python
+    return f"{step} {command}" if workflow.remote_exec and "SLURM_JOB_ID" in os.environ else command
 
 
 def runtime(wildcards) -> str:

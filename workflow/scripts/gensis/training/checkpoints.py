@@ -5,24 +5,20 @@ import json
 import logging
 import os
 import shutil
-import socket
-import threading
-import time
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-from gensis.artifacts.files import write_text, written_atomically
+from gensis.artifacts.files import written_atomically
 from gensis.artifacts.folders import damage, publish_folder
 from gensis.errors import UserError
+from gensis.training.lock import FolderLock, is_lock
 
 log = logging.getLogger(__name__)
-_BEAT_SECONDS = 30
 _BLOCK_BYTES = 1 << 22
 _SUM_BYTES = 4
-_STALE_SECONDS = 300
 RETRAIN = "GENSIS_RETRAIN"
 """Environment variable: the stage to retrain although it has results."""
 STAGES = ("autoencoder", "diffusion", "encoder")
@@ -58,8 +54,6 @@ class CheckpointFolder:
         self.path = Path(root) / stage / fingerprint
         self.stage, self.fingerprint = stage, fingerprint
         self._keep = keep
-        self._lock = self.path / "lock.json"
-        self._done = threading.Event()
 
     @property
     def published(self) -> Path:
@@ -141,7 +135,7 @@ class CheckpointFolder:
 
     def _remove_all_but(self, kept: Path) -> None:
         for path in self.path.iterdir():
-            if path not in (kept, self._lock):
+            if path != kept and not is_lock(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _checkpoints(self) -> list[Path]:
@@ -149,54 +143,12 @@ class CheckpointFolder:
         return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
 
     def __enter__(self) -> "CheckpointFolder":
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._lock = FolderLock(self.path)
+        self._lock.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._done.set()
-        self._lock.unlink(missing_ok=True)
-
-    def _take_lock(self) -> None:
-        owner = {"host": socket.gethostname(), "process": os.getpid()}
-        try:
-            with open(self._lock, "x") as stream:
-                json.dump(owner, stream)
-        except FileExistsError:
-            self._refuse_if_alive()
-            log.info("taking over the lock of a killed process")
-            write_text(self._lock, json.dumps(owner))
-
-    def _refuse_if_alive(self) -> None:
-        try:
-            owner = json.loads(self._lock.read_text())
-            age = time.time() - self._lock.stat().st_mtime
-        except (OSError, ValueError):
-            return  # the lock was removed, or its process was killed while writing it
-        gone = owner["host"] == socket.gethostname() and not _is_running(owner["process"])
-        if not gone and age < _STALE_SECONDS:
-            raise UserError(
-                f"process {owner['process']} on {owner['host']} is training in {self.path}: "
-                "wait for it, or stop it first"
-            )
-
-    def _beat(self) -> None:
-        while not self._done.wait(_BEAT_SECONDS):
-            try:
-                os.utime(self._lock)
-            except OSError as error:
-                log.warning("cannot renew %s: %s", self._lock, error)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        self._lock.__exit__(*exception)
 
 
 def _is_to_be_retrained(stage: str) -> bool:

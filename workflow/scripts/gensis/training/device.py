@@ -1,7 +1,9 @@
 """Choice of the device."""
 
 import logging
+import os
 import shutil
+import socket
 import subprocess
 
 import torch
@@ -10,6 +12,7 @@ from gensis.errors import UserError
 from gensis.memory import keep_freed_memory
 
 log = logging.getLogger(__name__)
+_NO_GPU = ("", "-1", "NoDevFiles")
 
 
 def choose_device(gpus: int, threads: int) -> torch.device:
@@ -20,7 +23,7 @@ def choose_device(gpus: int, threads: int) -> torch.device:
         threads: CPU threads of the job.
 
     Raises:
-        UserError: there is a GPU that torch cannot use.
+        UserError: there is a GPU, or a scheduler gave this job one, that torch cannot use.
     """
     torch.set_num_threads(max(threads, 1))
     keep_freed_memory()
@@ -33,6 +36,12 @@ def choose_device(gpus: int, threads: int) -> torch.device:
         raise UserError(
             f"this machine has a GPU (driver {driver}) that torch {torch.__version__} (CUDA {torch.version.cuda}) "
             "cannot use: update the driver or install the matching torch, or run on CPU with --resources gpu=0"
+        )
+    if given := _given_gpus():
+        raise UserError(
+            f"torch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU on {socket.gethostname()}, although "
+            f"{given} gives it one: run nvidia-smi there and install the matching torch, or run on CPU with "
+            "--resources gpu=0"
         )
     log.info("no GPU here: running on %d CPU threads", torch.get_num_threads())
     return torch.device("cpu")
@@ -64,6 +73,13 @@ def free_bytes(device: torch.device) -> int:
     """Memory of a GPU that this process can allocate now, including what torch has allocated and does not use."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def _given_gpus() -> str | None:
+    """The environment variable, with its value, that gives this process GPUs; None if none does."""
+    names = ("SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
+    values = {name: os.environ.get(name, "") for name in names}
+    return next((f"{name}={value}" for name, value in values.items() if value not in _NO_GPU), None)
 
 
 def _nvidia_driver() -> str | None:

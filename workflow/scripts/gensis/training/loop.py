@@ -101,7 +101,7 @@ def train(
             history.append(row)
             tensorboard.add(row)
             meter.go_on(step, {})  # after `watch`, whose time must not count for the steps
-        stopping, saving = pace.after(step)
+        stopping, saving = pace.after_step()
         if stopping or (saving and step < task.total_steps):
             meter.check()  # steps do not synchronise with the device, so values that are not finite are found here
             _save(task, folder, world, {"step": step, "history": history, "sums": meter.sums})
@@ -213,10 +213,8 @@ class _Pace:
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._note)
 
-    def after(self, step: int) -> tuple[bool, bool]:
-        """Whether to stop and whether to save after this step. Several processes synchronise every ten steps."""
-        if self._world.size > 1 and step % 10:
-            return False, False
+    def after_step(self) -> tuple[bool, bool]:
+        """Whether to stop, and whether to save. All processes agree on it after every step; GPUs do not wait."""
         now = time.time()
         stop, save = self._world.any(self._stop, now - self._saved >= self._seconds)
         if save:
