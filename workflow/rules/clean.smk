@@ -13,11 +13,11 @@ rule clean:
         images=untracked(image_folders),
         checkpoints=untracked(checkpoints),
         trained=untracked(trained_option),
-        remove="",
+        removal="",
         program=untracked(program("clean_run")),
     shell:
         "{params.program} --run-folder {params.run:q} --images-folders {params.images:q}"
-        " --checkpoints {params.checkpoints:q} {params.trained} {params.remove} 2>&1 | tee {log:q}"
+        " --checkpoints {params.checkpoints:q} {params.trained} {params.removal} 2>&1 | tee {log:q}"
 
 
 use rule clean as clean_now with:
@@ -28,5 +28,5 @@ use rule clean as clean_now with:
         images=untracked(image_folders),
         checkpoints=untracked(checkpoints),
         trained=untracked(trained_option),
-        remove="--remove",
+        removal="--remove",
         program=untracked(program("clean_run")),
