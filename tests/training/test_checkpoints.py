@@ -232,6 +232,21 @@ def test_a_checkpoint_with_a_flipped_bit_is_skipped(tmp_path, caplog, place):
     assert f"{path} is damaged" in caplog.text
 
 
+@pytest.mark.parametrize("replace", [lambda path: path.write_text("{}"), lambda path: path.mkdir()])
+def test_a_checkpoint_replaced_by_something_else_is_skipped_and_later_removed(tmp_path, replace):
+    with CheckpointFolder(tmp_path, "t", "a", keep=2) as folder:
+        for step in (1, 2):
+            folder.save({"step": step, "task": {}})
+        path = folder.path / "checkpoint-000000002.pt"
+        path.unlink()
+        replace(path)
+        assert folder.load()["step"] == 1
+        for step in (3, 4):
+            folder.save({"step": step, "task": {}})
+        assert not path.exists()
+        assert folder.load()["step"] == 4
+
+
 @pytest.fixture
 def publish(tmp_path):
     """Function that runs the job of a training, optionally killed before a step; returns the weights and if it trained.

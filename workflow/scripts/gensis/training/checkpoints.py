@@ -76,7 +76,7 @@ class CheckpointFolder:
         with written_atomically(self.path / f"checkpoint-{state['step']:09d}.pt") as temporary:
             _save({"fingerprint": self.fingerprint, **state}, temporary)
         for old in self._checkpoints()[self._keep :]:
-            old.unlink(missing_ok=True)
+            _remove(old)
 
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint, or None. Its tensors are on the CPU, so that a GPU does not hold the state twice.
@@ -142,7 +142,7 @@ class CheckpointFolder:
     def _remove_all_but(self, kept: Path) -> None:
         for path in self.path.iterdir():
             if path not in (kept, self._lock):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                _remove(path)
 
     def _checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, newest first."""
@@ -187,6 +187,10 @@ class CheckpointFolder:
                 os.utime(self._lock)
             except OSError as error:
                 log.warning("cannot renew %s: %s", self._lock, error)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

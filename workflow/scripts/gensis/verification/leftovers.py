@@ -39,7 +39,7 @@ def leftovers(run: Path, images: Iterable[Path], checkpoints: Path, *, is_traine
             is not finished.
     """
     found = [each for folder in (run, *images) for each in _temporary(folder)]
-    results = {_checksum(path): path.parent for path in _provenances(run, checkpoints)}
+    results = {checksum: path.parent for path in _provenances(run, checkpoints) if (checksum := _checksum(path))}
     for folder in sorted(checkpoints.glob("*/*")):
         why = _why(folder, results, is_own=run in checkpoints.parents, is_trained=is_trained)
         if why and not _is_in_use(folder / "lock.json"):
@@ -53,11 +53,11 @@ def _temporary(folder: Path) -> Iterator[Leftover]:
             yield Leftover(path, "temporary file of a killed job")
 
 
-def _why(folder: Path, results: dict[str | None, Path], *, is_own: bool, is_trained: bool) -> str | None:
+def _why(folder: Path, results: dict[str, Path], *, is_own: bool, is_trained: bool) -> str | None:
     """Why a checkpoint folder may be removed; None if it may not."""
     published = folder / "published" / PROVENANCE
     if published.exists():
-        if result := results.get(_checksum(published)):
+        if result := results.get(_checksum(published) or ""):
             return f"finished: a copy of {result}"
         return "superseded: finished with other settings or inputs" if is_own else None
     return "superseded: unfinished, and all models and banks of the study exist" if is_own and is_trained else None
