@@ -1,12 +1,14 @@
 """The targets clean and clean_now, and what killed processes leave and say, in a clone without results."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 from tests.workflow.clone import copy_repository, snakemake
 
-DEMO = "config/demo.yaml"
+DEMO, SCRIPTS = "config/demo.yaml", "workflow/scripts"
 CHECKPOINTS = "results/demo/checkpoints/encoder"
 KILLED = """
 rule killed:
@@ -43,9 +45,18 @@ def test_clean_lists_and_clean_now_removes(clone):
     assert not old[0].exists()
 
 
-@pytest.mark.parametrize(("rule", "is_said"), [("killed", True), ("failed", False)])
-def test_of_a_killed_process_it_is_said_that_the_memory_may_have_been_full(clone, rule, is_said):
-    result = snakemake(clone, DEMO, rule)
+def test_a_successful_run_removes_the_temporary_files_of_killed_processes(clone):
+    (clone / "results/images/demo").mkdir(parents=True, exist_ok=True)
+    code = "from gensis.artifacts.temporary import *; temporary_path(Path('results/images/demo/a.h5')).touch()"
+    subprocess.run([sys.executable, "-c", code], cwd=clone, env=os.environ | {"PYTHONPATH": SCRIPTS}, check=True)
+    assert len(list((clone / "results/images/demo").iterdir())) == 1
+    assert snakemake(clone, DEMO, "clean").returncode == 0
+    assert list((clone / "results/images/demo").iterdir()) == []
+
+
+def test_of_a_killed_process_alone_it_is_said_that_the_memory_may_have_been_full(clone):
+    result = snakemake(clone, DEMO, "killed", "failed")
     assert result.returncode == 1
     said = "error: a process of this job was killed. If nobody stopped it, the memory was full: give the job more"
-    assert any(line.startswith(said) for line in result.stdout.splitlines()) == is_said
+    assert result.stdout.count("Error in rule") == 2
+    assert sum(line.startswith(said) for line in result.stdout.splitlines()) == 1

@@ -4,6 +4,7 @@ import os
 import socket
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _END = ".tmp"
@@ -32,7 +33,8 @@ def remove_abandoned(folder: Path) -> None:
     for path in temporary_files(folder):
         machine, _, process = path.name.removesuffix(_END).rpartition(".")[2].partition("-")
         if machine == _machine() and process.isdecimal() and not _is_running(int(process)):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder belongs to another user, or is read-only
+                path.unlink()
 
 
 def _machine() -> str:
