@@ -79,9 +79,15 @@ def make_study(folder: Path) -> Path:
     return write_config(folder / "study.yaml", study | {"runtime": {"checkpoint_seconds": 0.2}})
 
 
-def run_to_the_end(clone: Path, config: Path) -> dict[str, float]:
-    """Give the command and kill nothing; the longest processor time of a job of each stage."""
-    process, seconds = start(clone, config), Counter()
+def targets(stages: Sequence[str]) -> list[str]:
+    """Arguments of Snakemake to run these stages and what they need."""
+    also = ["evaluate_encoder_on_slides"] if "evaluate_encoder" in stages else []
+    return ["all", "--until", *stages, *also]
+
+
+def undisturbed(clone: Path, config: Path, stages: Sequence[str]) -> dict[str, float]:
+    """Run the stages, and what they need, and kill nothing; the longest processor time of a job of each stage."""
+    process, seconds = start(clone, config, *targets(stages)), Counter()
     while process.poll() is None:
         for stage, job in jobs(clone):
             seconds[stage] = max(seconds[stage], cpu_seconds(job))
@@ -103,10 +109,9 @@ class Kills:
 
     def of_stage(self, stage: str, clone: Path, config: Path) -> None:
         """Give the same command until all kills of a stage are done, or one was not survived."""
-        rules = [stage, "evaluate_encoder_on_slides"] if stage == "evaluate_encoder" else [stage]
         last = None
         while self.left[stage]:
-            process = start(clone, config, "all", "--until", *rules)
+            process = start(clone, config, *targets([stage]))
             kind = self._kill_next(process, clone, stage)
             if not has_ended(process, clone):
                 self.failed[kind, stage] += 1
@@ -173,13 +178,13 @@ def drawn_kills(seconds: dict[str, float], stages: Sequence[str], *, moments: in
     return Kills(left)
 
 
-def differing_stages(undisturbed: Path, killed: Path) -> dict[str, list[str]]:
+def differing_stages(reference: Path, killed: Path) -> dict[str, list[str]]:
     """Stage -> its files that differ between the results of two runs, or that only one of them has."""
-    one, other = contents(undisturbed), contents(killed)
+    one, other = contents(reference), contents(killed)
     differing = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
     of_stages = {}
     for stage, pattern in STAGES.items():
-        paths = {str(path.relative_to(root)) for root in (undisturbed, killed) for path in root.glob(pattern)}
+        paths = {str(path.relative_to(root)) for root in (reference, killed) for path in root.glob(pattern)}
         of_stages[stage] = sorted(differing & paths)
     return of_stages
 
@@ -195,12 +200,12 @@ def main() -> None:
     print(f"in {folder}", file=sys.stderr)
     config = make_study(folder)
     reference, clone = (copy_repository(folder / name) for name in ("undisturbed", "killed"))
-    seconds = run_to_the_end(reference, config)
+    seconds = undisturbed(reference, config, arguments.stages)
     kills = drawn_kills(seconds, arguments.stages, moments=arguments.moments, seed=arguments.seed)
     for stage in kills.left:
         kills.of_stage(stage, clone, config)
         print(f"{stage}: {sum(n for key, n in kills.tried.items() if stage in key)} kills", file=sys.stderr)
-    run_to_the_end(clone, config)
+    undisturbed(clone, config, arguments.stages)
     differing = differing_stages(reference / "results", clone / "results")
     print("| fault | stage | tried | survived |\n|---|---|---|---|")
     for (kind, stage), tried in sorted(kills.tried.items()):
