@@ -23,13 +23,6 @@ if os.environ.get("GENSIS_RETRAIN"):
         "GENSIS_RETRAIN",
 
 
-# A killed process cannot say why it ended. 137 is the exit status after SIGKILL.
-shell.prefix(
-    "set -euo pipefail; trap '[ $? -ne 137 ] || echo \"error: a process of this job was killed. If nobody stopped it, the "
-    "memory was full: give the job more or run fewer at once, and run again: finished jobs are kept\" >&2' EXIT; "
-)
-
-
 wildcard_constraints:
     encoder=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     dataset=r"[A-Za-z0-9][A-Za-z0-9._-]*",
@@ -56,6 +49,10 @@ include: "workflow/rules/bank.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/clean.smk"
+
+
+# Jobs that are killed are reported as such. The first part is Snakemake's own prefix.
+shell.prefix(f"set -euo pipefail; . {shlex.quote(os.path.join(workflow.basedir, 'workflow/scripts/report_kill.sh'))}; ")
 
 
 rule all:
