@@ -48,6 +48,11 @@ include: "workflow/rules/diffusion.smk"
 include: "workflow/rules/bank.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/clean.smk"
+
+
+# Jobs that are killed are reported as such. The first part is Snakemake's own prefix.
+shell.prefix(f"set -euo pipefail; . {shlex.quote(os.path.join(workflow.basedir, 'workflow/scripts/report_kill.sh'))}; ")
 
 
 rule all:
@@ -131,4 +136,5 @@ rule evaluation:
 
 
 onsuccess:
+    remove_abandoned_files()
     print(ending(), file=sys.stderr)

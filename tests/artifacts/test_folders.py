@@ -1,9 +1,10 @@
 import json
+import os
 
 import pytest
 
-from gensis.artifacts.files import content_id
-from gensis.artifacts.folders import damage, publish_folder, write_provenance
+from gensis.artifacts.files import content_id, written_atomically
+from gensis.artifacts.folders import damage, move_folder, publish_folder, write_provenance
 
 
 @pytest.fixture
@@ -33,6 +34,29 @@ def test_publishing_copies_all_files_and_replaces_old_ones(folder, tmp_path):
     with open(target / "part/weights", "r+") as stream:
         stream.write("W")
     assert list(damage(folder)) == []
+
+
+def test_temporary_files_are_neither_listed_nor_published(folder, tmp_path):
+    with written_atomically(folder / "part/weights") as temporary:
+        temporary.write_text("new")
+        write_provenance(folder, {})
+        publish_folder(folder, tmp_path / "target")
+    assert set(json.loads((folder / "provenance.json").read_text())["files"]) == {"part/weights", "zzz"}
+    assert len([path for path in (tmp_path / "target").rglob("*") if path.is_file()]) == 3
+
+
+def test_a_folder_is_moved_after_all_that_is_in_it_was_synced(folder, tmp_path, monkeypatch):
+    synced, sync, target = [], os.fsync, tmp_path / "target"
+
+    def spy(descriptor):
+        sync(descriptor)
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+
+    inodes = {path.stat().st_ino for path in (folder, *folder.rglob("*"))}
+    monkeypatch.setattr(os, "fsync", spy)
+    move_folder(folder, target)
+    assert {inode for inode, is_moved in synced if not is_moved} == inodes
+    assert list(damage(target)) == []
 
 
 @pytest.mark.parametrize(

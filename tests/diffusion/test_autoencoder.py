@@ -72,6 +72,14 @@ def test_scaled_latents_have_mean_zero_and_unit_variance(trained, pixels):
     assert (latents.std() - 1).abs() < 1e-3
 
 
+def test_an_autoencoder_with_weights_that_are_not_finite_is_refused_by_name(tmp_path):
+    vae = create_autoencoder(AutoencoderTraining(**TINY, steps=1), 16)
+    vae.decoder.conv_out.bias.data[1] = float("nan")
+    vae.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=f"{tmp_path}: the weights decoder.conv_out.bias are not finite"):
+        load_autoencoder(tmp_path, CPU)
+
+
 def test_saved_autoencoder_loads_through_diffusers_with_its_latent_scale(trained, pixels, tmp_path):
     vae, _ = trained
     vae.save_pretrained(tmp_path)

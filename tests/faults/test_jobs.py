@@ -12,6 +12,8 @@ import pytest
 from tests.drawing import drawn_slide
 from tests.slides.test_tile_slide import ROOT, SCRIPT, SMALL, command_line
 
+from gensis.artifacts.temporary import remove_abandoned, temporary_files
+
 SCRIPTS = ROOT / "workflow" / "scripts"
 PNG_TILES = SMALL | {"mpp": 0.5, "encoding": "png"}
 
@@ -37,6 +39,11 @@ def terminated(process):
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=5)
+
+
+def heed_interrupts():
+    """Function that a process calls first: whatever started the tests may have it ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def limited_to(size_bytes):
@@ -106,6 +113,29 @@ def test_system_errors_end_a_job_in_one_line(code, line):
 
 
 @pytest.mark.parametrize(
+    ("write", "named"),
+    [
+        ("CheckpointFolder(folder, 'encoder', 'a').save({'step': 1, 'task': weights})", "checkpoint-000000001.pt"),
+        ("save_file(weights, folder / 'model.safetensors')", "a file"),
+    ],
+)
+def test_a_training_that_cannot_write_its_weights_ends_in_one_line(tmp_path, write, named):
+    (tmp_path / "encoder/a").mkdir(parents=True)
+    code = f"""
+import torch
+from safetensors.torch import save_file
+from gensis.training.checkpoints import CheckpointFolder
+def main(arguments):
+    folder, weights = Path(sys.argv[1]), {{"weight": torch.zeros(1000, 1000)}}
+    {write}
+"""
+    status, last = last_words(job(code, tmp_path, preexec_fn=limited_to(100_000)))
+    assert status == 1
+    assert f"{named}: File too large: free space there" in last
+    assert list((tmp_path / "encoder/a").iterdir()) == []
+
+
+@pytest.mark.parametrize(
     "code", ["open('absent')", "raise RuntimeError('a bug')", "raise OSError('broken data stream')", "{}['key']"]
 )
 def test_other_errors_are_bugs_and_keep_their_traceback(code):
@@ -127,12 +157,35 @@ def main(arguments):
 """
 
 
-def test_a_terminated_job_leaves_nothing(tmp_path):
-    process = job(WRITES, tmp_path / "unit.h5")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_job_says_nothing_and_leaves_nothing(tmp_path, number):
+    process = job(WRITES, tmp_path / "unit.h5", preexec_fn=heed_interrupts)
     assert process.stdout.readline() == "writing\n"
+    process.send_signal(number)
+    assert last_words(process) == (128 + number, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_in_the_background_of_a_script_ignores_ctrl_c(tmp_path):
+    process = job(WRITES, tmp_path / "unit.h5", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert last_words(process) == (128 + signal.SIGTERM, "")
-    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_of_killed_jobs_alone_are_removed(tmp_path):
+    killed, running = (job(WRITES, tmp_path / name / "unit.h5") for name in ("killed", "running"))
+    assert {process.stdout.readline() for process in (killed, running)} == {"writing\n"}
+    killed.kill()
+    killed.communicate()
+    (tmp_path / "killed/.other.h5.0badcafe-99.tmp").write_text("of another machine")
+    assert len(list(temporary_files(tmp_path))) == 3
+    remove_abandoned(tmp_path)
+    running.kill()
+    running.communicate()
+    assert sorted(path.parent.name for path in temporary_files(tmp_path)) == ["killed", "running"]
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == [".other.h5.0badcafe-99.tmp"]
 
 
 def test_a_killed_job_leaves_no_artifact_and_can_be_repeated(tmp_path):

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.figures.tiny import flat, write_slide
 
 import embed_images
@@ -67,6 +68,15 @@ def test_embeddings_do_not_depend_on_the_block_size(slides):
     np.testing.assert_allclose(found.features[:3], expected(slides, "a"), atol=1e-5)
     np.testing.assert_allclose(found.features[3:], expected(slides, "b"), atol=1e-5)
     assert external_weights([slides / "part-0000.h5"]) == {"theirs": "1234"}
+
+
+def test_embeddings_that_are_not_finite_are_not_written(slides):
+    weights = load_file(slides / "encoder/model.safetensors")
+    weights["blocks.0.attn.proj.bias"][3] = float("nan")
+    save_file(weights, slides / "encoder/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="embeddings are not finite: the encoder's training diverged"):
+        embed(slides)
+    assert not (slides / "part-0000.h5").exists()
 
 
 def test_normalised_embeddings_have_length_one_and_empty_ones_a_width(slides):

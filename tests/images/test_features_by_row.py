@@ -46,6 +46,15 @@ def test_features_follow_the_index_and_skip_units_not_in_it(parts):
     assert Features(index(("a", 2)), parts[::-1])[np.array([1])].tolist() == VALUES[1:2].tolist()
 
 
+def test_embeddings_that_are_not_finite_are_refused_when_they_are_read(parts):
+    with h5py.File(parts[1], "r+") as file:
+        file["features"][1, 2] = np.nan
+    features = Features(index(("b", 3), ("a", 2)), parts)
+    assert features[np.array([4, 0, 2])].isfinite().all()
+    with pytest.raises(UserError, match=f"{parts[1]}: embeddings are not finite: delete it and run again"):
+        features[np.array([4, 0, 1, 2])]
+
+
 def test_features_of_selected_images_of_each_store(parts):
     chosen = Index(
         folder=Path(),

@@ -99,6 +99,15 @@ def test_an_imported_timm_folder_gives_timms_embeddings_and_records_its_source(p
     assert (record["external_weights"], record["weights"]) == ({"weights/of/mine": weights}, weights)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_external_weights_that_are_not_finite_are_refused_by_name(published, tmp_path, value):
+    model, folder = published
+    model.blocks[0].mlp.fc1.weight.data[3, 5] = value
+    timm.models.save_for_hf(model, folder, safe_serialization=True)
+    with pytest.raises(UserError, match=f"{folder}: the weights blocks.0.mlp.fc1.weight are not finite"):
+        open_external(None, folder)
+
+
 def test_importing_an_encoder_of_another_run_copies_it_unchanged(tmp_path):
     backbone, made_with = create_backbone("resnet18_cifar", 16, {"channels": (8, 8, 16, 16)})
     save_encoder(

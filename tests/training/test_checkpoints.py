@@ -111,7 +111,7 @@ class Diverging(Walk):
 @pytest.mark.parametrize("figure", ["loss", "gradient_norm"])
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, figure):
     folder = CheckpointFolder(tmp_path, "t", "a")
-    with folder, pytest.raises(UserError, match=f"{figure} is nan within steps 5 to 6: .* is kept"):
+    with folder, pytest.raises(UserError, match=f"{figure} is nan within steps 5 to 6: .*: this starts a new training"):
         train(Diverging(figure), folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
     assert folder.load()["step"] == 5
     assert folder.load()["task"]["weight"].isfinite().all()
@@ -199,6 +199,21 @@ def test_a_checkpoint_with_a_flipped_bit_is_skipped(tmp_path, caplog, place):
         path.write_bytes(content)
         assert folder.load()["step"] == 1
     assert f"{path} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("replace", [lambda path: path.write_text("{}"), lambda path: path.mkdir()])
+def test_a_checkpoint_replaced_by_something_else_is_skipped_and_later_removed(tmp_path, replace):
+    with CheckpointFolder(tmp_path, "t", "a", keep=2) as folder:
+        for step in (1, 2):
+            folder.save({"step": step, "task": {}})
+        path = folder.path / "checkpoint-000000002.pt"
+        path.unlink()
+        replace(path)
+        assert folder.load()["step"] == 1
+        for step in (3, 4):
+            folder.save({"step": step, "task": {}})
+        assert not path.exists()
+        assert folder.load()["step"] == 4
 
 
 @pytest.fixture
@@ -316,7 +331,7 @@ def test_unfinished_files_of_a_killed_job_are_not_published(publish, folder, tmp
     assert sorted(os.listdir(tmp_path / "output")) == ["provenance.json", "weights"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_a_checkpoint_and_ends_with_status_1(tmp_path, number):
     class Signalled(Walk):
         def step(self, step):

@@ -15,6 +15,7 @@ from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
 from gensis.augment.corruptions.corruption import corrupt
 from gensis.augment.resample import resize
+from gensis.errors import UserError
 from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.ranges import to_unit
 from gensis.images.reading import read_units
@@ -137,10 +138,20 @@ def in_parts(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> l
 
 @torch.inference_mode()
 def embed(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> np.ndarray:
-    """Embed uint8 (n, 3, H, W): float32 (n, D)."""
+    """Embed uint8 (n, 3, H, W): float32 (n, D).
+
+    Raises:
+        UserError: an embedding is not finite.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         features = encoder(images).float()
-    return (F.normalize(features) if settings.normalize else features).cpu().numpy()
+    embeddings = (F.normalize(features) if settings.normalize else features).cpu().numpy()
+    if not np.isfinite(embeddings).all():
+        raise UserError(
+            "embeddings are not finite: the encoder's training diverged: lower its learning_rate, "
+            "or replace it if its weights are external"
+        )
+    return embeddings
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gensis.errors import UserError
@@ -44,20 +44,28 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
     """Run a script's main function.
 
     Errors that the user can fix, and errors of the machine, end it with one line `error: ...` and status 1. All others
-    are bugs and keep their traceback. SIGTERM ends it like an exception, so that temporary files are removed.
+    are bugs and keep their traceback. SIGINT (Ctrl-C) and SIGTERM end it like an exception, so that temporary files are
+    removed.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     arguments.started = time.time()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    on_signals((signal.SIGINT, signal.SIGTERM), lambda number, frame: sys.exit(128 + number))
     try:
         main(arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
-    except (OSError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         message = _failure_of_machine(error)
         if message is None:
             raise
         sys.exit(f"error: {message}")
+
+
+def on_signals(numbers: Sequence[signal.Signals], handler: Callable[[int, object], None]) -> None:
+    """Handle signals, except those that the parent process has this one ignore (nohup, or a script's `&`)."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _failure_of_machine(error: Exception) -> str | None:
@@ -71,17 +79,29 @@ def _failure_of_machine(error: Exception) -> str | None:
             "trains nothing, runtime.inference_batch_size, or the batch_size of the training (of an encoder without "
             "BatchNorm, gradient_accumulation: auto instead), and run again: finished jobs are kept"
         )
-    code, path = getattr(error, "errno", None), getattr(error, "filename", None)
-    if path is None and (within := re.search(r"errno = (\d+)", text)):  # in HDF5's messages, also of RuntimeErrors
-        code = int(within[1])
-        named = re.search(r"filename = '([^']*)'", text)
-        path = named[1] if named else None
-    advice = next((advice for codes, advice in _ADVICE.items() if code in codes), None)
-    if advice is None:
-        return None
-    if path is None or str(path).endswith(".tmp"):  # the name of the artifact is more useful
-        path = next(iter(getattr(error, "__notes__", ())), path or "a file")
-    return f"{path}: {os.strerror(code)}: {advice}, and run again: finished jobs are kept"
+    for code, path in _system_errors(error):
+        advice = next((advice for codes, advice in _ADVICE.items() if code in codes), None)
+        if advice is not None:
+            if path is None or str(path).endswith(".tmp"):  # the name of the artifact is more useful
+                path = next(iter(getattr(error, "__notes__", ())), path or "a file")
+            return f"{path}: {os.strerror(code)}: {advice}, and run again: finished jobs are kept"
+    return None
+
+
+def _system_errors(error: BaseException | None) -> Iterator[tuple[int | None, str | None]]:
+    """Number of the system's error, and the file, of an exception and then of those that it was raised from.
+
+    torch reports a failed write as an error of its own while it handles the system's.
+    """
+    while error is not None:
+        code, path = getattr(error, "errno", None), getattr(error, "filename", None)
+        # HDF5 and safetensors have the number in the text alone, also of RuntimeErrors.
+        if path is None and (within := re.search(r"errno = (\d+)|\(os error (\d+)\)", str(error))):
+            code = int(within[1] or within[2])
+            named = re.search(r"filename = '([^']*)'", str(error))
+            path = named[1] if named else None
+        yield code, path
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def existing_folder(path: str) -> Path:

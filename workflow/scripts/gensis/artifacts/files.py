@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gensis.artifacts.checksums import sealed
+from gensis.artifacts.temporary import temporary_path
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         yield temporary
         with open(temporary, "rb+") as stream:

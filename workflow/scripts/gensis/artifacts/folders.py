@@ -1,5 +1,6 @@
 """Folders of several files as one artifact: `provenance.json` is written last and lists the others' content ids."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from gensis.artifacts.checksums import NAME, of_json
 from gensis.artifacts.files import content_id, read_json, write_json, written_atomically
+from gensis.artifacts.temporary import is_temporary
 
 PROVENANCE = "provenance.json"
 
@@ -51,7 +53,28 @@ def publish_folder(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, temporary)
 
 
+def move_folder(source: Path, target: Path) -> None:
+    """Rename a folder after all that is in it is on the disk: after a power failure ``target`` is complete or absent.
+
+    Args:
+        source: a complete folder.
+        target: an absent folder beside it.
+    """
+    for path in (*source.rglob("*"), source):
+        _sync(path)
+    source.rename(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _names(folder: Path) -> list[str]:
-    """Sorted relative paths of all files below a folder, without its provenance, with `/`."""
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in paths if path != PROVENANCE)
+    """Sorted relative paths with `/` of all files below a folder but its provenance and temporary files."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not is_temporary(path))
+    return sorted({path.relative_to(folder).as_posix() for path in files} - {PROVENANCE})

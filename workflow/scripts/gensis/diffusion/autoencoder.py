@@ -11,6 +11,7 @@ from gensis.diffusion.unet import norm_groups
 from gensis.errors import UserError
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.training.device import convolution_format
+from gensis.training.finite import refuse_not_finite
 
 FORMAT = "gensis-autoencoder/1"
 _BLOCK = 64
@@ -52,7 +53,7 @@ def load_autoencoder(folder: Path, device: torch.device) -> AutoencoderKL:
     """A frozen autoencoder on the device.
 
     Raises:
-        UserError: the folder holds no autoencoder.
+        UserError: the folder holds no autoencoder, or one whose weights are not finite.
     """
     try:
         vae = AutoencoderKL.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
@@ -61,6 +62,7 @@ def load_autoencoder(folder: Path, device: torch.device) -> AutoencoderKL:
         raise UserError(
             f"{folder} is not the folder of a diffusers AutoencoderKL ({reason}): correct `autoencoder`"
         ) from None
+    refuse_not_finite(vae, folder)
     return vae.to(device, memory_format=convolution_format(device)).eval().requires_grad_(False)
 
 

@@ -114,6 +114,10 @@ class Features:
             except ValueError as error:
                 raise UserError(f"{path}: {error}: delete it and run again") from error
             values[first * width : last * width] = np.frombuffer(encoded, np.float32)
+        finite = np.isfinite(values)
+        if not finite.all():  # otherwise the loss would be NaN, and the training would be blamed
+            path = self._paths[files[np.argmin(finite) // width]]
+            raise UserError(f"{path}: embeddings are not finite: delete it and run again")
         return torch.from_numpy(values.reshape(len(rows), width))
 
     def _check(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gensis.artifacts.files import read_json, write_json
+from gensis.artifacts.files import read_json, write_json, written_atomically
 from gensis.errors import UserError
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
@@ -108,7 +108,8 @@ def save_encoder(
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with written_atomically(folder / "model.safetensors") as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
     described = {
         "input_size": [3, *preprocessing.size_px],
         "fixed_input_size": "img_size" in arguments and not arguments.get("dynamic_img_size"),

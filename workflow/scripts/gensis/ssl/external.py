@@ -10,6 +10,7 @@ from gensis.artifacts.files import read_json
 from gensis.errors import UserError
 from gensis.settings.encoders import weight_files
 from gensis.ssl.found_weights import find_weights, one_line
+from gensis.training.finite import refuse_not_finite
 
 
 def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, dict[str, Any]]:
@@ -23,10 +24,14 @@ def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, 
         The model without a classifier, timm's name of its architecture, and its arguments.
 
     Raises:
-        UserError: the weights do not exist, cannot be downloaded, or do not fit the architecture.
+        UserError: the weights do not exist, cannot be downloaded, do not fit the architecture, or are not finite.
     """
-    if path is None:
-        return _downloaded(str(name))
+    opened = _downloaded(str(name)) if path is None else _read(name, path)
+    refuse_not_finite(opened[0], path or name)
+    return opened
+
+
+def _read(name: str | None, path: Path) -> tuple[nn.Module, str, dict[str, Any]]:
     if path.is_file() and not name:
         raise UserError(f"{path} is a file, which does not name its architecture: set `timm` too, or use a folder")
     *config, weights = weight_files(path)

@@ -70,7 +70,7 @@ class CheckpointFolder:
         with written_atomically(self.path / f"checkpoint-{state['step']:09d}.pt") as temporary:
             _save({"fingerprint": self.fingerprint, **state}, temporary)
         for old in self._checkpoints()[self._keep :]:
-            old.unlink(missing_ok=True)
+            _remove(old)
 
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint, or None. Its tensors are on the CPU, so that a GPU does not hold the state twice.
@@ -136,7 +136,7 @@ class CheckpointFolder:
     def _remove_all_but(self, kept: Path) -> None:
         for path in self.path.iterdir():
             if path != kept and not is_lock(path):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                _remove(path)
 
     def _checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, newest first."""
@@ -149,6 +149,10 @@ class CheckpointFolder:
 
     def __exit__(self, *exception: object) -> None:
         self._lock.__exit__(*exception)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _is_to_be_retrained(stage: str) -> bool:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from gensis.artifacts.files import written_atomically
+from gensis.artifacts.folders import move_folder
+from gensis.command import on_signals
 from gensis.errors import UserError
 from gensis.progress import time_left
 from gensis.training.checkpoints import RETRAIN, CheckpointFolder
@@ -66,7 +68,8 @@ def train(
 ) -> list[dict[str, float]]:
     """Train to the end, from the last checkpoint if there is one.
 
-    SIGTERM and SIGUSR1 save a checkpoint and end the process with status 1; the same command resumes from it.
+    SIGINT (Ctrl-C), SIGTERM and SIGUSR1 save a checkpoint and end the process with status 1; the same command resumes
+    from it.
 
     Args:
         task: the training.
@@ -82,7 +85,7 @@ def train(
         The history: a row for every ``task.steps_per_row`` steps with the means of their scalars.
 
     Raises:
-        UserError: a loss or another scalar is not finite; the last checkpoint before it is kept.
+        UserError: a loss or another scalar is not finite. It is never saved.
     """
     meter = _Meter(task, world, device)
     step, history = _resume(task, folder, meter)
@@ -150,7 +153,7 @@ def train_and_publish(folder: CheckpointFolder, world: World, output: Path, make
             unfinished = folder.begin() if world.is_first else Path()
             make(unfinished)
             if world.is_first:
-                unfinished.rename(folder.published)
+                move_folder(unfinished, folder.published)
         if world.is_first:
             folder.publish(output)
 
@@ -210,8 +213,7 @@ class _Pace:
     def __init__(self, world: World, checkpoint_seconds: float):
         self._world, self._seconds = world, checkpoint_seconds
         self._saved, self._stop = time.time(), False
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._note)
+        on_signals((signal.SIGINT, signal.SIGTERM, signal.SIGUSR1), self._note)
 
     def after_step(self) -> tuple[bool, bool]:
         """Whether to stop, and whether to save. All processes agree on it after every step; GPUs do not wait."""
@@ -235,10 +237,12 @@ def _refuse_if_not_finite(figures: dict[str, float], step: int, steps: int) -> N
     """
     name = next((each for each in ("loss", *figures) if not math.isfinite(figures.get(each, 0.0))), None)
     if name:
-        where = f"within steps {step - steps + 1} to {step}"
+        # Changed settings have another fingerprint, so the new training does not use the checkpoints of this one, whose
+        # weights are finite but may be spoilt.
         raise UserError(
-            f"{name} is {figures[name]} {where}: lower learning_rate or use float32; "
-            "the last checkpoint before it is kept"
+            f"{name} is {figures[name]} within steps {step - steps + 1} to {step}: lower learning_rate or set "
+            "precision: float32, and run again: this starts a new training at step 0; "
+            "`snakemake clean` lists the checkpoints of this one"
         )
 
 
