@@ -86,7 +86,7 @@ def clone(cluster, tmp_path):
             path = folder / f"images/{'train' if number % 8 else 'test'}/class{number % 3}/{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(path)
-        study = TINY | {"datasets": {"noise": {"kind": "folder", "path": "images"}}, "runtime": runtime}
+        study = {"run": "tiny", "datasets": {"noise": {"kind": "folder", "path": "images"}}, "runtime": runtime}
         study["pretraining"] = TINY["pretraining"] | {"dataset": "noise", "epochs": steps // 7}
         study["evaluation"] = TINY["evaluation"] | {"datasets": ["noise"]}
         write_config(folder / "study.yaml", study)
@@ -96,10 +96,10 @@ def clone(cluster, tmp_path):
 
 
 def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
-    """Cancelled, requeued, at its time limit, or without Snakemake."""
-    undisturbed = clone("undisturbed", 1000)
+    """Cancelled, requeued, at its time limit of a minute, without Snakemake, or killed."""
+    undisturbed = clone("undisturbed", 490)
     assert undisturbed.drive("encoders", "embeddings").wait() == 0, undisturbed.log
-    disturbed = clone("disturbed", 1000, {"runtime": 1}, checkpoint_seconds=2)
+    disturbed = clone("disturbed", 490, {"runtime": 1}, checkpoint_seconds=2)
     driver = disturbed.drive("encoders")
     disturbed.cluster.run("scancel", disturbed.after_more_steps())
     requeued = disturbed.after_more_steps()
@@ -109,8 +109,9 @@ def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
     driver.wait()
     disturbed.cluster.run("scancel", "--name", re.findall(r"SLURM run ID: (\S+)", disturbed.log)[-1])
     disturbed.cluster.run(*disturbed.command("--unlock"), folder=disturbed.folder)
-    disturbed.cluster.run("scancel", "--signal=KILL", within(disturbed.job))
-    assert disturbed.drive("encoders").wait() == 0, disturbed.log
+    driver = disturbed.drive("encoders")
+    disturbed.cluster.run("scancel", "--signal=KILL", disturbed.after_more_steps())
+    assert driver.wait() == 0, disturbed.log
     weights = [(each.folder / ENCODER).read_bytes() for each in (undisturbed, disturbed)]
     assert weights[0] == weights[1]
 

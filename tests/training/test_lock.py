@@ -98,9 +98,9 @@ def test_a_running_process_of_this_host_is_named_and_refused_and_its_end_release
 def test_the_lock_of_a_killed_process_is_taken_over_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_BEAT_SECONDS", 1e9)  # waiting would not end
     killed = start(CRASH, tmp_path)
-    killed.stderr.read()
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # leaves it a zombie
     assert os.listdir(tmp_path) == ["lock-1.json"]
-    with FolderLock(tmp_path):  # not yet waited for: it is a zombie
+    with FolderLock(tmp_path):
         assert os.listdir(tmp_path) == ["lock-2.json"]
     killed.communicate()
 
