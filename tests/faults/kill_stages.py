@@ -79,21 +79,23 @@ def make_study(folder: Path) -> Path:
     return write_config(folder / "study.yaml", study | {"runtime": {"checkpoint_seconds": 0.2}})
 
 
-def targets(stages: Sequence[str]) -> list[str]:
-    """Arguments of Snakemake to run these stages and what they need."""
-    also = ["evaluate_encoder_on_slides"] if "evaluate_encoder" in stages else []
-    return ["all", "--until", *stages, *also]
+def targets(stage: str) -> list[str]:
+    """Arguments of Snakemake to run a stage and what it needs. `--until` ends at each rule, so they go one by one."""
+    also = ["evaluate_encoder_on_slides"] if stage == "evaluate_encoder" else []
+    return ["all", "--until", stage, *also]
 
 
 def undisturbed(clone: Path, config: Path, stages: Sequence[str]) -> dict[str, float]:
     """Run the stages, and what they need, and kill nothing; the longest processor time of a job of each stage."""
-    process, seconds = start(clone, config, *targets(stages)), Counter()
-    while process.poll() is None:
-        for stage, job in jobs(clone):
-            seconds[stage] = max(seconds[stage], cpu_seconds(job))
-        time.sleep(0.05)
-    if process.returncode:
-        sys.exit(f"the run failed: {clone / 'run.log'}")
+    seconds = Counter()
+    for target in stages:
+        process = start(clone, config, *targets(target))
+        while process.poll() is None:
+            for stage, job in jobs(clone):
+                seconds[stage] = max(seconds[stage], cpu_seconds(job))
+            time.sleep(0.05)
+        if process.returncode:
+            sys.exit(f"the run failed: {clone / 'run.log'}")
     return seconds
 
 
@@ -111,7 +113,7 @@ class Kills:
         """Give the same command until all kills of a stage are done, or one was not survived."""
         last = None
         while self.left[stage]:
-            process = start(clone, config, *targets([stage]))
+            process = start(clone, config, *targets(stage))
             kind = self._kill_next(process, clone, stage)
             if not has_ended(process, clone):
                 self.failed[kind, stage] += 1
