@@ -96,10 +96,10 @@ def clone(cluster, tmp_path):
 
 
 def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
-    """Cancelled, requeued, at its time limit of a minute, without Snakemake, or killed."""
+    """Cancelled, requeued, and cancelled after Snakemake itself was killed."""
     undisturbed = clone("undisturbed", 490)
     assert undisturbed.drive("encoders", "embeddings").wait() == 0, undisturbed.log
-    disturbed = clone("disturbed", 490, {"runtime": 1}, checkpoint_seconds=2)
+    disturbed = clone("disturbed", 490, checkpoint_seconds=2)
     driver = disturbed.drive("encoders")
     disturbed.cluster.run("scancel", disturbed.after_more_steps())
     requeued = disturbed.after_more_steps()
@@ -110,7 +110,7 @@ def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
     disturbed.cluster.run("scancel", "--name", re.findall(r"SLURM run ID: (\S+)", disturbed.log)[-1])
     disturbed.cluster.run(*disturbed.command("--unlock"), folder=disturbed.folder)
     driver = disturbed.drive("encoders")
-    disturbed.cluster.run("scancel", "--signal=KILL", disturbed.after_more_steps())
+    disturbed.cluster.run("scancel", disturbed.after_more_steps())
     assert driver.wait() == 0, disturbed.log
     weights = [(each.folder / ENCODER).read_bytes() for each in (undisturbed, disturbed)]
     assert weights[0] == weights[1]
