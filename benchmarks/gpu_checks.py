@@ -127,7 +127,8 @@ def losses(
 ) -> list[float]:
     """Losses of a few steps on one batch."""
     pretrainer = Pretrainer(settings, images, device=device, world=World(), seed=0, runtime=Runtime(compile=compile))
-    moved = replace(batch.views, **{name: value.to(device) for name, value in vars(batch.views).items()})
+    tensors = {name: value for name, value in vars(batch.views).items() if value is not None}
+    moved = replace(batch.views, **{name: value.to(device) for name, value in tensors.items()})
     return [float(pretrainer.learn(Batch(moved), step)["loss"]) for step in range(STEPS)]
 
 

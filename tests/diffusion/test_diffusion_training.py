@@ -70,6 +70,7 @@ def test_training_images_are_reproduced_from_their_embeddings(
     assert error < share * error_of_others
 
 
+@pytest.mark.slow
 def test_sixteen_images_are_reproduced_at_25_db(tmp_path):
     train_tsv = write_dataset(tmp_path / "images", 16, 16)
     embeddings = torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(3))

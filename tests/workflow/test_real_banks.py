@@ -16,6 +16,8 @@ BANKS = {
     "own": {"kind": "sources"},
 }
 
+pytestmark = pytest.mark.slow  # one more whole run
+
 
 @pytest.fixture(scope="module")
 def controlled(finished, tmp_path_factory):
