@@ -51,8 +51,10 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/clean.smk"
 
 
-# Jobs that are killed are reported as such. The first part is Snakemake's own prefix.
-shell.prefix(f"set -euo pipefail; . {shlex.quote(os.path.join(workflow.basedir, 'workflow/scripts/report_kill.sh'))}; ")
+# The first part is Snakemake's own prefix.
+shell.prefix(
+    f"set -euo pipefail; . {shlex.quote(os.path.join(workflow.basedir, 'workflow/scripts/before_each_job.sh'))}; "
+)
 
 
 rule all:
