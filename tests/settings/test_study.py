@@ -145,6 +145,11 @@ def changed(path: str, value: object) -> dict:
         ),
         (
             "datasets/tree",
+            {"kind": "folder", "path": "x", "image_range": {"training": [0, 5]}},
+            "datasets.tree.image_range.training",
+        ),
+        (
+            "datasets/tree",
             {"kind": "folder", "path": "x", "image_range": {"train": [5, 5]}},
             "[5, 5] is empty: put the smaller number first",
         ),

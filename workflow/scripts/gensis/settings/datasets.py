@@ -98,6 +98,7 @@ def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
     return bounds
 
 
+Split = Literal["train", "test"]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], PositiveInt], AfterValidator(_ascending)]
 
 
@@ -106,9 +107,9 @@ class NaturalDataset(Settings):
 
     image_px: PositiveInt | None = None
     """Resize the shorter side to this and crop the centre. Empty: store the files unchanged; all must have one size."""
-    max_images: dict[str, PositiveInt] = {}
+    max_images: dict[Split, PositiveInt] = {}
     """Largest number of images of a split, chosen at random with a fixed seed: `train: 5000`."""
-    image_range: dict[str, Range] = added(neutral={})
+    image_range: dict[Split, Range] = added(neutral={})
     """Images of a split from a first to before a last, in a random order with a fixed seed: `train: [0, 4000]` and
     `train: [4000, 8000]` of two data sets have no image in common. Instead of `max_images`."""
     shards: PositiveInt = 1
