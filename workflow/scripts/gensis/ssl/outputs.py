@@ -32,7 +32,7 @@ def student_outputs(student: nn.Module, batch: Batch, *, with_partners: bool = F
         if interpolated:
             apart["interpolated"] = together.pop("interpolated")
     sizes = [_joined(group) for group in (together, local) if group]
-    outputs = student(*sizes, **({"synthetic": _joined(apart)} if apart else {})).float().unflatten(0, (-1, len(batch)))
+    outputs = student(*sizes, synthetic=_joined(apart) if apart else None).float().unflatten(0, (-1, len(batch)))
     kinds = together | local | apart
     return dict(zip(kinds, outputs.split([len(views) for views in kinds.values()])))
 

@@ -42,10 +42,9 @@ class SimCLR(Method):
         both = outputs["global"]
         loss, accuracy = nt_xent(both, temperature, self.world)
         if "added" in outputs:
-            of_added = [
-                nt_xent(torch.cat([real.unsqueeze(0), outputs["added"]]), temperature, self.world) for real in both
-            ]
-            loss = (loss + sum(loss for loss, _ in of_added) / 2) / 2
+            pairs = (torch.stack([real, outputs["added"][0]]) for real in both)
+            of_added = torch.stack([nt_xent(pair, temperature, self.world)[0] for pair in pairs])
+            loss = (loss + of_added.mean()) / 2
         logged = {"simclr": loss.detach(), "contrast_accuracy": accuracy}
         if interpolated:
             of_sources = both[interpolated.source_slots, torch.arange(len(batch), device=both.device)]
