@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +50,11 @@ def same_class(labels: np.ndarray, pool: np.ndarray, *, is_own: bool, variants: 
         variants: images per source.
         seed: of the draws.
     """
-    rows = defaultdict(list)
-    for row, label in enumerate(pool):
-        rows[label].append(row)
+    rows = {label: np.flatnonzero(pool == label) for label in np.unique(pool)}
     drawn = []
     for source, label in enumerate(labels):
-        others = np.array([row for row in rows[label] if not (is_own and row == source)])
+        others = rows.get(label, np.empty(0, np.int64))
+        others = others[others != source] if is_own else others
         if not label or len(others) < variants:
             sys.exit(f"image {source} of class '{label}' has {len(others)} others in the pool: {variants} are needed")
         drawn.append(np.random.default_rng([seed, source]).choice(others, variants, replace=False))
@@ -78,7 +76,7 @@ def run(script: str, config: Any, *options: Any) -> None:
         sys.exit(f"{script} failed: see above")
 
 
-def train(study: Study, settings: Retraining, arguments: argparse.Namespace) -> Path:
+def train(settings: Retraining, arguments: argparse.Namespace) -> Path:
     """Train the arm; return its folder."""
     output, train_table = arguments.output, arguments.images / settings.dataset / "train.tsv"
     bank = []
@@ -126,7 +124,7 @@ def main(arguments: argparse.Namespace) -> None:
     bank = None if arguments.bank == "none" else "real-images"
     given = {"bank": bank, "disentangle_weight": 0} | arguments.arm
     settings = Retraining.model_validate(laid_over(study.pretraining.model_dump(mode="json"), given))
-    evaluate(study, train(study, settings, arguments), arguments)
+    evaluate(study, train(settings, arguments), arguments)
 
 
 if __name__ == "__main__":

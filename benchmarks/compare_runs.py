@@ -24,16 +24,19 @@ Values = dict[str, dict[int, float]]
 """Encoder -> seed -> value."""
 
 
-def read_values(runs: list[Path], task: str, metric: str) -> Values:
+def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = None) -> Values:
     """Values of all encoders in the `summary.csv` of each run.
 
     Raises:
-        SystemExit: a run has no such metric, or two runs have the same seed.
+        SystemExit: a run has no such metric, or has it on several data sets, or two runs have the same seed.
     """
     values: Values = {}
     for run in runs:
         with open(run / "summary.csv", newline="") as stream:
             rows = [row for row in csv.DictReader(stream) if (row["task"], row["metric"]) == (task, metric)]
+        rows = [row for row in rows if dataset in (None, row["dataset"])]
+        if len({row["dataset"] for row in rows}) > 1:
+            sys.exit(f"{run}: {metric} was measured on several data sets: choose one by --dataset")
         if not rows:
             sys.exit(f"{run}/summary.csv has no {metric} of {task}: choose another --task and --metric")
         for row in rows:
@@ -75,7 +78,8 @@ def main(arguments: argparse.Namespace) -> None:
     studies = [load_study(yaml.safe_load((run / "config.yaml").read_text())) for run in arguments.runs]
     if len({(study.main_arm, tuple(study.retraining)) for study in studies}) > 1:
         sys.exit("the runs have different arms: compare runs of one study")
-    print("\n".join(table(read_values(arguments.runs, arguments.task, arguments.metric), studies[0].main_arm)))
+    values = read_values(arguments.runs, arguments.task, arguments.metric, arguments.dataset)
+    print("\n".join(table(values, studies[0].main_arm)))
 
 
 if __name__ == "__main__":
@@ -83,4 +87,5 @@ if __name__ == "__main__":
     parser.add_argument("runs", type=Path, nargs="+", help="folders in results/")
     parser.add_argument("--task", default="knn")
     parser.add_argument("--metric", default="balanced_accuracy_k20")
+    parser.add_argument("--dataset", help="needed if the runs measured several")
     main(parser.parse_args())
