@@ -108,9 +108,8 @@ def in_small_windows(seed):
 
 
 def four_images_each():
-    return SyntheticImages(
-        images=None, order=None, first=torch.arange(0, 4 * IMAGES + 1, 4), partner=torch.empty(0), alpha=torch.empty(0)
-    )
+    empty = dict.fromkeys(("partner", "alpha", "copied"), torch.empty(0))
+    return SyntheticImages(images=None, order=None, first=torch.arange(0, 4 * IMAGES + 1, 4), **empty)
 
 
 def of_bank(seed):

@@ -60,6 +60,18 @@ def test_neither_a_source_nor_its_group_votes_for_it(real):
     assert kept["real"]["value"] == pytest.approx(1)
 
 
+def test_a_real_image_in_place_of_a_generated_one_does_not_vote_for_itself(real):
+    """Each group is far from all others, and the images are copies of another group of the same class."""
+    places = np.random.default_rng(1).normal(size=(30, 400))[real.groups].astype(np.float32)
+    apart, copies = RealImages(places, real.labels, real.groups), np.arange(120).reshape(3, 40)[:, ::-1].flatten()
+    images = {"real": places, "generated": places[copies]}
+    options = {"resamples": 0, "device": CPU}
+    assert class_consistency(apart, np.arange(120), images, **options)["generated"]["value"] == 1
+    kept = class_consistency(apart, np.arange(120), images, copies=copies, **options)
+    assert kept["generated"]["value"] < 0.7
+    assert kept["real"]["value"] < 0.7
+
+
 def test_images_without_a_label_are_left_out(real):
     labels = np.where(np.arange(120) % 3 == 0, -1, real.labels)
     sources = np.arange(60)

@@ -38,6 +38,13 @@ def distinct(images: torch.Tensor) -> torch.Tensor:
     return (20 * images.float().mean((2, 3)) @ frequencies).cos()
 
 
+def rows_of(bank, images):
+    """Row of the equal image for each of a bank; empty unless all are copies."""
+    row = {image.tobytes(): number for number, image in enumerate(images)}
+    rows = [row.get(image.tobytes(), -1) for image in bank]
+    return torch.tensor(rows if min(rows) >= 0 else [], dtype=torch.long)
+
+
 def opened(folder, images):
     folder.mkdir()
     written = write_store(folder / "unit.h5", [encode_png(image) for image in images], {})
@@ -51,12 +58,14 @@ def measure(tmp_path):
 
     def found(images, bank, labels, *, judge=mean_colour, groups=None, resamples=200):
         images_of_bank = opened(tmp_path / "bank", bank)
+        bank_rows = rows_of(bank, images)
         bank = SyntheticImages(
             images=images_of_bank,
             order=None,
             first=torch.arange(len(bank) + 1),
             partner=torch.empty(0),
             alpha=torch.empty(0),
+            copied=bank_rows,
         )
         sample = draw_sample({"generative": bank}, len(images), len(images), seed=0)
         features = judge(torch.from_numpy(images[sample.known]).permute(0, 3, 1, 2)).numpy()

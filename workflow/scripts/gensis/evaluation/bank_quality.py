@@ -68,6 +68,11 @@ class Subject:
         """Features of images of the train split."""
         return self.spaces.of_rows(name, self.images, rows, change)
 
+    def copies(self) -> np.ndarray | None:
+        """Rows in `sample.known` of the images that the drawn generative images copy; None if they are generated."""
+        copied, drawn = self.banks["generative"].copied, self.sample.drawn["generative"]
+        return self.sample.places(copied[drawn].numpy()) if len(copied) else None
+
     def of_bank(self, kind: str) -> ImageFeatures | None:
         """Features of the drawn images of a kind; None if there are none."""
         bank = self.banks.get(kind)
@@ -184,7 +189,8 @@ def _measure_classes(subject: Subject, quality: Quality, embeddings: dict[str, n
     sources = subject.sample.places(subject.sample.sources)
     try:
         known = RealImages(subject.features, *subject.classes())
-        consistency = class_consistency(known, sources, embeddings, resamples=subject.resamples, device=subject.device)
+        options = {"resamples": subject.resamples, "device": subject.device, "copies": subject.copies()}
+        consistency = class_consistency(known, sources, embeddings, **options)
     except Unmeasurable as reason:
         quality.skipped["class consistency"] = str(reason)
         return

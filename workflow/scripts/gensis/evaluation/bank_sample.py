@@ -23,6 +23,8 @@ class Bank(Protocol):
     """Integers (M,), by position; empty for generative images."""
     alpha: torch.Tensor
     """float32 (M,), by position: weight of the source; empty for generative images."""
+    copied: torch.Tensor
+    """Integers (M,), by position: row of the real image that it is a copy of; empty for generated images."""
 
     def choose(self, sources: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw the position, int64 (B,), of one image of each source, int64 (B,)."""
@@ -39,7 +41,7 @@ class Sample:
     drawn: Mapping[str, np.ndarray]
     """Kind of image -> (n,), the position of one image of each source. Kinds that the bank lacks are missing."""
     known: np.ndarray
-    """(K,), ascending: real images that neighbours are searched among, with all sources and partners."""
+    """(K,), ascending: real images that neighbours are searched among, with all sources, partners and copied images."""
 
     def places(self, rows: np.ndarray) -> np.ndarray:
         """Positions in `known` of some rows of the train split that it contains."""
@@ -62,9 +64,9 @@ def draw_sample(banks: Mapping[str, Bank | None], images: int, most: int, seed: 
     sources = rows[has_images[rows]][:count] if has_images.ndim else rows[:count]
     others = rows[~np.isin(rows, sources)][: len(sources)]
     drawn = {kind: _draw(bank, sources, seed) for kind, bank in present.items()}
-    interpolated = present.get("interpolated")
-    partners = interpolated.partner[drawn["interpolated"]].numpy() if interpolated else rows[:0]
-    return Sample(sources, others, drawn, np.unique(np.concatenate([rows[:MOST_KNOWN], sources, partners])))
+    columns = [(kind, column) for kind, bank in present.items() for column in (bank.partner, bank.copied)]
+    shown = [column[drawn[kind]].numpy() for kind, column in columns if len(column)]
+    return Sample(sources, others, drawn, np.unique(np.concatenate([rows[:MOST_KNOWN], sources, *shown])))
 
 
 def _draw(bank: Bank, sources: np.ndarray, seed: int) -> np.ndarray:

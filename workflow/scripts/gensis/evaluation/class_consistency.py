@@ -38,11 +38,18 @@ def classes_of(
 
 
 def class_consistency(
-    known: RealImages, sources: np.ndarray, images: Mapping[str, np.ndarray], *, resamples: int, device: torch.device
+    known: RealImages,
+    sources: np.ndarray,
+    images: Mapping[str, np.ndarray],
+    *,
+    resamples: int,
+    device: torch.device,
+    copies: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """k-NN accuracy of generated images, with the class of their source as label, compared with that of the sources.
 
-    The 20 nearest real images of other groups vote, so that neither a source nor its slide votes for itself.
+    The 20 nearest real images of other groups vote, so that neither a source nor its slide votes for itself, nor a real
+    image in place of a generated one.
 
     Args:
         known: images of the train split.
@@ -51,6 +58,7 @@ def class_consistency(
             themselves), `generated` (images generated from them) and any others, such as ordinary views.
         resamples: bootstrap resamples of the groups; 0 for no intervals.
         device: device that the similarities are computed on.
+        copies: int64 (n,): rows of the real images that `generated` are, if they are copies.
 
     Returns:
         `value`, `low` and `high` of the accuracy of each kind, and of the `ratio` of `generated` to `real`; `chance`,
@@ -65,12 +73,14 @@ def class_consistency(
     if len(np.unique(known.labels[labelled])) < 2:
         raise Unmeasurable("fewer than two classes are labelled")
     chosen = labelled[sources]
-    others = labelled.sum() - np.bincount(known.groups[labelled]).max()
+    excluded = 1 if copies is None else 2  # groups
+    others = labelled.sum() - excluded * np.bincount(known.groups[labelled]).max()
     if others < NEIGHBOURS or not chosen.any():
         raise Unmeasurable(f"fewer than {NEIGHBOURS} labelled images in other groups")
     labels, groups = known.labels[sources[chosen]], known.groups[sources[chosen]]
 
-    def hits(queries: np.ndarray) -> np.ndarray:
+    def hits(kind: str, queries: np.ndarray) -> np.ndarray:
+        own = [groups] if copies is None or kind != "generated" else [groups, known.groups[copies[chosen]]]
         votes = knn_probabilities(
             known.features[labelled],
             known.labels[labelled],
@@ -79,11 +89,11 @@ def class_consistency(
             classes=int(known.labels.max()) + 1,
             temperature=TEMPERATURE,
             device=device,
-            groups=(known.groups[labelled], groups),
+            groups=(known.groups[labelled], np.stack(own, axis=1)),
         )
         return votes[NEIGHBOURS].argmax(1) == labels
 
-    correct = {kind: hits(embeddings) for kind, embeddings in images.items()}
+    correct = {kind: hits(kind, embeddings) for kind, embeddings in images.items()}
     if not correct["real"].any():
         raise Unmeasurable("k-NN classifies no real image correctly")
 

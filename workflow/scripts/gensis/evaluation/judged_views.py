@@ -8,7 +8,6 @@ import torch
 
 from gensis.evaluation.bank_features import BATCH, Embed
 from gensis.evaluation.bank_quality import Subject
-from gensis.evaluation.neighbours import neighbours
 from gensis.evaluation.reference_images import NO_IMAGE, draw_references
 from gensis.images.reading import Images, read_ahead
 from gensis.progress import progress
@@ -65,31 +64,14 @@ def show(subject: Subject, judge: Judge, labels: np.ndarray) -> tuple[np.ndarray
     shown = {"views": Shown(second, sources, every)}
     if bank := subject.banks.get("generative"):
         of_bank = views("views of the bank", bank.images, sample.drawn["generative"])
-        shown["bank"] = Shown(of_bank, _copied(subject, judge, bank.images), every)
+        copies = subject.copies()
+        shown["bank"] = Shown(of_bank, np.full(len(every), NO_IMAGE) if copies is None else copies, every)
     references = draw_references(subject.features, labels, sources, seed=subject.seed, device=subject.device)
     for kind, places in references.items():
         present = places != NO_IMAGE
         rows = sample.known[np.where(present, places, sources)]
         shown[kind] = Shown(views(f"views of {kind}", subject.images, rows), places, present)
     return first, shown
-
-
-def _copied(subject: Subject, judge: Judge, images: Images) -> np.ndarray:
-    """Rows among the known images of the real images that a bank's images are, pixel by pixel; NO_IMAGE for others."""
-    drawn = subject.sample.drawn["generative"]
-    own = judge.embed("images of the bank", images, drawn, change=lambda batch: batch)
-    found = neighbours(judge.features, own, 1, device=subject.device)
-    nearest = torch.cat([places for _, places in found]).cpu().numpy()[:, 0]
-    pairs = zip(_batches(images, drawn), _batches(subject.images, subject.sample.known[nearest]))
-    equal = np.concatenate([_equal(ours, theirs) for ours, theirs in pairs])
-    return np.where(equal, nearest, NO_IMAGE)
-
-
-def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> np.ndarray:
-    """Whether each image of two uint8 (n, 3, H, W) is the same, bool (n,); images of other sizes are not."""
-    if ours.shape != theirs.shape:
-        return np.zeros(len(ours), bool)
-    return (ours == theirs).flatten(1).all(dim=1).cpu().numpy()
 
 
 def _batches(images: Images, rows: np.ndarray) -> Iterator[torch.Tensor]:

@@ -29,6 +29,8 @@ class SyntheticImages:
     """Integers (M,), by position; empty for generative images."""
     alpha: torch.Tensor
     """float32 (M,), by position: weight of the source; empty for generative images."""
+    copied: torch.Tensor
+    """Integers (M,), by position: row of the real image that it is a copy of; empty for generated images."""
 
     def choose(self, sources: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw one image of each source.
@@ -115,8 +117,9 @@ def open_bank(
         source, partner = others[source], others[partner]
     images = open_images(index) if open_images else None
     order, first = _by_source(source, sources, kept)
-    partner, alpha = torch.from_numpy(partner), torch.from_numpy(alpha)
-    return SyntheticImages(images=images, order=order, first=first, partner=partner, alpha=alpha)
+    columns = {"partner": partner, "alpha": alpha, "copied": _copies(paths)}
+    columns = {name: torch.from_numpy(column) for name, column in columns.items()}
+    return SyntheticImages(images=images, order=order, first=first, **columns)
 
 
 def _index(folder: Path, paths: list[Path]) -> Index:
@@ -142,6 +145,13 @@ def _column(paths: list[Path], name: str) -> np.ndarray:
             part = store.column(name)
             parts.append(part.astype(np.float32) if part.dtype.kind == "f" else _compact(part))
     return np.concatenate(parts)
+
+
+def _copies(paths: list[Path]) -> np.ndarray:
+    """The column `copied` of a bank's files; empty if its images are generated."""
+    with Store(paths[0]) as store:
+        are_copies = "copied" in store.file
+    return _column(paths, "copied") if are_copies else np.empty(0, np.int32)
 
 
 def _compact(numbers: np.ndarray) -> np.ndarray:
