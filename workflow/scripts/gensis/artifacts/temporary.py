@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gensis.artifacts.processes import is_running
+
 _END = ".tmp"
 
 
@@ -32,20 +34,10 @@ def remove_abandoned(folder: Path) -> None:
     """
     for path in temporary_files(folder):
         machine, _, process = path.name.removesuffix(_END).rpartition(".")[2].partition("-")
-        if machine == _machine() and process.isdecimal() and not _is_running(int(process)):
+        if machine == _machine() and process.isdecimal() and not is_running(int(process)):
             with suppress(OSError):  # the folder belongs to another user, or is read-only
                 path.unlink()
 
 
 def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"  # short: names of artifacts may be long
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from gensis.artifacts.processes import is_running, start_ticks
 from gensis.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Owner(BaseModel):
         return cls(
             host=socket.gethostname(),
             process=os.getpid(),
-            start_ticks=_start_ticks(os.getpid()),
+            start_ticks=start_ticks(os.getpid()),
             slurm_cluster=os.environ.get("SLURM_CLUSTER_NAME"),
             slurm_job=os.environ.get("SLURM_JOB_ID"),
         )
@@ -51,7 +52,7 @@ class Owner(BaseModel):
         """Whether the process runs; None if only its heartbeats can tell."""
         here = Owner.this_process()
         if self.host == here.host:
-            return _is_running(self.process, self.start_ticks)
+            return is_running(self.process, self.start_ticks)
         if self.slurm_job and self.slurm_cluster == here.slurm_cluster:
             return False if self.slurm_job == here.slurm_job or _is_over(self.slurm_job) else None
         return None
@@ -170,26 +171,6 @@ def _owner(lock: Path) -> Owner | None:
         return Owner.model_validate_json(lock.read_bytes())
     except (OSError, ValueError):
         return None
-
-
-def _is_running(process: int, start_ticks: int | None) -> bool:
-    """Whether the process that had this number and start runs on this host."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # of another user
-    return start_ticks is None or _start_ticks(process) in (start_ticks, None)
-
-
-def _start_ticks(process: int) -> int | None:
-    """Start of a process in clock ticks since boot, 0 for a killed one; None where there is no /proc."""
-    try:
-        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return None
-    return 0 if state == "Z" else int(fields[18])
 
 
 def _is_over(job: str) -> bool:
