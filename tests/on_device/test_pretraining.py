@@ -31,6 +31,7 @@ WITH_BANK = {
     "dino-pixel": {"interpolation": "pixel"},
     "dino-both-targets": {"disentangle_targets": "both", "generative_probability": {"start": 0.2, "end": 1}},
     "dino-bank-alone": {"real_images": False},
+    "dino-added": {"generative_views": "add"},
     "simclr-both-targets": {"method": "simclr", "disentangle_targets": "both"} | GLOBAL_ONLY,
     "mocov3-both-targets": {"method": "mocov3", "disentangle_targets": "both"} | GLOBAL_ONLY,
 }

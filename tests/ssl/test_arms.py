@@ -241,6 +241,7 @@ ARMS = {
     "pixel": {"interpolation": "pixel"},
     "no-real-images": {"real_images": False},
     "both": {"disentangle_targets": "both"},
+    "added": {"generative_views": "add"},
 }
 
 
