@@ -10,6 +10,8 @@ from gensis.figures.run import Bank, Run
 
 WIDTH, HEIGHT, TOP, RIGHT = 640, 360, 12, 16
 RADIUS_PX = 5
+LARGEST_ERROR = 0.25
+"""Standard error of a relative distance up to which the axis shows it whole; the table has its value."""
 REFERENCES = {
     "views": "ordinary views",
     "neighbours": "nearest neighbours",
@@ -87,7 +89,8 @@ def _cell(point: Point, name: str) -> str:
 def _picture(points: list[Point], chance: float) -> str:
     """Relative distance (x) and class consistency (y): banks as filled squares, real images as circles."""
     points = sorted(points, key=lambda point: (point.is_bank, point.distance))  # squares lie above circles
-    ends = [(each.distance, each.error("relative_distance")) for each in points]
+    # Errors of a ratio can be many times its value where few groups are measured: they must not squeeze the points.
+    ends = [(each.distance, min(each.error("relative_distance"), LARGEST_ERROR)) for each in points]
     x = Axis(*_range(ends, [0.0, 1.0]), LEFT, WIDTH - RIGHT)
     ends = [(each.consistency, each.error("class_consistency")) for each in points]
     y = Axis(*_range(ends, [chance]), HEIGHT - BOTTOM, TOP)
@@ -121,7 +124,8 @@ def _mark(point: Point, x: Axis, y: Axis) -> str:
     across, up = x.px(point.distance), y.px(point.consistency)
     wide, high = point.error("relative_distance"), point.error("class_consistency")
     lines = (
-        f'<path class="error" d="M{x.px(point.distance - wide):.1f} {up:.1f}H{x.px(point.distance + wide):.1f}'
+        f'<path class="error" d="M{max(x.px(point.distance - wide), x.start_px):.1f} {up:.1f}'
+        f"H{min(x.px(point.distance + wide), x.end_px):.1f}"
         f'M{across:.1f} {y.px(point.consistency - high):.1f}V{y.px(point.consistency + high):.1f}"/>'
     )
     if not point.is_bank:
