@@ -54,6 +54,7 @@ include: "workflow/rules/diffusion.smk"
 include: "workflow/rules/bank.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/clean.smk"
 
 
@@ -139,6 +140,11 @@ rule bank:
 rule evaluation:
     input:
         f"{RUN}/summary.csv",
+
+
+rule export:
+    input:
+        exported_files,
 
 
 onsuccess:
