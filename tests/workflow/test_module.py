@@ -111,7 +111,7 @@ def test_a_module_runs_from_slides_to_report(importer, tmp_path):
     draw_slides(tmp_path / "slides")
     folder = importer('config: config["ssl"]')
     config = write_config(tmp_path / "tiny.yaml", {"ssl": tiny_study(tmp_path / "slides")})
-    result = snakemake(folder, config, "own", "gensis_all", "gensis_geojson", "gensis_features")
+    result = snakemake(folder, config, "own", "gensis_all", "gensis_geojson", "gensis_features", "gensis_export")
     assert result.returncode == 0, result.stdout[-5000:]
     assert {path.name for path in folder.iterdir()} == {"Snakefile", "own.txt", "results", ".snakemake"}
     assert (folder / "results/tiny/report.html").exists()
