@@ -135,6 +135,13 @@ def test_any_label_is_one_folder_and_unchanged_in_the_table(slides, name):
         assert os.path.realpath(slides / "export" / line["file"]) == str((slides / "export").resolve() / line["file"])
 
 
+def test_different_labels_are_different_folders(slides):
+    names = ["a/b", "a%2Fb", "a_b", ".a", "%2Ea"]
+    write_slide(slides / "b.h5", [(0, 0)] * len(names), [flat(RED)] * len(names))
+    label(slides, [("b", row, name, "") for row, name in enumerate(names)])
+    assert len({line["file"].split("/")[0] for line in read_table(export(slides, "b"))}) == len(names)
+
+
 def test_the_samples_of_a_tar_are_the_images_with_their_lines_of_the_table(slides):
     table = export(slides, "a.1", "webdataset")
     found, lines = samples(table.with_suffix(".tar")), read_table(table)

@@ -7,7 +7,7 @@ rule export_images:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
     output:
-        as_exported(f"{IMAGES}/{{dataset}}/export/{EXPORT.format}/{{split}}/{{unit}}"),
+        **as_exported(f"{IMAGES}/{{dataset}}/export/{EXPORT.format}/{{split}}/{{unit}}"),
     log:
         f"{IMAGES}/{{dataset}}/logs/export_images/{{split}}-{{unit}}.log",
     wildcard_constraints:
@@ -19,7 +19,7 @@ rule export_images:
         program=untracked(program("export_images")),
     shell:
         "{params.program} --store {input.store:q} --units {input.units:q} --labels {input.labels:q}"
-        " --format {params.format} --table {output[0]:q} > {log:q} 2>&1"
+        " --format {params.format} --table {output.table:q} > {log:q} 2>&1"
 
 
 rule export_bank:
@@ -29,7 +29,7 @@ rule export_bank:
         train=train_table,
         labels=labels_of_sources,
     output:
-        as_exported(f"{RUN}/bank/{{bank}}/seed{{seed}}/export/{EXPORT.format}/{{kind}}/{{kind}}-{{shard}}"),
+        **as_exported(f"{RUN}/bank/{{bank}}/seed{{seed}}/export/{EXPORT.format}/{{kind}}/{{kind}}-{{shard}}"),
     log:
         f"{RUN}/logs/export_bank/{{bank}}-seed{{seed}}-{{kind}}-{{shard}}.log",
     wildcard_constraints:
@@ -42,4 +42,4 @@ rule export_bank:
         program=untracked(program("export_bank")),
     shell:
         "{params.program} --store {input.store:q} {params.filtered} --train {input.train:q} --labels {input.labels:q}"
-        " --format {params.format} --table {output[0]:q} > {log:q} 2>&1"
+        " --format {params.format} --table {output.table:q} > {log:q} 2>&1"

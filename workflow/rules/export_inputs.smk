@@ -4,9 +4,9 @@ from gensis.settings.export import Export
 EXPORT = STUDY.export or Export()
 
 
-def as_exported(name: str) -> list[str]:
+def as_exported(name: str) -> dict[str, str]:
     """Files of an exported unit or shard: its table, and its tar if there is one."""
-    return [f"{name}{end}" for end in {"folder": [".tsv"], "webdataset": [".tsv", ".tar"]}[EXPORT.format]]
+    return {"table": f"{name}.tsv"} | ({"tar": f"{name}.tar"} if EXPORT.format == "webdataset" else {})
 
 
 def exported_files(wildcards) -> list[str]:
@@ -21,7 +21,7 @@ def exported_files(wildcards) -> list[str]:
             names.append(f"{shard.parent}/export/{EXPORT.format}/{shard.stem.partition('-')[0]}/{shard.stem}")
     if not names:
         sys.exit("error: config: export names nothing: add for example export: {datasets: [tiles], format: folder}")
-    return [path for name in names for path in as_exported(name)]
+    return [path for name in names for path in as_exported(name).values()]
 
 
 def filter_of_shard(wildcards) -> list[str]:

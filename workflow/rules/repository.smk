@@ -16,7 +16,7 @@ def checked_out(source) -> Path:
     folder = Path(".snakemake", "gensis", commit).absolute()
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             clone = cached.clone(f"{temporary}/clone", no_checkout=True)
             clone.git.checkout(commit, detach=True)
             os.rename(clone.working_dir, folder)
