@@ -116,6 +116,8 @@ def test_a_module_runs_from_slides_to_report(importer, tmp_path):
     assert {path.name for path in folder.iterdir()} == {"Snakefile", "own.txt", "results", ".snakemake"}
     assert (folder / "results/tiny/report.html").exists()
     assert snakemake(folder, config, "gensis_verify").returncode == 0
+    report = snakemake(folder, config, "gensis_all", "--report", "report.zip")
+    assert (report.returncode, "WARNING" in report.stdout) == (0, False), report.stdout
     assert not (tmp_path / "clone/results").exists()
 
 
