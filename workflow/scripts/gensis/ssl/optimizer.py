@@ -28,7 +28,8 @@ def parameter_groups(model: nn.Module, continued: Continued | None = None) -> li
     """
     scales, listed = {}, set()
     if continued:
-        scales = {f"backbone.{name}": scale for name, scale in learning_rate_scales(model.backbone, continued.layer_decay)}
+        of_layers = learning_rate_scales(model.backbone, continued.layer_decay)
+        scales = {f"backbone.{name}": scale for name, scale in of_layers.items()}
         listed = {f"backbone.{name}" for name in getattr(model.backbone, "no_weight_decay", set)()}
     pairs: dict[float, tuple[list[nn.Parameter], list[nn.Parameter]]] = {}
     for name, parameter in model.named_parameters():
