@@ -134,7 +134,9 @@ def test_a_known_encoder_is_imported_trained_on_published_and_loaded_by_timm(
     loaded = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True, num_classes=0).eval()
     before, after = model.state_dict(), loaded.state_dict()
     assert {key: tensor.shape for key, tensor in before.items()} == {key: each.shape for key, each in after.items()}
-    kept = [key for key in before if key.startswith(("blocks.0.", "patch_embed", "pos_embed", "cls_token", "reg_token"))]
+    kept = [
+        key for key in before if key.startswith(("blocks.0.", "patch_embed", "pos_embed", "cls_token", "reg_token"))
+    ]
     assert all(torch.equal(before[key], after[key]) for key in kept)
     assert not torch.equal(before["blocks.2.mlp.fc1.weight"], after["blocks.2.mlp.fc1.weight"])
     assert (loaded.patch_embed.patch_size, getattr(loaded, "num_reg_tokens", 0)) == ((patch_px,) * 2, registers)
@@ -162,5 +164,7 @@ def test_an_encoder_of_another_image_size_is_resampled_by_timm(published, make_p
 
 def test_an_encoder_that_returns_all_tokens_is_one_line(published, tmp_path):
     published("Virchow2", global_pool="")
-    with pytest.raises(UserError, match="returns all tokens: set `global_pool`: token in model_args of its config.json"):
+    with pytest.raises(
+        UserError, match=r"returns all tokens: set `global_pool`: token in model_args of its config.json"
+    ):
         import_published(tmp_path)

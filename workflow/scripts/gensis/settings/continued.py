@@ -26,8 +26,8 @@ class Continued(Settings):
     position embedding, class token and registers of a transformer, or the stem of a convnet. Their BatchNorm keeps its
     statistics, and stochastic depth is off in them. 0: nothing is frozen."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Learning rate of a layer divided by that of the next, as in timm and BEiT: the last layer has `learning_rate`, the
-    one before it this fraction, and so on to the patch embedding."""
+    """Learning rate of a layer divided by that of the next, as in timm and BEiT: the last layer has `learning_rate`,
+    the one before it this fraction, and so on to the patch embedding."""
     lora: LoRA | None = None
     """Train low-rank adapters in the linear layers of all blocks that are not frozen, and no other weights of the
     backbone. Empty: train the weights themselves."""

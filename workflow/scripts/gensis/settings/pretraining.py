@@ -73,8 +73,8 @@ class Pretraining(OwnKeys):
     """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also the pre-trained
     encoder, by the name of its method. Empty: random initialisation."""
     continued: Continued | None = added(neutral=None)
-    """Continued pre-training of that encoder. Empty: its weights are only a start, all are trained at one learning rate,
-    and images are normalised by the mean and standard deviation of this data set."""
+    """Continued pre-training of that encoder. Empty: its weights are only a start; all are trained at one learning
+    rate, and images are normalised by the mean and standard deviation of this data set."""
     image_px: PositiveInt = 224
     """Side of a global view in pixels."""
     epochs: PositiveInt = 100

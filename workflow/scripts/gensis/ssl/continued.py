@@ -37,7 +37,9 @@ def freeze(backbone: nn.Module, blocks: int) -> None:
     layers = layers_of(backbone)
     last = max(layers.values())
     if blocks >= last:
-        raise UserError(f"continued.frozen_blocks {blocks} freezes the whole backbone, which has {last} blocks: lower it")
+        raise UserError(
+            f"continued.frozen_blocks {blocks} freezes the whole backbone, which has {last} blocks: lower it"
+        )
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(layers[name] > blocks)
 
@@ -86,9 +88,9 @@ def load_merged(backbone: nn.Module, weights: dict[str, Any], continued: Continu
 
 
 def learning_rate_scales(backbone: nn.Module, layer_decay: float) -> dict[str, float]:
-    """Factor of the learning rate of each parameter by its name: 1 in the last layer, ``layer_decay`` in the one before.
+    """Factor of the learning rate of each parameter by its name, as in timm's `param_groups_layer_decay`.
 
-    timm's `param_groups_layer_decay`, without its groups.
+    It is 1 in the last layer, ``layer_decay`` in the one before, and so on.
     """
     layers = layers_of(backbone)
     return {name: layer_decay ** (max(layers.values()) - layer) for name, layer in layers.items()}
