@@ -58,7 +58,8 @@ def add_lora(backbone: nn.Module, lora: LoRA, frozen_blocks: int) -> Any:
     try:
         from peft import LoraConfig, LoraModel
     except ImportError as error:
-        raise UserError("continued.lora needs the package peft: run `pip install peft`, or remove lora") from error
+        fix = "run `pip install -r envs/requirements-lora.txt`, or remove lora"
+        raise UserError(f"continued.lora needs the package peft: {fix}") from error
     layers = layers_of(backbone)
     linear = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
     targets = [name for name in linear if layers[f"{name}.weight"] > frozen_blocks]
