@@ -44,7 +44,7 @@ KNOWN = {
         ("vit_giant_patch14_reg4_dinov2", {"init_values": 1e-5, "dynamic_img_size": False}),
         (14, 4, BIOPTIMUS),
     ),
-    "Phikon-v2": (  # published for transformers; this is the same structure in timm
+    "Phikon-v2": (  # published for transformers, whose names test_transformers_names.py covers
         ("vit_large_patch16_224", {"init_values": 1.0}),
         ("vit_large_patch16_224", {"init_values": 1.0}),
         (16, 0, IMAGENET),
