@@ -194,6 +194,20 @@ def test_freezing_everything_is_one_line(continue_training):
         continue_training({"frozen_blocks": 3})
 
 
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ({"patch_size": 2}, "has patches of 4 px, the backbone of 2 px: set patch_size: 4 in backbone_args"),
+        ({"reg_tokens": 0}, "does not fit backbone vit_tiny_patch16_224 .*set `backbone` and `backbone_args` of that"),
+        ({"init_values": 1e-5}, "does not fit backbone vit_tiny_patch16_224"),
+    ],
+)
+def test_another_structure_than_that_of_the_encoder_is_one_line(trained, make_pretrainer, other, line):
+    arguments = VIT["backbone_args"] | other
+    with pytest.raises(UserError, match=line):
+        make_pretrainer(init=trained(**VIT), continued={}, backbone=VIT["backbone"], backbone_args=arguments)
+
+
 def test_adapters_without_peft_or_linear_layers_are_one_line(continue_training, monkeypatch):
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "peft", None)

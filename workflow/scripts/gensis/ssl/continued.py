@@ -1,8 +1,10 @@
 """Continued pre-training: frozen blocks, learning rates by layer, and low-rank adapters of a timm backbone."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from timm.models import group_parameters
 from torch import nn
 
@@ -24,6 +26,24 @@ def layers_of(backbone: nn.Module) -> dict[str, int]:
     if not hasattr(backbone, "group_matcher"):
         raise UserError(f"continued: timm states no order of layers for {type(backbone).__name__}: remove `continued`")
     return group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
+
+
+def check_patches(backbone: nn.Module, encoder: Path) -> None:
+    """Refuse another patch size than that of the encoder that is continued, to which timm would resample its weights.
+
+    Args:
+        backbone: the model that is trained.
+        encoder: folder of the encoder.
+    """
+    name = "patch_embed.proj.weight"
+    with safe_open(encoder / "model.safetensors", framework="pt") as file:
+        wanted = file.get_slice(name).get_shape()[-1] if name in file.keys() else None  # noqa: SIM118
+    given = dict(backbone.named_parameters()).get(name)
+    if wanted and given is not None and given.shape[-1] != wanted:
+        raise UserError(
+            f"continued: {encoder} has patches of {wanted} px, the backbone of {given.shape[-1]} px: "
+            f"set patch_size: {wanted} in backbone_args"
+        )
 
 
 def freeze(backbone: nn.Module, blocks: int) -> None:

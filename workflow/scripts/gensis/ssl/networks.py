@@ -11,7 +11,7 @@ from gensis.errors import UserError
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.backbone import create_backbone, load_weights
-from gensis.ssl.continued import prepare
+from gensis.ssl.continued import check_patches, prepare
 from gensis.ssl.drop_path import replace_drop_paths
 
 
@@ -80,6 +80,7 @@ def create_backbones(settings: Pretraining, init: Path | None = None) -> tuple[l
     if init:
         load_weights(student, settings.backbone, backbone_args, init)
     if settings.continued:
+        check_patches(student, init)
         for backbone in backbones:
             prepare(backbone, settings.continued)
     return backbones, backbone_args
