@@ -1,4 +1,4 @@
-"""Continued pre-training: frozen blocks, learning rates by layer, and low-rank adapters of a timm backbone."""
+"""Continued pre-training: preprocessing, frozen blocks, learning rates by layer, and adapters of a timm backbone."""
 
 import logging
 from pathlib import Path
@@ -8,8 +8,12 @@ from safetensors import safe_open
 from timm.models import group_parameters
 from torch import nn
 
+from gensis.artifacts.files import read_json
 from gensis.errors import UserError
+from gensis.images.reading import Images, channel_statistics
 from gensis.settings.continued import Continued, LoRA
+from gensis.settings.pretraining import Pretraining
+from gensis.ssl.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +119,22 @@ def learning_rate_scales(backbone: nn.Module, layer_decay: float) -> dict[str, f
     """
     layers = layers_of(backbone)
     return {name: layer_decay ** (max(layers.values()) - layer) for name, layer in layers.items()}
+
+
+def preprocessing_for_training(settings: Pretraining, images: Images, init: Path | None) -> Preprocessing:
+    """Preprocessing of the encoder that a training publishes; its mean and standard deviation are those of training.
+
+    Args:
+        settings: of the training.
+        images: its images, whose statistics are used.
+        init: folder of the encoder that it starts from, whose values are used instead in continued pre-training.
+    """
+    size_px = (settings.image_px,) * 2
+    if not settings.continued:
+        return Preprocessing(size_px, *channel_statistics(images))
+    described = read_json(init / "config.json")["pretrained_cfg"]
+    mean, std = tuple(described["mean"]), tuple(described["std"])
+    return Preprocessing(size_px, mean, std, interpolation=described["interpolation"])
 
 
 class Freezing:

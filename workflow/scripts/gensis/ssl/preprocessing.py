@@ -2,16 +2,12 @@
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gensis.artifacts.files import read_json
 from gensis.errors import UserError
-from gensis.images.reading import Images, channel_statistics
-from gensis.settings.pretraining import Pretraining
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 CROP_MODES = ("squash", "center")
@@ -41,22 +37,6 @@ class Preprocessing:
             return target[0], target[1]
         shrink = min(height / target[0], width / target[1])
         return int(height / shrink), int(width / shrink)
-
-
-def preprocessing_for_training(settings: Pretraining, images: Images, init: Path | None) -> Preprocessing:
-    """Preprocessing of the encoder that a training publishes; its mean and standard deviation are those of training.
-
-    Args:
-        settings: of the training.
-        images: its images, whose statistics are used.
-        init: folder of the encoder that it starts from, whose values are used instead in continued pre-training.
-    """
-    size_px = (settings.image_px,) * 2
-    if not settings.continued:
-        return Preprocessing(size_px, *channel_statistics(images))
-    described = read_json(init / "config.json")["pretrained_cfg"]
-    mean, std = tuple(described["mean"]), tuple(described["std"])
-    return Preprocessing(size_px, mean, std, interpolation=described["interpolation"])
 
 
 class Preprocess(nn.Module):

@@ -23,12 +23,11 @@ from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
 from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.class_token import class_token_only
-from gensis.ssl.continued import Freezing, load_merged
+from gensis.ssl.continued import Freezing, load_merged, preprocessing_for_training
 from gensis.ssl.drop_path import begin_part
 from gensis.ssl.method import Losses, Method, method_class
 from gensis.ssl.networks import check_local_views, create_backbones, memory_format_of, patch_px_of
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
-from gensis.ssl.preprocessing import preprocessing_for_training
 from gensis.ssl.rates import Rates, disentangles_at, generative_probability, rates_of
 from gensis.training.compiling import begin_step, compile_network
 from gensis.training.distributed import World, gradient_sync
