@@ -6,7 +6,7 @@ from gensis.settings.diffusion import Channels
 from gensis.settings.pretraining import Pretraining
 
 WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280, "giant": 1536}
-"""Values of a token of a vision transformer, by the size in its name (Dosovitskiy et al. 2021, table 1; Touvron 2021)."""
+"""Values of a token of a vision transformer, by the size in its name (Dosovitskiy 2021, Touvron 2021)."""
 DEPTHS = {"large": 24, "huge": 32, "giant": 40}
 """Blocks of the transformers that do not have 12."""
 RESNET_WIDTHS = {"resnet18": 512, "resnet34": 512}

@@ -43,9 +43,9 @@ class TileSample:
     """To read, score and encode a tile, with one thread."""
 
 
-def sample_tiles(tiling: Tiling, units: Sequence[Unit]) -> TileSample:
-    """Look at up to `SAMPLED` slides, evenly spaced in the sheet."""
-    chosen = [units[place] for place in np.linspace(0, len(units) - 1, min(SAMPLED, len(units))).round().astype(int)]
+def sample_tiles(tiling: Tiling, units: Sequence[Unit], most: int = SAMPLED) -> TileSample:
+    """Look at up to ``most`` slides, evenly spaced in the sheet."""
+    chosen = [units[place] for place in np.linspace(0, len(units) - 1, min(most, len(units))).round().astype(int)]
     began, tiles, sizes, beside, reading = time.perf_counter(), 0, [], 0, 0.0
     for unit in chosen:
         try:

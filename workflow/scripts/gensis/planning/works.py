@@ -1,12 +1,12 @@
-"""What each stage of a study does: jobs, images, units of work, and bytes that it writes. Imports no torch."""
+"""The works of a study: jobs, images, forward passes and bytes of each stage. Imports no torch."""
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from gensis.planning import cases, memory
 from gensis.planning.images import ImageSet
 from gensis.planning.networks import PIXELS_WIDTH, embedding_width
+from gensis.planning.work import Work
 from gensis.settings.bank import Bank
 from gensis.settings.compute import BACKWARD
 from gensis.settings.study import Study
@@ -21,30 +21,6 @@ ALL_PAIRS = ("knn", "retrieval", "slides-retrieval")
 """Tasks that compare every tested item with every other."""
 FEATURES_OF_BANK_IMAGES = 12
 """Sets of images, as many as sources, that the evaluation of a bank embeds with two networks: six."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """A part of a study, for one seed."""
-
-    stage: str
-    """Heading of the row in the plan; works of one stage are added up."""
-    kind: str
-    """What a unit of the work is: see `rates.KINDS`."""
-    case: str
-    """What the time of a unit depends on. Rates that were measured for the same case are exact."""
-    jobs: int = 1
-    images: float = 0
-    """Images that are read or made, each as often as it is."""
-    units: float
-    """Forward passes, or images or comparisons where no network runs."""
-    disk_bytes: float = 0
-    saved: int = 0
-    """Copies of the network that are written, besides."""
-    memory_bytes: float
-    """Main memory of a job."""
-    seeds: int
-    """Number of seeds that it runs for."""
 
 
 def works(study: Study, sets: Mapping[str, ImageSet], gpus: int = 0) -> list[Work]:
@@ -75,6 +51,7 @@ def _images(study: Study, sets: Mapping[str, ImageSet]) -> Iterator[Work]:
         is_slides = dataset.kind == "slides"
         yield Work(
             stage=f"tiling {name}" if is_slides else f"import {name}",
+            subject=name,
             kind="tile slides" if is_slides else "import images",
             case=cases.tiling_case(dataset) if is_slides else cases.import_case(dataset),
             jobs=images.units,
@@ -93,10 +70,12 @@ def _training(study: Study, encoder: str, train: ImageSet, gpus: int) -> Work:
     stage = "pre-training" if encoder == study.baseline else "retraining"
     return Work(
         stage=f"{stage} {encoder}",
+        subject=encoder,
         kind="train encoder",
         case=cases.encoder_case(settings),
         images=images,
         units=images * study.passes(encoder),
+        batch_size=batch,
         saved=1,
         memory_bytes=memory.training_bytes(study, encoder, train.train, image_px=train.image_px, gpus=gpus),
         seeds=len(study.seeds),
@@ -109,8 +88,10 @@ def _autoencoder(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
         images = settings.steps * min(settings.batch_size, train.train)
         yield Work(
             stage="autoencoder",
+            subject="autoencoder",
             kind="train autoencoder",
             case=cases.autoencoder_case(study),
+            batch_size=settings.batch_size,
             images=images,
             units=images * TRAINED,
             saved=1,
@@ -127,8 +108,10 @@ def _diffusion(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
         width = _width(study, encoder)
         yield Work(
             stage=f"diffusion model of {encoder}",
+            subject=encoder,
             kind="train diffusion",
             case=cases.diffusion_case(study),
+            batch_size=settings.batch_size,
             images=images,
             units=images * TRAINED,
             saved=1,
@@ -144,9 +127,11 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
     if bank.is_generated:
         yield Work(
             stage=f"bank {name}",
+            subject=name,
             kind="generate bank",
             case=cases.generation_case(study, bank),
             units=images * bank.evaluations(),
+            batch_size=study.runtime.inference_batch_size,
             disk_bytes=images * px**2 * (PNG_BYTES if px <= LOSSLESS_PX else JPEG_BYTES),
             memory_bytes=memory.inference_bytes(study, image_px=px, gpus=gpus),
             **common,
@@ -154,8 +139,9 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
     else:
         yield Work(
             stage=f"bank {name}",
+            subject=name,
             kind="import images",
-            case="copies",
+            case="as they are",
             units=images,
             disk_bytes=images * train.bytes_per_image,
             memory_bytes=memory.LIBRARIES + memory.embeddings_bytes(train.train, _width(study, bank.encoder)),
@@ -171,8 +157,10 @@ def _bank_evaluation(study: Study, name: str, bank: Bank, *, train: ImageSet, gp
     images = FEATURES_OF_BANK_IMAGES * sources
     return Work(
         stage=f"evaluation of bank {name}",
+        subject=bank.encoder,
         kind="embed images",
         case=_embedding_case(study, bank.encoder),
+        batch_size=study.runtime.inference_batch_size,
         images=images,
         units=images,
         memory_bytes=memory.evaluation_bytes(min(train.train, 100_000), _width(study, bank.encoder), gpus),
@@ -204,8 +192,10 @@ def _embedding(study: Study, stage: str, encoder: str, *, images: float, jobs: i
     image_px = study.pretraining.image_px if study.pretraining else 224
     return Work(
         stage=stage,
+        subject=encoder,
         kind="embed images",
         case=_embedding_case(study, encoder),
+        batch_size=study.runtime.inference_batch_size,
         jobs=jobs,
         images=images,
         units=0 if encoder == "pixels" else images,
@@ -225,8 +215,11 @@ def _evaluation(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterat
             for number, task in enumerate((*settings.image_tasks, *slide_tasks)):
                 yield Work(
                     stage="evaluation",
+                    subject=task,
                     kind="evaluate",
                     case=cases.evaluation_case(task, width),
+                    dataset=name,
+                    width=width,
                     jobs=int(number == 0),
                     units=_items(task, images),
                     memory_bytes=memory.evaluation_bytes(images.images, width, gpus),
