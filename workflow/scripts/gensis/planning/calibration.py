@@ -23,16 +23,8 @@ from gensis.planning.work import THREADS, Work
 from gensis.settings.units import Units
 from gensis.training.device import device_name
 
-SCRIPTS = {
-    "tile slides": "tile_slide",
-    "import images": "import_images",
-    "train encoder": "pretrain_encoder",
-    "train autoencoder": "train_autoencoder",
-    "train diffusion": "train_diffusion",
-    "generate bank": "generate_bank",
-    "embed images": "embed_images",
-    "evaluate": "evaluate_encoder",
-}
+WITHOUT_TORCH = ("tile slides", "import images")
+"""Kinds of work whose scripts start faster."""
 SECONDS, LONGEST_SECONDS = 3.0, 10.0
 """A trial is repeated for so long, and a batch that would take longer is not tried."""
 FEW_IMAGES, FEW_SLIDES = 8, 5
@@ -59,8 +51,9 @@ def calibrate(bench: Bench, works: Sequence[Work], sets: Mapping[str, ImageSet],
     """
     cases = {(work.kind, work.case): work for work in reversed(works)}
     ordered = [work for work in works if cases[work.kind, work.case] is work]
-    starts = {kind: start_seconds(SCRIPTS[kind]) for kind in dict.fromkeys(work.kind for work in ordered)}
+    fast, slow = start_seconds("tile_slide"), start_seconds("embed_images")
     rates = [rate for work in ordered for rate in _rates(bench, work, sets, units)]
+    starts = {rate.kind: fast if rate.kind in WITHOUT_TORCH else slow for rate in rates}
     rates = [replace(rate, job_seconds=rate.job_seconds + starts[rate.kind]) for rate in rates]
     return Rates(machine=machine_name(bench.device, bench.threads), cores=bench.threads, rates=tuple(rates))
 

@@ -10,6 +10,8 @@ CUDA = 2_000_000_000
 """Bytes of main memory that CUDA takes in a process that uses a GPU."""
 TILING = 400_000_000
 """Bytes of a process that tiles a slide, without its thumbnail."""
+TABLES = 40
+"""Bytes that a training keeps of each image of the train split or a bank: positions, sources, partners."""
 AHEAD = 4
 """Batches of images that are read ahead and decoded."""
 
@@ -35,12 +37,14 @@ def training_bytes(study: Study, encoder: str, images: int, *, image_px: int, gp
     generated = images * bank.images_per_source if bank else 0
     kinds = 2 if bank else 1
     read_ahead = AHEAD * kinds * settings.batch_size * 3 * max(image_px, study.diffusion_px) ** 2
+    tables = max(gpus, 1) * TABLES * (images + generated)
     if gpus:
-        return gpus * (LIBRARIES + CUDA) + read_ahead
+        return gpus * (LIBRARIES + CUDA) + read_ahead + tables
     cache = study.runtime.image_cache_gb
     held = held_bytes(images, image_px, cache)
     held += held_bytes(generated, study.diffusion_px, cache - held / 1e9)
-    return LIBRARIES + held + read_ahead + activation_bytes(settings) + 4 * settings.batch_size * _views_px(settings)
+    views = 4 * settings.batch_size * _views_px(settings)
+    return LIBRARIES + held + read_ahead + tables + activation_bytes(settings) + views
 
 
 def _views_px(settings: Pretraining) -> int:
@@ -51,19 +55,23 @@ def _views_px(settings: Pretraining) -> int:
 def diffusion_bytes(study: Study, images: int, *, width: int, image_px: int, gpus: int) -> int:
     """Memory of the training of the diffusion model; ``width`` is the dimension of an embedding."""
     settings, cache = study.diffusion, study.runtime.image_cache_gb
-    side = study.diffusion_px // (1 if study.autoencoder_mode == "none" else _latent_factor(study))
+    side = denoiser_side(study)
     read_ahead = AHEAD * settings.batch_size * (3 * image_px**2 + 4 * width)
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead
     held = held_bytes(images, image_px, cache) + 4 * images * width
-    activations = unet_activation_bytes(settings.channels, settings.layers_per_block, side, settings.batch_size)
+    activations = unet_activation_bytes(
+        settings.channels, settings.layers_per_block, side=side, batch_size=settings.batch_size
+    )
     return LIBRARIES + min(held, round(cache * 1e9)) + read_ahead + activations
 
 
-def _latent_factor(study: Study) -> int:
-    """Side of an image by side of its latents; an external autoencoder is taken to have the usual 8."""
-    own = study.autoencoder_mode == "train"
-    return 2 ** (len(study.autoencoder_training.channels) - 1) if own else 8
+def denoiser_side(study: Study) -> int:
+    """Side of the denoiser's inputs: pixels or latents. An external autoencoder is taken to have the usual factor 8."""
+    if study.autoencoder_mode == "none":
+        return study.diffusion_px
+    halvings = len(study.autoencoder_training.channels) - 1 if study.autoencoder_mode == "train" else 3
+    return study.diffusion_px // 2**halvings
 
 
 def autoencoder_bytes(study: Study, *, image_px: int, gpus: int) -> int:
@@ -72,12 +80,10 @@ def autoencoder_bytes(study: Study, *, image_px: int, gpus: int) -> int:
     read_ahead = AHEAD * settings.batch_size * 3 * image_px**2
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead
-    layers = settings.layers_per_block
-    return (
-        LIBRARIES
-        + read_ahead
-        + unet_activation_bytes(settings.channels, layers, study.autoencoder_px, settings.batch_size)
+    activations = unet_activation_bytes(
+        settings.channels, settings.layers_per_block, side=study.autoencoder_px, batch_size=settings.batch_size
     )
+    return LIBRARIES + read_ahead + activations
 
 
 def inference_bytes(study: Study, *, image_px: int, gpus: int) -> int:

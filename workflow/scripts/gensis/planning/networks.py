@@ -1,6 +1,7 @@
 """Size of the networks of a study, read from names and keys: planning imports no torch."""
 
 import re
+from typing import Any
 
 from gensis.settings.diffusion import Channels
 from gensis.settings.pretraining import Pretraining
@@ -20,36 +21,73 @@ FLOATS_PER_CHANNEL = 12
 """Values that a residual block of a UNet keeps of each value of its output."""
 
 
-def embedding_width(backbone: str, arguments: dict) -> int:
+VIT_S16_MACS = 4.6e9
+"""Multiplications of a forward pass of ViT-S/16 at 224 px."""
+
+
+def embedding_width(backbone: str, arguments: dict[str, Any]) -> int:
     """Values of an embedding, of a name that timm knows and the arguments of the network."""
     if "embed_dim" in arguments:
         return arguments["embed_dim"]
     if "channels" in arguments:
         return arguments["channels"][-1]
-    size = re.search(r"_(tiny|small|base|large|huge|giant)(?=_|$)", backbone)
-    family = backbone.partition("_")[0].partition(".")[0]
-    return WIDTHS[size[1]] if size and "vit" in backbone else RESNET_WIDTHS.get(family, WIDEST)
+    family = re.split(r"[_.]", backbone)[0]
+    return WIDTHS[_size(backbone)] if _is_transformer(backbone) else RESNET_WIDTHS.get(family, WIDEST)
+
+
+def _size(backbone: str) -> str:
+    found = re.search(r"_(tiny|small|base|large|huge|giant)(?=_|$)", backbone)
+    return found[1] if found else ""
+
+
+def _is_transformer(backbone: str) -> bool:
+    return "vit" in backbone and bool(_size(backbone))
+
+
+def _transformer(backbone: str, arguments: dict[str, Any]) -> tuple[int, int, int]:
+    """Width, number of blocks and side of a patch; any other network is taken for a transformer of its image size."""
+    named = re.search(r"patch(\d+)", backbone)
+    depth = arguments.get("depth", DEPTHS.get(_size(backbone), 12))
+    width = embedding_width(backbone, arguments) if _is_transformer(backbone) else WIDTHS["small"]
+    return width, depth, arguments.get("patch_size", int(named[1]) if named else 16)
+
+
+def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> float:
+    """Forward pass of an image, in those of ViT-S/16 at 224 px.
+
+    Networks that are no transformers are taken to cost as much as ViT-S/16, as ResNet-50 does, and on small images no
+    less than a tenth of it, as ResNet-18 without its first strides does at 32 px.
+    """
+    if not _is_transformer(backbone):
+        return max((image_px / 224) ** 2, 0.12)
+    width, depth, patch_px = _transformer(backbone, arguments)
+    tokens = (image_px / patch_px) ** 2
+    return depth * tokens * width * (12 * width + 2 * tokens) / VIT_S16_MACS
 
 
 def activation_bytes(settings: Pretraining) -> int:
-    """Memory of the activations of a batch in training, on a device that takes the batch at once.
-
-    A convnet is taken to need as much as a transformer with 12 blocks and patches of 16 px (4 px below 64 px).
-    """
-    size = re.search(r"_(tiny|small|base|large|huge|giant)(?=_|$)", settings.backbone)
-    depth = settings.backbone_args.get("depth", DEPTHS.get(size[1], 12) if size else 12)
-    named = re.search(r"patch(\d+)", settings.backbone)
-    patch_px = settings.backbone_args.get("patch_size") or (int(named[1]) if named else 16)
-    patch_px = patch_px if named or settings.image_px >= 64 else 4
+    """Memory of the activations of a batch in training, on a CPU, which takes a batch in the parts of the config."""
+    width, depth, patch_px = _transformer(settings.backbone, settings.backbone_args)
+    patch_px = patch_px if _is_transformer(settings.backbone) or settings.image_px >= 64 else 4
     local_px = settings.image_px * 3 / 7 if settings.views.local_px == "auto" else settings.views.local_px
     tokens = 2 * (settings.image_px / patch_px) ** 2 + settings.views.local_crops * (local_px / patch_px) ** 2
-    width = min(embedding_width(settings.backbone, settings.backbone_args), WIDTHS["giant"])
     parts = settings.gradient_accumulation if isinstance(settings.gradient_accumulation, int) else 1
     value_bytes = 2 if settings.precision == "bfloat16" else 4
     return round(settings.batch_size / parts * tokens * width * depth * FLOATS_PER_TOKEN * value_bytes)
 
 
-def unet_activation_bytes(channels: Channels, layers: int, side: int, batch_size: int) -> int:
+def unet_activation_bytes(channels: Channels, layers: int, *, side: int, batch_size: int) -> int:
     """Memory of the activations of a UNet in training, at ``side`` x ``side`` inputs, in float32."""
     values = sum(width * (side / 2**level) ** 2 for level, width in enumerate(channels))
     return round(batch_size * values * (2 * layers + 1) * FLOATS_PER_CHANNEL * 4)
+
+
+def unet_cost(channels: Channels, layers: int, side: int) -> float:
+    """Forward pass of a UNet, or of an autoencoder, for an image, in those of ViT-S/16 at 224 px.
+
+    A residual block has two convolutions of 3 x 3. There are ``layers`` blocks down and one more up in each level;
+    those upwards read twice as many channels.
+    """
+    blocks = layers + 1.5 * (layers + 1)
+    macs = sum(2 * 9 * width**2 * (side / 2**level) ** 2 for level, width in enumerate(channels))
+    return blocks * macs / VIT_S16_MACS

@@ -10,7 +10,7 @@ from torch import nn
 
 from gensis.bank.generation import encode_batches, generate_plan, largest_batch
 from gensis.bank.plan import plan_generative
-from gensis.diffusion.autoencoder import create_autoencoder
+from gensis.diffusion.autoencoder import create_autoencoder, latent_shape
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.inputs import Inputs, Latents, Pixels
@@ -78,6 +78,18 @@ class Bench:
             return None
         torch.manual_seed(SEED)
         return create_autoencoder(self.study.autoencoder_training, self.study.diffusion_px).to(self.device).eval()
+
+    def pipeline(self) -> GenSISPipeline:
+        """An untrained diffusion model, laid out for generation as `load_pipeline` does."""
+        settings, side, vae = self.study.diffusion, self.study.diffusion_px, self.autoencoder()
+        shape = latent_shape(vae) if vae else (3, side, side)
+        denoiser = create_denoiser(settings, shape, self.features().shape[1])
+        scheduler = make_scheduler(settings.objective, in_pixels=vae is None)
+        condition = find_denoiser(settings.denoiser).condition
+        pipeline = GenSISPipeline(denoiser.eval(), scheduler, vae, condition).to(self.device)
+        for network in filter(None, (denoiser, vae)):
+            network.to(memory_format=torch.channels_last)
+        return pipeline
 
     def features(self) -> NoiseFeatures:
         """Embeddings of these images."""
@@ -147,21 +159,7 @@ def _train_diffusion(bench: Bench, work: Work, batch_size: int) -> Trial:
 
 def _generate_bank(bench: Bench, work: Work, batch_size: int) -> Trial:
     """Generate and encode a batch on each CPU thread, or one on a GPU."""
-    study, bank, features, vae = bench.study, bench.study.banks[work.subject], bench.features(), bench.autoencoder()
-    settings, side = study.diffusion, study.diffusion_px
-    shape = (3, side, side)
-    if vae:
-        halvings = len(vae.config.block_out_channels) - 1
-        shape = (vae.config.latent_channels, side // 2**halvings, side // 2**halvings)
-    denoiser = create_denoiser(settings, shape, features.shape[1])
-    pipeline = GenSISPipeline(
-        denoiser.eval(),
-        make_scheduler(settings.objective, in_pixels=vae is None),
-        vae,
-        find_denoiser(settings.denoiser).condition,
-    ).to(bench.device)
-    for network in filter(None, (denoiser, vae)):
-        network.to(memory_format=torch.channels_last)
+    study, bank, features, pipeline = bench.study, bench.study.banks[work.subject], bench.features(), bench.pipeline()
     at_once = bench.threads if bench.device.type == "cpu" else 1
     batch_size = min(batch_size, largest_batch(study.runtime.inference_batch_size, bench.device))
     plan = plan_generative(range(at_once * batch_size), 1, SEED)

@@ -1,0 +1,78 @@
+"""Memory and time of cluster jobs follow from numbers that a reader can check."""
+
+import pytest
+from tests.planning.tiny import tiny_study
+
+from gensis.planning import jobs, memory
+from gensis.planning.networks import backbone_cost, embedding_width, unet_cost
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "width"),
+    [
+        ("vit_small_patch16_224", {}, 384),
+        ("vit_base_patch14_dinov2", {}, 768),
+        ("vit_tiny_patch16_224", {"embed_dim": 96}, 96),
+        ("resnet18_cifar", {}, 512),
+        ("resnet18_cifar", {"channels": [16, 32, 64, 128]}, 128),
+        ("resnet50", {}, 2048),
+        ("unheard_of", {}, 2048),
+    ],
+)
+def test_the_dimension_of_an_embedding_is_read_from_its_name(backbone, arguments, width):
+    assert embedding_width(backbone, arguments) == width
+
+
+def test_a_cost_of_one_is_vit_s_16_at_224_px():
+    assert backbone_cost("vit_small_patch16_224", {}, 224) == pytest.approx(1, abs=0.05)
+    assert backbone_cost("vit_base_patch16_224", {}, 224) == pytest.approx(17.6 / 4.6, rel=0.05)  # GMACs, Touvron 2021
+    assert backbone_cost("vit_small_patch16_224", {}, 96) == pytest.approx((96 / 224) ** 2, rel=0.1)
+
+
+def test_the_default_unet_at_32_px_costs_what_its_convolutions_do():
+    # Channels 128, 256, 256 at 32, 16, 8 px: 0.30 + 0.30 + 0.08 GMACs for a block of two convolutions.
+    assert unet_cost((128, 256, 256), 2, 32) * 4.6 == pytest.approx((2 + 4.5) * 0.68, rel=0.02)
+
+
+def test_images_are_held_if_they_fit_in_the_cache():
+    assert memory.held_bytes(1000, 100, image_cache_gb=8.0) == 30_000_000
+    assert memory.held_bytes(1_000_000, 100, image_cache_gb=8.0) == 0
+
+
+def test_more_images_and_larger_batches_take_more_memory_on_a_cpu():
+    study, large = tiny_study(), tiny_study(pretraining=tiny_study().pretraining.model_dump() | {"batch_size": 80})
+
+    def bytes_of(study, images, gpus=0):
+        return memory.training_bytes(study, "dino", images, image_px=16, gpus=gpus)
+
+    held = bytes_of(study, 1_000_000) - bytes_of(study, 1000)
+    assert held == 999_000 * (3 * 16 * 16 + memory.TABLES)
+    assert bytes_of(large, 1000) > bytes_of(study, 1000)
+    assert bytes_of(study, 1000, gpus=1) - bytes_of(study, 0, gpus=1) == 1000 * memory.TABLES  # images are on the GPU
+
+
+def test_megabytes_are_whole_gigabytes_with_a_margin_of_half():
+    assert [jobs.megabytes(size) for size in (1, 2e9, 2.1e9)] == [1000, 3000, 4000]
+
+
+def test_minutes_are_multiples_of_thirty_shared_by_gpus_and_limited():
+    hour = 2000 * 3600  # passes of a GPU
+    assert [jobs.minutes(passes, 1) for passes in (0, 1, hour, hour + 1)] == [30, 60, 90, 120]
+    assert jobs.minutes(hour, 2) == 60
+    assert jobs.minutes(36_000, 0) == 90  # an hour on CPUs, at ten a second
+    assert jobs.minutes(1000 * hour, 1) == 2880
+
+
+def test_a_shard_takes_its_share_of_the_time_of_a_bank():
+    study = tiny_study()
+    whole = study.banks["default"].model_copy(update={"shards": 1, "sampling_steps": 50})
+    halves = whole.model_copy(update={"shards": 2})
+    images = 3_000_000
+    times = [jobs.generation_minutes(study, bank, images, 0) - jobs.START_MINUTES for bank in (whole, halves)]
+    assert 30 < times[1] < times[0]
+    assert times[1] == pytest.approx(times[0] / 2, abs=jobs.START_MINUTES)
+
+
+def test_evaluation_holds_all_embeddings():
+    assert memory.embeddings_bytes(1_280_000, 384) == pytest.approx(1.97e9, rel=0.01)
+    assert memory.evaluation_bytes(1_280_000, 384, gpus=0) > 3 * 1.9e9
