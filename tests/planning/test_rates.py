@@ -41,6 +41,6 @@ def test_rates_are_read_as_they_were_written(tmp_path):
 )
 def test_a_file_that_holds_no_rates_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "rates.yaml").write_text(text)
-    with pytest.raises(UserError, match="rates.yaml") as refused:
+    with pytest.raises(UserError, match=r"rates\.yaml") as refused:
         read_rates(tmp_path / "rates.yaml")
     assert "\n" not in str(refused.value)

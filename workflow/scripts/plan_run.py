@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from gensis.training.device import allow_tf32, choose_device
 
 def main(arguments: argparse.Namespace) -> None:
     """Print the plan, by rates that are given or measured now."""
+    logging.getLogger("gensis.ssl").setLevel(logging.WARNING)  # what trainings log of their settings
     study = load_study(arguments.config)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = choose_device(arguments.gpus, cores)
