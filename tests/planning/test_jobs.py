@@ -1,10 +1,16 @@
 """Memory and time of cluster jobs follow from numbers that a reader can check."""
 
 import pytest
+import torch
 from tests.planning.tiny import tiny_study
 
+from torch.utils.flop_counter import FlopCounterMode
+
+from gensis.diffusion.denoiser import create_denoiser
 from gensis.planning import jobs, memory
-from gensis.planning.networks import backbone_cost, embedding_width, unet_cost
+from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost
+from gensis.settings.diffusion import Diffusion
+from gensis.ssl.backbone import create_backbone
 
 
 @pytest.mark.parametrize(
@@ -29,9 +35,29 @@ def test_a_cost_of_one_is_vit_s_16_at_224_px():
     assert backbone_cost("vit_small_patch16_224", {}, 96) == pytest.approx((96 / 224) ** 2, rel=0.1)
 
 
-def test_the_default_unet_at_32_px_costs_what_its_convolutions_do():
-    # Channels 128, 256, 256 at 32, 16, 8 px: 0.30 + 0.30 + 0.08 GMACs for a block of two convolutions.
-    assert unet_cost((128, 256, 256), 2, 32) * 4.6 == pytest.approx((2 + 4.5) * 0.68, rel=0.02)
+def counted_gflop(network, *inputs):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*inputs)
+    return counter.get_total_flops() / 1e9
+
+
+@pytest.mark.parametrize("changes", [{}, {"channels": (16, 32, 64), "layers_per_block": 1}])
+def test_the_arithmetic_of_a_unet_is_that_of_its_layers(changes):
+    settings = Diffusion(attention_levels=0, **changes)
+    unet = create_denoiser(settings, (3, 32, 32), 64)
+    counted = counted_gflop(unet, torch.zeros(1, 3, 32, 32), torch.zeros(1), torch.zeros(1, 64))
+    cost = unet_cost(settings.channels, settings.layers_per_block, 32)
+    assert VIT_S16_GFLOP * cost == pytest.approx(counted, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "px"),
+    [("vit_tiny_patch16_224", {"patch_size": 4, "depth": 4}, 32), ("resnet18_cifar", {}, 32), ("resnet50", {}, 64)],
+)
+def test_the_arithmetic_of_a_backbone_is_that_of_its_layers(backbone, arguments, px):
+    network, _ = create_backbone(backbone, px, arguments)
+    counted = counted_gflop(network.eval(), torch.zeros(1, 3, px, px))
+    assert VIT_S16_GFLOP * backbone_cost(backbone, arguments, px) == pytest.approx(counted, rel=0.6)
 
 
 def test_images_are_held_if_they_fit_in_the_cache():

@@ -50,8 +50,8 @@ BANK = Work(
 )
 
 
-def planned(works, gpus=0, gflop=0.0):
-    return rows(works, RATES, gpus, lambda work: gflop)
+def planned(works, gpus=0):
+    return rows(works, RATES, gpus)
 
 
 def test_time_is_that_of_starts_and_units_divided_by_the_jobs_that_run_at_once():
@@ -72,18 +72,27 @@ def test_works_of_one_stage_are_one_row():
     assert (row.seconds, row.passes, row.disk_bytes, row.memory_bytes) == (120, 120, 80, 1)
 
 
-def test_a_stage_without_a_rate_has_no_time_and_no_total_has_one():
-    works = [TILING, Work(stage="x", subject="x", kind="embed images", case="y", units=5, memory_bytes=1, seeds=1)]
-    found = planned(works, gflop=1.0)
-    assert [row.seconds for row in found] == [15, None]
-    assert total(found).seconds is None
+def test_a_stage_without_a_rate_has_no_time_and_the_total_says_that_it_is_more():
+    unknown = Work(stage="x", subject="x", kind="embed images", case="y", units=5, gflop=1.0, memory_bytes=1, seeds=1)
+    found = planned([TILING, unknown])
+    assert [row.is_partial for row in found] == [False, True]
     assert "?" in lines(found)[2]
-    assert "?" in lines(found)[-1]
+    assert "> 15 s" in lines(found)[-1]
+    assert total(found).seconds == 15
 
 
 def test_estimates_are_marked_and_measured_stages_are_not():
-    other = Work(stage="other", subject="b", kind="train encoder", case="other net", units=100, memory_bytes=1, seeds=1)
-    training, estimated = lines(planned([TRAINING, other], gflop=2.0))[1:3]
+    other = Work(
+        stage="other",
+        subject="b",
+        kind="train encoder",
+        case="other net",
+        units=100,
+        gflop=2.0,
+        memory_bytes=1,
+        seeds=1,
+    )
+    training, estimated = lines(planned([TRAINING, other]))[1:3]
     assert "~" not in training
     assert "~110 s" not in estimated
     assert "~2 min" in estimated  # 10 s and 100 units of 1 s

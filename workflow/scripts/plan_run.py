@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gensis import command
-from gensis.planning.calibration import calibrate, gflop
+from gensis.planning.calibration import calibrate
 from gensis.planning.images import ImageSet, image_set
 from gensis.planning.rates import Rates, read_rates, write_rates
 from gensis.planning.table import lines, rows
@@ -31,12 +31,10 @@ def main(arguments: argparse.Namespace) -> None:
     given = read_rates(arguments.rates) if arguments.rates else None
     gpus = arguments.gpus if given or device.type == "cuda" else 0
     found = works(study, sets, gpus)
-    train = sets[study.pretraining.dataset]
-    bench = Bench(study, train, device, cores)
-    rates = given or calibrate(bench, found, sets, units)
+    rates = given or calibrate(Bench(study, sets[study.pretraining.dataset], device, cores), found, sets, units)
     if given is None:
         write_rates(arguments.output, rates)
-    of_stages = rows(found, rates, gpus, lambda work: gflop(bench, work))
+    of_stages = rows(found, rates, gpus)
     sys.stdout.write(
         "\n".join([*heading(study, sets, rates, gpus), "", *lines(of_stages), "", *notes(arguments)]) + "\n"
     )
@@ -64,7 +62,7 @@ def notes(arguments: argparse.Namespace) -> list[str]:
     source = arguments.rates or f"a minute of measurements, kept in {arguments.output}"
     return [
         f"rates: {source}",
-        "time: ~ is an estimate, from another network in proportion to its arithmetic; ? was not measured",
+        "time: ~ is an estimate, from another network in proportion to its arithmetic; ? was not measured, > in part",
         "disk: without checkpoints, of which a training keeps two while it runs; memory: of the largest job",
     ]
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from gensis.images.importing import Imported
 from gensis.planning.images import ImageSet
@@ -18,7 +17,7 @@ from gensis.planning.noise import NoiseSource
 from gensis.planning.rates import Rate, Rates
 from gensis.planning.tiles import sample_tiles
 from gensis.planning.trial_evaluation import random_embeddings, trial_of_task
-from gensis.planning.trials import TRIALS, Bench, Trial
+from gensis.planning.trials import Bench, Trial
 from gensis.planning.work import THREADS, Work
 from gensis.settings.units import Units
 from gensis.training.device import device_name
@@ -28,7 +27,6 @@ WITHOUT_TORCH = ("tile slides", "import images")
 SECONDS, LONGEST_SECONDS = 3.0, 10.0
 """A trial is repeated for so long, and a batch that would take longer is not tried."""
 FEW_IMAGES, FEW_SLIDES = 8, 5
-COUNTED_IMAGES = 2  # fewest of a batch that networks with BatchNorm take
 IMPORTED = 200
 
 log = logging.getLogger(__name__)
@@ -78,7 +76,9 @@ def _rates(bench: Bench, work: Work, sets: Mapping[str, ImageSet], units: Mappin
         yield Rate(**named, seconds=_import_seconds(bench, work, sets))
     elif work.kind == "evaluate":
         yield Rate(**named, seconds=_evaluation_seconds(bench, work, sets, units))
-    elif work.kind in TRIALS and work.units:
+    elif work.units == 0:  # raw pixels: no network runs
+        yield Rate(**named, seconds=0.0)
+    elif work.subject not in bench.study.encoders:  # the weights of an external encoder may not be here yet
         yield measured(bench, work)
 
 
@@ -121,7 +121,7 @@ def measured(bench: Bench, work: Work) -> Rate:
         kind=work.kind,
         case=work.case,
         seconds=seconds / trial.units,
-        gflop=gflop(bench, work),
+        gflop=work.gflop,
         saved_bytes=sum(4 * parameter.numel() for parameter in trial.network.parameters()) if trial.network else 0,
         gpu_bytes=gpu_bytes,
     )
@@ -141,15 +141,3 @@ def _timed(trial: Trial, device: torch.device) -> tuple[float, int]:
         torch.cuda.synchronize(device)
     seconds = (time.perf_counter() - began) / runs
     return seconds, torch.cuda.max_memory_allocated(device) if on_gpu else 0
-
-
-def gflop(bench: Bench, work: Work) -> float:
-    """Arithmetic of a unit of a work in 10^9 floating-point operations, counted on the CPU; 0 where no network runs."""
-    if work.kind not in TRIALS or not work.units:
-        return 0.0
-    runtime = bench.study.runtime.model_copy(update={"compile": False})
-    alone = Bench(bench.study.model_copy(update={"runtime": runtime}), bench.train, torch.device("cpu"), 1)
-    trial = alone.trial(work, COUNTED_IMAGES)
-    with FlopCounterMode(display=False) as counter:
-        trial.counted()
-    return counter.get_total_flops() / trial.units / 1e9

@@ -23,6 +23,8 @@ FLOATS_PER_CHANNEL = 12
 
 VIT_S16_MACS = 4.6e9
 """Multiplications of a forward pass of ViT-S/16 at 224 px."""
+VIT_S16_GFLOP = 2 * VIT_S16_MACS / 1e9
+"""The same pass in 10^9 floating-point operations."""
 
 
 def embedding_width(backbone: str, arguments: dict[str, Any]) -> int:
@@ -83,11 +85,13 @@ def unet_activation_bytes(channels: Channels, layers: int, *, side: int, batch_s
 
 
 def unet_cost(channels: Channels, layers: int, side: int) -> float:
-    """Forward pass of a UNet, or of an autoencoder, for an image, in those of ViT-S/16 at 224 px.
+    """Forward pass of a UNet without attention, or of an autoencoder, for an image, in those of ViT-S/16 at 224 px.
 
-    A residual block has two convolutions of 3 x 3. There are ``layers`` blocks down and one more up in each level;
-    those upwards read twice as many channels.
+    A residual block has two convolutions of 3 x 3. A level has ``layers`` blocks down and one more up, which read twice
+    as many channels; the coarsest has two more between them. Levels are joined by a convolution each way.
     """
-    blocks = layers + 1.5 * (layers + 1)
-    macs = sum(2 * 9 * width**2 * (side / 2**level) ** 2 for level, width in enumerate(channels))
-    return blocks * macs / VIT_S16_MACS
+    sides = [side / 2**level for level in range(len(channels))]
+    convolutions = [9 * width**2 * each**2 for width, each in zip(channels, sides)]  # of one to all channels of a level
+    blocks = (layers + 1.5 * (layers + 1)) * 2 * sum(convolutions) + 4 * convolutions[-1]
+    resizing = sum(convolutions[:-1]) / 4 + sum(convolutions[1:]) * 4
+    return (blocks + resizing) / VIT_S16_MACS

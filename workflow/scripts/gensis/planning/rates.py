@@ -57,7 +57,7 @@ class Rates:
         """The rate of a case, and whether it was measured for this very case.
 
         Otherwise it is that of the case of this kind that is closest in arithmetic, in proportion to the arithmetic
-        where a network runs. None if the kind was not measured.
+        where a network runs. None if the kind, or the task of an evaluation, was not measured.
 
         Args:
             kind: of the work.
@@ -68,14 +68,22 @@ class Rates:
         for rate in known:
             if rate.case == case:
                 return rate, True
-        comparable = [rate for rate in known if bool(rate.gflop) == bool(gflop)]
+        if not gflop:
+            same = [
+                rate for rate in known if not rate.gflop and (kind != "evaluate" or _task(rate.case) == _task(case))
+            ]
+            return (same[0], False) if same else None
+        comparable = [rate for rate in known if rate.gflop]
         if not comparable:
             return None
-        if not gflop:
-            return comparable[0], False
         closest = min(comparable, key=lambda rate: abs(math.log(rate.gflop / gflop)))
         scaled = asdict(closest) | {"seconds": closest.seconds * gflop / closest.gflop, "gflop": gflop}
         return Rate(**scaled | {"saved_bytes": 0, "gpu_bytes": 0}), False
+
+
+def _task(case: str) -> str:
+    """The task of an evaluation."""
+    return case.partition(",")[0]
 
 
 def read_rates(path: Path) -> Rates:

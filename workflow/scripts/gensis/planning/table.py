@@ -1,6 +1,6 @@
 """The plan of a study as a table: images, passes, hours, disk and memory of each stage."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -9,8 +9,8 @@ from gensis.planning.work import THREADS, Work
 from gensis.progress import duration
 
 HEADER = ("stage", "images", "passes", "time, a seed", "time, all", "disk, all", "memory", "GPU memory")
-UNKNOWN = "?"
-ABOUT = "~"
+UNKNOWN, MORE, ABOUT = "?", "> ", "~"
+"""Marks of a time: without a rate, with a rate for a part, with the rate of another case."""
 NOT_DIVIDED = ("tile slides", "import images")
 """Kinds of work that run on CPUs only."""
 
@@ -23,8 +23,10 @@ class Row:
     images: float
     passes: float
     """Forward passes of networks."""
-    seconds: float | None
-    """Wall-clock time for one seed; None if a rate is missing."""
+    seconds: float
+    """Wall-clock time for one seed, of what has a rate."""
+    is_partial: bool
+    """Whether a rate is missing."""
     is_estimate: bool
     """Whether a rate was measured for another case."""
     seeds: int
@@ -33,18 +35,19 @@ class Row:
     memory_bytes: float
     """Of the largest job."""
     gpu_bytes: float
+    sources: tuple[str, ...] = ()
+    """Where the rates are from, where a file of rates says it."""
 
 
-def rows(works: Sequence[Work], rates: Rates, gpus: int, gflop: Callable[[Work], float]) -> list[Row]:
+def rows(works: Sequence[Work], rates: Rates, gpus: int) -> list[Row]:
     """The stages in order; works of one stage are added up.
 
     Args:
         works: of a study.
         rates: of the machine.
         gpus: number of GPUs that share the work, without loss; 0 on a CPU.
-        gflop: arithmetic of a unit of a work, asked for where no rate of its case is known.
     """
-    return [_row(stage, list(of_stage), rates, gpus=gpus, gflop=gflop) for stage, of_stage in _stages(works)]
+    return [_row(stage, list(of_stage), rates, gpus) for stage, of_stage in _stages(works)]
 
 
 def _stages(works: Sequence[Work]) -> Iterator[tuple[str, Iterable[Work]]]:
@@ -52,34 +55,35 @@ def _stages(works: Sequence[Work]) -> Iterator[tuple[str, Iterable[Work]]]:
     return groupby(sorted(works, key=lambda work: order[work.stage]), key=lambda work: work.stage)
 
 
-def _row(stage: str, works: list[Work], rates: Rates, *, gpus: int, gflop: Callable[[Work], float]) -> Row:
-    seconds: float | None = 0.0
-    disk, gpu_bytes, is_estimate = 0.0, 0, False
+def _row(stage: str, works: list[Work], rates: Rates, gpus: int) -> Row:
+    seconds, disk, gpu_bytes, is_estimate, is_partial = 0.0, 0.0, 0, False, False
+    sources: dict[str, None] = {}
     for work in works:
         disk += work.disk_bytes
         if not work.units and not work.jobs:
             continue
-        known = any((rate.kind, rate.case) == (work.kind, work.case) for rate in rates.rates)
-        found = rates.of(work.kind, work.case, 0.0 if known else gflop(work))
+        found = rates.of(work.kind, work.case, work.gflop)
         if found is None:
-            seconds = None
+            is_partial = True
             continue
         rate, is_exact = found
         is_estimate |= not is_exact and work.units > 0
         disk += work.saved * rate.saved_bytes
         gpu_bytes = max(gpu_bytes, rate.gpu_bytes)
-        if seconds is not None:
-            seconds += (work.jobs * rate.job_seconds + work.units * rate.seconds) / _at_a_time(work, rates, gpus)
+        seconds += (work.jobs * rate.job_seconds + work.units * rate.seconds) / _at_a_time(work, rates, gpus)
+        sources |= {rate.source: None} if work.units and rate.source else {}
     return Row(
         stage=stage,
         images=sum(work.images for work in works),
         passes=sum(work.units for work in works if work.kind not in ("tile slides", "import images", "evaluate")),
         seconds=seconds,
         is_estimate=is_estimate,
+        is_partial=is_partial,
         seeds=max(work.seeds for work in works),
         disk_bytes=disk,
         memory_bytes=max(work.memory_bytes for work in works),
         gpu_bytes=gpu_bytes,
+        sources=tuple(sources),
     )
 
 
@@ -93,13 +97,13 @@ def _at_a_time(work: Work, rates: Rates, gpus: int) -> float:
 
 def total(of_stages: Sequence[Row]) -> Row:
     """All stages, one after the other."""
-    known = [row.seconds for row in of_stages]
     return Row(
         stage="all",
         images=sum(row.images for row in of_stages),
         passes=sum(row.passes for row in of_stages),
-        seconds=None if None in known else sum(known),
+        seconds=sum(row.seconds for row in of_stages),
         is_estimate=any(row.is_estimate for row in of_stages),
+        is_partial=any(row.is_partial for row in of_stages),
         seeds=1,
         disk_bytes=sum(row.disk_bytes for row in of_stages),
         memory_bytes=max(row.memory_bytes for row in of_stages),
@@ -108,52 +112,57 @@ def total(of_stages: Sequence[Row]) -> Row:
 
 
 def lines(of_stages: Sequence[Row]) -> list[str]:
-    """The table as text, a line for each stage and one for all."""
-    whole = total(of_stages)
-    every = [row.seconds and row.seconds * row.seeds for row in of_stages]
-    in_all = None if None in every else sum(every)
-    disk = sum(row.disk_bytes * row.seeds for row in of_stages)
-    cells = [
-        HEADER,
-        *(_cells(row, row.seconds and row.seconds * row.seeds, row.disk_bytes * row.seeds) for row in of_stages),
-    ]
-    cells.append(_cells(whole, in_all, disk))
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return [
-        "  ".join(_aligned(cell, width, at) for at, (cell, width) in enumerate(zip(row, widths))).rstrip()
-        for row in cells
-    ]
+    """The table as text: a header, a line for each stage and one for all."""
+    every = [HEADER, *cells(of_stages)]
+    widths = [max(map(len, column)) for column in zip(*every)]
+    return ["  ".join(map(_aligned, row, widths, range(len(row)))).rstrip() for row in every]
+
+
+def cells(of_stages: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The cells of each stage, under `HEADER`, and of all stages."""
+    seconds = [row.seconds * row.seeds for row in of_stages]
+    disk = [row.disk_bytes * row.seeds for row in of_stages]
+    return [*map(_cells, of_stages, seconds, disk), _cells(total(of_stages), sum(seconds), sum(disk))]
 
 
 def _aligned(cell: str, width: int, column: int) -> str:
     return cell.rjust(width) if column else cell.ljust(width)
 
 
-def _cells(row: Row, seconds: float | None, disk_bytes: float) -> tuple[str, ...]:
-    about = ABOUT if row.is_estimate else ""
+def _cells(row: Row, seconds: float, disk_bytes: float) -> tuple[str, ...]:
     return (
         row.stage,
         _count(row.images),
         _count(row.passes),
-        _time(row.seconds, about),
-        _time(seconds, about),
+        _time(row, row.seconds),
+        _time(row, seconds),
         _size(disk_bytes),
         _size(row.memory_bytes),
         _size(row.gpu_bytes),
     )
 
 
-def _time(seconds: float | None, about: str) -> str:
-    return UNKNOWN if seconds is None else about + duration(seconds)
+def _time(row: Row, seconds: float) -> str:
+    if row.is_partial and not seconds:
+        return UNKNOWN
+    return (MORE if row.is_partial else "") + (ABOUT if row.is_estimate else "") + _long(seconds)
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 86_400:.1f} days" if seconds > 3 * 86_400 else duration(seconds)
 
 
 def _count(number: float) -> str:
     if number < 1e6:
         return f"{number:,.0f}" if number else ""
-    return f"{number / 1e6:,.3g} M" if number < 1e9 else f"{number / 1e9:,.3g} G"
+    value, unit = (number / 1e6, "M") if number < 1e9 else (number / 1e9, "G")
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _size(number: float) -> str:
     if not number:
         return ""
-    return f"{number / 1e6:.0f} MB" if number < 1e9 else f"{number / 1e9:,.1f} GB"
+    value, unit = (
+        (number / 1e6, "MB") if number < 1e9 else (number / 1e9, "GB") if number < 1e12 else (number / 1e12, "TB")
+    )
+    return f"{value:.0f} {unit}" if unit == "MB" else f"{value:.1f} {unit}"

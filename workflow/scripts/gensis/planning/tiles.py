@@ -24,6 +24,8 @@ SAMPLED = 20
 """Slides that are looked at, and images of a split of natural images."""
 TILES = 24
 """Tiles of each of these slides that are read."""
+HDF5_BYTES, SCORES_BYTES = 15_000, 52
+"""Of the structure of a store, and of the position and the scores of a tile."""
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class TileSample:
     tiles_per_slide: float
     bytes_per_tile: float
     bytes_per_slide: float
-    """Of the thumbnail and the other arrays that a store holds beside its tiles."""
+    """Of the thumbnail and what else a store holds beside its tiles."""
     seconds_per_slide: float
     """To open a slide and find its tiles, with one thread."""
     seconds_per_tile: float
@@ -62,8 +64,8 @@ def sample_tiles(tiling: Tiling, units: Sequence[Unit], most: int = SAMPLED) -> 
     return TileSample(
         slides=len(chosen),
         tiles_per_slide=tiles / len(chosen),
-        bytes_per_tile=float(np.mean(sizes)) if sizes else 0.0,
-        bytes_per_slide=beside / len(chosen),
+        bytes_per_tile=SCORES_BYTES + float(np.mean(sizes)) if sizes else 0.0,
+        bytes_per_slide=HDF5_BYTES + beside / len(chosen),
         seconds_per_slide=(time.perf_counter() - began - reading) / len(chosen),
         seconds_per_tile=reading / max(len(sizes), 1),
     )

@@ -28,7 +28,7 @@ from gensis.settings.compute import passes
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
 from gensis.ssl.class_token import class_token_only
-from gensis.ssl.embedding import embed, in_parts
+from gensis.ssl.embedding import in_parts
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.ssl.untrained import untrained_encoder
@@ -46,13 +46,6 @@ class Trial:
     """Of the work that a call of ``run`` does."""
     network: nn.Module | None = None
     """The network whose weights the stage saves."""
-    in_this_thread: Callable[[], object] | None = None
-    """What ``run`` does in threads of its own, done in that of the caller."""
-
-    @property
-    def counted(self) -> Callable[[], object]:
-        """What a counter of operations, which sees one thread only, has to watch."""
-        return self.in_this_thread or self.run
 
 
 @dataclass(frozen=True)
@@ -170,11 +163,7 @@ def _generate_bank(bench: Bench, work: Work, batch_size: int) -> Trial:
         batches = generate_plan(plan, features, noise_shape=pipeline.noise_shape, generate=generate, **options)
         return list(encode_batches(batches, encode_png, bench.threads))
 
-    def generate_batch() -> torch.Tensor:
-        noise = torch.randn((len(plan), *pipeline.noise_shape), device=bench.device)
-        return generate_function(pipeline, bank)(features[plan.source], None, None, noise)
-
-    return Trial(run, len(plan) * bank.evaluations(), in_this_thread=generate_batch)
+    return Trial(run, len(plan) * bank.evaluations())
 
 
 def _embed_images(bench: Bench, work: Work, batch_size: int) -> Trial:
@@ -182,8 +171,7 @@ def _embed_images(bench: Bench, work: Work, batch_size: int) -> Trial:
     encoder = untrained_encoder(study.pretraining, SEED).to(bench.device, memory_format=torch.channels_last).eval()
     encoder.backbone = class_token_only(encoder.backbone)
     images = bench.images().batch(torch.arange(batch_size))
-    embedded = partial(embed, encoder, images, study.embedding)
-    return Trial(partial(in_parts, encoder, images, study.embedding), batch_size, in_this_thread=embedded)
+    return Trial(partial(in_parts, encoder, images, study.embedding), batch_size)
 
 
 TRIALS: dict[str, Callable[[Bench, Work, int], Trial]] = {

@@ -32,6 +32,8 @@ class Work:
     """Images that are read or made, each as often as it is."""
     units: float
     """Forward passes, or images or comparisons where no network runs."""
+    gflop: float = 0.0
+    """Arithmetic of a unit in 10^9 floating-point operations; 0 where no network runs."""
     disk_bytes: float = 0
     saved: int = 0
     """Copies of the network that are written, besides."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from gensis.planning import cases, memory
 from gensis.planning.images import ImageSet
-from gensis.planning.networks import PIXELS_WIDTH, embedding_width
+from gensis.planning.networks import PIXELS_WIDTH, VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost
 from gensis.planning.work import Work
 from gensis.settings.bank import Bank
 from gensis.settings.compute import BACKWARD
@@ -15,7 +15,7 @@ from gensis.settings.tasks import find_task
 TRAINED = 1 + BACKWARD
 """Forward passes that a forward and a backward pass cost."""
 LOSSLESS_PX = 64
-PNG_BYTES, JPEG_BYTES = 2.2, 0.5
+PNG_BYTES, JPEG_BYTES = 2.1, 0.8
 """Of a pixel of a generated image: PNG up to `LOSSLESS_PX`, JPEG of quality 95 above."""
 ALL_PAIRS = ("knn", "retrieval", "slides-retrieval")
 """Tasks that compare every tested item with every other."""
@@ -75,6 +75,7 @@ def _training(study: Study, encoder: str, train: ImageSet, gpus: int) -> Work:
         case=cases.encoder_case(settings),
         images=images,
         units=images * study.passes(encoder),
+        gflop=VIT_S16_GFLOP * backbone_cost(settings.backbone, settings.backbone_args, settings.image_px),
         batch_size=batch,
         saved=1,
         memory_bytes=memory.training_bytes(study, encoder, train.train, image_px=train.image_px, gpus=gpus),
@@ -91,6 +92,7 @@ def _autoencoder(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
             subject="autoencoder",
             kind="train autoencoder",
             case=cases.autoencoder_case(study),
+            gflop=VIT_S16_GFLOP * unet_cost(settings.channels, settings.layers_per_block, study.autoencoder_px),
             batch_size=settings.batch_size,
             images=images,
             units=images * TRAINED,
@@ -111,6 +113,7 @@ def _diffusion(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
             subject=encoder,
             kind="train diffusion",
             case=cases.diffusion_case(study),
+            gflop=_denoiser_gflop(study),
             batch_size=settings.batch_size,
             images=images,
             units=images * TRAINED,
@@ -130,6 +133,7 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
             subject=name,
             kind="generate bank",
             case=cases.generation_case(study, bank),
+            gflop=_denoiser_gflop(study),
             units=images * bank.evaluations(),
             batch_size=study.runtime.inference_batch_size,
             disk_bytes=images * px**2 * (PNG_BYTES if px <= LOSSLESS_PX else JPEG_BYTES),
@@ -160,6 +164,7 @@ def _bank_evaluation(study: Study, name: str, bank: Bank, *, train: ImageSet, gp
         subject=bank.encoder,
         kind="embed images",
         case=_embedding_case(study, bank.encoder),
+        gflop=_embedding_gflop(study, bank.encoder),
         batch_size=study.runtime.inference_batch_size,
         images=images,
         units=images,
@@ -195,6 +200,7 @@ def _embedding(study: Study, stage: str, encoder: str, *, images: float, jobs: i
         subject=encoder,
         kind="embed images",
         case=_embedding_case(study, encoder),
+        gflop=_embedding_gflop(study, encoder),
         batch_size=study.runtime.inference_batch_size,
         jobs=jobs,
         images=images,
@@ -249,3 +255,19 @@ def _embedding_case(study: Study, encoder: str) -> str:
         return f"encoder {encoder}"
     settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
     return cases.embedding_case(settings, study.embedding.precision)
+
+
+def _embedding_gflop(study: Study, encoder: str) -> float:
+    """Arithmetic of an embedding; an external encoder is judged by its name, at the size of an image of ImageNet."""
+    if encoder == "pixels":
+        return 0.0
+    if encoder in study.encoders:
+        return VIT_S16_GFLOP * backbone_cost(study.encoders[encoder].timm or "", {}, 224)
+    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
+    return VIT_S16_GFLOP * backbone_cost(settings.backbone, settings.backbone_args, settings.image_px)
+
+
+def _denoiser_gflop(study: Study) -> float:
+    settings = study.diffusion
+    cost = unet_cost(settings.channels, settings.layers_per_block, memory.denoiser_side(study))
+    return VIT_S16_GFLOP * cost
