@@ -37,7 +37,8 @@ def test_rates_are_read_as_they_were_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "machine: a\ncores: 1\nrates: [{kind: walk, case: a, seconds: 1}]", "rates: [{speed: 1}]"]
+    "text",
+    ["", "machine: a\ncores: 1\nrates: [{kind: walk, case: a, seconds: 1}]", "rates: [{speed: 1}]", "rates: a: b"],
 )
 def test_a_file_that_holds_no_rates_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "rates.yaml").write_text(text)

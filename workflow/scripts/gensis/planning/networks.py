@@ -23,6 +23,8 @@ FLOATS_PER_CHANNEL = 12
 
 VIT_S16_MACS = 4.6e9
 """Multiplications of a forward pass of ViT-S/16 at 224 px."""
+RESNET18_WITHOUT_STRIDES = 5.9
+"""Cost of a pixel of ResNet-18 for images of 32 px, in those of ViT-S/16."""
 VIT_S16_GFLOP = 2 * VIT_S16_MACS / 1e9
 """The same pass in 10^9 floating-point operations."""
 
@@ -57,11 +59,11 @@ def _transformer(backbone: str, arguments: dict[str, Any]) -> tuple[int, int, in
 def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> float:
     """Forward pass of an image, in those of ViT-S/16 at 224 px.
 
-    Networks that are no transformers are taken to cost as much as ViT-S/16, as ResNet-50 does, and on small images no
-    less than a tenth of it, as ResNet-18 without its first strides does at 32 px.
+    Networks that are no transformers are taken to cost as much as ViT-S/16, as ResNet-50 does; those for small images
+    (`..._cifar`) as much as ResNet-18 without its first strides.
     """
     if not _is_transformer(backbone):
-        return max((image_px / 224) ** 2, 0.12)
+        return (image_px / 224) ** 2 * (RESNET18_WITHOUT_STRIDES if backbone.endswith("_cifar") else 1)
     width, depth, patch_px = _transformer(backbone, arguments)
     tokens = (image_px / patch_px) ** 2
     return depth * tokens * width * (12 * width + 2 * tokens) / VIT_S16_MACS

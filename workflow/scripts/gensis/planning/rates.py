@@ -96,9 +96,9 @@ def read_rates(path: Path) -> Rates:
         values = yaml.safe_load(path.read_text())
         rates = tuple(Rate(**each) for each in values["rates"])
     except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        keys = ", ".join(field.name for field in fields(Rate))
+        keys, reason = ", ".join(field.name for field in fields(Rate)), " ".join(str(error).split())
         raise UserError(
-            f"{path} is no file of rates ({error}): give one with machine, cores and rates ({keys})"
+            f"{path} is no file of rates ({reason}): give one with machine, cores and rates ({keys})"
         ) from None
     if unknown := [rate.kind for rate in rates if rate.kind not in KINDS]:
         raise UserError(f"{path}: '{unknown[0]}' is not one of {', '.join(KINDS)}: correct it")
