@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.pipeline import condition_arguments
 from gensis.planning import jobs, memory
-from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost
+from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes
 from gensis.settings.diffusion import Diffusion
 from gensis.ssl.backbone import create_backbone
 
@@ -76,6 +76,11 @@ def test_more_images_and_larger_batches_take_more_memory_on_a_cpu():
     assert held == 999_000 * (3 * 16 * 16 + memory.TABLES)
     assert bytes_of(large, 1000) > bytes_of(study, 1000)
     assert bytes_of(study, 1000, gpus=1) - bytes_of(study, 0, gpus=1) == 1000 * memory.TABLES  # images are on the GPU
+
+
+def test_a_checkpoint_holds_four_copies_of_the_weights():
+    assert weights_bytes("vit_small_patch16_224", {}) == pytest.approx(4 * 21.7e6, rel=0.03)  # 21.7 million weights
+    assert weights_bytes("vit_large_patch16_224", {}) == pytest.approx(4 * 303e6, rel=0.03)
 
 
 def test_megabytes_are_whole_gigabytes_with_a_margin_of_half():

@@ -1,6 +1,6 @@
 """Main memory of the jobs of a study, from numbers that are known before they run."""
 
-from gensis.planning.networks import activation_bytes, unet_activation_bytes
+from gensis.planning.networks import activation_bytes, unet_activation_bytes, weights_bytes
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
 
@@ -8,6 +8,10 @@ LIBRARIES = 800_000_000
 """Bytes of a process that has loaded torch and the networks' libraries."""
 CUDA = 2_000_000_000
 """Bytes of main memory that CUDA takes in a process that uses a GPU."""
+COMPILING = 4_000_000_000
+"""Bytes of the processes in which torch.compile compiles."""
+SAVED = 4
+"""Copies of the weights in a checkpoint: student, teacher and two moments of the optimizer."""
 TILING = 400_000_000
 """Bytes of a process that tiles a slide, without its thumbnail."""
 TABLES = 40
@@ -37,14 +41,19 @@ def training_bytes(study: Study, encoder: str, images: int, *, image_px: int, gp
     generated = images * bank.images_per_source if bank else 0
     kinds = 2 if bank else 1
     read_ahead = AHEAD * kinds * settings.batch_size * 3 * max(image_px, study.diffusion_px) ** 2
-    tables = max(gpus, 1) * TABLES * (images + generated)
+    kept = max(gpus, 1) * TABLES * (images + generated)
+    kept += SAVED * weights_bytes(settings.backbone, settings.backbone_args) + _compiling(study)
     if gpus:
-        return gpus * (LIBRARIES + CUDA) + read_ahead + tables
+        return gpus * (LIBRARIES + CUDA) + read_ahead + kept
     cache = study.runtime.image_cache_gb
     held = held_bytes(images, image_px, cache)
     held += held_bytes(generated, study.diffusion_px, cache - held / 1e9)
     views = 4 * settings.batch_size * _views_px(settings)
-    return LIBRARIES + held + read_ahead + tables + activation_bytes(settings) + views
+    return LIBRARIES + held + read_ahead + kept + activation_bytes(settings) + views
+
+
+def _compiling(study: Study) -> int:
+    return COMPILING if study.runtime.compile else 0
 
 
 def _views_px(settings: Pretraining) -> int:
@@ -56,7 +65,7 @@ def diffusion_bytes(study: Study, images: int, *, width: int, image_px: int, gpu
     """Memory of the training of the diffusion model; ``width`` is the dimension of an embedding."""
     settings, cache = study.diffusion, study.runtime.image_cache_gb
     side = denoiser_side(study)
-    read_ahead = AHEAD * settings.batch_size * (3 * image_px**2 + 4 * width)
+    read_ahead = AHEAD * settings.batch_size * (3 * image_px**2 + 4 * width) + _compiling(study)
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead
     held = held_bytes(images, image_px, cache) + 4 * images * width
@@ -77,7 +86,7 @@ def denoiser_side(study: Study) -> int:
 def autoencoder_bytes(study: Study, *, image_px: int, gpus: int) -> int:
     """Memory of the training of the autoencoder, and of the perceptual encoder's activations on a CPU."""
     settings = study.autoencoder_training
-    read_ahead = AHEAD * settings.batch_size * 3 * image_px**2
+    read_ahead = AHEAD * settings.batch_size * 3 * image_px**2 + _compiling(study)
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead
     activations = unet_activation_bytes(

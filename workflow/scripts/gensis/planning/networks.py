@@ -69,6 +69,12 @@ def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> fl
     return depth * tokens * width * (12 * width + 2 * tokens) / VIT_S16_MACS
 
 
+def weights_bytes(backbone: str, arguments: dict[str, Any]) -> int:
+    """Weights of a backbone in float32: 12 x width^2 values in a block; a network without blocks is taken for ViT-S."""
+    width, depth, _ = _transformer(backbone, arguments)
+    return 4 * 12 * width**2 * depth
+
+
 def activation_bytes(settings: Pretraining) -> int:
     """Memory of the activations of a batch in training, on a CPU, which takes a batch in the parts of the config."""
     width, depth, patch_px = _transformer(settings.backbone, settings.backbone_args)
