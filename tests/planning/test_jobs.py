@@ -1,7 +1,10 @@
 """Memory and time of cluster jobs follow from numbers that a reader can check."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from tests.planning.tiny import tiny_study
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -10,7 +13,10 @@ from gensis.diffusion.pipeline import condition_arguments
 from gensis.planning import jobs, memory
 from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes
 from gensis.settings.diffusion import Diffusion
+from gensis.settings.study import load_study
 from gensis.ssl.backbone import create_backbone
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -108,3 +114,16 @@ def test_a_shard_takes_its_share_of_the_time_of_a_bank():
 def test_evaluation_holds_all_embeddings():
     assert memory.embeddings_bytes(1_280_000, 384) == pytest.approx(1.97e9, rel=0.01)
     assert memory.evaluation_bytes(1_280_000, 384, gpus=0) > 3 * 1.9e9
+
+
+def test_trainings_ask_for_what_the_page_of_profiles_says():
+    page = (ROOT / "profiles" / "README.md").read_text()
+    study = load_study(yaml.safe_load((ROOT / "config" / "cifar10.yaml").read_text()))
+    encoder = jobs.megabytes(memory.training_bytes(study, "dino", 50_000, image_px=32, gpus=1))
+    denoiser = jobs.megabytes(memory.diffusion_bytes(study, 50_000, width=192, image_px=32, gpus=1))
+    minutes = jobs.encoder_minutes(study, "dino", 50_000, 1), jobs.diffusion_minutes(study, 1)
+    assert f"asks for {encoder // 1000} GB and {minutes[0]} minutes" in page
+    assert f"`train_diffusion` for {denoiser // 1000} GB and {minutes[1]} minutes" in page
+    large = load_study(yaml.safe_load((ROOT / "config" / "panda.yaml").read_text()))
+    tiles = jobs.megabytes(memory.training_bytes(large, "dino", 100_000_000, image_px=256, gpus=1))
+    assert f"{tiles // 1000} GB and {jobs.encoder_minutes(large, 'dino', 100_000_000, 1):,} minutes" in page

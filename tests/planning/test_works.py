@@ -50,7 +50,7 @@ def test_a_training_makes_the_passes_that_its_work_counts():
 )
 def test_a_bank_takes_the_denoiser_passes_that_its_work_counts(bank):
     study = tiny_study(banks={"default": bank})
-    (work,) = works_of(study, "generate bank")
+    work, in_evaluation = works_of(study, "generate bank")
     bench = Bench(study, IMAGES, CPU, 1)
     seen = {"passes": 0}
 
@@ -69,6 +69,19 @@ def test_a_bank_takes_the_denoiser_passes_that_its_work_counts(bank):
         list(generate_plan(plan, features, **options))
     assert work.units == seen["passes"]
     assert work.images == 40
+    assert in_evaluation.images == 2 * 10 + 12  # two of each of ten sources, one of each held-out image
+
+
+def test_a_latent_diffusion_model_is_tried_in_latents():
+    study = tiny_study(autoencoder="train", autoencoder_training={"channels": [8, 16], "batch_size": 4})
+    bench, seen = Bench(study, IMAGES, CPU, 1), {}
+    for kind in ("train autoencoder", "train diffusion", "generate bank"):
+        work = works_of(study, kind)[0]
+        trial = bench.trial(work, 2)
+        trial.run()
+        seen[kind] = trial.units
+    assert seen == {"train autoencoder": 2 * 3, "train diffusion": 2 * 3, "generate bank": 2 * 4}
+    assert bench.pipeline().noise_shape == (4, 8, 8)
 
 
 def test_work_is_for_one_seed_and_says_for_how_many_it_is_done():

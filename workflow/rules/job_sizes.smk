@@ -2,6 +2,7 @@
 # number of images is not known yet, Snakemake shows <TBD>, and asks again when the job is ready.
 from gensis.artifacts.tables import read_table
 from gensis.planning import jobs, memory
+from gensis.planning.networks import width_of
 
 
 def gpus_of(rule: str) -> int:
@@ -60,7 +61,7 @@ def autoencoder_time(wildcards):
 
 def diffusion_memory(wildcards, input):
     """Memory of the training of the diffusion model."""
-    sizes = {"width": jobs.width_of(STUDY, wildcards.encoder), "image_px": stored_px(TRAINED_ON)}
+    sizes = {"width": width_of(STUDY, wildcards.encoder), "image_px": stored_px(TRAINED_ON)}
     images = images_listed(input.train)
     return jobs.megabytes(memory.diffusion_bytes(STUDY, images, gpus=gpus_of("train_diffusion"), **sizes))
 
@@ -74,7 +75,7 @@ def bank_memory(rule: str) -> Callable[..., int]:
     """Memory of a job that makes or judges a bank: it may search all embeddings for neighbours."""
 
     def of_job(wildcards, input):
-        width = jobs.width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
+        width = width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
         px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
         needed = memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule))
         return jobs.megabytes(needed + memory.embeddings_bytes(images_listed(input.train), width))
@@ -123,7 +124,7 @@ def evaluation_memory(rule: str) -> Callable[..., int]:
     """Memory of the evaluation of an encoder."""
 
     def of_job(wildcards, input):
-        width = jobs.width_of(STUDY, wildcards.encoder)
+        width = width_of(STUDY, wildcards.encoder)
         return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rule)))
 
     return of_job

@@ -30,7 +30,7 @@ def shown_files(wildcards, input):
 
 
 def drawn_slides():
-    """Slides that a rule draws: the plan looks at slides."""
+    """Slides of the demo, at which the plan looks."""
     return [unit.row.path for unit in SLIDES.values() if is_drawn(unit.row.path)]
 
 

@@ -6,7 +6,7 @@ Times assume a slow GPU, since a job that reaches its limit is lost but for a tr
 import math
 
 from gensis.planning import memory
-from gensis.planning.networks import PIXELS_WIDTH, WIDEST, backbone_cost, embedding_width, unet_cost
+from gensis.planning.networks import backbone_cost, unet_cost
 from gensis.settings.bank import Bank
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
@@ -75,16 +75,6 @@ def embedding_minutes(study: Study, images: int, gpus: int) -> int:
 def evaluation_minutes(train: int, test: int) -> int:
     """Time to evaluate an encoder by comparing each of ``test`` images with each of ``train`` images."""
     return _minutes(60 * START_MINUTES + train * test / PAIRS)
-
-
-def width_of(study: Study, encoder: str) -> int:
-    """Dimension of an encoder's embeddings; of an external one that of the widest usual ones."""
-    if encoder == "pixels":
-        return PIXELS_WIDTH
-    if encoder in study.trained_encoders or (encoder == "random" and study.pretraining):
-        settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
-        return embedding_width(settings.backbone, settings.backbone_args)
-    return WIDEST
 
 
 def denoiser_cost(study: Study) -> float:

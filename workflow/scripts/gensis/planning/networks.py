@@ -5,6 +5,7 @@ from typing import Any
 
 from gensis.settings.diffusion import Channels
 from gensis.settings.pretraining import Pretraining
+from gensis.settings.study import Study
 
 WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280, "giant": 1536}
 """Values of a token of a vision transformer, by the size in its name (Dosovitskiy 2021, Touvron 2021)."""
@@ -37,6 +38,16 @@ def embedding_width(backbone: str, arguments: dict[str, Any]) -> int:
         return arguments["channels"][-1]
     family = re.split(r"[_.]", backbone)[0]
     return WIDTHS[_size(backbone)] if _is_transformer(backbone) else RESNET_WIDTHS.get(family, WIDEST)
+
+
+def width_of(study: Study, encoder: str) -> int:
+    """Dimension of the embeddings of an encoder of a study, or of one of its baselines."""
+    if encoder == "pixels":
+        return PIXELS_WIDTH
+    if encoder in study.encoders:
+        return embedding_width(study.encoders[encoder].timm or "", {})
+    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
+    return embedding_width(settings.backbone, settings.backbone_args)
 
 
 def _size(backbone: str) -> str:

@@ -9,8 +9,8 @@ import torch
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.measure import measure
+from gensis.planning.evaluation_works import ALL_PAIRS
 from gensis.planning.images import ImageSet
-from gensis.planning.works import ALL_PAIRS
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.units import Units
 

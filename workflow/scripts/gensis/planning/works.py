@@ -1,24 +1,29 @@
 """The works of a study: jobs, images, forward passes and bytes of each stage. Imports no torch."""
 
-import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from gensis.planning import cases, memory
+from gensis.planning.evaluation_works import (
+    embedding_case,
+    embedding_gflop,
+    embedding_work,
+    embedding_works,
+    evaluation_works,
+)
 from gensis.planning.images import ImageSet
-from gensis.planning.networks import PIXELS_WIDTH, VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost
+from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, unet_cost, width_of
 from gensis.planning.work import Work
-from gensis.settings.bank import Bank
 from gensis.settings.compute import BACKWARD
 from gensis.settings.study import Study
-from gensis.settings.tasks import find_task
 
 TRAINED = 1 + BACKWARD
 """Forward passes that a forward and a backward pass cost."""
 LOSSLESS_PX = 64
 PNG_BYTES, JPEG_BYTES = 2.1, 0.8
 """Of a pixel of a generated image: PNG up to `LOSSLESS_PX`, JPEG of quality 95 above."""
-ALL_PAIRS = ("knn", "retrieval", "slides-retrieval")
-"""Tasks that compare every tested item with every other."""
+CONDITIONS, MOST_HELD_OUT = 64, 256
+"""Sources whose two further images, and held-out images of which one, the evaluation of a bank generates."""
 FEATURES_OF_BANK_IMAGES = 12
 """Sets of images, as many as sources, that the evaluation of a bank embeds with two networks: six."""
 
@@ -42,7 +47,7 @@ def works(study: Study, sets: Mapping[str, ImageSet], gpus: int = 0) -> list[Wor
             *(work for name in study.banks for work in _bank(study, name, train=train, gpus=gpus)),
             *(_training(study, name, train, gpus) for name in arms),
         ]
-    return [*found, *_embeddings(study, sets, gpus), *_evaluation(study, sets, gpus)]
+    return [*found, *embedding_works(study, sets, gpus), *evaluation_works(study, sets, gpus)]
 
 
 def _images(study: Study, sets: Mapping[str, ImageSet]) -> Iterator[Work]:
@@ -107,7 +112,7 @@ def _diffusion(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
     images = settings.steps * min(settings.batch_size, train.train)
     for encoder in dict.fromkeys(bank.encoder for bank in study.banks.values() if bank.is_generated):
         banks = [name for name, bank in study.banks.items() if bank.is_generated and bank.encoder == encoder]
-        width = _width(study, encoder)
+        width = width_of(study, encoder)
         yield Work(
             stage=f"diffusion model of {encoder}",
             subject=encoder,
@@ -148,123 +153,46 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
             case="as they are",
             units=images,
             disk_bytes=images * train.bytes_per_image,
-            memory_bytes=memory.LIBRARIES + memory.embeddings_bytes(train.train, _width(study, bank.encoder)),
+            memory_bytes=memory.LIBRARIES + memory.embeddings_bytes(train.train, width_of(study, bank.encoder)),
             **common,
         )
     if bank.filter:
-        yield _embedding(study, f"bank {name}", bank.encoder, images=images, jobs=bank.shards, gpus=gpus)
-    yield _bank_evaluation(study, name, bank, train=train, gpus=gpus)
+        embedding = embedding_work(study, f"bank {name}", bank.encoder, images=images, jobs=bank.shards, gpus=gpus)
+        yield replace(embedding, disk_bytes=0)  # a filter stores numbers
+    yield from _bank_evaluation(study, name, train=train, gpus=gpus)
 
 
-def _bank_evaluation(study: Study, name: str, bank: Bank, *, train: ImageSet, gpus: int) -> Work:
+def _bank_evaluation(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Work]:
+    """Embeddings of images of the bank and of real ones and, to measure the model, images that are generated anew."""
+    bank = study.banks[name]
     sources = min(study.evaluation.bank_images, train.train // 2)
-    images = FEATURES_OF_BANK_IMAGES * sources
-    return Work(
-        stage=f"evaluation of bank {name}",
+    common = {
+        "stage": f"evaluation of bank {name}",
+        "batch_size": study.runtime.inference_batch_size,
+        "memory_bytes": memory.evaluation_bytes(min(train.train, 100_000), width_of(study, bank.encoder), gpus),
+        "seeds": len(study.bank_seeds(name)),
+    }
+    yield Work(
         subject=bank.encoder,
         kind="embed images",
-        case=_embedding_case(study, bank.encoder),
-        gflop=_embedding_gflop(study, bank.encoder),
-        batch_size=study.runtime.inference_batch_size,
-        images=images,
-        units=images,
-        memory_bytes=memory.evaluation_bytes(min(train.train, 100_000), _width(study, bank.encoder), gpus),
-        seeds=len(study.bank_seeds(name)),
+        case=embedding_case(study, bank.encoder),
+        gflop=embedding_gflop(study, bank.encoder),
+        images=FEATURES_OF_BANK_IMAGES * sources,
+        units=FEATURES_OF_BANK_IMAGES * sources,
+        **common,
     )
-
-
-def _embeddings(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterator[Work]:
-    """All images by every encoder and baseline, and what tasks need besides."""
-    settings = study.evaluation
-    for encoder in _encoders(study):
-        for name in study.used_datasets:
-            images = sets[name]
-            parts = math.ceil(images.units / study.embedding.units_per_part)
-            flips = study.embedding.flips or (study.diffusion.flips and study.conditions_diffusion(encoder))
-            times = 2 if flips else 1
-            if name in settings.datasets:
-                times += len(settings.corruption_names) * (images.test or images.train) / max(images.images, 1)
-                times += 2 * ("last_blocks" in settings.further_inputs)
-            yield _embedding(study, "embeddings", encoder, images=times * images.images, jobs=parts, gpus=gpus)
-
-
-def _encoders(study: Study) -> list[str]:
-    baselines = ["random", "pixels"] if study.pretraining else ["pixels"]
-    return [*study.trained_encoders, *study.encoders, *baselines]
-
-
-def _embedding(study: Study, stage: str, encoder: str, *, images: float, jobs: int, gpus: int) -> Work:
-    image_px = study.pretraining.image_px if study.pretraining else 224
-    return Work(
-        stage=stage,
-        subject=encoder,
-        kind="embed images",
-        case=_embedding_case(study, encoder),
-        gflop=_embedding_gflop(study, encoder),
-        batch_size=study.runtime.inference_batch_size,
-        jobs=jobs,
-        images=images,
-        units=0 if encoder == "pixels" else images,
-        disk_bytes=memory.embeddings_bytes(1, _width(study, encoder)) * images,
-        memory_bytes=memory.inference_bytes(study, image_px=image_px, gpus=gpus),
-        seeds=len(study.seeds),
-    )
-
-
-def _evaluation(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterator[Work]:
-    settings = study.evaluation
-    for name in settings.datasets:
-        images = sets[name]
-        slide_tasks = settings.slide_tasks if study.datasets[name].kind == "slides" else ()
-        for encoder in _encoders(study):
-            width = _width(study, encoder)
-            for number, task in enumerate((*settings.image_tasks, *slide_tasks)):
-                yield Work(
-                    stage="evaluation",
-                    subject=task,
-                    kind="evaluate",
-                    case=cases.evaluation_case(task, width),
-                    dataset=name,
-                    width=width,
-                    jobs=int(number == 0),
-                    units=_items(task, images),
-                    memory_bytes=memory.evaluation_bytes(images.images, width, gpus),
-                    seeds=len(study.seeds),
-                )
-
-
-def _items(task: str, images: ImageSet) -> float:
-    """Units of an evaluation task: pairs of an image to test and another one, or images of slides or alone."""
-    if task in ALL_PAIRS and find_task(task).level == "image":
-        return (images.test or images.train) * images.train
-    return images.images
-
-
-def _width(study: Study, encoder: str | None) -> int:
-    """Dimension of an encoder's embeddings; of an external one, that of the largest usual encoders."""
-    if encoder == "pixels":
-        return PIXELS_WIDTH
-    if encoder in study.encoders:
-        return embedding_width(study.encoders[encoder].timm or "", {})
-    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
-    return embedding_width(settings.backbone, settings.backbone_args)
-
-
-def _embedding_case(study: Study, encoder: str) -> str:
-    if encoder in study.encoders or encoder == "pixels":
-        return f"encoder {encoder}"
-    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
-    return cases.embedding_case(settings, study.embedding.precision)
-
-
-def _embedding_gflop(study: Study, encoder: str) -> float:
-    """Arithmetic of an embedding; an external encoder is judged by its name, at the size of an image of ImageNet."""
-    if encoder == "pixels":
-        return 0.0
-    if encoder in study.encoders:
-        return VIT_S16_GFLOP * backbone_cost(study.encoders[encoder].timm or "", {}, 224)
-    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
-    return VIT_S16_GFLOP * backbone_cost(settings.backbone, settings.backbone_args, settings.image_px)
+    if bank.is_generated:
+        images = 2 * min(CONDITIONS, sources) + min(MOST_HELD_OUT, train.test)
+        yield Work(
+            subject=name,
+            kind="generate bank",
+            case=cases.generation_case(study, bank),
+            gflop=_denoiser_gflop(study),
+            jobs=0,
+            images=images,
+            units=images * bank.evaluations(),
+            **common,
+        )
 
 
 def _denoiser_gflop(study: Study) -> float:
