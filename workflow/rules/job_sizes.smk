@@ -4,6 +4,8 @@ from gensis.artifacts.tables import read_table
 from gensis.planning import jobs, memory
 from gensis.planning.networks import width_of
 
+LEAST_BYTES = 0.25  # of a pixel of a stored image: a part is taken to have more images than it has
+
 
 def gpus_of(rule: str) -> int:
     """GPUs of the jobs of a rule: those of the profile or command line, 1 if they give none."""
@@ -113,8 +115,8 @@ def embedding_time(rule: str, times: int = 1) -> Callable[..., int]:
     """Time to embed the images of a part, ``times`` times."""
 
     def of_job(wildcards, input):
-        outcomes = [path.removesuffix(".h5") + ".json" for path in input.stores]
-        images = sum(read_json(Path(path))["images"] for path in outcomes)
+        pixels = sum(map(os.path.getsize, input.stores)) / LEAST_BYTES
+        images = round(pixels / stored_px(wildcards.dataset) ** 2)
         return jobs.embedding_minutes(STUDY, times * images, gpus_of(rule))
 
     return of_job
