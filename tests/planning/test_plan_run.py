@@ -67,7 +67,7 @@ def test_the_plan_measures_each_stage_and_its_rates_plan_the_same_study_again(fo
 
 def test_a_stage_that_the_rates_do_not_know_has_a_question_mark(folder):
     (folder / "few.yaml").write_text(
-        "machine: m\ncores: 2\nrates: [{kind: train encoder, case: other, seconds: 0.5, gflop: 1.0}]"
+        "machine: m\ncores: 2\nhas_gpu: false\nrates: [{kind: train encoder, case: other, seconds: 0.5, gflop: 1.0}]"
     )
     found = stages(plan(folder, "--rates", folder / "few.yaml"))
     assert "~" in found["pre-training dino"]

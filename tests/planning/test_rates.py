@@ -8,7 +8,7 @@ from gensis.planning.rates import Rate, Rates, read_rates, write_rates
 SMALL = Rate(kind="train encoder", case="small", seconds=0.002, job_seconds=3.0, gflop=1.0, saved_bytes=8, gpu_bytes=9)
 LARGE = Rate(kind="train encoder", case="large", seconds=0.01, gflop=100.0)
 TILES = Rate(kind="tile slides", case="256 px", seconds=0.001)
-MACHINE = Rates(machine="a machine", cores=2, rates=(SMALL, LARGE, TILES))
+MACHINE = Rates(machine="a machine", cores=2, has_gpu=False, rates=(SMALL, LARGE, TILES))
 
 
 def test_a_measured_case_has_its_own_rate():
@@ -38,7 +38,12 @@ def test_rates_are_read_as_they_were_written(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "machine: a\ncores: 1\nrates: [{kind: walk, case: a, seconds: 1}]", "rates: [{speed: 1}]", "rates: a: b"],
+    [
+        "",
+        "machine: a\ncores: 1\nhas_gpu: false\nrates: [{kind: walk, case: a, seconds: 1}]",
+        "rates: [{speed: 1}]",
+        "rates: a: b",
+    ],
 )
 def test_a_file_that_holds_no_rates_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "rates.yaml").write_text(text)

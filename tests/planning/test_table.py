@@ -9,6 +9,7 @@ from gensis.planning.work import Work
 RATES = Rates(
     machine="a machine",
     cores=4,
+    has_gpu=False,
     rates=(
         Rate(kind="tile slides", case="tiles", seconds=0.01, job_seconds=2.0),
         Rate(kind="train encoder", case="net", seconds=0.5, job_seconds=10.0, gflop=1.0, saved_bytes=1000, gpu_bytes=7),

@@ -15,7 +15,7 @@ from gensis.planning.table import lines, rows
 from gensis.planning.trials import Bench
 from gensis.planning.works import works
 from gensis.settings.study import Study, load_study
-from gensis.settings.units import list_units
+from gensis.settings.units import Units, list_units
 from gensis.training.device import allow_tf32, choose_device
 
 
@@ -23,21 +23,24 @@ def main(arguments: argparse.Namespace) -> None:
     """Print the plan, by rates that are given or measured now."""
     logging.getLogger("gensis.ssl").setLevel(logging.WARNING)  # what trainings log of their settings
     study = load_study(arguments.config)
+    units = {name: list_units(study.datasets[name], sheet_of(arguments, name)) for name in study.used_datasets}
+    sets = {name: image_set(study.datasets[name], units[name], arguments.images_folder / name) for name in units}
+    rates = read_rates(arguments.rates) if arguments.rates else measure(arguments, study, sets, units)
+    gpus = max(arguments.gpus, 1) if rates.has_gpu else 0
+    of_stages = rows(works(study, sets, gpus), rates, gpus)
+    text = [*heading(study, sets, rates, gpus), "", *lines(of_stages), "", *notes(arguments)]
+    sys.stdout.write("\n".join(text) + "\n")
+
+
+def measure(arguments: argparse.Namespace, study: Study, sets: dict[str, ImageSet], units: dict[str, Units]) -> Rates:
+    """The rates of this machine, which are also written to a file."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = choose_device(arguments.gpus, cores)
     allow_tf32(device, study.runtime.tf32)
-    units = {name: list_units(study.datasets[name], sheet_of(arguments, name)) for name in study.used_datasets}
-    sets = {name: image_set(study.datasets[name], units[name], arguments.images_folder / name) for name in units}
-    given = read_rates(arguments.rates) if arguments.rates else None
-    gpus = arguments.gpus if given or device.type == "cuda" else 0
-    found = works(study, sets, gpus)
-    rates = given or calibrate(Bench(study, sets[study.pretraining.dataset], device, cores), found, sets, units)
-    if given is None:
-        write_rates(arguments.output, rates)
-    of_stages = rows(found, rates, gpus)
-    sys.stdout.write(
-        "\n".join([*heading(study, sets, rates, gpus), "", *lines(of_stages), "", *notes(arguments)]) + "\n"
-    )
+    bench = Bench(study, sets[study.pretraining.dataset], device, cores)
+    rates = calibrate(bench, works(study, sets, arguments.gpus), sets, units)
+    write_rates(arguments.output, rates)
+    return rates
 
 
 def sheet_of(arguments: argparse.Namespace, dataset: str) -> Path | None:

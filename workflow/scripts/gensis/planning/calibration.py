@@ -53,7 +53,12 @@ def calibrate(bench: Bench, works: Sequence[Work], sets: Mapping[str, ImageSet],
     rates = [rate for work in ordered for rate in _rates(bench, work, sets, units)]
     starts = {rate.kind: fast if rate.kind in WITHOUT_TORCH else slow for rate in rates}
     rates = [replace(rate, job_seconds=rate.job_seconds + starts[rate.kind]) for rate in rates]
-    return Rates(machine=machine_name(bench.device, bench.threads), cores=bench.threads, rates=tuple(rates))
+    return Rates(
+        machine=machine_name(bench.device, bench.threads),
+        cores=bench.threads,
+        has_gpu=bench.device.type == "cuda",
+        rates=tuple(rates),
+    )
 
 
 def start_seconds(script: str) -> float:

@@ -51,6 +51,8 @@ class Rates:
     machine: str
     cores: int
     """CPU cores that its jobs share."""
+    has_gpu: bool
+    """Whether networks ran on a GPU."""
     rates: tuple[Rate, ...]
 
     def of(self, kind: str, case: str, gflop: float) -> tuple[Rate, bool] | None:
@@ -95,19 +97,25 @@ def read_rates(path: Path) -> Rates:
     try:
         values = yaml.safe_load(path.read_text())
         rates = tuple(Rate(**each) for each in values["rates"])
+        about = {key: values[key] for key in ("machine", "cores", "has_gpu")}
     except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
         keys, reason = ", ".join(field.name for field in fields(Rate)), " ".join(str(error).split())
         raise UserError(
-            f"{path} is no file of rates ({reason}): give one with machine, cores and rates ({keys})"
+            f"{path} is no file of rates ({reason}): give one with machine, cores, has_gpu and rates ({keys})"
         ) from None
     if unknown := [rate.kind for rate in rates if rate.kind not in KINDS]:
         raise UserError(f"{path}: '{unknown[0]}' is not one of {', '.join(KINDS)}: correct it")
-    return Rates(machine=values["machine"], cores=values["cores"], rates=rates)
+    return Rates(rates=rates, **about)
 
 
 def write_rates(path: Path, rates: Rates) -> None:
     """Write the rates of a machine, numbers with four digits."""
-    values = {"machine": rates.machine, "cores": rates.cores, "rates": list(map(_entry, rates.rates))}
+    values = {
+        "machine": rates.machine,
+        "cores": rates.cores,
+        "has_gpu": rates.has_gpu,
+        "rates": list(map(_entry, rates.rates)),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_atomically(path) as temporary:
         Path(temporary).write_text(yaml.safe_dump(values, sort_keys=False, width=120))

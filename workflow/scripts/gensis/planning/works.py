@@ -20,6 +20,8 @@ from gensis.settings.study import Study
 TRAINED = 1 + BACKWARD
 """Forward passes that a forward and a backward pass cost."""
 LOSSLESS_PX = 64
+HEADER_BYTES = 150
+"""Of a generated image, beside its pixels: header, position, source, seed."""
 PNG_BYTES, JPEG_BYTES = 2.1, 0.8
 """Of a pixel of a generated image: PNG up to `LOSSLESS_PX`, JPEG of quality 95 above."""
 CONDITIONS, MOST_HELD_OUT = 64, 256
@@ -141,7 +143,7 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
             gflop=_denoiser_gflop(study),
             units=images * bank.evaluations(),
             batch_size=study.runtime.inference_batch_size,
-            disk_bytes=images * px**2 * (PNG_BYTES if px <= LOSSLESS_PX else JPEG_BYTES),
+            disk_bytes=images * (HEADER_BYTES + px**2 * (PNG_BYTES if px <= LOSSLESS_PX else JPEG_BYTES)),
             memory_bytes=memory.inference_bytes(study, image_px=px, gpus=gpus),
             **common,
         )
