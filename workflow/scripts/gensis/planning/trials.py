@@ -102,18 +102,19 @@ def _steps(trainer: Pretrainer | AutoencoderTrainer | DiffusionTrainer) -> Calla
 
 
 def _train_encoder(bench: Bench, work: Work, batch_size: int) -> Trial:
-    settings = bench.study.pretraining if work.subject == bench.study.baseline else _without_bank(bench, work)
-    settings = settings.model_copy(update={"batch_size": batch_size, "balance_units": False, "epochs": 10**6})
+    settings = _without_bank(bench.study, work.subject).model_copy(
+        update={"batch_size": batch_size, "balance_units": False, "epochs": 10**6}
+    )
     trainer = Pretrainer(
         settings, bench.images(), device=bench.device, world=World(), seed=SEED, runtime=bench.study.runtime
     )
     return Trial(_steps(trainer), batch_size * passes(settings, disentangles=False), trainer.method.encoder)
 
 
-def _without_bank(bench: Bench, work: Work) -> Pretraining:
-    """The training of an arm, without its bank: the passes of its further views take as long as those of others."""
-    values = {name: getattr(bench.study.retraining[work.subject], name) for name in Pretraining.model_fields}
-    return Pretraining.model_construct(**values)
+def _without_bank(study: Study, encoder: str) -> Pretraining:
+    """The training of an encoder, of an arm without its bank: passes of its further views take as long as others."""
+    settings = study.retraining.get(encoder, study.pretraining)
+    return Pretraining.model_construct(**{name: getattr(settings, name) for name in Pretraining.model_fields})
 
 
 def _train_autoencoder(bench: Bench, work: Work, batch_size: int) -> Trial:
@@ -167,8 +168,8 @@ def _generate_bank(bench: Bench, work: Work, batch_size: int) -> Trial:
 
 
 def _embed_images(bench: Bench, work: Work, batch_size: int) -> Trial:
-    study = bench.study
-    encoder = untrained_encoder(study.pretraining, SEED).to(bench.device, memory_format=torch.channels_last).eval()
+    study, settings = bench.study, _without_bank(bench.study, work.subject)
+    encoder = untrained_encoder(settings, SEED).to(bench.device, memory_format=torch.channels_last).eval()
     encoder.backbone = class_token_only(encoder.backbone)
     images = bench.images().batch(torch.arange(batch_size))
     return Trial(partial(in_parts, encoder, images, study.embedding), batch_size)
