@@ -19,7 +19,7 @@ PIXELS_WIDTH = 768
 FLOATS_PER_TOKEN = 20
 """Values that a block keeps of each value of a token until the backward pass: inputs of norms and matrix products."""
 FLOATS_PER_CHANNEL = 12
-"""Values that a residual block of a UNet keeps of each value of its output."""
+"""Values that a residual block keeps of each value of its output."""
 
 
 VIT_S16_MACS = 4.6e9
@@ -74,7 +74,8 @@ def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> fl
     (`..._cifar`) as much as ResNet-18 without its first strides.
     """
     if not _is_transformer(backbone):
-        return (image_px / 224) ** 2 * (RESNET18_WITHOUT_STRIDES if backbone.endswith("_cifar") else 1)
+        narrower = arguments["channels"][-1] / 512 if "channels" in arguments else 1
+        return (image_px / 224) ** 2 * (RESNET18_WITHOUT_STRIDES * narrower**2 if backbone.endswith("_cifar") else 1)
     width, depth, patch_px = _transformer(backbone, arguments)
     tokens = (image_px / patch_px) ** 2
     return depth * tokens * width * (12 * width + 2 * tokens) / VIT_S16_MACS
@@ -88,13 +89,22 @@ def weights_bytes(backbone: str, arguments: dict[str, Any]) -> int:
 
 def activation_bytes(settings: Pretraining) -> int:
     """Memory of the activations of a batch in training, on a CPU, which takes a batch in the parts of the config."""
-    width, depth, patch_px = _transformer(settings.backbone, settings.backbone_args)
-    patch_px = patch_px if _is_transformer(settings.backbone) or settings.image_px >= 64 else 4
     local_px = settings.image_px * 3 / 7 if settings.views.local_px == "auto" else settings.views.local_px
-    tokens = 2 * (settings.image_px / patch_px) ** 2 + settings.views.local_crops * (local_px / patch_px) ** 2
+    sides = [settings.image_px] * 2 + [local_px] * settings.views.local_crops
+    floats = sum(_activations(settings.backbone, settings.backbone_args, side) for side in sides)
     parts = settings.gradient_accumulation if isinstance(settings.gradient_accumulation, int) else 1
     value_bytes = 2 if settings.precision == "bfloat16" else 4
-    return round(settings.batch_size / parts * tokens * width * depth * FLOATS_PER_TOKEN * value_bytes)
+    return round(settings.batch_size / parts * floats * value_bytes)
+
+
+def _activations(backbone: str, arguments: dict[str, Any], side: float) -> float:
+    """Values that are kept of a view; a convnet is taken for a ResNet of four levels with two blocks each."""
+    width, depth, patch_px = _transformer(backbone, arguments)
+    if _is_transformer(backbone):
+        return FLOATS_PER_TOKEN * depth * width * (side / patch_px) ** 2
+    first = side if backbone.endswith("_cifar") else side / 4
+    widest = embedding_width(backbone, arguments)
+    return 2 * FLOATS_PER_CHANNEL * sum(widest / 2 ** (3 - level) * (first / 2**level) ** 2 for level in range(4))
 
 
 def unet_activation_bytes(channels: Channels, layers: int, *, side: int, batch_size: int) -> int:
