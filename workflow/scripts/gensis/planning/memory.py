@@ -12,6 +12,8 @@ COMPILING = 4_000_000_000
 """Bytes of the processes in which torch.compile compiles."""
 SAVED = 4
 """Copies of the weights in a checkpoint: student, teacher and two moments of the optimizer."""
+OF_BANK_EVALUATION = 300_000_000
+"""Bytes of its networks, and of pixels that are compared."""
 TILING = 400_000_000
 """Bytes of a process that tiles a slide, without its thumbnail."""
 TABLES = 40
@@ -108,6 +110,11 @@ def embeddings_bytes(images: int, width: int) -> int:
 def evaluation_bytes(images: int, width: int, gpus: int) -> int:
     """Memory of the evaluation of an encoder: its embeddings, and standardised copies of their parts."""
     return LIBRARIES + CUDA * min(gpus, 1) + 3 * embeddings_bytes(images, width)
+
+
+def bank_evaluation_bytes(images: int, width: int, gpus: int) -> int:
+    """Memory of the evaluation of a bank that searches neighbours among ``images`` images."""
+    return OF_BANK_EVALUATION + evaluation_bytes(images, width, gpus)
 
 
 def tiling_bytes(threads: int) -> int:

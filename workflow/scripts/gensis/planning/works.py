@@ -171,7 +171,7 @@ def _bank_evaluation(study: Study, name: str, *, train: ImageSet, gpus: int) -> 
     common = {
         "stage": f"evaluation of bank {name}",
         "batch_size": study.runtime.inference_batch_size,
-        "memory_bytes": memory.evaluation_bytes(min(train.train, 100_000), width_of(study, bank.encoder), gpus),
+        "memory_bytes": memory.bank_evaluation_bytes(min(train.train, 100_000), width_of(study, bank.encoder), gpus),
         "seeds": len(study.bank_seeds(name)),
     }
     yield Work(
