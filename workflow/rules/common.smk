@@ -76,7 +76,7 @@ def sheet(study: Study, dataset: str) -> Path | None:
 
 
 STUDY, UNITS = read_config()
-RATES = config.get("rates")  # of another machine, for the rule `plan`; not a key of the study
+RATES = from_here(config["rates"]) if "rates" in config else None  # of another machine, for the rule `plan`; not a key of the study
 RUN = f"results/{STUDY.run}"
 IMAGES = "results/images"
 # Stored next to Snakemake's records of params, which contain these versions.
