@@ -49,7 +49,10 @@ def is_drawn(path: str) -> bool:
 def read_config() -> tuple[Study, dict[str, Units]]:
     """The validated study, and the units of every data set that it uses. Exits with one line if the config is wrong."""
     try:
-        study = load_study(config, read_backbones(REPOSITORY / "config" / "backbones.txt"))
+        study = load_study(
+            {key: config[key] for key in config if key != "rates"},
+            read_backbones(REPOSITORY / "config" / "backbones.txt"),
+        )
         for encoder in study.encoders.values():
             if encoder.path:
                 weights = weight_files(Path(from_here(encoder.path)))
@@ -73,6 +76,7 @@ def sheet(study: Study, dataset: str) -> Path | None:
 
 
 STUDY, UNITS = read_config()
+RATES = from_here(config["rates"]) if "rates" in config else None  # of another machine, for the rule `plan`; not a key of the study
 RUN = f"results/{STUDY.run}"
 if workflow.modifier.path_modifier.replace_prefix(RUN) != RUN:
     sys.exit(
