@@ -76,9 +76,8 @@ def sheet(study: Study, dataset: str) -> Path | None:
 
 
 STUDY, UNITS = read_config()
-RATES = (
-    from_here(config["rates"]) if "rates" in config else None
-)  # of another machine, for the rule `plan`; not a key of the study
+# Rates of another machine, for the rule `plan`; not a key of the study.
+RATES = from_here(config["rates"]) if "rates" in config else None
 RUN = f"results/{STUDY.run}"
 if workflow.modifier.path_modifier.replace_prefix(RUN) != RUN:
     sys.exit(
