@@ -27,23 +27,22 @@ def create_backbone(
         drop_path: rate of stochastic depth.
 
     Returns:
-        The model, and the arguments that create it again (without stochastic depth).
+        The model without a classifier, and the arguments that create it again (without stochastic depth).
 
     Raises:
         UserError: timm has no such model, or it does not accept these arguments or this size.
     """
     if not timm.is_model(name):
         raise UserError(f"timm has no model '{name}': choose a backbone of config/backbones.txt")
-    arguments = {"num_classes": 0, **backbone_args}
     config = timm.get_pretrained_cfg(name)
-    candidates = [arguments]
+    candidates = [backbone_args]
     if config and config.fixed_input_size:
-        sized = arguments | {"img_size": image_px}
-        candidates = [sized | {"dynamic_img_size": True}, sized, arguments]
+        sized = backbone_args | {"img_size": image_px}
+        candidates = [sized | {"dynamic_img_size": True}, sized, backbone_args]
     regularisation = {"drop_path_rate": drop_path} if drop_path else {}
     for candidate in candidates:
         try:
-            backbone = timm.create_model(name, pretrained=False, **candidate, **regularisation)
+            backbone = timm.create_model(name, pretrained=False, num_classes=0, **candidate, **regularisation)
         except TypeError as error:
             reason = error
             continue
@@ -82,7 +81,7 @@ def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], fold
     """
     weights = {"file": str(folder / "model.safetensors"), "num_classes": 0}
     try:
-        start = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=weights, **arguments)
+        start = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=weights, **arguments)
         backbone.load_state_dict(start.state_dict())
     except RuntimeError as error:
         encoder = read_json(folder / "config.json")
@@ -98,6 +97,7 @@ def save_encoder(
     """Write `config.json` and `model.safetensors` for `timm.create_model("local-dir:FOLDER", pretrained=True)`.
 
     timm does not write the configuration, because it would add tag, licence and paper of its own pretrained weights.
+    `model_args` may not contain `num_classes`: transformers passes that argument itself.
 
     Args:
         backbone: the model.
