@@ -13,6 +13,8 @@ from gensis.errors import UserError
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"
+OLDEST_TIMM = (1, 0, 16)
+"""The first timm that opens a folder as `local-dir:`."""
 
 
 def create_backbone(
@@ -177,8 +179,13 @@ def load_encoder(folder: Path) -> Encoder:
     """Load an encoder that `save_encoder` wrote.
 
     Raises:
-        UserError: the folder contains no encoder.
+        UserError: the folder contains no encoder, or timm is too old.
     """
+    if tuple(map(int, timm.__version__.split(".")[:3])) < OLDEST_TIMM:
+        oldest = ".".join(map(str, OLDEST_TIMM)) + " or later"
+        raise UserError(
+            f"timm {timm.__version__} cannot open {folder}: install {oldest}, or open it as README.md shows"
+        )
     if not all((folder / name).exists() for name in ("config.json", "model.safetensors")):
         raise UserError(f"{folder} has no encoder (config.json, model.safetensors): train or import it first")
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
