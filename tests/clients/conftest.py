@@ -17,8 +17,8 @@ from gensis.ssl.backbone import Encoder, create_backbone, load_encoder, save_enc
 from gensis.ssl.preprocessing import Preprocessing
 
 VIT = ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2})
-TARGET_MPP = {"level": 1.0, "resampled": 0.8}
-"""The slide has levels of 0.5, 1 and 2 um/px."""
+TARGET_MPP = {"level": 1.0, "resampled": 0.75}
+"""The slide has levels of 0.5 and 1 um/px. At 0.75, tiles have a whole number of px at level 0."""
 
 
 @dataclass(frozen=True)
