@@ -29,7 +29,7 @@ order=(clam-tiles clam-bags trident patho-bench stamp timm transformers diffuser
 checkout() { # REPOSITORY COMMIT
     local folder=$checkouts/${1#*/}
     [ -d "$folder" ] || git clone -q "https://github.com/$1" "$folder" >&2
-    git -C "$folder" checkout -q "$2" >&2
+    [[ $(git -C "$folder" rev-parse HEAD) == "$2"* ]] || git -C "$folder" checkout -q "$2" >&2
     echo "$folder"
 }
 

@@ -1,4 +1,4 @@
-"""timm: `local-dir:` from 1.0.16 on, `checkpoint_path=` before; transformers' TimmWrapper opens the same folder."""
+"""timm: `local-dir:` from 1.0.26 on, `checkpoint_path=` before; transformers' TimmWrapper opens the same folder."""
 
 import json
 
@@ -33,10 +33,10 @@ def test_the_forms_for_new_and_old_versions_give_equal_embeddings(cuts, expected
 
 
 def test_a_version_that_is_too_old_is_named(cuts, monkeypatch):
-    monkeypatch.setattr(timm, "__version__", "1.0.15")
-    with pytest.raises(UserError, match=r"timm 1\.0\.15 cannot open .*: install 1\.0\.16 or later, or .* README"):
+    monkeypatch.setattr(timm, "__version__", "1.0.25")
+    with pytest.raises(UserError, match=r"timm 1\.0\.25 cannot open .*: install 1\.0\.26 or later, or .* README"):
         load_encoder(cuts["level"].encoder)
-    monkeypatch.setattr(timm, "__version__", "1.0.16.dev0")
+    monkeypatch.setattr(timm, "__version__", "1.0.26.dev0")
     load_encoder(cuts["level"].encoder)
 
 

@@ -13,8 +13,8 @@ from gensis.errors import UserError
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"
-OLDEST_TIMM = (1, 0, 16)
-"""The first timm that opens a folder as `local-dir:`."""
+OLDEST_TIMM = (1, 0, 26)
+"""The first timm that opens a folder as `local-dir:` with every version of torch; some before did with recent ones."""
 
 
 def create_backbone(
