@@ -4,7 +4,6 @@ from gensis.pipeline_packages import require
 
 require("diffusers", "torchmetrics")
 
-
 RECIPE = 1
 """Version of the code that trains a diffusion model. See `gensis.ssl.RECIPE`, its counterpart for encoders."""
 
