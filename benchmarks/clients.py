@@ -88,7 +88,8 @@ def clam_bags(run: Run) -> str:
     model = CLAM_SB(embed_dim=bags[0][0].shape[1], n_classes=len(labels))
     loss = sum(torch.nn.functional.cross_entropy(model(bag)[0], torch.tensor([label])) for bag, label, _ in bags)
     loss.backward()
-    return f"{len(bags)} bags, gradient of its classifier finite: {bool(torch.isfinite(loss))}"
+    assert torch.isfinite(loss)
+    return f"{len(bags)} bags, a finite loss of its classifier"
 
 
 def trident(run: Run) -> str:
