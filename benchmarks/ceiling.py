@@ -5,7 +5,8 @@
 
 The bank is chosen by labels, so this is an upper bound and never an arm of a study. `--pool DATASET` takes the images
 from another data set of the config, which may have more of them; `--bank sources` shows each source itself instead, as
-a third real view, and `--bank none` trains without a bank. Prints a JSON line per metric; a killed run goes on.
+a third real view, and `--bank none` trains without a bank. `--init` goes on from a trained encoder, as an arm with
+`init` does. Prints a JSON line per metric; a killed run goes on.
 """
 
 import argparse
@@ -92,8 +93,10 @@ def train(settings: Retraining, arguments: argparse.Namespace) -> Path:
             chosen = same_class(labels, of_pool, is_own=is_own, variants=arguments.variants, seed=arguments.seed)
         if not (output / "bank").exists():
             write_bank(output / "bank", chosen, pool)
+    init = ["--init", arguments.init] if arguments.init else []
     where = ["--checkpoints", output / "checkpoints", "--output", output / "encoder", "--train", train_table]
-    run("pretrain_encoder.py", settings.model_dump_json(), "--seed", arguments.seed, *arguments.on, *where, *bank)
+    options = ["--seed", arguments.seed, *arguments.on, *where, *init, *bank]
+    run("pretrain_encoder.py", settings.model_dump_json(), *options)
     return output / "encoder"
 
 
@@ -135,6 +138,7 @@ if __name__ == "__main__":
     parser.add_argument("--pool", help="data set whose train split the images of the bank are taken from")
     parser.add_argument("--variants", type=int, default=8, help="images per source")
     parser.add_argument("--arm", type=json.loads, default={}, help="keys of the arm as JSON")
+    parser.add_argument("--init", type=Path, help="folder of the encoder to start from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True, help="folder of the arm, which bears its name")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

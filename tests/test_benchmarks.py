@@ -19,6 +19,7 @@ from tests.figures.tiny import flat, write_slide
 from tests.warm_python import PLANNING, warm_python
 from tests.workflow.clone import TINY, write_config
 
+from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.tables import write_table
 from gensis.images.codec import encode_jpeg, encode_png
 from gensis.images.index import write_index
@@ -276,6 +277,11 @@ def test_a_ceiling_is_trained_with_other_images_of_the_same_class(output, tmp_pa
         assert sources.tolist() == np.repeat(np.arange(16), 3).tolist()
         assert all(image % 2 == source % 2 and image != source for image, source in zip(shown, sources))
         assert len(set(zip(sources.tolist(), shown))) == len(shown)
+    else:
+        options[3], encoder = tmp_path / "continued", folder / "encoder"
+        output("ceiling.py", "--config", config, "--bank", bank, "--arm", '{"epochs": 1}', "--init", encoder, *options)
+        inputs = read_json(tmp_path / "continued/encoder/provenance.json")["inputs"]
+        assert inputs["init"] == content_id(encoder / "model.safetensors")
 
 
 def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):

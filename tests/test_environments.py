@@ -62,7 +62,7 @@ def normal(package: str) -> str:
 
 def test_pyproject_reads_the_packages_of_the_pipeline_from_the_requirements():
     dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
-    assert dynamic["optional-dependencies"] == {"pipeline": {"file": "envs/requirements.txt"}}
+    assert dynamic["optional-dependencies"]["pipeline"] == {"file": "envs/requirements.txt"}
 
 
 def test_the_conda_environment_has_the_versions_of_the_requirements():

@@ -23,8 +23,15 @@ STUDY = {
         "known": {"kind": "torchvision", "name": "CIFAR10"},
         "packed": {"kind": "hdf5", "path": "images.h5"},
     },
-    "pretraining": {"dataset": "tiles"},
-    "encoders": {"mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"}},
+    "pretraining": {
+        "dataset": "tiles",
+        "init": "mine",
+        "continued": {"frozen_blocks": 4, "layer_decay": 0.6, "lora": {"rank": 4, "alpha": 9}, "head_epochs": 2},
+    },
+    "encoders": {
+        "mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"},
+        "elsewhere": {"path": "folder"},
+    },
     "banks": {
         "default": {"variants": 2, "filter": {"minimum_fidelity": 0.4, "copying_ratio": 0.1}},
         "drawn": {"alphas": {"uniform": [0.2, 0.8]}, "toward_neighbour": {"share": 0.4, "neighbours": 4}},

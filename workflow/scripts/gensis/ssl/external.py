@@ -24,10 +24,15 @@ def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, 
         The model without a classifier, timm's name of its architecture, and its other arguments.
 
     Raises:
-        UserError: the weights do not exist, cannot be downloaded, do not fit the architecture, or are not finite.
+        UserError: the weights do not exist, cannot be downloaded, do not fit the architecture, or are not finite, or
+            the model does not pool its tokens.
     """
     opened = _downloaded(str(name)) if path is None else _read(name, path)
     refuse_not_finite(opened[0], path or name)
+    if getattr(opened[0], "global_pool", None) == "":  # such as Virchow2, whose authors pool by hand
+        raise UserError(
+            f"{path or name} returns all tokens: set `global_pool`: token in model_args of its config.json, in a folder"
+        )
     return opened
 
 
