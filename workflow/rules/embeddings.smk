@@ -79,4 +79,5 @@ rule export_features:
     params:
         program=untracked(program("export_features")),
     shell:
-        "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --encoder {wildcards.encoder:q} "
+        "--output {output:q} > {log:q} 2>&1"
