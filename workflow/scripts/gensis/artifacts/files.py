@@ -10,6 +10,7 @@ from typing import Any
 
 from gensis.artifacts.checksums import sealed
 from gensis.artifacts.temporary import temporary_path
+from gensis.errors import Damaged
 
 
 @contextmanager
@@ -45,8 +46,15 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        Damaged: it is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Damaged(path, error) from None
 
 
 def digest(values: Sequence[object]) -> str:
