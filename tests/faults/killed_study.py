@@ -42,21 +42,32 @@ STAGES = {
 }
 
 
-def make_study(folder: Path) -> Path:
-    """Draw slides and photos, and write the config of the study."""
-    draw_slides(folder / "slides")
+def draw_photos(folder: Path) -> dict:
+    """Draw photos of two classes, and return the settings of a data set of them."""
     dice = np.random.default_rng(0)
     for number in range(60):
-        path = folder / "photos" / ("train", "test")[number % 3 == 0] / "ab"[number % 2] / f"{number}.png"
+        path = folder / ("train", "test")[number % 3 == 0] / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(dice.integers(0, 128 + 120 * (number % 2), (40, 40, 3), np.uint8)).save(path)
-    study = tiny_study(folder / "slides")
-    splits = {"train": "train", "test": "test"}
-    study["datasets"]["photos"] = {"kind": "folder", "path": str(folder / "photos"), "image_px": 32, "splits": splits}
-    study["evaluation"] = study["evaluation"] | {"datasets": ["tissue", "photos"]}
+    return {"kind": "folder", "path": str(folder), "image_px": 32, "splits": {"train": "train", "test": "test"}}
+
+
+def with_every_stage(study: dict, photos: dict) -> dict:
+    """A study with the stages that the tiny one does not have: imported images, an autoencoder, and a copied bank."""
+    training = {"channels": [8, 16], "steps": 80, "batch_size": 16, "warmup_steps": 10}
+    return study | {
+        "datasets": study["datasets"] | {"photos": photos},
+        "evaluation": study["evaluation"] | {"datasets": ["tissue", "photos"]},
+        "banks": study["banks"] | {"copied": {"kind": "neighbours"}},
+        "autoencoder": "train",
+        "autoencoder_training": training,
+    }
+
+
+def make_study(folder: Path) -> Path:
+    """Draw slides and photos, and write the config of the study, whose trainings are long enough to be killed."""
+    draw_slides(folder / "slides")
+    study = with_every_stage(tiny_study(folder / "slides"), draw_photos(folder / "photos"))
     study["pretraining"] = study["pretraining"] | {"epochs": 8}
     study["diffusion"] = study["diffusion"] | {"steps": 100}
-    study["banks"] = study["banks"] | {"copied": {"kind": "neighbours"}}
-    study["autoencoder"] = "train"
-    study["autoencoder_training"] = {"channels": [8, 16], "steps": 80, "batch_size": 16, "warmup_steps": 10}
     return write_config(folder / "study.yaml", study | {"runtime": {"checkpoint_seconds": 0.2}})

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.faults.killed_study import draw_photos, with_every_stage
 from tests.faults.same_results import contents
 from tests.workflow.clone import write_config
 from tests.workflow.jobs import jobs
@@ -51,18 +52,12 @@ def reference(finished, tmp_path_factory):
     """Folder with undisturbed results of all rules, and the first job of each rule."""
     folder = tmp_path_factory.mktemp("reference")
     shutil.copytree(finished.clone / "results", folder / "results")
-    photos = finished.clone.parent / "slides"  # glass.tiff and broken.tiff are no photos
-    more = finished.values["datasets"] | {
-        "photos": {"kind": "folder", "path": str(photos), "image_px": 32, "max_failed_fraction": 1}
-    }
-    values = finished.values | {"datasets": more, "autoencoder": "train"}
-    values["autoencoder_training"] = {"channels": [8, 16], "steps": 8, "batch_size": 16, "warmup_steps": 2}
-    values["evaluation"] = values["evaluation"] | {"datasets": ["tissue", "photos"]}
-    values["banks"] = values["banks"] | {"copied": {"kind": "neighbours"}}
+    values = with_every_stage(finished.values, draw_photos(folder / "photos"))
     larger = jobs(finished.clone, write_config(folder / "larger.yaml", values))
     found = jobs(finished.clone, finished.config) | {rule: larger[rule] for rule in NOT_IN_THE_TINY_STUDY}
     for rule in NOT_IN_THE_TINY_STUDY:
-        assert found[rule].run(folder).returncode == 0
+        done = found[rule].run(folder)
+        assert done.returncode == 0, done.stderr
     return folder, found
 
 
