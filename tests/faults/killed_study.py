@@ -18,6 +18,7 @@ class Stage(NamedTuple):
 
 _ENCODERS = "tiny/encoders"
 _BANKS = "tiny/bank"
+_EMBEDDINGS = "tiny/embeddings/dino/tissue/seed0/part-0000.h5"
 _EVALUATION = "tiny/evaluation/dino/tissue/seed0"
 STAGES = {
     "tile_slide": Stage("images/tissue/lymphoid-1.h5", "images/tissue/lymphoid-1.*"),
@@ -25,7 +26,7 @@ STAGES = {
     "index_images": Stage("images/tissue/train.tsv", "images/tissue/train.tsv"),
     "plot_slides": Stage("images/tissue/slides.jpg", "images/tissue/[so][lv]*s*"),
     "pretrain_encoder": Stage(f"{_ENCODERS}/dino/seed0/provenance.json", f"{_ENCODERS}/dino/seed0"),
-    "embed_images": Stage("tiny/embeddings/dino/tissue/seed0/part-0000.h5", "tiny/embeddings/dino/tissue/seed0/*.h5"),
+    "embed_images": Stage(_EMBEDDINGS, _EMBEDDINGS),
     "train_autoencoder": Stage("tiny/autoencoder/seed0/provenance.json", "tiny/autoencoder/seed0"),
     "train_diffusion": Stage("tiny/diffusion/dino/seed0/provenance.json", "tiny/diffusion/dino/seed0"),
     "generate_bank": Stage(f"{_BANKS}/default/seed0/generative-0000.h5", f"{_BANKS}/default/seed0/*.h5"),
@@ -54,7 +55,7 @@ def draw_photos(folder: Path) -> dict:
 
 def with_every_stage(study: dict, photos: dict) -> dict:
     """A study with the stages that the tiny one does not have: imported images, an autoencoder, and a copied bank."""
-    training = {"channels": [8, 16], "steps": 80, "batch_size": 16, "warmup_steps": 10}
+    training = {"channels": [8, 16], "steps": 8, "batch_size": 16, "warmup_steps": 2}
     return study | {
         "datasets": study["datasets"] | {"photos": photos},
         "evaluation": study["evaluation"] | {"datasets": ["tissue", "photos"]},
@@ -70,4 +71,5 @@ def make_study(folder: Path) -> Path:
     study = with_every_stage(tiny_study(folder / "slides"), draw_photos(folder / "photos"))
     study["pretraining"] = study["pretraining"] | {"epochs": 8}
     study["diffusion"] = study["diffusion"] | {"steps": 100}
+    study["autoencoder_training"] = study["autoencoder_training"] | {"steps": 80}
     return write_config(folder / "study.yaml", study | {"runtime": {"checkpoint_seconds": 0.2}})

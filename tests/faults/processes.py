@@ -2,21 +2,23 @@
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.warm_python import warm_python
+from tests.warm_python import PLANNING, TRAINING, warm_python
 
 from gensis.artifacts.processes import is_running
 
 ROOT = Path(__file__).parents[2]
+# A session of its own, whose processes are killed together. A script's `&` has its processes ignore Ctrl-C, which a
+# terminal's do not.
 SNAKEMAKE = """
-import os, sys
+import os, signal, sys
+os.setsid()
 os.environ["GENSIS_GROUP"] = str(os.getpid())
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.executable = sys.argv.pop(1)
 from snakemake.cli import main
 main()
@@ -49,30 +51,27 @@ class Ended:
 
 
 def run(clone: Path, config: Path, *targets: str, stage: str = "", kill: Kill = Kill("", 0)) -> Ended:
-    """Run Snakemake in the clone, one job at a time on the CPU, as a process group of its own."""
+    """Run Snakemake in the clone, one job at a time on the CPU; it and its jobs are forks, so that they start fast."""
     folder = clone / "kill"
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
-    python = folder / "python"
-    python.write_text(f'#!/bin/sh\nexec "{warm_python()}" -c "{JOB}" "$@"\n')
+    forks, python = warm_python((*PLANNING, *TRAINING)), folder / "python"
+    python.write_text(f'#!/bin/sh\nexec "{forks}" -c "{JOB}" "$@"\n')
     python.chmod(0o755)
     described = {"stage": stage, "kind": kill.kind, "seconds": kill.seconds, "folder": str(folder)}
     options = ("--cores", "1", "--resources", "gpu=0", "--nocolor", "--configfile", str(config))
     with open(clone / "run.log", "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SNAKEMAKE, python, *targets, *options],
+        done = subprocess.run(
+            [forks, "-c", SNAKEMAKE, python, *targets, *options],
             cwd=clone,
             env=os.environ | {"GENSIS_KILL": json.dumps(described), "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # A script's `&` has its processes ignore Ctrl-C, which a terminal's do not.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            timeout=LONGEST_SECONDS,
         )
-        status = process.wait(LONGEST_SECONDS)
     seconds = float((folder / "seconds").read_text()) if (folder / "seconds").exists() else 0.0
-    return Ended(status, (folder / "killed").exists(), seconds, still_running(folder / "jobs"))
+    return Ended(done.returncode, (folder / "killed").exists(), seconds, still_running(folder / "jobs"))
 
 
 def still_running(jobs: Path) -> list[int]:

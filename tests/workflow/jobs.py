@@ -53,9 +53,10 @@ class Job:
 
 def jobs(clone: Path, config: Path) -> dict[str, Job]:
     """The first job of every rule that makes the results of a study; trainings with a bank are `retrain_encoder`."""
-    shown = snakemake(clone, config, "-n", "-p", "--forceall", *TARGETS).stdout
+    shown = snakemake(clone, config, "-n", "-p", "--forceall", *TARGETS)
+    assert shown.returncode == 0, shown.stdout
     found: dict[str, Job] = {}
-    for rule, inputs, outputs, line in BLOCK.findall(shown):
+    for rule, inputs, outputs, line in BLOCK.findall(shown.stdout):
         words = shlex.split(line)[1:]  # the first is Python
         command = tuple(words[: words.index(">")])
         found.setdefault(rule, Job(rule, tuple(inputs.split(", ")), tuple(outputs.split(", ")), command))

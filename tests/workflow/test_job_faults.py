@@ -40,9 +40,10 @@ KILLED = """
 moved = 0
 def count(event, arguments):
     global moved
-    moved += event == "os.rename"
-    if moved == {number}:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if event == "os.rename":
+        moved += 1
+        if moved == {number}:
+            os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(count)
 """
 
