@@ -80,6 +80,14 @@ def test_an_autoencoder_with_weights_that_are_not_finite_is_refused_by_name(tmp_
         load_autoencoder(tmp_path, CPU)
 
 
+def test_a_damaged_autoencoder_of_our_own_is_refused_by_its_file(tmp_path):
+    create_autoencoder(AutoencoderTraining(**TINY, steps=1), 16).save_pretrained(tmp_path)
+    write_provenance(tmp_path, {"format": "gensis-autoencoder/1"})
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=f"{tmp_path / 'config.json'} is missing or damaged"):
+        load_autoencoder(tmp_path, CPU)
+
+
 def test_saved_autoencoder_loads_through_diffusers_with_its_latent_scale(trained, pixels, tmp_path):
     vae, _ = trained
     vae.save_pretrained(tmp_path)
