@@ -9,6 +9,7 @@ from PIL import Image
 from tests.diffusion.tiny import CPU, UNET, open_pixels, run_script, write_dataset, write_features
 
 from gensis.artifacts.files import content_id, read_json, write_json
+from gensis.artifacts.folders import write_provenance
 from gensis.diffusion.autoencoder import create_autoencoder, is_our_own, load_autoencoder, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.inputs import HeldLatents, Latents, check_halvings, checked_px, encode, latents_of
