@@ -36,7 +36,7 @@ STAGES = {
     "evaluate_bank": Stage(f"{_BANKS}/default/seed0/quality.json", f"{_BANKS}/default/seed0/quality.json"),
     "evaluate_encoder": Stage(f"{_EVALUATION}/predictions.h5", f"{_EVALUATION}/[!k]*"),
     "track_knn": Stage(f"{_EVALUATION}/knn_history.csv", f"{_EVALUATION}/knn_history.csv"),
-    "summarize": Stage("tiny/summary.csv", "tiny/[sc]*[ys]*.csv"),
+    "summarize": Stage("tiny/summary.csv", "tiny/*m*.csv"),
     "write_report": Stage("tiny/report.html", "tiny/report.html"),
     "export_geojson": Stage("images/tissue/geojson", "images/tissue/geojson"),
     "export_features": Stage("tiny/features/dino/tissue/seed0", "tiny/features/dino/tissue/seed0"),
