@@ -13,3 +13,4 @@ class Damaged(UserError, ValueError):
 
     def __init__(self, path: object, why: object):
         super().__init__(f"{path} is damaged ({why}): move it elsewhere and run again")
+        self.why = str(why)

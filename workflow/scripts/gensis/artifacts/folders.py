@@ -26,7 +26,7 @@ def damage(folder: Path) -> Iterator[tuple[Path, str]]:
         whole = record[NAME] == of_json(record)
         files = dict(record["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        yield folder / PROVENANCE, f"cannot be read ({error!r})"
+        yield folder / PROVENANCE, f"cannot be read ({getattr(error, 'why', repr(error))})"
         return
     if not whole:
         yield folder / PROVENANCE, "damaged: its checksum does not match its content"
