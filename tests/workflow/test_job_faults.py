@@ -97,7 +97,7 @@ def test_a_job_killed_while_it_publishes_leaves_nothing_that_looks_whole_and_can
 def test_a_job_on_a_full_disk_ends_in_one_line_and_leaves_nothing(reference, job, folder):
     files = [path for each in map(reference[0].joinpath, job.outputs) for path in (each, *each.rglob("*"))]
     size = max(path.stat().st_size for path in files if path.is_file())
-    done = job.run(folder, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size - 1}, {size - 1}))")
+    done = job.run(folder, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size // 2}, {size // 2}))")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "File too large: free space there, or raise the quota" in done.stderr.splitlines()[-1]
