@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, FlowMatchEulerDiscreteSchedu
 from tests.diffusion.tiny import UNET
 
 from gensis.artifacts.files import write_json
+from gensis.artifacts.folders import write_provenance
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.loading import load_pipeline
 from gensis.diffusion.objective import make_scheduler
@@ -196,6 +197,17 @@ def test_a_model_that_does_not_tell_how_it_takes_the_condition_loads_by_its_prov
     assert loaded(embeddings, **arguments).equal(pipeline(embeddings, **arguments))
     with pytest.raises(UserError, match="dimension 6, not 7"):
         load_pipeline(tmp_path, 7, torch.device("cpu"))
+
+
+def test_a_model_with_a_flipped_bit_in_its_weights_is_refused(tmp_path):
+    make_pipeline().save_pretrained(tmp_path)
+    write_provenance(tmp_path, {"settings": UNET, "embedding_width": WIDTH})
+    weights = tmp_path / "denoiser/diffusion_pytorch_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=f"{weights} is missing or damaged"):
+        load_pipeline(tmp_path, WIDTH, torch.device("cpu"))
 
 
 def test_the_generator_determines_the_noise(embeddings):

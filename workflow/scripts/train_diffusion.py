@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from gensis import command
-from gensis.artifacts.files import content_id
+from gensis.artifacts.files import content_id, write_saved
 from gensis.artifacts.provenance import external_weights_of
 from gensis.diffusion import RECIPE
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
@@ -100,7 +100,8 @@ def show_reconstructions(path: Path, vae: AutoencoderKL, pixels: Pixels, seed: i
     An autoencoder of this study was not trained on the held-out images.
     """
     rows = HeldOut(len(pixels), seed).rows
-    pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(path)
+    picture = pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels)))
+    write_saved(path, lambda stream: picture.save(stream, format="PNG"))
     return {"images": len(rows), **reconstruction(vae, pixels, rows)}
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gensis.artifacts.files import read_json, write_json, written_atomically
+from gensis.artifacts.folders import refuse_damaged
 from gensis.errors import UserError
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
@@ -79,8 +80,9 @@ def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], fold
         folder: of the encoder.
 
     Raises:
-        UserError: the encoder has another architecture.
+        UserError: a file of the encoder is damaged, or it has another architecture.
     """
+    refuse_damaged(folder)
     weights = {"file": str(folder / "model.safetensors"), "num_classes": 0}
     try:
         start = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=weights, **arguments)
@@ -179,7 +181,7 @@ def load_encoder(folder: Path) -> Encoder:
     """Load an encoder that `save_encoder` wrote.
 
     Raises:
-        UserError: the folder contains no encoder, or timm is too old.
+        UserError: the folder contains no encoder, a file in it is damaged, or timm is too old.
     """
     if tuple(map(int, timm.__version__.split(".")[:3])) < OLDEST_TIMM:
         oldest = ".".join(map(str, OLDEST_TIMM)) + " or later"
@@ -188,6 +190,7 @@ def load_encoder(folder: Path) -> Encoder:
         )
     if not all((folder / name).exists() for name in ("config.json", "model.safetensors")):
         raise UserError(f"{folder} has no encoder (config.json, model.safetensors): train or import it first")
+    refuse_damaged(folder)
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
     return Encoder(backbone, preprocessing_of(backbone))
 
