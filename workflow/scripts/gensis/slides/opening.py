@@ -8,8 +8,10 @@ from openslide import OpenSlide, OpenSlideError
 from gensis.settings.registries import READERS
 from gensis.slides.dicom import why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
+from gensis.slides.optional import MissingPackage
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import PLAIN_VENDORS, Reader, SlideFile, Unsupported, read_every_byte
+from gensis.slides.slide_files import main_file
 from gensis.slides.tiff_reader import TiffReader
 
 _HEAD_BYTES = 256
@@ -22,7 +24,7 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
     """Open a slide with the reader `kind`, a name in READERS.
 
     `auto` chooses the fastest reader that gives the right pixels: `tiff` for TIFFs whose tiles make up the levels, and
-    for other files the first reader in READERS that recognises them.
+    for other files the first reader in READERS that recognises them; if OpenSlide refuses the file, the next one.
 
     Raises:
         KeyError: there is no such reader.
@@ -30,7 +32,9 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         UserError: the file does not exist.
         OSError: an I/O error, possibly temporary.
     """
-    path = Path(path)
+    path = main_file(Path(path))
+    if path.is_dir():
+        raise Unusable("unsupported", "the folder holds neither DICOM nor OME-Zarr: name the slide's file in the sheet")
     open_with = _open_automatically if kind == "auto" else _reader(kind).open
     try:
         with open(path, "rb") as stream:
@@ -40,6 +44,8 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         file = SlideFile(path, head, OpenSlide.detect_format(path))
         _check_name(file, kind)
         return open_with(file)
+    except MissingPackage as error:
+        raise Unusable("unsupported", str(error)) from error
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
         if (reason := why_refused(path, error)) is not None:
@@ -68,7 +74,16 @@ def _open_automatically(file: SlideFile) -> Reader:
     """Open a file with the reader that suits it; only TIFFs of PLAIN_VENDORS suit two, and are opened with both."""
     if file.vendor in PLAIN_VENDORS:
         return _open_plain_tiff(file.path)
-    return next(reader for reader in map(_reader, READERS) if reader.recognises(file)).open(file)
+    first, *others = (reader for reader in map(_reader, READERS) if reader.recognises(file))
+    try:
+        return first.open(file)
+    except OpenSlideError as refusal:
+        if not others or any(words in str(refusal) for words in _NO_BRIGHTFIELD):
+            raise
+        try:
+            return others[0].open(file)
+        except Unsupported as error:
+            raise type(error)(f"OpenSlide cannot open it ({refusal}): {error}") from error
 
 
 def _reader(kind: str) -> type[Reader]:
