@@ -58,7 +58,8 @@ def main(arguments: argparse.Namespace) -> None:
         "seconds": round(time.time() - arguments.started, 2),
     }
     write_json(arguments.outcome, values)
-    log.info("%s: %s, %d tiles. %s", arguments.unit, outcome, images, reason)
+    read_with = f" with the reader {layout.reader}" if layout else ""
+    log.info("%s: %s, %d tiles%s. %s", arguments.unit, outcome, images, read_with, reason)
 
 
 def codec(tiling: Tiling, layout: Layout) -> Callable[[np.ndarray], bytes]:

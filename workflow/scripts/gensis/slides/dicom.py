@@ -7,6 +7,7 @@ from pathlib import Path
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _HEADER_BYTES = 1 << 24  # the tags that are needed come before the list of frames
+_SERIES_WITHIN_BYTES = 1 << 20  # a folder may hold many large instances
 _TRANSFER_SYNTAX, _SERIES, _PHOTOMETRIC = (0x0002, 0x0010), (0x0020, 0x000E), (0x0028, 0x0004)
 _SAMPLES, _BITS, _FOCAL_PLANES = (0x0028, 0x0002), (0x0028, 0x0100), (0x0048, 0x0303)
 _TEXTS, _NUMBERS = (_TRANSFER_SYNTAX, _PHOTOMETRIC, _SERIES), (_SAMPLES, _BITS, _FOCAL_PLANES)
@@ -49,6 +50,11 @@ class Header:
     """Bits allocated per channel."""
     focal_planes: int
 
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the file ends, or is damaged, before its pixels are described."""
+        return not self.bits and self.transfer_syntax not in (_DEFLATED, _BIG_ENDIAN)
+
     def __str__(self) -> str:
         name = _NAMES.get(self.transfer_syntax)
         syntax = f"{self.transfer_syntax or 'unknown'}{f' ({name})' if name else ''}"
@@ -58,7 +64,7 @@ class Header:
 def why_refused(path: Path, refusal: Exception) -> str | None:
     """Error message for a DICOM file whose pixel format OpenSlide does not support; None for any other file."""
     stored = read_header(path) if "Unsupported" in str(refusal) else None  # otherwise it is damaged
-    if stored is None:
+    if stored is None or stored.is_truncated:
         return None
     return f"this DICOM is not supported ({stored}; {refusal}): convert it with Bio-Formats: {_CONVERT}"
 
@@ -77,6 +83,16 @@ def read_header(path: Path, at_most_bytes: int = _HEADER_BYTES) -> Header | None
     texts = (_text(found.get(tag, b"")) for tag in _TEXTS)
     numbers = (int.from_bytes(found.get(tag, b""), "little") for tag in _NUMBERS)
     return Header(*texts, *numbers)
+
+
+def instances_by_series(folder: Path) -> dict[str, list[Path]]:
+    """The DICOM files of a folder in the order of their names, by SeriesInstanceUID: a slide is a series."""
+    result: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        header = read_header(file, _SERIES_WITHIN_BYTES) if file.is_file() else None
+        if header is not None:
+            result.setdefault(header.series, []).append(file)
+    return result
 
 
 def _text(value: bytes) -> str:

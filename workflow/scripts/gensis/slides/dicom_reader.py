@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gensis.slides.dicom import Header, read_header
+from gensis.slides.dicom import Header, instances_by_series, read_header
 from gensis.slides.optional import optional
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import (
@@ -19,7 +19,6 @@ from gensis.slides.reader import (
 )
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
-_SERIES_WITHIN_BYTES = 1 << 20  # a folder may hold many large instances
 
 
 class DicomReader(Reader):
@@ -37,12 +36,12 @@ class DicomReader(Reader):
         """
         self.path = Path(path)
         header = read_header(self.path)
-        if header is None or not (header.series and header.bits and header.samples):
-            raise Unsupported("its header is incomplete")
+        if header is None or not header.bits:
+            raise Unsupported("its DICOM header is incomplete, or in an encoding that is not read")
         _check(header)
         wsidicom = optional("wsidicom", f"this DICOM ({header})")
         try:
-            self._slide = wsidicom.WsiDicom.open(_instances(self.path, header.series))
+            self._slide = wsidicom.WsiDicom.open(instances_by_series(self.path.parent)[header.series])
         except Exception as error:  # a damaged file may raise anything
             raise Unsupported(f"wsidicom cannot read it ({type(error).__name__}: {error})") from error
         levels = list(self._slide.pyramid)
@@ -94,10 +93,3 @@ def _check(header: Header) -> None:
     if header.samples != 3 or header.bits != 8:
         reason = f"it has {header.samples} channel(s) of {header.bits} bits; {BRIGHTFIELD_ONLY}"
         raise Unusable("unsupported", reason)
-
-
-def _instances(path: Path, series: str) -> list[Path]:
-    """Files of the folder that belong to the series, in the order of their names."""
-    files = (file for file in sorted(path.parent.iterdir()) if file.is_file())
-    headers = ((file, read_header(file, _SERIES_WITHIN_BYTES)) for file in files)
-    return [file for file, header in headers if header is not None and header.series == series]

@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from openslide import OpenSlide, OpenSlideError
 
 from gensis.settings.registries import READERS
-from gensis.slides.dicom import why_refused
+from gensis.slides.dicom import instances_by_series, why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.optional import MissingPackage
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
@@ -32,8 +32,10 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         UserError: the file does not exist.
         OSError: an I/O error, possibly temporary.
     """
-    path = main_file(Path(path))
-    if path.is_dir():
+    named, path = Path(path), main_file(Path(path))
+    if path != named:
+        _check_folder(named)
+    elif path.is_dir():
         raise Unusable("unsupported", "the folder holds neither DICOM nor OME-Zarr: name the slide's file in the sheet")
     open_with = _open_automatically if kind == "auto" else _reader(kind).open
     try:
@@ -55,6 +57,16 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
             raise Unusable("unsupported", reason) from error
         who = "OpenSlide cannot open it: " if isinstance(error, OpenSlideError) else ""
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with several DICOM slides."""
+    series = instances_by_series(folder)
+    if len(series) > 1:
+        reason = (
+            f"the folder holds {len(series)} series of DICOM, each of which may be a slide: name one instance of one"
+        )
+        raise Unusable("unsupported", reason)
 
 
 def _check_name(file: SlideFile, kind: str) -> None:
