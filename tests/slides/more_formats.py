@@ -48,7 +48,7 @@ def write_czi(path: Path, *scenes: np.ndarray, planes=({},), mpp=MPP, pixel_type
     """Scenes side by side, without a pyramid, which the package cannot write."""
     from pylibCZIrw import czi
 
-    with czi.create_czi(str(path)) as file:
+    with czi.create_czi(str(path), exist_ok=True) as file:
         for number, pixels in enumerate(scenes):
             at = {"location": (7 + 10_000 * number, 11)} | ({"scene": number} if len(scenes) > 1 else {})
             for plane in planes:

@@ -43,7 +43,9 @@ def dicom(syntax, photometric, undefined=False):
 @pytest.mark.parametrize("syntax", [JPEG, IMPLICIT])
 def test_fields_are_read_from_the_header(tmp_path, syntax, undefined):
     (tmp_path / "slide.dcm").write_bytes(dicom(syntax, "YBR_FULL", undefined))
-    assert read_header(tmp_path / "slide.dcm") == Header(syntax, "YBR_FULL", "1.2.3", samples=3, bits=8, focal_planes=5)
+    assert read_header(tmp_path / "slide.dcm") == Header(
+        transfer_syntax=syntax, photometric="YBR_FULL", series="1.2.3", samples=3, bits=8, focal_planes=5
+    )
 
 
 def test_fields_missing_from_a_header_are_unknown(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tests.slides.more_formats import MPP, TILE_PX, write_czi, write_dicom, write_ome_zarr, write_zarr_attributes
 from tests.slides.test_tile_slide import DATA, needs_data, tile
-from tile_slide import head_id
 
 from gensis.slides.drawing import draw_slide
 from gensis.slides.opening import open_slide
@@ -15,6 +14,7 @@ from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion
 from gensis.slides.resolution import slide_resolution
 from gensis.slides.slide_files import identifying_files, slide_files
+from tile_slide import head_id
 
 MODULES = {"dicom": "wsidicom", "ome_zarr": "zarr", "czi": "pylibCZIrw"}
 FINEST = draw_slide("lymphoid", width_px=300, height_px=200, seed=0)

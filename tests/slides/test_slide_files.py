@@ -23,3 +23,10 @@ def test_files_of_a_slide_for_each_format(tmp_path, monkeypatch, slide, others):
     assert sorted(slide_files(f"{tmp_path}/{slide}")) == sorted(f"{tmp_path}/{name}" for name in (slide, *others))
     monkeypatch.chdir(tmp_path / os.path.dirname(slide))
     assert os.path.basename(slide) in slide_files(os.path.basename(slide))
+
+
+def test_a_named_folder_is_all_its_files(tmp_path):
+    for name in ("instances/2", "instances/10", "instances/deeper/1", "other/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert slide_files(f"{tmp_path}/instances") == (f"{tmp_path}/instances/10", f"{tmp_path}/instances/2")

@@ -10,7 +10,6 @@ _HEADER_BYTES = 1 << 24  # the tags that are needed come before the list of fram
 _SERIES_WITHIN_BYTES = 1 << 20  # a folder may hold many large instances
 _TRANSFER_SYNTAX, _SERIES, _PHOTOMETRIC = (0x0002, 0x0010), (0x0020, 0x000E), (0x0028, 0x0004)
 _SAMPLES, _BITS, _FOCAL_PLANES = (0x0028, 0x0002), (0x0028, 0x0100), (0x0048, 0x0303)
-_TEXTS, _NUMBERS = (_TRANSFER_SYNTAX, _PHOTOMETRIC, _SERIES), (_SAMPLES, _BITS, _FOCAL_PLANES)
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _META_GROUP, _DELIMITERS, _ITEM = 0x0002, 0xFFFE, 0xE000
 _LONGEST_HEAD = 12  # bytes of a tag, its type and length
@@ -36,7 +35,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Header:
     """Fields of a DICOM file; empty or 0 if its header does not state them."""
 
@@ -80,9 +79,14 @@ def read_header(path: Path, at_most_bytes: int = _HEADER_BYTES) -> Header | None
         found[tag] = value
         if tag >= _FOCAL_PLANES or (tag == _TRANSFER_SYNTAX and _text(value) in (_DEFLATED, _BIG_ENDIAN)):
             break
-    texts = (_text(found.get(tag, b"")) for tag in _TEXTS)
-    numbers = (int.from_bytes(found.get(tag, b""), "little") for tag in _NUMBERS)
-    return Header(*texts, *numbers)
+    return Header(
+        transfer_syntax=_text(found.get(_TRANSFER_SYNTAX, b"")),
+        photometric=_text(found.get(_PHOTOMETRIC, b"")),
+        series=_text(found.get(_SERIES, b"")),
+        samples=_number(found.get(_SAMPLES, b"")),
+        bits=_number(found.get(_BITS, b"")),
+        focal_planes=_number(found.get(_FOCAL_PLANES, b"")),
+    )
 
 
 def instances_by_series(folder: Path) -> dict[str, list[Path]]:
@@ -97,6 +101,10 @@ def instances_by_series(folder: Path) -> dict[str, list[Path]]:
 
 def _text(value: bytes) -> str:
     return value.decode("ascii", "replace").strip(" \0")
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "little")
 
 
 def _elements(header: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
