@@ -1,6 +1,7 @@
 """Writers of tiny slides in formats that need optional packages. A pyramid is a list of uint8 (H, W, 3)."""
 
 import json
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -126,3 +127,44 @@ def _save(instance, frames, path):
     instance.PixelData = encapsulate(frames)
     instance["PixelData"].is_undefined_length = True
     instance.save_as(path, enforce_file_format=True)
+
+
+def write_czi_pyramid(path: Path, pyramid, at=(0, 0)):
+    """An uncompressed CZI (DS_ZISRAW-FileFormat) in tiles of TILE_PX of each level; `at` is its corner."""
+    subblocks = []
+    for level, pixels in enumerate(pyramid):
+        for y in range(0, pixels.shape[0], TILE_PX):
+            for x in range(0, pixels.shape[1], TILE_PX):
+                tile = np.ascontiguousarray(pixels[y : y + TILE_PX, x : x + TILE_PX, ::-1])
+                height, width = tile.shape[:2]
+                place = [("X", at[0] + x * 2**level, width * 2**level, width)]
+                place += [("Y", at[1] + y * 2**level, height * 2**level, height), ("C", 0, 1, 1), ("S", 0, 1, 1)]
+                subblocks.append((tile.tobytes(), [*place, ("M", len(subblocks), 1, 1)][: 5 if level == 0 else 4]))
+    size = f"<SizeX>{pyramid[0].shape[1]}</SizeX><SizeY>{pyramid[0].shape[0]}</SizeY><SizeS>1</SizeS>"
+    steps = "".join(f'<Distance Id="{axis}"><Value>{MPP * 1e-6}</Value></Distance>' for axis in "XY")
+    information = f"<Information><Image>{size}</Image></Information><Scaling><Items>{steps}</Items></Scaling>"
+    text = f"<ImageDocument><Metadata>{information}</Metadata></ImageDocument>".encode()
+    metadata = _segment("ZISRAWMETADATA", struct.pack("<ii248x", len(text), 0) + text)
+    position, stored, entries = 544 + len(metadata), [], []
+    for content, place in subblocks:
+        entries.append(_czi_entry(place, position))
+        head = struct.pack("<iiq", 0, 0, len(content)) + entries[-1]
+        stored.append(_segment("ZISRAWSUBBLOCK", head.ljust(256, b"\0") + content))
+        position += len(stored[-1])
+    directory = _segment("ZISRAWDIRECTORY", struct.pack("<i124x", len(entries)) + b"".join(entries))
+    attachments = _segment("ZISRAWATTDIR", bytes(256))
+    where = (position, 544, 0, position + len(directory))
+    header = struct.pack("<iiii16s16siqqiq", 1, 0, 0, 0, b"one", b"one", 0, *where).ljust(512, b"\0")
+    path.write_bytes(b"".join((_segment("ZISRAWFILE", header), metadata, *stored, directory, attachments)))
+    return path
+
+
+def _segment(name, content):
+    allocated = -(-len(content) // 32) * 32
+    return struct.pack("<16sqq", name.encode(), allocated, len(content)) + content.ljust(allocated, b"\0")
+
+
+def _czi_entry(place, position):
+    bgr24, uncompressed = 3, 0
+    head = struct.pack("<2siqiib5xi", b"DV", bgr24, position, 0, uncompressed, 0 if len(place) == 5 else 1, len(place))
+    return head + b"".join(struct.pack("<4siifi", axis.encode(), *each[:2], 0.0, each[2]) for axis, *each in place)

@@ -5,7 +5,15 @@ import sys
 
 import numpy as np
 import pytest
-from tests.slides.more_formats import MPP, TILE_PX, write_czi, write_dicom, write_ome_zarr, write_zarr_attributes
+from tests.slides.more_formats import (
+    MPP,
+    TILE_PX,
+    write_czi,
+    write_czi_pyramid,
+    write_dicom,
+    write_ome_zarr,
+    write_zarr_attributes,
+)
 from tests.slides.test_tile_slide import DATA, needs_data, tile
 
 from gensis.slides.drawing import draw_slide
@@ -105,6 +113,20 @@ def test_of_the_scenes_of_a_czi_the_largest_is_the_slide(tmp_path):
     with open_slide(write_czi(tmp_path / "slide.czi", FINEST[:90, :120], FINEST)) as reader:
         np.testing.assert_array_equal(reader.region(0, x=0, y=0, width=300, height=200), FINEST)
         assert reader.remark.startswith("only its largest scan is tiled, others (120 x 90 px) are not")
+
+
+def test_the_levels_of_a_czi_are_those_of_its_pyramid_as_openslide_reads_it(tmp_path):
+    pytest.importorskip("pylibCZIrw")
+    pyramid = [FINEST, FINEST[::2, ::2], FINEST[::4, ::4]]
+    path = write_czi_pyramid(tmp_path / "slide.czi", pyramid, at=(-40, 70))
+    with open_slide(path, "czi") as reader, open_slide(path) as reference:
+        assert (reference.kind, reader.tile_sizes[:2]) == ("openslide", ((TILE_PX, TILE_PX),) * 2)
+        assert reader.level_sizes == reference.level_sizes == tuple(level.shape[1::-1] for level in pyramid)
+        assert slide_resolution(reader.properties).mpp_x == slide_resolution(reference.properties).mpp_x == MPP
+        for level, pixels in enumerate(pyramid):
+            place = {"x": -4, "y": 9, "width": 60, "height": 40}
+            np.testing.assert_array_equal(reader.region(level, **place), reference.region(level, **place))
+            np.testing.assert_array_equal(reader.region(level, **place)[:, 4:], pixels[9:49, :56])
 
 
 def test_instances_of_another_series_in_the_folder_are_not_read(tmp_path):
