@@ -25,7 +25,7 @@ def pins(name: str) -> dict[str, str]:
 
 DIRECT = pins("requirements.txt") | pins("requirements-dev.txt")
 ALL = pins("constraints.txt")
-OPTIONAL = pins("requirements-slides.txt")
+OPTIONAL = pins("requirements-lora.txt") | pins("requirements-slides.txt")
 
 
 @pytest.mark.parametrize("package", DIRECT)

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import imagecodecs
 import numpy as np
 import pytest
 from tests.slides.more_formats import (
@@ -83,6 +84,20 @@ def test_a_tile_of_ome_zarr_is_read_from_its_own_chunks(tmp_path, version, chunk
         here = reader.region(0, x=2 * TILE_PX, y=TILE_PX, width=TILE_PX, height=TILE_PX)
         np.testing.assert_array_equal(here, FINEST[TILE_PX : 2 * TILE_PX, 2 * TILE_PX : 3 * TILE_PX])
         with pytest.raises(DamagedRegion, match=r"chunk \(0, 0\) of level 0"):
+            reader.region(0, x=0, y=0, width=8, height=8)
+
+
+def test_a_tile_of_dicom_is_read_from_its_own_frame(tmp_path):
+    pytest.importorskip("wsidicom")
+    file = write_dicom(tmp_path / "slide", [FINEST]) / "0-0.dcm"
+    frame = imagecodecs.jpegls_encode(np.ascontiguousarray(FINEST[:TILE_PX, :TILE_PX]))
+    content = file.read_bytes()
+    assert content.count(frame) == 1
+    file.write_bytes(content.replace(frame, bytes(len(frame))))
+    with open_slide(file) as reader:
+        here = reader.region(0, x=TILE_PX, y=0, width=TILE_PX, height=TILE_PX)
+        np.testing.assert_array_equal(here, FINEST[:TILE_PX, TILE_PX : 2 * TILE_PX])
+        with pytest.raises(DamagedRegion, match=r"level 0 at \(0, 0\)"):
             reader.region(0, x=0, y=0, width=8, height=8)
 
 
@@ -208,7 +223,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, form):
     path, _ = draw(form, tmp_path)
     monkeypatch.setitem(sys.modules, MODULES[form.split()[0]], None)
     monkeypatch.setitem(sys.modules, "pylibCZIrw.czi", None)
-    with pytest.raises(Unusable, match=f"needs the package {MODULES[form.split()[0]]}: install") as caught:
+    with pytest.raises(Unusable, match=f"needs the package {MODULES[form.split()[0]]}: run `pip install") as caught:
         open_slide(path)
     assert caught.value.outcome == "unsupported"
 

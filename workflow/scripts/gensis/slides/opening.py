@@ -63,9 +63,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse a folder with several DICOM slides."""
     series = instances_by_series(folder)
     if len(series) > 1:
-        reason = (
-            f"the folder holds {len(series)} series of DICOM, each of which may be a slide: name one instance of one"
-        )
+        reason = f"the folder holds {len(series)} series of DICOM, perhaps several slides: name one instance of one"
         raise Unusable("unsupported", reason)
 
 

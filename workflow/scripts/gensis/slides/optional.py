@@ -25,6 +25,6 @@ def optional(module: str, slide: str) -> ModuleType:
     except ImportError as error:
         package = module.split(".")[0]
         raise MissingPackage(
-            f"{slide} needs the package {package}: install the version that envs/requirements-slides.txt names, then "
-            "tile this slide again with --force and the path of its image store"
+            f"{slide} needs the package {package}: run `pip install -r envs/requirements-slides.txt`, then tile this "
+            "slide again with --force and the path of its image store"
         ) from error

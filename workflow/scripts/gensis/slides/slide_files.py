@@ -32,11 +32,15 @@ def slide_files(path: str) -> tuple[str, ...]:
 
 
 def main_file(path: Path) -> Path:
-    """The file that tells the format: of a folder its Zarr metadata or first DICOM instance, else the path itself."""
+    """The file that tells the format: of a folder its Zarr metadata or largest DICOM file, else the path itself.
+
+    The largest DICOM file is part of the finest level; labels and macros may have other pixel formats.
+    """
     if not path.is_dir():
         return path
-    metadata = (path / name for name in METADATA)
-    return next((file for file in (*metadata, *sorted(path.iterdir())) if _tells_format(file)), path)
+    if metadata := [path / name for name in METADATA if (path / name).is_file()]:
+        return metadata[0]
+    return max(filter(_is_dicom, sorted(path.iterdir())), key=os.path.getsize, default=path)
 
 
 def identifying_files(path: Path) -> tuple[Path, ...]:
@@ -46,11 +50,11 @@ def identifying_files(path: Path) -> tuple[Path, ...]:
     return (main_file(path),)
 
 
-def _tells_format(file: Path) -> bool:
+def _is_dicom(file: Path) -> bool:
     if not file.is_file():
         return False
     with open(file, "rb") as stream:
-        return file.name in METADATA or stream.read(_DICOM_AT + len(_DICOM)).endswith(_DICOM)
+        return stream.read(_DICOM_AT + len(_DICOM)).endswith(_DICOM)
 
 
 def _is_zarr(folder: str) -> bool:
