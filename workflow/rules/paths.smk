@@ -97,7 +97,7 @@ def banks_with_seeds() -> list[tuple[str, int]]:
 def evaluation_tasks(dataset: str) -> list[str]:
     """Tasks that encoders are evaluated with on a data set."""
     settings = STUDY.evaluation
-    return [*settings.image_tasks, *(settings.slide_tasks if dataset in LABELLED_SLIDES else [])]
+    return [*settings.image_tasks, *(STUDY.slide_tasks if dataset in LABELLED_SLIDES else [])]
 
 
 def evaluations() -> list[str]:
