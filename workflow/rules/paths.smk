@@ -6,6 +6,11 @@ def stores(dataset: str, units: tuple[Unit, ...]) -> list[str]:
     return [f"{IMAGES}/{dataset}/{unit.name}.h5" for unit in units]
 
 
+def labelled_stores(wildcards):
+    """Stores of the slides that slide tasks are about."""
+    return stores(wildcards.dataset, [unit for unit in UNITS[wildcards.dataset].units if unit.row.is_labelled])
+
+
 def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
     """Outcomes of some units."""
     return [f"{IMAGES}/{dataset}/{unit.name}.json" for unit in units]
