@@ -5,7 +5,7 @@ import numpy as np
 from gensis.evaluation.outcomes import Survival
 from gensis.evaluation.weighted import Weighted
 
-_BLOCK_VALUES = 1 << 24
+_BLOCK_VALUES = 1 << 22
 
 
 def concordance(survival: Survival, risk: np.ndarray) -> Weighted:
