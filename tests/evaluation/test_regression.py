@@ -10,6 +10,7 @@ from sklearn.metrics import mean_absolute_error as mae
 from sklearn.metrics import r2_score
 from tests.evaluation.test_tasks import slides
 
+from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.measure import measure
 from gensis.evaluation.regression import mean_absolute_error, pearson, r2, ridge
@@ -75,6 +76,14 @@ def test_chance_is_the_mean_of_the_training_slides():
     assert found["r2"]["chance"] == pytest.approx(r2_score(ages[is_test], constant))
     assert found["mae"]["chance"] == pytest.approx(mae(ages[is_test], constant))
     assert found["pearson"]["chance"] == 0
+
+
+def test_equal_values_are_not_measured_and_many_ties_are():
+    data = aged(10)
+    with pytest.raises(Unmeasurable, match="all tested values are equal"):
+        metrics(TASKS[0], replace(data, labels=np.zeros_like(data.labels)))
+    tied = replace(data, labels=np.minimum(data.labels, 2))  # the largest value is the median
+    assert metrics(TASKS[0], tied)["mae"]["n"] == 60
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -86,9 +86,14 @@ def predicted_values(data: TaskData, estimates: np.ndarray, attention: Attention
         data: what the task is measured on.
         estimates: float (n,) of the items of ``data.protocol.test``.
         attention: of these items, if the task has attention.
+
+    Raises:
+        Unmeasurable: all tested items have the same value.
     """
     protocol, values = data.protocol, data.values[data.protocol.test]
     means = np.concatenate([np.full(len(test), data.values[train].mean()) for train, test in protocol.rounds])
+    if np.ptp(values) == 0:
+        raise Unmeasurable("all tested values are equal")
     once = np.ones((len(values), 1))
     metrics = {
         "r2": (r2(values, estimates), float(r2(values, means)(once)[0])),

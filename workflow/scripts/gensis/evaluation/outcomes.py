@@ -30,7 +30,7 @@ class Survival:
 
     @property
     def strata(self) -> np.ndarray:
-        """int64 (N,): items with an event and without, early and late, which folds should share evenly."""
+        """int64 (N,): items with an event and without, early and late, of which folds should have equal shares."""
         return 2 * self.event + halves(self.time)
 
 
@@ -40,5 +40,8 @@ def values_of(items: Slides) -> np.ndarray:
 
 
 def halves(values: np.ndarray) -> np.ndarray:
-    """Whether each of float (N,) values is above their median: int64 (N,), which folds should share evenly."""
-    return (values > np.median(values)).astype(np.int64)
+    """Whether each of float (N,) values is in the upper half: int64 (N,), of which folds should have equal shares.
+
+    Where many values are equal, the first of them are in the lower half, so that the halves have the same size.
+    """
+    return 2 * np.argsort(np.argsort(values, kind="stable")) // len(values)
