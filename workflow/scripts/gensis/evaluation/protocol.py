@@ -100,10 +100,10 @@ def plan_numbers(strata: np.ndarray, groups: np.ndarray, splits: np.ndarray, fol
         UserError: a group is in both train and test.
     """
     train, test = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "test")
-    for name, part in {"train": train, "test": test}.items() if len(test) else {"": np.arange(len(groups))}.items():
+    whole = {"": np.arange(len(groups))}
+    for where, part in ({" of the train split": train, " of the test split": test} if len(test) else whole).items():
         if len(np.unique(groups[part])) < _FEWEST_GROUPS:
-            of_split = f" of the {name} split" if name else ""
-            raise Unmeasurable(f"fewer than {_FEWEST_GROUPS} groups (patients, cases){of_split} have a value")
+            raise Unmeasurable(f"fewer than {_FEWEST_GROUPS} groups (patients, cases){where} have a value")
     return _planned(strata, groups, (train, test), folds)
 
 
