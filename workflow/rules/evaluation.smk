@@ -30,6 +30,8 @@ rule evaluate_encoder:
     threads: 4
     resources:
         gpu=1,
+        mem_mb=evaluation_memory("evaluate_encoder"),
+        runtime=evaluation_time,
     params:
         *rerun_if_settings_change("evaluation"),
         config=untracked(stage("evaluation")),
@@ -57,6 +59,10 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),
+    resources:
+        gpu=1,
+        mem_mb=evaluation_memory("evaluate_encoder_on_slides"),
+        runtime=evaluation_time,
 
 
 rule track_knn:
@@ -111,6 +117,8 @@ rule evaluate_bank:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=bank_memory("evaluate_bank"),
+        runtime=bank_time("evaluate_bank"),
     params:
         *rerun_if_settings_change("banks/{bank}"),
         *rerun_if_settings_change("first_view"),

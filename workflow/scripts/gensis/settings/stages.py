@@ -15,6 +15,8 @@ from gensis.settings.study import Study
 ABOUT_THE_SOURCE = frozenset(
     {"sheet", "columns", "targets", "root", "quality", "max_failed_fraction", "max_failed_slides"}
 )
+WITHOUT_RESULTS = ("runtime", "export")
+"""Sections of the config that change no result of a run."""
 BACKBONE = ("dataset", "backbone", "backbone_args", "image_px")
 
 
@@ -70,7 +72,7 @@ def _evaluation_of_encoders(study: Study, _: str) -> tuple[str, str]:
 
 
 def _study(study: Study, _: str) -> tuple[str, str]:
-    values = {name: value for name, value in study.resolved().items() if name != "runtime"}
+    values = {name: value for name, value in study.resolved().items() if name not in WITHOUT_RESULTS}
     return "", json.dumps(values | {"arms": list(study.retraining)}, sort_keys=True)
 
 
@@ -90,7 +92,7 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "bank_quality": _evaluation("bank_images", "bootstrap", "judge"),
     "untrained": _pretraining(*BACKBONE),  # the untrained backbone of the baseline `random`
     "first_view": _pretraining(*BACKBONE, "views"),  # ordinary views, and the untrained backbone
-    "study": _study,  # everything but `runtime`, and the order of arms, for config.yaml and the report
+    "study": _study,  # everything but WITHOUT_RESULTS, and the order of arms, for config.yaml and the report
 }
 
 

@@ -18,6 +18,7 @@ from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
 from gensis.settings.encoders import ExternalEncoder
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.export import Export
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
@@ -78,6 +79,8 @@ class Study(Settings):
     """Retraining arms by name."""
     evaluation: Evaluation = Evaluation()
     """Evaluation of encoders and banks."""
+    export: Export | None = added(neutral=None)
+    """Images that the target `export` writes as files."""
     runtime: Runtime = Runtime()
     """Speed and memory."""
 
@@ -106,6 +109,10 @@ class Study(Settings):
     def _names_exist(self) -> "Study":
         for name in self.evaluation.datasets:
             _known("evaluation.datasets", name, self.datasets)
+        if self.export:
+            for section, names in (("datasets", self.used_datasets), ("banks", self.banks)):
+                for name in getattr(self.export, section):
+                    _known(f"export.{section}", name, names)
         if self.evaluation.judge is not None:
             _known("evaluation.judge", self.evaluation.judge, self.encoders)
         for section, names in (("retraining", self.retraining), ("encoders", self.encoders)):
