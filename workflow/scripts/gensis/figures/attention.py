@@ -21,7 +21,7 @@ _MOST_OPAQUE = 0.8
 
 def attention(run: Run) -> str:
     """Attention maps of each data set, for the encoder that the answer is about; empty where none were stored."""
-    encoder = run.scores.subject or run.study.baseline
+    encoder = run.scores.subject or run.study.reference
     slides = [dataset for dataset in run.datasets if dataset.kind == "slides"]
     return "\n".join(filter(None, (_dataset(run, dataset, encoder) for dataset in slides)))
 

@@ -41,9 +41,9 @@ def embedding_map(run: Run) -> str:
 
 
 def _dataset(run: Run, dataset: Dataset) -> str:
-    names = dict.fromkeys(name for name in (run.study.baseline, run.scores.subject) if name)
+    names = dict.fromkeys(name for name in (run.study.reference, run.scores.subject) if name)
     parts = {name: run.embedding_parts(name, dataset.name) for name in names}
-    points = read_points(run.predictions(run.study.baseline, dataset.name))
+    points = read_points(run.predictions(run.study.reference, dataset.name))
     parts = {name: found for name, found in parts.items() if found}
     if points is None or not parts:
         return ""
