@@ -39,8 +39,11 @@ COLUMNS = tuple(field.name for field in fields(EmbeddingCost))
 def embedding_costs(run: Run, costs: Costs) -> list[EmbeddingCost]:
     """Cost of each encoder on each data set that it embedded, the reference first."""
     pairs = [(dataset.name, encoder) for dataset in run.datasets for encoder in (*run.study.encoders, "pixels")]
-    found = [(pair, run.embedding_parts(pair[1], pair[0])) for pair in pairs]
-    return [_cost(run, costs, *pair, parts) for pair, parts in found if parts]
+    return [
+        _cost(run, costs, dataset=dataset, encoder=encoder, parts=parts)
+        for dataset, encoder in pairs
+        if (parts := run.embedding_parts(encoder, dataset))
+    ]
 
 
 def csv_rows(found: list[EmbeddingCost]) -> Iterator[list[object]]:
@@ -50,7 +53,7 @@ def csv_rows(found: list[EmbeddingCost]) -> Iterator[list[object]]:
         yield [name, dataset, *("" if math.isnan(number) else round(number, 6) for number in numbers)]
 
 
-def _cost(run: Run, costs: Costs, dataset: str, encoder: str, parts: list[Path]) -> EmbeddingCost:
+def _cost(run: Run, costs: Costs, *, dataset: str, encoder: str, parts: list[Path]) -> EmbeddingCost:
     images = dimension = 0
     devices = set()
     for part in parts:

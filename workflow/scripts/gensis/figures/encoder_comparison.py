@@ -26,7 +26,7 @@ def encoder_comparison(run: Run) -> str:
         columns = run.scores.main_columns(dataset)
         parts += [paragraph(_claim(run, dataset, column, found)) for column in columns]
         parts += [paragraph(protocol(run, dataset, column), "note") for column in columns]
-        parts += [_table(run, dataset, columns, found, [each for each in costs if each.dataset == dataset])]
+        parts += [_table(run, dataset, columns, found, costs=[each for each in costs if each.dataset == dataset])]
         parts += [_plot(run, dataset, column, found) for column in columns]
     if not parts:
         parts = [paragraph("Nothing was measured: summary.csv has no metric of a k-NN, linear or slide classifier.")]
@@ -69,7 +69,7 @@ def _claim(run: Run, dataset: str, column: Column, found: Corrected) -> str:
     return f"{where}: highest is {text(best)}, {number(means[best])}. {' '.join(sentences)}"
 
 
-def _table(run: Run, dataset: str, columns: list[Column], found: Corrected, costs: list[EmbeddingCost]) -> str:
+def _table(run: Run, dataset: str, columns: list[Column], found: Corrected, *, costs: list[EmbeddingCost]) -> str:
     by_encoder = {each.encoder: each for each in costs}
     rows = []
     for name in run.scores.encoders:
