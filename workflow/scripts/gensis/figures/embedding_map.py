@@ -43,12 +43,14 @@ class Points:
 
 
 def embedding_map(run: Run) -> str:
-    """Maps of each data set with the first seed: of the baseline and of the encoder that the answer is about."""
+    """Maps of each data set with the first seed: of the baseline and of the encoder that the answer is about, or of all
+    external encoders if nothing was trained."""
     return "\n".join(filter(None, (_dataset(run, dataset) for dataset in run.datasets)))
 
 
 def _dataset(run: Run, dataset: Dataset) -> str:
-    names = dict.fromkeys(name for name in (run.study.reference, run.scores.subject) if name)
+    trained = (run.study.baseline, run.scores.subject) if run.study.pretraining else run.study.encoders
+    names = dict.fromkeys(name for name in trained if name)
     parts = {name: run.embedding_parts(name, dataset.name) for name in names}
     points = read_points(run.predictions(run.study.reference, dataset.name))
     parts = {name: found for name, found in parts.items() if found}
@@ -60,8 +62,9 @@ def _dataset(run: Run, dataset: Dataset) -> str:
     style = f"--sheet:url('data:image/jpeg;base64,{base64.b64encode(sheet).decode('ascii')}');{colours}"
     caption = (
         f"<b>{text(dataset.name)}.</b> {count(len(points.item), 'test image')}, evenly chosen, at the first two "
-        "principal components of their L2-normalised embeddings (PCA; first seed). Colour and shape: label. Point at or "
-        "tap a dot to see its image. These are two of many dimensions: classes that overlap here may be separate in others."
+        "principal components of their L2-normalised embeddings (PCA; first seed). Colour and shape: label. Point at "
+        "or tap a dot to see its image. These are two of many dimensions: classes that overlap here may be separate in "
+        "others."
     )
     return figure(f'<div class="maps" style="{style}">{maps}</div>{legend(points.classes)}', caption)
 
@@ -84,7 +87,10 @@ def _map(name: str, parts: Sequence[Path], points: Points) -> str:
     features = _features(parts, points.item)
     x, y, share = principal_components(features)
     x, y = _percent(x), _percent(-y)
-    dots = "".join(_dot(number, *place) for number, place in enumerate(zip(x, y, points.label.tolist())))
+    several = len(points.classes) <= MOST_COLOURS
+    shapes = [label // len(SERIES) if several else 0 for label in points.label.tolist()]
+    places = zip(x, y, points.label.tolist(), shapes)
+    dots = "".join(_dot(number, place) for number, place in enumerate(places))
     label = text(f"{name}: two components with {share:.0%} of the variance")
     described = f"{label}. The table of the classes below describes it."
     drawn = f'<div class="map" role="img" aria-label="{described}">{dots}</div>'
@@ -119,11 +125,12 @@ def nearest(features: np.ndarray) -> np.ndarray:
     return similarity.argmax(axis=1)
 
 
-def _dot(number: int, x: float, y: float, label: int) -> str:
-    """A point, x and y in percent; its image is in the row and column of the sprite sheet that belong to its number."""
+def _dot(number: int, place: tuple[float, float, int, int]) -> str:
+    """A point: x and y in percent, label and shape. Its number tells row and column of its image in the sprite sheet."""
     v, u = divmod(number, _COLUMNS)
-    shape = f' class="shape{label // len(SERIES)}"' if len(SERIES) <= label < MOST_COLOURS else ""
-    return f'<i tabindex="-1"{shape} style="--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"></i>'
+    x, y, label, shape = place
+    style = f"--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"
+    return f'<i tabindex="-1" class="shape{shape}" style="{style}"></i>'
 
 
 def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
