@@ -126,7 +126,7 @@ def nearest(features: np.ndarray) -> np.ndarray:
 
 
 def _dot(number: int, place: tuple[float, float, int, int]) -> str:
-    """A point: x and y in percent, label and shape. Its number tells row and column of its image in the sprite sheet."""
+    """A point: x and y in percent, label and shape. Its number tells where its image is in the sprite sheet."""
     v, u = divmod(number, _COLUMNS)
     x, y, label, shape = place
     style = f"--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"
