@@ -53,6 +53,7 @@ REACH_NO_STAGE = {
     "banks.*.seed": "decides which banks are made",
     "banks.*.shards": "divides a bank into files",
     "evaluation.datasets": "decides which evaluations are made",
+    "evaluation.transfer": "decides which evaluations are made",
 }
 CANNOT_CHANGE = {
     **{f"*.{name}": "the section of another method" for name in METHODS},
