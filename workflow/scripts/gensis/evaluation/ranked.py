@@ -1,4 +1,4 @@
-"""Average precision of ranked lists by the trapezoidal rule, as the Holidays, Copydays and Oxford benchmarks define it."""
+"""Average precision of ranked lists by the trapezoidal rule, as the benchmarks Copydays and Oxford define it."""
 
 import numpy as np
 

@@ -19,8 +19,8 @@ class Task:
     """An evaluation task, as far as planning knows it."""
 
     level: Level
-    """What is tested: single images, or bags of the images of a slide (or of a group, with `evaluation.bags`), of a data
-    set; or what a benchmark with its own files defines."""
+    """What is tested: single images of a data set, bags of the images of a slide (or of a group, with
+    `evaluation.bags`), or what a benchmark with its own files defines."""
     module: str
     """Module with its function ``measure(data: TaskData) -> Measured`` (gensis.evaluation.measured), for a benchmark
     ``measure(data: BenchmarkData) -> Items`` (gensis.evaluation.benchmark)."""
