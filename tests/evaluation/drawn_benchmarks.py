@@ -14,7 +14,7 @@ PATCH_PX = 16
 
 
 def tokens_of(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embeddings (B, 48) and patch tokens (B, h, w, 48) of normalised images: their colours at a quarter of the size."""
+    """Embeddings (B, 48) and patch tokens (B, h, w, 48) of normalised images: colours at a quarter of the size."""
     height, width = (side // PATCH_PX * PATCH_PX for side in pixels.shape[2:])
     small = F.avg_pool2d(pixels[:, :, :height, :width], PATCH_PX // 4)
     tokens = F.pixel_unshuffle(small, 4).permute(0, 2, 3, 1)
