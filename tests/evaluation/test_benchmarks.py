@@ -61,6 +61,19 @@ def test_landmark_retrieval_agrees_with_the_original_program(tmp_path, multi_sca
     assert items.result(20)["items"]["average_precision_hard"][3] is None
 
 
+def test_video_segmentation_agrees_with_the_original_program_but_for_the_resampling_of_frames(tmp_path):
+    """OpenCV's resize rounds otherwise. With frames resized by it all digits of J and F are equal."""
+    draw_davis(tmp_path)
+    settings = VideoSegmentation(task="video-segmentation", path=f"{tmp_path}/DAVIS")
+    items = measured(video_segmentation, settings, DAVIS_COLOURS)
+    assert items.names == ("wide_1", "wide_2", "tall_1", "tall_2")
+    assert items.scores["j"] == pytest.approx([0.373510790, 0.102990199, 0.707662610, 0.731881223], abs=0.004)
+    assert items.scores["f"] == pytest.approx([0.392357013, 0.163928738, 0.612096608, 0.673116463], abs=0.004)
+    # The same masks in all frames involve no resampling.
+    assert items.expected["j"].mean() == pytest.approx(0.35746809098114474, abs=1e-9)
+    assert items.expected["f"].mean() == pytest.approx(0.23142995209279520, abs=1e-9)
+
+
 def test_precision_is_averaged_over_recall_by_trapezoids():
     is_relevant = np.array([0, 1, 1, 0, 0, 1, 0], bool)
     recall = [0, 0.25, 0.25, 0.5, 0.5, 0.75]
