@@ -11,6 +11,7 @@ from PIL import Image
 
 from gensis.errors import UserError
 from gensis.evaluation.scoring import mean_scores
+from gensis.images.ranges import to_nchw
 from gensis.settings.benchmarks import Benchmark
 
 Encode = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -27,7 +28,7 @@ class BenchmarkData:
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """An RGB image as uint8 (1, 3, H, W) on the device."""
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(self.device)
+        return to_nchw(torch.from_numpy(np.array(image))[None]).to(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)

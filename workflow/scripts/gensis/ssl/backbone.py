@@ -10,6 +10,7 @@ from torch import nn
 
 from gensis.artifacts.files import read_json, write_json, written_atomically
 from gensis.errors import UserError
+from gensis.images.ranges import to_nhwc
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"
@@ -168,7 +169,7 @@ def tokens_of(backbone: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, 
     if not hasattr(backbone, "forward_intermediates"):
         raise UserError(f"timm has no patch tokens for {type(backbone).__name__}: choose another backbone")
     last, maps = backbone.forward_intermediates(pixels, indices=1, norm=True)
-    return backbone.forward_head(last).float(), maps[-1].permute(0, 2, 3, 1).float()
+    return backbone.forward_head(last).float(), to_nhwc(maps[-1]).float()
 
 
 class LastBlocks(nn.Module):
