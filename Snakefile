@@ -5,10 +5,16 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-# The demo's config is only the default: a config that the user gives replaces it and is not merged with it.
+include: "workflow/rules/repository.smk"
+
+
+# The demo's config is only the default: a config that the user gives replaces it and is not merged with it. A module
+# without a config of its own does not know what the user gives.
+if not config:
+    config.update(workflow.config_settings.overwrite_config)
 if not config:
 
-    configfile: os.path.join(workflow.basedir, "config", "demo.yaml")
+    configfile: str(REPOSITORY / "config" / "demo.yaml")
 
 
 # The resource `gpu` limits local jobs only; a cluster's scheduler assigns GPUs to jobs.
@@ -39,6 +45,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/params.smk"
+include: "workflow/rules/job_sizes.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/overlays.smk"
@@ -48,13 +55,12 @@ include: "workflow/rules/diffusion.smk"
 include: "workflow/rules/bank.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/clean.smk"
 
 
 # The first part is Snakemake's own prefix.
-shell.prefix(
-    f"set -euo pipefail; . {shlex.quote(os.path.join(workflow.basedir, 'workflow/scripts/before_each_job.sh'))}; "
-)
+shell.prefix(f"set -euo pipefail; . {shlex.quote(str(REPOSITORY / 'workflow/scripts/before_each_job.sh'))}; ")
 
 
 rule all:
@@ -135,6 +141,11 @@ rule bank:
 rule evaluation:
     input:
         f"{RUN}/summary.csv",
+
+
+rule export:
+    input:
+        exported_files,
 
 
 onsuccess:

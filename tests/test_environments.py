@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,9 @@ def normal(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
-def test_pyproject_reads_its_dependencies_from_the_requirements():
-    assert 'dependencies = { file = "envs/requirements.txt" }' in (ROOT / "pyproject.toml").read_text()
+def test_pyproject_reads_the_packages_of_the_pipeline_from_the_requirements():
+    dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
+    assert dynamic["optional-dependencies"]["pipeline"] == {"file": "envs/requirements.txt"}
 
 
 def test_the_conda_environment_has_the_versions_of_the_requirements():

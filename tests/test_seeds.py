@@ -226,6 +226,7 @@ SOURCES = {
 """File and functions that seed a generator -> the values drawn there with a seed."""
 
 OF_IMAGES = "seeded by the image, so that every encoder is tested on the same corruptions"
+OF_PLANS = "what a plan is measured with; no result depends on it"
 SHARED = {
     "gensis/augment/corruptions/blur.py Glass.__call__": OF_IMAGES,
     "gensis/augment/corruptions/blur.py Motion.__call__": OF_IMAGES,
@@ -240,6 +241,9 @@ SHARED = {
     "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are evaluated on the same folds",
     "gensis/evaluation/tasks/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",
     "gensis/images/sources.py selection": "`max_images` and `image_range` select the images of a data set, made once",
+    "gensis/planning/noise.py NoiseFeatures.__init__ _pixels": OF_PLANS,
+    "gensis/planning/trial_evaluation.py random_embeddings": OF_PLANS,
+    "gensis/planning/trials.py Bench.autoencoder": OF_PLANS,
     "gensis/slides/layout.py _choose": "`tiles_per_slide` is part of the data set; seeded by the slide's name",
 }
 """Functions whose draws are the same for all seeds -> the reason."""

@@ -7,6 +7,7 @@ process, or check what a process imports, start Python itself.
 """
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -89,7 +90,8 @@ def follow(connection: socket.socket) -> None:
         connection.close()
         become(*json.loads(order), files)
     status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
-    connection.send(str(status).encode())
+    with contextlib.suppress(BrokenPipeError):  # the one who asked was killed
+        connection.send(str(status).encode())
     os._exit(0)
 
 

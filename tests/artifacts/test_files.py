@@ -2,9 +2,10 @@ import os
 
 import pytest
 
-from gensis.artifacts.files import content_id, write_json, written_atomically
+from gensis.artifacts.files import content_id, read_json, write_json, written_atomically
 from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import read_table, write_table
+from gensis.errors import Damaged
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -39,3 +40,14 @@ def test_provenance_records_settings_inputs_versions_and_commit(tmp_path):
     assert record["packages"]["torch"]
     assert {"gensis", "seed", "device", "seconds", "finished", "python", "commit"} <= set(record)
     write_json(tmp_path / "p.json", record)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"a": 1', b"\xff\xfe", b"a\tb\n1\t", b"a\tb\n1\t2", b"a\tb\n1\n", b'a\tb\n"1\t2\n']
+)
+def test_text_that_is_cut_short_is_damage_to_be_moved_away(tmp_path, content):
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    for read in (read_json, read_table):
+        with pytest.raises(Damaged, match=rf"^{path} is damaged \([^\n]*\): move it elsewhere and run again$"):
+            read(path)

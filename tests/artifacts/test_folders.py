@@ -4,7 +4,8 @@ import os
 import pytest
 
 from gensis.artifacts.files import content_id, written_atomically
-from gensis.artifacts.folders import damage, move_folder, publish_folder, write_provenance
+from gensis.artifacts.folders import damage, move_folder, publish_folder, refuse_damaged, write_provenance
+from gensis.errors import UserError
 
 
 @pytest.fixture
@@ -77,3 +78,28 @@ def test_a_damaged_file_is_listed_once(folder, name, change, words):
     ((path, reason),) = damage(folder)
     assert path == folder / name
     assert words in reason
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("change", [flip, lambda path: os.truncate(path, 3), os.unlink])
+def test_a_folder_is_used_whole_or_refused_and_without_provenance_as_it_is(folder, change):
+    refuse_damaged(folder)
+    weights, record = folder / "part/weights", folder / "provenance.json"
+    change(weights)
+    with pytest.raises(UserError, match=rf"^{weights} is missing or damaged: delete {record} and run again"):
+        refuse_damaged(folder)
+    record.unlink()
+    refuse_damaged(folder)
+
+
+def test_a_file_that_cannot_be_read_now_is_not_called_damaged(folder):
+    weights = folder / "part/weights"
+    weights.unlink()
+    weights.mkdir()
+    with pytest.raises(IsADirectoryError):
+        refuse_damaged(folder)

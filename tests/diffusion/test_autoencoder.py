@@ -9,6 +9,7 @@ from PIL import Image
 from tests.diffusion.tiny import CPU, UNET, open_pixels, run_script, write_dataset, write_features
 
 from gensis.artifacts.files import content_id, read_json, write_json
+from gensis.artifacts.folders import write_provenance
 from gensis.diffusion.autoencoder import create_autoencoder, is_our_own, load_autoencoder, scale_latents
 from gensis.diffusion.autoencoder_trainer import AutoencoderTrainer
 from gensis.diffusion.inputs import HeldLatents, Latents, check_halvings, checked_px, encode, latents_of
@@ -77,6 +78,14 @@ def test_an_autoencoder_with_weights_that_are_not_finite_is_refused_by_name(tmp_
     vae.decoder.conv_out.bias.data[1] = float("nan")
     vae.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=f"{tmp_path}: the weights decoder.conv_out.bias are not finite"):
+        load_autoencoder(tmp_path, CPU)
+
+
+def test_a_damaged_autoencoder_of_our_own_is_refused_by_its_file(tmp_path):
+    create_autoencoder(AutoencoderTraining(**TINY, steps=1), 16).save_pretrained(tmp_path)
+    write_provenance(tmp_path, {"format": "gensis-autoencoder/1"})
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=f"{tmp_path / 'config.json'} is missing or damaged"):
         load_autoencoder(tmp_path, CPU)
 
 

@@ -1,56 +1,84 @@
-"""The processes of a Snakemake run: its jobs, found by an environment variable that they inherit. Linux only."""
+"""Runs of Snakemake in which a job is killed. Linux only."""
 
+import json
 import os
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-MARK = "GENSIS_KILLED_RUN"
-PROC = Path("/proc")
+from tests.warm_python import PLANNING, TRAINING, warm_python
+
+from gensis.artifacts.processes import is_running
+
+ROOT = Path(__file__).parents[2]
+# A session of its own, whose processes are killed together. A script's `&` has its processes ignore Ctrl-C, which a
+# terminal's do not.
+SNAKEMAKE = """
+import os, signal, sys
+os.setsid()
+os.environ["GENSIS_GROUP"] = str(os.getpid())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.executable = sys.argv.pop(1)
+from snakemake.cli import main
+main()
+"""
+JOB = f"import sys; sys.path.insert(0, '{ROOT}'); from tests.faults.killed_job import main; main()"
+LONGEST_SECONDS = 900
 
 
-def start(clone: Path, config: Path, *targets: str) -> subprocess.Popen:
-    """Start Snakemake in the clone, one job at a time on the CPU, as a process group of its own."""
+@dataclass(frozen=True)
+class Kill:
+    """How and when a job is killed."""
+
+    kind: str
+    """One of `killed_job.KINDS`; empty: it is not killed, and its processor time is measured."""
+    seconds: float
+    """Processor time of the job at the moment of the kill."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of a run."""
+
+    status: int
+    is_killed: bool
+    """Whether the kill came before the job's end."""
+    seconds: float
+    """Processor time of the job if it was not to be killed."""
+    left: list[int]
+    """Processes of jobs that did not end."""
+
+
+def run(clone: Path, config: Path, *targets: str, stage: str = "", kill: Kill = Kill("", 0)) -> Ended:
+    """Run Snakemake in the clone, one job at a time on the CPU; it and its jobs are forks, so that they start fast."""
+    folder = clone / "kill"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    forks, python = warm_python((*PLANNING, *TRAINING)), folder / "python"
+    python.write_text(f'#!/bin/sh\nexec "{forks}" -c "{JOB}" "$@"\n')
+    python.chmod(0o755)
+    described = {"stage": stage, "kind": kill.kind, "seconds": kill.seconds, "folder": str(folder)}
     options = ("--cores", "1", "--resources", "gpu=0", "--nocolor", "--configfile", str(config))
     with open(clone / "run.log", "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *targets, *options],
+        done = subprocess.run(
+            [forks, "-c", SNAKEMAKE, python, *targets, *options],
             cwd=clone,
-            env=os.environ | {MARK: str(clone), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"GENSIS_KILL": json.dumps(described), "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # A script's `&` has its processes ignore Ctrl-C, which a terminal's do not.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            timeout=LONGEST_SECONDS,
         )
+    seconds = float((folder / "seconds").read_text()) if (folder / "seconds").exists() else 0.0
+    return Ended(done.returncode, (folder / "killed").exists(), seconds, still_running(folder / "jobs"))
 
 
-def running(clone: Path) -> Iterator[tuple[int, list[str]]]:
-    """Process id and command line of every process of the clone's runs that has not ended."""
-    mark = f"{MARK}={clone}".encode()
-    for entry in filter(str.isdecimal, os.listdir(PROC)):
-        try:
-            if mark in (PROC / entry / "environ").read_bytes().split(b"\0"):
-                line = (PROC / entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if any(line):
-                    yield int(entry), line
-        except OSError:
-            continue
-
-
-def jobs(clone: Path) -> Iterator[tuple[str, int]]:
-    """Stage and process id of every running job: the name of its script, or `retrain_encoder`."""
-    for process, line in running(clone):
-        if len(line) > 1 and line[1].endswith(".py") and "workflow/scripts" in line[1]:
-            yield "retrain_encoder" if "--bank" in line else Path(line[1]).stem, process
-
-
-def cpu_seconds(process: int) -> float:
-    """Processor time that a process has used: on a busy machine it tells how far the process is."""
-    try:
-        fields = (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def still_running(jobs: Path) -> list[int]:
+    """Of the processes that a file lists, those that have not ended a minute later."""
+    until = time.monotonic() + 60
+    while True:
+        left = [int(line) for line in jobs.read_text().split() if is_running(int(line))] if jobs.exists() else []
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.02)

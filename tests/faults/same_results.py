@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-TIMES = {"seconds", "finished", "images_per_second", "provenance", "checksum", "files"}
+TIMES = {"seconds", "finished", "images_per_second", "commit", "provenance", "checksum", "files"}
 NOT_COMPARED = {"logs", "benchmarks", "tensorboard", "checkpoints"}
 
 

@@ -135,6 +135,20 @@ def main(arguments):
     assert list((tmp_path / "encoder/a").iterdir()) == []
 
 
+def test_a_picture_whose_last_byte_does_not_fit_is_not_published(tmp_path):
+    code = """
+from PIL import Image
+from gensis.artifacts.files import write_saved
+def main(arguments):
+    write_saved(Path(sys.argv[1]), lambda stream: Image.radial_gradient("L").save(stream, format="JPEG"))
+"""
+    assert last_words(job(code, tmp_path / "whole.jpg"))[0] == 0
+    limit = limited_to((tmp_path / "whole.jpg").stat().st_size - 1)
+    status, last = last_words(job(code, tmp_path / "cut.jpg", preexec_fn=limit))
+    assert (status, "cut.jpg: File too large: free space there" in last) == (1, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.jpg"]
+
+
 @pytest.mark.parametrize(
     "code", ["open('absent')", "raise RuntimeError('a bug')", "raise OSError('broken data stream')", "{}['key']"]
 )

@@ -114,12 +114,17 @@ def test_an_invalid_store_is_a_one_line_error_and_leaves_no_part(slides):
     assert not (slides / "part-0000.h5").exists()
 
 
+def export(folder):
+    """Write the features of the slides in units.tsv, as a job for the encoder gen-dino does."""
+    files = {"embeddings": [folder / "part-0000.h5"], "units": folder / "units.tsv", "output": folder / "features"}
+    export_features.main(Namespace(**files, encoder="gen-dino"))
+
+
 def test_exported_features_exclude_tiles_that_fail_quality(slides):
     embed(slides)
     rows = [("a", "1-2"), ("none", ""), ("b", "")]
     write_table(slides / "units.tsv", ("unit", "rows"), rows)
-    parts = [slides / "part-0000.h5"]
-    export_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    export(slides)
     assert sorted(path.name for path in (slides / "features").iterdir()) == ["a.h5", "b.h5", "stamp"]
     with h5py.File(slides / "features/a.h5") as file:
         np.testing.assert_allclose(file["features"][:], expected(slides, "a")[1:], atol=1e-5)
@@ -127,29 +132,29 @@ def test_exported_features_exclude_tiles_that_fail_quality(slides):
         assert (file["features"].dtype, file["coords"].dtype) == (np.float32, np.int64)
         assert dict(file["coords"].attrs) == {
             "patch_size": 256, "patch_size_level0": 512, "level0_width": 4096, "level0_height": 4096,
-            "overlap": 0, "name": "a",
+            "overlap": 0, "name": "a", "level0_magnification": 40, "target_magnification": 20,
         }  # fmt: skip
+        assert dict(file["features"].attrs) == {"encoder": "gen-dino"}
 
 
 def test_no_slide_with_tiles_is_an_error_that_points_to_the_reasons(slides):
     embed(slides, ["none"])
     write_table(slides / "units.tsv", ("unit", "rows"), [("none", "")])
-    arguments = Namespace(embeddings=[slides / "part-0000.h5"], units=slides / "units.tsv", output=slides / "features")
     with pytest.raises(
         UserError, match=r"none of 1 slides has tiles: see the reasons in .*/outcomes.tsv or outcomes.failed.tsv"
     ):
-        export_features.main(arguments)
+        export(slides)
 
 
 def test_stamp_files_link_the_features_and_have_coordinates_in_um(slides):
     embed(slides)
     write_table(slides / "units.tsv", ("unit", "rows"), [("a", ""), ("none", ""), ("b", "")])
-    parts = [slides / "part-0000.h5"]
-    export_features.main(Namespace(embeddings=parts, units=slides / "units.tsv", output=slides / "features"))
+    export(slides)
     with h5py.File(slides / "features/stamp/b.h5", swmr=True, libver="latest") as file:
         np.testing.assert_allclose(file["feats"][:], expected(slides, "b"), atol=1e-5)
         assert file["coords"][:].tolist() == [[0, 256], [128, 256]]
         assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"], file.attrs["unit"]) == (128, 256, "um")
+        assert file.attrs["extractor"] == "gen-dino"
 
 
 def test_corrupted_images_are_embedded_instead_of_clean_ones(slides):

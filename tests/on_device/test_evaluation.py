@@ -41,7 +41,7 @@ def test_embedding_fetches_each_block_once(card, make):
     settings = Embedding(precision="bfloat16", normalize=True)
     card.waits()
     assert [len(block) for block in embedded(network, blocks, settings, device=CUDA, total=10)] == [0, 5, 5]
-    assert card.waits() == {"embed_images.embed: copy to cpu": 3}
+    assert card.waits() == {"ssl.embedding.embed: copy to cpu": 3}
 
 
 def test_neighbours_fetch_the_votes_of_each_k_once(card):

@@ -23,8 +23,15 @@ STUDY = {
         "known": {"kind": "torchvision", "name": "CIFAR10"},
         "packed": {"kind": "hdf5", "path": "images.h5"},
     },
-    "pretraining": {"dataset": "tiles"},
-    "encoders": {"mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"}},
+    "pretraining": {
+        "dataset": "tiles",
+        "init": "mine",
+        "continued": {"frozen_blocks": 4, "layer_decay": 0.6, "lora": {"rank": 4, "alpha": 9}, "head_epochs": 2},
+    },
+    "encoders": {
+        "mine": {"timm": "vit_small_patch16_224.dino", "path": "weights.pth"},
+        "elsewhere": {"path": "folder"},
+    },
     "banks": {
         "default": {"variants": 2, "filter": {"minimum_fidelity": 0.4, "copying_ratio": 0.1}},
         "drawn": {"alphas": {"uniform": [0.2, 0.8]}, "toward_neighbour": {"share": 0.4, "neighbours": 4}},
@@ -46,6 +53,7 @@ STUDY = {
         "contrastive": {"bank": "default", "method": "simclr", "gradient_accumulation": 1},
         "momentum": {"bank": "default", "method": "mocov3", "gradient_accumulation": 1},
     },
+    "export": {"banks": ["unused"]},
 }
 REACH_NO_STAGE = {
     "run": "names the folder of the results",
@@ -63,6 +71,7 @@ REACH_NO_STAGE = {
     "banks.*.shards": "divides a bank into files",
     "evaluation.datasets": "decides which evaluations are made",
     "evaluation.transfer": "decides which evaluations are made",
+    "export.*": "decides which images are written as files",
 }
 CANNOT_CHANGE = {
     **{f"*.{name}": "the section of another method" for name in METHODS},
@@ -81,6 +90,7 @@ LISTS = (
     ["blur"],
     ["abmil"],
     ["tiles"],
+    ["default"],
     ["a", "b"],
     [8, 16],
     [],

@@ -149,6 +149,8 @@ def changed(path: str, value: object) -> dict:
         ("pretraining", 3, "pretraining must contain keys, such as {dataset: tiles}"),
         ("evaluation", None, "evaluation must contain keys: write {} for the defaults"),
         ("runtime", {"compile": "reduce-overhead", "sharding": "fsdp"}, "use compile: true, or sharding: none"),
+        ("export", {"datasets": ["tree"]}, "export.datasets: 'tree' is not one of tiles"),
+        ("export", {"banks": ["other"]}, "export.banks: 'other' is not one of default"),
         (
             "datasets/tree",
             {"kind": "folder", "path": "x", "max_images": {"train": 5}, "image_range": {"train": [0, 5]}},
@@ -302,6 +304,13 @@ def test_a_changed_key_changes_only_the_json_of_its_stages(path, value, stages):
     names += ["banks/default", "evaluation"]
     before, after = load_study(STUDY), load_study(changed(path, value))
     assert {name for name in names if stage_json(before, name) != stage_json(after, name)} == stages
+
+
+@pytest.mark.parametrize(("section", "values"), [("runtime", {"tf32": False}), ("export", {"datasets": ["tiles"]})])
+def test_sections_without_influence_on_results_do_not_rerun_the_report(section, values):
+    before, after = load_study(STUDY), load_study(changed(section, values))
+    assert before.resolved() != after.resolved()
+    assert stage_json(before, "study") == stage_json(after, "study")
 
 
 @pytest.mark.parametrize(

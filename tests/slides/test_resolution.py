@@ -213,6 +213,17 @@ def test_both_axes_must_be_within_the_tolerance(mpp_x, mpp_y, size):
     assert (plan.width, plan.height) == pytest.approx(size)
 
 
+def test_without_resampling_a_level_is_read_as_it_is_or_the_levels_are_named():
+    never = {"tolerance": 0.05, "tile_px": 256, "resample": False}
+    assert plan_reading(HALF, [1.0, 2.0], target_mpp=1.03, **never).width == 256
+    with pytest.raises(Unusable, match=r"levels have 0\.5, 1 um/px, .* within 5% of .* 0\.75: set") as caught:
+        plan_reading(HALF, [1.0, 2.0], target_mpp=0.75, **never)
+    assert caught.value.outcome == "no_level"
+    with pytest.raises(Unusable) as caught:
+        plan_reading(HALF, [1.0, 2.0], target_mpp=0.25, **never)
+    assert caught.value.outcome == "too_coarse"
+
+
 def test_one_axis_that_is_too_coarse_is_an_error():
     with pytest.raises(Unusable, match=r"0\.6 um/px"):
         plan_reading(Resolution(0.5, 0.6, "openslide"), [1.0, 2.0], target_mpp=0.5, tolerance=0.05, tile_px=256)

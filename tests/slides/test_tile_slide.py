@@ -82,7 +82,10 @@ def test_jpeg_tiles_are_close_to_the_slide(tmp_path, slide):
 
 def test_the_store_records_the_origin_of_its_tiles(tmp_path, slide):
     outcome, file = tile(tmp_path, slide)
-    assert dict(file["coords"].attrs) == {"patch_size": 64, "patch_size_level0": 128, "patch_level": 1}
+    assert dict(file["coords"].attrs) == {
+        "patch_size": 64, "patch_size_level0": 128, "patch_level": 1,
+        "level0_magnification": 20, "target_magnification": 10,
+    }  # fmt: skip
     assert file["coords"].dtype == np.int64
     assert file["tissue_fraction"].dtype == np.float32
     assert (file["tissue_fraction"][:] >= 0.5).all()

@@ -29,7 +29,7 @@ SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmdParameters=config_overrides
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/{proctrack}
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
@@ -43,13 +43,26 @@ PartitionName=cpu Nodes=n[1-2] Default=YES
 """
 
 
+CGROUPS = """
+CgroupMountpoint=/sys/fs/cgroup
+CgroupPlugin=cgroup/v1
+CgroupAutomount=no
+ConstrainCores=no
+ConstrainRAMSpace=no
+ConstrainDevices=no
+"""
+
+
 class Cluster:
     """Runs commands where the cluster's files are mounted."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, proctrack: str):
+        """A cluster that finds the processes of a job with a plugin: `linuxproc`, or, as most clusters, `cgroup`."""
         self._folder = folder
         self._processes: list[subprocess.Popen] = []
-        (folder / "slurm.conf").write_text(CONFIG.format(host=socket.gethostname(), folder=folder))
+        config = CONFIG.format(host=socket.gethostname(), folder=folder, proctrack=proctrack)
+        (folder / "slurm.conf").write_text(config)
+        (folder / "cgroup.conf").write_text(CGROUPS)
         (folder / "hosts").write_text(Path("/etc/hosts").read_text() + "127.0.0.1 n1 n2\n")
         (folder / "munge.key").write_bytes(secrets.token_bytes(128))
         (folder / "munge.key").chmod(0o400)
@@ -57,7 +70,7 @@ class Cluster:
         os.makedirs("/etc/slurm", exist_ok=True)
 
     def __enter__(self) -> "Cluster":
-        mount = 'mount -t tmpfs none /etc/slurm && cp "$0"/slurm.conf /etc/slurm && mount --bind "$0"/hosts /etc/hosts'
+        mount = 'mount -t tmpfs none /etc/slurm && cp "$0"/*.conf /etc/slurm && mount --bind "$0"/hosts /etc/hosts'
         mounted = ["unshare", "--mount", "sh", "-ec", f"{mount} && echo mounted && exec cat", str(self._folder)]
         self._processes.append(subprocess.Popen(mounted, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         assert self._processes[0].stdout.readline() == "mounted\n"
@@ -96,13 +109,15 @@ class Cluster:
         return output
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
+@pytest.fixture(scope="session", params=["linuxproc", "cgroup"])
+def cluster(tmp_path_factory, request):
     if os.geteuid() != 0:
         pytest.skip("a cluster of two nodes on this machine needs root")
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
         pytest.skip(f"no {', '.join(missing)}: apt-get install slurmctld slurmd slurm-client munge")
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("no SLURM plugin: pip install -r envs/requirements-slurm.txt")
-    with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+    if request.param == "cgroup" and not Path("/sys/fs/cgroup/freezer").is_dir():
+        pytest.skip("proctrack/cgroup needs the freezer of cgroup v1, mounted at /sys/fs/cgroup/freezer")
+    with Cluster(tmp_path_factory.mktemp("slurm"), request.param) as cluster:
         yield cluster

@@ -19,6 +19,8 @@ from tests.workflow.clone import TINY, copy_repository, write_config
 pytestmark = pytest.mark.slow
 ENCODER = "results/tiny/encoders/dino/seed0/model.safetensors"
 WITHIN_SECONDS = 900
+STEPS = 2100
+"""Enough for half a minute: SLURM looks at time limits that often."""
 
 
 @dataclass
@@ -96,11 +98,14 @@ def clone(cluster, tmp_path):
 
 
 def test_a_training_ends_with_the_same_weights_whatever_ended_its_jobs(clone):
-    """Cancelled, requeued, and cancelled after Snakemake itself was killed."""
-    undisturbed = clone("undisturbed", 490)
+    """Out of time, cancelled, requeued, and cancelled after Snakemake itself was killed."""
+    undisturbed = clone("undisturbed", STEPS)
     assert undisturbed.drive("encoders", "embeddings").wait() == 0, undisturbed.log
-    disturbed = clone("disturbed", 490, checkpoint_seconds=2)
+    disturbed = clone("disturbed", STEPS, checkpoint_seconds=2)
     driver = disturbed.drive("encoders")
+    first = disturbed.after_more_steps()
+    disturbed.cluster.run("scontrol", "update", f"JobId={first}", "EndTime=now+1")
+    within(lambda: first in disturbed.cluster.run("squeue", "--noheader", "--states=TIMEOUT", "--format=%i").split())
     disturbed.cluster.run("scancel", disturbed.after_more_steps())
     requeued = disturbed.after_more_steps()
     disturbed.cluster.run("scontrol", "requeue", requeued)

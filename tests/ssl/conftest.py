@@ -68,12 +68,13 @@ def copies(tmp_path, pictures):
 
 @pytest.fixture
 def make_pretrainer(images):
-    def make(seed=0, generative=None, interpolated=None, runtime=Runtime(), **settings):
+    def make(seed=0, generative=None, interpolated=None, runtime=Runtime(), init=None, **settings):
         tiny = {key: value for key, value in TINY.items() if key != "dino"}
         if settings.get("method", "dino") == "dino":
             tiny["dino"] = TINY["dino"] | {key: settings.pop(key) for key in DINOKeys.model_fields if key in settings}
         has_bank = generative is not None or interpolated is not None or "disentangle_weight" in settings
-        model = Retraining(bank="b", **(tiny | settings)) if has_bank else Pretraining(**(tiny | settings))
+        tiny |= settings | ({"init": "theirs"} if init else {})
+        model = Retraining(bank="b", **tiny) if has_bank else Pretraining(**tiny)
         return Pretrainer(
             model,
             images,
@@ -83,6 +84,7 @@ def make_pretrainer(images):
             generative=generative,
             interpolated=interpolated,
             runtime=runtime,
+            init=init,
         )
 
     return make

@@ -11,6 +11,7 @@ from timm.models._features import FeatureGetterNet
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 import gensis
+from gensis.artifacts.folders import write_provenance
 from gensis.errors import UserError
 from gensis.ssl.any_size import AnySize
 from gensis.ssl.backbone import Encoder, LastBlocks, create_backbone, load_encoder, save_encoder
@@ -46,6 +47,20 @@ def test_timm_loads_a_saved_encoder_with_its_weights_and_preprocessing(tmp_path,
     found = [tuple(data[key]) for key in ("input_size", "mean", "std")]
     assert found == [(3, 32, 32), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)]
     assert "license" not in json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+
+
+def test_an_encoder_with_a_flipped_bit_in_its_weights_is_refused(tmp_path):
+    name, arguments = TINY_VIT
+    backbone, made_with = create_backbone(name, 16, arguments, drop_path=0.0)
+    save_encoder(backbone, tmp_path, name=name, arguments=made_with, preprocessing=GREY)
+    write_provenance(tmp_path, {})
+    load_encoder(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=f"{weights} is missing or damaged"):
+        load_encoder(tmp_path)
 
 
 def test_images_that_do_not_divide_into_patches_are_refused():

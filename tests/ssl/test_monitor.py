@@ -72,7 +72,8 @@ def test_each_evaluation_passes_on_the_embeddings_of_the_whole_images(make_pretr
     trained(tmp_path, pretrainer, "a", Monitor(pretrainer, seed=0, epochs=1, keep=kept.__setitem__))
     assert list(kept) == [pretrainer.steps_per_row, pretrainer.total_steps]
     pixels = pretrainer.images.batch(torch.arange(32)).float() / 255
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (pretrainer.mean, pretrainer.std))
+    of = pretrainer.preprocessing
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (of.mean, of.std))
     with torch.no_grad():
         expected = pretrainer.method.teacher.backbone.eval()((pixels - mean) / std)
     assert torch.allclose(kept[pretrainer.total_steps], torch.nn.functional.normalize(expected), atol=1e-5)

@@ -11,23 +11,32 @@ from gensis.images.index import read_index
 from gensis.images.reading import open_images
 from gensis.settings.pretraining import Retraining
 from gensis.settings.runtime import Runtime
+from gensis.ssl.backbone import create_backbone, save_encoder
+from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.distributed import World
 
 PROCESSES, HALF, STEPS = 4, 2, 4
 SETTINGS = TINY | {"drop_path": 0.0, "learning_rate": 0.01, "bank": "b"}
 SETTINGS["dino"] = TINY["dino"] | {"freeze_last_layer": 0.5}
+TWO_BLOCKS = {"backbone_args": TINY["backbone_args"] | {"depth": 2}}
+# The head alone for one epoch of three steps, which ends between two of the steps below.
+CONTINUED = TWO_BLOCKS | {"init": "theirs", "continued": {"frozen_blocks": 1, "layer_decay": 0.5, "head_epochs": 1}}
 WAYS = {
     "copies": ({}, Runtime()),
     "copies in parts": ({"gradient_accumulation": 2}, Runtime()),
     "sharded": ({}, Runtime(sharding="fsdp")),
+    "continued": (CONTINUED, Runtime()),
+    "continued, sharded": (CONTINUED, Runtime(sharding="fsdp")),
 }
 
 
 def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
     """Train some steps; return the losses, and state and published weights after them."""
     images = open_images(read_index(folder / "train.tsv"), CPU, 1.0, 1)
-    pretrainer = Pretrainer(Retraining(**SETTINGS | settings), images, device=CPU, world=world, seed=0, runtime=runtime)
+    start = {"init": folder / "theirs"} if "init" in settings else {}
+    settings = Retraining(**SETTINGS | settings)
+    pretrainer = Pretrainer(settings, images, device=CPU, world=world, seed=0, runtime=runtime, **start)
     if state:
         pretrainer.load_state_dict(state)
     losses = []
@@ -38,12 +47,17 @@ def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
     return losses, pretrainer.state_dict(), pretrainer.encoder().state_dict()
 
 
+def kind(settings):
+    return "continued" if "continued" in settings else "plain"
+
+
 def train_as_one_of_four(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=PROCESSES)
     assert World(rank, PROCESSES).largest(rank) == PROCESSES - 1
     for name, (settings, runtime) in WAYS.items():
-        end = learn(folder, World(rank, PROCESSES), settings, runtime, HALF, STEPS, torch.load(folder / "half.pt"))
+        half = torch.load(folder / f"half {kind(settings)}.pt")
+        end = learn(folder, World(rank, PROCESSES), settings, runtime, HALF, STEPS, half)
         if rank == 0:
             torch.save(end, folder / f"{name}.pt")
     dist.destroy_process_group()
@@ -53,17 +67,23 @@ def train_as_one_of_four(rank, folder):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     write_images(folder, np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8))
+    torch.manual_seed(0)
+    network, arguments = create_backbone(TINY["backbone"], 16, TWO_BLOCKS["backbone_args"])
+    of_theirs = {"name": TINY["backbone"], "arguments": arguments}
+    save_encoder(network, folder / "theirs", preprocessing=Preprocessing((16, 16), (0.4,) * 3, (0.3,) * 3), **of_theirs)
     return folder
 
 
 @pytest.fixture(scope="module")
 def one(folder):
-    return learn(folder, World(), {}, Runtime())
+    return {kind(settings): learn(folder, World(), settings, Runtime()) for settings in ({}, CONTINUED)}
 
 
 @pytest.fixture(scope="module")
 def four(folder):
-    torch.save(learn(folder, World(), {}, Runtime(), last=HALF)[1], folder / "half.pt")
+    for settings in ({}, CONTINUED):
+        half = learn(folder, World(), settings, Runtime(), last=HALF)[1]
+        torch.save(half, folder / f"half {kind(settings)}.pt")
     torch.multiprocessing.spawn(train_as_one_of_four, (folder,), nprocs=PROCESSES)
     return {name: torch.load(folder / f"{name}.pt") for name in WAYS}
 
@@ -77,7 +97,7 @@ def assert_close(one, other):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_four_processes_resume_a_checkpoint_of_one_with_equal_results(one, four, way):
-    assert_close(one, four[way])
+    assert_close(one[kind(WAYS[way][0])], four[way])
 
 
 def test_one_process_resumes_a_checkpoint_of_four(folder, four):

@@ -1,6 +1,7 @@
 import itertools
 import os
 import signal
+import time
 import weakref
 
 import pytest
@@ -167,8 +168,28 @@ def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_skipped(tmp_path):
     newest.write_bytes(newest.read_bytes()[:300])
     assert folder.load() == {"step": 50}
     older.write_bytes(b"")
-    with pytest.raises(UserError, match=r"no checkpoint in .* can be read: remove them to start again"):
+    with pytest.raises(UserError, match=r"all checkpoints in .* are damaged: remove them to start again"):
         folder.load()
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_neither_skipped_nor_called_damaged(tmp_path):
+    with CheckpointFolder(tmp_path, "t", "a", keep=2) as folder:
+        for step in (1, 2):
+            folder.save({"step": step})
+        newest = folder.path / "checkpoint-000000002.pt"
+        newest.unlink()
+        newest.symlink_to(newest)
+        with pytest.raises(OSError, match="Too many levels of symbolic links"):
+            folder.load()
+
+
+def test_a_clock_that_is_set_back_delays_no_checkpoint(tmp_path, monkeypatch):
+    dates = itertools.count(time.time(), -3600)
+    monkeypatch.setattr(time, "time", lambda: next(dates))
+    folder = CheckpointFolder(tmp_path, "t", "a")
+    with folder, pytest.raises(KeyboardInterrupt):
+        train(Walk(5), folder, World(), CPU, seed=0, checkpoint_seconds=0.0)
+    assert folder.load()["step"] == 5
 
 
 def test_tensorboard_has_each_row_once_after_a_killed_training(tmp_path):

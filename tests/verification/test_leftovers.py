@@ -63,6 +63,13 @@ def test_locked_folders_and_new_temporary_files_are_in_use(run):
     assert set(listed(run)) == {"run/checkpoints/bank/blocks"} | TEMPORARY
 
 
+def test_a_clock_that_is_hours_ahead_of_the_file_server_makes_nothing_in_use_old(run, monkeypatch):
+    (run / "checkpoints/encoder/unfinished/lock-1.json").write_text("{}")
+    late = time.time() + 3 * 3600
+    monkeypatch.setattr(time, "time", lambda: late)
+    assert "run/checkpoints/encoder/unfinished" not in listed(run)
+
+
 def test_the_size_of_a_folder_is_that_of_all_its_files(run):
     sizes = {each.path.name: each.size_bytes for each in leftovers(run, [], run / "checkpoints", is_trained=True)}
     record = run / "checkpoints/encoder/finished/published/provenance.json"

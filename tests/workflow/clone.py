@@ -49,17 +49,18 @@ def write_config(path: Path, values: dict) -> Path:
 
 
 def snakemake(
-    clone: Path, config: Path, *arguments: str, python: str | Path = sys.executable
+    clone: Path, config: Path | None, *arguments: str, python: str | Path = sys.executable
 ) -> subprocess.CompletedProcess:
     """Run Snakemake in the clone on the CPU, with this Python for all jobs; standard error is in `stdout` too."""
     # Targets come first: --resources and --configfile take all arguments that follow them.
     if "-n" in arguments:
         python = warm_python(PLANNING)
-    command = [python, "-m", "snakemake", *arguments, *ON_CPU, "--configfile", str(config)]
+    given = ["--configfile", str(config)] if config else []
+    command = [python, "-m", "snakemake", *arguments, *ON_CPU, *given]
     return subprocess.run(command, cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def planned(clone: Path, config: Path, *arguments: str) -> dict[str, int]:
+def planned(clone: Path, config: Path | None, *arguments: str) -> dict[str, int]:
     """Rules that a dry run would execute, with their numbers of jobs; `all` is left out."""
     result = snakemake(clone, config, "-n", *arguments)
     assert result.returncode == 0, result.stdout

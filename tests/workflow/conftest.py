@@ -40,6 +40,7 @@ def tiny_study(slides: Path) -> dict:
     study = TINY | {"datasets": {"tissue": dataset}}
     study["pretraining"] = TINY["pretraining"] | {"dataset": "tissue"}
     study["evaluation"] = TINY["evaluation"] | {"datasets": ["tissue"]}
+    study["export"] = {"datasets": ["tissue"], "banks": ["default"]}
     return study
 
 
@@ -61,7 +62,7 @@ def finished(tmp_path_factory) -> Finished:
     draw_slides(folder / "slides")
     clone = copy_repository(folder / "clone")
     config = write_config(folder / "tiny.yaml", tiny_study(folder / "slides"))
-    result = snakemake(clone, config, "all", "geojson", "features")
+    result = snakemake(clone, config, "all", "geojson", "features", "export")
     assert result.returncode == 0, result.stdout[-5000:]
     return Finished(clone, folder / "slides", config, result.stdout)
 

@@ -20,6 +20,8 @@ rule generate_bank:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=bank_memory("generate_bank"),
+        runtime=generation_time,
     params:
         *rerun_if_settings_change("banks/{bank}"),
         config=untracked(stage("banks/{bank}")),
@@ -54,6 +56,8 @@ rule copy_bank:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=bank_memory("copy_bank"),
+        runtime=bank_time("copy_bank"),
     params:
         *rerun_if_settings_change("banks/{bank}"),
         config=untracked(stage("banks/{bank}")),
@@ -85,6 +89,8 @@ rule filter_bank:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=bank_memory("filter_bank"),
+        runtime=bank_time("filter_bank"),
     params:
         *rerun_if_settings_change("filters/{bank}"),
         config=untracked(stage("filters/{bank}")),

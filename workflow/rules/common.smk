@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow", "scripts"))
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from gensis.artifacts.contents import Contents
 from gensis.artifacts.files import quick_id
@@ -27,12 +27,12 @@ from gensis.settings.units import Unit, Units, list_units
 # Planning creates millions of objects that stay, and hardly any garbage: fewer collections save a seventh of the time.
 gc.set_threshold(1_000_000, 50, 50)
 
-DEMO_FOLDER = os.path.join(workflow.basedir, "resources", "demo")
+DEMO_FOLDER = str(REPOSITORY / "resources" / "demo")
 
 
 def from_here(path: str) -> str:
     """Resolve a path of the config, relative to the working directory if it exists there, else to this repository."""
-    in_repository = os.path.join(workflow.basedir, path)
+    in_repository = str(REPOSITORY / path)
     return in_repository if not os.path.exists(path) and os.path.exists(in_repository) else path
 
 
@@ -50,7 +50,10 @@ def is_drawn(path: str) -> bool:
 def read_config() -> tuple[Study, dict[str, Units]]:
     """The validated study, and the units of every data set that it uses. Exits with one line if the config is wrong."""
     try:
-        study = load_study(config, read_backbones(Path(workflow.basedir, "config", "backbones.txt")))
+        study = load_study(
+            {key: config[key] for key in config if key != "rates"},
+            read_backbones(REPOSITORY / "config" / "backbones.txt"),
+        )
         for encoder in study.encoders.values():
             if encoder.path:
                 weights = weight_files(Path(from_here(encoder.path)))
@@ -92,7 +95,13 @@ def sheet(study: Study, dataset: str) -> Path | None:
 
 
 STUDY, UNITS = read_config()
+# Rates of another machine, for the rule `plan`; not a key of the study.
+RATES = from_here(config["rates"]) if "rates" in config else None
 RUN = f"results/{STUDY.run}"
+if workflow.modifier.path_modifier.replace_prefix(RUN) != RUN:
+    sys.exit(
+        "error: module: `prefix` and `replace_prefix` cannot be used: remove them, and set `run` to name the results"
+    )
 IMAGES = "results/images"
 # Stored next to Snakemake's records of params, which contain these versions.
 CONTENTS = Contents(Path(".snakemake", "contents.tsv"))

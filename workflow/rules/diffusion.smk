@@ -22,6 +22,8 @@ rule train_autoencoder:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=autoencoder_memory,
+        runtime=autoencoder_time,
     params:
         *rerun_if_settings_change("autoencoder"),
         rerun_if_recipe_changes=AUTOENCODER_RECIPE,
@@ -62,6 +64,8 @@ rule train_diffusion:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=diffusion_memory,
+        runtime=diffusion_time,
     params:
         *rerun_if_settings_change("diffusion"),
         rerun_if_recipe_changes=DIFFUSION_RECIPE,

@@ -15,6 +15,8 @@ rule embed_images:
     threads: 4
     resources:
         gpu=1,
+        mem_mb=embedding_memory("embed_images"),
+        runtime=embedding_time("embed_images"),
     params:
         *rerun_if_settings_change("embedding/{encoder}"),
         config=untracked(stage("embedding/{encoder}")),
@@ -39,6 +41,10 @@ use rule embed_images as embed_corrupted with:
         f"{RUN}/benchmarks/embed_corrupted/{{encoder}}-{{dataset}}-seed{{seed}}-{{corruption}}-{{part}}.tsv"
     wildcard_constraints:
         corruption=one_of(STUDY.evaluation.corruption_names),
+    resources:
+        gpu=1,
+        mem_mb=embedding_memory("embed_corrupted"),
+        runtime=embedding_time("embed_corrupted"),
     params:
         features="--corruption {corruption}",
 
@@ -50,6 +56,10 @@ use rule embed_images as embed_blocks with:
         f"{RUN}/logs/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.log",
     benchmark:
         f"{RUN}/benchmarks/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.tsv"
+    resources:
+        gpu=1,
+        mem_mb=embedding_memory("embed_blocks"),
+        runtime=embedding_time("embed_blocks", times=2),
     params:
         features=f"--last-blocks {LAST_BLOCKS}",
 
@@ -69,4 +79,5 @@ rule export_features:
     params:
         program=untracked(program("export_features")),
     shell:
-        "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --embeddings {input.embeddings:q} --units {input.units:q} --encoder {wildcards.encoder:q} "
+        "--output {output:q} > {log:q} 2>&1"

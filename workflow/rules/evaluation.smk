@@ -29,6 +29,8 @@ rule evaluate_encoder:
     threads: 4
     resources:
         gpu=1,
+        mem_mb=evaluation_memory("evaluate_encoder"),
+        runtime=evaluation_time,
     params:
         *rerun_if_settings_change("evaluation"),
         config=untracked(stage("evaluation")),
@@ -56,6 +58,10 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         ),
     wildcard_constraints:
         dataset=one_of(LABELLED_SLIDES),
+    resources:
+        gpu=1,
+        mem_mb=evaluation_memory("evaluate_encoder_on_slides"),
+        runtime=evaluation_time,
 
 
 use rule evaluate_encoder as evaluate_transfer with:
@@ -84,6 +90,9 @@ use rule evaluate_encoder as evaluate_transfer with:
     wildcard_constraints:
         fit=one_of([transfer.fit for transfer in STUDY.evaluation.transfer]),
         dataset=one_of([name for transfer in STUDY.evaluation.transfer for name in transfer.test]),
+    resources:
+        mem_mb=transfer_memory,
+        runtime=transfer_time,
     params:
         options=tracked(transfer_options),
 
@@ -106,6 +115,8 @@ rule evaluate_benchmark:
     threads: 4
     resources:
         gpu=1,
+        mem_mb=16_000,
+        runtime=480,
     params:
         *rerun_if_settings_change("benchmarks/{benchmark}"),
         config=untracked(stage("benchmarks/{benchmark}")),
@@ -169,6 +180,8 @@ rule evaluate_bank:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=bank_memory("evaluate_bank"),
+        runtime=bank_time("evaluate_bank"),
     params:
         *rerun_if_settings_change("banks/{bank}"),
         *rerun_if_settings_change("first_view"),

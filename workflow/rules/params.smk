@@ -75,7 +75,7 @@ def stage(name: str) -> Callable[..., str]:
 
 def script_of(name: str) -> str:
     """Path of a script, wherever this repository lies."""
-    return os.path.join(workflow.basedir, "workflow", "scripts", f"{name}.py")
+    return str(REPOSITORY / "workflow" / "scripts" / f"{name}.py")
 
 
 def script(name: str) -> Callable[..., str]:

@@ -62,14 +62,21 @@ rule verify:
 rule plan:
     input:
         needs_pretraining,
+        drawn=drawn_slides(),
     log:
         f"{RUN}/logs/plan.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
+    resources:
+        gpu=1,
     params:
         config=untracked(resolved_study),
         images=IMAGES,
+        sheets=untracked(sheets_json),
+        rates=["--rates", RATES] if RATES else [],
+        measured=f"{RUN}/benchmarks/rates.yaml",
         program=untracked(program("plan_run")),
     shell:
-        "{params.program} --config {params.config:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
+        "{params.program} --config {params.config:q} --images-folder {params.images:q} --sheets {params.sheets:q}"
+        " --gpus {resources.gpu} {params.rates:q} --output {params.measured:q} 2>&1 | tee {log:q}"

@@ -29,6 +29,16 @@ def shown_files(wildcards, input):
     return [path for path in input if not path.endswith(".h5")]
 
 
+def drawn_slides():
+    """Slides of the demo, at which the plan looks."""
+    return [unit.row.path for unit in SLIDES.values() if is_drawn(unit.row.path)]
+
+
+def sheets_json(wildcards):
+    """Data set -> its sheet, as JSON."""
+    return json.dumps({name: str(path) for name in UNITS if (path := sheet(STUDY, name))})
+
+
 def finished_run(wildcards):
     """No input: checks that all files of the run exist, and exits with one line if one is missing. It makes none."""
     tables = [f"{IMAGES}/{TRAINED_ON}/train.tsv", f"{RUN}/config.yaml", f"{RUN}/summary.csv", f"{RUN}/report.html"]

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from gensis import command
 from gensis.artifacts.files import content_id
 from gensis.artifacts.provenance import external_weights_of, provenance, to_attribute
 from gensis.augment.corruptions.corruption import corrupt
 from gensis.augment.resample import resize
-from gensis.errors import UserError
 from gensis.images.embeddings import FORMAT, write_embeddings
 from gensis.images.ranges import to_unit
 from gensis.images.reading import read_units
@@ -26,12 +24,11 @@ from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime
 from gensis.ssl.backbone import Encoder, LastBlocks, load_encoder
 from gensis.ssl.class_token import class_token_only
+from gensis.ssl.embedding import embed, in_parts
 from gensis.ssl.untrained import untrained_encoder
-from gensis.threads import in_threads
 from gensis.training.device import allow_tf32, choose_device, device_name
 
 PIXELS_PX = 16
-CPU_PART = 32  # images per thread and call: few enough for their activations to stay in the cache
 
 
 class Pixels(nn.Module):
@@ -127,31 +124,6 @@ def embedded(
     yield embed(encoder, nothing, settings)[:0]
     for block in progress(images, total, "images", size=len):
         yield from in_parts(encoder, block, settings)
-
-
-def in_parts(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> list[np.ndarray]:
-    """Embed a block; on the CPU, one part per thread, which is faster than all threads in each layer."""
-    if images.device.type != "cpu":
-        return [embed(encoder, images, settings)]
-    return in_threads(torch.get_num_threads(), lambda part: embed(encoder, part, settings), images.split(CPU_PART))
-
-
-@torch.inference_mode()
-def embed(encoder: nn.Module, images: torch.Tensor, settings: Embedding) -> np.ndarray:
-    """Embed uint8 (n, 3, H, W): float32 (n, D).
-
-    Raises:
-        UserError: an embedding is not finite.
-    """
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        features = encoder(images).float()
-    embeddings = (F.normalize(features) if settings.normalize else features).cpu().numpy()
-    if not np.isfinite(embeddings).all():
-        raise UserError(
-            "embeddings are not finite: the encoder's training diverged: lower its learning_rate, "
-            "or replace it if its weights are external"
-        )
-    return embeddings
 
 
 if __name__ == "__main__":

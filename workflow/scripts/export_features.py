@@ -15,6 +15,7 @@ from gensis.images import embeddings
 from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
 from gensis.progress import progress
+from gensis.slides.fields import magnifications
 
 FORMAT = "gensis-features/1"
 
@@ -39,6 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
                         first=first,
                         rows=rows,
                         store_path=arguments.units.parent / f"{unit}.h5",
+                        encoder=arguments.encoder,
                     )
                     written += 1
     if not written:
@@ -47,17 +49,23 @@ def main(arguments: argparse.Namespace) -> None:
     log.info("%d of %d slides have tiles", written, len(chosen))
 
 
-def write(folder: Path, unit: str, *, part: h5py.File, first: int, rows: np.ndarray, store_path: Path) -> None:
+def write(
+    folder: Path, unit: str, *, part: h5py.File, first: int, rows: np.ndarray, store_path: Path, encoder: str
+) -> None:
     """Write `<unit>.h5` and, for STAMP, `stamp/<unit>.h5`."""
     with Store(store_path) as store:
         of_coords, of_slide = dict(store.file["coords"].attrs), dict(store.file.attrs)
     span = slice(first, first + rows[-1] + 1)
     coords = part["coords"][span][rows]
     size = {"level0_width": of_slide["width_level0"], "level0_height": of_slide["height_level0"]}
+    magnified = magnifications(  # stores of earlier versions do not state them
+        of_slide["mpp_x"], tile_px=of_coords["patch_size"], tile_width_level0=of_slide["tile_width_level0"]
+    )
     with written_hdf5(folder / f"{unit}.h5") as file:
         file["features"] = part["features"][span][rows]
+        file["features"].attrs["encoder"] = encoder
         file["coords"] = coords
-        file["coords"].attrs.update({**of_coords, **size, "overlap": 0, "name": unit})
+        file["coords"].attrs.update({**of_coords, **magnified, **size, "overlap": 0, "name": unit})
         file.attrs.update({"format": FORMAT, "provenance": part.attrs["provenance"]})
     mpp = np.array([of_slide["mpp_x"], of_slide["mpp_y"]])
     with written_hdf5(folder / "stamp" / f"{unit}.h5") as file:
@@ -69,6 +77,7 @@ def write(folder: Path, unit: str, *, part: h5py.File, first: int, rows: np.ndar
                 "tile_size_px": of_coords["patch_size"],
                 "unit": "um",
                 "feat_type": "tile",
+                "extractor": encoder,
             }
         )
 
@@ -77,5 +86,6 @@ if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="all parts")
     parser.add_argument("--units", type=Path, required=True, help="units.tsv, in the folder of the slides' stores")
+    parser.add_argument("--encoder", required=True, help="name of the encoder, for TRIDENT and STAMP")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     command.run(main, parser.parse_args())

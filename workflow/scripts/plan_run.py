@@ -1,75 +1,79 @@
-"""Print the size of a study before it runs: images, steps, compute and generated images of every stage."""
+"""Print the size of a study before it runs: images, passes, time, disk and memory of every stage."""
 
 import argparse
+import json
+import logging
+import os
 import sys
 from pathlib import Path
 
 from gensis import command
-from gensis.artifacts.files import read_json
-from gensis.images.index import read_index
-from gensis.settings.bank import Bank
+from gensis.planning.calibration import calibrate
+from gensis.planning.images import ImageSet, image_set
+from gensis.planning.rates import Rates, read_rates, write_rates
+from gensis.planning.table import lines, rows
+from gensis.planning.trials import Bench
+from gensis.planning.works import works
 from gensis.settings.study import Study, load_study
+from gensis.settings.units import Units, list_units
+from gensis.training.device import allow_tf32, choose_device
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print the plan."""
+    """Print the plan, by rates that are given or measured now."""
+    logging.getLogger("gensis.ssl").setLevel(logging.WARNING)  # what trainings log of their settings
     study = load_study(arguments.config)
-    seeds = len(study.seeds)
-    lines = [f"study {study.run}: {seeds} seed(s); numbers are per seed"]
-    for name in dict.fromkeys([study.pretraining.dataset, *study.evaluation.datasets]):
-        lines.append(f"  images of {name}: {images_so_far(arguments.images_folder / name)}")
-    index = arguments.images_folder / study.pretraining.dataset / "train.tsv"
-    images = len(read_index(index)) if index.exists() else None
-    if images is None:
-        lines.append("  the number of training images is not known yet: run the target `images` first")
-    for name in study.trained_encoders:
-        lines.append(f"  encoder {name}: {training(study, name, images)}")
-    if any(bank.is_generated for bank in study.banks.values()):
-        lines.append(f"  diffusion: {diffusion_model(study, images)}")
-    for name, bank in study.banks.items():
-        lines.append(f"  bank {name}: {generation(bank, images)}")
-    sys.stdout.write("\n".join(lines) + "\n")
+    units = {name: list_units(study.datasets[name], sheet_of(arguments, name)) for name in study.used_datasets}
+    sets = {name: image_set(study.datasets[name], units[name], arguments.images_folder / name) for name in units}
+    rates = read_rates(arguments.rates) if arguments.rates else measure(arguments, study, sets, units)
+    gpus = max(arguments.gpus, 1) if rates.has_gpu else 0
+    of_stages = rows(works(study, sets, gpus), rates, gpus)
+    text = [*heading(study, sets, rates, gpus), "", *lines(of_stages), "", *notes(arguments)]
+    sys.stdout.write("\n".join(text) + "\n")
 
 
-def images_so_far(folder: Path) -> str:
-    """Number of finished units and their images."""
-    outcomes = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    total = sum(outcome["images"] for outcome in outcomes)
-    empty = sum(not outcome["images"] for outcome in outcomes)
-    return f"{len(outcomes)} units done, {total:,} images, {empty} units without images"
+def measure(arguments: argparse.Namespace, study: Study, sets: dict[str, ImageSet], units: dict[str, Units]) -> Rates:
+    """The rates of this machine, which are also written to a file."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    device = choose_device(arguments.gpus, cores)
+    allow_tf32(device, study.runtime.tf32)
+    bench = Bench(study, sets[study.pretraining.dataset], device, cores)
+    rates = calibrate(bench, works(study, sets, arguments.gpus), sets, units)
+    write_rates(arguments.output, rates)
+    return rates
 
 
-def training(study: Study, encoder: str, images: int | None) -> str:
-    """Steps and compute of a pre-training."""
-    settings = study.training_settings(encoder)
-    views = 2 + settings.views.local_crops
-    extra = " + 1 interpolated" if study.disentangles(encoder) else ""
-    cost = f"{settings.epochs * study.passes(encoder):,.0f} forward passes per image"
-    text = f"{settings.epochs} epochs of batches of {settings.batch_size}, {views} views per image{extra}, {cost}"
-    if images is None:
-        return text
-    batch = min(settings.batch_size, images)
-    return f"{text}: {settings.epochs * (images // batch):,} steps"
+def sheet_of(arguments: argparse.Namespace, dataset: str) -> Path | None:
+    """The sheet of a data set; None if it has none."""
+    sheet = arguments.sheets.get(dataset)
+    return Path(sheet) if sheet else None
 
 
-def diffusion_model(study: Study, images: int | None) -> str:
-    """Steps of the diffusion model, and how often each image is seen."""
-    seen = study.diffusion.steps * study.diffusion.batch_size
-    where = "pixels" if study.autoencoder_mode == "none" else "latents"
-    text = f"{study.diffusion.steps:,} steps at {study.diffusion_px} px in {where}, {seen:,} images seen"
-    return text if images is None else f"{text}, {seen / images:,.0f} times each"
+def heading(study: Study, sets: dict[str, ImageSet], rates: Rates, gpus: int) -> list[str]:
+    """What the plan is about."""
+    images = [
+        f"{name}: {each.train:,} images to train on, {each.test:,} to test, of {each.image_px} px"
+        f" in {each.units:,} files{f' ({each.note})' if each.note else ''}"
+        for name, each in sets.items()
+    ]
+    where = f"{gpus} GPU(s)" if gpus else "no GPU"
+    return [f"study {study.run}, {len(study.seeds)} seed(s), on {rates.machine}, {where}", *images]
 
 
-def generation(bank: Bank, images: int | None) -> str:
-    """Number of images of a bank and forward passes to generate them; real images are copied."""
-    if not bank.is_generated:
-        return f"{bank.variants} real image(s) per source, {bank.shards} job(s)"
-    each, passes = bank.images_per_source, bank.evaluations()
-    text = f"{each} image(s) per source, {passes} forward passes each, {bank.shards} job(s)"
-    return text if images is None else f"{text}: {each * images:,} images, {each * images * passes:,} forward passes"
+def notes(arguments: argparse.Namespace) -> list[str]:
+    """How to read the table."""
+    source = arguments.rates or f"a minute of measurements, kept in {arguments.output}"
+    return [
+        f"rates: {source}",
+        "time: ~ is an estimate, from another network in proportion to its arithmetic; ? was not measured, > in part",
+        "disk: without checkpoints, of which a training keeps two while it runs; memory: of the largest job",
+    ]
 
 
 if __name__ == "__main__":
-    parser = command.parser(__doc__)
+    parser = command.parser(__doc__, gpus=True)
     parser.add_argument("--images-folder", type=Path, required=True)
+    parser.add_argument("--sheets", type=json.loads, default={}, help="data set -> its sheet, as JSON")
+    parser.add_argument("--rates", type=Path, help="rates of another machine, instead of measuring those of this one")
+    parser.add_argument("--output", type=Path, required=True, help="file to write the measured rates to")
     command.run(main, parser.parse_args())

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from gensis import command
-from gensis.artifacts.files import read_json, written_atomically
+from gensis.artifacts.files import read_json, write_saved
 from gensis.artifacts.tables import read_table
 from gensis.figures.contact_sheet import cell_size, contact_sheet, shown
 from gensis.figures.slide_overlay import draw_overlay
@@ -54,8 +54,7 @@ def slide_status(folder: Path, row: dict[str, str]) -> SlideStatus:
 
 def save(picture: Image.Image, path: Path) -> None:
     """Write a JPEG atomically."""
-    with written_atomically(path) as temporary:
-        picture.save(temporary, format="JPEG", quality=JPEG_QUALITY)
+    write_saved(path, lambda stream: picture.save(stream, format="JPEG", quality=JPEG_QUALITY))
 
 
 if __name__ == "__main__":

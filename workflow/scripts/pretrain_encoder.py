@@ -20,7 +20,6 @@ from gensis.ssl import RECIPE
 from gensis.ssl.backbone import FORMAT, save_encoder
 from gensis.ssl.bank_images import bank_contents, open_parts
 from gensis.ssl.monitor import Monitor
-from gensis.ssl.preprocessing import Preprocessing
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
@@ -62,9 +61,12 @@ def main(arguments: argparse.Namespace) -> None:
         if not world.is_first:
             return {}
         write_snapshots(target / "embedding_snapshots.h5", **monitored)
-        preprocessing = Preprocessing((settings.image_px,) * 2, pretrainer.mean, pretrainer.std)
         save_encoder(
-            encoder, target, name=settings.backbone, arguments=pretrainer.backbone_args, preprocessing=preprocessing
+            encoder,
+            target,
+            name=settings.backbone,
+            arguments=pretrainer.backbone_args,
+            preprocessing=pretrainer.preprocessing,
         )
         resolved = pretrainer.resolved
         parts = {"gradient_accumulation": pretrainer.accumulation.parts}

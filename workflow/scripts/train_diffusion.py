@@ -1,7 +1,6 @@
 """Train a diffusion model that is conditioned on image embeddings, and save it as a diffusers pipeline."""
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,13 @@ import torch
 from diffusers import AutoencoderKL
 
 from gensis import command
-from gensis.artifacts.files import content_id
+from gensis.artifacts.files import content_id, write_saved
 from gensis.artifacts.provenance import external_weights_of
-from gensis.diffusion import RECIPE, pipeline
+from gensis.diffusion import RECIPE
 from gensis.diffusion.autoencoder import is_our_own, load_autoencoder
 from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Flipped, Inputs, Pixels, check_halvings, checked_px, latents_of
+from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.diffusion.reconstruction import pictured, reconstruction
 from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.cache import ImageCache
@@ -65,11 +65,10 @@ def main(arguments: argparse.Namespace) -> None:
     def write(trainer: DiffusionTrainer, target: Path) -> dict[str, Any]:
         if not world.is_first:
             return {}
-        trained = pipeline.GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
+        trained = GenSISPipeline(trainer.average, trainer.scheduler, vae, trainer.condition)
         for network in filter(None, (trainer.average, vae)):
             network.to(memory_format=torch.contiguous_format)  # as safetensors requires
         trained.save_pretrained(target)
-        shutil.copyfile(pipeline.__file__, target / "pipeline.py")
         fields = {
             "embedding_width": features.shape[1],
             "image_px": settings.image_px,
@@ -101,7 +100,8 @@ def show_reconstructions(path: Path, vae: AutoencoderKL, pixels: Pixels, seed: i
     An autoencoder of this study was not trained on the held-out images.
     """
     rows = HeldOut(len(pixels), seed).rows
-    pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels))).save(path)
+    picture = pictured(vae, pixels, rows if len(rows) else torch.arange(len(pixels)))
+    write_saved(path, lambda stream: picture.save(stream, format="PNG"))
     return {"images": len(rows), **reconstruction(vae, pixels, rows)}
 
 

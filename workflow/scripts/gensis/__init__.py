@@ -22,7 +22,7 @@ def load_encoder(folder: str | Path) -> "Encoder":
         folder: such as `results/<run>/encoders/<encoder>/seed0`.
 
     Raises:
-        gensis.errors.UserError: the folder contains no encoder.
+        gensis.errors.UserError: the folder contains no encoder, or timm is older than 1.0.26.
     """
     from gensis.ssl import backbone  # torch and timm are imported here, so that planning starts fast
 

@@ -79,6 +79,11 @@ def _failure_of_machine(error: Exception) -> str | None:
             "trains nothing, runtime.inference_batch_size, or the batch_size of the training (of an encoder without "
             "BatchNorm, gradient_accumulation: auto instead), and run again: finished jobs are kept"
         )
+    if type(error).__name__ == "DistBackendError" or re.search(r"gloo.*Connection (closed|reset) by peer", text):
+        return (
+            "another process of this training ended: see its error. If it has none and nobody stopped it, the memory "
+            "was full: give the job more, and run again: finished jobs are kept"
+        )
     for code, path in _system_errors(error):
         advice = next((advice for codes, advice in _ADVICE.items() if code in codes), None)
         if advice is not None:

@@ -1,15 +1,17 @@
 """Atomic writing of files, and content ids."""
 
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gensis.artifacts.checksums import sealed
 from gensis.artifacts.temporary import temporary_path
+from gensis.errors import Damaged
 
 
 @contextmanager
@@ -39,14 +41,33 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_saved(path: Path, save: Callable[[BinaryIO], object]) -> None:
+    """Write atomically what a library saves to a stream.
+
+    The library gets no file: Pillow does not notice that a full disk took only a part of its last write, and numpy
+    reports it without the system's error.
+    """
+    stream = io.BytesIO()
+    save(stream)
+    with written_atomically(path) as temporary:
+        temporary.write_bytes(stream.getbuffer())
+
+
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write JSON atomically, indented for people, with a checksum of all values."""
     write_text(path, json.dumps(sealed(values), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        Damaged: it is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Damaged(path, error) from None
 
 
 def digest(values: Sequence[object]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from gensis.artifacts.checksums import NAME, of_json
 from gensis.artifacts.files import content_id, read_json, write_json, written_atomically
 from gensis.artifacts.temporary import is_temporary
+from gensis.errors import UserError
 
 PROVENANCE = "provenance.json"
 
@@ -25,7 +26,7 @@ def damage(folder: Path) -> Iterator[tuple[Path, str]]:
         whole = record[NAME] == of_json(record)
         files = dict(record["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        yield folder / PROVENANCE, f"cannot be read ({error!r})"
+        yield folder / PROVENANCE, f"cannot be read ({getattr(error, 'why', repr(error))})"
         return
     if not whole:
         yield folder / PROVENANCE, "damaged: its checksum does not match its content"
@@ -37,6 +38,23 @@ def damage(folder: Path) -> Iterator[tuple[Path, str]]:
             continue
         if current != content:
             yield folder / name, f"damaged: its content id differs from the one in {PROVENANCE}"
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Check a folder before its files are used: libraries load flipped bits without an error.
+
+    Args:
+        folder: completed by `write_provenance`. A folder without provenance, which others made, is not checked.
+
+    Raises:
+        UserError: a file is missing or damaged.
+        OSError: a file cannot be read now; it may be whole.
+    """
+    record = folder / PROVENANCE
+    for name, content in read_json(record).get("files", {}).items() if record.exists() else ():
+        path = folder / name
+        if not path.exists() or content_id(path) != content:
+            raise UserError(f"{path} is missing or damaged: delete {record} and run again, which makes its folder anew")
 
 
 def publish_folder(source: Path, target: Path) -> None:

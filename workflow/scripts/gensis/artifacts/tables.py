@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gensis.artifacts.files import write_text
+from gensis.errors import Damaged
 
 csv.field_size_limit(2**31 - 1)  # the selected rows of a large slide are a long text; Python's default limit is 131,072
 
@@ -20,6 +21,17 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def read_table(path: Path, delimiter: str = "\t") -> list[dict[str, str]]:
-    """Read a table with a header: one dictionary per row."""
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream, delimiter=delimiter))
+    """Read a table with a header: one dictionary per row.
+
+    Raises:
+        Damaged: it is empty or not text, or does not end with a whole row.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            text = stream.read()
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except (ValueError, csv.Error) as error:
+        raise Damaged(path, error) from None
+    if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
+        raise Damaged(path, "a row is cut short")
+    return rows

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.files import write_saved
 
 LARGEST_BYTES = 1 << 28
 
@@ -71,14 +71,13 @@ def stored_once(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
         return np.load(path)
     except (OSError, ValueError, EOFError):  # missing or damaged
         array = compute()
-    with written_atomically(path) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, array)
+    write_saved(path, lambda stream: np.save(stream, array))
     return array
 
 
 def _write(path: Path, images: list[bytes]) -> None:
-    with written_atomically(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, lengths=[len(image) for image in images], encoded=np.frombuffer(b"".join(images), np.uint8))
+    lengths, encoded = [len(image) for image in images], np.frombuffer(b"".join(images), np.uint8)
+    write_saved(path, lambda stream: np.savez(stream, lengths=lengths, encoded=encoded))
 
 
 def _read(path: Path) -> list[bytes]:

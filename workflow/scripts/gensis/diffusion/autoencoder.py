@@ -6,6 +6,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from gensis.artifacts.files import read_json
+from gensis.artifacts.folders import refuse_damaged
 from gensis.diffusion.inputs import Pixels, encode
 from gensis.diffusion.unet import norm_groups
 from gensis.errors import UserError
@@ -53,8 +54,10 @@ def load_autoencoder(folder: Path, device: torch.device) -> AutoencoderKL:
     """A frozen autoencoder on the device.
 
     Raises:
-        UserError: the folder holds no autoencoder, or one whose weights are not finite.
+        UserError: the folder holds no autoencoder, or one that is damaged or whose weights are not finite.
     """
+    if is_our_own(folder):
+        refuse_damaged(folder)
     try:
         vae = AutoencoderKL.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
     except (OSError, ValueError) as error:

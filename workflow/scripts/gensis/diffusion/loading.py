@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from gensis.artifacts.files import read_json
+from gensis.artifacts.folders import refuse_damaged
 from gensis.diffusion.denoiser import find_denoiser
 from gensis.diffusion.pipeline import GenSISPipeline
 from gensis.errors import UserError
@@ -18,11 +19,13 @@ def load_pipeline(folder: Path, embedding_width: int, device: torch.device) -> G
     """The saved pipeline on the device.
 
     Raises:
-        UserError: the folder holds no finished model, or the model expects embeddings of another dimension.
+        UserError: the folder holds no finished model, a file in it is damaged, or the model expects embeddings of
+            another dimension.
     """
     provenance = Path(folder) / "provenance.json"
     if not provenance.exists():
         raise UserError(f"{folder} holds no finished diffusion model: train it first")
+    refuse_damaged(Path(folder))
     record = read_json(provenance)
     if record["embedding_width"] != embedding_width:
         raise UserError(

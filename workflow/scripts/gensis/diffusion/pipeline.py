@@ -1,8 +1,13 @@
 """The diffusion model as one diffusers pipeline: embeddings in, images out.
 
-A copy of this file is stored in every saved model, where `DiffusionPipeline.from_pretrained(DIR, custom_pipeline=DIR,
+A copy of this file is stored in every saved model, where `DiffusionPipeline.from_pretrained(DIR,
 trust_remote_code=True)` finds it. Therefore it must not import gensis.
 """
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +27,7 @@ from torch.nn.functional import normalize
 CLASS_EMBEDDING = {"encoder_hidden_states": "none", "class_labels": "vector"}
 """How a UNet2DConditionModel takes the condition as its class embedding; see `condition_arguments`."""
 
+_SAVED_AS = "pipeline"
 _NEARLY_PARALLEL = 1e-4
 _DECODED_AT_ONCE = 32  # images; full-size maps of a whole batch would not fit on a GPU with 24 GB
 
@@ -143,6 +149,23 @@ class GenSISPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(denoiser=denoiser, scheduler=scheduler, vae=vae)
         self.register_to_config(condition=condition)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
+        """Save the components, this file, and an index that names both: see the top of this file."""
+        super().save_pretrained(save_directory, **options)
+        shutil.copyfile(__file__, Path(save_directory) / f"{_SAVED_AS}.py")
+        index = Path(save_directory) / self.config_name
+        config = json.loads(index.read_text()) | {"_class_name": [_SAVED_AS, type(self).__name__]}
+        index.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load_config(cls, *arguments: Any, **options: Any) -> Any:
+        """As in diffusers, but with the name of this class, so that `from_pretrained` of this class does not import the
+        saved copy.
+        """
+        config = super().load_config(*arguments, **options)
+        (config[0] if isinstance(config, tuple) else config)["_class_name"] = cls.__name__
+        return config
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:

@@ -1,10 +1,11 @@
 """The comparisons of encoders in pairs, from comparisons.csv."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from gensis.artifacts.tables import read_table
 from gensis.figures.scores import Column
 
 LEVEL = 0.05
@@ -119,8 +120,8 @@ class Comparisons:
         return [found for found in self.all if (found.pair, found.dataset, found.task, found.metric) == where]
 
 
-def read_compared(table: str) -> list[Compared]:
-    """The lines of comparisons.csv, given its text."""
+def read_compared(path: Path) -> list[Compared]:
+    """The lines of comparisons.csv."""
     return [
         Compared(
             **{name: row[name] for name in ("encoder", "baseline", "dataset", "task", "metric", "interval", "test")},
@@ -128,5 +129,5 @@ def read_compared(table: str) -> list[Compared]:
             n=int(row["n"]),
             **{name: float(row[name] or math.nan) for name in ("difference", "low", "high", "p")},
         )
-        for row in csv.DictReader(table.splitlines())
+        for row in read_table(path, delimiter=",")
     ]

@@ -1,12 +1,12 @@
 """Time of the jobs of a run, from the benchmarks that Snakemake writes."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
+from gensis.artifacts.tables import read_table
 from gensis.figures.run import Run, Training
 
 _TRAINED = {"autoencoder": "train_autoencoder", "diffusion": "train_diffusion"}
@@ -35,8 +35,7 @@ def read_costs(run: Run) -> Costs:
     found: dict[Key, list[tuple[float, float]]] = defaultdict(list)
     for path in sorted((run.folder / "benchmarks").glob("*/*.tsv")):
         subject, _, seed = path.stem.rpartition("seed")
-        with open(path, newline="") as stream:
-            last = list(csv.DictReader(stream, delimiter="\t"))[-1]
+        last = read_table(path)[-1]
         key = (path.parent.name, subject.rstrip("-"), int(seed.partition("-")[0]))
         found[key].append((float(last["s"]), _number(last.get("cpu_time", ""))))
     times = {key: tuple(map(sum, zip(*of_key))) for key, of_key in found.items()}

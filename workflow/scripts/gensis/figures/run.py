@@ -1,6 +1,5 @@
 """A read-only view of the results of a finished run. Results that the config does not name (any more) are ignored."""
 
-import csv
 import json
 import math
 from collections import Counter
@@ -150,11 +149,11 @@ class Run:
         self.folder, self.images_folder = Path(folder), Path(images_folder)
         self.config_text = _required(self.folder / "config.yaml")
         self.study: Study = load_study(yaml.safe_load(self.config_text))
-        scores = _read_scores(_required(self.folder / "summary.csv"))
+        scores = _read_scores(self.folder / "summary.csv")
         arms = sorted(self.study.retraining, key=lambda name: name != self.study.main_arm)
         self.scores = Scores(scores, self.study.baseline, arms)
         compared = self.folder / "comparisons.csv"
-        self.comparisons = Comparisons(read_compared(compared.read_text()) if compared.exists() else [])
+        self.comparisons = Comparisons(read_compared(compared) if compared.exists() else [])
 
     @cached_property
     def datasets(self) -> list[Dataset]:
@@ -251,7 +250,8 @@ def _required(path: Path) -> str:
         raise UserError(f"{path} does not exist: give the folder of a finished run") from None
 
 
-def _read_scores(summary: str) -> list[Score]:
+def _read_scores(summary: Path) -> list[Score]:
+    _required(summary)
     return [
         Score(
             encoder=row["encoder"],
@@ -266,7 +266,7 @@ def _read_scores(summary: str) -> list[Score]:
             n_groups=int(row.get("n_groups") or 0),
             external_weights=row.get("external_weights", ""),
         )
-        for row in csv.DictReader(summary.splitlines())
+        for row in read_table(summary, delimiter=",")
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.files import write_saved
 from gensis.artifacts.hdf5 import open_hdf5, reading, written_hdf5
 
 FORMAT = "gensis-snapshots/1"
@@ -25,8 +25,7 @@ class Snapshots:
 
 def add_snapshot(folder: Path, step: int, features: np.ndarray) -> None:
     """Store one snapshot, (n, D), until the training ends. It survives a killed job; the same step replaces it."""
-    with written_atomically(folder / f"{step:09d}.npy") as temporary, open(temporary, "wb") as stream:
-        np.save(stream, features.astype(np.float16))
+    write_saved(folder / f"{step:09d}.npy", lambda stream: np.save(stream, features.astype(np.float16)))
 
 
 def write_snapshots(path: Path, rows: np.ndarray, folder: Path) -> None:

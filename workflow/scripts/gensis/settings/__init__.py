@@ -3,7 +3,11 @@
 Imports only the standard library, pydantic and PyYAML, so that planning a workflow stays fast.
 """
 
-from gensis.settings.stages import stage_json
-from gensis.settings.study import Study, load_study
+from gensis.pipeline_packages import require
+
+require("pydantic")
+
+from gensis.settings.stages import stage_json  # noqa: E402
+from gensis.settings.study import Study, load_study  # noqa: E402
 
 __all__ = ["Study", "load_study", "stage_json"]

@@ -39,6 +39,9 @@ class Tiling(Settings):
     mpp_tolerance: Fraction = 0.05
     """A pyramid level within this fraction of the target is read as it is; otherwise the next finer level is
     resampled."""
+    resample: bool = added(neutral=True)
+    """`false`: a slide without a level within `mpp_tolerance` of the target is left out as `no_level`, so that readers
+    that cannot resample, such as CLAM's, find the stored tiles in the slide."""
     tissue: Tissue = Tissue()
     """Tissue detection."""
     tiles_per_slide: PositiveInt | None = None

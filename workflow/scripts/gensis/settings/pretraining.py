@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model, model_validator
 
 from gensis.settings.base import Fraction, Name, PositiveFloat, PositiveInt, Settings, added, laid_over
+from gensis.settings.continued import Continued
 from gensis.settings.methods import METHODS, own_keys
 from gensis.settings.presets import with_paper_recipe
 
@@ -71,6 +72,9 @@ class Pretraining(OwnKeys):
     init: Name | None = added(neutral=None)
     """Encoder whose weights initialise the backbone: a name in `encoders`, or for retraining also the pre-trained
     encoder, by the name of its method. Empty: random initialisation."""
+    continued: Continued | None = added(neutral=None)
+    """Continued pre-training of that encoder. Empty: its weights are only a start; all are trained at one learning
+    rate, and images are normalised by the mean and standard deviation of this data set."""
     image_px: PositiveInt = 224
     """Side of a global view in pixels."""
     epochs: PositiveInt = 100
@@ -132,9 +136,20 @@ class Pretraining(OwnKeys):
                 f"gradient_accumulation: {self.method} compares the images of a batch, which parts would make fewer: "
                 "leave it at 1 and choose batch_size by memory"
             )
+        self._continues()
         if isinstance(self.views.local_px, int) and self.views.local_px > self.image_px:
             raise ValueError(f"views.local_px {self.views.local_px} is larger than image_px {self.image_px}")
         return self
+
+    def _continues(self) -> None:
+        """Refuse continued pre-training of nothing, and of a head alone."""
+        if self.continued and not self.init:
+            raise ValueError("continued: there is no encoder to continue: set init, or remove continued")
+        if self.continued and self.continued.head_epochs >= self.epochs:
+            raise ValueError(
+                f"continued.head_epochs {self.continued.head_epochs} leaves none of the {self.epochs} epochs for the "
+                "backbone: lower it"
+            )
 
     @property
     def own(self) -> Any:

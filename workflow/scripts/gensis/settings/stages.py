@@ -13,6 +13,8 @@ from gensis.settings.study import Study
 # Keys that the images in a store do not depend on: place of the source, selection of images, and failure limits.
 # The sheet's line of an image is a separate input.
 ABOUT_THE_SOURCE = frozenset({"sheet", "columns", "root", "quality", "max_failed_fraction", "max_failed_slides"})
+WITHOUT_RESULTS = ("runtime", "export")
+"""Sections of the config that change no result of a run."""
 BACKBONE = ("dataset", "backbone", "backbone_args", "image_px")
 
 
@@ -75,7 +77,7 @@ def _benchmark(study: Study, name: str) -> tuple[str, str]:
 
 
 def _study(study: Study, _: str) -> tuple[str, str]:
-    values = {name: value for name, value in study.resolved().items() if name != "runtime"}
+    values = {name: value for name, value in study.resolved().items() if name not in WITHOUT_RESULTS}
     return "", json.dumps(values | {"arms": list(study.retraining)}, sort_keys=True)
 
 
@@ -96,7 +98,7 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "bank_quality": _evaluation("bank_images", "bootstrap", "judge"),
     "untrained": _pretraining(*BACKBONE),  # the untrained backbone of the baseline `random`
     "first_view": _pretraining(*BACKBONE, "views"),  # ordinary views, and the untrained backbone
-    "study": _study,  # everything but `runtime`, and the order of arms, for config.yaml and the report
+    "study": _study,  # everything but WITHOUT_RESULTS, and the order of arms, for config.yaml and the report
 }
 
 

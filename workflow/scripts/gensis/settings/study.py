@@ -17,6 +17,7 @@ from gensis.settings.diffusion import Diffusion
 from gensis.settings.embedding import Embedding
 from gensis.settings.encoders import ExternalEncoder
 from gensis.settings.evaluation import Evaluation
+from gensis.settings.export import Export
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
@@ -75,6 +76,8 @@ class Study(Settings):
     """Retraining arms by name."""
     evaluation: Evaluation = Evaluation()
     """Evaluation of encoders and banks."""
+    export: Export | None = added(neutral=None)
+    """Images that the target `export` writes as files."""
     runtime: Runtime = Runtime()
     """Speed and memory."""
 
@@ -105,6 +108,10 @@ class Study(Settings):
             _known("evaluation.datasets", name, self.datasets)
         self._transfers_exist()
         self._refuse_benchmarks_named_like_datasets()
+        if self.export:
+            for section, names in (("datasets", self.used_datasets), ("banks", self.banks)):
+                for name in getattr(self.export, section):
+                    _known(f"export.{section}", name, names)
         if self.evaluation.judge is not None:
             _known("evaluation.judge", self.evaluation.judge, self.encoders)
         for section, names in (("retraining", self.retraining), ("encoders", self.encoders)):

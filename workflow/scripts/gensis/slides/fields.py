@@ -9,6 +9,7 @@ from PIL import Image
 
 from gensis.settings.datasets import SCORES, Tiling
 from gensis.slides.layout import KEPT, REASONS, UNREADABLE, Layout
+from gensis.slides.units import Level0Px, Mpp, TilePx
 
 _THUMBNAIL_QUALITY = 85
 _FRACTIONS = tuple(name for name in SCORES if name != "focus")
@@ -89,10 +90,24 @@ def column_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, dict[s
             "patch_size": tiling.tile_px,
             "patch_size_level0": round(layout.plan.size_level0[0]),
             "patch_level": layout.plan.level,
+            **magnifications(
+                layout.resolution.mpp_x, tile_px=tiling.tile_px, tile_width_level0=layout.plan.size_level0[0]
+            ),
         },
         "thumbnail": downsample,
         "tissue_mask": downsample,
     }
+
+
+def magnifications(mpp_x: Mpp, *, tile_px: TilePx, tile_width_level0: Level0Px) -> dict[str, float]:
+    """Magnifications of level 0 and of the tiles, from which TRIDENT computes the area that it reads.
+
+    TRIDENT takes 10 / magnification as um/px, and reads a side of tile_px * level0_magnification / target_magnification
+    px of level 0. Therefore the second is that of the stored tiles, not of the requested resolution: a level within
+    `mpp_tolerance` is stored as it is.
+    """
+    level0 = 10 / mpp_x
+    return {"level0_magnification": level0, "target_magnification": level0 * tile_px / tile_width_level0}
 
 
 def _encoded(image: np.ndarray, **options: Any) -> np.ndarray:

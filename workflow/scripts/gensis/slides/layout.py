@@ -75,8 +75,8 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
         mask: file with the tissue mask, instead of `tiling.tissue.method`.
 
     Raises:
-        Unusable: the slide's resolution is missing, wrong or too coarse; the slide is smaller than a tile, not a
-            brightfield image, or unreadable; or the mask is missing or does not fit.
+        Unusable: the slide's resolution is missing, wrong or too coarse, or no level has the right one; the slide is
+            smaller than a tile, not a brightfield image, or unreadable; or the mask is missing or does not fit.
     """
     resolution = slide_resolution(reader.properties, sheet_mpp)
     plan = plan_reading(
@@ -85,6 +85,7 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
         target_mpp=Mpp(tiling.mpp),
         tolerance=tiling.mpp_tolerance,
         tile_px=TilePx(tiling.tile_px),
+        resample=tiling.resample,
     )
     area_level0_um2 = resolution.mpp_x * resolution.mpp_y
     thumbnail = read_thumbnail(reader, Downsample(tiling.tissue.mpp / area_level0_um2**0.5))

@@ -13,6 +13,7 @@ OUTCOMES = (
     "wrong_mpp",
     "wrong_mask",
     "too_coarse",
+    "no_level",
     "low_quality",
 )
 BRIGHTFIELD_ONLY = "only 8-bit RGB brightfield is supported: leave the slide out, or export it as 8-bit RGB"

@@ -170,7 +170,13 @@ class ReadPlan:
 
 
 def plan_reading(
-    resolution: Resolution, downsamples: Sequence[Downsample], *, target_mpp: Mpp, tolerance: float, tile_px: TilePx
+    resolution: Resolution,
+    downsamples: Sequence[Downsample],
+    *,
+    target_mpp: Mpp,
+    tolerance: float,
+    tile_px: TilePx,
+    resample: bool = True,
 ) -> ReadPlan:
     """Choose the level: one at the target resolution is read directly, otherwise the next finer one is resampled.
 
@@ -180,9 +186,10 @@ def plan_reading(
         target_mpp: target resolution in um/px.
         tolerance: relative deviation from the target within which a level is read directly.
         tile_px: side of a tile in px at the target resolution.
+        resample: whether a level that is not at the target resolution may be read.
 
     Raises:
-        Unusable: `too_coarse`, since slides are never upsampled.
+        Unusable: `too_coarse`, since slides are never upsampled; without `resample`, `no_level`.
     """
     ratios = [(resolution.mpp_x * d / target_mpp, resolution.mpp_y * d / target_mpp) for d in downsamples]
     deviations = [max(abs(x - 1), abs(y - 1)) for x, y in ratios]
@@ -197,6 +204,13 @@ def plan_reading(
             "too_coarse",
             f"its finest level has {finest:.4g} um/px, but the data set's mpp is {target_mpp:.4g}: slides are never "
             "upsampled, so raise the data set's mpp to a resolution that all slides have, or leave this slide out",
+        )
+    if not resample:
+        levels = ", ".join(f"{max(pair) * target_mpp:.4g}" for pair in ratios)
+        raise Unusable(
+            "no_level",
+            f"its levels have {levels} um/px, and none is within {tolerance:.0%} of the data set's mpp "
+            f"{target_mpp:.4g}: set `resample: true`, choose the mpp of a level, or leave this slide out",
         )
     level = finer[-1]
     # Rounded, so that 512.0000000001 does not read a 513th pixel.

@@ -9,11 +9,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gensis.artifacts.files import read_json, write_json, written_atomically
+from gensis.artifacts.folders import refuse_damaged
 from gensis.errors import UserError
 from gensis.images.ranges import to_nhwc
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"
+OLDEST_TIMM = (1, 0, 26)
+"""The first timm that opens a folder as `local-dir:` with every version of torch; some before did with recent ones."""
 
 
 def create_backbone(
@@ -28,23 +31,22 @@ def create_backbone(
         drop_path: rate of stochastic depth.
 
     Returns:
-        The model, and the arguments that create it again (without stochastic depth).
+        The model without a classifier, and the arguments that create it again (without stochastic depth).
 
     Raises:
         UserError: timm has no such model, or it does not accept these arguments or this size.
     """
     if not timm.is_model(name):
         raise UserError(f"timm has no model '{name}': choose a backbone of config/backbones.txt")
-    arguments = {"num_classes": 0, **backbone_args}
     config = timm.get_pretrained_cfg(name)
-    candidates = [arguments]
+    candidates = [backbone_args]
     if config and config.fixed_input_size:
-        sized = arguments | {"img_size": image_px}
-        candidates = [sized | {"dynamic_img_size": True}, sized, arguments]
+        sized = backbone_args | {"img_size": image_px}
+        candidates = [sized | {"dynamic_img_size": True}, sized, backbone_args]
     regularisation = {"drop_path_rate": drop_path} if drop_path else {}
     for candidate in candidates:
         try:
-            backbone = timm.create_model(name, pretrained=False, **candidate, **regularisation)
+            backbone = timm.create_model(name, pretrained=False, num_classes=0, **candidate, **regularisation)
         except TypeError as error:
             reason = error
             continue
@@ -79,11 +81,12 @@ def load_weights(backbone: nn.Module, name: str, arguments: dict[str, Any], fold
         folder: of the encoder.
 
     Raises:
-        UserError: the encoder has another architecture.
+        UserError: a file of the encoder is damaged, or it has another architecture.
     """
+    refuse_damaged(folder)
     weights = {"file": str(folder / "model.safetensors"), "num_classes": 0}
     try:
-        start = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=weights, **arguments)
+        start = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=weights, **arguments)
         backbone.load_state_dict(start.state_dict())
     except RuntimeError as error:
         encoder = read_json(folder / "config.json")
@@ -99,6 +102,7 @@ def save_encoder(
     """Write `config.json` and `model.safetensors` for `timm.create_model("local-dir:FOLDER", pretrained=True)`.
 
     timm does not write the configuration, because it would add tag, licence and paper of its own pretrained weights.
+    `model_args` may not contain `num_classes`: transformers passes that argument itself.
 
     Args:
         backbone: the model.
@@ -202,10 +206,16 @@ def load_encoder(folder: Path) -> Encoder:
     """Load an encoder that `save_encoder` wrote.
 
     Raises:
-        UserError: the folder contains no encoder.
+        UserError: the folder contains no encoder, a file in it is damaged, or timm is too old.
     """
+    if tuple(map(int, timm.__version__.split(".")[:3])) < OLDEST_TIMM:
+        oldest = ".".join(map(str, OLDEST_TIMM)) + " or later"
+        raise UserError(
+            f"timm {timm.__version__} cannot open {folder}: install {oldest}, or open it as README.md shows"
+        )
     if not all((folder / name).exists() for name in ("config.json", "model.safetensors")):
         raise UserError(f"{folder} has no encoder (config.json, model.safetensors): train or import it first")
+    refuse_damaged(folder)
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
     return Encoder(backbone, preprocessing_of(backbone))
 

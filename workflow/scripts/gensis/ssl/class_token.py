@@ -25,7 +25,7 @@ def class_token_only(backbone: nn.Module) -> nn.Module:
     if type(backbone) is not VisionTransformer or backbone.global_pool != "token" or backbone.attn_pool is not None:
         return backbone
     *blocks, last = backbone.blocks
-    if type(last) is not Block or type(last.attn) is not Attention:
+    if type(last) is not Block or type(last.attn) is not Attention or type(last.attn.qkv) is not nn.Linear:
         return backbone
     result = copy.copy(backbone)
     result._modules = dict(backbone._modules)  # a shallow copy would replace the block in both

@@ -21,13 +21,18 @@ def open_external(name: str | None, path: Path | None) -> tuple[nn.Module, str, 
         path: a folder in timm's hub layout or, with a name, a weight file.
 
     Returns:
-        The model without a classifier, timm's name of its architecture, and its arguments.
+        The model without a classifier, timm's name of its architecture, and its other arguments.
 
     Raises:
-        UserError: the weights do not exist, cannot be downloaded, do not fit the architecture, or are not finite.
+        UserError: the weights do not exist, cannot be downloaded, do not fit the architecture, or are not finite, or
+            the model does not pool its tokens.
     """
     opened = _downloaded(str(name)) if path is None else _read(name, path)
     refuse_not_finite(opened[0], path or name)
+    if getattr(opened[0], "global_pool", None) == "":  # such as Virchow2, whose authors pool by hand
+        raise UserError(
+            f"{path or name} returns all tokens: set `global_pool`: token in model_args of its config.json, in a folder"
+        )
     return opened
 
 
@@ -42,7 +47,7 @@ def _read(name: str | None, path: Path) -> tuple[nn.Module, str, dict[str, Any]]
     else:
         backbone, arguments = _created(str(name)), {}
     _load(backbone, weights, str(name))
-    return backbone, architecture_of(str(name)), {**_implied(backbone), **arguments, "num_classes": 0}
+    return backbone, architecture_of(str(name)), _described(backbone, arguments)
 
 
 def architecture_of(name: str) -> str:
@@ -67,7 +72,7 @@ def _downloaded(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
             f"the weights of {name} cannot be downloaded ({one_line(error)}): check the name and the network, "
             "or download them on another machine and set their folder as `path`"
         ) from error
-    return backbone, architecture, {**_implied(backbone), **arguments, "num_classes": 0}
+    return backbone, architecture, _described(backbone, arguments)
 
 
 def _created(name: str) -> nn.Module:
@@ -90,8 +95,9 @@ def _load(backbone: nn.Module, weights: Path, name: str) -> None:
         raise UserError(f"{weights} does not fit {name} ({one_line(error)}): correct `timm` or `path`") from error
 
 
-def _implied(backbone: nn.Module) -> dict[str, Any]:
-    """Model arguments in timm's configuration of the weights."""
+def _described(backbone: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Model arguments that timm's configuration of the weights implies, and those given, without a classifier's."""
     described = backbone.pretrained_cfg
     pooling = {"global_pool": described["global_pool"]} if described.get("global_pool") else {}
-    return pooling | ({"img_size": described["input_size"][1:]} if described.get("fixed_input_size") else {})
+    size = {"img_size": described["input_size"][1:]} if described.get("fixed_input_size") else {}
+    return {name: value for name, value in (pooling | size | arguments).items() if name != "num_classes"}

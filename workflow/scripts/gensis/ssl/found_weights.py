@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from gensis.errors import UserError
+from gensis.ssl.transformers_names import as_in_timm, is_of_transformers
 
 log = logging.getLogger(__name__)
 _AVERAGED = {"teacher", "ema"}
@@ -24,8 +25,8 @@ def find_weights(path: Path, wanted: Mapping[str, torch.Tensor], name: str) -> d
     """The tensors of a file with the names in ``wanted``, under the prefix with the most matches.
 
     DINO saves them as `teacher` > `backbone.`, Lightning as `state_dict` > `model.`, DistributedDataParallel as
-    `module.`; DINOv2 groups its blocks. If several networks match equally well, a teacher or moving average is
-    preferred, then the first in the file.
+    `module.`; DINOv2 groups its blocks, and transformers has other names for it. If several networks match equally
+    well, a teacher or moving average is preferred, then the first in the file.
 
     Args:
         path: a file written by torch.save or safetensors.
@@ -40,6 +41,8 @@ def find_weights(path: Path, wanted: Mapping[str, torch.Tensor], name: str) -> d
     """
     needed = [key for key in wanted if not key.endswith(_COUNTED)]
     tensors = dict(_named_tensors(read_checkpoint(path)))
+    if is_of_transformers(tensors):
+        tensors = as_in_timm(tensors)
     for names in ({each: each for each in tensors}, {_ungrouped(each): each for each in tensors}):
         prefix = _best_prefix(names, needed)
         missing = [key for key in needed if prefix + key not in names]

@@ -103,9 +103,14 @@ class Method(nn.Module, ABC):
         return {}
 
     @property
+    def networks(self) -> list[BackboneWithHead]:
+        """The student and, if there is one, the teacher. The backbone of the last is published."""
+        return [network for network in (self.student, self.teacher) if network]
+
+    @property
     def encoder(self) -> nn.Module:
         """The backbone that is published: the teacher's if there is one."""
-        return (self.teacher or self.student).backbone
+        return self.networks[-1].backbone
 
     def uniform_loss(self) -> float | None:
         """The method's own loss if all images have the same output, so that nothing is learnt; None: not known."""

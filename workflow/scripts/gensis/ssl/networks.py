@@ -11,6 +11,7 @@ from gensis.errors import UserError
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining
 from gensis.ssl.backbone import create_backbone, load_weights
+from gensis.ssl.continued import check_patches, prepare
 from gensis.ssl.drop_path import replace_drop_paths
 
 
@@ -23,6 +24,20 @@ class BackboneWithHead(nn.Module):
         self.backbone = backbone
         self.head = head
         self._in_bfloat16 = precision == "bfloat16"
+        self._in_eval_mode: tuple[str, ...] = ()
+
+    def keep_in_eval_mode(self, modules: tuple[str, ...]) -> None:
+        """Keep these modules of the backbone, by name, in eval mode, and no others; '' is the whole backbone."""
+        if modules != self._in_eval_mode:
+            self._in_eval_mode = modules
+            self.train(self.training)
+
+    def train(self, mode: bool = True) -> "BackboneWithHead":
+        """See Module; also `keep_in_eval_mode`."""
+        super().train(mode)
+        for name in self._in_eval_mode:
+            self.backbone.get_submodule(name).eval()
+        return self
 
     def forward(self, *sizes: torch.Tensor, synthetic: torch.Tensor | None = None) -> torch.Tensor:
         """Outputs (sum of n, K) for batches (n, 3, S, S) of different sides S.
@@ -64,6 +79,10 @@ def create_backbones(settings: Pretraining, init: Path | None = None) -> tuple[l
         backbones.append(create_backbone(settings.backbone, settings.image_px, settings.backbone_args)[0])
     if init:
         load_weights(student, settings.backbone, backbone_args, init)
+    if settings.continued:
+        check_patches(student, init)
+        for backbone in backbones:
+            prepare(backbone, settings.continued)
     return backbones, backbone_args
 
 

@@ -1,28 +1,56 @@
 """The optimizer of pre-training, and gradient clipping as in the original code."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
+from gensis.settings.continued import Continued
 from gensis.settings.pretraining import Pretraining
+from gensis.ssl.continued import learning_rate_scales
 
 
 def make_optimizer(model: nn.Module, settings: Pretraining) -> torch.optim.Optimizer:
-    """AdamW or SGD; biases, norms and other vectors are exempt from weight decay (second group)."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    exempt = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
+    """AdamW or SGD with the groups of `parameter_groups`."""
+    groups = parameter_groups(model, settings.continued)
     if settings.optimizer == "sgd":
         # Not fused: fused SGD fails if some parameters get their first gradient later.
         return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)
 
 
+def parameter_groups(model: nn.Module, continued: Continued | None = None) -> list[dict[str, Any]]:
+    """Pairs of groups with one learning rate: the first of a pair has weight decay, the second is exempt from it.
+
+    Exempt are biases, norms and other vectors. In continued pre-training the backbone's learning rates depend on the
+    layer, and what timm lists as `no_weight_decay` (embeddings of positions, class token and registers) is exempt too.
+    """
+    scales, listed = {}, set()
+    if continued:
+        of_layers = learning_rate_scales(model.backbone, continued.layer_decay)
+        scales = {f"backbone.{name}": scale for name, scale in of_layers.items()}
+        listed = {f"backbone.{name}" for name in getattr(model.backbone, "no_weight_decay", set)()}
+    pairs: dict[float, tuple[list[nn.Parameter], list[nn.Parameter]]] = {}
+    for name, parameter in model.named_parameters():
+        pair = pairs.setdefault(scales.get(name, 1.0), ([], []))
+        pair[parameter.ndim <= 1 or name in listed].append(parameter)
+    return [
+        group
+        for scale, (decayed, exempt) in pairs.items()
+        for group in (
+            {"params": decayed, "lr_scale": scale},
+            {"params": exempt, "lr_scale": scale, "weight_decay": 0.0},
+        )
+    ]
+
+
 def set_rates(optimizer: torch.optim.Optimizer, learning_rate: float, weight_decay: float) -> None:
-    """Set this step's learning rate, and the weight decay of the first group."""
+    """Set this step's learning rate, and the weight decay of the first group of each pair."""
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    optimizer.param_groups[0]["weight_decay"] = weight_decay
+        group["lr"] = learning_rate * group.get("lr_scale", 1.0)  # checkpoints of earlier versions state no scale
+    for group in optimizer.param_groups[::2]:
+        group["weight_decay"] = weight_decay
 
 
 @torch.no_grad()

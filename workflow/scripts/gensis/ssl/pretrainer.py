@@ -12,7 +12,7 @@ from gensis.augment.resample import resize
 from gensis.augment.views import view
 from gensis.errors import UserError
 from gensis.images.ranges import to_unit
-from gensis.images.reading import Images, channel_statistics
+from gensis.images.reading import Images
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime
@@ -23,6 +23,7 @@ from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
 from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.class_token import class_token_only
+from gensis.ssl.continued import Freezing, load_merged, preprocessing_for_training
 from gensis.ssl.drop_path import begin_part
 from gensis.ssl.method import Losses, Method, method_class
 from gensis.ssl.networks import check_local_views, create_backbones, memory_format_of, patch_px_of
@@ -78,14 +79,16 @@ class Pretrainer:
         self._distribute(runtime)
         self.optimizer = make_optimizer(self.method.student, settings)
         self.recipes = view_recipes(settings.views, settings.image_px)
-        self.mean, self.std = channel_statistics(images)
-        self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std)]
+        self.preprocessing = preprocessing_for_training(settings, images, init)
+        of_channels = (self.preprocessing.mean, self.preprocessing.std)
+        self._scale = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in of_channels]
         first_rows = images.index.first_rows if settings.balance_units else None
         self.sampler = Sampler(
             len(images), settings.batch_size, seed=seed, rank=world.rank, world=world.size, first_rows=first_rows
         )
         self.steps_per_row = min(self.sampler.steps_per_epoch, LARGEST_ROW)
         self.total_steps = settings.epochs * self.sampler.steps_per_epoch
+        self.freezing = Freezing(self.method.networks, settings.continued, self.sampler.steps_per_epoch)
         self.images_per_step = self.sampler.batch_size
         chooser = Chooser(
             settings,
@@ -122,9 +125,8 @@ class Pretrainer:
         method, world = self.method, self.world
         if world.size > 1 and self.device.type == "cuda":  # torch has no SyncBatchNorm on the CPU
             self.method = method = convert_sync_batchnorm(method)
-        networks = [network for network in (method.student, method.teacher) if network]
         if world.size > 1 and runtime.sharding == "fsdp":
-            shard([part for network in networks for part in network.parts()], self.device)
+            shard([part for network in method.networks for part in network.parts()], self.device)
             self.parallel_student = method.student
         else:
             self.parallel_student = world.parallel(method.student)
@@ -144,6 +146,7 @@ class Pretrainer:
     def learn(self, batch: Batch, step: int) -> dict[str, torch.Tensor | float]:
         """Do step number ``step`` with this process's share of the batch; return scalars for the history."""
         begin_step(self._compile)
+        self.freezing.begin_step(step)
         rates = rates_of(step, self.total_steps, self.images_per_step, self.settings)
         scheduled = self.method.scheduled(step, self.total_steps)
         logged, statistics = self.accumulation.within_memory(len(batch), lambda: self._backward(batch, scheduled))
@@ -167,12 +170,12 @@ class Pretrainer:
         images = self.images.batch(rows)
         whole = to_unit(resize(images, self.settings.image_px))
         views = self._normalise(torch.cat([whole, *(view(images, recipe) for recipe in self.recipes[:2])]))
-        encoder = self.method.encoder.eval()  # so that the BatchNorm statistics do not change
+        network = self.method.networks[-1].eval()  # so that the BatchNorm statistics do not change
         try:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-                return encoder(views).float().unflatten(0, (3, -1))
+                return network.backbone(views).float().unflatten(0, (3, -1))
         finally:
-            encoder.train()
+            network.train()
 
     def encoder(self) -> nn.Module:
         """The backbone to publish. All processes must call it; the result of the first is used."""
@@ -181,7 +184,7 @@ class Pretrainer:
             return self.method.encoder
         settings = self.settings
         backbone, _ = create_backbone(settings.backbone, settings.image_px, settings.backbone_args)
-        backbone.load_state_dict(weights)
+        load_merged(backbone, weights, settings.continued)
         return backbone
 
     def state_dict(self) -> dict[str, Any]:
@@ -206,7 +209,8 @@ class Pretrainer:
             begin_part(self.method.student, range(len(part)), len(part), self.device)
             self._pass(part, scheduled, share=1.0, skip_sync=True)
 
-        moments = 2 * local_bytes(self.method.student.parameters())  # of the optimizer, which has none before it steps
+        trained = (parameter for parameter in self.method.student.parameters() if parameter.requires_grad)
+        moments = 2 * local_bytes(trained)  # of the optimizer, which has none before it steps
         self.accumulation.choose(lambda: self.batches.draw(self.sampler.rows(step), step), work, moments)
         self.optimizer.zero_grad()
 
@@ -234,6 +238,7 @@ class Pretrainer:
         return losses
 
     def _update(self, step: int, rates: Rates) -> torch.Tensor:
+        self.freezing.before_update(step)
         norm = clip_each(list(self.method.student.parameters()), self.settings.gradient_clip_norm or float("inf"))
         self.method.before_update(step, self.total_steps)
         set_rates(self.optimizer, rates.learning_rate, rates.weight_decay)

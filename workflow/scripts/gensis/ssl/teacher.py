@@ -12,8 +12,9 @@ def as_teacher(teacher: nn.Module, student: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """teacher <- momentum * teacher + (1 - momentum) * student, parameters only.
+    """teacher <- momentum * teacher + (1 - momentum) * student, trained parameters only.
 
     The teacher runs in train mode and has its own BatchNorm statistics, as in the original.
     """
-    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
+    pairs = [pair for pair in zip(teacher.parameters(), student.parameters()) if pair[1].requires_grad]
+    torch._foreach_lerp_(*map(list, zip(*pairs)), 1 - momentum)

@@ -79,6 +79,7 @@ class CheckpointFolder:
 
         Raises:
             UserError: all checkpoints are damaged, or one belongs to another training.
+            OSError: one cannot be read now. It may be whole, so it is neither skipped nor to be removed.
         """
         paths = self._checkpoints()
         for path in paths:
@@ -87,10 +88,10 @@ class CheckpointFolder:
                 continue
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state.pop("fingerprint") != self.fingerprint:
-                raise UserError(f"{path} belongs to another training: remove it")
+                raise UserError(f"{path} belongs to another training: move it elsewhere and run again")
             return state
         if paths:
-            raise UserError(f"no checkpoint in {self.path} can be read: remove them to start again")
+            raise UserError(f"all checkpoints in {self.path} are damaged: remove them to start again")
         return None
 
     def has_result(self) -> bool:
@@ -205,5 +206,5 @@ def _is_whole(path: Path) -> bool:
                 checksum = zlib.crc32(block, checksum)
                 left -= len(block)
             return stream.read() == checksum.to_bytes(_SUM_BYTES)
-    except OSError:
+    except IsADirectoryError:
         return False

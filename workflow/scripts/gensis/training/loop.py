@@ -91,7 +91,7 @@ def train(
     step, history = _resume(task, folder, meter)
     tensorboard = Events(events if world.is_first else None, step)
     pace = _Pace(world, checkpoint_seconds)
-    began, began_at = time.time(), step
+    began, began_at = time.monotonic(), step
     while step < task.total_steps:
         torch.manual_seed(step_seed(seed, step, world.rank))
         meter.add(task.step(step))
@@ -99,7 +99,7 @@ def train(
         if step % task.steps_per_row == 0 or step == task.total_steps:
             row = meter.row()
             row |= watch(row)
-            left = time_left(step - began_at, task.total_steps - began_at, time.time() - began)
+            left = time_left(step - began_at, task.total_steps - began_at, time.monotonic() - began)
             _log_row(row, task.total_steps, left)
             history.append(row)
             tensorboard.add(row)
@@ -178,7 +178,7 @@ class _Meter:
         """Continue after ``step`` steps with the sums of the current row."""
         self.sums = {name: each.to(self._device) if torch.is_tensor(each) else each for name, each in sums.items()}
         self._step = step
-        self._began, self._began_at = time.time(), step
+        self._began, self._began_at = time.monotonic(), step
 
     def add(self, figures: dict[str, torch.Tensor | float]) -> None:
         """Add the scalars of one step."""
@@ -194,7 +194,7 @@ class _Meter:
         means = self._world.mean(torch.stack(totals) / self._summed).tolist()
         figures = dict(zip(names, means))
         _refuse_if_not_finite(figures, self._step, self._summed)
-        rate = (self._step - self._began_at) / max(time.time() - self._began, 1e-9)
+        rate = (self._step - self._began_at) / max(time.monotonic() - self._began, 1e-9)
         return {"step": self._step, **figures, "images_per_second": rate * self._task.images_per_step}
 
     def check(self) -> None:
@@ -212,12 +212,12 @@ class _Pace:
 
     def __init__(self, world: World, checkpoint_seconds: float):
         self._world, self._seconds = world, checkpoint_seconds
-        self._saved, self._stop = time.time(), False
+        self._saved, self._stop = time.monotonic(), False
         on_signals((signal.SIGINT, signal.SIGTERM, signal.SIGUSR1), self._note)
 
     def after_step(self) -> tuple[bool, bool]:
         """Whether to stop, and whether to save. All processes agree on it after every step; GPUs do not wait."""
-        now = time.time()
+        now = time.monotonic()
         stop, save = self._world.any(self._stop, now - self._saved >= self._seconds)
         if save:
             self._saved = now

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gensis.errors import Damaged
+
 _MOST_REASONS = 3
 
 
@@ -31,7 +33,8 @@ class Findings:
         except FileNotFoundError as error:
             self.add(path, f"needs {error.filename}, which is missing" if self._other(error, path) else "missing")
         except Exception as error:  # a damaged file may raise anything
-            self.add(path, f"cannot be read ({' '.join(str(error).split())[:200] or type(error).__name__})")
+            why = error.why if isinstance(error, Damaged) else str(error)
+            self.add(path, f"cannot be read ({' '.join(why.split())[:200] or type(error).__name__})")
 
     def lines(self) -> list[str]:
         """One line per file, in the order in which they were found."""

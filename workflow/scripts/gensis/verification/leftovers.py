@@ -1,6 +1,7 @@
 """Files that a run has left and no job needs: checkpoints of finished or superseded trainings, and temporary files."""
 
-import time
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,9 @@ def _checksum(path: Path) -> str | None:
 
 
 def _is_in_use(path: Path) -> bool:
+    """Whether a file changed lately by the clock of its file system, from which this machine's may differ."""
     try:
-        return time.time() - path.stat().st_mtime < _IN_USE_SECONDS
+        with tempfile.TemporaryFile(dir=path.parent) as now:
+            return os.fstat(now.fileno()).st_mtime - path.stat().st_mtime < _IN_USE_SECONDS
     except FileNotFoundError:
         return False

@@ -8,6 +8,7 @@ import yaml
 
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.folders import PROVENANCE, damage
+from gensis.settings.stages import WITHOUT_RESULTS
 from gensis.verification.findings import Findings
 
 
@@ -27,9 +28,9 @@ def check_report(run: Path, findings: Findings) -> None:
 
 
 def check_config(path: Path, study: dict[str, Any], findings: Findings) -> None:
-    """Check that the stored config is that of this study, except for `runtime`."""
+    """Check that the stored config is that of this study, except for sections that change no result."""
     with findings.reading(path):
         stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-        others = {key for key in (stored | study).keys() - {"runtime"} if stored.get(key) != study.get(key)}
+        others = {key for key in (stored | study).keys() - set(WITHOUT_RESULTS) if stored.get(key) != study.get(key)}
         if others:
             findings.add(path, f"other settings than the config's ({', '.join(sorted(others))})")

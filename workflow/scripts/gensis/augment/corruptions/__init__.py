@@ -1,0 +1,3 @@
+from gensis.pipeline_packages import require
+
+require("scipy")

@@ -1,0 +1,134 @@
+"""Memory and time of cluster jobs follow from numbers that a reader can check."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tests.planning.tiny import tiny_study
+from torch.utils.flop_counter import FlopCounterMode
+
+from gensis.diffusion.denoiser import create_denoiser, find_denoiser
+from gensis.diffusion.pipeline import condition_arguments
+from gensis.planning import jobs, memory
+from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes
+from gensis.settings.diffusion import Diffusion
+from gensis.settings.study import load_study
+from gensis.ssl.backbone import create_backbone
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "width"),
+    [
+        ("vit_small_patch16_224", {}, 384),
+        ("vit_base_patch14_dinov2", {}, 768),
+        ("vit_tiny_patch16_224", {"embed_dim": 96}, 96),
+        ("resnet18_cifar", {}, 512),
+        ("resnet18_cifar", {"channels": [16, 32, 64, 128]}, 128),
+        ("resnet50", {}, 2048),
+        ("unheard_of", {}, 2048),
+    ],
+)
+def test_the_dimension_of_an_embedding_is_read_from_its_name(backbone, arguments, width):
+    assert embedding_width(backbone, arguments) == width
+
+
+def test_a_cost_of_one_is_vit_s_16_at_224_px():
+    assert backbone_cost("vit_small_patch16_224", {}, 224) == pytest.approx(1, abs=0.05)
+    assert backbone_cost("vit_base_patch16_224", {}, 224) == pytest.approx(17.6 / 4.6, rel=0.05)  # GMACs, Touvron 2021
+    assert backbone_cost("vit_small_patch16_224", {}, 96) == pytest.approx((96 / 224) ** 2, rel=0.1)
+
+
+def counted_gflop(network, *inputs, **keywords):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*inputs, **keywords)
+    return counter.get_total_flops() / 1e9
+
+
+@pytest.mark.parametrize("changes", [{}, {"channels": (16, 32, 64), "layers_per_block": 1}])
+def test_the_arithmetic_of_a_unet_is_that_of_its_layers(changes):
+    settings = Diffusion(attention_levels=0, **changes)
+    unet = create_denoiser(settings, (3, 32, 32), 64)
+    conditions = condition_arguments(find_denoiser(settings.denoiser).condition, torch.zeros(1, 64))
+    counted = counted_gflop(unet, torch.zeros(1, 3, 32, 32), torch.zeros(1), **conditions)
+    cost = unet_cost(settings.channels, settings.layers_per_block, 32)
+    assert VIT_S16_GFLOP * cost == pytest.approx(counted, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "px"),
+    [
+        ("vit_tiny_patch16_224", {"patch_size": 4, "depth": 4}, 32),
+        ("resnet18_cifar", {}, 32),
+        ("resnet18_cifar", {"channels": (16, 32, 64, 128)}, 32),
+        ("resnet50", {}, 64),
+    ],
+)
+def test_the_arithmetic_of_a_backbone_is_that_of_its_layers(backbone, arguments, px):
+    network, _ = create_backbone(backbone, px, arguments)
+    counted = counted_gflop(network.eval(), torch.zeros(1, 3, px, px))
+    assert VIT_S16_GFLOP * backbone_cost(backbone, arguments, px) == pytest.approx(counted, rel=0.25)
+
+
+def test_images_are_held_if_they_fit_in_the_cache():
+    assert memory.held_bytes(1000, 100, image_cache_gb=8.0) == 30_000_000
+    assert memory.held_bytes(1_000_000, 100, image_cache_gb=8.0) == 0
+
+
+def test_more_images_and_larger_batches_take_more_memory_on_a_cpu():
+    study, large = tiny_study(), tiny_study(pretraining=tiny_study().pretraining.model_dump() | {"batch_size": 80})
+
+    def bytes_of(study, images, gpus=0):
+        return memory.training_bytes(study, "dino", images, image_px=16, gpus=gpus)
+
+    held = bytes_of(study, 1_000_000) - bytes_of(study, 1000)
+    assert held == 999_000 * (3 * 16 * 16 + memory.TABLES)
+    assert bytes_of(large, 1000) > bytes_of(study, 1000)
+    assert bytes_of(study, 1000, gpus=1) - bytes_of(study, 0, gpus=1) == 1000 * memory.TABLES  # images are on the GPU
+
+
+def test_a_checkpoint_holds_four_copies_of_the_weights():
+    assert weights_bytes("vit_small_patch16_224", {}) == pytest.approx(4 * 21.7e6, rel=0.03)  # 21.7 million weights
+    assert weights_bytes("vit_large_patch16_224", {}) == pytest.approx(4 * 303e6, rel=0.03)
+
+
+def test_megabytes_are_whole_gigabytes_with_a_margin_of_half():
+    assert [jobs.megabytes(size) for size in (1, 2e9, 2.1e9)] == [1000, 3000, 4000]
+
+
+def test_minutes_are_multiples_of_thirty_shared_by_gpus_and_limited():
+    hour = 2000 * 3600  # passes of a GPU
+    assert [jobs.minutes(passes, 1) for passes in (0, 1, hour, hour + 1)] == [30, 60, 90, 120]
+    assert jobs.minutes(hour, 2) == 60
+    assert jobs.minutes(36_000, 0) == 90  # an hour on CPUs, at ten a second
+    assert jobs.minutes(1000 * hour, 1) == 2880
+
+
+def test_a_shard_takes_its_share_of_the_time_of_a_bank():
+    study = tiny_study()
+    whole = study.banks["default"].model_copy(update={"shards": 1, "sampling_steps": 50})
+    halves = whole.model_copy(update={"shards": 2})
+    images = 3_000_000
+    times = [jobs.generation_minutes(study, bank, images, 0) - jobs.START_MINUTES for bank in (whole, halves)]
+    assert 30 < times[1] < times[0]
+    assert times[1] == pytest.approx(times[0] / 2, abs=jobs.START_MINUTES)
+
+
+def test_evaluation_holds_all_embeddings():
+    assert memory.embeddings_bytes(1_280_000, 384) == pytest.approx(1.97e9, rel=0.01)
+    assert memory.evaluation_bytes(1_280_000, 384, gpus=0) > 3 * 1.9e9
+
+
+def test_trainings_ask_for_what_the_page_of_profiles_says():
+    page = (ROOT / "profiles" / "README.md").read_text()
+    study = load_study(yaml.safe_load((ROOT / "config" / "cifar10.yaml").read_text()))
+    encoder = jobs.megabytes(memory.training_bytes(study, "dino", 50_000, image_px=32, gpus=1))
+    denoiser = jobs.megabytes(memory.diffusion_bytes(study, 50_000, width=192, image_px=32, gpus=1))
+    minutes = jobs.encoder_minutes(study, "dino", 50_000, 1), jobs.diffusion_minutes(study, 1)
+    assert f"asks for {encoder // 1000} GB and {minutes[0]} minutes" in page
+    assert f"`train_diffusion` for {denoiser // 1000} GB and {minutes[1]} minutes" in page
+    large = load_study(yaml.safe_load((ROOT / "config" / "panda.yaml").read_text()))
+    tiles = jobs.megabytes(memory.training_bytes(large, "dino", 100_000_000, image_px=256, gpus=1))
+    assert f"{tiles // 1000} GB and {jobs.encoder_minutes(large, 'dino', 100_000_000, 1):,} minutes" in page

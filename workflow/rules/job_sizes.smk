@@ -1,0 +1,150 @@
+# Memory (MB) and time (minutes) of jobs, from the sizes of the study; no rules here. A profile overrides them. Where the
+# number of images is not known yet, Snakemake shows <TBD>, and asks again when the job is ready.
+from gensis.artifacts.tables import read_table
+from gensis.planning import jobs, memory
+from gensis.planning.networks import width_of
+
+LEAST_BYTES = 0.25  # of a pixel of a stored image: a part is taken to have more images than it has
+
+
+def gpus_of(rule: str) -> int:
+    """GPUs of the jobs of a rule: those of the profile or command line, 1 if they give none."""
+    of_rules = workflow.resource_settings.overwrite_resources
+    return of_rules[rule]["gpu"].value if rule in of_rules and "gpu" in of_rules[rule] else 1
+
+
+@functools.cache
+def images_listed(path: str) -> int:
+    """Images that an index lists.
+
+    Raises:
+        FileNotFoundError: it is not written yet.
+    """
+    return sum(int(line["images"]) for line in read_table(Path(path)))
+
+
+def stored_px(dataset: str) -> int:
+    """Side of the images in a store; 224 where only the images tell."""
+    settings = STUDY.datasets[dataset]
+    return getattr(settings, "tile_px", None) or getattr(settings, "image_px", None) or 224
+
+
+def encoder_memory(rule: str) -> Callable[..., int]:
+    """Memory of the training of an encoder."""
+
+    def of_job(wildcards, input):
+        name = wildcards.get("encoder", BASELINE_ENCODER)
+        images, px = images_listed(input.train), stored_px(TRAINED_ON)
+        return jobs.megabytes(memory.training_bytes(STUDY, name, images, image_px=px, gpus=gpus_of(rule)))
+
+    return of_job
+
+
+def encoder_time(rule: str) -> Callable[..., int]:
+    """Time of the training of an encoder."""
+
+    def of_job(wildcards, input):
+        name = wildcards.get("encoder", BASELINE_ENCODER)
+        return jobs.encoder_minutes(STUDY, name, images_listed(input.train), gpus_of(rule))
+
+    return of_job
+
+
+def autoencoder_memory(wildcards):
+    """Memory of the training of the autoencoder."""
+    px = stored_px(TRAINED_ON)
+    return jobs.megabytes(memory.autoencoder_bytes(STUDY, image_px=px, gpus=gpus_of("train_autoencoder")))
+
+
+def autoencoder_time(wildcards):
+    """Time of the training of the autoencoder."""
+    return jobs.autoencoder_minutes(STUDY, gpus_of("train_autoencoder"))
+
+
+def diffusion_memory(wildcards, input):
+    """Memory of the training of the diffusion model."""
+    sizes = {"width": width_of(STUDY, wildcards.encoder), "image_px": stored_px(TRAINED_ON)}
+    images = images_listed(input.train)
+    return jobs.megabytes(memory.diffusion_bytes(STUDY, images, gpus=gpus_of("train_diffusion"), **sizes))
+
+
+def diffusion_time(wildcards):
+    """Time of the training of the diffusion model."""
+    return jobs.diffusion_minutes(STUDY, gpus_of("train_diffusion"))
+
+
+def bank_memory(rule: str) -> Callable[..., int]:
+    """Memory of a job that makes or judges a bank: it may search all embeddings for neighbours."""
+
+    def of_job(wildcards, input):
+        width = width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
+        px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
+        needed = memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule))
+        return jobs.megabytes(needed + memory.embeddings_bytes(images_listed(input.train), width))
+
+    return of_job
+
+
+def generation_time(wildcards, input):
+    """Time of the generation of a shard."""
+    bank = STUDY.banks[wildcards.bank]
+    return jobs.generation_minutes(STUDY, bank, images_listed(input.train), gpus_of("generate_bank"))
+
+
+def bank_time(rule: str) -> Callable[..., int]:
+    """Time to embed the images of a bank."""
+
+    def of_job(wildcards, input):
+        images = images_listed(input.train) * STUDY.banks[wildcards.bank].images_per_source
+        return jobs.embedding_minutes(STUDY, images, gpus_of(rule))
+
+    return of_job
+
+
+def embedding_memory(rule: str) -> Callable[..., int]:
+    """Memory of a job that embeds images block by block."""
+
+    def of_job(wildcards):
+        px = stored_px(wildcards.dataset)
+        return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule)))
+
+    return of_job
+
+
+def embedding_time(rule: str, times: int = 1) -> Callable[..., int]:
+    """Time to embed the images of a part, ``times`` times."""
+
+    def of_job(wildcards, input):
+        pixels = sum(map(os.path.getsize, input.stores)) / LEAST_BYTES
+        images = round(pixels / stored_px(wildcards.dataset) ** 2)
+        return jobs.embedding_minutes(STUDY, times * images, gpus_of(rule))
+
+    return of_job
+
+
+def evaluation_memory(rule: str) -> Callable[..., int]:
+    """Memory of the evaluation of an encoder."""
+
+    def of_job(wildcards, input):
+        width = width_of(STUDY, wildcards.encoder)
+        return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rule)))
+
+    return of_job
+
+
+def evaluation_time(wildcards, input):
+    """Time of the evaluation of an encoder, if all images are compared with all."""
+    images = images_listed(input.units)
+    return jobs.evaluation_minutes(images, images)
+
+
+def transfer_memory(wildcards, input):
+    """Memory of the evaluation of an encoder with the classifiers of another data set."""
+    images = images_listed(input.units) + images_listed(input.fit_units)
+    width, gpus = width_of(STUDY, wildcards.encoder), gpus_of("evaluate_transfer")
+    return jobs.megabytes(memory.evaluation_bytes(images, width, gpus))
+
+
+def transfer_time(wildcards, input):
+    """Time of the same."""
+    return jobs.evaluation_minutes(images_listed(input.fit_units), images_listed(input.units))

@@ -1,0 +1,42 @@
+"""Export the images of a slide, or of a shard of natural images, as files for other programs."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gensis import command
+from gensis.artifacts.tables import read_table
+from gensis.images.export import WRITERS, read_labels, stored_images
+from gensis.images.rows import ALL, parse_rows
+from gensis.images.store import Store
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the images that `units.tsv` selects, and their table."""
+    unit, label_of = arguments.store.stem, read_labels(arguments.labels)
+    selected = next(line.get("rows", ALL) for line in read_table(arguments.units) if line["unit"] == unit)
+    with Store(arguments.store) as store:
+        rows = parse_rows(selected, len(store))
+        columns = {"label": [label_of(unit, row) for row in rows.tolist()], **origins(store, rows)}
+        images = stored_images(store, rows, columns)
+        WRITERS[arguments.format](arguments.table, images, ("image", *columns))
+
+
+def origins(store: Store, rows: np.ndarray) -> dict[str, list[Any]]:
+    """Where images come from: position in the slide, or name in the source."""
+    if "coords" in store.file:
+        x, y = store.column("coords")[rows].T.tolist()
+        return {"x_level0": x, "y_level0": y}
+    return {"key": store.column("key")[rows].tolist()} if "key" in store.file else {}
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="image store of the slide or shard")
+    parser.add_argument("--units", type=Path, required=True, help="units.tsv")
+    parser.add_argument("--labels", type=Path, required=True, help="labels.tsv")
+    parser.add_argument("--format", choices=WRITERS, required=True)
+    parser.add_argument("--table", type=Path, required=True, help="<unit>.tsv to write; the images go beside it")
+    command.run(main, parser.parse_args())

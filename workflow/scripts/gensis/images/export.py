@@ -1,0 +1,117 @@
+"""Stored images as files for other programs; their encoded bytes are written as they are.
+
+A table lists the images of a unit. It is written last: a unit without a table is not complete.
+"""
+
+import glob
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gensis.artifacts.files import written_atomically
+from gensis.artifacts.tables import read_table, write_table
+from gensis.images.codec import PNG
+from gensis.images.store import Store
+
+UNLABELLED = "unlabelled"
+"""Folder of the images that have no label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """An image to write."""
+
+    encoded: bytes
+    """A JPEG or PNG."""
+    values: Mapping[str, Any]
+    """Its line of the table, without `file`: `image` (its name), `label` (may be empty), and further columns."""
+
+    @property
+    def file(self) -> str:
+        """Name with the extension of its format."""
+        return f"{self.values['image']}.{'png' if self.encoded.startswith(PNG) else 'jpg'}"
+
+
+def image_name(unit: str, row: int) -> str:
+    """Name of an image by its position in the store of a unit; the same in all tables."""
+    return f"{unit}/{row:06d}"
+
+
+def stored_images(store: Store, rows: np.ndarray, columns: Mapping[str, Sequence[Any]]) -> Iterator[Exported]:
+    """The images of a store at some positions, int64 (n,), with values of columns that have one value per row."""
+    for number, row in enumerate(rows.tolist()):
+        values = {name: column[number] for name, column in columns.items()}
+        yield Exported(
+            encoded=store.read(row, row + 1)[0], values={"image": image_name(store.path.stem, row), **values}
+        )
+
+
+def read_labels(path: Path) -> Callable[[str, int], str]:
+    """Function of unit and position that gives an image's label in `labels.tsv`, or an empty string.
+
+    As in the evaluation of images, labels of whole units count only if no image has a label of its own.
+    """
+    lines = read_table(path)
+    own = {(line["unit"], int(line["row"])): line["label"] for line in lines if line["row"]}
+    whole = {line["unit"]: line["label"] for line in lines}
+    return lambda unit, row: own.get((unit, row), "") if own else whole.get(unit, "")
+
+
+def write_folder(table: Path, images: Iterable[Exported], columns: Sequence[str]) -> None:
+    """Write `<class>/<unit>/<row>.<type>` beside the table `<unit>.tsv`, in place of an earlier export of the unit.
+
+    Args:
+        table: the table to write.
+        images: of this unit.
+        columns: names of their values.
+    """
+    for earlier in table.parent.glob(f"*/{glob.escape(table.stem)}"):
+        shutil.rmtree(earlier)
+        with suppress(OSError):  # other units have images of this class
+            earlier.parent.rmdir()
+
+    def written() -> Iterator[list[Any]]:
+        for image in images:
+            file = f"{_folder_name(image.values['label'])}/{image.file}"
+            with written_atomically(table.parent / file) as temporary:
+                temporary.write_bytes(image.encoded)
+            yield [file, *(image.values[name] for name in columns)]
+
+    write_table(table, ("file", *columns), written())
+
+
+def write_tar(table: Path, images: Iterable[Exported], columns: Sequence[str]) -> None:
+    """Write `<unit>.tar` beside the table; each image is followed by its values, as JSON with the same basename.
+
+    The same images give the same bytes. Arguments as those of `write_folder`.
+    """
+    lines = []
+    with written_atomically(table.with_suffix(".tar")) as temporary, tarfile.open(temporary, "w") as tar:
+        for image in images:
+            _add(tar, image.file, image.encoded)
+            _add(tar, f"{image.values['image']}.json", json.dumps(image.values, ensure_ascii=False).encode())
+            lines.append([image.file, *(image.values[name] for name in columns)])
+    write_table(table, ("file", *columns), lines)
+
+
+WRITERS = {"folder": write_folder, "webdataset": write_tar}
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)  # without date and owner
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _folder_name(label: str) -> str:
+    """A label as the name of one folder: characters that no name can have are percent-encoded."""
+    name = label.replace("%", "%25").replace("/", "%2F") or UNLABELLED
+    return f"%2E{name[1:]}" if name.startswith(".") else name

@@ -1,0 +1,101 @@
+"""The works of embeddings and of the evaluation of encoders. Imports no torch."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from gensis.planning import cases, memory
+from gensis.planning.images import ImageSet
+from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, width_of
+from gensis.planning.work import Work
+from gensis.settings.study import Study
+from gensis.settings.tasks import find_task
+
+ALL_PAIRS = ("knn", "retrieval", "slides-retrieval")
+"""Tasks that compare every tested item with every other."""
+
+
+def embedding_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterator[Work]:
+    """All images by every encoder and baseline, and what tasks need besides."""
+    settings = study.evaluation
+    for encoder in _encoders(study):
+        for name in study.used_datasets:
+            images = sets[name]
+            parts = math.ceil(images.units / study.embedding.units_per_part) + (images.test > 0)  # of one split each
+            flips = study.embedding.flips or (study.diffusion.flips and study.conditions_diffusion(encoder))
+            times = 2 if flips else 1
+            if name in settings.datasets:
+                times += len(settings.corruption_names) * (images.test or images.train) / max(images.images, 1)
+                times += 2 * ("last_blocks" in settings.further_inputs)
+            yield embedding_work(study, "embeddings", encoder, images=times * images.images, jobs=parts, gpus=gpus)
+
+
+def _encoders(study: Study) -> list[str]:
+    baselines = ["random", "pixels"] if study.pretraining else ["pixels"]
+    return [*study.trained_encoders, *study.encoders, *baselines]
+
+
+def embedding_work(study: Study, stage: str, encoder: str, *, images: float, jobs: int, gpus: int) -> Work:
+    """The embedding of images by an encoder of the study or a baseline."""
+    image_px = study.pretraining.image_px if study.pretraining else 224
+    return Work(
+        stage=stage,
+        subject=encoder,
+        kind="embed images",
+        case=embedding_case(study, encoder),
+        gflop=embedding_gflop(study, encoder),
+        batch_size=study.runtime.inference_batch_size,
+        jobs=jobs,
+        images=images,
+        units=0 if encoder == "pixels" else images,
+        disk_bytes=memory.embeddings_bytes(1, width_of(study, encoder)) * images,
+        memory_bytes=memory.inference_bytes(study, image_px=image_px, gpus=gpus),
+        seeds=len(study.seeds),
+    )
+
+
+def evaluation_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterator[Work]:
+    """The tasks of every encoder and baseline on each data set; one job measures all tasks."""
+    settings = study.evaluation
+    for name in settings.datasets:
+        images = sets[name]
+        slide_tasks = settings.slide_tasks if study.datasets[name].kind == "slides" else ()
+        for encoder in _encoders(study):
+            width = width_of(study, encoder)
+            for number, task in enumerate((*settings.image_tasks, *slide_tasks)):
+                yield Work(
+                    stage="evaluation",
+                    subject=task,
+                    kind="evaluate",
+                    case=cases.evaluation_case(task, width),
+                    dataset=name,
+                    width=width,
+                    jobs=int(number == 0),
+                    units=_items(task, images),
+                    memory_bytes=memory.evaluation_bytes(images.images, width, gpus),
+                    seeds=len(study.seeds),
+                )
+
+
+def _items(task: str, images: ImageSet) -> float:
+    """Units of an evaluation task: pairs of an image to test and another one, or images of slides or alone."""
+    if task in ALL_PAIRS and find_task(task).level == "image":
+        return (images.test or images.train) * images.train
+    return images.images
+
+
+def embedding_case(study: Study, encoder: str) -> str:
+    """What the time of an embedding depends on."""
+    if encoder in study.encoders or encoder == "pixels":
+        return f"encoder {encoder}"
+    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
+    return cases.embedding_case(settings, study.embedding.precision)
+
+
+def embedding_gflop(study: Study, encoder: str) -> float:
+    """Arithmetic of an embedding; an external encoder is judged by its name, at the size of an image of ImageNet."""
+    if encoder == "pixels":
+        return 0.0
+    if encoder in study.encoders:
+        return VIT_S16_GFLOP * backbone_cost(study.encoders[encoder].timm or "", {}, 224)
+    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
+    return VIT_S16_GFLOP * backbone_cost(settings.backbone, settings.backbone_args, settings.image_px)

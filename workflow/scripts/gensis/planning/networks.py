@@ -1,0 +1,126 @@
+"""Size of the networks of a study, read from names and keys: planning imports no torch."""
+
+import re
+from typing import Any
+
+from gensis.settings.diffusion import Channels
+from gensis.settings.pretraining import Pretraining
+from gensis.settings.study import Study
+
+WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280, "giant": 1536}
+"""Values of a token of a vision transformer, by the size in its name (Dosovitskiy 2021, Touvron 2021)."""
+DEPTHS = {"large": 24, "huge": 32, "giant": 40}
+"""Blocks of the transformers that do not have 12."""
+RESNET_WIDTHS = {"resnet18": 512, "resnet34": 512}
+WIDEST = 2048
+"""Embedding dimension of any other network: that of ResNet-50, which most do not exceed."""
+PIXELS_WIDTH = 768
+"""Of raw pixels at 16 px."""
+FLOATS_PER_TOKEN = 20
+"""Values that a block keeps of each value of a token until the backward pass: inputs of norms and matrix products."""
+FLOATS_PER_CHANNEL = 12
+"""Values that a residual block keeps of each value of its output."""
+
+
+VIT_S16_MACS = 4.6e9
+"""Multiplications of a forward pass of ViT-S/16 at 224 px."""
+RESNET18_WITHOUT_STRIDES = 5.9
+"""Cost of a pixel of ResNet-18 for images of 32 px, in those of ViT-S/16."""
+VIT_S16_GFLOP = 2 * VIT_S16_MACS / 1e9
+"""The same pass in 10^9 floating-point operations."""
+
+
+def embedding_width(backbone: str, arguments: dict[str, Any]) -> int:
+    """Values of an embedding, of a name that timm knows and the arguments of the network."""
+    if "embed_dim" in arguments:
+        return arguments["embed_dim"]
+    if "channels" in arguments:
+        return arguments["channels"][-1]
+    family = re.split(r"[_.]", backbone)[0]
+    return WIDTHS[_size(backbone)] if _is_transformer(backbone) else RESNET_WIDTHS.get(family, WIDEST)
+
+
+def width_of(study: Study, encoder: str) -> int:
+    """Dimension of the embeddings of an encoder of a study, or of one of its baselines."""
+    if encoder == "pixels":
+        return PIXELS_WIDTH
+    if encoder in study.encoders:
+        return embedding_width(study.encoders[encoder].timm or "", {})
+    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
+    return embedding_width(settings.backbone, settings.backbone_args)
+
+
+def _size(backbone: str) -> str:
+    found = re.search(r"_(tiny|small|base|large|huge|giant)(?=_|$)", backbone)
+    return found[1] if found else ""
+
+
+def _is_transformer(backbone: str) -> bool:
+    return "vit" in backbone and bool(_size(backbone))
+
+
+def _transformer(backbone: str, arguments: dict[str, Any]) -> tuple[int, int, int]:
+    """Width, number of blocks and side of a patch; any other network is taken for a transformer of its image size."""
+    named = re.search(r"patch(\d+)", backbone)
+    depth = arguments.get("depth", DEPTHS.get(_size(backbone), 12))
+    width = embedding_width(backbone, arguments) if _is_transformer(backbone) else WIDTHS["small"]
+    return width, depth, arguments.get("patch_size", int(named[1]) if named else 16)
+
+
+def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> float:
+    """Forward pass of an image, in those of ViT-S/16 at 224 px.
+
+    Networks that are no transformers are taken to cost as much as ViT-S/16, as ResNet-50 does; those for small images
+    (`..._cifar`) as much as ResNet-18 without its first strides.
+    """
+    if not _is_transformer(backbone):
+        narrower = arguments["channels"][-1] / 512 if "channels" in arguments else 1
+        return (image_px / 224) ** 2 * (RESNET18_WITHOUT_STRIDES * narrower**2 if backbone.endswith("_cifar") else 1)
+    width, depth, patch_px = _transformer(backbone, arguments)
+    tokens = (image_px / patch_px) ** 2
+    return depth * tokens * width * (12 * width + 2 * tokens) / VIT_S16_MACS
+
+
+def weights_bytes(backbone: str, arguments: dict[str, Any]) -> int:
+    """Weights of a backbone in float32: 12 x width^2 values in a block; a network without blocks is taken for ViT-S."""
+    width, depth, _ = _transformer(backbone, arguments)
+    return 4 * 12 * width**2 * depth
+
+
+def activation_bytes(settings: Pretraining) -> int:
+    """Memory of the activations of a batch in training, on a CPU, which takes a batch in the parts of the config."""
+    local_px = settings.image_px * 3 / 7 if settings.views.local_px == "auto" else settings.views.local_px
+    sides = [settings.image_px] * 2 + [local_px] * settings.views.local_crops
+    floats = sum(_activations(settings.backbone, settings.backbone_args, side) for side in sides)
+    parts = settings.gradient_accumulation if isinstance(settings.gradient_accumulation, int) else 1
+    value_bytes = 2 if settings.precision == "bfloat16" else 4
+    return round(settings.batch_size / parts * floats * value_bytes)
+
+
+def _activations(backbone: str, arguments: dict[str, Any], side: float) -> float:
+    """Values that are kept of a view; a convnet is taken for a ResNet of four levels with two blocks each."""
+    width, depth, patch_px = _transformer(backbone, arguments)
+    if _is_transformer(backbone):
+        return FLOATS_PER_TOKEN * depth * width * (side / patch_px) ** 2
+    first = side if backbone.endswith("_cifar") else side / 4
+    widest = embedding_width(backbone, arguments)
+    return 2 * FLOATS_PER_CHANNEL * sum(widest / 2 ** (3 - level) * (first / 2**level) ** 2 for level in range(4))
+
+
+def unet_activation_bytes(channels: Channels, layers: int, *, side: int, batch_size: int) -> int:
+    """Memory of the activations of a UNet in training, at ``side`` x ``side`` inputs, in float32."""
+    values = sum(width * (side / 2**level) ** 2 for level, width in enumerate(channels))
+    return round(batch_size * values * (2 * layers + 1) * FLOATS_PER_CHANNEL * 4)
+
+
+def unet_cost(channels: Channels, layers: int, side: int) -> float:
+    """Forward pass of a UNet without attention, or of an autoencoder, for an image, in those of ViT-S/16 at 224 px.
+
+    A residual block has two convolutions of 3 x 3. A level has ``layers`` blocks down and one more up, which read twice
+    as many channels; the coarsest has two more between them. Levels are joined by a convolution each way.
+    """
+    sides = [side / 2**level for level in range(len(channels))]
+    convolutions = [9 * width**2 * each**2 for width, each in zip(channels, sides)]  # of one to all channels of a level
+    blocks = (layers + 1.5 * (layers + 1)) * 2 * sum(convolutions) + 4 * convolutions[-1]
+    resizing = sum(convolutions[:-1]) / 4 + sum(convolutions[1:]) * 4
+    return (blocks + resizing) / VIT_S16_MACS
