@@ -91,6 +91,7 @@ use rule evaluate_encoder as evaluate_transfer with:
         fit=one_of([transfer.fit for transfer in STUDY.evaluation.transfer]),
         dataset=one_of([name for transfer in STUDY.evaluation.transfer for name in transfer.test]),
     resources:
+        gpu=1,
         mem_mb=transfer_memory,
         runtime=transfer_time,
     params:
