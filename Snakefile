@@ -86,6 +86,17 @@ rule geojson:
         [f"{IMAGES}/{dataset}/geojson" for dataset in SLIDE_DATASETS],
 
 
+rule attention:
+    input:
+        [
+            f"{RUN}/attention/{encoder}/{dataset}/seed{seed}"
+            for encoder in ALL_ENCODERS
+            for dataset in EVALUATED
+            for seed in STUDY.seeds
+            if dataset in LABELLED_SLIDES and with_attention(STUDY.slide_tasks)
+        ],
+
+
 rule encoders:
     input:
         needs_pretraining,

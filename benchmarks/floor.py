@@ -92,7 +92,7 @@ def main(arguments: argparse.Namespace) -> None:
     options = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": dataset, "seed": 0}
     options |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv", "tasks": tasks}
     options |= {"config": {}, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
-    options |= {"seen": False, "learnt_from": []}
+    options |= {"seen": False, "learnt_from": [], "targets": None}
     evaluate_encoder.main(argparse.Namespace(**options))
     for task in tasks:
         for metric in read_json(arguments.output / f"{task}.json").get("metrics", []):

@@ -26,11 +26,19 @@ def pins(name: str) -> dict[str, str]:
 
 DIRECT = pins("requirements.txt") | pins("requirements-dev.txt")
 ALL = pins("constraints.txt")
+OPTIONAL = pins("requirements-lora.txt") | pins("requirements-slides.txt")
 
 
 @pytest.mark.parametrize("package", DIRECT)
 def test_the_pinned_version_is_the_installed_one(package):
     assert importlib.metadata.version(package).split("+")[0] == DIRECT[package]
+
+
+@pytest.mark.parametrize("package", OPTIONAL)
+def test_an_optional_package_has_the_pinned_version_where_it_is_installed(package):
+    if not list(importlib.metadata.distributions(name=package)):
+        pytest.skip(f"{package} is not installed")
+    assert importlib.metadata.version(package) == OPTIONAL[package]
 
 
 def test_constraints_contain_every_direct_pin():

@@ -23,6 +23,7 @@ from gensis.evaluation.bank_quality import Subject
 from gensis.evaluation.bank_sample import _draw, draw_sample, shuffled
 from gensis.evaluation.copying import draw_reference
 from gensis.evaluation.judged_views import Judge, show
+from gensis.evaluation.objectives import classification
 from gensis.evaluation.reference_images import draw_references
 from gensis.evaluation.tasks.abmil import GatedAttention
 from gensis.evaluation.tasks.linear_sgd import fit_linear_sgd
@@ -143,8 +144,8 @@ def plans(seed):
 def classified(seed):
     bags = list(np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32))
     settings = Evaluation(mil_epochs=1, mil_seeds=1, mil_batch_size=2)
-    known = {"labels": np.arange(6) % 2, "groups": np.arange(6) % 2, "classes": 2}
-    return mil.classify_bags(GatedAttention, bags, bags, **known, settings=settings, seed=seed, device=CPU)[0]
+    known = {"objective": classification(np.arange(6) % 2, 2), "groups": np.arange(6) % 2}
+    return mil.predict_bags(GatedAttention, bags, bags, **known, settings=settings, seed=seed, device=CPU)[0]
 
 
 def fitted(seed):

@@ -86,14 +86,19 @@ def flip(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("change", [flip, lambda path: os.truncate(path, 3), os.unlink])
-def test_a_folder_is_used_whole_or_refused_and_without_provenance_as_it_is(folder, change):
+@pytest.mark.parametrize("change", [flip, lambda path: os.truncate(path, 3)])
+def test_a_damaged_folder_is_refused_and_one_without_provenance_used_as_it_is(folder, change):
     refuse_damaged(folder)
     weights, record = folder / "part/weights", folder / "provenance.json"
     change(weights)
-    with pytest.raises(UserError, match=rf"^{weights} is missing or damaged: delete {record} and run again"):
+    with pytest.raises(UserError, match=rf"^{weights} is damaged: delete {record} and run again"):
         refuse_damaged(folder)
     record.unlink()
+    refuse_damaged(folder)
+
+
+def test_a_copy_of_some_files_of_a_folder_is_used(folder):
+    (folder / "part/weights").unlink()
     refuse_damaged(folder)
 
 

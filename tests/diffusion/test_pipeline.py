@@ -206,7 +206,7 @@ def test_a_model_with_a_flipped_bit_in_its_weights_is_refused(tmp_path):
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(UserError, match=f"{weights} is missing or damaged"):
+    with pytest.raises(UserError, match=f"{weights} is damaged"):
         load_pipeline(tmp_path, WIDTH, torch.device("cpu"))
 
 

@@ -69,7 +69,7 @@ def evaluate(folder: Path, tasks: list[str], *more: object) -> subprocess.Comple
 def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
     """Run the script's main function in this process."""
     arguments = {"config": CONFIG, "tasks": tasks, "embeddings": sorted(folder.glob("part-*.h5")), "corrupted": []}
-    arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
+    arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv", "targets": None}
     arguments |= {"encoder": "dino", "dataset": "demo", "slides_are_units": False, "seen": False}
     arguments |= {"learnt_from": [], "fit": None, "fit_embeddings": [], "fit_units": None, "fit_labels": None}
     arguments |= {"output": folder / "evaluation", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
@@ -147,7 +147,7 @@ def measured_again(folder: Path, **changes: object) -> set[str]:
             config=settings | {"folds": 2} | changes, tasks=["knn", "slides-abmil", "slides-dsmil"],
             gpus=0, threads=1, seed=3, started=time.time(), corrupted=[], last_blocks=[],
             embeddings=sorted(folder.glob("part-*.h5")), units=folder / "units.tsv", labels=folder / "labels.tsv",
-            encoder="dino", dataset="demo", slides_are_units=True, seen=False, learnt_from=[],
+            targets=None, encoder="dino", dataset="demo", slides_are_units=True, seen=False, learnt_from=[],
             fit=None, fit_embeddings=[], fit_units=None, fit_labels=None, output=folder / "evaluation",
         )
     )  # fmt: skip
@@ -346,6 +346,32 @@ def test_image_tasks_measure_labelled_tiles_and_slide_tasks_labelled_slides(slid
     knn, mean = (json.loads((slides / "evaluation" / f"{task}.json").read_text()) for task in ("knn", "slides-mean"))
     assert (knn["classes"], knn["n"], knn["n_groups"]) == (["stroma", "tumour"], 16, 4)
     assert (mean["classes"], mean["n"], mean["n_groups"]) == (["A", "B"], 12, 6)
+
+
+def test_targets_are_tasks_of_their_own_and_change_no_other_result(slides):
+    done = evaluate(slides, ["slides-mean"], "--slides-are-units")
+    assert done.returncode == 0, done.stderr
+    before = (slides / "evaluation/slides-mean.json").read_bytes()
+    ages = [(f"s{i}", "age", "regression", 40 + i) for i in range(12)]
+    months = [(f"s{i}", "os", "survival", f"{12 - i}{'+' if i % 3 else ''}") for i in range(12)]
+    grades = [(f"s{i}", "grade", "classification", "low" if i % 2 else "high") for i in range(10)]
+    write_table(slides / "targets.tsv", ("unit", "target", "kind", "label"), [*ages, *months, *grades])
+    tasks = ["slides-mean", "slides-mean-grade", "survival-mean-os", "regression-abmil-age", "regression-mean-grade"]
+    done = evaluate(slides, tasks, "--slides-are-units", "--targets", slides / "targets.tsv")
+    assert done.returncode == 0, done.stderr
+    assert (slides / "evaluation/slides-mean.json").read_bytes() == before
+    grade, os_, age, none = (json.loads((slides / f"evaluation/{task}.json").read_text()) for task in tasks[1:])
+    assert (grade["classes"], grade["n"], grade["n_groups"]) == (["high", "low"], 10, 5)
+    assert (os_["events"], os_["n"], os_["metrics"][0]["metric"]) == (4, 12, "concordance")
+    assert [metric["metric"] for metric in age["metrics"]] == ["r2", "pearson", "mae"]
+    assert set(age["provenance"]["inputs"]) == {"embeddings", "units", "labels", "targets"}
+    assert none["skipped"] == "no labelled slide has images"
+    with h5py.File(slides / "evaluation/predictions.h5") as file:
+        assert set(file["survival-mean-os"]) == {"item", "group", "fold", "time", "event", "risk", "unit"}
+        assert set(file["regression-abmil-age"]) == {"item", "group", "fold", "value", "estimate", "unit"}
+        assert sorted(file["regression-abmil-age/value"]) == list(range(40, 52))
+    with h5py.File(slides / "evaluation/attention.h5") as file:
+        assert set(file) == {"coords", "regression-abmil-age"}
 
 
 def test_images_that_are_not_selected_are_not_measured(slides):

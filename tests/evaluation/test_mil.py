@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gensis.evaluation.mil import Bags, classify_bags
+from gensis.evaluation.mil import Bags, predict_bags
+from gensis.evaluation.objectives import classification
 from gensis.evaluation.standardisation import Standardisation
 from gensis.evaluation.tasks.abmil import GatedAttention
 from gensis.evaluation.tasks.dsmil import DualStream
@@ -27,8 +28,9 @@ def bags(seed: int, count: int = 60) -> tuple[list[np.ndarray], np.ndarray]:
 def classify(train, labels, test, head="abmil", seed=0, groups=None, **settings):
     settings = Evaluation(**{"mil_seeds": 1, **settings})
     groups = np.arange(len(labels)) if groups is None else groups
-    return classify_bags(
-        HEADS[head], train, test, labels=labels, groups=groups, classes=2, settings=settings, seed=seed, device=CPU
+    objective = classification(labels, 2)
+    return predict_bags(
+        HEADS[head], train, test, objective=objective, groups=groups, settings=settings, seed=seed, device=CPU
     )
 
 

@@ -8,7 +8,7 @@ from tests.evaluation.test_tasks import CPU, EVERYTHING, SETTINGS, slides
 from gensis.errors import UserError
 from gensis.evaluation.measure import measure
 from gensis.settings.evaluation import Evaluation
-from gensis.settings.tasks import TASKS, find_task
+from gensis.settings.tasks import TASKS, find_task, with_attention
 
 
 @pytest.mark.parametrize("task", [*EVERYTHING.image_tasks, *EVERYTHING.slide_tasks])
@@ -49,7 +49,10 @@ def test_tasks_that_run_and_their_inputs_follow_from_the_settings():
     assert Evaluation().slide_tasks == ("slides-mean", "slides-abmil")
     assert Evaluation().further_inputs == set()
     assert EVERYTHING.further_inputs == {"corrupted", "last_blocks"}
-    assert Evaluation(slides=("mean",)).attention_tasks == ()
+    assert with_attention(("linear", "slides-mean", "slides-abmil", "survival-abmil-os")) == {
+        "slides-abmil",
+        "survival-abmil-os",
+    }
     listed = Evaluation(low_label=(0.1, 0.01), linear_sgd=True, slides=("dsmil",), retrieval=True)
     assert listed.image_tasks == ("knn", "linear", "linear-sgd", "linear-10pct", "linear-1pct", "retrieval")
     assert listed.slide_tasks == ("slides-dsmil", "slides-retrieval")

@@ -91,6 +91,22 @@ def test_retrieval_corruptions_and_slide_tasks_have_columns() -> None:
     assert [(column.task, column.metric) for column in Scores(lines, "dino", []).columns("d")] == measured
 
 
+def test_targets_have_columns_with_their_names_and_are_the_main_figure_if_slides_have_no_label() -> None:
+    def scores(*measured: tuple[str, str]) -> Scores:
+        same = {"encoder": "dino", "dataset": "d", "seed": 0, "value": 0.5, "low": 0, "high": 1, "n": 9}
+        return Scores([Score(task=task, metric=metric, **same) for task, metric in measured], "dino", [])
+
+    targets = [("survival-mean-os", "concordance"), ("regression-abmil-age", "r2"), ("regression-abmil-age", "mae")]
+    columns = scores(*targets).columns("d")
+    assert [column.label for column in columns] == [
+        "os: Cox regression of the mean embedding on slides, concordance",
+        "age: ABMIL on slides, R²",
+    ]
+    assert scores(*targets).main_columns("d") == columns[:1]
+    of_label = scores(*targets, ("slides-mean", "balanced_accuracy")).main_columns("d")
+    assert [column.task for column in of_label] == ["slides-mean"]
+
+
 def test_seeds_are_averaged_with_their_deviation(results: Path) -> None:
     tiny.write_scores(results / "tiny", seeds=(0, 2))
     run = Run(results / "tiny", results / "images")

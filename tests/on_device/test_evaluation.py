@@ -10,7 +10,9 @@ from tests.ssl.conftest import TINY
 
 from embed_images import Pixels, embedded
 from gensis.evaluation.knn import knn_probabilities
-from gensis.evaluation.mil import classify_bags
+from gensis.evaluation.mil import predict_bags
+from gensis.evaluation.objectives import classification, regression, survival_risk
+from gensis.evaluation.outcomes import Survival
 from gensis.evaluation.tasks.abmil import GatedAttention
 from gensis.evaluation.tasks.dsmil import DualStream
 from gensis.evaluation.tasks.linear_sgd import fit_linear_sgd, probabilities_of
@@ -65,16 +67,24 @@ def test_the_linear_layer_is_trained_without_waits(card):
     assert probabilities_of(layer, features(5)).shape == (5, CLASSES)
 
 
-@pytest.mark.parametrize("head", [GatedAttention, DualStream])
-def test_slides_are_classified_with_one_wait_an_epoch(card, head):
+OBJECTIVES = {
+    "classification": classification(np.arange(12) % 2, 2),
+    "survival": survival_risk(Survival(np.arange(12.0), np.arange(12) % 3 > 0)),
+    "regression": regression(np.arange(12.0)),
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "objective"), [(DualStream, "classification"), *((GatedAttention, name) for name in OBJECTIVES)]
+)
+def test_heads_learn_with_one_wait_an_epoch(card, head, objective):
     bags = [features(3 + number % 2) for number in range(12)]
-    labels = np.arange(12) % 2
     waits = []
     for epochs in (1, 3):
         settings = Evaluation(mil_epochs=epochs, mil_seeds=1, mil_batch_size=4)
-        given = {"labels": labels, "groups": np.arange(12), "classes": 2, "settings": settings, "seed": 0}
-        probabilities, attention = classify_bags(head, bags, bags[:5], device=CUDA, **given)
+        given = {"objective": OBJECTIVES[objective], "groups": np.arange(12), "settings": settings, "seed": 0}
+        predictions, attention = predict_bags(head, bags, bags[:5], device=CUDA, **given)
         waits.append(Counter(card.waits()))
-    assert probabilities.shape == (5, 2)
+    assert predictions.shape == (5, OBJECTIVES[objective].outputs)
     assert [len(each) for each in attention] == [len(bag) for bag in bags[:5]]
     assert waits[1] - waits[0] == {"evaluation.mil._fit: item": 2}

@@ -17,7 +17,7 @@ from gensis.settings.methods import METHODS
 STUDY = {
     "run": "study",
     "datasets": {
-        "tiles": {"kind": "slides", "sheet": "slides.csv"},
+        "tiles": {"kind": "slides", "sheet": "slides.csv", "targets": {"os": {"survival": {"event": "dead"}}}},
         "listed": {"kind": "files", "sheet": "files.csv"},
         "tree": {"kind": "folder", "path": "photos"},
         "known": {"kind": "torchvision", "name": "CIFAR10"},
@@ -62,6 +62,7 @@ REACH_NO_STAGE = {
     "runtime.*": "changes speed and memory, and results by rounding alone",
     "datasets.*.sheet": "the content of its lines is an input",
     "datasets.*.columns": "the content of its lines is an input",
+    "datasets.*.targets.*": "the content of its lines is an input, and decides which evaluations are made",
     "datasets.*.root": "folder of a download",
     "datasets.*.quality.*": "selects tiles of a store; a param of the tables",
     "datasets.*.max_failed_*": "checked when images are indexed; a param of the tables",

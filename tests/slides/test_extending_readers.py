@@ -70,4 +70,4 @@ def test_a_slide_is_tiled_with_the_new_reader(tmp_path, scripts, reader):
 def test_settings_accept_the_new_reader_and_no_other(scripts):
     program = "from gensis.settings.datasets import Tiling; print(Tiling(reader={!r}).reader)"
     assert run(scripts, "-c", program.format("npy")) == "npy\n"
-    assert "Input should be 'auto', 'npy', 'tiff'" in run(scripts, "-c", program.format("czi"), status=1)
+    assert "Input should be 'auto', 'npy', 'tiff'" in run(scripts, "-c", program.format("dzi"), status=1)

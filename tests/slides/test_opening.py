@@ -20,8 +20,8 @@ def test_a_reader_has_the_name_of_its_entry(name):
 
 def test_a_reader_that_is_not_listed_is_refused(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=512, height_px=256)
-    with pytest.raises(KeyError, match="czi"):
-        open_slide(slide, "czi")
+    with pytest.raises(KeyError, match="dzi"):
+        open_slide(slide, "dzi")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,8 @@ def test_a_reader_that_is_not_listed_is_refused(tmp_path):
         (b"\xff\xd8\xff", "mirax", "openslide"),
         (b"II*\0", "leica", "openslide"),
         (b"text", None, "openslide"),
+        (b"ZISRAWFILE", "zeiss", "openslide"),
+        (bytes(128) + b"DICM", "dicom", "openslide"),
     ],
 )
 def test_the_first_reader_that_recognises_a_file(tmp_path, head, vendor, first):

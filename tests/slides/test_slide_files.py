@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from gensis.slides.slide_files import slide_files
+from gensis.slides.slide_files import main_file, slide_files
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,20 @@ def test_files_of_a_slide_for_each_format(tmp_path, monkeypatch, slide, others):
     assert sorted(slide_files(f"{tmp_path}/{slide}")) == sorted(f"{tmp_path}/{name}" for name in (slide, *others))
     monkeypatch.chdir(tmp_path / os.path.dirname(slide))
     assert os.path.basename(slide) in slide_files(os.path.basename(slide))
+
+
+def test_a_named_folder_is_all_its_files(tmp_path):
+    for name in ("instances/2", "instances/10", "instances/deeper/1", "other/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert slide_files(f"{tmp_path}/instances") == (f"{tmp_path}/instances/10", f"{tmp_path}/instances/2")
+
+
+def test_the_main_file_of_a_folder_is_its_metadata_or_largest_dicom_file(tmp_path):
+    for name, content in (("a", 1), ("b", 3), ("c", 2)):
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM" + bytes(content))
+    (tmp_path / "readme").write_bytes(bytes(1000))
+    assert main_file(tmp_path) == tmp_path / "b"
+    (tmp_path / ".zattrs").touch()
+    assert main_file(tmp_path) == tmp_path / ".zattrs"
+    assert main_file(tmp_path / "a") == tmp_path / "a"

@@ -62,7 +62,7 @@ def finished(tmp_path_factory) -> Finished:
     draw_slides(folder / "slides")
     clone = copy_repository(folder / "clone")
     config = write_config(folder / "tiny.yaml", tiny_study(folder / "slides"))
-    result = snakemake(clone, config, "all", "geojson", "features", "export")
+    result = snakemake(clone, config, "all", "geojson", "features", "export", "attention")
     assert result.returncode == 0, result.stdout[-5000:]
     return Finished(clone, folder / "slides", config, result.stdout)
 

@@ -41,6 +41,9 @@ def with_keys(section, **keys):
 CHANGES = {
     "`datasets.<name>`: how its slides are cut": with_keys("datasets.tissue", jpeg_quality=80),
     "`datasets.<name>.quality`": with_keys("datasets.tissue.quality", maximum={"pen_fraction": 0.1}),
+    "`datasets.<name>.targets`": with_keys(
+        "datasets.tissue", columns={"group": "case", "cohort": "case"}, targets={"cohort": "classification"}
+    ),
     "`seeds`, one more": lambda values: values | {"seeds": [0, 1]},
     "`pretraining`": with_keys("pretraining", epochs=3),
     "`encoders`, one more": with_keys("encoders", theirs={"timm": "resnet18"}),
@@ -99,6 +102,17 @@ def study(finished, tmp_path):
 
 def test_a_finished_run_has_nothing_to_do(study):
     assert study() == {}
+
+
+def test_a_target_is_evaluated_on_existing_embeddings(study):
+    tissue = CHANGES["`datasets.<name>.targets`"]
+    assert study(datasets=lambda datasets: tissue({"datasets": datasets})["datasets"]) == {
+        "index_images": 1,
+        "evaluate_encoder_on_slides": 4,
+        "summarize": 1,
+        "store_config": 1,
+        "write_report": 1,
+    }
 
 
 def test_another_filter_threshold_generates_no_images(study):

@@ -114,13 +114,13 @@ SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides
 SLIDES = {(name, unit.name): unit for name in SLIDE_DATASETS for unit in UNITS[name].units}
 NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
 # Slide tasks need labels of whole slides: annotations label only tiles.
-LABELLED_SLIDES = [name for name in SLIDE_DATASETS if any(unit.row.label for unit in UNITS[name].units)]
+LABELLED_SLIDES = [name for name in SLIDE_DATASETS if any(row.is_labelled for row in UNITS[name].rows)]
 
 
 def has_labels(dataset: str) -> bool:
     """Whether a data set can be evaluated on. Only a sheet shows this in advance; other sources may have labels."""
     rows = UNITS[dataset].rows
-    return not rows or any(row.label or row.annotations for row in rows)
+    return not rows or any(row.is_labelled or row.annotations for row in rows)
 
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]

@@ -5,6 +5,7 @@ rule evaluate_encoder:
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
+        targets=targets_table,
         embeddings=all_embeddings,
         corrupted=corrupted_parts,
         blocks=blocks_parts,
@@ -52,8 +53,8 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
             multiext(
                 f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/",
                 "predictions.h5",
-                *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.evaluation.slide_tasks)],
-                *(["attention.h5"] if STUDY.evaluation.attention_tasks else []),
+                *[f"{task}.json" for task in (*STUDY.evaluation.image_tasks, *STUDY.slide_tasks)],
+                *(["attention.h5"] if with_attention(STUDY.slide_tasks) else []),
             )
         ),
     wildcard_constraints:
@@ -69,6 +70,7 @@ use rule evaluate_encoder as evaluate_transfer with:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
         embeddings=all_embeddings,
+        targets=[],
         corrupted=[],
         blocks=[],
         learnt_from=learnt_from,

@@ -1,5 +1,6 @@
 # Inputs and params of the rules in evaluation.smk.
 from gensis.settings.same_files import images_of, in_common
+from gensis.settings.tasks import with_attention
 
 MOST_HELD_OUT = 32  # largest number of test units whose images are held-out sources in the evaluation of a bank
 
@@ -10,7 +11,7 @@ def tested_split(dataset: str) -> str:
     units = UNITS[dataset]
     if not units.rows:
         return "test" if units.has_test else "train"
-    labelled_by = "annotations" if any(row.annotations for row in units.rows) else "label"
+    labelled_by = "annotations" if any(row.annotations for row in units.rows) else "is_labelled"
     return "test" if any(row.split == "test" and getattr(row, labelled_by) for row in units.rows) else "train"
 
 
@@ -27,6 +28,12 @@ def is_learnt_from(dataset: str) -> bool:
 def learnt_from(wildcards):
     """The index of the training images, if this study trains the encoder: used to find copies of tested images."""
     return [f"{IMAGES}/{TRAINED_ON}/train.tsv"] if wildcards.encoder in ENCODERS else []
+
+
+def targets_table(wildcards):
+    """Labels of slides for the targets of the sheet, if it has targets."""
+    has_targets = getattr(STUDY.datasets[wildcards.dataset], "targets", {})
+    return [f"{IMAGES}/{wildcards.dataset}/targets.tsv"] if has_targets else []
 
 
 def corrupted_parts(wildcards):
@@ -49,10 +56,17 @@ def blocks_parts(wildcards):
 
 
 def evaluation_options(wildcards):
-    """Arguments of an encoder's evaluation: whether units are slides, and whether it was trained on tested images."""
+    """Arguments of an encoder's evaluation: whether units are slides, their targets, and whether it was trained on
+    tested images."""
+    return options_with(wildcards, targets_table(wildcards))
+
+
+def options_with(wildcards, targets: list[str]) -> str:
+    """The same, with these tables of targets."""
+    targets = " ".join(f"--targets {path}" for path in targets)
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
     seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
-    return f"{slides} {seen}".strip()
+    return " ".join(filter(None, (slides, targets, seen)))
 
 
 def embeddings_to_fit(wildcards):
@@ -66,7 +80,7 @@ def transfer_options(wildcards):
     tables = ["--fit-units", f"{IMAGES}/{fit}/units.tsv", "--fit-labels", f"{IMAGES}/{fit}/labels.tsv"]
     slides = ["--fit-slides-are-units"] if fit in SLIDE_DATASETS else []
     of_fit = ["--fit", fit, *tables, *slides, "--fit-embeddings", *embeddings_to_fit(wildcards)]
-    return f"{evaluation_options(wildcards)} {shlex.join(of_fit)}".strip()
+    return f"{options_with(wildcards, [])} {shlex.join(of_fit)}".strip()
 
 
 def benchmark_files(wildcards):

@@ -58,7 +58,7 @@ rule index_images:
     log:
         f"{IMAGES}/{{dataset}}/logs/{{table}}.tsv.log",
     wildcard_constraints:
-        table="train|units|outcomes|labels",
+        table="train|units|outcomes|labels|targets",
     localrule: True
     conda:
         "../../envs/environment.yaml"

@@ -1,6 +1,7 @@
 # Inputs and params of the rules in images.smk.
 from gensis.artifacts.files import digest, read_json
 from gensis.settings.base import canonical_json
+from gensis.settings.targets import kind_of
 from gensis.slides.slide_files import slide_files
 
 
@@ -63,6 +64,7 @@ INDEXED_FILES = {
     "units": image_files,
     "outcomes": lambda wildcards: [f"{IMAGES}/{wildcards.dataset}/units.tsv"],
     "labels": labelled_files,
+    "targets": lambda wildcards: [],
 }
 
 
@@ -87,12 +89,19 @@ def listed_labels(wildcards):
     return [[row.name, row.label, row.group, row.split] for row in rows] + annotated_with(wildcards.dataset)
 
 
+def listed_targets(wildcards):
+    """Labels of the sheet for each target."""
+    targets = {name: kind_of(target) for name, target in STUDY.datasets[wildcards.dataset].targets.items()}
+    return [targets, *([row.name, row.targets] for row in UNITS[wildcards.dataset].rows)]
+
+
 # Values of the sheet that each table depends on. Labels do not affect tables for training.
 INDEXED_VALUES = {
     "train": listed_splits,
     "units": listed_groups,
     "outcomes": listed_splits,
     "labels": listed_labels,
+    "targets": listed_targets,
 }
 
 
@@ -108,6 +117,7 @@ LIMITS = {
     "units": {"quality", "max_failed_fraction"},
     "outcomes": {"quality", "max_failed_fraction", "max_failed_slides"},
     "labels": set(),
+    "targets": set(),
 }
 
 

@@ -41,3 +41,22 @@ rule export_geojson:
         program=untracked(program("export_geojson")),
     shell:
         "{params.program} --config {params.quality:q} --units {input.units:q}" " --output {output:q} > {log:q} 2>&1"
+
+
+rule export_attention:
+    input:
+        stores=labelled_stores,
+        attention=f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/attention.h5",
+    output:
+        directory(f"{RUN}/attention/{{encoder}}/{{dataset}}/seed{{seed}}"),
+    log:
+        f"{RUN}/logs/export_attention/{{encoder}}-{{dataset}}-seed{{seed}}.log",
+    wildcard_constraints:
+        dataset=one_of(LABELLED_SLIDES),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        images=f"{IMAGES}/{{dataset}}",
+        program=untracked(program("export_attention")),
+    shell:
+        "{params.program} --attention {input.attention:q} --images {params.images:q} --output {output:q} > {log:q} 2>&1"

@@ -6,6 +6,11 @@ def stores(dataset: str, units: tuple[Unit, ...]) -> list[str]:
     return [f"{IMAGES}/{dataset}/{unit.name}.h5" for unit in units]
 
 
+def labelled_stores(wildcards):
+    """Stores of the slides that slide tasks are about."""
+    return stores(wildcards.dataset, [unit for unit in UNITS[wildcards.dataset].units if unit.row.is_labelled])
+
+
 def outcomes(dataset: str, units: tuple[Unit, ...]) -> list[str]:
     """Outcomes of some units."""
     return [f"{IMAGES}/{dataset}/{unit.name}.json" for unit in units]
@@ -97,7 +102,7 @@ def banks_with_seeds() -> list[tuple[str, int]]:
 def evaluation_tasks(dataset: str) -> list[str]:
     """Tasks that encoders are evaluated with on a data set."""
     settings = STUDY.evaluation
-    return [*settings.image_tasks, *(settings.slide_tasks if dataset in LABELLED_SLIDES else [])]
+    return [*settings.image_tasks, *(STUDY.slide_tasks if dataset in LABELLED_SLIDES else [])]
 
 
 def evaluations() -> list[str]:

@@ -27,7 +27,7 @@ from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
 from gensis.evaluation.transfer import transferred
 from gensis.images.embeddings import Embeddings, external_weights, parts_content, read_embeddings
 from gensis.settings.evaluation import Evaluation
-from gensis.settings.tasks import find_task
+from gensis.settings.tasks import find_task, with_attention
 from gensis.settings.transfer import results_name
 from gensis.training.device import choose_device, device_name
 
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
     the same settings, inputs and code.
     """
     settings = Evaluation.model_validate(arguments.config)
-    with_attention = {task for task in arguments.tasks if find_task(task).has_attention}
+    attending = with_attention(arguments.tasks)
     device = choose_device(arguments.gpus, arguments.threads)
     embeddings, external = read_embeddings(arguments.embeddings), external_weights(arguments.embeddings)
     inputs, code = inputs_of(arguments), code_id()
@@ -91,10 +91,10 @@ def main(arguments: argparse.Namespace) -> None:
     kept = [task for task, result in results.items() if task not in predictions and "skipped" not in result]
     attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT, arguments.config, inputs))}
     write_predictions(arguments.output / PREDICTIONS, predictions, attributes, kept)
-    if with_attention:
-        measured_attention = {task: attention[task] for task in sorted(with_attention & set(attention))}
+    if attending:
+        measured_attention = {task: attention[task] for task in sorted(attending & set(attention))}
         attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT, arguments.config, inputs))}
-        kept = [task for task in kept if task in with_attention]
+        kept = [task for task in kept if task in attending]
         write_attention(
             arguments.output / ATTENTION, measured_attention, coords=embeddings.keys, attributes=attributes, kept=kept
         )
@@ -105,8 +105,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:
     """Content ids of the inputs."""
-    tables = [name for name in ("units", "labels", "fit_units", "fit_labels") if getattr(arguments, name)]
-    tables = {name: content_id(getattr(arguments, name)) for name in tables}
+    named = [name for name in ("units", "labels", "targets", "fit_units", "fit_labels") if getattr(arguments, name)]
+    tables = {name: content_id(getattr(arguments, name)) for name in named}
     names = ("embeddings", "corrupted", "last_blocks", "fit_embeddings")
     parts = {name: getattr(arguments, name) for name in names}
     return tables | {name: parts_content(paths) for name, paths in parts.items() if paths}
@@ -140,10 +140,11 @@ def saw_tested(arguments: argparse.Namespace, labelled: Labelled) -> bool:
 def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) -> Iterator[tuple[str, Labelled]]:
     """Each task with the labelled images that it uses."""
     units, labels = read_table(arguments.units), read_table(arguments.labels)
+    targets = read_table(arguments.targets) if arguments.targets else []
     images = sum(int(unit["images"]) for unit in units)
     labelled = lines = None
     for task in arguments.tasks:
-        if (about := lines_about(task, labels)) != lines:
+        if (about := lines_about(task, labels, targets)) != lines:
             lines = about
             labelled = label_images(embeddings, units, lines, arguments.slides_are_units)
             log_left_out(images - len(labelled.unit), "images without a label")
@@ -245,6 +246,7 @@ if __name__ == "__main__":
     parser.add_argument("--fit-slides-are-units", action="store_true", help="its units are slides")
     parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
+    parser.add_argument("--targets", type=Path, help="targets.tsv of the data set, if its sheet has targets")
     parser.add_argument("--encoder", required=True, help="name of the encoder")
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--tasks", nargs="*", required=True)

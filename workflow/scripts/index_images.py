@@ -1,4 +1,4 @@
-"""Write one of a data set's tables: train.tsv, units.tsv, outcomes.tsv or labels.tsv."""
+"""Write one of a data set's tables: train.tsv, units.tsv, outcomes.tsv, labels.tsv or targets.tsv."""
 
 import argparse
 from pathlib import Path
@@ -22,6 +22,9 @@ def main(arguments: argparse.Namespace) -> None:
     if path.stem == "labels":
         dataset_tables.write_labels(path, dataset, units)
         return
+    if path.stem == "targets":
+        dataset_tables.write_targets(path, dataset, units)
+        return
     if isinstance(dataset, NaturalDataset):
         listed = units.of_split("train") if path.stem == "train" else units.units
         dataset_tables.refuse_undecoded(path.parent, listed, dataset.max_failed_fraction)
@@ -42,5 +45,5 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--sheet", type=Path, help="the data set's sheet, if it has one")
-    parser.add_argument("--output", type=Path, required=True, help="FOLDER/{train,units,outcomes,labels}.tsv")
+    parser.add_argument("--output", type=Path, required=True, help="FOLDER/{train,units,outcomes,labels,targets}.tsv")
     command.run(main, parser.parse_args())

@@ -26,6 +26,7 @@ from gensis.slides.layout import Layout, lay_out
 from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import FORMAT, Unusable
 from gensis.slides.reader import ABSENT, absent
+from gensis.slides.slide_files import identifying_files
 from gensis.slides.tiling import TileStream
 
 HEAD_BYTES = 1 << 16
@@ -57,7 +58,8 @@ def main(arguments: argparse.Namespace) -> None:
         "seconds": round(time.time() - arguments.started, 2),
     }
     write_json(arguments.outcome, values)
-    log.info("%s: %s, %d tiles. %s", arguments.unit, outcome, images, reason)
+    read_with = f" with the reader {layout.reader}" if layout else ""
+    log.info("%s: %s, %d tiles%s. %s", arguments.unit, outcome, images, read_with, reason)
 
 
 def codec(tiling: Tiling, layout: Layout) -> Callable[[np.ndarray], bytes]:
@@ -71,7 +73,7 @@ def store(
     arguments: argparse.Namespace, tiling: Tiling, layout: Layout | None, stream: TileStream | None
 ) -> tuple[int, str]:
     """Write the store, empty if there is no stream of tiles. Returns the number of images and the content id."""
-    inputs = {"slide": head_id(arguments.slide)}
+    inputs = {"slide": head_id(*identifying_files(arguments.slide))}
     if arguments.mask:
         with suppress(*ABSENT):  # reported as the slide's outcome
             inputs["mask"] = content_id(arguments.mask)
@@ -95,14 +97,17 @@ def store(
     )
 
 
-def head_id(path: Path) -> str:
-    """SHA-256 of a slide's size and first 64 KiB: enough to identify it without reading gigabytes twice."""
-    try:
-        with open(path, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            return hashlib.sha256(f"{size}:".encode() + stream.read(HEAD_BYTES)).hexdigest()[:16]
-    except ABSENT as error:  # it existed when it was opened
-        raise absent(path, error) from None
+def head_id(*files: Path) -> str:
+    """SHA-256 of the size and first 64 KiB of each file: identifies a slide without reading gigabytes twice."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            with open(path, "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                digest.update(f"{size}:".encode() + stream.read(HEAD_BYTES))
+        except ABSENT as error:  # it existed when it was opened
+            raise absent(path, error) from None
+    return digest.hexdigest()[:16]
 
 
 def argument_parser() -> argparse.ArgumentParser:

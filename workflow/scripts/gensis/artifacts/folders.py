@@ -44,17 +44,18 @@ def refuse_damaged(folder: Path) -> None:
     """Check a folder before its files are used: libraries load flipped bits without an error.
 
     Args:
-        folder: completed by `write_provenance`. A folder without provenance, which others made, is not checked.
+        folder: completed by `write_provenance`. A folder without provenance, which others made, is not checked, nor are
+            files that a copy of the folder leaves out.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is damaged.
         OSError: a file cannot be read now; it may be whole.
     """
     record = folder / PROVENANCE
     for name, content in read_json(record).get("files", {}).items() if record.exists() else ():
         path = folder / name
-        if not path.exists() or content_id(path) != content:
-            raise UserError(f"{path} is missing or damaged: delete {record} and run again, which makes its folder anew")
+        if path.exists() and content_id(path) != content:
+            raise UserError(f"{path} is damaged: delete {record} and run again, which makes its folder anew")
 
 
 def publish_folder(source: Path, target: Path) -> None:

@@ -24,6 +24,9 @@ PACKAGES = (
     "imagecodecs",
     "simplejpeg",
     "openslide-python",
+    "wsidicom",
+    "zarr",
+    "pylibCZIrw",
     "scikit-learn",
 )
 

@@ -9,7 +9,8 @@ import torch
 
 from gensis.evaluation.bags import Slides, slides_of
 from gensis.evaluation.labelled import Labelled
-from gensis.evaluation.protocol import Protocol, leave_group_out, plan
+from gensis.evaluation.outcomes import Survival, halves, values_of
+from gensis.evaluation.protocol import Protocol, leave_group_out, plan, plan_numbers
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.tasks import Task
 
@@ -53,14 +54,28 @@ class TaskData:
         return self.items.means() if isinstance(self.items, Slides) else self.items.features
 
     @cached_property
+    def survival(self) -> Survival:
+        """Outcomes of the items, for a task that predicts survival."""
+        return Survival.of(self.items)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """Values of the items, float64 (n,), for a task that predicts numbers."""
+        return values_of(self.items)
+
+    @cached_property
     def protocol(self) -> Protocol:
-        """Rounds of training and testing, by the splits or a cross-validation stratified by class.
+        """Rounds of training and testing, by the splits or a cross-validation stratified by class or outcome.
 
         Raises:
             Unmeasurable: there are too few labels, classes or groups.
             UserError: a group is in both train and test.
         """
-        planned = plan(self.items.labels, self.items.groups, self.items.splits, self.settings.folds)
+        items, folds = self.items, self.settings.folds
+        if self.task.target in ("survival", "regression"):
+            strata = self.survival.strata if self.task.target == "survival" else halves(self.values)
+            return plan_numbers(strata, items.groups, items.splits, folds)
+        planned = plan(items.labels, items.groups, items.splits, folds)
         return planned if self.task.is_fitted else leave_group_out(planned)
 
     @property

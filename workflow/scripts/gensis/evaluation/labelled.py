@@ -8,7 +8,7 @@ import numpy as np
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
 from gensis.images.rows import ALL, parse_rows
-from gensis.settings.tasks import find_task
+from gensis.settings.tasks import find_task, variant
 
 SPLITS = ("", "train", "test")
 Table = Sequence[dict[str, str]]
@@ -42,11 +42,15 @@ class Labelled:
     """Classes whose images are left out, since the data set that classifiers are fitted on lacks them."""
 
 
-def lines_about(task: str, labels: Table) -> Table:
-    """The lines of labels.tsv that a task uses.
+def lines_about(task: str, labels: Table, targets: Table = ()) -> Table:
+    """The lines of labels.tsv that a task uses, or those of targets.tsv in its place.
 
-    Slide tasks use the labels of whole slides. Image tasks use labels of images, or of whole units if there are none.
+    Slide tasks use the labels of whole slides, or those for their target. Image tasks use labels of images, or of whole
+    units if there are none.
     """
+    if kind := find_task(task).target:
+        own = [row for row in targets if (row["kind"], row["target"]) == (kind, variant(task))]
+        return [{"unit": row["unit"], "row": "", "label": row["label"], "group": ""} for row in own]
     whole = [row for row in labels if not row["row"]]
     own = [row for row in labels if row["row"]]
     return whole if find_task(task).level == "slide" else own or whole

@@ -2,15 +2,20 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from gensis.evaluation.bags import Slides
+from gensis.evaluation.concordance import concordance
 from gensis.evaluation.data import TaskData
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.metrics import mean_over_folds
 from gensis.evaluation.predictions import Attention, Predictions
-from gensis.evaluation.scoring import classification_metrics, mean_scores
+from gensis.evaluation.regression import mean_absolute_error, pearson, r2
+from gensis.evaluation.scoring import classification_metrics, mean_scores, number_metrics
+from gensis.evaluation.weighted import Weighted
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,60 @@ def scored(
     predictions = _predictions(data, {}, scores)
     metrics = mean_scores(scores, expected, predictions.group, data.settings.bootstrap)
     return Measured(_result(data, predictions, unlearnt, metrics), predictions)
+
+
+def predicted_risk(data: TaskData, risk: np.ndarray, attention: Attention | None = None) -> Measured:
+    """Results of a task that predicts survival.
+
+    Concordance is the mean over folds, since risks of the models of different folds have no common scale.
+
+    Args:
+        data: what the task is measured on.
+        risk: float (n,) of the items of ``data.protocol.test``.
+        attention: of these items, if the task has attention.
+
+    Raises:
+        Unmeasurable: no two tested items of a fold are comparable.
+    """
+    survival = data.survival[data.protocol.test]
+    measured = mean_over_folds(concordance, data.protocol.fold, survival, risk)
+    if np.isnan(measured(np.ones((len(risk), 1)))).all():
+        raise Unmeasurable("no tested item is known to outlive another one that had the event")
+    found = _numbers(data, {"concordance": (measured, 0.5)}, time=survival.time, event=survival.event, risk=risk)
+    return replace(found, result=found.result | {"events": int(survival.event.sum())}, attention=attention or {})
+
+
+def predicted_values(data: TaskData, estimates: np.ndarray, attention: Attention | None = None) -> Measured:
+    """Results of a task that predicts numbers. By chance the mean of the training items is predicted.
+
+    Args:
+        data: what the task is measured on.
+        estimates: float (n,) of the items of ``data.protocol.test``.
+        attention: of these items, if the task has attention.
+
+    Raises:
+        Unmeasurable: all tested items have the same value.
+    """
+    protocol, values = data.protocol, data.values[data.protocol.test]
+    means = np.concatenate([np.full(len(test), data.values[train].mean()) for train, test in protocol.rounds])
+    if np.ptp(values) == 0:
+        raise Unmeasurable("all tested values are equal")
+    once = np.ones((len(values), 1))
+    metrics = {
+        "r2": (r2(values, estimates), float(r2(values, means)(once)[0])),
+        "pearson": (pearson(values, estimates), 0.0),
+        "mae": (mean_absolute_error(values, estimates), float(mean_absolute_error(values, means)(once)[0])),
+    }
+    found = _numbers(data, metrics, value=values, estimate=estimates)
+    return replace(found, attention=attention or {})
+
+
+def _numbers(data: TaskData, metrics: Mapping[str, tuple[Weighted, float]], **stored: np.ndarray) -> Measured:
+    """Results with metrics, each with its value by chance, and predictions with the numbers to store."""
+    predictions = replace(_predictions(data, {}, stored), classes=())
+    of_items, chance = ({name: each[i] for name, each in metrics.items()} for i in range(2))
+    numbers = number_metrics(of_items, chance, predictions.group, data.settings.bootstrap)
+    return Measured(_result(data, predictions, np.arange(0), numbers), predictions)
 
 
 def _names(data: TaskData) -> tuple[str, ...]:

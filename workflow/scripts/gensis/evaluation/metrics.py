@@ -6,6 +6,7 @@ A weighting has a weight for each item. Weights of one give the plain metric, co
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -124,17 +125,16 @@ def prepared(
     return lambda weights: cells.measured(merged, weights) | {name: each(weights) for name, each in others.items()}
 
 
-def mean_over_folds(prepare: Prepare, fold: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Weighted:
+def mean_over_folds(prepare: Callable[..., Weighted], fold: np.ndarray, *of_items: Any) -> Weighted:
     """Mean of a metric over folds, leaving out folds without a value.
 
     Args:
-        prepare: as that of a `Metric`.
+        prepare: function of some items: the metric of these items.
         fold: int (N,): fold of each item, ascending.
-        labels: int (N,).
-        probabilities: float (N, K).
+        of_items: what it takes of N items each, such as labels and probabilities.
     """
     tested = [slice(*ends) for ends in pairwise([*np.unique(fold, return_index=True)[1], len(fold)])]
-    metrics = [prepare(labels[own], probabilities[own]) for own in tested]
+    metrics = [prepare(*(each[own] for each in of_items)) for own in tested]
 
     def measured(weights: np.ndarray) -> np.ndarray:
         values = np.stack([metric(weights[own]) for metric, own in zip(metrics, tested)])

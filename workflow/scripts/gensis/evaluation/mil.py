@@ -1,9 +1,8 @@
-"""Slide classification by multiple-instance learning (MIL) on bags of embeddings, with early stopping.
+"""Slide-level prediction by multiple-instance learning (MIL) on bags of embeddings, with early stopping.
 
-Probabilities are averaged over several initialisations. Inputs of the head's module are padded bags, float32 (B, n, D),
+Predictions are averaged over several initialisations. Inputs of the head's module are padded bags, float32 (B, n, D),
 and `present`, bool (B, n), False for padding. Its outputs are logits (B, S, K) of one or more streams, each of which
-classifies the bag, and the attention of each instance, (B, n, 1), or (B, n, K) if it depends on the class. Each stream
-has its own loss.
+predicts, and the attention of each instance, (B, n, 1), or (B, n, K) if it depends on the class.
 """
 
 import copy
@@ -13,20 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from gensis.evaluation.data import TaskData
 from gensis.evaluation.folds import Round, holdouts
-from gensis.evaluation.measured import Measured, Probabilities, classified
+from gensis.evaluation.measured import Measured, classified
+from gensis.evaluation.objectives import Objective, classification
 from gensis.evaluation.predictions import Attention
-from gensis.evaluation.protocol import pooled
 from gensis.evaluation.standardisation import Standardisation
 from gensis.settings.evaluation import Evaluation
 from gensis.training.device import copied
 
 Head = Callable[[int, int], nn.Module]
-"""Function of the number of features and of classes: the module that is trained."""
+"""Function of the number of features and of outputs K: the module that is trained."""
 _PATIENCE_EPOCHS = 10
 _WEIGHT_DECAY = 1e-2
 
@@ -58,42 +56,52 @@ class Bags:
 
 
 def measure_head(head: Head, data: TaskData) -> Measured:
-    """Metrics and attention of a head on the slides of a task."""
-    slides = data.items
-    attention: Attention = {}
+    """Metrics and attention of a head that classifies the slides of a task."""
+    labels, classes = data.items.labels, len(data.items.classes)
+    probabilities, attention = predict_items(head, data, lambda train: classification(labels[train], classes))
+    return classified(data, {"": probabilities}, attention)
 
-    def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
-        probabilities, weights = classify_bags(
+
+def predict_items(
+    head: Head, data: TaskData, objective: Callable[[np.ndarray], Objective]
+) -> tuple[np.ndarray, Attention]:
+    """Predictions of a head, float64 (n, K), for the slides of ``data.protocol.test``, and its attention.
+
+    Args:
+        head: makes the module that is trained.
+        data: what the task is measured on.
+        objective: function of int (T,) numbers of the training items: what the head learns from them.
+    """
+    slides, predictions, attention = data.items, [], {}
+    for train, test in data.protocol.rounds:
+        predicted, weights = predict_bags(
             head,
             [slides.bag(i) for i in train],
             [slides.bag(i) for i in test],
-            labels=slides.labels[train],
+            objective=objective(train),
             groups=slides.groups[train],
-            classes=len(slides.classes),
             settings=data.settings,
             seed=data.seed,
             device=data.device,
         )
+        predictions.append(predicted)
         for bag, values in zip(test, weights):
             attention.update(slides.by_slide(bag, values))
-        return {"": probabilities}
-
-    return classified(data, pooled(data.protocol, predict), attention)
+    return np.concatenate(predictions), attention
 
 
-def classify_bags(
+def predict_bags(
     head: Head,
     train: Sequence[np.ndarray],
     test: Sequence[np.ndarray],
     *,
-    labels: np.ndarray,
+    objective: Objective,
     groups: np.ndarray,
-    classes: int,
     settings: Evaluation,
     seed: int,
     device: torch.device,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Class probabilities and attention of test bags, averaged over initialisations.
+    """Predictions and attention of test bags, averaged over initialisations.
 
     Each initialisation holds out another part of train for early stopping, so that together they are trained on all of
     it.
@@ -102,58 +110,57 @@ def classify_bags(
         head: makes the module that is trained.
         train: training bags, float32 (n, D) each.
         test: test bags, float32 (n, D) each.
-        labels: int (S,), of the training bags.
+        objective: what the head learns from the training bags.
         groups: int (S,), of the training bags.
-        classes: number of classes K.
         settings: epochs, learning rate, batch size and number of initialisations.
         seed: seed of the initialisations.
         device: device to train on.
 
     Returns:
-        Probabilities, float64 (T, K), and the attention of each test bag, float32 (n,), which sums to one. If a head's
-        attention depends on the class, it is that of the most probable class.
+        Predictions, float64 (T, K), and the attention of each test bag, float32 (n,), which sums to one. If a head's
+        attention depends on the output, it is that of the largest one, the most probable class.
     """
-    scale = Standardisation.of(*train)
-    train_bags, test_bags = (Bags.of(bags, scale, settings.mil_batch_size, device) for bags in (train, test))
-    targets = torch.from_numpy(labels).to(device)
-    parts = holdouts(labels, groups) or [(np.arange(len(labels)), np.arange(0))]
-    probabilities, attention = 0.0, [0.0] * len(test)
+    objective, scale = objective.to(device), Standardisation.of(*train)
+    per_step = max(settings.mil_batch_size, objective.fewest_per_step)
+    train_bags, test_bags = (Bags.of(bags, scale, per_step, device) for bags in (train, test))
+    parts = holdouts(objective.strata, groups) or [(np.arange(len(groups)), np.arange(0))]
+    predictions, attention = 0.0, [0.0] * len(test)
     for number in range(settings.mil_seeds):
         part = parts[number % len(parts)]
-        model = _fit(head, train_bags, targets, part, classes=classes, settings=settings, seed=(seed, number))
-        logits, weights = _outputs(model, test_bags)
-        probabilities = probabilities + class_probabilities(logits).cpu().numpy() / settings.mil_seeds
+        model = _fit(head, train_bags, objective, part, settings=settings, seed=(seed, number))
+        outputs, weights = _outputs(model, test_bags)
+        predictions = predictions + objective.predict(outputs).cpu().numpy() / settings.mil_seeds
         attention = [total + each.cpu().numpy() / settings.mil_seeds for total, each in zip(attention, weights)]
-    likeliest = probabilities.argmax(1)
-    return probabilities, [each[:, min(k, each.shape[1] - 1)] for each, k in zip(attention, likeliest)]
+    largest = predictions.argmax(1)
+    return predictions, [each[:, min(k, each.shape[1] - 1)] for each, k in zip(attention, largest)]
 
 
 def _fit(
     head: Head,
     bags: Bags,
-    targets: Tensor,
+    objective: Objective,
     part: Round,
     *,
-    classes: int,
     settings: Evaluation,
     seed: tuple[int, ...],
 ) -> nn.Module:
     """Train on the first indices of ``part``; keep the epoch with the lowest loss on the second indices, if any."""
     fit, validation = part
     generator = np.random.default_rng(seed)
-    model = _initialised(head, bags.bags[0].shape[1], classes, int(generator.integers(2**62))).to(targets.device)
+    device = objective.targets.device
+    model = _initialised(head, bags.bags[0].shape[1], objective.outputs, int(generator.integers(2**62))).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.mil_learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
     )
-    held_out = targets[validation]
+    held_out = objective.targets[validation]
     best, best_epoch, best_state = float("inf"), 0, None
     for epoch in range(settings.mil_epochs):
         for numbers, padded, present in bags.steps(generator.permutation(fit)):
             optimizer.zero_grad()
-            streams_loss(model(padded, present)[0], targets[copied(numbers, targets.device)]).backward()
+            objective.loss(model(padded, present)[0], objective.targets[copied(numbers, device)]).backward()
             optimizer.step()
         if len(validation):
-            loss = streams_loss(_outputs(model, bags, validation)[0], held_out).item()
+            loss = objective.loss(_outputs(model, bags, validation)[0], held_out).item()
             if loss < best:
                 best, best_epoch, best_state = loss, epoch, copy.deepcopy(model.state_dict())
             elif epoch - best_epoch >= _PATIENCE_EPOCHS:
@@ -163,11 +170,11 @@ def _fit(
     return model
 
 
-def _initialised(head: Head, features: int, classes: int, seed: int) -> nn.Module:
+def _initialised(head: Head, features: int, outputs: int, seed: int) -> nn.Module:
     """A head whose weights depend on the seed alone; torch's global generator is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return head(features, classes)
+        return head(features, outputs)
 
 
 @torch.no_grad()
@@ -180,13 +187,3 @@ def _outputs(model: nn.Module, bags: Bags, which: np.ndarray | None = None) -> t
         logits.append(found)
         attention += [each[: len(bags.bags[number])] for each, number in zip(weights, numbers)]
     return torch.cat(logits), attention
-
-
-def streams_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, S, K) and int64 (B,) targets, mean over bags and streams: a scalar."""
-    return cross_entropy(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]))
-
-
-def class_probabilities(logits: Tensor) -> Tensor:
-    """Class probabilities, float64 (B, K), of logits (B, S, K): the mean over streams."""
-    return logits.double().softmax(dim=2).mean(dim=1)

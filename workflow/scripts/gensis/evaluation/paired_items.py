@@ -36,12 +36,15 @@ class Answers:
 def read_answers(path: Path) -> dict[str, Answers]:
     """Read predictions.h5: task -> predicted classes. Tasks that predict no class are left out."""
     with open_hdf5(path, FORMAT) as file:
-        found = {task: _read(group) for task, group in file.items()}
-    return {task: answers for task, answers in found.items() if answers.predicted}
+        return {task: _read(group) for task, group in file.items() if any(map(_is_predicted, group))}
+
+
+def _is_predicted(name: str) -> bool:
+    return name.startswith(_PREDICTED)
 
 
 def _read(group: h5py.Group) -> Answers:
-    predicted = {name.removeprefix(_PREDICTED): group[name][:] for name in group if name.startswith(_PREDICTED)}
+    predicted = {name.removeprefix(_PREDICTED): group[name][:] for name in group if _is_predicted(name)}
     return Answers(*(group[name][:] for name in ("item", "label", "group")), predicted)
 
 

@@ -23,6 +23,7 @@ class Predictions:
     """Predictions of one task, ordered by fold. All encoders and seeds have the same items in the same order."""
 
     classes: tuple[str, ...]
+    """Empty for tasks that predict numbers, whose labels are not stored."""
     item: np.ndarray
     """int64 (n,): row of the image, or number of the slide, in the embeddings of the data set."""
     group: np.ndarray
@@ -34,7 +35,7 @@ class Predictions:
     probabilities: Mapping[str, np.ndarray]
     """Suffix of a metric's name (``_k20``, or empty) -> class probabilities: float (n, K), or (n, R, K) of R draws."""
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Name -> float (n,): scores of items, for tasks that predict no class."""
+    """Name -> float (n,): scores of items, or predicted and true numbers, for tasks that predict no class."""
     names: tuple[str, ...] | None = None
     """Names of the slides, those of a bag joined by `+`. None for images, whose probabilities are not stored."""
 
@@ -75,7 +76,7 @@ def _copy(path: Path, names: Collection[str], target: h5py.Group) -> None:
 
 def _write(group: h5py.Group, predictions: Predictions) -> None:
     group.attrs["classes"] = json.dumps(predictions.classes)
-    for name in ("item", "group", "fold", "label"):
+    for name in ("item", "group", "fold", *(["label"] if predictions.classes else [])):
         group[name] = getattr(predictions, name).astype(np.int64)
     for suffix, probabilities in predictions.probabilities.items():
         name = "predicted" if probabilities.ndim == 2 else "drawn"

@@ -8,6 +8,9 @@ import numpy as np
 from gensis.errors import UserError
 from gensis.evaluation.folds import Round, Unmeasurable, grouped_folds
 
+_FEWEST_GROUPS = 4
+"""With fewer, a fold cannot both train and be tested on several values."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -66,15 +69,42 @@ def plan(labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int)
     if len(np.unique(labels)) < 2:
         raise Unmeasurable("fewer than two classes")
     train, test = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "test")
+    planned = _planned(labels, groups, (train, test), folds)
+    for name, part in {"train": train, "test": test}.items() if len(test) else ():
+        if len(np.unique(labels[part])) < 2:
+            raise Unmeasurable(f"fewer than two classes among the labels of the {name} split")
+    return planned
+
+
+def _planned(strata: np.ndarray, groups: np.ndarray, split: Round, folds: int) -> Protocol:
+    train, test = split
     if not len(test):
-        rounds = grouped_folds(labels, groups, folds)
+        rounds = grouped_folds(strata, groups, folds)
         return Protocol(f"{len(rounds)}-fold cross-validation by group", tuple(rounds), transductive=True)
     if np.intersect1d(groups[train], groups[test]).size:
         raise UserError("labels: a group is in both train and test: assign all of its images to one split")
-    for name, part in {"train": train, "test": test}.items():
-        if len(np.unique(labels[part])) < 2:
-            raise Unmeasurable(f"fewer than two classes among the labels of the {name} split")
-    return Protocol("train -> test", ((train, test),), transductive=False)
+    return Protocol("train -> test", (split,), transductive=False)
+
+
+def plan_numbers(strata: np.ndarray, groups: np.ndarray, splits: np.ndarray, folds: int) -> Protocol:
+    """As `plan`, for items with a number instead of a class.
+
+    Args:
+        strata: int (N,), of which folds have equal shares.
+        groups: int (N,).
+        splits: str (N,): ``train``, ``test`` or empty.
+        folds: largest number of folds of a cross-validation.
+
+    Raises:
+        Unmeasurable: there are too few items or groups.
+        UserError: a group is in both train and test.
+    """
+    train, test = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "test")
+    whole = {"": np.arange(len(groups))}
+    for where, part in ({" of the train split": train, " of the test split": test} if len(test) else whole).items():
+        if len(np.unique(groups[part])) < _FEWEST_GROUPS:
+            raise Unmeasurable(f"fewer than {_FEWEST_GROUPS} groups (patients, cases){where} have a value")
+    return _planned(strata, groups, (train, test), folds)
 
 
 def leave_group_out(protocol: Protocol) -> Protocol:

@@ -8,6 +8,7 @@ import numpy as np
 from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.metrics import METRICS, prepared
 from gensis.evaluation.predictions import Predictions
+from gensis.evaluation.weighted import Weighted
 
 
 def classification_metrics(
@@ -58,6 +59,33 @@ def _order(predictions: Predictions) -> np.ndarray:
 def _draws(probabilities: np.ndarray) -> list[np.ndarray]:
     """Class probabilities (N, K) of each draw of training labels."""
     return [probabilities] if probabilities.ndim == 2 else list(probabilities.swapaxes(0, 1))
+
+
+def number_metrics(
+    metrics: Mapping[str, Weighted], chance: Mapping[str, float], groups: np.ndarray, resamples: int
+) -> list[dict[str, Any]]:
+    """Metrics of predicted numbers.
+
+    Args:
+        metrics: name -> the metric of n items for any weights.
+        chance: name -> its value by chance.
+        groups: int (n,).
+        resamples: resamples of the bootstrap by group.
+
+    Returns:
+        The field `metrics` of a task's JSON.
+    """
+
+    def values(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: metric(weights) for name, metric in metrics.items()}
+
+    bounds = intervals(values, groups, resamples)
+    result = []
+    for name, (value,) in values(np.ones((len(groups), 1))).items():
+        low, high = bounds.get(name, (None, None))
+        fields = {"metric": name, "value": float(value), "low": low, "high": high}
+        result.append(fields | {"n": len(groups), "chance": chance[name]})
+    return result
 
 
 def mean_scores(

@@ -1,13 +1,10 @@
 """Attention maps: the attention weights of slide classifiers, drawn over the test slides."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
-from gensis.artifacts.hdf5 import open_hdf5
+from gensis.figures.attended import SlideAttention, attending_tasks, read_attention, read_tested, slides_of
+from gensis.figures.attended_tiles import attended_tiles
 from gensis.figures.markup import figure, paragraph, picture, text
 from gensis.figures.run import Dataset, Run
 from gensis.figures.sampled_images import evenly
@@ -22,17 +19,6 @@ FULL_AT = 4.0
 _MOST_OPAQUE = 0.8
 
 
-@dataclass(frozen=True)
-class SlideAttention:
-    """Attention over one test slide."""
-
-    name: str
-    coords_level0: np.ndarray
-    """int64 (n, 2): top-left corners of its tiles."""
-    weights: np.ndarray
-    """float32 (n,): attention weight of each tile."""
-
-
 def attention(run: Run) -> str:
     """Attention maps of each data set, for the encoder that the answer is about; empty where none were stored."""
     encoder = run.scores.subject or run.study.baseline
@@ -43,39 +29,23 @@ def attention(run: Run) -> str:
 def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
     predictions = run.predictions(encoder, dataset.name)
     path = predictions.with_name("attention.h5")
-    if not path.exists():
+    attending = attending_tasks(path)
+    task = next((name for name in run.study.slide_tasks if name in attending), None)
+    if task is None:
         return ""
-    with open_hdf5(path) as file:
-        task = next((name for name in file if name != "coords" and len(file[name])), None)
-        if task is None:
-            return ""
-        names = list(file[task])
-        chosen = [names[i] for i in evenly(len(names), MOST_SLIDES)]
-        maps = [SlideAttention(name, file["coords"][name][:], file[task][name][:]) for name in chosen]
-    captions = read_captions(predictions, task)
-    pictures = "".join(_slide(dataset, each, captions.get(each.name, "")) for each in maps)
+    names, tested = slides_of(path, task), read_tested(predictions, task)
+    shown = [names[i] for i in evenly(len(names), MOST_SLIDES)]
+    captions = {name: outcome.caption for name, outcome in tested.items()}
+    pictures = "".join(_slide(dataset, each, captions.get(each.name, "")) for each in read_attention(path, task, shown))
     note = (
-        f"<b>{text(dataset.name)}: attention of {text(task)} on {text(encoder)}, first seed.</b> {len(maps)} of "
+        f"<b>{text(dataset.name)}: attention of {text(task)} on {text(encoder)}, first seed.</b> {len(shown)} of "
         f"{len(names)} test slides, evenly chosen. The redder a tile, the larger its attention weight in the "
         "classifiers that were tested on its slide and not trained on it; full red from "
-        f"{FULL_AT:.0f} times uniform attention. The maps show where the classifiers attend, not whether that is right."
+        f"{FULL_AT:.0f} times uniform attention. The maps show where the classifiers attend, not whether that is "
+        "right. The target <code>attention</code> exports the maps of all test slides, as pictures and for QuPath."
     )
-    return paragraph(note) + f'<div class="gallery">{pictures}</div>'
-
-
-def read_captions(predictions: Path, task: str) -> dict[str, str]:
-    """Slide -> its label and the predicted class with its probability, as markup."""
-    if not predictions.exists():
-        return {}
-    with open_hdf5(predictions) as file:
-        group = file[task]
-        classes = json.loads(group.attrs["classes"])
-        lines = zip(group["unit"].asstr()[:], group["label"][:], group["predicted"][:], group["probabilities"][:])
-        return {
-            name: f"label {text(classes[label])}, predicted {text(classes[predicted])} ({probabilities[predicted]:.0%})"
-            for bag, label, predicted, probabilities in lines
-            for name in bag.split("+")
-        }
+    tiles = attended_tiles(dataset.folder, read_attention(path, task, names), tested)
+    return paragraph(note) + f'<div class="gallery">{pictures}</div>' + tiles
 
 
 def _slide(dataset: Dataset, found: SlideAttention, caption: str) -> str:

@@ -4,6 +4,7 @@ from gensis.figures import bank_quality, plateau
 from gensis.figures.answer import answer
 from gensis.figures.attention import attention
 from gensis.figures.bank_grid import bank_grid
+from gensis.figures.classes import classes
 from gensis.figures.cost import cost
 from gensis.figures.curves import curves
 from gensis.figures.differences import differences
@@ -35,6 +36,7 @@ def page(run: Run, threads: int = 1) -> str:
         section("Answer", bank_quality.warnings(run), plateau.warning(run), answer(run)),
         section("All encoders", all_encoders(run), all_figures(run.scores)),
         section("Differences between encoders", plateau.warning(run), differences(run)),
+        section("Classes and calibration", classes(run)),
         section("Plateau", plateau.plateau(run)),
         section("Overview of the run", overview(run)),
         section("The bank: sources and generated images", bank_grid(run)),

@@ -7,7 +7,7 @@ from fnmatch import filter as matching
 from statistics import fmean, stdev
 
 from gensis.settings.roles import UNTRAINED
-from gensis.settings.tasks import TASKS
+from gensis.settings.tasks import TASKS, find_task, variant
 
 LARGEST_K = 20
 _KNN = "balanced_accuracy_k"
@@ -97,18 +97,23 @@ class Scores:
         measured = {(score.task, score.metric) for score in self.all if score.dataset == dataset}
         wanted = []
         for pattern, task in TASKS.items():
-            for name, variant in _variants(pattern, {task for task, _ in measured}):
+            for name in _variants(pattern, {task for task, _ in measured}):
                 k = _choose_k([metric for task, metric in measured if task == name])
                 wanted += [
-                    Column(name, metric.format(k=k), heading.format(k=k, variant=variant))
+                    Column(name, metric.format(k=k), heading.format(k=k, variant=variant(name)))
                     for metric, heading in task.columns.items()
                 ]
         return [column for column in wanted if (column.task, column.metric) in measured]
 
     def main_columns(self, dataset: str) -> list[Column]:
-        """The metrics that the answer is about: one of slides and one of single images, as far as they exist."""
-        by_task = {column.task: column for column in reversed(self.columns(dataset))}
+        """The metrics that the answer is about: one of slides and one of single images, as far as they exist.
+
+        Without labels of slides it is about the first target.
+        """
+        columns = self.columns(dataset)
+        by_task = {column.task: column for column in reversed(columns)}
         of_slides = by_task.get("slides-abmil") or by_task.get("slides-dsmil") or by_task.get("slides-mean")
+        of_slides = of_slides or next((column for column in columns if find_task(column.task).target), None)
         of_images = by_task.get("knn") or by_task.get("linear")
         return [column for column in (of_slides, of_images) if column]
 
@@ -143,11 +148,10 @@ class Scores:
         )
 
 
-def _variants(pattern: str, tasks: Iterable[str]) -> list[tuple[str, str]]:
-    """Tasks that a name of the registry stands for, each with the number in the place of its `*`, ascending."""
-    prefix, _, suffix = pattern.partition("*")
-    found = ((name, name.removeprefix(prefix).removesuffix(suffix)) for name in matching(tasks, pattern))
-    return sorted(found, key=lambda each: float(each[1] or 0))
+def _variants(pattern: str, tasks: Iterable[str]) -> list[str]:
+    """Tasks that a name of the registry stands for: targets by name, fractions of the labels by size."""
+    found = matching(tasks, pattern)
+    return sorted(found) if TASKS[pattern].target else sorted(found, key=lambda name: float(variant(name) or 0))
 
 
 def _choose_k(metrics: list[str]) -> int:

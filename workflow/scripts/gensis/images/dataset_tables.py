@@ -15,7 +15,8 @@ from gensis.images.rows import ALL, NONE, format_rows
 from gensis.images.sources import open_source
 from gensis.images.store import Store
 from gensis.images.thresholds import chosen_rows, describe
-from gensis.settings.datasets import Dataset, NaturalDataset, Quality
+from gensis.settings.datasets import Dataset, NaturalDataset, Quality, SlidesDataset
+from gensis.settings.targets import kind_of
 from gensis.settings.units import Unit, Units
 from gensis.slides.geojson import read_polygons
 from gensis.slides.tile_labels import tile_labels
@@ -156,6 +157,17 @@ def write_labels(path: Path, dataset: Dataset, units: Units) -> None:
     natural = isinstance(dataset, NaturalDataset)
     lines = natural_labels(path.parent, dataset, units) if natural else slide_labels(path.parent, units)
     write_table(path, ("unit", "row", "label", "group"), lines)
+
+
+def write_targets(path: Path, dataset: SlidesDataset, units: Units) -> None:
+    """Write `targets.tsv`, an input of evaluation only: the labels of slides for each target of the sheet."""
+    lines = [
+        (unit.name, name, kind_of(target), unit.row.targets[name])
+        for name, target in dataset.targets.items()
+        for unit in units.units
+        if unit.row.targets[name]
+    ]
+    write_table(path, ("unit", "target", "kind", "label"), lines)
 
 
 def slide_labels(folder: Path, units: Units) -> Iterator[tuple[str, int | str, str, str]]:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gensis.settings.base import Fraction, Path, PositiveFloat, PositiveInt, Settings, added
+from gensis.settings.base import Fraction, Name, Path, PositiveFloat, PositiveInt, Settings, added
 from gensis.settings.registries import READERS
+from gensis.settings.targets import Target, columns_of
 
 SLIDE_COLUMNS = ("slide", "path", "label", "group", "split", "mpp", "mask", "annotations")
 FILE_COLUMNS = ("path", "label", "group", "split")
@@ -86,6 +87,9 @@ class SlidesDataset(Tiling):
     sheet."""
     columns: dict[str, str] = {}
     """Column names of the sheet, where they differ from the standard names: `group: case`."""
+    targets: dict[Name, Target] = added(neutral={})
+    """Further columns that slide tasks predict, each by itself, besides `label`: `{grade: classification, age:
+    regression, os_months: {survival: {event: os_event}}}`. They are labels: no training reads them."""
     quality: Quality = Quality()
     """Tiles that fail these limits stay in the store, but are used neither for training nor for evaluation."""
     max_failed_fraction: Fraction = 0.1
@@ -93,6 +97,12 @@ class SlidesDataset(Tiling):
     `partial`. A change does not read the slides again."""
     max_failed_slides: Fraction = 0.5
     """The run stops if a larger fraction of all slides, or of the training slides, has no images."""
+
+    @model_validator(mode="after")
+    def _targets_are_further_columns(self) -> "SlidesDataset":
+        if taken := [name for name in columns_of(self.targets) if name in SLIDE_COLUMNS]:
+            raise ValueError(f"targets: '{taken[0]}' is a standard column: name another column, see `columns`")
+        return self
 
 
 def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pydantic import Field, create_model
 from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings, added
 from gensis.settings.benchmarks import Benchmark
 from gensis.settings.registries import CORRUPTIONS
+from gensis.settings.targets import Target, kind_of
 from gensis.settings.tasks import TASKS, FurtherInput, Level, find_task
 from gensis.settings.transfer import Transfer
 
@@ -61,7 +62,8 @@ class Evaluation(Switches):
     read from the folders that their authors distribute, and are used for nothing else."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers. `mean`: logistic regression on the mean of a slide's embeddings. `abmil`: gated attention
-    (Ilse et al. 2018). `dsmil`: dual-stream attention (Li et al. 2021)."""
+    (Ilse et al. 2018). `dsmil`: dual-stream attention (Li et al. 2021). Targets of survival and regression have `mean`
+    (Cox and ridge regression) and `abmil`."""
     bags: Literal["slide", "group"] = added(neutral="slide")
     """Unit of classification of slide classifiers: each slide, or all slides of a group (patient, case) together."""
     mil_epochs: PositiveInt = 50
@@ -102,7 +104,7 @@ class Evaluation(Switches):
         names: list[str] = []
         for name, task in TASKS.items():
             runs = getattr(self, _key(name)) if task.when is None else task.when(self)
-            if task.level == level and runs:
+            if task.level == level and task.target is None and runs:
                 names += runs if "*" in name else [name]
         return tuple(names)
 
@@ -118,13 +120,17 @@ class Evaluation(Switches):
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:
-        """Names of the tasks on whole slides."""
+        """Names of the tasks on whole slides that predict their labels."""
         return self._tasks("slide")
 
-    @property
-    def attention_tasks(self) -> tuple[str, ...]:
-        """Names of the slide tasks with attention over the images of a slide."""
-        return tuple(name for name in self.slide_tasks if find_task(name).has_attention)
+    def target_tasks(self, targets: Mapping[str, Target]) -> tuple[str, ...]:
+        """Names of the tasks on whole slides that predict further targets of a sheet."""
+        return tuple(
+            pattern.replace("*", name)
+            for pattern, task in TASKS.items()
+            for name, target in targets.items()
+            if task.target == kind_of(target) and task.when(self)
+        )
 
     @property
     def further_inputs(self) -> frozenset[FurtherInput]:

@@ -12,9 +12,13 @@ DENOISERS = {
 READERS = {
     "tiff": "gensis.slides.tiff_reader:TiffReader",
     "picture": "gensis.slides.picture_reader:PictureReader",
+    "ome_zarr": "gensis.slides.ome_zarr_reader:OmeZarrReader",
     "openslide": "gensis.slides.openslide_reader:OpenSlideReader",
+    "dicom": "gensis.slides.dicom_reader:DicomReader",
+    "czi": "gensis.slides.czi_reader:CziReader",
 }
-"""Each is a `gensis.slides.reader.Reader`. `auto` takes the first that recognises a file; the last recognises all."""
+"""Each is a `gensis.slides.reader.Reader`. `auto` takes the first that recognises a file: `openslide` recognises all,
+and those after it are for files that OpenSlide refuses."""
 
 CORRUPTIONS = {
     "noise": "gensis.augment.corruptions.noise:GAUSSIAN_NOISE",

@@ -4,8 +4,8 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from gensis.settings.base import checked_name, checked_path
 from gensis.settings.datasets import FILE_COLUMNS, SLIDE_COLUMNS
 from gensis.settings.dates import refuse_future
 from gensis.settings.spreadsheet import read_lines
+from gensis.settings.targets import Target, columns_of, label_of
 
 _MISSING = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "null", "none"})
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
@@ -38,10 +39,22 @@ class Row:
     """Path of a tissue mask: an image of the whole slide, or GeoJSON."""
     annotations: str = ""
     """Path of a GeoJSON file whose classes label tiles."""
+    targets: dict[str, str] = field(default_factory=dict)
+    """Target -> the slide's label (`gensis.settings.targets.label_of`), for all targets."""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it has a label, or one for a target."""
+        return any((self.label, *self.targets.values()))
 
 
 def read_sheet(
-    sheet: Path, kind: str, columns: dict[str, str], will_exist: Callable[[str], bool] = lambda path: False
+    sheet: Path,
+    kind: str,
+    columns: dict[str, str],
+    will_exist: Callable[[str], bool] = lambda path: False,
+    *,
+    targets: Mapping[str, Target] = {},
 ) -> list[Row]:
     """Read and check a sheet.
 
@@ -50,24 +63,30 @@ def read_sheet(
         kind: ``slides`` or ``files``.
         columns: standard column name -> name in this sheet.
         will_exist: whether a rule makes a path that does not exist.
+        targets: further columns of a sheet of slides that are predicted.
 
     Raises:
         UserError: missing sheet, column or file, duplicate column, duplicate or invalid name, a group in two
             splits, a file dated in the future.
     """
     known = SLIDE_COLUMNS if kind == "slides" else FILE_COLUMNS
-    lines = _read_lines(sheet, known, columns)
-    rows = [_parse_row(sheet, number, line, kind) for number, line in lines]
+    further = columns_of(targets)
+    lines = _read_lines(sheet, (*known, *further), columns, needed=further)
+    rows = [_parse_row(sheet, number, line, kind=kind, targets=targets) for number, line in lines]
     if not rows:
         raise UserError(f"sheet {sheet} has no lines: add one for each {kind.removesuffix('s')}")
     _check_rows(sheet, rows, will_exist)
     for column in ("label", "group"):
         _warn_of_lookalikes(sheet, column, (getattr(row, column) for row in rows))
+    for name in (name for name, target in targets.items() if target == "classification"):
+        _warn_of_lookalikes(sheet, name, (row.targets[name] for row in rows))
     return rows
 
 
-def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) -> list[tuple[int, dict[str, str]]]:
-    """Number of each line and its cells by their standard names, empty where they are absent."""
+def _read_lines(
+    sheet: Path, known: tuple[str, ...], columns: dict[str, str], needed: tuple[str, ...]
+) -> list[tuple[int, dict[str, str]]]:
+    """Number of each line and its cells by their standard names, empty where they are absent and not needed."""
     unknown = set(columns) - set(known)
     if unknown:
         raise UserError(f"columns: '{min(unknown)}' is not one of {', '.join(known)}: correct the data set's `columns`")
@@ -75,7 +94,7 @@ def _read_lines(sheet: Path, known: tuple[str, ...], columns: dict[str, str]) ->
     names = header[1]
     columns = {name: column.strip() for name, column in columns.items()}
     used = {name: columns.get(name, name) for name in known}
-    for name in ("slide", "path", *columns):
+    for name in ("slide", "path", *columns, *needed):
         if name in known and used[name] not in names:
             raise UserError(
                 f"sheet {sheet} has no column '{used[name]}' (it has: {', '.join(names)}): "
@@ -144,7 +163,7 @@ def _essence(value: str) -> str:
     return " ".join(value.casefold().split())
 
 
-def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row:
+def _parse_row(sheet: Path, number: int, line: dict[str, str], *, kind: str, targets: Mapping[str, Target]) -> Row:
     where = f"sheet {sheet} line {number}"
     if not line["path"]:
         raise UserError(f"{where}: path is empty: fill it in or remove the line")
@@ -154,6 +173,7 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row
         mask, annotations = (
             _placed(sheet, checked_path(line[column])) if line.get(column) else "" for column in ("mask", "annotations")
         )
+        labels = {name: label_of(name, target, line) for name, target in targets.items()}
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     mpp = None
@@ -173,6 +193,7 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], kind: str) -> Row
         mpp=mpp,
         mask=mask,
         annotations=annotations,
+        targets=labels,
     )
 
 

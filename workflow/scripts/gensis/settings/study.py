@@ -1,6 +1,7 @@
 """A whole study: all sections of one configuration file, and checks across sections."""
 
 from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,8 @@ EXAMPLES = {
     "image_range": "{train: [0, 5000]}",
     "splits": "{train: .}",
     "columns": "{group: case}",
+    "targets": "{age: regression}",
+    "SurvivalTarget": "{survival: {event: os_event}}",
     "minimum": "{focus: 5}",
     "maximum": "{pen_fraction: 0.1}",
 }
@@ -238,6 +241,15 @@ class Study(Settings):
         if self.pretraining is None:
             return list(self.datasets)
         return list(dict.fromkeys([self.pretraining.dataset, *self.evaluation.datasets]))
+
+    @property
+    def slide_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks on whole slides: of labels, and of the targets of any data set of the evaluation."""
+        of_targets = (
+            self.evaluation.target_tasks(getattr(self.datasets[name], "targets", {}))
+            for name in self.evaluation.datasets
+        )
+        return tuple(dict.fromkeys((*self.evaluation.slide_tasks, *chain.from_iterable(of_targets))))
 
     @property
     def trained_encoders(self) -> tuple[str, ...]:

@@ -3,15 +3,16 @@
 It imports no task: the job imports the module of a task when it measures it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from gensis.errors import UserError
+from gensis.settings.targets import Kind
 
 Level = Literal["image", "slide", "benchmark"]
-FurtherInput = Literal["corrupted", "last_blocks"]
+FurtherInput = Literal["corrupted", "last_blocks", "targets"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Task:
     metrics: tuple[str, ...]
     """Names of its metrics in the order of the result, without suffixes such as `_k20` or `_blur`."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Metrics in the report's table of all encoders -> heading. `{k}` is a number of neighbours, `{variant}` the
-    number that the `*` of the task's name stands for."""
+    """Metrics in the report's table of all encoders -> heading. `{k}` is a number of neighbours, `{variant}` what the
+    `*` of the task's name stands for."""
     _: KW_ONLY
     switch: str = ""
     """Sentence on its own key of `evaluation`: false by default, and named like the task, with `_` for `-`."""
@@ -38,8 +39,10 @@ class Task:
     reads: tuple[str, ...] = ()
     """Keys of `evaluation` that change its results, besides those that tasks of its level have in common."""
     inputs: tuple[FurtherInput, ...] = ()
-    """What it needs besides labelled embeddings: embeddings of corrupted test images, or the last blocks of images and
-    their mirror images."""
+    """What it needs besides labelled embeddings: embeddings of corrupted test images, the last blocks of images and
+    their mirror images, or labels for targets."""
+    target: Kind | None = None
+    """The kind of targets that it predicts, which the `*` of its name stands for; None: labels."""
     is_fitted: bool = True
     """Whether it learns from training items. Otherwise each item is compared with the items of all other groups, and
     items whose class no other item has are left out."""
@@ -56,6 +59,7 @@ _VOTES = ("accuracy", "balanced_accuracy")  # votes have too many ties for ranki
 _PROBABILITIES = (*_VOTES, "macro_f1", "auroc")
 _OF_SLIDES = (*_PROBABILITIES, "quadratic_kappa")
 _RANKING = ("average_precision", "precision")
+_OF_NUMBERS = ("r2", "pearson", "mae")
 _MIL = ("mil_epochs", "mil_learning_rate", "mil_seeds", "mil_batch_size")
 
 
@@ -67,6 +71,34 @@ def _has(task: str) -> Callable[[Any], bool]:
 def _slide_columns(method: str) -> dict[str, str]:
     names = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "quadratic_kappa": "quadratic weighted kappa"}
     return {metric: f"{method} on slides, {name}" for metric, name in names.items()}
+
+
+def _of_targets(module: str, kind: Kind, method: str, *, names: tuple[str, ...], columns: dict[str, str]) -> Task:
+    """A task that predicts targets of a kind: `method` is one of `evaluation.slides`."""
+    return Task(
+        "slide",
+        f"gensis.evaluation.tasks.{module}",
+        names,
+        {metric: f"{{variant}}: {heading}" for metric, heading in columns.items()},
+        when=lambda evaluation: method in evaluation.slides,
+        reads=() if method == "mean" else _MIL,
+        inputs=("targets",),
+        target=kind,
+        has_attention=method != "mean",
+    )
+
+
+def _classes(module: str, method: str, called: str) -> Task:
+    return _of_targets(module, "classification", method, names=_OF_SLIDES, columns=_slide_columns(called))
+
+
+def _survival(module: str, method: str, called: str) -> Task:
+    columns = {"concordance": f"{called} on slides, concordance"}
+    return _of_targets(module, "survival", method, names=("concordance",), columns=columns)
+
+
+def _regression(module: str, method: str, called: str) -> Task:
+    return _of_targets(module, "regression", method, names=_OF_NUMBERS, columns={"r2": f"{called} on slides, R²"})
 
 
 TASKS: dict[str, Task] = {
@@ -187,9 +219,16 @@ TASKS: dict[str, Task] = {
         when=_has("video-segmentation"),
         is_fitted=False,
     ),
+    "slides-mean-*": _classes("linear", "mean", "mean embedding"),
+    "slides-abmil-*": _classes("abmil", "abmil", "ABMIL"),
+    "slides-dsmil-*": _classes("dsmil", "dsmil", "DSMIL"),
+    "survival-mean-*": _survival("survival_mean", "mean", "Cox regression of the mean embedding"),
+    "survival-abmil-*": _survival("survival_abmil", "abmil", "ABMIL"),
+    "regression-mean-*": _regression("regression_mean", "mean", "ridge regression of the mean embedding"),
+    "regression-abmil-*": _regression("regression_abmil", "abmil", "ABMIL"),
 }
 """Name of each task, which names its result file too -> the task, in the order of the report. A `*` stands for a
-number, and each number that the settings list is a task. To add a task, see docs/extending.md."""
+number that the settings list, or for a target; each is a task. To add a task, see docs/extending.md."""
 
 
 def find_task(name: str) -> Task:
@@ -198,7 +237,22 @@ def find_task(name: str) -> Task:
     Raises:
         UserError: no task has this name.
     """
-    for pattern, task in TASKS.items():
+    return TASKS[_pattern(name)]
+
+
+def variant(name: str) -> str:
+    """What the `*` of a task's name stands for: a number or a target; empty for a name without it."""
+    prefix, _, suffix = _pattern(name).partition("*")
+    return name.removeprefix(prefix).removesuffix(suffix)
+
+
+def with_attention(names: Iterable[str]) -> set[str]:
+    """The tasks with attention over the images of a slide."""
+    return {name for name in names if find_task(name).has_attention}
+
+
+def _pattern(name: str) -> str:
+    for pattern in TASKS:
         if fnmatchcase(name, pattern):
-            return task
+            return pattern
     raise UserError(f"no evaluation task '{name}': choose from {', '.join(TASKS)}")

@@ -49,7 +49,7 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
         UserError: a mistake in the sheet, a missing source, an empty train split, or images in both train and test.
     """
     if isinstance(dataset, SlidesDataset):
-        rows = read_sheet(sheet, "slides", dataset.columns, will_exist)
+        rows = read_sheet(sheet, "slides", dataset.columns, will_exist, targets=dataset.targets)
         refuse_one_file_on_two_sides(sheet, rows)
         units = tuple(Unit(row.name, row.split or "train", row) for row in rows)
         return _checked(Units(units, any(row.split for row in rows), tuple(rows)), sheet)

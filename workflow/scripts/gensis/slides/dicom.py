@@ -1,4 +1,4 @@
-"""Pixel format of a DICOM file from its header (PS3.5 and PS3.10), to explain why OpenSlide does not open the file."""
+"""Header of a DICOM file (PS3.5 and PS3.10): its series and pixel format, also where no DICOM package is installed."""
 
 import struct
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ from pathlib import Path
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _HEADER_BYTES = 1 << 24  # the tags that are needed come before the list of frames
-_TRANSFER_SYNTAX, _PHOTOMETRIC, _LAST = (0x0002, 0x0010), (0x0028, 0x0004), (0x0028, 0x0100)
+_SERIES_WITHIN_BYTES = 1 << 20  # a folder may hold many large instances
+_TRANSFER_SYNTAX, _SERIES, _PHOTOMETRIC = (0x0002, 0x0010), (0x0020, 0x000E), (0x0028, 0x0004)
+_SAMPLES, _BITS, _FOCAL_PLANES = (0x0028, 0x0002), (0x0028, 0x0100), (0x0048, 0x0303)
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _META_GROUP, _DELIMITERS, _ITEM = 0x0002, 0xFFFE, 0xE000
 _LONGEST_HEAD = 12  # bytes of a tag, its type and length
@@ -33,12 +35,24 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class PixelFormat:
-    """How a DICOM file stores its pixels; empty if its header does not state it."""
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """Fields of a DICOM file; empty or 0 if its header does not state them."""
 
     transfer_syntax: str
     photometric: str
+    series: str
+    """SeriesInstanceUID, which the instances of a slide have in common."""
+    samples: int
+    """Channels per pixel."""
+    bits: int
+    """Bits allocated per channel."""
+    focal_planes: int
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the file ends, or is damaged, before its pixels are described."""
+        return not self.bits and self.transfer_syntax not in (_DEFLATED, _BIG_ENDIAN)
 
     def __str__(self) -> str:
         name = _NAMES.get(self.transfer_syntax)
@@ -48,25 +62,49 @@ class PixelFormat:
 
 def why_refused(path: Path, refusal: Exception) -> str | None:
     """Error message for a DICOM file whose pixel format OpenSlide does not support; None for any other file."""
-    stored = pixel_format(path) if "Unsupported" in str(refusal) else None  # otherwise it is damaged
-    if stored is None:
+    stored = read_header(path) if "Unsupported" in str(refusal) else None  # otherwise it is damaged
+    if stored is None or stored.is_truncated:
         return None
-    return f"OpenSlide does not support this DICOM ({stored}; {refusal}): convert it with Bio-Formats: {_CONVERT}"
+    return f"this DICOM is not supported ({stored}; {refusal}): convert it with Bio-Formats: {_CONVERT}"
 
 
-def pixel_format(path: Path) -> PixelFormat | None:
+def read_header(path: Path, at_most_bytes: int = _HEADER_BYTES) -> Header | None:
     """Read the header of a DICOM file; None for any other file. Damaged tags are left empty."""
     with open(path, "rb") as stream:
-        header = stream.read(_HEADER_BYTES)
+        header = stream.read(at_most_bytes)
     if header[_MAGIC_AT:][: len(_MAGIC)] != _MAGIC:
         return None
-    found = {_TRANSFER_SYNTAX: "", _PHOTOMETRIC: ""}
+    found: dict[tuple[int, int], bytes] = {}
     for tag, value in _elements(header):
-        if tag in found:
-            found[tag] = value.decode("ascii", "replace").strip(" \0")
-        if tag >= _LAST or found[_TRANSFER_SYNTAX] in (_DEFLATED, _BIG_ENDIAN):
+        found[tag] = value
+        if tag >= _FOCAL_PLANES or (tag == _TRANSFER_SYNTAX and _text(value) in (_DEFLATED, _BIG_ENDIAN)):
             break
-    return PixelFormat(found[_TRANSFER_SYNTAX], found[_PHOTOMETRIC])
+    return Header(
+        transfer_syntax=_text(found.get(_TRANSFER_SYNTAX, b"")),
+        photometric=_text(found.get(_PHOTOMETRIC, b"")),
+        series=_text(found.get(_SERIES, b"")),
+        samples=_number(found.get(_SAMPLES, b"")),
+        bits=_number(found.get(_BITS, b"")),
+        focal_planes=_number(found.get(_FOCAL_PLANES, b"")),
+    )
+
+
+def instances_by_series(folder: Path) -> dict[str, list[Path]]:
+    """The DICOM files of a folder in the order of their names, by SeriesInstanceUID: a slide is a series."""
+    result: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        header = read_header(file, _SERIES_WITHIN_BYTES) if file.is_file() else None
+        if header is not None:
+            result.setdefault(header.series, []).append(file)
+    return result
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").strip(" \0")
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "little")
 
 
 def _elements(header: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:

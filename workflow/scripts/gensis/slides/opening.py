@@ -6,10 +6,12 @@ from pkgutil import resolve_name
 from openslide import OpenSlide, OpenSlideError
 
 from gensis.settings.registries import READERS
-from gensis.slides.dicom import why_refused
+from gensis.slides.dicom import instances_by_series, why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
+from gensis.slides.optional import MissingPackage
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import PLAIN_VENDORS, Reader, SlideFile, Unsupported, read_every_byte
+from gensis.slides.slide_files import main_file
 from gensis.slides.tiff_reader import TiffReader
 
 _HEAD_BYTES = 256
@@ -22,7 +24,7 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
     """Open a slide with the reader `kind`, a name in READERS.
 
     `auto` chooses the fastest reader that gives the right pixels: `tiff` for TIFFs whose tiles make up the levels, and
-    for other files the first reader in READERS that recognises them.
+    for other files the first reader in READERS that recognises them; if OpenSlide refuses the file, the next one.
 
     Raises:
         KeyError: there is no such reader.
@@ -30,7 +32,11 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         UserError: the file does not exist.
         OSError: an I/O error, possibly temporary.
     """
-    path = Path(path)
+    named, path = Path(path), main_file(Path(path))
+    if path != named:
+        _check_folder(named)
+    elif path.is_dir():
+        raise Unusable("unsupported", "the folder holds neither DICOM nor OME-Zarr: name the slide's file in the sheet")
     open_with = _open_automatically if kind == "auto" else _reader(kind).open
     try:
         with open(path, "rb") as stream:
@@ -40,6 +46,8 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         file = SlideFile(path, head, OpenSlide.detect_format(path))
         _check_name(file, kind)
         return open_with(file)
+    except MissingPackage as error:
+        raise Unusable("unsupported", str(error)) from error
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
         if (reason := why_refused(path, error)) is not None:
@@ -49,6 +57,14 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
             raise Unusable("unsupported", reason) from error
         who = "OpenSlide cannot open it: " if isinstance(error, OpenSlideError) else ""
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with several DICOM slides."""
+    series = instances_by_series(folder)
+    if len(series) > 1:
+        reason = f"the folder holds {len(series)} series of DICOM, perhaps several slides: name one instance of one"
+        raise Unusable("unsupported", reason)
 
 
 def _check_name(file: SlideFile, kind: str) -> None:
@@ -68,7 +84,16 @@ def _open_automatically(file: SlideFile) -> Reader:
     """Open a file with the reader that suits it; only TIFFs of PLAIN_VENDORS suit two, and are opened with both."""
     if file.vendor in PLAIN_VENDORS:
         return _open_plain_tiff(file.path)
-    return next(reader for reader in map(_reader, READERS) if reader.recognises(file)).open(file)
+    first, *others = (reader for reader in map(_reader, READERS) if reader.recognises(file))
+    try:
+        return first.open(file)
+    except OpenSlideError as refusal:
+        if not others or any(words in str(refusal) for words in _NO_BRIGHTFIELD):
+            raise
+        try:
+            return others[0].open(file)
+        except Unsupported as error:
+            raise type(error)(f"OpenSlide cannot open it ({refusal}): {error}") from error
 
 
 def _reader(kind: str) -> type[Reader]:

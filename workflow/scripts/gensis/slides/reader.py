@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,8 @@ class Reader(ABC):
     """Whether white areas may be areas that were not scanned."""
     path: Path
     properties: Mapping[str, str]
-    """Metadata under OpenSlide's names."""
+    """Metadata under OpenSlide's names; the resolution of a format that OpenSlide does not read as
+    `mpp_properties`."""
     level_sizes: tuple[tuple[int, int], ...]
     """Width and height of each level in its own px; level 0 is the finest."""
     downsamples: tuple[Downsample, ...]
@@ -149,6 +150,26 @@ class Reader(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def mpp_properties(mpp_x: float | None, mpp_y: float | None) -> dict[str, str]:
+    """Properties for the resolution in um/px that a file's own metadata state; None if they do not."""
+    stated = {"x": mpp_x, "y": mpp_y}
+    return {f"gensis.mpp-{axis}": repr(float(mpp)) for axis, mpp in stated.items() if mpp is not None}
+
+
+def only_largest(others: Sequence[tuple[int, int]]) -> str:
+    """Remark on a slide whose file has other scans, of these widths and heights in px; empty if there are none."""
+    if not others:
+        return ""
+    sizes = ", ".join(f"{width} x {height}" for width, height in others)
+    return f"only its largest scan is tiled, others ({sizes} px) are not: export each scan to its own file"
+
+
+def mean_downsamples(level_sizes: Sequence[tuple[int, int]]) -> tuple[Downsample, ...]:
+    """Level-0 px per px of each level, from the sizes of the levels."""
+    width, height = level_sizes[0]
+    return tuple(Downsample((width / w + height / h) / 2) for w, h in level_sizes)
 
 
 def cut(pixels: np.ndarray, *, x: int, y: int, width: int, height: int) -> np.ndarray:

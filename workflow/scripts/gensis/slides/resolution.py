@@ -14,6 +14,7 @@ SOURCES = {
     "sheet": "the sheet's column mpp",
     "ome-xml": "its OME-XML",
     "openslide": "its vendor's metadata, through OpenSlide",
+    "metadata": "its metadata",
     "comment": "its description",
     "tiff": "its TIFF resolution tags",
 }
@@ -48,7 +49,8 @@ class Resolution:
 def slide_resolution(properties: Mapping[str, str], sheet_mpp: Mpp | None = None) -> Resolution:
     """Resolution of a slide from the most specific source that states it.
 
-    In this order: the sheet, OME-XML, OpenSlide's property, the vendor's line in the description, TIFF tags. An
+    In this order: the sheet, OME-XML, OpenSlide's property, the metadata of a format that OpenSlide does not read, the
+    vendor's line in the description, TIFF tags. An
     implausible value is refused even if a less specific source has a plausible one: the user must decide between two
     sources that disagree. TIFF tags come last because programs fill them with 72 dpi. If a source states one axis only,
     pixels are taken as square.
@@ -64,6 +66,7 @@ def slide_resolution(properties: Mapping[str, str], sheet_mpp: Mpp | None = None
         _from_sheet(sheet_mpp)
         or _from_ome_xml(properties)
         or _from_openslide(properties)
+        or _from_metadata(properties)
         or _from_comment(properties)
         or _from_tiff_tags(properties)
     )
@@ -104,6 +107,10 @@ def _from_openslide(properties: Mapping[str, str]) -> Resolution | None:
         return None
     mpp_x, mpp_y = (number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
     return _resolution(mpp_x, mpp_y, "openslide")
+
+
+def _from_metadata(properties: Mapping[str, str]) -> Resolution | None:
+    return _resolution(*(number(properties.get(f"gensis.mpp-{axis}")) for axis in "xy"), "metadata")
 
 
 def _is_generic_tiff(properties: Mapping[str, str]) -> bool:

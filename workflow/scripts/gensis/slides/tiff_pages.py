@@ -61,22 +61,20 @@ def is_smaller_version(page: TiffPage, finest: TiffPage) -> bool:
     return abs(across / down - 1) <= _LARGEST_ASPECT_DIFFERENCE + rounding
 
 
-def images_left_out(file: TiffFile, taken: TiffPage) -> list[str]:
-    """Sizes of further scans in the file, besides the one with the finest page `taken`."""
+def images_left_out(file: TiffFile, taken: TiffPage) -> list[tuple[int, int]]:
+    """Width and height in px of further scans in the file, besides the one with the finest page `taken`."""
     size = (taken.imagewidth, taken.imagelength)
     if file.is_ome:
         images = ome_images(file.ome_metadata or "")
         described = image_of_size(images, size)
-        sizes = [image.size for image in images if image is not described and _is_scan(image, described)]
-    else:
-        pages = (page for page in file.pages if isinstance(page, TiffPage))
-        others = [page for page in pages if page.is_tiled and not page.is_reduced]
-        sizes = [
-            (page.imagewidth, page.imagelength)
-            for page in others
-            if _area(page) > _LARGEST_MACRO * _area(taken) and not is_smaller_version(page, taken)
-        ]
-    return [f"{width} x {height}" for width, height in sizes]
+        return [image.size for image in images if image is not described and _is_scan(image, described)]
+    pages = (page for page in file.pages if isinstance(page, TiffPage))
+    others = [page for page in pages if page.is_tiled and not page.is_reduced]
+    return [
+        (page.imagewidth, page.imagelength)
+        for page in others
+        if _area(page) > _LARGEST_MACRO * _area(taken) and not is_smaller_version(page, taken)
+    ]
 
 
 def _is_scan(image: OmeImage, taken: OmeImage) -> bool:

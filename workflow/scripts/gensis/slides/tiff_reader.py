@@ -1,7 +1,6 @@
 """Slides in TIFF files, read tile by tile: several times faster than OpenSlide, and with more codecs."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,19 @@ import tifffile
 
 from gensis.slides.once import Once
 from gensis.slides.outcomes import Unusable
-from gensis.slides.reader import PLAIN_VENDORS, TIFF_HEADS, DamagedRegion, Reader, SlideFile, Unsupported, paste
+from gensis.slides.reader import (
+    PLAIN_VENDORS,
+    TIFF_HEADS,
+    DamagedRegion,
+    Reader,
+    SlideFile,
+    Unsupported,
+    mean_downsamples,
+    only_largest,
+    paste,
+)
 from gensis.slides.tiff_level import TiffLevel
 from gensis.slides.tiff_pages import find_pages, images_left_out, read_properties
-from gensis.slides.units import Downsample
 
 if TYPE_CHECKING:
     from gensis.slides.openslide_reader import OpenSlideReader
@@ -45,7 +53,7 @@ class TiffReader(Reader):
             self._levels = [TiffLevel(page) for page in pages]
             is_the_same = slide is not None and self._levels[0].size == tuple(slide.size_level0)
             self.properties = slide.properties if is_the_same else read_properties(self._file, pages[0])
-            self.remark = _remark(images_left_out(self._file, pages[0]))
+            self.remark = only_largest(images_left_out(self._file, pages[0]))
         except (Unsupported, Unusable):
             self.close()
             raise
@@ -54,8 +62,7 @@ class TiffReader(Reader):
             raise Unsupported(f"tifffile cannot read it ({type(error).__name__}: {error})") from error
         self.level_sizes = tuple(level.size for level in self._levels)
         self.tile_sizes = tuple(level.tile_size for level in self._levels)
-        width, height = self.level_sizes[0]
-        self.downsamples = tuple(Downsample((width / w + height / h) / 2) for w, h in self.level_sizes)
+        self.downsamples = mean_downsamples(self.level_sizes)
         self._descriptor = self._file.filehandle.fileno()
         self._size_bytes = self._file.filehandle.size
         self._decoded = Once(self._decode, _CACHE_BYTES)
@@ -140,10 +147,3 @@ class TiffReader(Reader):
         """Close the file."""
         if hasattr(self, "_file"):
             self._file.close()
-
-
-def _remark(left_out: Sequence[str]) -> str:
-    if not left_out:
-        return ""
-    others = ", ".join(left_out)
-    return f"only its largest scan is tiled, others ({others} px) are not: export each scan to its own file"

@@ -9,6 +9,7 @@ import h5py
 
 from gensis.artifacts.tables import read_table
 from gensis.settings import Study, stage_json
+from gensis.settings.tasks import with_attention
 from gensis.verification.files import check_hdf5, checked_json
 from gensis.verification.findings import Findings
 from gensis.verification.origins import Inputs, Origins
@@ -47,7 +48,7 @@ def check_evaluation(
         path, settings = folder / f"{task}.json", evaluation.of_task(task)
         results |= check_result(path, settings, inputs=read, findings=findings, origins=origins)
     settings = json.loads(stage_json(study, "evaluation"))
-    names = ["predictions.h5", *(["attention.h5"] if set(tasks) & set(evaluation.attention_tasks) else [])]
+    names = ["predictions.h5", *(["attention.h5"] if with_attention(tasks) else [])]
     for path in (folder / name for name in names):
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             origins.compare(path, check_hdf5(path, file, findings), settings=settings, seed=seed, inputs=inputs)

@@ -235,12 +235,13 @@ class _Verification:
     def check_evaluations(self) -> dict[Subject, dict[str, Any] | None]:
         results: dict[Subject, dict[str, Any] | None] = {}
         for dataset in self.evaluated:
-            tables = {name: self.table(dataset, name) for name in ("units", "labels")}
+            targets = ["targets"] if getattr(self.study.datasets[dataset], "targets", {}) else []
+            tables = {name: self.table(dataset, name) for name in ("units", "labels", *targets)}
             for path, _ in tables.values():
                 with self.findings.reading(path):
                     path.stat()
             tasks = list(self.study.evaluation.image_tasks)
-            of_slides = self.study.evaluation.slide_tasks
+            of_slides = self.study.slide_tasks
             # There are none if only tiles have labels, from annotations.
             if any(self.has_results(dataset, task) for task in of_slides):
                 tasks += of_slides
