@@ -58,10 +58,40 @@ def blocks_parts(wildcards):
 def evaluation_options(wildcards):
     """Arguments of an encoder's evaluation: whether units are slides, their targets, and whether it was trained on
     tested images."""
-    targets = " ".join(f"--targets {path}" for path in targets_table(wildcards))
+    return options_with(wildcards, targets_table(wildcards))
+
+
+def options_with(wildcards, targets: list[str]) -> str:
+    """The same, with these tables of targets."""
+    targets = " ".join(f"--targets {path}" for path in targets)
     slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
     seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
     return " ".join(filter(None, (slides, targets, seen)))
+
+
+def embeddings_to_fit(wildcards):
+    """Embeddings of all images of the data set that classifiers are fitted on."""
+    return embedding_parts(wildcards.encoder, wildcards.fit, wildcards.seed)
+
+
+def transfer_options(wildcards):
+    """Further arguments of an evaluation with the classifiers of another data set."""
+    fit = wildcards.fit
+    tables = ["--fit-units", f"{IMAGES}/{fit}/units.tsv", "--fit-labels", f"{IMAGES}/{fit}/labels.tsv"]
+    slides = ["--fit-slides-are-units"] if fit in SLIDE_DATASETS else []
+    of_fit = ["--fit", fit, *tables, *slides, "--fit-embeddings", *embeddings_to_fit(wildcards)]
+    return f"{options_with(wildcards, [])} {shlex.join(of_fit)}".strip()
+
+
+def benchmark_files(wildcards):
+    """Files and folders of a benchmark, whose dates are ignored."""
+    return [ancient(path) for path in STUDY.evaluation.benchmarks[wildcards.benchmark].needed]
+
+
+def encoder_to_measure(wildcards):
+    """The encoder, unless it is a baseline."""
+    encoder = wildcards.encoder
+    return [] if encoder in BASELINES else [f"{encoder_folder(encoder, wildcards.seed)}/provenance.json"]
 
 
 def tasks_of_output(wildcards, output):
