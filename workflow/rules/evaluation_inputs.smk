@@ -144,6 +144,8 @@ def bank_options(wildcards, input):
     ]
 
 
-def trained_option(wildcards):
-    """Argument that says that the study trains no encoder."""
-    return [] if STUDY.pretraining else ["--nothing-trained"]
+def main_arm_option() -> list[str]:
+    """Argument with the main arm, if there are arms, or that the study trains no encoder."""
+    if STUDY.pretraining is None:
+        return ["--nothing-trained"]
+    return ["--main-arm", STUDY.main_arm] if STUDY.main_arm else []
