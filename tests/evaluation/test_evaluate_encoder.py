@@ -71,7 +71,7 @@ def evaluated(folder: Path, tasks: list[str], **changes: object) -> None:
     arguments = {"config": CONFIG, "tasks": tasks, "embeddings": sorted(folder.glob("part-*.h5")), "corrupted": []}
     arguments |= {"last_blocks": [], "units": folder / "units.tsv", "labels": folder / "labels.tsv", "targets": None}
     arguments |= {"encoder": "dino", "dataset": "demo", "slides_are_units": False, "seen": False}
-    arguments |= {"learnt_from": []}
+    arguments |= {"learnt_from": [], "fit": None, "fit_embeddings": [], "fit_units": None, "fit_labels": None}
     arguments |= {"output": folder / "evaluation", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
     evaluate_encoder.main(argparse.Namespace(**(arguments | changes)))
 
@@ -148,7 +148,7 @@ def measured_again(folder: Path, **changes: object) -> set[str]:
             gpus=0, threads=1, seed=3, started=time.time(), corrupted=[], last_blocks=[],
             embeddings=sorted(folder.glob("part-*.h5")), units=folder / "units.tsv", labels=folder / "labels.tsv",
             targets=None, encoder="dino", dataset="demo", slides_are_units=True, seen=False, learnt_from=[],
-            output=folder / "evaluation",
+            fit=None, fit_embeddings=[], fit_units=None, fit_labels=None, output=folder / "evaluation",
         )
     )  # fmt: skip
     again = set()
@@ -461,3 +461,31 @@ def test_modules_that_the_report_uses_do_not_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+
+
+def test_classifiers_of_one_data_set_are_tested_on_another_and_missing_classes_are_named(slides, tmp_path):
+    """The other data set has class A where this one has B, so all its images of A are taken for B."""
+    other = tmp_path / "other"
+    other.mkdir()
+    labels = ["A", "B", "new"] * 2
+    far = np.repeat([20.0, 20.0, 0.0] * 2, 2)[:, None] * np.eye(5)[0]
+    unit, units = np.repeat(np.arange(6), 2), tuple(f"t{i}" for i in range(6))
+    keys = np.arange(12)[:, None] * [1, 0]
+    write_embeddings(other / "part-0000.h5", [far.astype(np.float32)], unit=unit, units=units, keys=keys)
+    rows = [(name, "", "test" if i >= 3 else "train", "ok", 2, f"of-{name}") for i, name in enumerate(units)]
+    write_table(other / "units.tsv", ("unit", "group", "split", "outcome", "images", "content"), rows)
+    write_table(
+        other / "labels.tsv", ("unit", "row", "label", "group"), [(*each, "") for each in zip(units, [""] * 6, labels)]
+    )
+    done = evaluate(
+        other, ["knn", "linear"], "--fit", "first", "--fit-embeddings", *sorted(slides.glob("part-*.h5")),
+        "--fit-units", slides / "units.tsv", "--fit-labels", slides / "labels.tsv", "--fit-slides-are-units",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for task in ("knn", "linear"):
+        result = json.loads((other / f"evaluation/{task}.json").read_text())
+        assert (result["dataset"], result["protocol"], result["n"]) == ("first-to-demo", "train -> test", 4)
+        assert (result["classes"], result["left_out_classes"]) == (["A", "B"], ["new"])
+        assert result["metrics"][0]["value"] == 0.5
+        assert {"fit_embeddings", "fit_units", "fit_labels"} <= result["provenance"]["inputs"].keys()
+    assert "no image to learn from has their class: new" in done.stderr

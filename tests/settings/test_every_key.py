@@ -37,6 +37,15 @@ STUDY = {
         "drawn": {"alphas": {"uniform": [0.2, 0.8]}, "toward_neighbour": {"share": 0.4, "neighbours": 4}},
         "unused": {},
     },
+    "evaluation": {
+        "datasets": ["tiles", "listed"],
+        "transfer": [{"fit": "tiles", "test": ["listed"]}],
+        "benchmarks": {
+            "copies": {"task": "copy-detection", "path": "copydays"},
+            "landmarks": {"task": "retrieval-landmarks", "path": "roxford5k"},
+            "videos": {"task": "video-segmentation", "path": "DAVIS"},
+        },
+    },
     "retraining": {
         "gen-dino": {"bank": "default"},
         "ramped": {"bank": "drawn", "generative_probability": {"start": 0.2, "end": 0.9}},
@@ -62,17 +71,32 @@ REACH_NO_STAGE = {
     "banks.*.seed": "decides which banks are made",
     "banks.*.shards": "divides a bank into files",
     "evaluation.datasets": "decides which evaluations are made",
+    "evaluation.transfer": "decides which evaluations are made",
     "export.*": "decides which images are written as files",
 }
 CANNOT_CHANGE = {
     **{f"*.{name}": "the section of another method" for name in METHODS},
     "datasets.*.kind": "decides which other keys exist",
+    "evaluation.benchmarks.*.task": "decides which other keys exist",
     "retraining.*.dataset": "must be that of pretraining",
     "retraining.longer.epochs": "follows from match_compute",
 }
 NUMBERS = (1, 2, 3, 0, 0.3, 0.7, 5, 16, 64, 128, 320)
 NAMES = ("ramped", "known", "mine", "dino", "drawn", "longer", "gen-dino", "elsewhere", "CIFAR100", "cosine")
-LISTS = ([0.1, 0.2], [0.2, 0.3, 0.4], [3], [0.3], ["blur"], ["abmil"], ["tiles"], ["default"], ["a", "b"], [8, 16])
+LISTS = (
+    [0.1, 0.2],
+    [0.2, 0.3, 0.4],
+    [3],
+    [0.3],
+    ["blur"],
+    ["abmil"],
+    ["tiles"],
+    ["default"],
+    ["a", "b"],
+    [8, 16],
+    [],
+    ["listed", "tiles"],
+)
 MAPPINGS = (
     {"copying_ratio": 0.3},
     {"share": 0.3},
@@ -97,7 +121,13 @@ def models(values: Any) -> set[type]:
     """Settings models that a study uses."""
     found = {type(values)} if isinstance(values, Settings) else set()
     inner = (
-        vars(values).values() if isinstance(values, Settings) else values.values() if isinstance(values, dict) else ()
+        vars(values).values()
+        if isinstance(values, Settings)
+        else values.values()
+        if isinstance(values, dict)
+        else values
+        if isinstance(values, tuple)
+        else ()
     )
     return found.union(*(models(value) for value in inner))
 
@@ -143,6 +173,8 @@ def stages_of(path: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
     if section == "banks":
         is_filter = rest[1] == "filter"
         return [f"{'filters' if is_filter else 'banks'}/{rest[0]}"], tuple(rest[2 if is_filter else 1 :])
+    if rest[:1] == ["benchmarks"]:
+        return [f"benchmarks/{rest[1]}"], tuple(rest[2:])
     if section == "retraining":
         return [f"encoders/{rest[0]}"], tuple(rest[1:])
     stages = {

@@ -13,10 +13,11 @@ STUDY = {
     "diffusion": {"flips": True},
     "banks": {"default": {"filter": {"minimum_fidelity": 0.5}}, "plain": {}},
     "retraining": {"gen-dino": {"bank": "default"}},
-    "evaluation": {"datasets": ["photos"]},
+    "evaluation": {"datasets": ["photos"], "benchmarks": {"copies": {"task": "copy-detection", "path": "copydays"}}},
 }
 # Keys whose values are not as in the config: they are resolved, or belong to another section.
 DERIVED = {"diffusion.image_px", "autoencoder_training.image_px", "embedding.flips", "arms"}
+DERIVED |= {"evaluation.benchmarks.copies.bootstrap"}
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,17 @@ def changed(path: str, value: object) -> dict:
         ("autoencoder_training/image_px", 126, "autoencoder_training.image_px 126 cannot be halved 2 times"),
         ("datasets/tiles/sheet", "$NOT_SET_ANYWHERE/a.csv", "environment variable $NOT_SET_ANYWHERE is not set"),
         ("datasets/tiles/sheet", "a{b}.csv", "brace"),
+        ("evaluation/transfer", [{"fit": "tiles", "test": ["tiles"]}], "evaluation.transfer.0: 'tiles' does not exist"),
+        (
+            "evaluation",
+            {"datasets": ["tiles"], "transfer": [{"fit": "tiles", "test": ["tiles"]}] * 2},
+            "names two results",
+        ),
+        (
+            "evaluation",
+            {"datasets": ["tiles"], "transfer": [{"fit": "tiles", "test": ["tiles"]}], "knn": [], "linear": False},
+            "k-NN and linear probe are switched off",
+        ),
         ("seeds", [], "seeds"),
         ("seeds", [0, "x"], "seeds.1 = x"),
         ("seeds", [0, 2**32], "seeds.1 = 4294967296: input should be less than 4294967296"),

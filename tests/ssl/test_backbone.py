@@ -1,16 +1,19 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from PIL import Image
+from timm.models._features import FeatureGetterNet
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 import gensis
 from gensis.artifacts.folders import write_provenance
 from gensis.errors import UserError
+from gensis.ssl.any_size import AnySize
 from gensis.ssl.backbone import Encoder, LastBlocks, create_backbone, load_encoder, save_encoder
 from gensis.ssl.preprocessing import Preprocessing
 
@@ -97,6 +100,48 @@ def test_last_blocks_of_a_network_without_class_token_are_its_embedding():
     encoder = Encoder(create_backbone(TINY_RESNET[0], 32, TINY_RESNET[1])[0], GREY)
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     torch.testing.assert_close(LastBlocks(encoder, 4)(images), encoder(images))
+
+
+def test_patch_tokens_are_the_normalised_output_of_the_last_block_by_place():
+    name, arguments = TINY_VIT
+    encoder = Encoder(create_backbone(name, 16, arguments | {"reg_tokens": 2})[0], replace(GREY, size_px=(8, 16)))
+    outputs = []
+    encoder.backbone.blocks[-1].register_forward_hook(lambda _, __, output: outputs.append(output))
+    images = torch.randint(0, 256, (3, 3, 8, 16), dtype=torch.uint8)
+    embedding, tokens = encoder.with_patch_tokens(images)
+    patches = encoder.backbone.norm(outputs[0])[:, 3:]  # without a class token and two registers
+    torch.testing.assert_close(tokens, torch.stack([patches[:, :4], patches[:, 4:]], dim=1))
+    torch.testing.assert_close(encoder.patch_tokens(images), tokens)
+    torch.testing.assert_close(embedding, encoder(images))
+
+
+@pytest.mark.parametrize("model", [TINY_VIT, TINY_RESNET, TINY_CIFAR_RESNET], ids=["vit", "resnet", "cifar"])
+def test_patch_tokens_are_timms_last_intermediate_features(model):
+    encoder = Encoder(create_backbone(model[0], 64, model[1])[0], replace(GREY, size_px=(64, 64)))
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    of_timm = FeatureGetterNet(encoder.backbone, out_indices=1, norm=True)
+    expected = of_timm(encoder.preprocess(images))[-1]
+    torch.testing.assert_close(encoder.patch_tokens(images).permute(0, 3, 1, 2), expected)
+    torch.testing.assert_close(encoder.with_patch_tokens(images)[0], encoder(images))
+
+
+def test_a_transformer_of_one_size_gives_the_patch_tokens_of_one_of_any_size():
+    of_any, _ = create_backbone(TINY_VIT[0], 16, TINY_VIT[1])
+    of_one = timm.create_model(TINY_VIT[0], img_size=16, num_classes=0, **TINY_VIT[1])
+    of_one.load_state_dict(of_any.state_dict())
+    images = torch.randint(0, 256, (2, 3, 26, 35), dtype=torch.uint8)
+    expected = Encoder(of_any, replace(GREY, size_px=(24, 32))).with_patch_tokens(images[:, :, :24, :32])
+    assert expected[1].shape == (2, 6, 8, 24)
+    encoder = AnySize(Encoder(of_one, GREY))
+    assert encoder.patch_px == 4
+    torch.testing.assert_close(encoder(images), expected)
+    torch.testing.assert_close(encoder(images.float()), expected)
+
+
+def test_a_network_of_one_size_refuses_others_in_one_line():
+    mixer = AnySize(Encoder(create_backbone("mixer_s16_224", 32, {})[0], GREY))
+    with pytest.raises(UserError, match="MlpMixer takes no images of 48 x 32 px"):
+        mixer(torch.zeros(1, 3, 32, 48))
 
 
 def test_the_readmes_code_embeds_images_and_loads_the_encoder_with_timm(tmp_path, monkeypatch):

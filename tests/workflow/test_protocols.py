@@ -87,3 +87,23 @@ def test_last_blocks_are_embedded_only_for_dinos_linear_protocol(clone, tmp_path
     plain, with_blocks = jobs(), jobs(linear_sgd=True)
     assert with_blocks["embed_blocks"] == with_blocks["embed_images"] == plain["embed_images"]
     assert {name: count for name, count in with_blocks.items() if name not in ("embed_blocks", "total")} == plain
+
+
+def test_transfers_and_benchmarks_are_jobs_of_their_own_and_a_missing_benchmark_is_refused(clone, tmp_path):
+    def planned_with(**evaluation):
+        datasets = {name: {"kind": "torchvision", "name": name} for name in ("CIFAR10", "CIFAR100")}
+        study = TINY | {"datasets": datasets, "pretraining": TINY["pretraining"] | {"dataset": "CIFAR10"}}
+        study["evaluation"] = TINY["evaluation"] | {"datasets": list(datasets)} | evaluation
+        return write_config(tmp_path / "study.yaml", study)
+
+    (clone / "copydays/original").mkdir(parents=True)
+    benchmarks = {"copies": {"task": "copy-detection", "path": "copydays"}}
+    refused = snakemake(clone, planned_with(benchmarks=benchmarks), "-n")
+    assert "error: evaluation.benchmarks.copies: copydays/strong does not exist: download" in refused.stdout
+    assert refused.returncode == 1
+    (clone / "copydays/strong").mkdir()
+    plain = planned(clone, planned_with())
+    transfer = [{"fit": "CIFAR10", "test": ["CIFAR100"]}]
+    jobs = planned(clone, planned_with(benchmarks=benchmarks, transfer=transfer))
+    measured = {name: count for name, count in jobs.items() if plain.get(name) != count}
+    assert measured == {"evaluate_transfer": 4, "evaluate_benchmark": 3}  # dino, an arm, an untrained encoder, pixels

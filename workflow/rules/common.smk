@@ -17,6 +17,7 @@ from gensis.artifacts.files import quick_id
 from gensis.errors import UserError
 from gensis.settings import Study, load_study, stage_json
 from gensis.settings.autoencoder_training import autoencoder_files
+from gensis.settings.benchmarks import Benchmark
 from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
 from gensis.settings.stages import stage_lines, stages
@@ -62,11 +63,29 @@ def read_config() -> tuple[Study, dict[str, Units]]:
         for name, dataset in study.datasets.items():
             if hasattr(dataset, "path"):
                 study.datasets[name] = dataset.model_copy(update={"path": from_here(dataset.path)})
+        for name, benchmark in study.evaluation.benchmarks.items():
+            study.evaluation.benchmarks[name] = located(name, benchmark)
         return study, {
             name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in study.used_datasets
         }
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def located(name: str, benchmark: Benchmark) -> Benchmark:
+    """A benchmark with the paths of its folders as they are found from here.
+
+    Raises:
+        UserError: a file or folder is missing.
+    """
+    folders = {key: from_here(path) for key in ("path", "distractors") if (path := getattr(benchmark, key, None))}
+    found = benchmark.model_copy(update=folders)
+    if missing := next((path for path in found.needed if not os.path.exists(path)), None):
+        raise UserError(
+            f"evaluation.benchmarks.{name}: {missing} does not exist: download the benchmark from its authors, "
+            "correct `path`, or remove it"
+        )
+    return found
 
 
 def sheet(study: Study, dataset: str) -> Path | None:
@@ -105,6 +124,13 @@ def has_labels(dataset: str) -> bool:
 
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
+# Names of the results of classifiers that are fitted on one data set and tested on another.
+TRANSFERRED = [
+    result
+    for transfer in STUDY.evaluation.transfer
+    for tested, result in transfer.results.items()
+    if {transfer.fit, tested} <= set(EVALUATED)
+]
 for name in set(STUDY.evaluation.datasets) - set(EVALUATED):
     print(f"{name}: skipped in evaluation: its sheet has no labels", file=sys.stderr)
 

@@ -65,6 +65,71 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         runtime=evaluation_time,
 
 
+use rule evaluate_encoder as evaluate_transfer with:
+    input:
+        units=f"{IMAGES}/{{dataset}}/units.tsv",
+        labels=f"{IMAGES}/{{dataset}}/labels.tsv",
+        embeddings=all_embeddings,
+        corrupted=[],
+        blocks=[],
+        learnt_from=learnt_from,
+        fit_units=f"{IMAGES}/{{fit}}/units.tsv",
+        fit_labels=f"{IMAGES}/{{fit}}/labels.tsv",
+        fit_embeddings=embeddings_to_fit,
+    output:
+        update(
+            multiext(
+                f"{RUN}/evaluation/{{encoder}}/{{fit}}-to-{{dataset}}/seed{{seed}}/",
+                "predictions.h5",
+                *[f"{task}.json" for task in STUDY.evaluation.transfer_tasks],
+            )
+        ),
+    log:
+        f"{RUN}/logs/evaluate_transfer/{{encoder}}-{{fit}}-to-{{dataset}}-seed{{seed}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluate_transfer/{{encoder}}-{{fit}}-to-{{dataset}}-seed{{seed}}.tsv"
+    wildcard_constraints:
+        fit=one_of([transfer.fit for transfer in STUDY.evaluation.transfer]),
+        dataset=one_of([name for transfer in STUDY.evaluation.transfer for name in transfer.test]),
+    resources:
+        gpu=1,
+        mem_mb=transfer_memory,
+        runtime=transfer_time,
+    params:
+        options=tracked(transfer_options),
+
+
+rule evaluate_benchmark:
+    input:
+        files=benchmark_files,
+        encoder=encoder_to_measure,
+    output:
+        f"{RUN}/evaluation/{{encoder}}/{{benchmark}}/seed{{seed}}/{{task}}.json",
+    log:
+        f"{RUN}/logs/evaluate_benchmark/{{encoder}}-{{benchmark}}-{{task}}-seed{{seed}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluate_benchmark/{{encoder}}-{{benchmark}}-{{task}}-seed{{seed}}.tsv"
+    wildcard_constraints:
+        benchmark=one_of(STUDY.evaluation.benchmarks),
+        task=one_of([benchmark.task for benchmark in STUDY.evaluation.benchmarks.values()]),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16_000,
+        runtime=480,
+    params:
+        *rerun_if_settings_change("benchmarks/{benchmark}"),
+        config=untracked(stage("benchmarks/{benchmark}")),
+        encoder=tracked(encoder_option),
+        program=untracked(program("evaluate_benchmark")),
+    shell:
+        "{params.program} --config {params.config:q} --seed {wildcards.seed} --threads {threads}"
+        " --gpus {resources.gpu} {params.encoder:q} --name {wildcards.encoder:q}"
+        " --benchmark {wildcards.benchmark:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule track_knn:
     input:
         snapshots=f"{encoder_folder('{encoder}', '{seed}')}/embedding_snapshots.h5",
@@ -143,7 +208,7 @@ rule evaluate_bank:
 rule summarize:
     input:
         evaluations=evaluations(),
-        predictions=sorted({os.path.join(os.path.dirname(path), "predictions.h5") for path in evaluations()}),
+        predictions=sorted({os.path.join(os.path.dirname(path), "predictions.h5") for path in dataset_evaluations()}),
     output:
         summary=report(f"{RUN}/summary.csv", caption="../report/summary.rst", category="Results"),
         comparisons=report(f"{RUN}/comparisons.csv", caption="../report/comparisons.rst", category="Results"),

@@ -64,6 +64,31 @@ def evaluation_options(wildcards):
     return " ".join(filter(None, (slides, targets, seen)))
 
 
+def embeddings_to_fit(wildcards):
+    """Embeddings of all images of the data set that classifiers are fitted on."""
+    return embedding_parts(wildcards.encoder, wildcards.fit, wildcards.seed)
+
+
+def transfer_options(wildcards):
+    """Further arguments of an evaluation with the classifiers of another data set."""
+    fit = wildcards.fit
+    tables = ["--fit-units", f"{IMAGES}/{fit}/units.tsv", "--fit-labels", f"{IMAGES}/{fit}/labels.tsv"]
+    slides = ["--fit-slides-are-units"] if fit in SLIDE_DATASETS else []
+    of_fit = ["--fit", fit, *tables, *slides, "--fit-embeddings", *embeddings_to_fit(wildcards)]
+    return f"{evaluation_options(wildcards)} {shlex.join(of_fit)}".strip()
+
+
+def benchmark_files(wildcards):
+    """Files and folders of a benchmark, whose dates are ignored."""
+    return [ancient(path) for path in STUDY.evaluation.benchmarks[wildcards.benchmark].needed]
+
+
+def encoder_to_measure(wildcards):
+    """The encoder, unless it is a baseline."""
+    encoder = wildcards.encoder
+    return [] if encoder in BASELINES else [f"{encoder_folder(encoder, wildcards.seed)}/provenance.json"]
+
+
 def tasks_of_output(wildcards, output):
     """Names of the tasks whose results a rule writes."""
     return [Path(path).stem for path in output if path.endswith(".json")]

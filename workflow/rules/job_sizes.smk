@@ -136,3 +136,15 @@ def evaluation_time(wildcards, input):
     """Time of the evaluation of an encoder, if all images are compared with all."""
     images = images_listed(input.units)
     return jobs.evaluation_minutes(images, images)
+
+
+def transfer_memory(wildcards, input):
+    """Memory of the evaluation of an encoder with the classifiers of another data set."""
+    images = images_listed(input.units) + images_listed(input.fit_units)
+    width, gpus = width_of(STUDY, wildcards.encoder), gpus_of("evaluate_transfer")
+    return jobs.megabytes(memory.evaluation_bytes(images, width, gpus))
+
+
+def transfer_time(wildcards, input):
+    """Time of the same."""
+    return jobs.evaluation_minutes(images_listed(input.fit_units), images_listed(input.units))

@@ -107,12 +107,31 @@ def evaluation_tasks(dataset: str) -> list[str]:
 
 def evaluations() -> list[str]:
     """All evaluation files of the study."""
+    return [*dataset_evaluations(), *benchmark_evaluations()]
+
+
+def benchmark_evaluations() -> list[str]:
+    """Evaluations on benchmarks; raw pixels have no patch tokens."""
+    return [
+        f"{RUN}/evaluation/{encoder}/{name}/seed{seed}/{benchmark.task}.json"
+        for encoder in (*ALL_ENCODERS, *BASELINES)
+        if encoder != "pixels"
+        for name, benchmark in STUDY.evaluation.benchmarks.items()
+        for seed in STUDY.seeds
+    ]
+
+
+def dataset_evaluations() -> list[str]:
+    """Evaluations on data sets."""
+    tasks = {dataset: evaluation_tasks(dataset) for dataset in EVALUATED} | dict.fromkeys(
+        TRANSFERRED, STUDY.evaluation.transfer_tasks
+    )
     return [
         f"{RUN}/evaluation/{encoder}/{dataset}/seed{seed}/{task}.json"
         for encoder in (*ALL_ENCODERS, *BASELINES)
-        for dataset in EVALUATED
+        for dataset in tasks
         for seed in STUDY.seeds
-        for task in evaluation_tasks(dataset)
+        for task in tasks[dataset]
     ]
 
 

@@ -1,4 +1,7 @@
-"""Evaluate the frozen embeddings of an encoder on a data set."""
+"""Evaluate the frozen embeddings of an encoder on a data set.
+
+With the arguments `--fit-...`, classifiers are fitted on another data set, and tested on this one.
+"""
 
 import argparse
 import logging
@@ -21,9 +24,11 @@ from gensis.evaluation.labelled import Labelled, label_images, lines_about
 from gensis.evaluation.measure import measure
 from gensis.evaluation.predictions import ATTENTION_FORMAT, has_task, write_attention, write_predictions
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
+from gensis.evaluation.transfer import transferred
 from gensis.images.embeddings import Embeddings, external_weights, parts_content, read_embeddings
 from gensis.settings.evaluation import Evaluation
 from gensis.settings.tasks import find_task, with_attention
+from gensis.settings.transfer import results_name
 from gensis.training.device import choose_device, device_name
 
 FORMAT = "gensis-evaluation/1"
@@ -57,7 +62,8 @@ def main(arguments: argparse.Namespace) -> None:
         )
         return record | {"code": code}
 
-    subject = {"encoder": arguments.encoder, "dataset": arguments.dataset, "seed": arguments.seed}
+    dataset = results_name(arguments.fit, arguments.dataset) if arguments.fit else arguments.dataset
+    subject = {"encoder": arguments.encoder, "dataset": dataset, "seed": arguments.seed}
     further_inputs = {
         "corrupted": corrupted_images(arguments.corrupted, embeddings),
         "last_blocks": partial(blocks_of_images, arguments.last_blocks, embeddings),
@@ -77,6 +83,8 @@ def main(arguments: argparse.Namespace) -> None:
             predictions[task], attention[task] = measured.predictions, measured.attention
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
+        if arguments.fit:
+            result |= {"left_out_classes": list(labelled.left_out_classes)}
         log_result(task, result)
         results[task] = {"format": FORMAT, **subject, "task": task, **result, "provenance": record}
     # The JSONs are written last: if the job is killed, each JSON that exists has its predictions.
@@ -97,9 +105,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:
     """Content ids of the inputs."""
-    named = ("units", "labels", *(["targets"] if arguments.targets else []))
-    tables = {name: content_id(getattr(arguments, name)) for name in named}
-    parts = {name: getattr(arguments, name) for name in ("embeddings", "corrupted", "last_blocks")}
+    tables = [name for name in ("units", "labels", "targets", "fit_units", "fit_labels") if getattr(arguments, name)]
+    tables = {name: content_id(getattr(arguments, name)) for name in tables}
+    names = ("embeddings", "corrupted", "last_blocks", "fit_embeddings")
+    parts = {name: getattr(arguments, name) for name in names}
     return tables | {name: parts_content(paths) for name, paths in parts.items() if paths}
 
 
@@ -141,7 +150,16 @@ def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) ->
             log_left_out(images - len(labelled.unit), "images without a label")
             if arguments.slides_are_units:
                 log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
+            if arguments.fit:
+                labelled = transferred(labelled_to_fit(arguments, task), labelled)
         yield task, labelled
+
+
+def labelled_to_fit(arguments: argparse.Namespace, task: str) -> Labelled:
+    """The labelled images of the data set that classifiers are fitted on."""
+    lines = lines_about(task, read_table(arguments.fit_labels))
+    embeddings = read_embeddings(arguments.fit_embeddings)
+    return label_images(embeddings, read_table(arguments.fit_units), lines, arguments.fit_slides_are_units)
 
 
 def corrupted_images(paths: Sequence[Path], embeddings: Embeddings) -> Corrupted:
@@ -198,6 +216,8 @@ def log_result(task: str, result: dict) -> None:
         effect = "never classified correctly" if find_task(task).is_fitted else "left out"
         classes = ", ".join(result["unlearnt_classes"])
         log.warning("%s: classes that are tested but missing in a training part, so %s: %s", task, effect, classes)
+    if absent := result.get("left_out_classes"):
+        log.warning("%s: images left out, since no image to learn from has their class: %s", task, ", ".join(absent))
     if result["n_ungrouped"]:
         message = "%s: %d tested items have no group (patient, case): each slide or single image counts as independent"
         log.info(message, task, result["n_ungrouped"])
@@ -219,6 +239,11 @@ if __name__ == "__main__":
     parser.add_argument(
         "--last-blocks", type=Path, nargs="*", default=[], help="all parts, in order, of the last blocks' class tokens"
     )
+    parser.add_argument("--fit", help="name of another data set, on which classifiers are fitted")
+    parser.add_argument("--fit-embeddings", type=Path, nargs="*", default=[], help="all its parts, in order")
+    parser.add_argument("--fit-units", type=Path, help="its units.tsv")
+    parser.add_argument("--fit-labels", type=Path, help="its labels.tsv")
+    parser.add_argument("--fit-slides-are-units", action="store_true", help="its units are slides")
     parser.add_argument("--units", type=Path, required=True, help="units.tsv of the data set")
     parser.add_argument("--labels", type=Path, required=True, help="labels.tsv of the data set")
     parser.add_argument("--targets", type=Path, help="targets.tsv of the data set, if its sheet has targets")

@@ -38,6 +38,8 @@ class Labelled:
     """bool (N,): whether the image has a group in the sheet; otherwise its slide or the image itself is the group."""
     has_test: bool
     """Whether there is a test split, with labels or without."""
+    left_out_classes: tuple[str, ...] = ()
+    """Classes whose images are left out, since the data set that classifiers are fitted on lacks them."""
 
 
 def lines_about(task: str, labels: Table, targets: Table = ()) -> Table:

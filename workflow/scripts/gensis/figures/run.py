@@ -221,7 +221,9 @@ class Run:
         seeds = {f"seed{seed}" for seed in self.study.seeds}
         paths = sorted((self.folder / "evaluation").glob("*/*/seed*/*.json"))
         named = [path for path in paths if path.parts[-4] in encoders and path.parts[-2] in seeds]
-        return [_read_evaluation(path) for path in named if path.parts[-3] in self.study.evaluation.datasets]
+        results = [name for transfer in self.study.evaluation.transfer for name in transfer.results.values()]
+        measured_on = {*self.study.evaluation.datasets, *results}
+        return [_read_evaluation(path) for path in named if path.parts[-3] in measured_on]
 
     def _trainings(self, stage: str, where: str, name: str) -> Iterator[Training]:
         for seed in self.study.seeds:

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import Field, create_model
 
 from gensis.settings.base import Name, PositiveFloat, PositiveInt, Settings, added
+from gensis.settings.benchmarks import Benchmark
 from gensis.settings.registries import CORRUPTIONS
 from gensis.settings.targets import Target, kind_of
 from gensis.settings.tasks import TASKS, FurtherInput, Level, find_task
+from gensis.settings.transfer import Transfer
 
 Corruption = Literal[*CORRUPTIONS]
 
@@ -52,6 +54,12 @@ class Evaluation(Switches):
     test image or slide. Reports mean average precision, and precision at each k of `knn`."""
     corruptions: tuple[Corruption, ...] = added(neutral=[])
     """Also test classifiers of clean images on test images with these corruptions, each in five severities."""
+    transfer: tuple[Transfer, ...] = added(neutral=[])
+    """Also fit the k-NN classifier and the linear probe on one data set and test them on others, all of `datasets`.
+    Classes are matched by name."""
+    benchmarks: dict[Name, Benchmark] = added(neutral={})
+    """Published benchmarks by name: copy detection, retrieval of landmarks, segmentation of videos. Their images are
+    read from the folders that their authors distribute, and are used for nothing else."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers. `mean`: logistic regression on the mean of a slide's embeddings. `abmil`: gated attention
     (Ilse et al. 2018). `dsmil`: dual-stream attention (Li et al. 2021). Targets of survival and regression have `mean`
@@ -104,6 +112,11 @@ class Evaluation(Switches):
     def image_tasks(self) -> tuple[str, ...]:
         """Names of the tasks on single images."""
         return self._tasks("image")
+
+    @property
+    def transfer_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks of `transfer`."""
+        return tuple(name for name in self.image_tasks if name in ("knn", "linear"))
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:

@@ -68,7 +68,14 @@ def _evaluation(*keys: str) -> Callable[[Study, str], tuple[str, str]]:
 
 
 def _evaluation_of_encoders(study: Study, _: str) -> tuple[str, str]:
-    return "evaluation", canonical_json(study.evaluation, without=frozenset({"datasets", "bank_images", "judge"}))
+    return "evaluation", canonical_json(
+        study.evaluation, without=frozenset({"datasets", "transfer", "benchmarks", "bank_images", "judge"})
+    )
+
+
+def _benchmark(study: Study, name: str) -> tuple[str, str]:
+    evaluation = study.evaluation
+    return f"evaluation.benchmarks.{name}", canonical_json(evaluation.benchmarks[name], bootstrap=evaluation.bootstrap)
 
 
 def _study(study: Study, _: str) -> tuple[str, str]:
@@ -88,6 +95,7 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "banks": _bank,
     "filters": _filter,
     "evaluation": _evaluation_of_encoders,
+    "benchmarks": _benchmark,
     "knn_history": _evaluation("knn", "knn_temperature"),
     "bank_quality": _evaluation("bank_images", "bootstrap", "judge"),
     "untrained": _pretraining(*BACKBONE),  # the untrained backbone of the baseline `random`
@@ -105,6 +113,7 @@ def stages(study: Study) -> list[str]:
         "encoders": encoders,
         "embedding": [*encoders, *UNTRAINED],
         "banks": study.banks,
+        "benchmarks": study.evaluation.benchmarks,
         "filters": [name for name, bank in study.banks.items() if bank.filter],
     }
     single = [stage for stage in STAGES if stage not in names] if study.pretraining else ["evaluation", "study"]

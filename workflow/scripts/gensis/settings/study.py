@@ -109,6 +109,8 @@ class Study(Settings):
     def _names_exist(self) -> "Study":
         for name in self.evaluation.datasets:
             _known("evaluation.datasets", name, self.datasets)
+        self._transfers_exist()
+        self._refuse_benchmarks_named_like_datasets()
         if self.export:
             for section, names in (("datasets", self.used_datasets), ("banks", self.banks)):
                 for name in getattr(self.export, section):
@@ -123,6 +125,21 @@ class Study(Settings):
         if self.pretraining:
             self._names_of_trainings_exist(self.pretraining)
         return self
+
+    def _refuse_benchmarks_named_like_datasets(self) -> None:
+        if both := [name for name in self.evaluation.benchmarks if name in self.datasets]:
+            raise ValueError(f"evaluation.benchmarks.{both[0]}: a data set has this name: choose another name")
+
+    def _transfers_exist(self) -> None:
+        evaluation, results = self.evaluation, []
+        for number, transfer in enumerate(evaluation.transfer):
+            for name in (transfer.fit, *transfer.test):
+                _known(f"evaluation.transfer.{number}", name, evaluation.datasets)
+            results += transfer.results.values()
+        if twice := [name for name in results if results.count(name) > 1 or name in self.datasets]:
+            raise ValueError(f"evaluation.transfer: {twice[0]} names two results: list each once, or rename a data set")
+        if results and not evaluation.transfer_tasks:
+            raise ValueError("evaluation.transfer: k-NN and linear probe are switched off: switch one on")
 
     def _names_of_trainings_exist(self, pretraining: Pretraining) -> None:
         _known("pretraining.dataset", pretraining.dataset, self.datasets)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from gensis.errors import UserError
 from gensis.settings.targets import Kind
 
-Level = Literal["image", "slide"]
+Level = Literal["image", "slide", "benchmark"]
 FurtherInput = Literal["corrupted", "last_blocks", "targets"]
 
 
@@ -20,9 +20,11 @@ class Task:
     """An evaluation task, as far as planning knows it."""
 
     level: Level
-    """What is tested: single images, or bags of the images of a slide (or of a group, with `evaluation.bags`)."""
+    """What is tested: single images of a data set, bags of the images of a slide (or of a group, with
+    `evaluation.bags`), or what a benchmark with its own files defines."""
     module: str
-    """Module with its function ``measure(data: TaskData) -> Measured`` (gensis.evaluation.measured)."""
+    """Module with its function ``measure(data: TaskData) -> Measured`` (gensis.evaluation.measured), for a benchmark
+    ``measure(data: BenchmarkData) -> Items`` (gensis.evaluation.benchmark)."""
     metrics: tuple[str, ...]
     """Names of its metrics in the order of the result, without suffixes such as `_k20` or `_blur`."""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +61,11 @@ _OF_SLIDES = (*_PROBABILITIES, "quadratic_kappa")
 _RANKING = ("average_precision", "precision")
 _OF_NUMBERS = ("r2", "pearson", "mae")
 _MIL = ("mil_epochs", "mil_learning_rate", "mil_seeds", "mil_batch_size")
+
+
+def _has(task: str) -> Callable[[Any], bool]:
+    """Whether a benchmark of the settings has this task."""
+    return lambda evaluation: any(benchmark.task == task for benchmark in evaluation.benchmarks.values())
 
 
 def _slide_columns(method: str) -> dict[str, str]:
@@ -188,6 +195,37 @@ TASKS: dict[str, Task] = {
     "survival-abmil-*": _survival("survival_abmil", "abmil", "ABMIL"),
     "regression-mean-*": _regression("regression_mean", "mean", "ridge regression of the mean embedding"),
     "regression-abmil-*": _regression("regression_abmil", "abmil", "ABMIL"),
+    "copy-detection": Task(
+        "benchmark",
+        "gensis.evaluation.tasks.copy_detection",
+        ("average_precision",),
+        {"average_precision": "copy detection, mean average precision"},
+        when=_has("copy-detection"),
+        is_fitted=False,
+    ),
+    "retrieval-landmarks": Task(
+        "benchmark",
+        "gensis.evaluation.tasks.landmark_retrieval",
+        ("average_precision_medium", "average_precision_hard"),
+        {
+            "average_precision_medium": "landmark retrieval, mean average precision, medium",
+            "average_precision_hard": "landmark retrieval, mean average precision, hard",
+        },
+        when=_has("retrieval-landmarks"),
+        is_fitted=False,
+    ),
+    "video-segmentation": Task(
+        "benchmark",
+        "gensis.evaluation.tasks.video_segmentation",
+        ("j_and_f", "j", "f"),
+        {
+            "j_and_f": "video segmentation, J and F",
+            "j": "video segmentation, region similarity J",
+            "f": "video segmentation, contour accuracy F",
+        },
+        when=_has("video-segmentation"),
+        is_fitted=False,
+    ),
 }
 """Name of each task, which names its result file too -> the task, in the order of the report. A `*` stands for a
 number that the settings list, or for a target; each is a task. To add a task, see docs/extending.md."""

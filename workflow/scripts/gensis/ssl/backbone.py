@@ -11,6 +11,7 @@ from torch import nn
 from gensis.artifacts.files import read_json, write_json, written_atomically
 from gensis.artifacts.folders import refuse_damaged
 from gensis.errors import UserError
+from gensis.images.ranges import to_nhwc
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"
@@ -149,6 +150,30 @@ class Encoder(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embeddings float32 (B, D) of uint8 (B, 3, H, W)."""
         return self.backbone(self.preprocess(images)).float()
+
+    @torch.no_grad()
+    def with_patch_tokens(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings float32 (B, D), and features of places float32 (B, h, w, D), of uint8 (B, 3, H, W).
+
+        The features of places are the patch tokens of a transformer after its final norm, without class and register
+        tokens, or the last feature map of a convnet.
+
+        Raises:
+            UserError: timm gives no features of places for this backbone.
+        """
+        return tokens_of(self.backbone, self.preprocess(images))
+
+    def patch_tokens(self, images: torch.Tensor) -> torch.Tensor:
+        """The features of places of `with_patch_tokens`."""
+        return self.with_patch_tokens(images)[1]
+
+
+def tokens_of(backbone: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `Encoder.with_patch_tokens`, of preprocessed images float32 (B, 3, H, W)."""
+    if not hasattr(backbone, "forward_intermediates"):
+        raise UserError(f"timm has no patch tokens for {type(backbone).__name__}: choose another backbone")
+    last, maps = backbone.forward_intermediates(pixels, indices=1, norm=True)
+    return backbone.forward_head(last).float(), to_nhwc(maps[-1]).float()
 
 
 class LastBlocks(nn.Module):

@@ -42,23 +42,42 @@ def check_evaluation(
         The result of each task; None if its file has a problem.
     """
     seed, evaluation = int(folder.name.removeprefix("seed")), study.evaluation
-    encoder, dataset = folder.parts[-3:-1]
-    results = {}
+    results: dict[Subject, dict[str, Any] | None] = {}
     for task in tasks:
-        path = folder / f"{task}.json"
-        if result := checked_json(path, findings):
-            with findings.reading(path):
-                read = evaluation.inputs_of_task(task, inputs)
-                origins.compare(path, result["provenance"], settings=evaluation.of_task(task), seed=seed, inputs=read)
-                if [result[name] for name in SUBJECT] != [encoder, dataset, seed, task]:
-                    findings.add(path, "is for another encoder, data set, seed or task than its path states")
-        results[encoder, dataset, str(seed), task] = None if path in findings else result
+        read = evaluation.inputs_of_task(task, inputs)
+        path, settings = folder / f"{task}.json", evaluation.of_task(task)
+        results |= check_result(path, settings, inputs=read, findings=findings, origins=origins)
     settings = json.loads(stage_json(study, "evaluation"))
     names = ["predictions.h5", *(["attention.h5"] if with_attention(tasks) else [])]
     for path in (folder / name for name in names):
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             origins.compare(path, check_hdf5(path, file, findings), settings=settings, seed=seed, inputs=inputs)
     return results
+
+
+def check_result(
+    path: Path, settings: Mapping[str, Any], *, inputs: Inputs, findings: Findings, origins: Origins
+) -> dict[Subject, dict[str, Any] | None]:
+    """Check the result of one task.
+
+    Args:
+        path: `<encoder>/<dataset or benchmark>/seed<k>/<task>.json`.
+        settings: expected settings of the task.
+        inputs: inputs that it must be made from.
+        findings: problems are added to it.
+        origins: compares the provenance.
+
+    Returns:
+        What the path states -> the result; None if its file has a problem.
+    """
+    encoder, dataset, folder = path.parts[-4:-1]
+    seed, task = int(folder.removeprefix("seed")), path.stem
+    if result := checked_json(path, findings):
+        with findings.reading(path):
+            origins.compare(path, result["provenance"], settings=settings, seed=seed, inputs=inputs)
+            if [result[name] for name in SUBJECT] != [encoder, dataset, seed, task]:
+                findings.add(path, "is for another encoder, data set, seed or task than its path states")
+    return {(encoder, dataset, str(seed), task): None if path in findings else result}
 
 
 def check_summary(path: Path, results: Mapping[Subject, dict[str, Any] | None], findings: Findings) -> None:

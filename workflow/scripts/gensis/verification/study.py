@@ -15,7 +15,7 @@ from gensis.ssl import RECIPE as ENCODER_RECIPE
 from gensis.verification import stated
 from gensis.verification.bank import check_filter, check_quality, check_shard, check_sources
 from gensis.verification.embeddings import check_features, check_parts, embeddings_content
-from gensis.verification.evaluation import Subject, check_evaluation, check_summary
+from gensis.verification.evaluation import Subject, check_evaluation, check_result, check_summary
 from gensis.verification.findings import Findings
 from gensis.verification.images import Images
 from gensis.verification.origins import Inputs, Origins
@@ -250,6 +250,35 @@ class _Verification:
                     folder = self.run / f"evaluation/{encoder}/{dataset}/seed{seed}"
                     inputs = tables | self.measured(encoder, dataset, seed)
                     results |= check_evaluation(folder, tasks, study=self.study, inputs=inputs, **self.both)
+        for transfer in self.study.evaluation.transfer:
+            for tested, result in transfer.results.items():
+                if self.has_results(result, "*"):
+                    results |= self.check_transfer(transfer.fit, tested, result)
+        for name in self.study.evaluation.benchmarks:
+            results |= self.check_benchmark(name)
+        return results
+
+    def check_benchmark(self, name: str) -> dict[Subject, dict[str, Any] | None]:
+        settings, results = self.settings(f"benchmarks/{name}"), {}
+        files = {"benchmark": (Path(settings["path"]), None)}  # too many to be read again
+        for encoder in (*self.encoders, "random"):
+            for seed in self.study.seeds:
+                path = self.run / f"evaluation/{encoder}/{name}/seed{seed}/{settings['task']}.json"
+                inputs = files | ({} if encoder in UNTRAINED else self.encoder_input("encoder", encoder, seed))
+                results |= check_result(path, settings, inputs=inputs, **self.both)
+        return results
+
+    def check_transfer(self, fit: str, tested: str, result: str) -> dict[Subject, dict[str, Any] | None]:
+        results: dict[Subject, dict[str, Any] | None] = {}
+        tables = {name: self.table(tested, name) for name in ("units", "labels")}
+        tables |= {f"fit_{name}": self.table(fit, name) for name in ("units", "labels")}
+        for encoder in (*self.encoders, *UNTRAINED):
+            for seed in self.study.seeds:
+                inputs = tables | {"embeddings": self.measured(encoder, tested, seed)["embeddings"]}
+                inputs |= {"fit_embeddings": self.measured(encoder, fit, seed)["embeddings"]}
+                folder = self.run / f"evaluation/{encoder}/{result}/seed{seed}"
+                tasks = self.study.evaluation.transfer_tasks
+                results |= check_evaluation(folder, tasks, study=self.study, inputs=inputs, **self.both)
         return results
 
     def measured(self, encoder: str, dataset: str, seed: int) -> Inputs:

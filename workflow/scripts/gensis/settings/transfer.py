@@ -1,0 +1,26 @@
+"""Classifiers that are fitted on one data set and tested on others."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gensis.settings.base import Name, Settings
+
+
+class Transfer(Settings):
+    """Classifiers of one data set, tested on images of others: the same classes under another distribution."""
+
+    fit: Name
+    """Data set whose images the classifiers learn from: its train split, or all of it if it has no test split."""
+    test: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Data sets whose images are classified: their test split, or all images if they have none."""
+
+    @property
+    def results(self) -> dict[str, str]:
+        """Tested data set -> name of its results, in the place of a data set's name."""
+        return {tested: results_name(self.fit, tested) for tested in self.test}
+
+
+def results_name(fit: str, tested: str) -> str:
+    """Name of the results of classifiers of one data set on another, in the place of a data set's name."""
+    return f"{fit}-to-{tested}"
