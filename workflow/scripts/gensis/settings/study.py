@@ -24,7 +24,7 @@ from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
 RESERVED = (*METHODS, "random", "pixels")
-KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
+KINDS = ("slides", "files", "folder", "torchvision", "hdf5", "pcam")
 LARGEST_PIXEL_SPACE_PX = 64
 # Examples for error messages about sections that cannot be empty, by key or model.
 EXAMPLES = {
