@@ -58,10 +58,18 @@ def blocks_parts(wildcards):
 def evaluation_options(wildcards):
     """Arguments of an encoder's evaluation: whether units are slides, their targets, and whether it was trained on
     tested images."""
-    targets = " ".join(f"--targets {path}" for path in targets_table(wildcards))
-    slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
-    seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
-    return " ".join(filter(None, (slides, targets, seen)))
+    targets = [f"--targets {path}" for path in targets_table(wildcards)]
+    return " ".join([*slides_option(wildcards), *targets, *seen_option(wildcards)])
+
+
+def slides_option(wildcards):
+    """Argument that the units of the tested data set are slides, if they are."""
+    return ["--slides-are-units"] if wildcards.dataset in SLIDE_DATASETS else []
+
+
+def seen_option(wildcards):
+    """Argument that the encoder was trained on tested images, if it was."""
+    return ["--seen"] if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else []
 
 
 def embeddings_to_fit(wildcards):
@@ -75,7 +83,7 @@ def transfer_options(wildcards):
     tables = ["--fit-units", f"{IMAGES}/{fit}/units.tsv", "--fit-labels", f"{IMAGES}/{fit}/labels.tsv"]
     slides = ["--fit-slides-are-units"] if fit in SLIDE_DATASETS else []
     of_fit = ["--fit", fit, *tables, *slides, "--fit-embeddings", *embeddings_to_fit(wildcards)]
-    return f"{evaluation_options(wildcards)} {shlex.join(of_fit)}".strip()
+    return shlex.join([*slides_option(wildcards), *seen_option(wildcards), *of_fit])
 
 
 def benchmark_files(wildcards):

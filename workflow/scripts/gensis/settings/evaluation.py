@@ -55,8 +55,8 @@ class Evaluation(Switches):
     corruptions: tuple[Corruption, ...] = added(neutral=[])
     """Also test classifiers of clean images on test images with these corruptions, each in five severities."""
     transfer: tuple[Transfer, ...] = added(neutral=[])
-    """Also fit the k-NN classifier and the linear probe on one data set and test them on others, all of `datasets`.
-    Classes are matched by name."""
+    """Also fit the k-NN classifier, the linear probe and, on slides, those of `slides` on one data set and test them on
+    others, all of `datasets`. Classes are matched by name."""
     benchmarks: dict[Name, Benchmark] = added(neutral={})
     """Published benchmarks by name: copy detection, retrieval of landmarks, segmentation of videos. Their images are
     read from the folders that their authors distribute, and are used for nothing else."""
@@ -115,8 +115,13 @@ class Evaluation(Switches):
 
     @property
     def transfer_tasks(self) -> tuple[str, ...]:
-        """Names of the tasks of `transfer`."""
+        """Names of the tasks of `transfer` on single images."""
         return tuple(name for name in self.image_tasks if name in ("knn", "linear"))
+
+    @property
+    def slide_transfer_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks of `transfer` on whole slides."""
+        return tuple(name for name in self.slide_tasks if find_task(name).is_fitted)
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:
