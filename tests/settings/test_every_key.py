@@ -45,6 +45,7 @@ STUDY = {
             "copies": {"task": "copy-detection", "path": "copydays"},
             "landmarks": {"task": "retrieval-landmarks", "path": "roxford5k"},
             "videos": {"task": "video-segmentation", "path": "DAVIS"},
+            "places": {"task": "segmentation", "path": "glands", "classes": ["stroma", "gland"]},
         },
     },
     "retraining": {

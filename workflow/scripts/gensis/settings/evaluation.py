@@ -58,8 +58,8 @@ class Evaluation(Switches):
     """Also fit the k-NN classifier, the linear probe and, on slides, those of `slides` on one data set and test them on
     others, all of `datasets`. Classes are matched by name."""
     benchmarks: dict[Name, Benchmark] = added(neutral={})
-    """Published benchmarks by name: copy detection, retrieval of landmarks, segmentation of videos. Their images are
-    read from the folders that their authors distribute, and are used for nothing else."""
+    """Benchmarks by name: copy detection, retrieval of landmarks, segmentation of videos in the folders that their
+    authors distribute, and linear segmentation of your own images. Their images are used for nothing else."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers. `mean`: logistic regression on the mean of a slide's embeddings. `abmil`: gated attention
     (Ilse et al. 2018). `dsmil`: dual-stream attention (Li et al. 2021). Targets of survival and regression have `mean`

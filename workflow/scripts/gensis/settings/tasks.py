@@ -226,6 +226,13 @@ TASKS: dict[str, Task] = {
         when=_has("video-segmentation"),
         is_fitted=False,
     ),
+    "segmentation": Task(
+        "benchmark",
+        "gensis.evaluation.tasks.segmentation",
+        ("miou", "dice"),
+        {"miou": "linear segmentation, mean IoU", "dice": "linear segmentation, Dice"},
+        when=_has("segmentation"),
+    ),
 }
 """Name of each task, which names its result file too -> the task, in the order of the report. A `*` stands for a
 number that the settings list, or for a target; each is a task. To add a task, see docs/extending.md."""
