@@ -98,6 +98,10 @@ def test_megabytes_are_whole_gigabytes_with_a_margin_of_half():
     assert [jobs.megabytes(size) for size in (1, 2e9, 2.1e9)] == [1000, 3000, 4000]
 
 
+def test_retries_ask_for_twice_the_memory():
+    assert [jobs.megabytes(2.1e9, attempt) for attempt in (1, 2, 3)] == [4000, 8000, 8000]
+
+
 def test_minutes_are_multiples_of_thirty_shared_by_gpus_and_limited():
     hour = 2000 * 3600  # passes of a GPU
     assert [jobs.minutes(passes, 1) for passes in (0, 1, hour, hour + 1)] == [30, 60, 90, 120]

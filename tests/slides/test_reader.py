@@ -100,9 +100,10 @@ def test_missing_and_invalid_files_raise_different_errors(tmp_path):
     (tmp_path / "text.svs").write_text("no slide")
     with pytest.raises(Unusable, match="export it"):
         open_slide(tmp_path / "text.svs")
-    for path in (tmp_path / "absent.svs", tmp_path):
-        with pytest.raises(UserError, match="correct its path"):
-            open_slide(path)
+    with pytest.raises(UserError, match="correct its path"):
+        open_slide(tmp_path / "absent.svs")
+    with pytest.raises(Unusable, match="name the slide's file"):
+        open_slide(tmp_path)
 
 
 def test_results_of_several_threads_are_in_order():

@@ -70,6 +70,7 @@ use rule evaluate_encoder as evaluate_transfer with:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
         embeddings=all_embeddings,
+        targets=[],
         corrupted=[],
         blocks=[],
         learnt_from=learnt_from,

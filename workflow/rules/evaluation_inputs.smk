@@ -58,18 +58,15 @@ def blocks_parts(wildcards):
 def evaluation_options(wildcards):
     """Arguments of an encoder's evaluation: whether units are slides, their targets, and whether it was trained on
     tested images."""
-    targets = [f"--targets {path}" for path in targets_table(wildcards)]
-    return " ".join([*slides_option(wildcards), *targets, *seen_option(wildcards)])
+    return options_with(wildcards, targets_table(wildcards))
 
 
-def slides_option(wildcards):
-    """Argument that the units of the tested data set are slides, if they are."""
-    return ["--slides-are-units"] if wildcards.dataset in SLIDE_DATASETS else []
-
-
-def seen_option(wildcards):
-    """Argument that the encoder was trained on tested images, if it was."""
-    return ["--seen"] if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else []
+def options_with(wildcards, targets: list[str]) -> str:
+    """The same, with these tables of targets."""
+    targets = " ".join(f"--targets {path}" for path in targets)
+    slides = "--slides-are-units" if wildcards.dataset in SLIDE_DATASETS else ""
+    seen = "--seen" if wildcards.encoder in ENCODERS and is_learnt_from(wildcards.dataset) else ""
+    return " ".join(filter(None, (slides, targets, seen)))
 
 
 def embeddings_to_fit(wildcards):
@@ -83,7 +80,7 @@ def transfer_options(wildcards):
     tables = ["--fit-units", f"{IMAGES}/{fit}/units.tsv", "--fit-labels", f"{IMAGES}/{fit}/labels.tsv"]
     slides = ["--fit-slides-are-units"] if fit in SLIDE_DATASETS else []
     of_fit = ["--fit", fit, *tables, *slides, "--fit-embeddings", *embeddings_to_fit(wildcards)]
-    return shlex.join([*slides_option(wildcards), *seen_option(wildcards), *of_fit])
+    return f"{options_with(wildcards, [])} {shlex.join(of_fit)}".strip()
 
 
 def benchmark_files(wildcards):

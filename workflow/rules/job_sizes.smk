@@ -1,5 +1,6 @@
 # Memory (MB) and time (minutes) of jobs, from the sizes of the study; no rules here. A profile overrides them. Where the
-# number of images is not known yet, Snakemake shows <TBD>, and asks again when the job is ready.
+# number of images is not known yet, Snakemake shows <TBD>, and asks again when the job is ready. A retry asks for twice
+# the memory: the job may have been killed for it.
 from gensis.artifacts.tables import read_table
 from gensis.planning import jobs, memory
 from gensis.planning.networks import width_of
@@ -32,10 +33,10 @@ def stored_px(dataset: str) -> int:
 def encoder_memory(rule: str) -> Callable[..., int]:
     """Memory of the training of an encoder."""
 
-    def of_job(wildcards, input):
+    def of_job(wildcards, input, attempt):
         name = wildcards.get("encoder", BASELINE_ENCODER)
         images, px = images_listed(input.train), stored_px(TRAINED_ON)
-        return jobs.megabytes(memory.training_bytes(STUDY, name, images, image_px=px, gpus=gpus_of(rule)))
+        return jobs.megabytes(memory.training_bytes(STUDY, name, images, image_px=px, gpus=gpus_of(rule)), attempt)
 
     return of_job
 
@@ -50,10 +51,10 @@ def encoder_time(rule: str) -> Callable[..., int]:
     return of_job
 
 
-def autoencoder_memory(wildcards):
+def autoencoder_memory(wildcards, attempt):
     """Memory of the training of the autoencoder."""
     px = stored_px(TRAINED_ON)
-    return jobs.megabytes(memory.autoencoder_bytes(STUDY, image_px=px, gpus=gpus_of("train_autoencoder")))
+    return jobs.megabytes(memory.autoencoder_bytes(STUDY, image_px=px, gpus=gpus_of("train_autoencoder")), attempt)
 
 
 def autoencoder_time(wildcards):
@@ -61,11 +62,11 @@ def autoencoder_time(wildcards):
     return jobs.autoencoder_minutes(STUDY, gpus_of("train_autoencoder"))
 
 
-def diffusion_memory(wildcards, input):
+def diffusion_memory(wildcards, input, attempt):
     """Memory of the training of the diffusion model."""
     sizes = {"width": width_of(STUDY, wildcards.encoder), "image_px": stored_px(TRAINED_ON)}
     images = images_listed(input.train)
-    return jobs.megabytes(memory.diffusion_bytes(STUDY, images, gpus=gpus_of("train_diffusion"), **sizes))
+    return jobs.megabytes(memory.diffusion_bytes(STUDY, images, gpus=gpus_of("train_diffusion"), **sizes), attempt)
 
 
 def diffusion_time(wildcards):
@@ -76,11 +77,11 @@ def diffusion_time(wildcards):
 def bank_memory(rule: str) -> Callable[..., int]:
     """Memory of a job that makes or judges a bank: it may search all embeddings for neighbours."""
 
-    def of_job(wildcards, input):
+    def of_job(wildcards, input, attempt):
         width = width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
         px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
         needed = memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule))
-        return jobs.megabytes(needed + memory.embeddings_bytes(images_listed(input.train), width))
+        return jobs.megabytes(needed + memory.embeddings_bytes(images_listed(input.train), width), attempt)
 
     return of_job
 
@@ -104,9 +105,9 @@ def bank_time(rule: str) -> Callable[..., int]:
 def embedding_memory(rule: str) -> Callable[..., int]:
     """Memory of a job that embeds images block by block."""
 
-    def of_job(wildcards):
+    def of_job(wildcards, attempt):
         px = stored_px(wildcards.dataset)
-        return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule)))
+        return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule)), attempt)
 
     return of_job
 
@@ -125,9 +126,9 @@ def embedding_time(rule: str, times: int = 1) -> Callable[..., int]:
 def evaluation_memory(rule: str) -> Callable[..., int]:
     """Memory of the evaluation of an encoder."""
 
-    def of_job(wildcards, input):
+    def of_job(wildcards, input, attempt):
         width = width_of(STUDY, wildcards.encoder)
-        return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rule)))
+        return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rule)), attempt)
 
     return of_job
 
@@ -138,11 +139,11 @@ def evaluation_time(wildcards, input):
     return jobs.evaluation_minutes(images, images)
 
 
-def transfer_memory(wildcards, input):
+def transfer_memory(wildcards, input, attempt):
     """Memory of the evaluation of an encoder with the classifiers of another data set."""
     images = images_listed(input.units) + images_listed(input.fit_units)
     width, gpus = width_of(STUDY, wildcards.encoder), gpus_of("evaluate_transfer")
-    return jobs.megabytes(memory.evaluation_bytes(images, width, gpus))
+    return jobs.megabytes(memory.evaluation_bytes(images, width, gpus), attempt)
 
 
 def transfer_time(wildcards, input):

@@ -105,8 +105,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:
     """Content ids of the inputs."""
-    tables = [name for name in ("units", "labels", "targets", "fit_units", "fit_labels") if getattr(arguments, name)]
-    tables = {name: content_id(getattr(arguments, name)) for name in tables}
+    named = [name for name in ("units", "labels", "targets", "fit_units", "fit_labels") if getattr(arguments, name)]
+    tables = {name: content_id(getattr(arguments, name)) for name in named}
     names = ("embeddings", "corrupted", "last_blocks", "fit_embeddings")
     parts = {name: getattr(arguments, name) for name in names}
     return tables | {name: parts_content(paths) for name, paths in parts.items() if paths}

@@ -18,8 +18,8 @@ def all_encoders(run: Run) -> str:
     )
     caption += (
         "Chance: accuracy of always predicting the most common training class; 1 / number of classes for balanced "
-        "accuracy, 0.5 for AUROC and concordance, 0 for kappa, a random order for retrieval, masks that stay in place "
-        "for video segmentation, the mean of the training items for R\N{SUPERSCRIPT TWO}. Last row: numbers of test "
+        "accuracy, 0.5 for AUROC and concordance, 0 for kappa, a random order for retrieval, the mean of the training "
+        "items for R\N{SUPERSCRIPT TWO}, masks that stay in place for video segmentation. Last row: numbers of test "
         "items and of their groups."
     )
     caption += "".join(

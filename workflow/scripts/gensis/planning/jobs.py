@@ -25,9 +25,9 @@ MOST_MINUTES = 48 * 60
 """Longest time: trainings and banks that need more resume in their next job, and partitions have limits."""
 
 
-def megabytes(expected_bytes: float) -> int:
-    """Memory to ask for, in MB: whole GB, with a margin."""
-    return 1000 * math.ceil(MARGIN * expected_bytes / 1e9)
+def megabytes(expected_bytes: float, attempt: int = 1) -> int:
+    """Memory to ask for, in MB: whole GB, with a margin. Retries ask for twice as much."""
+    return 1000 * min(attempt, 2) * math.ceil(MARGIN * expected_bytes / 1e9)
 
 
 def minutes(passes: float, gpus: int) -> int:

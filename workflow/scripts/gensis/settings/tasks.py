@@ -188,13 +188,6 @@ TASKS: dict[str, Task] = {
         reads=("knn",),
         is_fitted=False,
     ),
-    "slides-mean-*": _classes("linear", "mean", "mean embedding"),
-    "slides-abmil-*": _classes("abmil", "abmil", "ABMIL"),
-    "slides-dsmil-*": _classes("dsmil", "dsmil", "DSMIL"),
-    "survival-mean-*": _survival("survival_mean", "mean", "Cox regression of the mean embedding"),
-    "survival-abmil-*": _survival("survival_abmil", "abmil", "ABMIL"),
-    "regression-mean-*": _regression("regression_mean", "mean", "ridge regression of the mean embedding"),
-    "regression-abmil-*": _regression("regression_abmil", "abmil", "ABMIL"),
     "copy-detection": Task(
         "benchmark",
         "gensis.evaluation.tasks.copy_detection",
@@ -233,6 +226,13 @@ TASKS: dict[str, Task] = {
         {"miou": "linear segmentation, mean IoU", "dice": "linear segmentation, Dice"},
         when=_has("segmentation"),
     ),
+    "slides-mean-*": _classes("linear", "mean", "mean embedding"),
+    "slides-abmil-*": _classes("abmil", "abmil", "ABMIL"),
+    "slides-dsmil-*": _classes("dsmil", "dsmil", "DSMIL"),
+    "survival-mean-*": _survival("survival_mean", "mean", "Cox regression of the mean embedding"),
+    "survival-abmil-*": _survival("survival_abmil", "abmil", "ABMIL"),
+    "regression-mean-*": _regression("regression_mean", "mean", "ridge regression of the mean embedding"),
+    "regression-abmil-*": _regression("regression_abmil", "abmil", "ABMIL"),
 }
 """Name of each task, which names its result file too -> the task, in the order of the report. A `*` stands for a
 number that the settings list, or for a target; each is a task. To add a task, see docs/extending.md."""
