@@ -66,7 +66,7 @@ shell.prefix(f"set -euo pipefail; . {shlex.quote(str(REPOSITORY / 'workflow/scri
 rule all:
     default_target: True
     input:
-        needs_pretraining,
+        needs_comparison,
         f"{RUN}/report.html",
         slide_overlays(),
 

@@ -1,6 +1,7 @@
 """Paired comparisons of encoders over seeds, and over items with one seed."""
 
 import csv
+import itertools
 import math
 import subprocess
 from pathlib import Path
@@ -12,8 +13,9 @@ from tests.warm_python import warm_python
 
 from gensis.artifacts.files import write_json
 from gensis.errors import UserError
+from gensis.evaluation.answers import Answers, read_answers
 from gensis.evaluation.paired import Pair, Value, compare_over_seeds, pairs_of
-from gensis.evaluation.paired_items import Answers, compare_over_items, read_answers
+from gensis.evaluation.paired_items import compare_over_items
 from gensis.evaluation.predictions import Predictions, write_predictions
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/summarize.py"
@@ -162,3 +164,42 @@ def test_script_writes_comparisons_over_seeds_and_over_items(tmp_path: Path, bot
         ("items", str(seed), metric) for seed in (0, 1) for metric in ("accuracy_k20", "balanced_accuracy_k20")
     ]
     assert all(float(row["low"]) <= float(row["difference"]) <= float(row["high"]) for row in items)
+
+
+def test_groups_are_flipped_as_a_whole_in_the_test_of_balanced_accuracy() -> None:
+    groups, generator = 8, np.random.default_rng(2)
+    both = {"dino": answers(generator, 0.5, groups), "gen-dino": answers(generator, 0.6, groups)}
+    found = {metric: estimate for _, metric, estimate in compare_over_items(both, [PAIR], 0, trained=False)}
+    label, size = both["dino"].label, np.bincount(both["dino"].label)
+    parts = [
+        sum(
+            sign * (both[name].predicted["_k20"][i] == label[i]) / size[label[i]] / CLASSES
+            for i in range(group, N, groups)
+            for name, sign in (("gen-dino", 1), ("dino", -1))
+        )
+        for group in range(groups)
+    ]
+    assert sum(parts) == pytest.approx(found["balanced_accuracy_k20"].difference)
+    flipped = [abs(np.dot(signs, parts)) for signs in itertools.product((1, -1), repeat=groups)]
+    exact = np.mean(np.array(flipped) >= abs(sum(parts)) - 1e-9)
+    assert found["balanced_accuracy_k20"].test == "sign-flip"
+    assert found["balanced_accuracy_k20"].p == pytest.approx(exact, abs=0.005)
+
+
+def test_equal_encoders_do_not_differ(both: dict[str, Answers]) -> None:
+    same = {"gen-dino": both["dino"], "dino": both["dino"]}
+    found = {metric: estimate for _, metric, estimate in compare_over_items(same, [PAIR], 0, trained=False)}
+    assert found["balanced_accuracy_k20"].p == 1
+
+
+def test_seeds_of_external_encoders_are_no_sample() -> None:
+    same = {seed: 0.8 for seed in range(8)}, {seed: 0.5 for seed in range(8)}
+    pair = [*values("gen-dino", same[0]), *values("dino", same[1])]
+    (found,) = compare_over_seeds(pair, [PAIR], trained=False)
+    assert found.estimate.difference == pytest.approx(0.3)
+    assert (found.estimate.interval, found.estimate.test) == ("", "")
+    assert np.isnan([found.estimate.low, found.estimate.high, found.estimate.p]).all()
+
+
+def test_the_first_of_external_encoders_is_the_reference() -> None:
+    assert pairs_of("uni", ["virchow", "resnet"], None)[:2] == [Pair("virchow", "uni"), Pair("resnet", "uni")]

@@ -15,7 +15,8 @@ from tests.warm_python import warm_python
 from gensis.evaluation.predictions import Predictions, write_predictions
 from gensis.figures.attended import SlideAttention
 from gensis.figures.attended_tiles import chosen, extremes, read_tile
-from gensis.figures.attention import FULL_AT, HEAT, attention, draw_attention
+from gensis.figures.attention import FULL_AT, attention, draw_attention
+from gensis.figures.palette import ATTENTION
 from gensis.figures.run import Run
 from gensis.figures.slide_view import read_slide
 
@@ -60,13 +61,13 @@ def test_caption_has_label_and_predicted_class(attended: Run) -> None:
     assert "slides-abmil on gen-dino" in html
 
 
-def test_tiles_with_more_attention_are_redder(results: Path) -> None:
+def test_tiles_with_more_attention_are_greener(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
     coords = np.array(tiny.COORDS_LEVEL0["slide-a"])
     drawn = draw_attention(view, coords, np.array([0.1, 0.2, 0.7], np.float32))
     scale = drawn.width / tiny.SLIDE_SIDE_LEVEL0
     colours = [drawn.getpixel(tuple(int((x + tiny.TILE_LEVEL0 / 2) * scale) for x in corner)) for corner in coords]
-    distance = [np.abs(np.subtract(colour, HEAT)).sum() for colour in colours]
+    distance = [np.abs(np.subtract(colour, ATTENTION)).sum() for colour in colours]
     assert distance[0] > distance[1] > distance[2]
     assert drawn.getpixel((drawn.width - 1, drawn.height - 1)) == (255, 255, 255)
 
@@ -74,7 +75,7 @@ def test_tiles_with_more_attention_are_redder(results: Path) -> None:
 def test_colour_is_relative_to_uniform_attention(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
     even = draw_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.full(3, 1 / 3, np.float32))
-    expected = 255 + 0.8 / FULL_AT * (np.array(HEAT) - 255)
+    expected = 255 + 0.8 / FULL_AT * (np.array(ATTENTION) - 255)
     assert even.getpixel((2, 2)) == pytest.approx(expected, abs=2)
 
 

@@ -11,7 +11,15 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from tests.figures import tiny
 
-from gensis.figures.embedding_map import THUMBNAIL_PX, embedding_map, principal_components
+from gensis.figures.embedding_map import (
+    MOST_COLOURS,
+    THUMBNAIL_PX,
+    Points,
+    class_table,
+    embedding_map,
+    legend,
+    principal_components,
+)
 from gensis.figures.run import Run
 
 
@@ -41,6 +49,19 @@ def test_each_point_has_its_image_and_the_colour_of_its_label(mapped: Run) -> No
         centre = [int(place) * THUMBNAIL_PX + THUMBNAIL_PX // 2 for place in (u, v)]
         assert sheet.getpixel(tuple(centre)) == pytest.approx(tiny.source_colour(row), abs=6)
         assert int(label) == expected
+
+
+def test_table_of_a_map_has_number_centre_and_nearest_neighbours_of_each_class() -> None:
+    features = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]])
+    points = Points(np.arange(4), np.array([0, 0, 1, 0]), ("a", "b", "absent"))
+    html = class_table(features, points, ([0.0, 10.0, 90.0, 80.0], [50.0, 50.0, 20.0, 20.0]))
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)[1:]]
+    assert rows == [["a", "3", "30", "40", "67%"], ["b", "1", "90", "20", "0%"]]
+
+
+def test_classes_of_one_colour_differ_in_shape() -> None:
+    drawn = re.findall(r"<(?:circle|path) .*?/>", legend([f"class {number}" for number in range(MOST_COLOURS)]))
+    assert len(set(drawn)) == MOST_COLOURS
 
 
 def test_points_fill_the_map(mapped: Run) -> None:

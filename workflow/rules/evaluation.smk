@@ -237,12 +237,13 @@ rule summarize:
     conda:
         "../../envs/environment.yaml"
     params:
-        baseline=STUDY.baseline,
-        arms=list(STUDY.retraining),
+        baseline=STUDY.reference,
+        arms=STUDY.compared,
         main_arm=["--main-arm", STUDY.main_arm] if STUDY.main_arm else [],
+        trained=untracked(trained_option),
         resamples=f"--resamples {STUDY.evaluation.bootstrap}",
         program=untracked(program("summarize")),
     shell:
         "{params.program} --evaluations {input.evaluations:q} --predictions {input.predictions:q}"
-        " --baseline {params.baseline:q} --arms {params.arms:q} {params.main_arm:q} {params.resamples}"
+        " --baseline {params.baseline:q} --arms {params.arms:q} {params.main_arm:q} {params.trained:q} {params.resamples}"
         " --output {output.summary:q} --comparisons {output.comparisons:q} > {log:q} 2>&1"

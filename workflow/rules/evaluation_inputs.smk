@@ -142,3 +142,8 @@ def bank_options(wildcards, input):
         *(["--judge", os.path.dirname(input.judge[0])] if input.judge else []),
         *(["--judge-embeddings", *input.judge_embeddings] if input.judge else []),
     ]
+
+
+def trained_option(wildcards):
+    """Argument that says that the study trains no encoder."""
+    return [] if STUDY.pretraining else ["--nothing-trained"]

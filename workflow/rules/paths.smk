@@ -143,8 +143,16 @@ def dataset_evaluations() -> list[str]:
 def needs_pretraining(wildcards):
     """No input. Exits with one line if the target needs pre-training but the config has none."""
     if STUDY.pretraining is None:
-        sys.exit("error: config: pretraining is missing: add it, or run images, features, embeddings or evaluation")
+        sys.exit(
+            "error: config: pretraining is missing: add it, or run images, features or embeddings, or to compare "
+            "encoders name them and labelled evaluation.datasets"
+        )
     return []
+
+
+def needs_comparison(wildcards):
+    """No input. Exits with one line if the study neither trains nor compares encoders."""
+    return [] if STUDY.encoders and EVALUATED else needs_pretraining(wildcards)
 
 
 def train_table(wildcards):

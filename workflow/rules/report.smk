@@ -19,7 +19,7 @@ rule store_config:
 
 rule write_report:
     input:
-        needs_pretraining,
+        needs_comparison,
         report_inputs,
         config=f"{RUN}/config.yaml",
         tables=[f"{RUN}/summary.csv", f"{RUN}/comparisons.csv"],

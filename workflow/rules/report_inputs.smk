@@ -11,7 +11,8 @@ def resolved_study(wildcards):
 
 def report_inputs(wildcards):
     """All files that the report shows."""
-    histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ENCODERS for seed in STUDY.seeds]
+    shown = ENCODERS or STUDY.encoders
+    histories = [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in shown for seed in STUDY.seeds]
     knn_histories = [
         f"{RUN}/evaluation/{encoder}/{TRAINED_ON}/seed{seed}/knn_history.csv"
         for encoder in ENCODERS

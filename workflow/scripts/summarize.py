@@ -10,9 +10,10 @@ from typing import Any
 from gensis import command
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import write_table
+from gensis.evaluation.answers import read_answers
 from gensis.evaluation.comparisons import write_comparisons
 from gensis.evaluation.paired import Comparison, Pair, Value, compare_over_seeds, pairs_of
-from gensis.evaluation.paired_items import compare_over_items, read_answers
+from gensis.evaluation.paired_items import compare_over_items
 
 COLUMNS = ("encoder", "dataset", "seed", "task", "metric", "value", "low", "high", "n", "n_groups")
 
@@ -29,7 +30,8 @@ def main(arguments: argparse.Namespace) -> None:
     columns = (*COLUMNS, "external_weights") if any(row[-1] for row in table) else COLUMNS
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
     pairs = pairs_of(arguments.baseline, arguments.arms, arguments.main_arm)
-    found = [*compare_over_seeds([*values(evaluations)], pairs), *over_items(arguments, pairs)]
+    trained = not arguments.nothing_trained
+    found = [*compare_over_seeds([*values(evaluations)], pairs, trained=trained), *over_items(arguments, pairs)]
     write_comparisons(arguments.comparisons, found)
 
 
@@ -79,7 +81,9 @@ def over_items(arguments: argparse.Namespace, pairs: list[Pair]) -> Iterator[Com
         answers = {path.parts[-4]: read_answers(path) for path in of_seed}
         for task in dict.fromkeys(task for each in answers.values() for task in each):
             of_task = {encoder: each[task] for encoder, each in answers.items() if task in each}
-            for pair, metric, estimate in compare_over_items(of_task, pairs, arguments.resamples):
+            for pair, metric, estimate in compare_over_items(
+                of_task, pairs, arguments.resamples, trained=not arguments.nothing_trained
+            ):
                 yield Comparison(pair, dataset, task, metric, seed=seed, estimate=estimate)
 
 
@@ -92,9 +96,10 @@ if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--evaluations", type=Path, nargs="*", required=True, help="the JSON files of evaluate_encoder")
     parser.add_argument("--predictions", type=Path, nargs="*", default=[], help="the predictions.h5 files beside them")
-    parser.add_argument("--baseline", required=True, help="the pre-trained encoder, with which all others are compared")
-    parser.add_argument("--arms", nargs="*", default=[], help="retrained encoders, in the order of the config")
+    parser.add_argument("--baseline", required=True, help="the encoder with which all others are compared")
+    parser.add_argument("--arms", nargs="*", default=[], help="encoders to compare, in the order of the config")
     parser.add_argument("--main-arm", help="the arm that is compared with all others")
+    parser.add_argument("--nothing-trained", action="store_true", help="all encoders are external")
     parser.add_argument(
         "--resamples", type=int, default=0, help="bootstrap resamples of the test groups; 0: no intervals over items"
     )

@@ -9,7 +9,7 @@ from gensis import command
 from gensis.artifacts.files import content_id, write_json, write_text
 from gensis.artifacts.provenance import provenance
 from gensis.artifacts.tables import write_table
-from gensis.figures.arm_cost import COLUMNS, csv_rows
+from gensis.figures import arm_cost, embedding_costs
 from gensis.figures.job_costs import read_costs
 from gensis.figures.page import page
 from gensis.figures.run import Run
@@ -22,10 +22,21 @@ def main(arguments: argparse.Namespace) -> None:
     """Read the run and write the page."""
     run = Run(arguments.run_folder, arguments.images_folder)
     html = page(run, arguments.threads)
-    write_table(arguments.costs, COLUMNS, csv_rows(run, read_costs(run)), delimiter=",")
+    write_costs(run, arguments.costs)
     write_text(arguments.output, html)
     write_record(arguments)
     log.info("%s: %.1f MB", arguments.output, len(html.encode()) / 1e6)
+
+
+def write_costs(run: Run, path: Path) -> None:
+    """Write costs.csv: compute of trainings, or costs of use if nothing was trained."""
+    costs = read_costs(run)
+    if run.study.pretraining:
+        columns, rows = arm_cost.COLUMNS, arm_cost.csv_rows(run, costs)
+    else:
+        columns = embedding_costs.COLUMNS
+        rows = embedding_costs.csv_rows(embedding_costs.embedding_costs(run, costs))
+    write_table(path, columns, rows, delimiter=",")
 
 
 def write_record(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 
-from gensis.evaluation.statistics import Estimate, over_seeds
+from gensis.evaluation.statistics import Estimate, mean_alone, over_seeds
 from gensis.settings.roles import UNTRAINED
 
 
@@ -45,16 +45,21 @@ def pairs_of(baseline: str, arms: Sequence[str], main_arm: str | None) -> list[P
     """The pairs to compare: each arm and each untrained encoder with the baseline, the main arm with the other arms.
 
     Args:
-        baseline: name of the pre-trained encoder.
-        arms: names of the retrained encoders, in the order of the config.
+        baseline: name of the pre-trained encoder, or of the reference if nothing is trained.
+        arms: names of the retrained encoders, or of the other external encoders, in the order of the config.
         main_arm: the arm that the study is about; None if there are no arms.
     """
-    of_arms = [*(Pair(arm, baseline) for arm in arms), *(Pair(main_arm, arm) for arm in arms if arm != main_arm)]
-    return [*of_arms, *(Pair(name, baseline) for name in UNTRAINED)]
+    with_baseline = [Pair(arm, baseline) for arm in arms]
+    with_main_arm = [Pair(main_arm, arm) for arm in arms if main_arm not in (arm, None)]
+    return [*with_baseline, *with_main_arm, *(Pair(name, baseline) for name in UNTRAINED)]
 
 
-def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterator[Comparison]:
-    """The mean difference over the seeds that both encoders have, for each pair and each metric that they share."""
+def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair], *, trained: bool = True) -> Iterator[Comparison]:
+    """The mean difference over the seeds that both encoders have, for each pair and each metric that they share.
+
+    If no encoder was trained, seeds only repeat the evaluation of the same embeddings: no interval and no test.
+    """
+    estimate_of = over_seeds if trained else mean_alone
     measured: dict[tuple[str, str, str], dict[str, dict[int, float]]] = {}
     for value in values:
         by_encoder = measured.setdefault((value.dataset, value.task, value.metric), {})
@@ -63,5 +68,5 @@ def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair]) -> Iterat
         for metric, by_encoder in measured.items():
             ours, theirs = (by_encoder.get(name, {}) for name in (pair.encoder, pair.baseline))
             if shared := sorted(ours.keys() & theirs.keys()):
-                estimate = over_seeds([ours[seed] - theirs[seed] for seed in shared])
+                estimate = estimate_of([ours[seed] - theirs[seed] for seed in shared])
                 yield Comparison(pair, *metric, seed=None, estimate=estimate)

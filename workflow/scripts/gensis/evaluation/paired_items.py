@@ -2,54 +2,23 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import h5py
 import numpy as np
 
-from gensis.artifacts.hdf5 import open_hdf5
 from gensis.errors import UserError
+from gensis.evaluation.answers import Answers
 from gensis.evaluation.bootstrap import intervals
+from gensis.evaluation.group_flips import flip_groups
 from gensis.evaluation.metrics import accuracy, balanced_accuracy
 from gensis.evaluation.paired import Pair
-from gensis.evaluation.predictions import FORMAT
 from gensis.evaluation.statistics import Estimate, mcnemar_p
 from gensis.evaluation.weighted import Cells
 
 METRICS = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
-_PREDICTED = "predicted"
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Predicted classes of the tested items, for one encoder and task."""
-
-    item: np.ndarray
-    label: np.ndarray
-    group: np.ndarray
-    """int64 (n,) each, as in predictions.h5."""
-    predicted: Mapping[str, np.ndarray]
-    """Suffix of the metrics' names (``_k20``, or empty) -> int64 (n,) predicted classes."""
-
-
-def read_answers(path: Path) -> dict[str, Answers]:
-    """Read predictions.h5: task -> predicted classes. Tasks that predict no class are left out."""
-    with open_hdf5(path, FORMAT) as file:
-        return {task: _read(group) for task, group in file.items() if any(map(_is_predicted, group))}
-
-
-def _is_predicted(name: str) -> bool:
-    return name.startswith(_PREDICTED)
-
-
-def _read(group: h5py.Group) -> Answers:
-    predicted = {name.removeprefix(_PREDICTED): group[name][:] for name in group if _is_predicted(name)}
-    return Answers(*(group[name][:] for name in ("item", "label", "group")), predicted)
 
 
 def compare_over_items(
-    answers: Mapping[str, Answers], pairs: Sequence[Pair], resamples: int
+    answers: Mapping[str, Answers], pairs: Sequence[Pair], resamples: int, *, trained: bool = True
 ) -> Iterator[tuple[Pair, str, Estimate]]:
     """Differences of accuracy and balanced accuracy, with bootstrap intervals over the tested groups.
 
@@ -59,6 +28,8 @@ def compare_over_items(
         answers: encoder -> predicted classes of one task, of the same items for all encoders.
         pairs: pairs of encoders to compare; pairs with an encoder without predictions are left out.
         resamples: resamples of the bootstrap; 0 for no intervals.
+        trained: False if no encoder was trained. Then there is no variation between trainings, and balanced accuracy
+            has a sign-flip test over the groups (see `group_flips`).
 
     Yields:
         Pair, metric (such as `accuracy_k20`) and estimate.
@@ -71,10 +42,12 @@ def compare_over_items(
     independent = len(np.unique(items.group)) == len(items.group)
     cells = {encoder: _cells(each) for encoder, each in answers.items()}
     bounds = intervals(lambda weights: _differences(cells, known, weights), items.group, resamples)
+    flipped = {} if trained else flip_groups(answers, known)
     for (pair, metric), (value,) in _differences(cells, known, np.ones((len(items.label), 1))).items():
         low, high = bounds.get((pair, metric), (math.nan, math.nan))
-        tested = independent and metric.startswith("accuracy")
-        p, test = (_mcnemar(answers, pair, metric), "mcnemar") if tested else (math.nan, "")
+        p, test = flipped.get((pair, metric), math.nan), "sign-flip" if (pair, metric) in flipped else ""
+        if independent and metric.startswith("accuracy"):
+            p, test = _mcnemar(answers, pair, metric), "mcnemar"
         interval = "bootstrap" if bounds else ""
         estimate = Estimate(
             n=len(items.label), difference=float(value), low=low, high=high, interval=interval, p=p, test=test

@@ -40,6 +40,12 @@ def over_seeds(differences: Sequence[float]) -> Estimate:
     )
 
 
+def mean_alone(differences: Sequence[float]) -> Estimate:
+    """Mean without interval and test, for repetitions that are no sample."""
+    absent = dict.fromkeys(("low", "high", "p"), math.nan)
+    return Estimate(n=len(differences), difference=float(np.mean(differences)), **absent, interval="", test="")
+
+
 def t_interval(differences: Sequence[float]) -> tuple[float, float]:
     """95 % interval of the mean by Student's t with n - 1 degrees of freedom; NaN for fewer than two differences."""
     if len(differences) < 2:

@@ -19,7 +19,7 @@ def answer(run: Run) -> str:
     parts = [_answer(run, dataset, column) for dataset, column in run.scores.main_figures]
     if not parts:
         parts = [paragraph("Nothing was measured: summary.csv has no metric of a k-NN, linear or slide classifier.")]
-    return "\n".join([*parts, *_external(run.scores), *_skipped(run.evaluations)])
+    return "\n".join([*parts, *external_weights(run.scores), *skipped_tasks(run.evaluations)])
 
 
 def _answer(run: Run, dataset: str, column: Column) -> str:
@@ -41,7 +41,7 @@ def _answer(run: Run, dataset: str, column: Column) -> str:
     picture = figure(strips(means), legend, "strips")
     return (
         f'<div class="answer"><div>{paragraph(question + claim(run, subject, dataset, column))}{paragraph(sentence)}'
-        f"{paragraph(_protocol(run, dataset, column), 'note')}</div>{picture}</div>"
+        f"{paragraph(protocol(run, dataset, column), 'note')}</div>{picture}</div>"
     )
 
 
@@ -135,7 +135,8 @@ def _conditions(run: Run, subject: str) -> list[str]:
     return sentences
 
 
-def _protocol(run: Run, dataset: str, column: Column) -> str:
+def protocol(run: Run, dataset: str, column: Column) -> str:
+    """How a metric was measured, and its caveats."""
     found = [e for e in run.evaluations if (e.dataset, e.task) == (dataset, column.task) and not e.skipped]
     names = ", ".join(dict.fromkeys(text(e.protocol) for e in found if e.protocol))
     sentences = [f"Protocol: {names}."] if names else []
@@ -144,14 +145,16 @@ def _protocol(run: Run, dataset: str, column: Column) -> str:
     return " ".join([*sentences, *caveats(found)])
 
 
-def _external(scores: Scores) -> list[str]:
+def external_weights(scores: Scores) -> list[str]:
+    """A note for each encoder with external weights."""
     return [
         paragraph(f"{text(encoder)} is based on external weights: {text(weights)}.", "note")
         for encoder, weights in scores.external_weights.items()
     ]
 
 
-def _skipped(evaluations: list[Evaluation]) -> list[str]:
+def skipped_tasks(evaluations: list[Evaluation]) -> list[str]:
+    """A note for each task that was not measured."""
     lines = dict.fromkeys(
         f"{text(e.task)} was not measured on {text(e.dataset)}: {text(e.skipped)}." for e in evaluations if e.skipped
     )

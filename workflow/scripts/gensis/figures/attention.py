@@ -6,6 +6,7 @@ from PIL import Image
 from gensis.figures.attended import SlideAttention, attending_tasks, read_attention, read_tested, slides_of
 from gensis.figures.attended_tiles import attended_tiles
 from gensis.figures.markup import figure, paragraph, picture, text
+from gensis.figures.palette import ATTENTION
 from gensis.figures.run import Dataset, Run
 from gensis.figures.sampled_images import evenly
 from gensis.figures.slide_overlay import scale_to_fit
@@ -13,7 +14,6 @@ from gensis.figures.slide_view import SlideView, read_slide
 
 MOST_SLIDES = 12
 LONGEST_SIDE_PX = 480
-HEAT = (214, 64, 16)
 FULL_AT = 4.0
 """Attention weight, as a multiple of uniform attention, from which a tile has the full colour."""
 _MOST_OPAQUE = 0.8
@@ -21,7 +21,7 @@ _MOST_OPAQUE = 0.8
 
 def attention(run: Run) -> str:
     """Attention maps of each data set, for the encoder that the answer is about; empty where none were stored."""
-    encoder = run.scores.subject or run.study.baseline
+    encoder = run.scores.subject or run.study.reference
     slides = [dataset for dataset in run.datasets if dataset.kind == "slides"]
     return "\n".join(filter(None, (_dataset(run, dataset, encoder) for dataset in slides)))
 
@@ -39,8 +39,8 @@ def _dataset(run: Run, dataset: Dataset, encoder: str) -> str:
     pictures = "".join(_slide(dataset, each, captions.get(each.name, "")) for each in read_attention(path, task, shown))
     note = (
         f"<b>{text(dataset.name)}: attention of {text(task)} on {text(encoder)}, first seed.</b> {len(shown)} of "
-        f"{len(names)} test slides, evenly chosen. The redder a tile, the larger its attention weight in the "
-        "classifiers that were tested on its slide and not trained on it; full red from "
+        f"{len(names)} test slides, evenly chosen. The greener a tile, the larger its attention weight in the "
+        "classifiers that were tested on its slide and not trained on it; full green from "
         f"{FULL_AT:.0f} times uniform attention. The maps show where the classifiers attend, not whether that is "
         "right. The target <code>attention</code> exports the maps of all test slides, as pictures and for QuPath."
     )
@@ -58,7 +58,7 @@ def _slide(dataset: Dataset, found: SlideAttention, caption: str) -> str:
 
 
 def draw_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarray) -> Image.Image:
-    """The slide with its tiles in red: the larger the attention weight, the more opaque."""
+    """The slide with its tiles in green: the larger the attention weight, the more opaque."""
     scale = scale_to_fit(view.thumbnail.size, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
     slide = view.thumbnail.resize([max(round(side * scale), 1) for side in view.thumbnail.size])
     px_per_level0 = scale / view.downsample
@@ -69,4 +69,4 @@ def draw_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarr
     relative = np.minimum(weights * len(weights) / FULL_AT, 1)
     for (left, top), (right, bottom), weight in zip(near, far, relative):
         opacity[top:bottom, left:right] = round(255 * _MOST_OPAQUE * float(weight))
-    return Image.composite(Image.new("RGB", slide.size, HEAT), slide, Image.fromarray(opacity))
+    return Image.composite(Image.new("RGB", slide.size, ATTENTION), slide, Image.fromarray(opacity))

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 from gensis.figures.markup import text
+from gensis.figures.palette import SERIES
 from gensis.figures.sampled_images import evenly
 
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 60, 10, 18, 40
 MAX_POINTS = 300
-COLOURS = 8
+COLOURS = len(SERIES)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ _METRIC = "balanced_accuracy"
 
 def classes(run: Run) -> str:
     """Recalls, confusion matrix and calibration of the main classifiers of each data set; empty without any."""
-    encoder = run.scores.subject or run.study.baseline
+    encoder = run.scores.subject or run.study.reference
     parts = []
     for dataset in run.scores.datasets:
         for column in _classifiers(run, dataset):

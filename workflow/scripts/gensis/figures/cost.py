@@ -25,6 +25,8 @@ STAGES = {
 def cost(run: Run) -> str:
     """Tables of stages, and of arms in time and in compute; empty without `benchmarks/`."""
     costs = read_costs(run)
+    if run.study.pretraining is None:
+        return _stages(costs) if costs else ""
     return "\n".join(filter(None, [_stages(costs), _arms(run, costs), arm_table(run, costs)])) if costs else ""
 
 

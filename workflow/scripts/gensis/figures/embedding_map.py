@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from gensis.artifacts.hdf5 import open_hdf5
-from gensis.figures.markup import JPEG_QUALITY, count, figure, text
+from gensis.figures.markup import JPEG_QUALITY, count, details, figure, paragraph, table, text
+from gensis.figures.palette import SERIES
 from gensis.figures.run import Dataset, Run
 from gensis.figures.sampled_images import evenly
 from gensis.images.codec import decode
@@ -21,6 +22,12 @@ from gensis.settings.tasks import find_task
 MOST_POINTS = 1000
 THUMBNAIL_PX = 32
 MOST_COLOURS = 20
+SHAPES = (
+    '<circle cx="5" cy="5" r="4"',
+    '<path d="M1.5 1.5h7v7h-7z"',
+    '<circle cx="5" cy="5" r="3" fill-opacity="0" stroke-width="2"',
+)
+"""Start of the shape of a class in the legend: of the first classes, of the next (squares), of the last (rings)."""
 _COLUMNS = 32
 
 
@@ -36,14 +43,16 @@ class Points:
 
 
 def embedding_map(run: Run) -> str:
-    """Maps of each data set with the first seed: of the baseline and of the encoder that the answer is about."""
+    """Maps of each data set with the first seed: of the baseline and of the encoder that the answer is about, or of all
+    external encoders if nothing was trained."""
     return "\n".join(filter(None, (_dataset(run, dataset) for dataset in run.datasets)))
 
 
 def _dataset(run: Run, dataset: Dataset) -> str:
-    names = dict.fromkeys(name for name in (run.study.baseline, run.scores.subject) if name)
+    trained = (run.study.baseline, run.scores.subject) if run.study.pretraining else run.study.encoders
+    names = dict.fromkeys(name for name in trained if name)
     parts = {name: run.embedding_parts(name, dataset.name) for name in names}
-    points = read_points(run.predictions(run.study.baseline, dataset.name))
+    points = read_points(run.predictions(run.study.reference, dataset.name))
     parts = {name: found for name, found in parts.items() if found}
     if points is None or not parts:
         return ""
@@ -53,10 +62,11 @@ def _dataset(run: Run, dataset: Dataset) -> str:
     style = f"--sheet:url('data:image/jpeg;base64,{base64.b64encode(sheet).decode('ascii')}');{colours}"
     caption = (
         f"<b>{text(dataset.name)}.</b> {count(len(points.item), 'test image')}, evenly chosen, at the first two "
-        "principal components of their L2-normalised embeddings (PCA; first seed). Colour: label. Point at or tap a "
-        "dot to see its image. These are two of many dimensions: classes that overlap here may be separate in others."
+        "principal components of their L2-normalised embeddings (PCA; first seed). Colour and shape: label. Point at "
+        "or tap a dot to see its image. These are two of many dimensions: classes that overlap here may be separate in "
+        "others."
     )
-    return figure(f'<div class="maps" style="{style}">{maps}</div>{_legend(points.classes)}', caption)
+    return figure(f'<div class="maps" style="{style}">{maps}</div>{legend(points.classes)}', caption)
 
 
 def read_points(predictions: Path) -> Points | None:
@@ -74,17 +84,53 @@ def read_points(predictions: Path) -> Points | None:
 
 
 def _map(name: str, parts: Sequence[Path], points: Points) -> str:
-    x, y, share = principal_components(_features(parts, points.item))
-    places = zip(_percent(x), _percent(-y), points.label.tolist())
-    dots = "".join(_dot(number, *place) for number, place in enumerate(places))
+    features = _features(parts, points.item)
+    x, y, share = principal_components(features)
+    x, y = _percent(x), _percent(-y)
+    several = len(points.classes) <= MOST_COLOURS
+    shapes = [label // len(SERIES) if several else 0 for label in points.label.tolist()]
+    places = zip(x, y, points.label.tolist(), shapes)
+    dots = "".join(_dot(number, place) for number, place in enumerate(places))
     label = text(f"{name}: two components with {share:.0%} of the variance")
-    return f'<div><p class="note">{label}</p><div class="map" role="img" aria-label="{label}">{dots}</div></div>'
+    described = f"{label}. The table of the classes below describes it."
+    drawn = f'<div class="map" role="img" aria-label="{described}">{dots}</div>'
+    return f'<div><p class="note">{label}</p>{drawn}{class_table(features, points, (x, y))}</div>'
 
 
-def _dot(number: int, x: float, y: float, label: int) -> str:
-    """A point, x and y in percent; its image is in the row and column of the sprite sheet that belong to its number."""
+def class_table(features: np.ndarray, points: Points, places: tuple[list[float], list[float]]) -> str:
+    """What the map shows as numbers, collapsed: for each class its points, their centre, and how pure it is.
+
+    Args:
+        features: float32 (n, D) embeddings.
+        points: their labels.
+        places: x and y of each point in percent of the map's side, from the left and from the top.
+    """
+    same = points.label[nearest(features)] == points.label
+    rows = []
+    for number, name in enumerate(points.classes):
+        mine = points.label == number
+        if mine.any():
+            centre = [f"{np.mean(np.array(axis)[mine]):.0f}" for axis in places]
+            rows.append([text(name), f"{mine.sum():,}", *centre, f"{same[mine].mean():.0%}"])
+    header = ["class", "images", "centre from the left, %", "centre from the top, %", "nearest of the same class"]
+    note = paragraph("Nearest: of the images drawn here, by cosine similarity in all dimensions.", "note")
+    return details("The classes on this map as a table", table(header, rows, "numbers") + note)
+
+
+def nearest(features: np.ndarray) -> np.ndarray:
+    """int64 (n,): for each of (n, D) embeddings the most similar other one, by cosine; its own row if it is alone."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    return similarity.argmax(axis=1)
+
+
+def _dot(number: int, place: tuple[float, float, int, int]) -> str:
+    """A point: x and y in percent, label and shape. Its number tells where its image is in the sprite sheet."""
     v, u = divmod(number, _COLUMNS)
-    return f'<i tabindex="-1" style="--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"></i>'
+    x, y, label, shape = place
+    style = f"--x:{x:.1f};--y:{y:.1f};--u:{u};--v:{v};--c:var(--k{label})"
+    return f'<i tabindex="-1" class="shape{shape}" style="{style}"></i>'
 
 
 def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -153,18 +199,19 @@ def sprite_sheet(images: Sequence[Image.Image]) -> bytes:
 
 
 def colour(number: int, classes: int) -> str:
-    """CSS colour of a class: hues evenly spaced; one colour for all above MOST_COLOURS classes."""
+    """CSS colour of a class, which further classes share in another shape; one for all above MOST_COLOURS classes."""
     if classes > MOST_COLOURS:
         return "var(--accent)"
-    return f"hsl({round(360 * number / classes)} 65% {45 if number % 2 else 55}%)"
+    return SERIES[number % len(SERIES)]
 
 
-def _legend(classes: Sequence[str]) -> str:
+def legend(classes: Sequence[str]) -> str:
+    """Shape and colour of each class; empty above MOST_COLOURS classes."""
     if len(classes) > MOST_COLOURS:
         return ""
     items = "".join(
-        f'<li><svg viewBox="0 0 10 10" aria-hidden="true" class="dot"><circle cx="5" cy="5" r="4" '
-        f'fill="{colour(number, len(classes))}"/></svg>{text(name)}</li>'
+        f'<li><svg viewBox="0 0 10 10" aria-hidden="true" class="dot">{SHAPES[number // len(SERIES)]} '
+        f'fill="{colour(number, len(classes))}" stroke="{colour(number, len(classes))}"/></svg>{text(name)}</li>'
         for number, name in enumerate(classes)
     )
     return f'<ul class="legend">{items}</ul>'

@@ -8,7 +8,7 @@ from gensis.settings.roles import method
 
 def overview(run: Run) -> str:
     """The stages, then a table of data sets and one of trainings."""
-    return "\n".join([_chain(run), _datasets(run), _trainings(run.trainings)])
+    return "\n".join([_chain(run), datasets(run), _trainings(run.trainings)])
 
 
 def _chain(run: Run) -> str:
@@ -58,7 +58,8 @@ def _bank(run: Run) -> list[str]:
     return lines
 
 
-def _datasets(run: Run) -> str:
+def datasets(run: Run) -> str:
+    """A table of the data sets and the outcomes of their units."""
     if not run.datasets:
         return paragraph(f"{text(run.images_folder)} has no data set of this run.", "note")
     rows = [

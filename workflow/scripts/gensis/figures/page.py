@@ -9,11 +9,12 @@ from gensis.figures.cost import cost
 from gensis.figures.curves import curves
 from gensis.figures.differences import differences
 from gensis.figures.embedding_map import embedding_map
+from gensis.figures.encoder_comparison import encoder_comparison
 from gensis.figures.html_tables import all_encoders, all_figures
 from gensis.figures.interpolations import interpolations
 from gensis.figures.markup import section, text
 from gensis.figures.origins import origins
-from gensis.figures.overview import overview
+from gensis.figures.overview import datasets, overview
 from gensis.figures.reconstructions import reconstructions
 from gensis.figures.run import Run
 from gensis.figures.slides import slides
@@ -32,7 +33,39 @@ def page(run: Run, threads: int = 1) -> str:
         threads: number of threads that draw slides.
     """
     title = f"Gen-SIS: {run.study.run}"
-    sections = [
+    sections = of_training(run, threads) if run.study.pretraining else of_comparison(run, threads)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{text(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<header>
+<h1>{text(title)}</h1>
+<p>{question(run)}</p>
+</header>
+{"".join(sections)}
+</body>
+</html>
+"""
+
+
+def question(run: Run) -> str:
+    """What the study asks, as markup."""
+    if run.study.pretraining is None:
+        return "Which of these encoders suits these images? Nothing was trained on them."
+    return (
+        f"Is a {text(method(run.study))} encoder better when it is retrained with images that a diffusion model "
+        f'generated from the encoder\'s own embeddings? Method: Gen-SIS, <a href="{PAPER}">arXiv 2412.01672</a>.'
+    )
+
+
+def of_training(run: Run, threads: int) -> list[str]:
+    """Sections about a study that trains encoders."""
+    return [
         section("Answer", bank_quality.warnings(run), plateau.warning(run), answer(run)),
         section("All encoders", all_encoders(run), all_figures(run.scores)),
         section("Differences between encoders", plateau.warning(run), differences(run)),
@@ -50,21 +83,18 @@ def page(run: Run, threads: int = 1) -> str:
         section("Compute time", cost(run)),
         section("Configuration and versions", origins(run)),
     ]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{text(title)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-<header>
-<h1>{text(title)}</h1>
-<p>Is a {text(method(run.study))} encoder better when it is retrained with images that a diffusion model generated from
-the encoder's own embeddings? Method: Gen-SIS, <a href="{PAPER}">arXiv 2412.01672</a>.</p>
-</header>
-{"".join(sections)}
-</body>
-</html>
-"""
+
+
+def of_comparison(run: Run, threads: int) -> list[str]:
+    """Sections about a study that compares external encoders."""
+    return [
+        section("Answer", encoder_comparison(run)),
+        section("All encoders", all_encoders(run), all_figures(run.scores)),
+        section("Classes and calibration", classes(run)),
+        section("Data sets", datasets(run)),
+        section("Slides and tiles", slides(run, threads)),
+        section("Attention maps", attention(run)),
+        section("Map of the embeddings", embedding_map(run)),
+        section("Compute time", cost(run)),
+        section("Configuration and versions", origins(run)),
+    ]

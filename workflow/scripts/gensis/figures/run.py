@@ -151,15 +151,17 @@ class Run:
         self.study: Study = load_study(yaml.safe_load(self.config_text))
         scores = _read_scores(self.folder / "summary.csv")
         arms = sorted(self.study.retraining, key=lambda name: name != self.study.main_arm)
-        self.scores = Scores(scores, self.study.baseline, arms)
+        self.scores = Scores(scores, self.study.reference, arms)
         compared = self.folder / "comparisons.csv"
         self.comparisons = Comparisons(read_compared(compared) if compared.exists() else [])
 
     @cached_property
     def datasets(self) -> list[Dataset]:
-        """Data sets that the run trains or evaluates on, if their folder exists."""
-        used = dict.fromkeys((self.study.pretraining.dataset, *self.study.evaluation.datasets))
-        found = [Dataset(name, self.study.datasets[name].kind, self.images_folder / name) for name in used]
+        """Data sets that the run uses, if their folder exists."""
+        found = [
+            Dataset(name, self.study.datasets[name].kind, self.images_folder / name)
+            for name in self.study.used_datasets
+        ]
         return [dataset for dataset in found if dataset.folder.is_dir()]
 
     def dataset(self, name: str) -> Dataset | None:

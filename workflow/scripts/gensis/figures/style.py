@@ -1,17 +1,15 @@
 """The style sheet of the page."""
 
-CSS = """
+from gensis.figures.palette import SERIES
+
+_PAGE = """
 :root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1c2326; --quiet: #5b686d; --rule: #dde3e5; --shade: #f4f7f7; --accent: #00796b;
-  --line0: #66757b; --line1: #00796b; --line2: #c8551b; --line3: #2f62b5; --line4: #8a4fa3; --line5: #b08800;
-  --line6: #b3365b; --line7: #5f7d1f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14191b; --ink: #e4eaec; --quiet: #9aa8ad; --rule: #2d373b; --shade: #1c2326; --accent: #4fc3b0;
-    --line0: #9aa8ad; --line1: #4fc3b0; --line2: #f0905c; --line3: #7fa8ea; --line4: #c191d6; --line5: #dcb84a;
-    --line6: #ef8aa8; --line7: #a9c765;
   }
 }
 * { box-sizing: border-box; }
@@ -147,6 +145,8 @@ pre {
   left: calc(var(--x) * -1px); top: calc((var(--y) - 50) * -2.4px + 3.5px); transform: translateY(-50%);
   background: var(--sheet) calc(var(--u) * -96px) calc(var(--v) * -96px) / 3072px auto; pointer-events: none;
 }
+.map .shape1 { border-radius: 0; }
+.map .shape2 { background: none; border: 2px solid var(--c); }
 .legend .dot { width: 10px; }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
@@ -169,9 +169,6 @@ pre {
 .distances text.bank { font-weight: 600; fill: var(--ink); stroke: none; }
 polyline { fill: none; stroke-width: 1.5; opacity: .85; stroke-linejoin: round; }
 .dashed { stroke-dasharray: 5 3; }
-.line0 { stroke: var(--line0); } .line1 { stroke: var(--line1); } .line2 { stroke: var(--line2); }
-.line3 { stroke: var(--line3); } .line4 { stroke: var(--line4); } .line5 { stroke: var(--line5); }
-.line6 { stroke: var(--line6); } .line7 { stroke: var(--line7); }
 .legend {
   list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .3rem 0; font-size: .8rem;
 }
@@ -186,3 +183,5 @@ polyline { fill: none; stroke-width: 1.5; opacity: .85; stroke-linejoin: round; 
   .scroll { overflow: visible; }
 }
 """
+
+CSS = _PAGE + "".join(f".line{number} {{ stroke: {colour}; }}\n" for number, colour in enumerate(SERIES))

@@ -1,9 +1,8 @@
-"""Status of a tile (kept, or why it was left out), and its colour in every overlay and export.
-
-The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), distinguishable with any colour blindness.
-"""
+"""Status of a tile (kept, or why it was left out), and its colour in every overlay and export."""
 
 from dataclasses import dataclass
+
+from gensis.figures import palette
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,12 @@ class TileStatus:
 
 
 TILE_STATUSES = {
-    "kept": TileStatus("kept", (0, 158, 115), 0.12, 0.95),
-    "low_quality": TileStatus("low quality", (240, 228, 66), 0.50, 1.0),
-    "pen": TileStatus("pen", (213, 94, 0), 0.50, 1.0),
-    "not_chosen": TileStatus("not chosen", (86, 180, 233), 0.40, 0.9),
-    "unreadable": TileStatus("unreadable", (0, 0, 0), 0.60, 1.0),
-    "little_tissue": TileStatus("little tissue", (64, 64, 64), 0.06, 0.18),
+    "kept": TileStatus("kept", palette.KEPT, 0.12, 0.95),
+    "low_quality": TileStatus("low quality", palette.YELLOW, 0.50, 1.0),
+    "pen": TileStatus("pen", palette.VERMILION, 0.50, 1.0),
+    "not_chosen": TileStatus("not chosen", palette.SKY_BLUE, 0.40, 0.9),
+    "unreadable": TileStatus("unreadable", palette.BLACK, 0.60, 1.0),
+    "little_tissue": TileStatus("little tissue", palette.GREY, 0.06, 0.18),
 }
 NAMES = tuple(TILE_STATUSES)
 KEPT, LOW_QUALITY = NAMES.index("kept"), NAMES.index("low_quality")

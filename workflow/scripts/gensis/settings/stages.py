@@ -80,7 +80,8 @@ def _benchmark(study: Study, name: str) -> tuple[str, str]:
 
 def _study(study: Study, _: str) -> tuple[str, str]:
     values = {name: value for name, value in study.resolved().items() if name not in WITHOUT_RESULTS}
-    return "", json.dumps(values | {"arms": list(study.retraining)}, sort_keys=True)
+    order = {"arms": list(study.retraining)} if study.pretraining else {"compared": list(study.encoders)}
+    return "", json.dumps(values | order, sort_keys=True)
 
 
 # Stage -> function of the study and the stage's name, if it has one: the section of the config, and canonical JSON of
@@ -100,7 +101,7 @@ STAGES: dict[str, Callable[[Study, str], tuple[str, str]]] = {
     "bank_quality": _evaluation("bank_images", "bootstrap", "judge"),
     "untrained": _pretraining(*BACKBONE),  # the untrained backbone of the baseline `random`
     "first_view": _pretraining(*BACKBONE, "views"),  # ordinary views, and the untrained backbone
-    "study": _study,  # everything but WITHOUT_RESULTS, and the order of arms, for config.yaml and the report
+    "study": _study,  # everything but WITHOUT_RESULTS, and the order of encoders, for config.yaml and the report
 }
 
 

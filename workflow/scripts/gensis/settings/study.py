@@ -60,8 +60,8 @@ class Study(Settings):
     datasets: dict[Name, Dataset]
     """Data sets by name."""
     pretraining: Pretraining | None = None
-    """Pre-training of the baseline encoder, which bears the name of its method: `dino`. Without it only the targets
-    `images`, `features` and `evaluation` of external encoders are available."""
+    """Pre-training of the baseline encoder, which bears the name of its method: `dino`. Without it nothing is trained:
+    images are embedded, and the external encoders are compared with the first of them."""
     encoders: dict[Name, ExternalEncoder] = added(neutral={})
     """External encoders by name. They are evaluated like the study's own and marked as external weights."""
     embedding: Embedding = Embedding()
@@ -234,6 +234,16 @@ class Study(Settings):
     def baseline(self) -> str:
         """Name of the encoder that is trained by `pretraining`: that of its method."""
         return self.pretraining.method if self.pretraining else "dino"
+
+    @property
+    def reference(self) -> str:
+        """The encoder that others are compared with: the baseline, or the first of `encoders` without pre-training."""
+        return next(iter(self.encoders), self.baseline) if self.pretraining is None else self.baseline
+
+    @property
+    def compared(self) -> list[str]:
+        """Encoders that are compared with the reference: the arms, or without pre-training the other `encoders`."""
+        return list(self.retraining) if self.pretraining else list(self.encoders)[1:]
 
     @property
     def used_datasets(self) -> list[str]:
