@@ -22,6 +22,7 @@ STUDY = {
         "tree": {"kind": "folder", "path": "photos"},
         "known": {"kind": "torchvision", "name": "CIFAR10"},
         "packed": {"kind": "hdf5", "path": "images.h5"},
+        "patches": {"kind": "pcam", "path": "pcam"},
     },
     "pretraining": {
         "dataset": "tiles",
@@ -44,6 +45,7 @@ STUDY = {
             "copies": {"task": "copy-detection", "path": "copydays"},
             "landmarks": {"task": "retrieval-landmarks", "path": "roxford5k"},
             "videos": {"task": "video-segmentation", "path": "DAVIS"},
+            "places": {"task": "segmentation", "path": "glands", "classes": ["stroma", "gland"]},
         },
     },
     "retraining": {
@@ -62,6 +64,7 @@ REACH_NO_STAGE = {
     "runtime.*": "changes speed and memory, and results by rounding alone",
     "datasets.*.sheet": "the content of its lines is an input",
     "datasets.*.columns": "the content of its lines is an input",
+    "datasets.*.folder": "the paths of its lines are an input",
     "datasets.*.targets.*": "the content of its lines is an input, and decides which evaluations are made",
     "datasets.*.root": "folder of a download",
     "datasets.*.quality.*": "selects tiles of a store; a param of the tables",

@@ -64,8 +64,14 @@ def changed(path: str, value: object) -> dict:
         ),
         (
             "evaluation",
-            {"datasets": ["tiles"], "transfer": [{"fit": "tiles", "test": ["tiles"]}], "knn": [], "linear": False},
-            "k-NN and linear probe are switched off",
+            {
+                "datasets": ["tiles"],
+                "transfer": [{"fit": "tiles", "test": ["tiles"]}],
+                "knn": [],
+                "linear": False,
+                "slides": [],
+            },
+            "`knn`, `linear` and `slides` are switched off",
         ),
         ("seeds", [], "seeds"),
         ("seeds", [0, "x"], "seeds.1 = x"),

@@ -107,3 +107,16 @@ def test_transfers_and_benchmarks_are_jobs_of_their_own_and_a_missing_benchmark_
     jobs = planned(clone, planned_with(benchmarks=benchmarks, transfer=transfer))
     measured = {name: count for name, count in jobs.items() if plain.get(name) != count}
     assert measured == {"evaluate_transfer": 4, "evaluate_benchmark": 3}  # dino, an arm, an untrained encoder, pixels
+
+
+def test_slide_classifiers_of_one_data_set_are_tested_on_another_in_jobs_of_their_own(clone, tmp_path):
+    datasets = {name: {"kind": "slides", "sheet": "bright.csv", "tile_px": 32} for name in ("here", "there")}
+    study = TINY | {"datasets": datasets, "pretraining": TINY["pretraining"] | {"dataset": "here"}}
+
+    def jobs_with(**evaluation):
+        study["evaluation"] = TINY["evaluation"] | {"datasets": ["here", "there"]} | evaluation
+        return planned(clone, write_config(tmp_path / "study.yaml", study))
+
+    plain, jobs = jobs_with(), jobs_with(transfer=[{"fit": "here", "test": ["there"]}])
+    measured = {name: count for name, count in jobs.items() if plain.get(name) != count}
+    assert measured == {"evaluate_transfer_on_slides": 4}  # dino, an arm, an untrained encoder, pixels

@@ -124,13 +124,13 @@ def has_labels(dataset: str) -> bool:
 
 
 EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
-# Names of the results of classifiers that are fitted on one data set and tested on another.
-TRANSFERRED = [
-    result
+# Name of the results of classifiers that are fitted on one data set and tested on another -> the tested data set.
+TRANSFERRED = {
+    result: tested
     for transfer in STUDY.evaluation.transfer
     for tested, result in transfer.results.items()
     if {transfer.fit, tested} <= set(EVALUATED)
-]
+}
 for name in set(STUDY.evaluation.datasets) - set(EVALUATED):
     print(f"{name}: skipped in evaluation: its sheet has no labels", file=sys.stderr)
 

@@ -91,13 +91,31 @@ use rule evaluate_encoder as evaluate_transfer with:
         f"{RUN}/benchmarks/evaluate_transfer/{{encoder}}-{{fit}}-to-{{dataset}}-seed{{seed}}.tsv"
     wildcard_constraints:
         fit=one_of([transfer.fit for transfer in STUDY.evaluation.transfer]),
-        dataset=one_of([name for transfer in STUDY.evaluation.transfer for name in transfer.test]),
+        dataset=one_of([name for name in TRANSFERRED.values() if name not in LABELLED_SLIDES]),
     resources:
         gpu=1,
         mem_mb=transfer_memory,
         runtime=transfer_time,
     params:
         options=tracked(transfer_options),
+
+
+use rule evaluate_transfer as evaluate_transfer_on_slides with:
+    output:
+        update(
+            multiext(
+                f"{RUN}/evaluation/{{encoder}}/{{fit}}-to-{{dataset}}/seed{{seed}}/",
+                "predictions.h5",
+                *[
+                    f"{task}.json"
+                    for task in (*STUDY.evaluation.transfer_tasks, *STUDY.evaluation.slide_transfer_tasks)
+                ],
+                *(["attention.h5"] if with_attention(STUDY.evaluation.slide_transfer_tasks) else []),
+            )
+        ),
+    wildcard_constraints:
+        fit=one_of([transfer.fit for transfer in STUDY.evaluation.transfer]),
+        dataset=one_of([name for name in TRANSFERRED.values() if name in LABELLED_SLIDES]),
 
 
 rule evaluate_benchmark:

@@ -160,10 +160,10 @@ def size_and_date(path):
 
 @functools.cache  # called for every shard
 def source_digest(dataset):
-    """Digest of sizes and dates of the files in a sheet, or of the HDF5 file; other sources are not tracked."""
+    """Digest of sizes and dates of the files in a sheet, or of HDF5 files; other sources are not tracked."""
     settings = STUDY.datasets[dataset]
     listed = [[row.path, row.split, *size_and_date(row.path)] for row in UNITS[dataset].rows]
-    return digest(listed + ([size_and_date(settings.path)] if settings.kind == "hdf5" else []))
+    return digest(listed + [size_and_date(path) for path in getattr(settings, "files", ())])
 
 
 def source_files(wildcards):

@@ -105,6 +105,12 @@ def evaluation_tasks(dataset: str) -> list[str]:
     return [*settings.image_tasks, *(STUDY.slide_tasks if dataset in LABELLED_SLIDES else [])]
 
 
+def transfer_tasks(tested: str) -> list[str]:
+    """Tasks that the classifiers of another data set are tested with on a data set."""
+    settings = STUDY.evaluation
+    return [*settings.transfer_tasks, *(settings.slide_transfer_tasks if tested in LABELLED_SLIDES else [])]
+
+
 def evaluations() -> list[str]:
     """All evaluation files of the study."""
     return [*dataset_evaluations(), *benchmark_evaluations()]
@@ -123,9 +129,8 @@ def benchmark_evaluations() -> list[str]:
 
 def dataset_evaluations() -> list[str]:
     """Evaluations on data sets."""
-    tasks = {dataset: evaluation_tasks(dataset) for dataset in EVALUATED} | dict.fromkeys(
-        TRANSFERRED, STUDY.evaluation.transfer_tasks
-    )
+    tasks = {dataset: evaluation_tasks(dataset) for dataset in EVALUATED}
+    tasks |= {result: transfer_tasks(tested) for result, tested in TRANSFERRED.items()}
     return [
         f"{RUN}/evaluation/{encoder}/{dataset}/seed{seed}/{task}.json"
         for encoder in (*ALL_ENCODERS, *BASELINES)

@@ -8,7 +8,7 @@ from gensis.evaluation.labelled import Labelled
 
 
 def transferred(fit: Labelled, tested: Labelled) -> Labelled:
-    """Images to fit a classifier on, followed by images of another data set to test it on.
+    """Images to test a classifier on, followed by images of another data set to fit it on.
 
     Classes are matched by name. All classes of ``fit`` are learnt, whatever is tested, so the classifier is the same
     for each tested data set. Groups of the two data sets are different groups, even if their names are equal.
@@ -18,8 +18,9 @@ def transferred(fit: Labelled, tested: Labelled) -> Labelled:
         tested: its test split is used, or all images if it has none; images of classes that ``fit`` lacks are left out.
 
     Returns:
-        The images, with the splits `train` and `test`; `item`, `unit` and `units` refer to ``tested``, and are -1 for
-        the images of ``fit``.
+        The images, with the splits `train` and `test`; none if no class is in common. Units of ``fit`` follow those of
+        ``tested``, so that slides of equal names stay apart. `item` refers to ``tested``, and is -1 for images of
+        ``fit``.
     """
     fit = _of_split(fit, "train") if fit.has_test else fit
     tested = _of_split(tested, "test") if tested.has_test else tested
@@ -30,17 +31,19 @@ def transferred(fit: Labelled, tested: Labelled) -> Labelled:
     )
     absent = {tested.classes[label] for label in np.unique(tested.labels[asked < 0])}
     tested, asked = _selected(tested, asked >= 0), asked[asked >= 0]
-    unknown = np.full(len(learnt), -1)
+    if not len(asked):  # the images of ``fit`` alone would be cross-validated
+        fit, learnt = _selected(fit, learnt < 0), asked
     return replace(
         tested,
-        features=np.concatenate([fit.features, tested.features]),
-        item=np.concatenate([unknown, tested.item]),
-        labels=np.concatenate([learnt, asked]),
-        groups=np.concatenate([fit.groups, tested.groups + fit.groups.max(initial=-1) + 1]),
-        splits=np.repeat(["train", "test"], [len(learnt), len(asked)]),
-        unit=np.concatenate([unknown, tested.unit]),
+        features=np.concatenate([tested.features, fit.features]),
+        item=np.concatenate([tested.item, np.full(len(learnt), -1)]),
+        labels=np.concatenate([asked, learnt]),
+        groups=np.concatenate([tested.groups, fit.groups + tested.groups.max(initial=-1) + 1]),
+        splits=np.repeat(["test", "train"], [len(asked), len(learnt)]),
+        unit=np.concatenate([tested.unit, fit.unit + len(tested.units)]),
         classes=tuple(classes),
-        grouped=np.concatenate([fit.grouped, tested.grouped]),
+        units=(*tested.units, *fit.units),
+        grouped=np.concatenate([tested.grouped, fit.grouped]),
         has_test=True,
         left_out_classes=tuple(sorted(absent)),
     )

@@ -1,4 +1,4 @@
-"""Sources of natural images: files listed in a sheet, a folder tree, torchvision, or one packed HDF5 file."""
+"""Sources of natural images: files listed in a sheet, a folder tree, torchvision, HDF5 files."""
 
 import errno
 import fcntl
@@ -15,8 +15,16 @@ import numpy as np
 from gensis.errors import UserError
 from gensis.images.codec import encode_png
 from gensis.images.packed import PackedHdf5
+from gensis.images.pcam import PCam
 from gensis.images.pictures import LARGEST_BYTES, refuse_size
-from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, NaturalDataset, TorchvisionDataset
+from gensis.settings.datasets import (
+    FilesDataset,
+    FolderDataset,
+    Hdf5Dataset,
+    NaturalDataset,
+    PCamDataset,
+    TorchvisionDataset,
+)
 from gensis.settings.sheet import Row
 
 log = logging.getLogger(__name__)
@@ -68,6 +76,8 @@ def open_source(dataset: NaturalDataset, split: str, rows: Sequence[Row] = ()) -
         return Folder(Path(dataset.path) / dataset.splits[split])
     if isinstance(dataset, Hdf5Dataset):
         return _packed(Path(dataset.path), dataset.splits[split], set(dataset.splits.values()))
+    if isinstance(dataset, PCamDataset):
+        return PCam(*(Path(dataset.file(split, part)) for part in ("x.h5", "y.h5", "meta.csv")))
     if isinstance(dataset, TorchvisionDataset):
         return Torchvision(dataset.name, Path(dataset.root), split)
     raise TypeError(f"no source for {type(dataset).__name__}")

@@ -1,4 +1,4 @@
-"""Published benchmarks with an own layout of files and own ground truth."""
+"""Benchmarks with an own layout of files and own ground truth."""
 
 from typing import Annotated, Literal
 
@@ -62,4 +62,23 @@ class VideoSegmentation(Settings):
         return (f"{self.path}/ImageSets/2017/val.txt", f"{self.path}/JPEGImages/480p", f"{self.path}/Annotations/480p")
 
 
-Benchmark = Annotated[CopyDetection | LandmarkRetrieval | VideoSegmentation, Field(discriminator="task")]
+class Segmentation(Settings):
+    """Images with masks of classes, of train and test: a linear classifier of places."""
+
+    task: Literal["segmentation"]
+    """Name of the task."""
+    path: Path
+    """Folder with `train/images`, `train/masks`, `test/images` and `test/masks`. An image and its mask have one name;
+    masks are PNGs whose values are numbers of classes."""
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    """Names of the classes, from that of the value 0 on. The value 255 is ignored."""
+    image_px: PositiveInt = 224
+    """Side in pixels to which both sides of an image are resized."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Files and folders that must exist."""
+        return tuple(f"{self.path}/{split}/{part}" for split in ("train", "test") for part in ("images", "masks"))
+
+
+Benchmark = Annotated[CopyDetection | LandmarkRetrieval | VideoSegmentation | Segmentation, Field(discriminator="task")]

@@ -1,5 +1,6 @@
-"""Data sets: tiles of whole-slide images, and natural images from four kinds of source."""
+"""Data sets: tiles of whole-slide images, and natural images from five kinds of source."""
 
+import os
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
@@ -146,6 +147,8 @@ class FilesDataset(NaturalDataset):
     """CSV with the columns path [, label, group, split]. Paths are relative to the sheet."""
     columns: dict[str, str] = {}
     """Column names of the sheet, where they differ from the standard names: `label: class`."""
+    folder: str = added(neutral=".")
+    """Folder that the paths of the sheet start from, relative to the sheet: `images`."""
 
 
 class FolderDataset(NaturalDataset):
@@ -181,7 +184,40 @@ class Hdf5Dataset(NaturalDataset):
     splits: dict[str, str] = {"train": "train", "test": "test"}
     """Group of each split in the file."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that are imported again when they change."""
+        return (self.path,)
+
+
+class PCamDataset(NaturalDataset):
+    """PatchCamelyon (Veeling et al. 2018) as its authors distribute it: for each split an HDF5 file of images and one
+    of labels, unpacked, and a table of the slides that the images come from, which may be absent."""
+
+    kind: Literal["pcam"]
+    """Kind of data set."""
+    path: Path
+    """Folder of `camelyonpatch_level_2_split_{train,valid,test}_{x,y}.h5` and `..._meta.csv`."""
+    splits: dict[Split, Literal["train", "valid", "test"]] = {"train": "train", "test": "test"}
+    """The authors' split that each split is: `{train: train, test: valid}` to choose between encoders."""
+
+    def file(self, split: Split, part: Literal["x.h5", "y.h5", "meta.csv"]) -> str:
+        """Path of the images, the labels or the slides of a split."""
+        return f"{self.path}/camelyonpatch_level_2_split_{self.splits[split]}_{part}"
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Files without which there are no images or labels."""
+        return tuple(self.file(split, part) for split in self.splits for part in ("x.h5", "y.h5"))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that are imported again when they change."""
+        slides = (self.file(split, "meta.csv") for split in self.splits)
+        return (*self.needed, *(path for path in slides if os.path.exists(path)))
+
 
 Dataset = Annotated[
-    SlidesDataset | FilesDataset | FolderDataset | TorchvisionDataset | Hdf5Dataset, Field(discriminator="kind")
+    SlidesDataset | FilesDataset | FolderDataset | TorchvisionDataset | Hdf5Dataset | PCamDataset,
+    Field(discriminator="kind"),
 ]

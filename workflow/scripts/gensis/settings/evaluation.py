@@ -55,11 +55,11 @@ class Evaluation(Switches):
     corruptions: tuple[Corruption, ...] = added(neutral=[])
     """Also test classifiers of clean images on test images with these corruptions, each in five severities."""
     transfer: tuple[Transfer, ...] = added(neutral=[])
-    """Also fit the k-NN classifier and the linear probe on one data set and test them on others, all of `datasets`.
-    Classes are matched by name."""
+    """Also fit the k-NN classifier, the linear probe and, on slides, those of `slides` on one data set and test them on
+    others, all of `datasets`. Classes are matched by name."""
     benchmarks: dict[Name, Benchmark] = added(neutral={})
-    """Published benchmarks by name: copy detection, retrieval of landmarks, segmentation of videos. Their images are
-    read from the folders that their authors distribute, and are used for nothing else."""
+    """Benchmarks by name: copy detection, retrieval of landmarks, segmentation of videos in the folders that their
+    authors distribute, and linear segmentation of your own images. Their images are used for nothing else."""
     slides: tuple[Literal["mean", "abmil", "dsmil"], ...] = ("mean", "abmil")
     """Slide classifiers. `mean`: logistic regression on the mean of a slide's embeddings. `abmil`: gated attention
     (Ilse et al. 2018). `dsmil`: dual-stream attention (Li et al. 2021). Targets of survival and regression have `mean`
@@ -115,8 +115,13 @@ class Evaluation(Switches):
 
     @property
     def transfer_tasks(self) -> tuple[str, ...]:
-        """Names of the tasks of `transfer`."""
+        """Names of the tasks of `transfer` on single images."""
         return tuple(name for name in self.image_tasks if name in ("knn", "linear"))
+
+    @property
+    def slide_transfer_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks of `transfer` on whole slides."""
+        return tuple(name for name in self.slide_tasks if find_task(name).is_fitted)
 
     @property
     def slide_tasks(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gensis.errors import UserError
-from gensis.settings.datasets import Dataset, FolderDataset, Hdf5Dataset, TorchvisionDataset
+from gensis.settings.datasets import Dataset, FolderDataset, Hdf5Dataset, PCamDataset, TorchvisionDataset
 from gensis.settings.sheet import Row
 
 
@@ -41,7 +41,7 @@ def refuse_nested_splits(dataset: Dataset) -> None:
     Raises:
         UserError: one split's folder is inside another's, or two splits have the same folder or HDF5 group.
     """
-    if not isinstance(dataset, FolderDataset | Hdf5Dataset):
+    if not isinstance(dataset, FolderDataset | Hdf5Dataset | PCamDataset):
         return
     for one, other in combinations(dataset.splits, 2):
         if in_common(images_of(dataset, (), one), images_of(dataset, (), other)):
@@ -74,6 +74,8 @@ def images_of(dataset: Dataset, rows: Sequence[Row], split: str) -> frozenset[Pa
         source = Path(os.path.realpath(os.path.join(dataset.path, dataset.splits[split])))
     elif isinstance(dataset, Hdf5Dataset):
         source = _file(dataset.path), dataset.splits[split].strip("/")
+    elif isinstance(dataset, PCamDataset):
+        source = _file(dataset.file(split, "x.h5"))
     else:
         return frozenset(Part(_file(row.path)) for row in rows if (row.split or "train") == split)
     return frozenset({Part(source, *dataset.image_range.get(split, ()))})

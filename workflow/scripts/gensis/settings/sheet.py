@@ -55,6 +55,7 @@ def read_sheet(
     will_exist: Callable[[str], bool] = lambda path: False,
     *,
     targets: Mapping[str, Target] = {},
+    folder: str = ".",
 ) -> list[Row]:
     """Read and check a sheet.
 
@@ -64,6 +65,7 @@ def read_sheet(
         columns: standard column name -> name in this sheet.
         will_exist: whether a rule makes a path that does not exist.
         targets: further columns of a sheet of slides that are predicted.
+        folder: that its paths start from, relative to the sheet.
 
     Raises:
         UserError: missing sheet, column or file, duplicate column, duplicate or invalid name, a group in two
@@ -72,7 +74,10 @@ def read_sheet(
     known = SLIDE_COLUMNS if kind == "slides" else FILE_COLUMNS
     further = columns_of(targets)
     lines = _read_lines(sheet, (*known, *further), columns, needed=further)
-    rows = [_parse_row(sheet, number, line, kind=kind, targets=targets) for number, line in lines]
+    place = sheet.parent / folder
+    rows = [
+        _parse_row(f"sheet {sheet} line {number}", place, line, kind=kind, targets=targets) for number, line in lines
+    ]
     if not rows:
         raise UserError(f"sheet {sheet} has no lines: add one for each {kind.removesuffix('s')}")
     _check_rows(sheet, rows, will_exist)
@@ -163,15 +168,15 @@ def _essence(value: str) -> str:
     return " ".join(value.casefold().split())
 
 
-def _parse_row(sheet: Path, number: int, line: dict[str, str], *, kind: str, targets: Mapping[str, Target]) -> Row:
-    where = f"sheet {sheet} line {number}"
+def _parse_row(where: str, folder: Path, line: dict[str, str], *, kind: str, targets: Mapping[str, Target]) -> Row:
     if not line["path"]:
         raise UserError(f"{where}: path is empty: fill it in or remove the line")
     try:
         name = checked_name(line["slide"]) if kind == "slides" else line["path"]
-        path = _placed(sheet, checked_path(line["path"]))
+        path = _placed(folder, checked_path(line["path"]))
         mask, annotations = (
-            _placed(sheet, checked_path(line[column])) if line.get(column) else "" for column in ("mask", "annotations")
+            _placed(folder, checked_path(line[column])) if line.get(column) else ""
+            for column in ("mask", "annotations")
         )
         labels = {name: label_of(name, target, line) for name, target in targets.items()}
     except ValueError as error:
@@ -197,8 +202,8 @@ def _parse_row(sheet: Path, number: int, line: dict[str, str], *, kind: str, tar
     )
 
 
-def _placed(sheet: Path, path: str) -> str:
-    absolute = os.path.abspath(sheet.parent / path)
+def _placed(folder: Path, path: str) -> str:
+    absolute = os.path.abspath(folder / path)
     relative = os.path.relpath(absolute)
     return absolute if relative.startswith("..") else relative
 

@@ -24,7 +24,7 @@ from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
 
 RESERVED = (*METHODS, "random", "pixels")
-KINDS = ("slides", "files", "folder", "torchvision", "hdf5")
+KINDS = ("slides", "files", "folder", "torchvision", "hdf5", "pcam")
 LARGEST_PIXEL_SPACE_PX = 64
 # Examples for error messages about sections that cannot be empty, by key or model.
 EXAMPLES = {
@@ -138,8 +138,8 @@ class Study(Settings):
             results += transfer.results.values()
         if twice := [name for name in results if results.count(name) > 1 or name in self.datasets]:
             raise ValueError(f"evaluation.transfer: {twice[0]} names two results: list each once, or rename a data set")
-        if results and not evaluation.transfer_tasks:
-            raise ValueError("evaluation.transfer: k-NN and linear probe are switched off: switch one on")
+        if results and not (evaluation.transfer_tasks or evaluation.slide_transfer_tasks):
+            raise ValueError("evaluation.transfer: `knn`, `linear` and `slides` are switched off: switch one on")
 
     def _names_of_trainings_exist(self, pretraining: Pretraining) -> None:
         _known("pretraining.dataset", pretraining.dataset, self.datasets)

@@ -219,6 +219,13 @@ TASKS: dict[str, Task] = {
         when=_has("video-segmentation"),
         is_fitted=False,
     ),
+    "segmentation": Task(
+        "benchmark",
+        "gensis.evaluation.tasks.segmentation",
+        ("miou", "dice"),
+        {"miou": "linear segmentation, mean IoU", "dice": "linear segmentation, Dice"},
+        when=_has("segmentation"),
+    ),
     "slides-mean-*": _classes("linear", "mean", "mean embedding"),
     "slides-abmil-*": _classes("abmil", "abmil", "ABMIL"),
     "slides-dsmil-*": _classes("dsmil", "dsmil", "DSMIL"),

@@ -8,12 +8,13 @@ from gensis.settings.base import Name, Settings
 
 
 class Transfer(Settings):
-    """Classifiers of one data set, tested on images of others: the same classes under another distribution."""
+    """Classifiers of one data set, tested on others: the same classes under another distribution, or in another
+    hospital."""
 
     fit: Name
-    """Data set whose images the classifiers learn from: its train split, or all of it if it has no test split."""
+    """Data set whose images or slides the classifiers learn from: its train split, or all if it has no test split."""
     test: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Data sets whose images are classified: their test split, or all images if they have none."""
+    """Data sets whose images or slides are classified: their test split, or all if they have none."""
 
     @property
     def results(self) -> dict[str, str]:

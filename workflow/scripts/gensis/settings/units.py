@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gensis.errors import UserError
-from gensis.settings.datasets import Dataset, FilesDataset, SlidesDataset, TorchvisionDataset
+from gensis.settings.datasets import Dataset, FilesDataset, PCamDataset, SlidesDataset, TorchvisionDataset
 from gensis.settings.same_files import refuse_nested_splits, refuse_one_file_on_two_sides
 from gensis.settings.sheet import Row, read_sheet
 
@@ -54,7 +54,7 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
         units = tuple(Unit(row.name, row.split or "train", row) for row in rows)
         return _checked(Units(units, any(row.split for row in rows), tuple(rows)), sheet)
     if isinstance(dataset, FilesDataset):
-        rows = read_sheet(sheet, "files", dataset.columns, will_exist)
+        rows = read_sheet(sheet, "files", dataset.columns, will_exist, folder=dataset.folder)
         refuse_one_file_on_two_sides(sheet, rows)
         splits = sorted({row.split or "train" for row in rows}, reverse=True)
         return _checked(Units(_shards(splits, dataset.shards), any(row.split for row in rows), tuple(rows)), sheet)
@@ -65,6 +65,10 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
     for split in dataset.splits:
         if split not in ("train", "test"):
             raise UserError(f"split '{split}' of {dataset.path} is not 'train' or 'test': correct `splits`")
+    if isinstance(dataset, PCamDataset):
+        for path in dataset.needed:
+            if not os.path.exists(path):
+                raise UserError(f"{path} does not exist: download PatchCamelyon and unpack its files with gunzip")
     refuse_nested_splits(dataset)
     return _checked(Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits), dataset.path)
 

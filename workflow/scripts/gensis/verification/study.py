@@ -272,12 +272,15 @@ class _Verification:
         results: dict[Subject, dict[str, Any] | None] = {}
         tables = {name: self.table(tested, name) for name in ("units", "labels")}
         tables |= {f"fit_{name}": self.table(fit, name) for name in ("units", "labels")}
+        tasks = list(self.study.evaluation.transfer_tasks)
+        of_slides = self.study.evaluation.slide_transfer_tasks
+        if any(self.has_results(result, task) for task in of_slides):
+            tasks += of_slides
         for encoder in (*self.encoders, *UNTRAINED):
             for seed in self.study.seeds:
                 inputs = tables | {"embeddings": self.measured(encoder, tested, seed)["embeddings"]}
                 inputs |= {"fit_embeddings": self.measured(encoder, fit, seed)["embeddings"]}
                 folder = self.run / f"evaluation/{encoder}/{result}/seed{seed}"
-                tasks = self.study.evaluation.transfer_tasks
                 results |= check_evaluation(folder, tasks, study=self.study, inputs=inputs, **self.both)
         return results
 
