@@ -8,6 +8,8 @@ import shutil
 import pytest
 from tests.workflow.clone import TINY, copy_repository, planned_first, snakemake, write_config
 
+from gensis.artifacts.tables import write_table
+
 SHEET = """slide,path,mask,annotations
 plain,plain.tiff,,
 drawn,drawn.tiff,drawn.geojson,
@@ -81,7 +83,10 @@ def plan(tmp_path_factory, sources):
     for outputs in re.findall(r"^    output: (.*)$", snakemake(clone, config, *TARGETS, "-n").stdout, re.MULTILINE):
         for path in outputs.split(", "):
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
-            (clone / path).write_text(json.dumps({"outcome": "ok"}))
+            if path.endswith(".tsv"):  # jobs ask for memory by the number of images
+                write_table(clone / path, ("images",), [])
+            else:
+                (clone / path).write_text(json.dumps({"outcome": "ok"}))
     for name in ("unreadable", "partial"):
         (clone / f"results/images/tissue/{name}.json").write_text(json.dumps({"outcome": name}))
     assert snakemake(clone, config, *TARGETS, "--touch", "--forceall").returncode == 0

@@ -35,7 +35,8 @@ def test_embedded_slides_have_a_table_of_outcomes(finished, tmp_path, encoder):
 @pytest.mark.parametrize("target", ["encoders", "embeddings", "diffusion", "bank"])
 def test_partial_targets_of_slides_include_the_table_of_outcomes(finished, tmp_path, target):
     tissue = finished.values["datasets"]["tissue"]
-    values = finished.values | {"run": "other", "datasets": {"new": tissue}, "evaluation": {"datasets": ["new"]}}
+    changed = {"run": "other", "datasets": {"new": tissue}, "evaluation": {"datasets": ["new"]}, "export": {}}
+    values = finished.values | changed
     values["pretraining"] = values["pretraining"] | {"dataset": "new"}
     result = snakemake(finished.clone, write_config(tmp_path / "other.yaml", values), "-n", target)
     assert "output: results/images/new/outcomes.tsv" in result.stdout
