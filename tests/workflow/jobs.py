@@ -59,5 +59,6 @@ def jobs(clone: Path, config: Path) -> dict[str, Job]:
     for rule, inputs, outputs, line in BLOCK.findall(shown.stdout):
         words = shlex.split(line)[1:]  # the first is Python
         command = tuple(words[: words.index(">")])
-        found.setdefault(rule, Job(rule, tuple(inputs.split(", ")), tuple(outputs.split(", ")), command))
+        files = (path.removesuffix(" (update)") for path in outputs.split(", "))
+        found.setdefault(rule, Job(rule, tuple(inputs.split(", ")), tuple(files), command))
     return found

@@ -94,6 +94,7 @@ def test_a_job_killed_while_it_publishes_leaves_nothing_that_looks_whole_and_can
     assert is_as_undisturbed(folder, reference[0])
 
 
+@pytest.mark.slow
 def test_a_job_on_a_full_disk_ends_in_one_line_and_leaves_nothing(reference, job, folder):
     files = [path for each in map(reference[0].joinpath, job.outputs) for path in (each, *each.rglob("*"))]
     size = max(path.stat().st_size for path in files if path.is_file())
@@ -117,6 +118,7 @@ def read_only(folder):
     subprocess.run(["umount", results], check=True)
 
 
+@pytest.mark.slow
 def test_a_job_with_read_only_results_ends_in_one_line(job, read_only):
     done = job.run(read_only)
     assert done.returncode == 1
