@@ -35,6 +35,7 @@ def rows(path):
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.slow  # one more whole run
 def test_encoders_are_compared_from_slides_to_report(tmp_path, values):
     clone = copy_repository(tmp_path / "clone")
     config = write_config(tmp_path / "compare.yaml", values)
