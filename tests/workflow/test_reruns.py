@@ -62,7 +62,9 @@ CHANGES = {
     ),
     "`evaluation.corruptions`": with_keys("evaluation", corruptions=["blur"]),
     "`evaluation.linear_sgd`": with_keys("evaluation", linear_sgd=True),
-    "`runtime`": with_keys("runtime", image_cache_gb=1, inference_batch_size=3, checkpoint_seconds=1),
+    "`runtime`, `export`": lambda values: with_keys("export", format="webdataset")(
+        with_keys("runtime", image_cache_gb=1, inference_batch_size=3, checkpoint_seconds=1)(values)
+    ),
     "keys in another order": backwards,
 }
 
