@@ -240,6 +240,7 @@ SHARED = {
     "gensis/augment/corruptions/weather.py _clouds": OF_IMAGES,
     "gensis/evaluation/bootstrap.py _weightings": "intervals of all encoders and seeds use the same resamples",
     "gensis/evaluation/folds.py grouped_folds": "all encoders and seeds are evaluated on the same folds",
+    "gensis/evaluation/group_flips.py flipped_p": "all pairs are tested with the same flips",
     "gensis/evaluation/tasks/low_label.py draws": "probes of all encoders and seeds are trained with the same labels",
     "gensis/images/sources.py selection": "`max_images` and `image_range` select the images of a data set, made once",
     "gensis/planning/noise.py NoiseFeatures.__init__ _pixels": OF_PLANS,
