@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 ENCODER = "results/tiny/encoders/dino/seed0/model.safetensors"
 WITHIN_SECONDS = 900
 STEPS = 2100
-"""Enough for half a minute: SLURM looks at time limits that often."""
+"""Enough for half a minute: SLURM checks time limits that often."""
 
 
 @dataclass

@@ -24,6 +24,16 @@ def images_listed(path: str) -> int:
     return sum(int(line["images"]) for line in read_table(Path(path)))
 
 
+@functools.cache
+def store_bytes(path: str) -> int:
+    """Size of a store, which many jobs read.
+
+    Raises:
+        FileNotFoundError: it is not written yet.
+    """
+    return os.path.getsize(path)
+
+
 def stored_px(dataset: str) -> int:
     """Side of the images in a store; 224 where only the images tell."""
     settings = STUDY.datasets[dataset]
@@ -116,7 +126,7 @@ def embedding_time(rule: str, times: int = 1) -> Callable[..., int]:
     """Time to embed the images of a part, ``times`` times."""
 
     def of_job(wildcards, input):
-        pixels = sum(map(os.path.getsize, input.stores)) / LEAST_BYTES
+        pixels = sum(map(store_bytes, input.stores)) / LEAST_BYTES
         images = round(pixels / stored_px(wildcards.dataset) ** 2)
         return jobs.embedding_minutes(STUDY, times * images, gpus_of(rule))
 

@@ -31,7 +31,7 @@ def shown_files(wildcards, input):
 
 
 def drawn_slides():
-    """Slides of the demo, at which the plan looks."""
+    """Slides of the demo, which the plan reads thumbnails of."""
     return [unit.row.path for unit in SLIDES.values() if is_drawn(unit.row.path)]
 
 
