@@ -5,12 +5,13 @@ With the arguments `--fit-...`, classifiers are fitted on another data set, and 
 
 import argparse
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 import gensis
@@ -22,6 +23,7 @@ from gensis.evaluation.data import Corrupted
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
 from gensis.evaluation.measure import measure
+from gensis.evaluation.measured import Measured
 from gensis.evaluation.predictions import ATTENTION_FORMAT, has_task, write_attention, write_predictions
 from gensis.evaluation.predictions import FORMAT as PREDICTIONS_FORMAT
 from gensis.evaluation.transfer import transferred
@@ -45,30 +47,17 @@ def main(arguments: argparse.Namespace) -> None:
     the same settings, inputs and code.
     """
     settings = Evaluation.model_validate(arguments.config)
-    attending = with_attention(arguments.tasks)
     device = choose_device(arguments.gpus, arguments.threads)
-    embeddings, external = read_embeddings(arguments.embeddings), external_weights(arguments.embeddings)
-    inputs, code = inputs_of(arguments), code_id()
-
-    def origin(format: str, config: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
-        record = provenance(
-            format,
-            settings=config,
-            inputs=inputs,
-            seed=arguments.seed,
-            device=device_name(device),
-            started=arguments.started,
-            external_weights=external,
-        )
-        return record | {"code": code}
-
+    embeddings = read_embeddings(arguments.embeddings)
+    inputs, origin = inputs_of(arguments), origin_of(arguments, device)
     dataset = results_name(arguments.fit, arguments.dataset) if arguments.fit else arguments.dataset
     subject = {"encoder": arguments.encoder, "dataset": dataset, "seed": arguments.seed}
     further_inputs = {
         "corrupted": corrupted_images(arguments.corrupted, embeddings),
         "last_blocks": partial(blocks_of_images, arguments.last_blocks, embeddings),
     }
-    results, predictions, attention = {}, {}, {}
+    results: dict[str, dict[str, Any]] = {}
+    found: dict[str, Measured] = {}
     for task, labelled in labelled_for_tasks(arguments, embeddings):
         record = origin(FORMAT, settings.of_task(task), settings.inputs_of_task(task, inputs))
         if earlier := measured_before(arguments.output, task, record):
@@ -78,29 +67,65 @@ def main(arguments: argparse.Namespace) -> None:
             continue
         try:
             with threadpool_limits(arguments.threads):
-                measured = measure(task, labelled, settings, seed=arguments.seed, device=device, **further_inputs)
-            result = measured.result | {"transductive": saw_tested(arguments, labelled)}
-            predictions[task], attention[task] = measured.predictions, measured.attention
+                found[task] = measure(task, labelled, settings, seed=arguments.seed, device=device, **further_inputs)
+            result = found[task].result | {"transductive": saw_tested(arguments, labelled)}
         except Unmeasurable as reason:
             result = {"skipped": str(reason)}
         if arguments.fit:
             result |= {"left_out_classes": list(labelled.left_out_classes)}
         log_result(task, result)
         results[task] = {"format": FORMAT, **subject, "task": task, **result, "provenance": record}
-    # The JSONs are written last: if the job is killed, each JSON that exists has its predictions.
-    kept = [task for task, result in results.items() if task not in predictions and "skipped" not in result]
-    attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT, arguments.config, inputs))}
-    write_predictions(arguments.output / PREDICTIONS, predictions, attributes, kept)
-    if attending:
-        measured_attention = {task: attention[task] for task in sorted(attending & set(attention))}
-        attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT, arguments.config, inputs))}
-        kept = [task for task in kept if task in attending]
-        write_attention(
-            arguments.output / ATTENTION, measured_attention, coords=embeddings.keys, attributes=attributes, kept=kept
-        )
-    for task, result in results.items():
-        write_json(arguments.output / f"{task}.json", result)
+    of_files = partial(origin, settings=arguments.config, inputs=inputs)
+    publish(arguments.output, results, found, coords=embeddings.keys, origin=of_files)
     remove_others(arguments.output, arguments.tasks)
+
+
+def origin_of(arguments: argparse.Namespace, device: torch.device) -> Callable[..., dict[str, Any]]:
+    """Function of a format, settings and inputs that gives the provenance of a file, with the code that made it."""
+    code = code_id()
+    fixed = {
+        "seed": arguments.seed,
+        "device": device_name(device),
+        "started": arguments.started,
+        "external_weights": external_weights(arguments.embeddings),
+    }
+
+    def origin(format: str, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+        return provenance(format, settings=settings, inputs=inputs, **fixed) | {"code": code}
+
+    return origin
+
+
+def publish(
+    folder: Path,
+    results: Mapping[str, dict[str, Any]],
+    found: Mapping[str, Measured],
+    *,
+    coords: np.ndarray,
+    origin: Callable[[str], dict[str, Any]],
+) -> None:
+    """Write the files of an evaluation.
+
+    The JSONs are written last: if the job is killed, each JSON that exists has its predictions.
+
+    Args:
+        folder: of the results.
+        results: JSON of each task.
+        found: what was measured now; predictions of other tasks that were measured earlier are kept.
+        coords: keys of the embedded images.
+        origin: function of a format that gives the provenance of a file.
+    """
+    kept = [task for task, result in results.items() if task not in found and "skipped" not in result]
+    predictions = {task: measured.predictions for task, measured in found.items()}
+    attributes = {"provenance": to_attribute(origin(PREDICTIONS_FORMAT))}
+    write_predictions(folder / PREDICTIONS, predictions, attributes, kept)
+    if attending := with_attention(results):
+        attention = {task: found[task].attention for task in sorted(attending & set(found))}
+        attributes = {"provenance": to_attribute(origin(ATTENTION_FORMAT))}
+        kept = [task for task in kept if task in attending]
+        write_attention(folder / ATTENTION, attention, coords=coords, attributes=attributes, kept=kept)
+    for task, result in results.items():
+        write_json(folder / f"{task}.json", result)
 
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, str]:

@@ -8,7 +8,7 @@ from gensis.figures.job_costs import Costs, mean_cost, sum_costs
 from gensis.figures.markup import ABSENT, count, figure, table, text
 from gensis.figures.run import Run
 from gensis.settings.bank import Bank
-from gensis.settings.compute import BACKWARD
+from gensis.settings.compute import FORWARD_AND_BACKWARD
 from gensis.settings.study import Study
 
 HOUR, MILLION = 3600, 1e6
@@ -49,7 +49,7 @@ def _arm_cost(run: Run, costs: Costs, encoder: str) -> ArmCost:
     jobs += [("train_diffusion", name) for name in models]
     jobs += [(bank_rule(study.banks[name]), name) for name in banks]
     own, total = mean_cost(costs, _stage(study, encoder), encoder), sum_costs(mean_cost(costs, *job) for job in jobs)
-    denoised = len(models) * study.diffusion.steps * study.diffusion.batch_size * (1 + BACKWARD)
+    denoised = len(models) * study.diffusion.steps * study.diffusion.batch_size * FORWARD_AND_BACKWARD
     return ArmCost(
         encoder=encoder,
         forward_passes=_forward_passes(run, encoder),

@@ -8,10 +8,9 @@ from gensis.planning.images import ImageSet
 from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, width_of
 from gensis.planning.work import Work
 from gensis.settings.study import Study
-from gensis.settings.tasks import find_task
 
-ALL_PAIRS = ("knn", "retrieval", "slides-retrieval")
-"""Tasks that compare every tested item with every other."""
+ALL_PAIRS = ("knn", "retrieval")
+"""Tasks that compare every tested image with every other; slides are too few to matter."""
 
 
 def embedding_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterator[Work]:
@@ -78,7 +77,7 @@ def evaluation_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> I
 
 def _items(task: str, images: ImageSet) -> float:
     """Units of an evaluation task: pairs of an image to test and another one, or images of slides or alone."""
-    if task in ALL_PAIRS and find_task(task).level == "image":
+    if task in ALL_PAIRS:
         return (images.test or images.train) * images.train
     return images.images
 

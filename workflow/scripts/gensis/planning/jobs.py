@@ -8,13 +8,12 @@ import math
 from gensis.planning import memory
 from gensis.planning.networks import backbone_cost, unet_cost
 from gensis.settings.bank import Bank
+from gensis.settings.compute import FORWARD_AND_BACKWARD
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
 
 GPU_PASSES, CPU_PASSES = 2000.0, 10.0
 """Forward passes of ViT-S/16 at 224 px in a second: of a GPU, of which an H100 did 11,000, and of 8 CPU cores."""
-TRAINED = 3
-"""Forward passes that a forward and a backward pass cost."""
 PAIRS = 1e8
 """Pairs of embeddings that an evaluation compares in a second on 4 slow CPU cores."""
 MARGIN = 1.5
@@ -50,14 +49,14 @@ def encoder_minutes(study: Study, encoder: str, images: int, gpus: int) -> int:
 def diffusion_minutes(study: Study, gpus: int) -> int:
     """Time of the training of the diffusion model."""
     settings = study.diffusion
-    return minutes(settings.steps * settings.batch_size * TRAINED * denoiser_cost(study), gpus)
+    return minutes(settings.steps * settings.batch_size * FORWARD_AND_BACKWARD * denoiser_cost(study), gpus)
 
 
 def autoencoder_minutes(study: Study, gpus: int) -> int:
     """Time of the training of the autoencoder."""
     settings = study.autoencoder_training
     cost = unet_cost(settings.channels, settings.layers_per_block, study.autoencoder_px)
-    return minutes(settings.steps * settings.batch_size * TRAINED * cost, gpus)
+    return minutes(settings.steps * settings.batch_size * FORWARD_AND_BACKWARD * cost, gpus)
 
 
 def generation_minutes(study: Study, bank: Bank, images: int, gpus: int) -> int:

@@ -23,8 +23,7 @@ from gensis.planning.images import ImageSet
 from gensis.planning.networks import embedding_width
 from gensis.planning.noise import NoiseFeatures, NoiseImages
 from gensis.planning.work import Work
-from gensis.planning.works import TRAINED
-from gensis.settings.compute import passes
+from gensis.settings.compute import FORWARD_AND_BACKWARD, passes
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
 from gensis.ssl.class_token import class_token_only
@@ -130,7 +129,7 @@ def _train_autoencoder(bench: Bench, work: Work, batch_size: int) -> Trial:
         distance=distance if settings.perceptual_weight else None,
         compile=study.runtime.compile,
     )
-    return Trial(_steps(trainer), batch_size * TRAINED, trainer.vae)
+    return Trial(_steps(trainer), batch_size * FORWARD_AND_BACKWARD, trainer.vae)
 
 
 def _train_diffusion(bench: Bench, work: Work, batch_size: int) -> Trial:
@@ -148,7 +147,7 @@ def _train_diffusion(bench: Bench, work: Work, batch_size: int) -> Trial:
         seed=SEED,
         compile=study.runtime.compile,
     )
-    return Trial(_steps(trainer), batch_size * TRAINED, trainer.denoiser)
+    return Trial(_steps(trainer), batch_size * FORWARD_AND_BACKWARD, trainer.denoiser)
 
 
 def _generate_bank(bench: Bench, work: Work, batch_size: int) -> Trial:

@@ -14,11 +14,9 @@ from gensis.planning.evaluation_works import (
 from gensis.planning.images import ImageSet
 from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, unet_cost, width_of
 from gensis.planning.work import Work
-from gensis.settings.compute import BACKWARD
+from gensis.settings.compute import FORWARD_AND_BACKWARD
 from gensis.settings.study import Study
 
-TRAINED = 1 + BACKWARD
-"""Forward passes that a forward and a backward pass cost."""
 LOSSLESS_PX = 64
 HEADER_BYTES = 150
 """Of a generated image, beside its pixels: header, position, source, seed."""
@@ -102,7 +100,7 @@ def _autoencoder(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
             gflop=VIT_S16_GFLOP * unet_cost(settings.channels, settings.layers_per_block, study.autoencoder_px),
             batch_size=settings.batch_size,
             images=images,
-            units=images * TRAINED,
+            units=images * FORWARD_AND_BACKWARD,
             saved=1,
             memory_bytes=memory.autoencoder_bytes(study, image_px=train.image_px, gpus=gpus),
             seeds=len(study.seeds),
@@ -123,7 +121,7 @@ def _diffusion(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
             gflop=_denoiser_gflop(study),
             batch_size=settings.batch_size,
             images=images,
-            units=images * TRAINED,
+            units=images * FORWARD_AND_BACKWARD,
             saved=1,
             memory_bytes=memory.diffusion_bytes(study, train.train, width=width, image_px=train.image_px, gpus=gpus),
             seeds=len({seed for name in banks for seed in study.bank_seeds(name)}),

@@ -7,6 +7,8 @@ from gensis.settings.pretraining import Pretraining, Retraining
 
 BACKWARD = 2
 """Cost of a backward pass, in forward passes (Kaplan et al. 2020, arXiv 2001.08361, section 2.1)."""
+FORWARD_AND_BACKWARD = 1 + BACKWARD
+"""Cost of a training step's forward and backward pass, in forward passes."""
 LOCAL_SIDE = 96 / 224
 """Side of a local view relative to that of a global view, where `local_px` is `auto`."""
 
@@ -28,7 +30,7 @@ def passes(training: Pretraining, disentangles: bool) -> float:
         partners = training.disentangle_probability * (2 if training.disentangle_targets == "both" else 1)
         trained += training.disentangle_probability + (0 if has_teacher else partners)
         of_teacher += partners if has_teacher else 0
-    return of_teacher + (1 + BACKWARD) * trained
+    return of_teacher + FORWARD_AND_BACKWARD * trained
 
 
 def epochs_to_match(epochs: int, passes_of_other: float, passes_of_own: float) -> int:
