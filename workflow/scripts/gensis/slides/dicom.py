@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
+PREFIX_BYTES = _MAGIC_AT + len(_MAGIC)
+"""Bytes at the start of a file that `is_dicom` needs."""
 _HEADER_BYTES = 1 << 24  # the tags that are needed come before the list of frames
 _SERIES_WITHIN_BYTES = 1 << 20  # a folder may hold many large instances
 _TRANSFER_SYNTAX, _SERIES, _PHOTOMETRIC = (0x0002, 0x0010), (0x0020, 0x000E), (0x0028, 0x0004)
@@ -68,11 +70,16 @@ def why_refused(path: Path, refusal: Exception) -> str | None:
     return f"this DICOM is not supported ({stored}; {refusal}): convert it with Bio-Formats: {_CONVERT}"
 
 
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is DICOM (PS3.10, section 7.1)."""
+    return head[_MAGIC_AT:PREFIX_BYTES] == _MAGIC
+
+
 def read_header(path: Path, at_most_bytes: int = _HEADER_BYTES) -> Header | None:
     """Read the header of a DICOM file; None for any other file. Damaged tags are left empty."""
     with open(path, "rb") as stream:
         header = stream.read(at_most_bytes)
-    if header[_MAGIC_AT:][: len(_MAGIC)] != _MAGIC:
+    if not is_dicom(header):
         return None
     found: dict[tuple[int, int], bytes] = {}
     for tag, value in _elements(header):
@@ -109,7 +116,7 @@ def _number(value: bytes) -> int:
 
 def _elements(header: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
     """Tag (group and element) and value of the top-level elements of a data set; sequences are skipped."""
-    at, depth, is_implicit = _MAGIC_AT + len(_MAGIC), 0, False
+    at, depth, is_implicit = PREFIX_BYTES, 0, False
     while at + _LONGEST_HEAD <= len(header):
         group, element, vr, short, long = struct.unpack_from("<HH2sHI", header, at)
         tag, either = (group, element), short << 16 | int.from_bytes(vr, "little")

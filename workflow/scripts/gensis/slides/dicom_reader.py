@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gensis.slides.dicom import Header, instances_by_series, read_header
+from gensis.slides.dicom import Header, instances_by_series, is_dicom, read_header
 from gensis.slides.optional import optional
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
 from gensis.slides.reader import (
@@ -17,8 +17,6 @@ from gensis.slides.reader import (
     only_largest,
     paste,
 )
-
-_MAGIC_AT, _MAGIC = 128, b"DICM"
 
 
 class DicomReader(Reader):
@@ -61,7 +59,7 @@ class DicomReader(Reader):
     @classmethod
     def recognises(cls, file: SlideFile) -> bool:
         """DICOM files."""
-        return file.head[_MAGIC_AT:].startswith(_MAGIC)
+        return is_dicom(file.head)
 
     def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See Reader."""

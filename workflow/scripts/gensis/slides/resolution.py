@@ -50,10 +50,9 @@ def slide_resolution(properties: Mapping[str, str], sheet_mpp: Mpp | None = None
     """Resolution of a slide from the most specific source that states it.
 
     In this order: the sheet, OME-XML, OpenSlide's property, the metadata of a format that OpenSlide does not read, the
-    vendor's line in the description, TIFF tags. An
-    implausible value is refused even if a less specific source has a plausible one: the user must decide between two
-    sources that disagree. TIFF tags come last because programs fill them with 72 dpi. If a source states one axis only,
-    pixels are taken as square.
+    vendor's line in the description, TIFF tags. An implausible value is refused even if a less specific source has a
+    plausible one: the user must decide between two sources that disagree. TIFF tags come last because programs fill
+    them with 72 dpi. If a source states one axis only, pixels are taken as square.
 
     Args:
         properties: metadata under OpenSlide's names.

@@ -4,10 +4,9 @@ import functools
 import os
 from pathlib import Path
 
+from gensis.slides.dicom import PREFIX_BYTES, is_dicom
 from gensis.slides.ome_zarr import METADATA, zarr_images
 from gensis.slides.outcomes import Unusable
-
-_DICOM_AT, _DICOM = 128, b"DICM"
 
 
 def slide_files(path: str) -> tuple[str, ...]:
@@ -54,7 +53,7 @@ def _is_dicom(file: Path) -> bool:
     if not file.is_file():
         return False
     with open(file, "rb") as stream:
-        return stream.read(_DICOM_AT + len(_DICOM)).endswith(_DICOM)
+        return is_dicom(stream.read(PREFIX_BYTES))
 
 
 def _is_zarr(folder: str) -> bool:
