@@ -12,7 +12,7 @@ from gensis.settings.encoders import weight_files
 
 STUDY = {
     "run": "study",
-    "datasets": {"tiles": {"kind": "slides", "sheet": "slides.csv"}},
+    "datasets": {name: {"kind": "slides", "sheet": "slides.csv"} for name in ("tiles", "more")},
     "pretraining": {"dataset": "tiles"},
     "banks": {"default": {}},
     "retraining": {"gen-dino": {"bank": "default"}},
@@ -56,17 +56,24 @@ def changed(path: str, value: object) -> dict:
         ("autoencoder_training/image_px", 126, "autoencoder_training.image_px 126 cannot be halved 2 times"),
         ("datasets/tiles/sheet", "$NOT_SET_ANYWHERE/a.csv", "environment variable $NOT_SET_ANYWHERE is not set"),
         ("datasets/tiles/sheet", "a{b}.csv", "brace"),
-        ("evaluation/transfer", [{"fit": "tiles", "test": ["tiles"]}], "evaluation.transfer.0: 'tiles' does not exist"),
+        ("evaluation/transfer", [{"fit": "tiles", "test": ["more"]}], "evaluation.transfer.0: 'tiles' does not exist"),
+        ("evaluation/transfer", [{"fit": "tiles", "test": ["tiles"]}], "tiles is `fit` itself"),
+        (
+            "evaluation/benchmarks",
+            {"davis": {"task": "videos", "path": "davis"}},
+            "`task` must be one of copy-detection",
+        ),
+        ("evaluation/benchmarks", {"davis": {"path": "davis"}}, "davis: `task` must be one of copy-detection"),
         (
             "evaluation",
-            {"datasets": ["tiles"], "transfer": [{"fit": "tiles", "test": ["tiles"]}] * 2},
+            {"datasets": ["tiles", "more"], "transfer": [{"fit": "tiles", "test": ["more"]}] * 2},
             "names two results",
         ),
         (
             "evaluation",
             {
-                "datasets": ["tiles"],
-                "transfer": [{"fit": "tiles", "test": ["tiles"]}],
+                "datasets": ["tiles", "more"],
+                "transfer": [{"fit": "tiles", "test": ["more"]}],
                 "knn": [],
                 "linear": False,
                 "slides": [],
@@ -335,7 +342,7 @@ def test_moving_a_source_reruns_no_import(dataset, moved):
 def test_a_study_without_pretraining_uses_all_data_sets_and_external_encoders():
     study = load_study({"run": "a", "datasets": STUDY["datasets"], "encoders": {"mine": {"path": "there"}}})
     assert study.pretraining is None
-    assert study.used_datasets == ["tiles"]
+    assert study.used_datasets == ["tiles", "more"]
     assert stage_json(study, "encoders/mine") == '{"path":"there","timm":null}'
 
 

@@ -22,9 +22,14 @@ from gensis.settings.export import Export
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.settings.runtime import Runtime
+from gensis.settings.tasks import TASKS
 
 RESERVED = (*METHODS, "random", "pixels")
-KINDS = ("slides", "files", "folder", "torchvision", "hdf5", "pcam")
+# Key that says what a section is about -> its values.
+CHOICES = {
+    "kind": ("slides", "files", "folder", "torchvision", "hdf5", "pcam"),
+    "task": tuple(name for name, task in TASKS.items() if task.level == "benchmark"),
+}
 LARGEST_PIXEL_SPACE_PX = 64
 # Examples for error messages about sections that cannot be empty, by key or model.
 EXAMPLES = {
@@ -396,7 +401,8 @@ def _first_mistake(error: ValidationError, values: Any) -> str:
     if mistake["type"] == "missing":
         return f"config: {where} is missing: add it (config/schema.json describes it)"
     if mistake["type"].startswith("union_tag"):
-        return f"config: {where}: `kind` must be one of {', '.join(KINDS)}"
+        key = mistake["ctx"]["discriminator"].strip("'")
+        return f"config: {where}: `{key}` must be one of {', '.join(CHOICES[key])}"
     if mistake["type"] in ("model_type", "dict_type"):
         example = EXAMPLES.get(mistake.get("ctx", {}).get("class_name") or mistake["loc"][-1])
         advice = f", such as {example}" if example else ": write {} for the defaults"

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gensis.settings.base import Name, Settings
 
@@ -15,6 +15,12 @@ class Transfer(Settings):
     """Data set whose images or slides the classifiers learn from: its train split, or all if it has no test split."""
     test: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Data sets whose images or slides are classified: their test split, or all if they have none."""
+
+    @model_validator(mode="after")
+    def _tests_others(self) -> "Transfer":
+        if self.fit in self.test:
+            raise ValueError(f"test: {self.fit} is `fit` itself, whose images were learnt from: name other data sets")
+        return self
 
     @property
     def results(self) -> dict[str, str]:
