@@ -12,7 +12,8 @@ include: "workflow/rules/repository.smk"
 # without a config of its own does not know what the user gives.
 if not config:
     config.update(workflow.config_settings.overwrite_config)
-if not config:
+# `rates` is no key of a study.
+if not config.keys() - {"rates"}:
 
     configfile: str(REPOSITORY / "config" / "demo.yaml")
 

@@ -25,6 +25,11 @@ def test_the_plan_is_given_rates_of_another_machine(clone):
     assert "--rates" not in snakemake(clone, clone / "config/demo.yaml", "plan", "-n", "-p").stdout
 
 
+def test_with_rates_alone_the_demo_is_planned(clone):
+    shown = snakemake(clone, None, "plan", "-n", "-p", "--config", "rates=of/another.yaml").stdout
+    assert "--rates of/another.yaml --output results/demo/benchmarks/rates.yaml" in shown
+
+
 def test_a_training_asks_for_memory_and_time_when_its_images_are_counted(clone):
     unknown = resources(clone)["pretrain_encoder"]
     assert "mem_mb=<TBD>" in unknown
