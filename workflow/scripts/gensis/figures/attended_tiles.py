@@ -40,7 +40,7 @@ def attended_tiles(folder: Path, slides: Iterable[SlideAttention], tested: Mappi
         f"Up to {TILES} tiles a row, of as many slides as possible. Below each tile: its attention, as a multiple of "
         "uniform attention."
     )
-    return f'<div class="bank">{paragraph(note)}{"".join(drawn)}</div>' if drawn else ""
+    return f'<div class="bank attended">{paragraph(note, "note")}{"".join(drawn)}</div>' if drawn else ""
 
 
 def extremes(slide: SlideAttention, sign: int) -> list[Tile]:

@@ -127,6 +127,7 @@ pre {
 .bank .strip { display: flex; gap: .5rem; margin-bottom: .6rem; }
 .bank .strip figure { flex: 1 0 3.8rem; max-width: 8.5rem; margin: 0; }
 .bank .strip img { width: 100%; }
+.attended { margin-top: 1.5rem; }
 .bank .strip figcaption { font-size: .7rem; margin-top: .15rem; white-space: nowrap; }
 
 .reconstruction img + img, .interpolations .strip img + img { margin-top: .3rem; }
@@ -149,7 +150,7 @@ pre {
 .map .shape2 { background: none; border: 2px solid var(--c); }
 .legend .dot { width: 10px; }
 
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: 1rem 2rem; }
 .charts > figure { min-width: 0; margin: 0 0 1rem; }
 .charts text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
 .charts .axis { stroke: var(--quiet); }
