@@ -8,6 +8,7 @@ import yaml
 from safetensors.numpy import save_file
 from tests.figures import tiny
 
+from gensis.artifacts.files import write_json
 from gensis.artifacts.tables import write_table
 from gensis.evaluation.comparisons import COLUMNS
 from gensis.figures.embedding_costs import embedding_costs
@@ -87,3 +88,9 @@ def test_page_is_about_encoders_not_about_the_method(compared: Run) -> None:
     assert "Which of these encoders" in html
     assert "Training curves" not in html
     assert "tissue: accuracy and cost" in html
+
+
+def test_versions_are_those_that_imported_the_encoders(compared: Run):
+    record = {"gensis": "9.8.7", "packages": {"torch": "1.2.3"}, "finished": "2026-01-02T03:04:05+00:00"}
+    write_json(compared.folder / "encoders/second/seed0/provenance.json", record)
+    assert "1.2.3" in page(compared)

@@ -25,7 +25,8 @@ def encoder_comparison(run: Run) -> str:
     for dataset in run.scores.datasets:
         columns = run.scores.main_columns(dataset)
         parts += [paragraph(_claim(run, dataset, column, found)) for column in columns]
-        parts += [paragraph(protocol(run, dataset, column), "note") for column in columns]
+        protocols = dict.fromkeys(protocol(run, dataset, column) for column in columns)
+        parts += [paragraph(each, "note") for each in protocols]
         parts += [_table(run, dataset, columns, found, costs=[each for each in costs if each.dataset == dataset])]
         parts += [_plot(run, dataset, column, found) for column in columns]
     if not parts:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gensis.artifacts.files import read_json
 from gensis.figures.markup import details, paragraph, table, text
 from gensis.figures.run import Run
 
@@ -10,6 +11,7 @@ def origins(run: Run) -> str:
     """The resolved configuration, and the versions of the software that ran it."""
     records = [training.provenance for training in run.trainings]
     records += [record for bank in run.banks for record in bank.provenance()]
+    records = records or imported(run)
     rows = [
         ["commit", _found(records, "commit")],
         ["gensis", _found(records, "gensis")],
@@ -25,6 +27,12 @@ def origins(run: Run) -> str:
     versions = table(["item", "value"], found) if found else paragraph("No provenance was found.", "note")
     config = f'<pre class="scroll">{text(run.config_text)}</pre>'
     return details("Configuration with all defaults", config) + versions
+
+
+def imported(run: Run) -> list[dict[str, Any]]:
+    """Provenance of the external encoders, of a run that trained nothing."""
+    paths = [run.folder / f"encoders/{name}/seed{run.study.seeds[0]}/provenance.json" for name in run.study.encoders]
+    return [read_json(path) for path in paths if path.exists()]
 
 
 def _found(records: list[dict[str, Any]], key: str) -> str:

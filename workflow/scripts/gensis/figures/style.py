@@ -86,7 +86,7 @@ thead th {
 }
 tbody th { font-weight: 600; white-space: nowrap; }
 td { white-space: nowrap; }
-td small { display: block; }
+td small, tbody th small { display: block; font-weight: 400; }
 @media (max-width: 720px) {
   th, td { padding-right: .6rem; }
   tbody th { white-space: normal; min-width: 7rem; }
