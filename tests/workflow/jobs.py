@@ -20,7 +20,7 @@ import os, resource, runpy, signal, sys
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-TARGETS = ("all", "bank", "features", "geojson")
+TARGETS = ("all", "bank", "features", "geojson", "attention", "export")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ RULES = (
     "write_report",
     "export_geojson",
     "export_features",
+    "export_attention",
+    "export_images",
+    "export_bank",
 )
 NOT_IN_THE_TINY_STUDY = ("import_images", "train_autoencoder", "copy_bank")
 KILLED = """

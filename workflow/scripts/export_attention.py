@@ -2,12 +2,13 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from gensis import command
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.files import write_saved, written_atomically
 from gensis.figures.attended import SlideAttention, attending_tasks, read_attention, slides_of
 from gensis.figures.attention import draw_attention
 from gensis.figures.grid_geojson import feature_collection
@@ -36,8 +37,8 @@ def export(view: SlideView, found: SlideAttention, path: Path) -> None:
         open(file, "w", encoding="ascii") as stream,
     ):
         stream.writelines(f"{line}\n" for line in feature_collection(grid, scores))
-    with written_atomically(path.with_name(f"{path.name}.jpg")) as file:
-        draw_attention(view, found.coords_level0, found.weights).save(file, format="JPEG")
+    picture = draw_attention(view, found.coords_level0, found.weights)
+    write_saved(path.with_name(f"{path.name}.jpg"), partial(picture.save, format="JPEG"))
 
 
 if __name__ == "__main__":
