@@ -9,8 +9,8 @@ Any encoder of tissue should exceed this baseline. Prints a JSON line per metric
 import argparse
 import json
 import os
+import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-import evaluate_encoder
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.augment.colour import constants
@@ -29,6 +28,7 @@ from gensis.images.reading import read_units
 from gensis.images.store import Store
 from gensis.settings.evaluation import Evaluation
 
+SCRIPT = Path(__file__).parents[1] / "workflow/scripts/evaluate_encoder.py"
 BLOCK, LEVELS = 64, 3
 AROUND = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
 CPU = torch.device("cpu")
@@ -87,13 +87,14 @@ def main(arguments: argparse.Namespace) -> None:
     write_embeddings(
         part, features(arguments.images, units, arguments.threads), unit=unit, units=units, keys=np.concatenate(keys)
     )
-    dataset, settings = arguments.images.name, Evaluation()
+    settings = Evaluation()
     tasks = list(settings.image_tasks) + list(settings.slide_tasks if arguments.slides_are_units else ())
-    options = vars(arguments) | {"embeddings": [part], "encoder": "hand-made", "dataset": dataset, "seed": 0}
-    options |= {"units": arguments.images / "units.tsv", "labels": arguments.images / "labels.tsv", "tasks": tasks}
-    options |= {"config": {}, "corrupted": [], "last_blocks": [], "gpus": 0, "started": time.time()}
-    options |= {"seen": False, "learnt_from": [], "targets": None}
-    evaluate_encoder.main(argparse.Namespace(**options))
+    dataset = arguments.images.name
+    options = ["--embeddings", part, "--encoder", "hand-made", "--dataset", dataset, "--tasks", *tasks]
+    options += ["--units", arguments.images / "units.tsv", "--labels", arguments.images / "labels.tsv"]
+    options += ["--slides-are-units"] if arguments.slides_are_units else []
+    options += ["--output", arguments.output, "--threads", str(arguments.threads)]
+    subprocess.run([sys.executable, SCRIPT, *options], check=True)
     for task in tasks:
         for metric in read_json(arguments.output / f"{task}.json").get("metrics", []):
             print(json.dumps({"case": "floor", "dataset": dataset, "task": task} | metric))

@@ -67,8 +67,8 @@ def test_functions_and_dataclasses_take_at_most_four_arguments_by_position():
 def test_image_tensors_change_range_and_axis_order_only_in_one_module():
     by_hand = re.compile(r"(?<!1) / 255\b|\* 255\b|mul\(255\)|127\.5|permute\(0, (3, 1, 2|2, 3, 1)\)")
     without_torch = {"slides", "figures"}
-    own = {LIBRARY / "images/ranges.py", AS_IN_DIFFUSERS}
+    own = {LIBRARY / "ranges.py", AS_IN_DIFFUSERS}
     for path in sorted(LIBRARY.parent.rglob("*.py")):
         if path not in own and not without_torch & set(path.parts):
             found = by_hand.search(path.read_text())
-            assert not found, f"{path.relative_to(ROOT)}: use gensis.images.ranges instead of `{found[0].strip()}`"
+            assert not found, f"{path.relative_to(ROOT)}: use gensis.ranges instead of `{found[0].strip()}`"

@@ -15,10 +15,10 @@ from gensis.artifacts.provenance import external_weights_of, provenance, to_attr
 from gensis.augment.corruptions.corruption import corrupt
 from gensis.augment.resample import resize
 from gensis.images.embeddings import FORMAT, write_embeddings
-from gensis.images.ranges import to_unit
 from gensis.images.reading import read_units
 from gensis.images.store import Store
 from gensis.progress import progress
+from gensis.ranges import to_unit
 from gensis.settings.embedding import Embedding
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.runtime import Runtime

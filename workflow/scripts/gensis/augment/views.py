@@ -17,7 +17,7 @@ from gensis.augment.colour import (
     solarize,
 )
 from gensis.augment.resample import crop_resize, prepared
-from gensis.images.ranges import to_unit
+from gensis.ranges import to_unit
 from gensis.threads import in_threads
 
 ASPECT_RATIO = (3 / 4, 4 / 3)

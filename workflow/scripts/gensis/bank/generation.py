@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from gensis.bank.plan import Plan, plan_generative
 from gensis.images.ahead import one_ahead
 from gensis.images.features import Features
-from gensis.images.ranges import to_nchw, to_nhwc
+from gensis.ranges import to_nchw, to_nhwc
 from gensis.threads import in_threads
 
 CPU = torch.device("cpu")

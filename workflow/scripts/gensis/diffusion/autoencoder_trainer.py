@@ -13,7 +13,7 @@ from gensis.diffusion.held_out import HeldOut
 from gensis.diffusion.inputs import Pixels
 from gensis.diffusion.optimization import OptimizerStep
 from gensis.diffusion.shuffled import ShuffledRows, steps_per_row
-from gensis.images.ranges import from_signed
+from gensis.ranges import from_signed
 from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.training.compiling import Compile, begin_step, compile_network
 from gensis.training.device import convolution_format

@@ -8,9 +8,9 @@ from diffusers import AutoencoderKL
 
 from gensis.augment.resample import resize
 from gensis.errors import UserError
-from gensis.images.ranges import to_signed
 from gensis.images.reading import Images, read_ahead
 from gensis.progress import progress
+from gensis.ranges import to_signed
 from gensis.training.device import copied
 
 _BLOCK = 64

@@ -8,7 +8,7 @@ from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from gensis.diffusion.inputs import Pixels
-from gensis.images.ranges import from_signed, to_bytes
+from gensis.ranges import from_signed, to_bytes
 from gensis.training.distributed import World
 
 MOST_DECIBELS = 100.0  # PSNR of equal images

@@ -8,9 +8,9 @@ import torch
 
 from gensis.augment.resample import resize
 from gensis.evaluation.copying import PIXELS_PX, thumbnails
-from gensis.images.ranges import to_bytes, to_signed
 from gensis.images.reading import Images, read_ahead
 from gensis.progress import progress
+from gensis.ranges import to_bytes, to_signed
 
 # Images in a batch. Views are drawn batch by batch, so results would depend on runtime.inference_batch_size.
 BATCH = 64

@@ -17,8 +17,8 @@ from gensis.evaluation.bank_sample import Bank, Sample, shuffled
 from gensis.evaluation.class_consistency import RealImages, class_consistency
 from gensis.evaluation.copying import Reference
 from gensis.evaluation.folds import Unmeasurable
-from gensis.images.ranges import from_unit, to_bytes
 from gensis.images.reading import Images
+from gensis.ranges import from_unit, to_bytes
 
 CONDITIONS = 64  # conditions that two images each are generated from, to measure diversity
 MOST_HELD_OUT = 256

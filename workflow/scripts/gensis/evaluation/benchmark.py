@@ -11,7 +11,7 @@ from PIL import Image
 
 from gensis.errors import UserError
 from gensis.evaluation.scoring import mean_scores
-from gensis.images.ranges import to_nchw
+from gensis.ranges import to_nchw
 from gensis.settings.benchmarks import Benchmark
 
 Encode = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from gensis.augment.resample import resize
-from gensis.images.ranges import to_signed
 from gensis.images.reading import Images, read_ahead
+from gensis.ranges import to_signed
 
 RATIO = 1 / 3
 """Near duplicates have a copy ratio below this."""

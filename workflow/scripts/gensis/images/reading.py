@@ -16,9 +16,9 @@ from gensis.images.ahead import Ahead, one_ahead
 from gensis.images.codec import decode, decode_into
 from gensis.images.encoded import EncodedImages, Layout, read_layout
 from gensis.images.index import Index
-from gensis.images.ranges import to_nchw, to_nhwc, to_unit
 from gensis.images.store import damaged_image
 from gensis.progress import progress
+from gensis.ranges import to_nchw, to_nhwc, to_unit
 from gensis.training.device import copied
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from gensis.images.codec import encode_png
-from gensis.images.ranges import to_nchw
+from gensis.ranges import to_nchw
 
 DISTINCT = 64
 """Images and embeddings that differ; later rows repeat them."""

@@ -11,7 +11,7 @@ from torch import nn
 from gensis.artifacts.files import read_json, write_json, written_atomically
 from gensis.artifacts.folders import refuse_damaged
 from gensis.errors import UserError
-from gensis.images.ranges import to_nhwc
+from gensis.ranges import to_nhwc
 from gensis.ssl.preprocessing import Preprocess, Preprocessing
 
 FORMAT = "gensis-encoder/1"

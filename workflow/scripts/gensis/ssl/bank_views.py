@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from gensis.augment.resample import prepared
 from gensis.augment.views import ViewRecipe, empty_views, view
-from gensis.images.ranges import to_nchw, to_nhwc
+from gensis.ranges import to_nchw, to_nhwc
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import nn
 from gensis.augment.resample import resize
 from gensis.augment.views import view
 from gensis.errors import UserError
-from gensis.images.ranges import to_unit
 from gensis.images.reading import Images
+from gensis.ranges import to_unit
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from gensis.augment.corruptions.lengths import SMALL_PX
-from gensis.images.ranges import from_unit, to_bytes, to_unit
+from gensis.ranges import from_unit, to_bytes, to_unit
 from gensis.settings.registries import CORRUPTIONS
 
 

@@ -13,7 +13,7 @@ from gensis.augment.colour import jitter_stain
 from gensis.augment.corruptions.corruption import Severities, five
 from gensis.augment.corruptions.lengths import scaled
 from gensis.images.codec import decode, encode_jpeg
-from gensis.images.ranges import from_unit, to_bytes, to_nchw, to_nhwc, to_unit
+from gensis.ranges import from_unit, to_bytes, to_nchw, to_nhwc, to_unit
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gensis.images.ranges import from_signed, from_unit, to_bytes, to_nchw, to_nhwc, to_signed, to_unit
+from gensis.ranges import from_signed, from_unit, to_bytes, to_nchw, to_nhwc, to_signed, to_unit
 
 BYTES = torch.arange(256, dtype=torch.uint8)
 
