@@ -1,5 +1,6 @@
 """Linear segmentation on patch tokens."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from gensis.errors import UserError
 from gensis.evaluation.benchmark import BenchmarkData, Items
-from gensis.evaluation.tasks.segmentation import commonest, measure, overlaps
+from gensis.evaluation.tasks.segmentation import commonest, measure, overlaps, read_mask
 from gensis.settings.benchmarks import Segmentation
 
 COLOURS = np.array([[230, 200, 220], [120, 40, 140], [40, 90, 200]], np.uint8)
@@ -86,3 +87,63 @@ def test_masks_that_do_not_fit_are_refused(tmp_path, change, reason):
     change(tmp_path / "train/masks/0.png")
     with pytest.raises(UserError, match=reason):
         measured(tmp_path)
+
+
+def geojson(*drawn: tuple[str, list[list[int]]]) -> str:
+    """Polygons, each with its class, as QuPath exports them."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[*corners, corners[0]]]},
+            "properties": {"objectType": "annotation", "classification": {"name": name}},
+        }
+        for name, corners in drawn
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def box(x: int, y: int, width: int, height: int) -> list[list[int]]:
+    return [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
+
+
+def test_polygons_are_a_mask_like_a_png(tmp_path):
+    for number in range(4):
+        for split in ("train", "test"):
+            draw(tmp_path, split, number, void=True)
+    expected = measured(tmp_path)
+    for path in sorted(tmp_path.glob("*/masks/*.png")):
+        mask = np.array(Image.open(path))[::8, ::8]
+        places = [(row, column) for row, column in np.ndindex(mask.shape) if mask[row, column]]  # 0 is not drawn
+        names = {1: "b", 2: "c", 255: "Ignore*"}
+        drawn = [(names[int(mask[place])], box(8 * place[1], 8 * place[0], 8, 8)) for place in places]
+        path.with_suffix(".geojson").write_text(geojson(*drawn))
+        path.unlink()
+    found = measured(tmp_path)
+    assert found.scores["miou"].tolist() == expected.scores["miou"].tolist()
+    assert found.expected["dice"].tolist() == expected.expected["dice"].tolist()
+
+
+def test_the_last_polygon_is_on_top(tmp_path):
+    (tmp_path / "0.geojson").write_text(geojson(("b", box(0, 0, 4, 2)), ("a", box(1, 0, 1, 1)), ("c", box(2, 0, 9, 9))))
+    assert read_mask(tmp_path, "0", (4, 3), ("a", "b", "c")).tolist() == [[1, 0, 2, 2], [1, 1, 2, 2], [0, 0, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (geojson(("gland", box(0, 0, 2, 2))), "0.geojson has a polygon whose class is 'gland', which `classes` does"),
+        (geojson(("", box(0, 0, 2, 2))), r"whose class is none: use a, b, c or Ignore\*"),
+        ("{", "0.geojson is not JSON"),
+    ],
+)
+def test_polygons_that_do_not_fit_are_refused(tmp_path, text, reason):
+    (tmp_path / "0.geojson").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_mask(tmp_path, "0", (4, 3), ("a", "b", "c"))
+
+
+def test_two_masks_of_one_image_are_refused(tmp_path):
+    draw(tmp_path, "train", 0)
+    (tmp_path / "train/masks/0.geojson").write_text(geojson(("b", box(0, 0, 2, 2))))
+    with pytest.raises(UserError, match=r"0.png and 0.geojson are both masks of one image: remove one"):
+        read_mask(tmp_path / "train/masks", "0", (48, 32), ("a", "b", "c"))

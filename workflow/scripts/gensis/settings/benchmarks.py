@@ -69,9 +69,10 @@ class Segmentation(Settings):
     """Name of the task."""
     path: Path
     """Folder with `train/images`, `train/masks`, `test/images` and `test/masks`. An image and its mask have one name;
-    masks are PNGs whose values are numbers of classes."""
+    masks are PNGs whose values are numbers of classes, or GeoJSON with polygons of named classes."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
-    """Names of the classes, from that of the value 0 on. The value 255 is ignored."""
+    """Names of the classes, from that of the value 0 on, which also pixels without a polygon have. The value
+    255 and the class `Ignore*` are ignored."""
     image_px: PositiveInt = 224
     """Side in pixels to which both sides of an image are resized."""
 

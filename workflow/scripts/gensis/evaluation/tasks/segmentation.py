@@ -1,6 +1,6 @@
 """Linear segmentation: a logistic regression of single patch tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,10 @@ from gensis.errors import UserError
 from gensis.evaluation.benchmark import BenchmarkData, Items, listed, open_image
 from gensis.evaluation.linear import LinearProbe, fit_linear
 from gensis.progress import progress
+from gensis.slides.geojson import rasterise, read_polygons
 
+IGNORED_CLASS = "Ignore*"
+"""Class of polygons whose pixels are ignored, as QuPath names it."""
 _VOID = 255
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -58,24 +61,56 @@ def read(data: BenchmarkData, split: str) -> Iterator[tuple[Path, torch.Tensor, 
         raise UserError(f"{folder}/images has no images ({', '.join(_SUFFIXES)}): correct the benchmark's path")
     for path in progress(paths, len(paths), f"{split} images"):
         image = open_image(path)
-        mask = read_mask(folder / "masks" / f"{path.stem}.png", image.size, len(data.settings.classes))
+        mask = read_mask(folder / "masks", path.stem, image.size, data.settings.classes)
         _, (tokens,) = data.encode(data.pixels(image.resize(size, Image.Resampling.BICUBIC)))
         yield path, tokens, mask
 
 
-def read_mask(path: Path, size: tuple[int, int], classes: int) -> np.ndarray:
-    """Numbers of classes, uint8 (H, W)."""
+def read_mask(folder: Path, name: str, size: tuple[int, int], classes: Sequence[str]) -> np.ndarray:
+    """Numbers of classes of an image's `.png` or `.geojson`, uint8 (H, W).
+
+    Args:
+        folder: of the masks.
+        name: of the image, without suffix.
+        size: width and height of the image in px.
+        classes: names of the classes.
+
+    Raises:
+        UserError: there is no mask, there are two, or it cannot be read or does not fit.
+    """
+    png, polygons = folder / f"{name}.png", folder / f"{name}.geojson"
+    if png.exists() and polygons.exists():
+        raise UserError(f"{png} and {polygons.name} are both masks of one image: remove one")
+    return drawn_mask(polygons, size, classes) if polygons.exists() else png_mask(png, size, classes)
+
+
+def png_mask(path: Path, size: tuple[int, int], classes: Sequence[str]) -> np.ndarray:
+    """Mask whose values are numbers of classes: uint8 (H, W)."""
     try:
         with Image.open(path) as image:
             mask = np.array(image)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error}): each image needs a mask, a PNG of its name") from error
+        fix = "each image needs a mask, a PNG or GeoJSON of its name"
+        raise UserError(f"{path} cannot be read ({error}): {fix}") from error
     if mask.dtype != np.uint8 or mask.shape != size[::-1]:
         raise UserError(
             f"{path} is no mask of its image: it must have 8 bits, one channel and {size[0]} x {size[1]} px"
         )
-    if (wrong := mask[(mask >= classes) & (mask != _VOID)]).size:
-        raise UserError(f"{path} has the value {wrong[0]}, but `classes` names {classes}: name all, in order")
+    if (wrong := mask[(mask >= len(classes)) & (mask != _VOID)]).size:
+        raise UserError(f"{path} has the value {wrong[0]}, but `classes` names {len(classes)}: name all, in order")
+    return mask
+
+
+def drawn_mask(path: Path, size: tuple[int, int], classes: Sequence[str]) -> np.ndarray:
+    """Mask of polygons in px of the image: uint8 (H, W). Of polygons that overlap, the last in the file is on top; what
+    no polygon covers is the first class."""
+    mask = np.zeros(size[::-1], np.uint8)
+    for annotation in read_polygons(path):
+        name = annotation.class_name
+        if name not in (*classes, IGNORED_CLASS):
+            named = f"'{name}', which `classes` does not name" if name else "none"
+            raise UserError(f"{path} has a polygon whose class is {named}: use {', '.join(classes)} or {IGNORED_CLASS}")
+        mask[rasterise([annotation], 1, mask.shape)] = _VOID if name == IGNORED_CLASS else classes.index(name)
     return mask
 
 
