@@ -53,6 +53,13 @@ def test_arms_are_compared_with_the_baseline_and_the_main_arm_with_its_controls(
     assert pairs_of("simclr", [], None) == untrained
 
 
+def test_an_external_encoder_is_compared_with_the_baseline_and_with_the_main_arm() -> None:
+    found = pairs_of("simclr", ["a", "b"], "b", ["uni"])
+    assert found.count(Pair("uni", "simclr")) == found.count(Pair("b", "uni")) == 1
+    assert not {Pair("a", "uni"), Pair("uni", "a")} & set(found)
+    assert pairs_of("simclr", [], None, ["uni"])[0] == Pair("uni", "simclr")
+
+
 def test_differences_are_taken_within_seed_and_metric() -> None:
     ours = values("gen-dino", {0: 0.6, 1: 0.8, 2: 0.1}) + values("gen-dino", {0: 0.9}, "auroc")
     theirs = values("dino", {1: 0.5, 0: 0.5, 3: 0.9}) + values("dino", {0: 0.8}, "auroc")

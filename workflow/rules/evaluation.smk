@@ -240,9 +240,10 @@ rule summarize:
         baseline=STUDY.reference,
         arms=STUDY.compared,
         main_arm=main_arm_option(),
+        external=external_encoders_option(),
         resamples=f"--resamples {STUDY.evaluation.bootstrap}",
         program=untracked(program("summarize")),
     shell:
         "{params.program} --evaluations {input.evaluations:q} --predictions {input.predictions:q}"
-        " --baseline {params.baseline:q} --arms {params.arms:q} {params.main_arm:q} {params.resamples}"
+        " --baseline {params.baseline:q} --arms {params.arms:q} {params.main_arm:q} {params.external:q} {params.resamples}"
         " --output {output.summary:q} --comparisons {output.comparisons:q} > {log:q} 2>&1"

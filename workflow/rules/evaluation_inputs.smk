@@ -149,3 +149,8 @@ def main_arm_option() -> list[str]:
     if STUDY.pretraining is None:
         return ["--nothing-trained"]
     return ["--main-arm", STUDY.main_arm] if STUDY.main_arm else []
+
+
+def external_encoders_option() -> list[str]:
+    """Argument with the external encoders, if others are trained."""
+    return ["--external", *STUDY.encoders] if STUDY.pretraining and STUDY.encoders else []

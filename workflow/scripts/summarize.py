@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
     table = [*measured, *by_chance.values()]
     columns = (*COLUMNS, "external_weights") if any(row[-1] for row in table) else COLUMNS
     write_table(arguments.output, columns, [row[: len(columns)] for row in table], delimiter=",")
-    pairs = pairs_of(arguments.baseline, arguments.arms, arguments.main_arm)
+    pairs = pairs_of(arguments.baseline, arguments.arms, arguments.main_arm, arguments.external)
     trained = not arguments.nothing_trained
     found = [*compare_over_seeds([*values(evaluations)], pairs, trained=trained), *over_items(arguments, pairs)]
     write_comparisons(arguments.comparisons, found)
@@ -99,6 +99,7 @@ if __name__ == "__main__":
     parser.add_argument("--baseline", required=True, help="the encoder with which all others are compared")
     parser.add_argument("--arms", nargs="*", default=[], help="encoders to compare, in the order of the config")
     parser.add_argument("--main-arm", help="the arm that is compared with all others")
+    parser.add_argument("--external", nargs="*", default=[], help="external encoders, if others are trained")
     parser.add_argument("--nothing-trained", action="store_true", help="all encoders are external")
     parser.add_argument(
         "--resamples", type=int, default=0, help="bootstrap resamples of the test groups; 0: no intervals over items"

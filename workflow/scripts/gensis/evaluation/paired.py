@@ -41,17 +41,19 @@ class Comparison:
     estimate: Estimate
 
 
-def pairs_of(baseline: str, arms: Sequence[str], main_arm: str | None) -> list[Pair]:
-    """The pairs to compare: each arm and each untrained encoder with the baseline, the main arm with the other arms.
+def pairs_of(baseline: str, arms: Sequence[str], main_arm: str | None, external: Sequence[str] = ()) -> list[Pair]:
+    """The pairs to compare: all others with the baseline, and the main arm with other arms and external encoders.
 
     Args:
         baseline: name of the pre-trained encoder, or of the reference if nothing is trained.
         arms: names of the retrained encoders, or of the other external encoders, in the order of the config.
         main_arm: the arm that the study is about; None if there are no arms.
+        external: names of external encoders beside trained ones.
     """
     with_baseline = [Pair(arm, baseline) for arm in arms]
-    with_main_arm = [Pair(main_arm, arm) for arm in arms if main_arm not in (arm, None)]
-    return [*with_baseline, *with_main_arm, *(Pair(name, baseline) for name in UNTRAINED)]
+    others = [name for name in (*arms, *external) if main_arm not in (name, None)]
+    with_main_arm = [Pair(main_arm, name) for name in others]
+    return [*with_baseline, *with_main_arm, *(Pair(name, baseline) for name in (*external, *UNTRAINED))]
 
 
 def compare_over_seeds(values: Sequence[Value], pairs: Sequence[Pair], *, trained: bool = True) -> Iterator[Comparison]:
