@@ -67,33 +67,15 @@ def class_consistency(
     Raises:
         Unmeasurable: there are no labels, one class, or too few images of other groups.
     """
-    labelled = known.labels >= 0
-    if not labelled.any():
-        raise Unmeasurable("the data set has no labels")
-    if len(np.unique(known.labels[labelled])) < 2:
-        raise Unmeasurable("fewer than two classes are labelled")
-    chosen = labelled[sources]
-    excluded = 1 if copies is None else 2  # groups
-    others = labelled.sum() - excluded * np.bincount(known.groups[labelled]).max()
-    if others < NEIGHBOURS or not chosen.any():
-        raise Unmeasurable(f"fewer than {NEIGHBOURS} labelled images in other groups")
+    chosen = _measurable(known, sources, excluded=1 if copies is None else 2)
     labels, groups = known.labels[sources[chosen]], known.groups[sources[chosen]]
-
-    def hits(kind: str, queries: np.ndarray) -> np.ndarray:
-        own = [groups] if copies is None or kind != "generated" else [groups, known.groups[copies[chosen]]]
-        votes = knn_probabilities(
-            known.features[labelled],
-            known.labels[labelled],
-            queries[chosen],
-            ks=(NEIGHBOURS,),
-            classes=int(known.labels.max()) + 1,
-            temperature=TEMPERATURE,
-            device=device,
-            groups=(known.groups[labelled], np.stack(own, axis=1)),
-        )
-        return votes[NEIGHBOURS].argmax(1) == labels
-
-    correct = {kind: hits(kind, embeddings) for kind, embeddings in images.items()}
+    own = {kind: [groups] for kind in images}
+    if copies is not None:
+        own["generated"] = [groups, known.groups[copies[chosen]]]
+    correct = {
+        kind: _voted(known, embeddings[chosen], np.stack(own[kind], axis=1), device) == labels
+        for kind, embeddings in images.items()
+    }
     if not correct["real"].any():
         raise Unmeasurable("k-NN classifies no real image correctly")
 
@@ -109,3 +91,37 @@ def class_consistency(
         for name, value in values.items()
     }
     return measured | {"chance": float(np.bincount(labels).max() / len(labels)), "n": len(labels)}
+
+
+def _measurable(known: RealImages, sources: np.ndarray, *, excluded: int) -> np.ndarray:
+    """Which sources have a label: bool (n,); ``excluded`` is the number of groups that do not vote.
+
+    Raises:
+        Unmeasurable: see `class_consistency`.
+    """
+    labelled = known.labels >= 0
+    if not labelled.any():
+        raise Unmeasurable("the data set has no labels")
+    if len(np.unique(known.labels[labelled])) < 2:
+        raise Unmeasurable("fewer than two classes are labelled")
+    others = labelled.sum() - excluded * np.bincount(known.groups[labelled]).max()
+    if others < NEIGHBOURS or not labelled[sources].any():
+        raise Unmeasurable(f"fewer than {NEIGHBOURS} labelled images in other groups")
+    return labelled[sources]
+
+
+def _voted(known: RealImages, queries: np.ndarray, own: np.ndarray, device: torch.device) -> np.ndarray:
+    """The class that labelled images vote for, int64 (n,), of float32 (n, D) embeddings with int64 (n, k) groups that
+    do not vote."""
+    labelled = known.labels >= 0
+    votes = knn_probabilities(
+        known.features[labelled],
+        known.labels[labelled],
+        queries,
+        ks=(NEIGHBOURS,),
+        classes=int(known.labels.max()) + 1,
+        temperature=TEMPERATURE,
+        device=device,
+        groups=(known.groups[labelled], own),
+    )
+    return votes[NEIGHBOURS].argmax(1)

@@ -102,12 +102,8 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
     image = without_tint(thumbnail.image, has_gaps=reader.has_gaps)
     method = "mask" if mask else tiling.tissue.method
-    if method == "otsu" and is_dark_field(thumbnail.image, thumbnail.unread):
-        raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")
     if method == "otsu":
-        tissue, pen, remark = find_tissue(
-            image, pixel_area_um2=pixel_area_um2, minimum_area_um2=tiling.tissue.minimum_area_um2
-        )
+        tissue, pen, remark = _detected_tissue(thumbnail, image, pixel_area_um2, tiling.tissue.minimum_area_um2)
     else:
         tissue, pen, remark = _given_tissue(mask, reader, thumbnail), find_ink(image), ""
     left, top = (coords / thumbnail.downsample).T
@@ -147,6 +143,19 @@ def _why_too_small(reader: Reader, plan: ReadPlan) -> str:
         f"the slide has {right - left} x {bottom - top} px at full resolution, but a tile needs "
         f"{width:.0f} x {height:.0f}: lower the data set's tile_px or mpp, or leave the slide out"
     )
+
+
+def _detected_tissue(
+    thumbnail: Thumbnail, image: np.ndarray, pixel_area_um2: float, minimum_area_um2: float
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Tissue, ink and remark of `find_tissue`, in the ``image`` of a thumbnail without tint.
+
+    Raises:
+        Unusable: the background is black.
+    """
+    if is_dark_field(thumbnail.image, thumbnail.unread):
+        raise Unusable("unsupported", f"its background is black, as in fluorescence; {BRIGHTFIELD_ONLY}")
+    return find_tissue(image, pixel_area_um2=pixel_area_um2, minimum_area_um2=minimum_area_um2)
 
 
 def _given_tissue(mask: Path | None, reader: Reader, thumbnail: Thumbnail) -> np.ndarray:
