@@ -1,5 +1,7 @@
 """Four processes (gloo, CPU) train like one on the same batches, and can resume its checkpoints."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -22,13 +24,19 @@ SETTINGS["dino"] = TINY["dino"] | {"freeze_last_layer": 0.5}
 TWO_BLOCKS = {"backbone_args": TINY["backbone_args"] | {"depth": 2}}
 # The head alone for one epoch of three steps, which ends between two of the steps below.
 CONTINUED = TWO_BLOCKS | {"init": "theirs", "continued": {"frozen_blocks": 1, "layer_decay": 0.5, "head_epochs": 1}}
+ADAPTERS = TWO_BLOCKS | {"init": "theirs", "continued": {"frozen_blocks": 1, "lora": {"rank": 2, "alpha": 4}}}
+KINDS = {"plain": {}, "continued": CONTINUED}
 WAYS = {
-    "copies": ({}, Runtime()),
-    "copies in parts": ({"gradient_accumulation": 2}, Runtime()),
-    "sharded": ({}, Runtime(sharding="fsdp")),
-    "continued": (CONTINUED, Runtime()),
-    "continued, sharded": (CONTINUED, Runtime(sharding="fsdp")),
+    "copies": ("plain", {}, Runtime()),
+    "copies in parts": ("plain", {"gradient_accumulation": 2}, Runtime()),
+    "sharded": ("plain", {}, Runtime(sharding="fsdp")),
+    "continued": ("continued", {}, Runtime()),
+    "continued, sharded": ("continued", {}, Runtime(sharding="fsdp")),
 }
+if find_spec("peft"):
+    KINDS["adapters"] = ADAPTERS
+    WAYS["adapters"] = ("adapters", {}, Runtime())
+    WAYS["adapters, sharded"] = ("adapters", {}, Runtime(sharding="fsdp"))
 
 
 def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
@@ -47,17 +55,13 @@ def learn(folder, world, settings, runtime, first=0, last=STEPS, state=None):
     return losses, pretrainer.state_dict(), pretrainer.encoder().state_dict()
 
 
-def kind(settings):
-    return "continued" if "continued" in settings else "plain"
-
-
 def train_as_one_of_four(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=PROCESSES)
     assert World(rank, PROCESSES).largest(rank) == PROCESSES - 1
-    for name, (settings, runtime) in WAYS.items():
-        half = torch.load(folder / f"half {kind(settings)}.pt")
-        end = learn(folder, World(rank, PROCESSES), settings, runtime, HALF, STEPS, half)
+    for name, (kind, settings, runtime) in WAYS.items():
+        half = torch.load(folder / f"half {kind}.pt")
+        end = learn(folder, World(rank, PROCESSES), KINDS[kind] | settings, runtime, HALF, STEPS, half)
         if rank == 0:
             torch.save(end, folder / f"{name}.pt")
     dist.destroy_process_group()
@@ -76,14 +80,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(folder):
-    return {kind(settings): learn(folder, World(), settings, Runtime()) for settings in ({}, CONTINUED)}
+    return {kind: learn(folder, World(), settings, Runtime()) for kind, settings in KINDS.items()}
 
 
 @pytest.fixture(scope="module")
 def four(folder):
-    for settings in ({}, CONTINUED):
+    for kind, settings in KINDS.items():
         half = learn(folder, World(), settings, Runtime(), last=HALF)[1]
-        torch.save(half, folder / f"half {kind(settings)}.pt")
+        torch.save(half, folder / f"half {kind}.pt")
     torch.multiprocessing.spawn(train_as_one_of_four, (folder,), nprocs=PROCESSES)
     return {name: torch.load(folder / f"{name}.pt") for name in WAYS}
 
@@ -97,7 +101,7 @@ def assert_close(one, other):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_four_processes_resume_a_checkpoint_of_one_with_equal_results(one, four, way):
-    assert_close(one[kind(WAYS[way][0])], four[way])
+    assert_close(one[WAYS[way][0]], four[way])
 
 
 def test_one_process_resumes_a_checkpoint_of_four(folder, four):
