@@ -12,6 +12,7 @@ from tests.planning.tiny import IMAGES, tiny_study
 from gensis.bank.generation import generate_plan
 from gensis.bank.plan import plan_generative, plan_interpolated
 from gensis.diffusion.loading import generate_function
+from gensis.planning.images import ImageSet
 from gensis.planning.noise import NoiseFeatures, NoiseImages
 from gensis.planning.trials import Bench
 from gensis.planning.work import THREADS
@@ -111,6 +112,20 @@ def test_corrupted_test_images_and_mirrored_ones_are_embedded_too():
         )
     )
     assert (plain, corrupted, mirrored) == (32, 32 + 5 * 12, 64)
+
+
+def test_a_transfer_is_counted_like_an_evaluation_with_the_train_images_of_one_and_the_test_images_of_the_other():
+    datasets = {name: {"kind": "folder", "path": name} for name in ("pictures", "others")}
+    evaluation = {"datasets": ["pictures", "others"], "knn": [3], "transfer": [{"fit": "pictures", "test": ["others"]}]}
+    study = tiny_study(datasets=datasets, evaluation=evaluation)
+    others = ImageSet(units=1, train=40, image_px=16, bytes_per_image=1.0)
+    found = [work for work in works(study, {"pictures": IMAGES, "others": others}) if work.kind == "evaluate"]
+    of_transfer = {work.subject: work for work in found if work.dataset == "pictures-to-others"}
+    assert {task: work.units for task, work in of_transfer.items()} == {
+        "knn": 40 * IMAGES.train,
+        "linear": 40 + IMAGES.train,
+    }
+    assert of_transfer["knn"].jobs == 1
 
 
 def test_jobs_have_the_threads_of_their_rules():

@@ -1,7 +1,7 @@
 """The works of embeddings and of the evaluation of encoders. Imports no torch."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from gensis.planning import cases, memory
 from gensis.planning.images import ImageSet
@@ -53,33 +53,45 @@ def embedding_work(study: Study, stage: str, encoder: str, *, images: float, job
 
 
 def evaluation_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> Iterator[Work]:
-    """The tasks of every encoder and baseline on each data set; one job measures all tasks."""
+    """The tasks of every encoder and baseline on each data set, and with classifiers of another; one job measures all
+    tasks."""
     settings = study.evaluation
     for name in settings.datasets:
-        images = sets[name]
-        slide_tasks = settings.slide_tasks if study.datasets[name].kind == "slides" else ()
+        images, tasks = sets[name], _tasks(study, name, settings.image_tasks, settings.slide_tasks)
+        pairs = images.train * (images.test or images.train)
         for encoder in _encoders(study):
-            width = width_of(study, encoder)
-            for number, task in enumerate((*settings.image_tasks, *slide_tasks)):
-                yield Work(
-                    stage="evaluation",
-                    subject=task,
-                    kind="evaluate",
-                    case=cases.evaluation_case(task, width),
-                    dataset=name,
-                    width=width,
-                    jobs=int(number == 0),
-                    units=_items(task, images),
-                    memory_bytes=memory.evaluation_bytes(images.images, width, gpus),
-                    seeds=len(study.seeds),
-                )
+            yield from _task_works(study, encoder, tasks, dataset=name, images=images.images, pairs=pairs, gpus=gpus)
+    for transfer in settings.transfer:
+        for name, result in transfer.results.items():
+            tasks = _tasks(study, name, settings.transfer_tasks, settings.slide_transfer_tasks)
+            train, test = sets[transfer.fit].train, sets[name].test or sets[name].train
+            counts = {"images": train + test, "pairs": train * test}
+            for encoder in _encoders(study):
+                yield from _task_works(study, encoder, tasks, dataset=result, **counts, gpus=gpus)
 
 
-def _items(task: str, images: ImageSet) -> float:
-    """Units of an evaluation task: pairs of an image to test and another one, or images of slides or alone."""
-    if task in ALL_PAIRS:
-        return (images.test or images.train) * images.train
-    return images.images
+def _tasks(study: Study, dataset: str, of_images: Sequence[str], of_slides: Sequence[str]) -> list[str]:
+    return [*of_images, *(of_slides if study.datasets[dataset].kind == "slides" else ())]
+
+
+def _task_works(
+    study: Study, encoder: str, tasks: Sequence[str], *, dataset: str, images: int, pairs: int, gpus: int
+) -> Iterator[Work]:
+    """The tasks of one job. ``pairs``: of an image to test and another one."""
+    width = width_of(study, encoder)
+    for number, task in enumerate(tasks):
+        yield Work(
+            stage="evaluation",
+            subject=task,
+            kind="evaluate",
+            case=cases.evaluation_case(task, width),
+            dataset=dataset,
+            width=width,
+            jobs=int(number == 0),
+            units=pairs if task in ALL_PAIRS else images,
+            memory_bytes=memory.evaluation_bytes(images, width, gpus),
+            seeds=len(study.seeds),
+        )
 
 
 def embedding_case(study: Study, encoder: str) -> str:
