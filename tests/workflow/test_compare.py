@@ -7,7 +7,9 @@ import timm
 from tests.workflow.clone import copy_repository, snakemake, write_config
 from tests.workflow.conftest import draw_slides
 
+from gensis.settings import load_study
 from gensis.ssl.backbone import preprocessing_of, save_encoder
+from gensis.verification.study import verify
 
 ARCHITECTURE = "vit_tiny_patch16_224"
 
@@ -48,6 +50,11 @@ def test_encoders_are_compared_from_slides_to_report(tmp_path, values):
     assert {name: row["dimension"] for name, row in costs.items() if name != "pixels"} == {"small": "24", "large": "48"}
     assert "tissue: accuracy and cost" in (run / "report.html").read_text()
     assert "Nothing to be done" in snakemake(clone, config, "-n").stdout
+    done = snakemake(clone, config, "verify")
+    assert done.returncode == 0, done.stdout[-2000:]
+    (run / "evaluation/small/tissue/seed0/knn.json").unlink()
+    images = clone / "results/images"
+    assert [line for line in verify(load_study(values), run, images) if "small/tissue/seed0/knn.json" in line]
 
 
 def test_a_study_without_labelled_data_sets_ends_with_one_line(tmp_path, values):

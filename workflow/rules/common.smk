@@ -109,7 +109,7 @@ TRAINED_ON = STUDY.pretraining.dataset if STUDY.pretraining else None
 BASELINE_ENCODER = STUDY.baseline
 ENCODERS = STUDY.trained_encoders
 ALL_ENCODERS = (*ENCODERS, *STUDY.encoders)
-BASELINES = ("random", "pixels") if STUDY.pretraining else ("pixels",)
+BASELINES = STUDY.untrained
 SLIDE_DATASETS = [name for name in UNITS if STUDY.datasets[name].kind == "slides"]
 SLIDES = {(name, unit.name): unit for name in SLIDE_DATASETS for unit in UNITS[name].units}
 NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]

@@ -42,9 +42,10 @@ def sheets_json(wildcards):
 
 def finished_run(wildcards):
     """No input: checks that all files of the run exist, and exits with one line if one is missing. It makes none."""
-    tables = [f"{IMAGES}/{TRAINED_ON}/train.tsv", f"{RUN}/config.yaml", f"{RUN}/summary.csv", f"{RUN}/report.html"]
+    tables = [f"{RUN}/config.yaml", f"{RUN}/summary.csv", f"{RUN}/report.html"]
+    tables += [f"{IMAGES}/{TRAINED_ON}/train.tsv"] if TRAINED_ON else []
     units = [path for dataset in UNITS for files in (stores, outcomes) for path in files(dataset, UNITS[dataset].units)]
-    for path in [*needs_pretraining(wildcards), *units, *report_inputs(wildcards), *evaluations(), *tables]:
+    for path in [*needs_comparison(wildcards), *units, *report_inputs(wildcards), *evaluations(), *tables]:
         if not os.path.exists(path):
             sys.exit(f"error: the run is not finished: {path} is missing: run snakemake first")
     return []

@@ -29,8 +29,7 @@ def embedding_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> It
 
 
 def _encoders(study: Study) -> list[str]:
-    baselines = ["random", "pixels"] if study.pretraining else ["pixels"]
-    return [*study.trained_encoders, *study.encoders, *baselines]
+    return [*study.trained_encoders, *study.encoders, *study.untrained]
 
 
 def embedding_work(study: Study, stage: str, encoder: str, *, images: float, jobs: int, gpus: int) -> Work:

@@ -144,6 +144,11 @@ class Study(Settings):
         return (self.baseline, *self.retraining) if self.pretraining else ()
 
     @property
+    def untrained(self) -> tuple[str, ...]:
+        """What is evaluated beside the encoders: a network with random weights, if any is trained, and raw pixels."""
+        return ("random", "pixels") if self.pretraining else ("pixels",)
+
+    @property
     def diffusion_px(self) -> int:
         """Side in pixels of the generated images."""
         return self.pretraining.image_px if self.diffusion.image_px == "auto" else self.diffusion.image_px

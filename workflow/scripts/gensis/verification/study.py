@@ -7,10 +7,8 @@ from typing import Any
 
 from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
-from gensis.errors import UserError
 from gensis.settings import Study, stage_json
 from gensis.settings.evaluation import Evaluation
-from gensis.settings.roles import UNTRAINED
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 from gensis.verification import stated
 from gensis.verification.bank import check_filter, check_quality, check_shard, check_sources
@@ -36,12 +34,7 @@ def verify(study: Study, run: Path, images: Path) -> list[str]:
 
     Returns:
         A line for each file that is missing, damaged, or made from other inputs or with other settings.
-
-    Raises:
-        UserError: the study has no pre-training.
     """
-    if study.pretraining is None:
-        raise UserError("config: pretraining is missing: only studies with pre-training can be verified")
     return _Verification(study, run, images).lines()
 
 
@@ -51,8 +44,8 @@ class _Verification:
         self.findings = Findings()
         self.origins = Origins(self.findings)
         self.both = {"findings": self.findings, "origins": self.origins}
-        self.trained_on = study.pretraining.dataset
-        self.train = {"train": self.table(self.trained_on, "train")}
+        self.trained_on = study.pretraining.dataset if study.pretraining else None
+        self.train = {"train": self.table(self.trained_on, "train")} if self.trained_on else {}
         self.datasets: dict[str, Images] = {}
         self.embedded: dict[tuple[str, str, int, str], dict[str, str]] = {}
         """Encoder, data set, seed and subfolder: content id of each unit's embeddings."""
@@ -65,7 +58,7 @@ class _Verification:
         for seed in self.study.seeds:
             self.check_encoders(seed)
             for dataset in self.study.used_datasets:
-                for encoder in (*self.encoders, *UNTRAINED):
+                for encoder in (*self.encoders, *self.study.untrained):
                     self.check_embeddings(encoder, dataset, seed)
         generated = [(bank, seed) for bank, seed in self.banks() if self.study.banks[bank].is_generated]
         for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in generated):
@@ -114,6 +107,10 @@ class _Verification:
         folder = self.encoder_folder(encoder, seed)
         return {name: (folder / "model.safetensors", stated.weights(folder))}
 
+    def weights_input(self, encoder: str, seed: int) -> Inputs:
+        """The weights that an embedding is made with, if the encoder has any."""
+        return {} if encoder in self.study.untrained else self.encoder_input("encoder", encoder, seed)
+
     def check_encoders(self, seed: int) -> None:
         for name in self.study.trained_encoders:
             training = self.study.training_settings(name)
@@ -133,7 +130,7 @@ class _Verification:
         return sorted((self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below).glob("part-*.h5"))
 
     def check_embeddings(self, encoder: str, dataset: str, seed: int) -> None:
-        weights = {} if encoder in UNTRAINED else self.encoder_input("encoder", encoder, seed)
+        weights = self.weights_input(encoder, seed)
         settings = self.settings(f"embedding/{encoder}")
         for below in ("", *self.otherwise(dataset)):
             parts = self.parts(encoder, dataset, seed, below)
@@ -167,10 +164,10 @@ class _Verification:
                 folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below
                 more = f" and {len(missing) - 1} more units" if len(missing) > 1 else ""
                 self.findings.add(folder, f"has no embeddings of {missing[0]}{more}")
-        train_counts = self.datasets[self.trained_on].learnt_from()
-        for bank, seed in self.banks() if train_counts is not None else ():
-            for path in self.shards(bank, seed):
-                check_sources(path, sum(train_counts.values()), self.findings)
+        for bank, seed in self.banks():
+            if (train_counts := self.datasets[self.trained_on].learnt_from()) is not None:
+                for path in self.shards(bank, seed):
+                    check_sources(path, sum(train_counts.values()), self.findings)
 
     def embeddings_input(self, encoder: str, seed: int) -> Inputs:
         """The embeddings of the training images."""
@@ -245,7 +242,7 @@ class _Verification:
             # There are none if only tiles have labels, from annotations.
             if any(self.has_results(dataset, task) for task in of_slides):
                 tasks += of_slides
-            for encoder in (*self.encoders, *UNTRAINED):
+            for encoder in (*self.encoders, *self.study.untrained):
                 for seed in self.study.seeds:
                     folder = self.run / f"evaluation/{encoder}/{dataset}/seed{seed}"
                     inputs = tables | self.measured(encoder, dataset, seed)
@@ -261,10 +258,10 @@ class _Verification:
     def check_benchmark(self, name: str) -> dict[Subject, dict[str, Any] | None]:
         settings, results = self.settings(f"benchmarks/{name}"), {}
         files = {"benchmark": (Path(settings["path"]), None)}  # too many to be read again
-        for encoder in (*self.encoders, "random"):
+        for encoder in (name for name in (*self.encoders, *self.study.untrained) if name != "pixels"):
             for seed in self.study.seeds:
                 path = self.run / f"evaluation/{encoder}/{name}/seed{seed}/{settings['task']}.json"
-                inputs = files | ({} if encoder in UNTRAINED else self.encoder_input("encoder", encoder, seed))
+                inputs = files | self.weights_input(encoder, seed)
                 results |= check_result(path, settings, inputs=inputs, **self.both)
         return results
 
@@ -276,7 +273,7 @@ class _Verification:
         of_slides = self.study.evaluation.slide_transfer_tasks
         if any(self.has_results(result, task) for task in of_slides):
             tasks += of_slides
-        for encoder in (*self.encoders, *UNTRAINED):
+        for encoder in (*self.encoders, *self.study.untrained):
             for seed in self.study.seeds:
                 inputs = tables | {"embeddings": self.measured(encoder, tested, seed)["embeddings"]}
                 inputs |= {"fit_embeddings": self.measured(encoder, fit, seed)["embeddings"]}
