@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from tests.diffusion.tiny import UNET
-from torch.nn.functional import normalize
 
 from gensis.bank.generation import encode_batches, even_batch_size, generate_plan
 from gensis.bank.plan import plan_generative, plan_interpolated
@@ -14,7 +13,6 @@ from gensis.settings.diffusion import Diffusion
 
 IMAGES = 11
 EMBEDDINGS = torch.randn(IMAGES, 6, generator=torch.Generator().manual_seed(0))
-EMBEDDINGS_WIDE = torch.randn(IMAGES, 1000, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +23,12 @@ def pipeline():
     return GenSISPipeline(denoiser, make_scheduler("flow", True))
 
 
-def generated(pipeline, plan, batch_size, embeddings=EMBEDDINGS, threads=1, sampler="auto", condition_noise=0.0):
+def generated(pipeline, plan, batch_size, embeddings=EMBEDDINGS, threads=1, sampler="auto"):
     def generate(embeddings, partners, alpha, noise):
         assert len(embeddings) == len(noise) == batch_size
         return pipeline(embeddings, partners, alpha, 2.0, 3, noise, sampler=sampler)
 
     options = {"noise_shape": pipeline.noise_shape, "generate": generate, "batch_size": batch_size, "threads": threads}
-    options["condition_noise"] = condition_noise
     batches = list(generate_plan(plan, embeddings, **options))
     return np.concatenate(batches) if batches else np.zeros((0, 16, 16, 3), np.uint8)
 
@@ -79,40 +76,6 @@ def test_an_image_comes_from_its_own_embeddings_alpha_and_noise(pipeline):
     expected = pipeline(source, partner, 0.25, 2.0, 3, noise.unsqueeze(0))[0].permute(1, 2, 0).numpy()
     difference = generated(pipeline, plan, 4)[6].astype(int) - expected
     assert np.abs(difference).max() <= 1
-
-
-def conditions_of(plan, **options):
-    """The normalised embeddings that images are generated from, (M, D), and their noise, (M, 3, 4, 4)."""
-    given = []
-
-    def generate(embeddings, partners, alpha, noise):
-        given.append((normalize(embeddings, dim=1), noise))
-        return torch.zeros(len(noise), 3, 4, 4, dtype=torch.uint8)
-
-    size = {"noise_shape": (3, 4, 4), "batch_size": len(plan)}
-    list(generate_plan(plan, EMBEDDINGS_WIDE, generate=generate, **size, **options))
-    return given[0]
-
-
-def test_noise_on_conditions_has_the_given_norm_and_leaves_the_noise_of_images():
-    plan = plan_generative(range(IMAGES), 20, 5)
-    exact, noise = conditions_of(plan)
-    assert torch.allclose(exact, normalize(EMBEDDINGS_WIDE, dim=1)[plan.source])
-    noisy, same_noise = conditions_of(plan, condition_noise=0.5)
-    assert torch.equal(noise, same_noise)
-    # Noise of norm 0.5 is nearly orthogonal to a unit vector in many dimensions, so that its tangent is 0.5.
-    assert (exact * noisy).sum(1).mean().item() == pytest.approx(1 / 1.25**0.5, abs=0.005)
-    assert len(noisy.unique(dim=0)) == len(plan)
-
-
-def test_noise_on_conditions_does_not_depend_on_shards_or_batches(pipeline):
-    def plan(sources):
-        return plan_generative(sources, 2, 5)
-
-    whole = generated(pipeline, plan(range(IMAGES)), 4, condition_noise=0.5)
-    parts = [generated(pipeline, plan(shard_sources(IMAGES, shard, 3)), 4, condition_noise=0.5) for shard in range(3)]
-    assert np.array_equal(whole, np.concatenate(parts))
-    assert not np.array_equal(whole, generated(pipeline, plan(range(IMAGES)), 4))
 
 
 def test_encoding_keeps_the_order_and_limits_waiting_batches():

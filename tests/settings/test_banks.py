@@ -31,7 +31,6 @@ def test_a_bank_of_real_images_has_no_interpolated_images_and_loads_again_from_t
         ("sampler", "dpm++"),
         ("sampling_steps", 7),
         ("precision", "bfloat16"),
-        ("condition_noise", 0.1),
         ("toward_neighbour", {"share": 0.3}),
         ("alphas", [0.3]),
         ("alphas", {"uniform": [0.3, 0.7]}),

@@ -126,7 +126,6 @@ def generation(
         noise_shape=pipeline.noise_shape,
         generate=generate_function(pipeline, settings),
         inference_batch_size=arguments.runtime.inference_batch_size,
-        condition_noise=settings.condition_noise,
         device=device,
         threads=arguments.threads,
     )

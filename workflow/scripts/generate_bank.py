@@ -71,7 +71,6 @@ def main(arguments: argparse.Namespace) -> None:
                 generate=generate_function(pipeline, settings, arguments.runtime.compile),
                 batch_size=batch_size,
                 start=start,
-                condition_noise=settings.condition_noise if kind == "generative" else 0.0,
                 device=device,
                 threads=arguments.threads,
             )
@@ -127,16 +126,14 @@ def attributes(
         "sampler": settings.sampler,
         "sampling_steps": settings.sampling_steps,
         "image_px": pipeline.image_px,
-        **(conditions(settings) if kind == "generative" else {}),
+        **(neighbours(settings) if kind == "generative" else {}),
         "provenance": to_attribute(record),
     }
 
 
-def conditions(settings: Bank) -> dict[str, Any]:
-    """Attributes that say how conditions differ from the sources' embeddings, where they do."""
-    neighbours = {"neighbours": settings.toward_neighbour.neighbours} if settings.toward_neighbour else {}
-    noise = {"condition_noise": settings.condition_noise} if settings.condition_noise else {}
-    return neighbours | noise
+def neighbours(settings: Bank) -> dict[str, Any]:
+    """Attribute with the number of neighbours that conditions are moved to, where they are."""
+    return {"neighbours": settings.toward_neighbour.neighbours} if settings.toward_neighbour else {}
 
 
 def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]:

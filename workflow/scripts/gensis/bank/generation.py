@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
 from gensis.bank.plan import Plan, plan_generative
 from gensis.images.ahead import one_ahead
@@ -40,7 +39,6 @@ def generate_plan(
     generate: Generate,
     batch_size: int,
     start: int = 0,
-    condition_noise: float = 0.0,
     device: torch.device = CPU,
     threads: int = 1,
 ) -> Iterator[np.ndarray]:
@@ -56,7 +54,6 @@ def generate_plan(
         generate: the diffusion model, see `Generate`.
         batch_size: images in a call of ``generate``.
         start: number of the first image to generate: a multiple of ``batch_size``, or the length of the plan.
-        condition_noise: norm of the noise on the sources' embeddings, relative to their norm.
         device: device that ``generate`` runs on.
         threads: batches that are generated at once on the CPU, each by one thread. Images do not depend on it.
 
@@ -64,18 +61,13 @@ def generate_plan(
         uint8 (n, H, W, 3), in the plan's order.
     """
     has_partners = bool((plan.partner >= 0).all())
-    width = embeddings.shape[1]
 
     def arguments(first: int) -> tuple[torch.Tensor | None, ...]:
         chosen = np.arange(first, first + batch_size).clip(max=len(plan) - 1)
-        drawn = (_noise(int(seed), noise_shape, (width,)) for seed in plan.seed[chosen])
-        noise, of_conditions = map(torch.stack, zip(*drawn))
+        noise = torch.stack([_noise(int(seed), noise_shape) for seed in plan.seed[chosen]])
         partners = embeddings[plan.partner[chosen]] if has_partners else None
         alpha = torch.from_numpy(plan.alpha[chosen]) if has_partners else None
-        sources = embeddings[plan.source[chosen]]
-        if condition_noise:  # of this norm on average, as in the training of the diffusion model
-            sources = normalize(sources, dim=1) + of_conditions * condition_noise / width**0.5
-        return sources, partners, alpha, noise
+        return embeddings[plan.source[chosen]], partners, alpha, noise
 
     firsts = range(start, len(plan), batch_size)
     if device.type == "cpu":
@@ -97,7 +89,6 @@ def generate_variants(
     noise_shape: tuple[int, int, int],
     generate: Generate,
     inference_batch_size: int,
-    condition_noise: float = 0.0,
     device: torch.device,
     threads: int,
 ) -> Iterator[torch.Tensor]:
@@ -110,7 +101,6 @@ def generate_variants(
         noise_shape: see `generate_plan`, as for ``generate``, ``device`` and ``threads``.
         generate: the diffusion model.
         inference_batch_size: largest number of images in a batch.
-        condition_noise: see `generate_plan`.
         device: also of the images.
         threads: see `generate_plan`.
 
@@ -124,7 +114,6 @@ def generate_variants(
         noise_shape=noise_shape,
         generate=generate,
         batch_size=even_batch_size(len(plan), largest_batch(inference_batch_size, device)),
-        condition_noise=condition_noise,
         device=device,
         threads=threads,
     )
@@ -179,8 +168,6 @@ def encode_batches(
         yield from (future.result() for future in pending)
 
 
-def _noise(seed: int, *shapes: tuple[int, ...]) -> list[torch.Tensor]:
-    """Gaussian noise of some shapes, one after the other from one stream."""
+def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
     # Drawn on the CPU, so that all devices start from the same noise.
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator) for shape in shapes]
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -34,7 +34,7 @@ MEANINGS = {
     "fidelity": (
         "fidelity to the source",
         "Mean cosine between the embedding of a generated image and that of its source, which is its condition unless "
-        "the bank moves conditions (toward_neighbour, condition_noise): how closely the diffusion model follows it, "
+        "the bank moves conditions (toward_neighbour): how closely the diffusion model follows it, "
         "not how useful the image is; above the ceiling it is nearer than an ordinary view. Floor: other sources; "
         "ceiling: augmented views of real images.",
     ),

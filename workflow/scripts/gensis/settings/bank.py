@@ -6,10 +6,7 @@ from pydantic import Field, model_validator
 
 from gensis.settings.base import Fraction, Name, PositiveInt, Seed, Settings, added
 
-OF_GENERATION = (
-    *("guidance", "guidance_interval", "sampler", "sampling_steps"),
-    *("precision", "toward_neighbour", "condition_noise"),
-)
+OF_GENERATION = ("guidance", "guidance_interval", "sampler", "sampling_steps", "precision", "toward_neighbour")
 """Keys of a bank that say how images are generated."""
 
 
@@ -84,9 +81,6 @@ class Bank(Settings):
     toward_neighbour: TowardNeighbour | None = added(neutral=None)
     """Condition of a generative image: part of the way from its source to one of the source's nearest neighbours.
     Empty: the source's embedding."""
-    condition_noise: Annotated[float, Field(ge=0)] = added(neutral=0.0)
-    """Norm of the noise added to the embedding of a generative image's source, relative to its norm, as
-    `diffusion.condition_noise` adds it in training. Each image has its own noise."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward passes of denoiser and autoencoder. The sampler always computes in float32."""
     filter: Filter | None = added(neutral=None)
