@@ -55,6 +55,17 @@ def test_each_pair_has_a_row_with_difference_and_class_consistency(results: Path
     assert [row.endswith("<td>0.87</td>") for row in rows.values()] == [True, True, True, False, False]
 
 
+def test_an_external_encoder_is_compared_with_the_baseline_and_the_main_arm(results: Path) -> None:
+    tiny.write_config(results / "tiny", encoders={"uni": {"path": str(results)}})
+    tiny.write_scores(results / "tiny", tiny.VALUES | {"uni": 0.7})
+    html = differences(Run(results / "tiny", results / "images"))
+    rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', html))
+    minus = "\N{MINUS SIGN}"
+    assert "<td>+0.090" in rows[f"uni {minus} dino"]
+    assert "<td>-0.060" in rows[f"gen-dino {minus} uni"]
+    assert f"plain-bank {minus} uni" not in rows
+
+
 def test_several_seeds_get_an_interval_and_six_a_test(results: Path) -> None:
     tiny.write_scores(results / "tiny", seeds=tuple(range(6)))
     html = differences(Run(results / "tiny", results / "images"))

@@ -207,7 +207,7 @@ def write_scores(run: Path, values: dict[str, float] = VALUES, seeds: tuple[int,
     write_table(run / "summary.csv", columns, rows, delimiter=",")
     measured = [Value(**dict(zip(columns[:6], row))) for row in rows]
     study = load_study(yaml.safe_load((run / "config.yaml").read_text()))
-    pairs = pairs_of(study.baseline, list(study.retraining), study.main_arm)
+    pairs = pairs_of(study.baseline, list(study.retraining), study.main_arm, list(study.encoders))
     write_comparisons(run / "comparisons.csv", compare_over_seeds(measured, pairs))
 
 
