@@ -24,6 +24,9 @@ STAGES = [
 ]
 
 
+COMPARED = {"pretraining": None, "banks": {}, "retraining": {}}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plan")
@@ -31,9 +34,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def plan(folder: Path, *options: object, status: int = 0) -> str:
+def plan(folder: Path, *options: object, status: int = 0, **changes: object) -> str:
     """Output of the script for the tiny study."""
-    config = json.dumps(tiny_study(folder / "pictures").resolved())
+    config = json.dumps(tiny_study(folder / "pictures", **changes).resolved())
     where = ["--images-folder", folder / "images", "--output", folder / "rates.yaml"]
     command = [warm_python(), SCRIPT, "--threads", 1, "--config", config, *where, *options]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
@@ -78,3 +81,12 @@ def test_a_stage_that_the_rates_do_not_know_has_a_question_mark(folder):
 def test_missing_rates_are_an_error_of_one_line(folder):
     (line,) = plan(folder, "--rates", folder / "none.yaml", status=1).splitlines()
     assert line.startswith("error: ")
+
+
+@pytest.mark.slow
+def test_a_study_that_compares_external_encoders_is_planned_with_their_networks(folder):
+    encoders = {"small": {"timm": "test_vit.r160_in1k"}, "other": {"timm": "hf-hub:someone/else"}}
+    measured = plan(folder, **COMPARED, encoders=encoders)
+    assert set(stages(measured)) == {"import pictures", "embeddings", "evaluation", "all"}
+    of_networks = [rate.case for rate in read_rates(folder / "rates.yaml").rates if rate.kind == "embed images"]
+    assert sorted(of_networks) == ["encoder pixels", "encoder small"]

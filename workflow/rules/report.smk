@@ -61,7 +61,7 @@ rule verify:
 
 rule plan:
     input:
-        needs_pretraining,
+        needs_comparison,
         drawn=drawn_slides(),
     log:
         f"{RUN}/logs/plan.log",

@@ -83,8 +83,14 @@ def _rates(bench: Bench, work: Work, sets: Mapping[str, ImageSet], units: Mappin
         yield Rate(**named, seconds=_evaluation_seconds(bench, work, sets, units))
     elif work.units == 0:  # raw pixels: no network runs
         yield Rate(**named, seconds=0.0)
-    elif work.subject not in bench.study.encoders:  # the weights of an external encoder may not be here yet
+    elif not _is_unknown(bench, work.subject):
         yield measured(bench, work)
+
+
+def _is_unknown(bench: Bench, encoder: str) -> bool:
+    """Whether a hub alone knows the network of an external encoder, before a download."""
+    settings = bench.study.encoders.get(encoder)
+    return bool(settings and not settings.path and str(settings.timm).startswith("hf-hub:"))
 
 
 def _threads(bench: Bench, work: Work) -> int:

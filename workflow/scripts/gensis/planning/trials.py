@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+import timm
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
@@ -24,10 +26,13 @@ from gensis.planning.networks import embedding_width
 from gensis.planning.noise import NoiseFeatures, NoiseImages
 from gensis.planning.work import Work
 from gensis.settings.compute import FORWARD_AND_BACKWARD, passes
+from gensis.settings.encoders import ExternalEncoder
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
+from gensis.ssl.backbone import Encoder, preprocessing_of
 from gensis.ssl.class_token import class_token_only
 from gensis.ssl.embedding import in_parts
+from gensis.ssl.external import architecture_of, open_external
 from gensis.ssl.perceptual import PerceptualDistance
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.ssl.untrained import untrained_encoder
@@ -53,6 +58,7 @@ class Bench:
 
     study: Study
     train: ImageSet
+    """The images of pre-training, or without it of the first data set."""
     device: torch.device
     threads: int
 
@@ -167,11 +173,24 @@ def _generate_bank(bench: Bench, work: Work, batch_size: int) -> Trial:
 
 
 def _embed_images(bench: Bench, work: Work, batch_size: int) -> Trial:
-    study, settings = bench.study, _without_bank(bench.study, work.subject)
-    encoder = untrained_encoder(settings, SEED).to(bench.device, memory_format=torch.channels_last).eval()
+    study, name = bench.study, work.subject
+    if name in study.encoders:
+        encoder = _external_encoder(study.encoders[name])
+    else:
+        encoder = untrained_encoder(_without_bank(study, name), SEED)
+    encoder = encoder.to(bench.device, memory_format=torch.channels_last).eval()
     encoder.backbone = class_token_only(encoder.backbone)
     images = bench.images().batch(torch.arange(batch_size))
     return Trial(partial(in_parts, encoder, images, study.embedding), batch_size)
+
+
+def _external_encoder(settings: ExternalEncoder) -> Encoder:
+    """An external encoder; its network with random weights if they would have to be downloaded."""
+    if settings.path:
+        backbone, _, _ = open_external(settings.timm, Path(settings.path))
+    else:
+        backbone = timm.create_model(architecture_of(str(settings.timm)), num_classes=0)
+    return Encoder(backbone, preprocessing_of(backbone))
 
 
 TRIALS: dict[str, Callable[[Bench, Work, int], Trial]] = {
