@@ -128,6 +128,11 @@ def test_the_last_polygon_is_on_top(tmp_path):
     assert read_mask(tmp_path, "0", (4, 3), ("a", "b", "c")).tolist() == [[1, 0, 2, 2], [1, 1, 2, 2], [0, 0, 2, 2]]
 
 
+def test_an_image_without_polygons_is_all_of_the_first_class(tmp_path):
+    (tmp_path / "0.geojson").write_text(geojson())
+    assert not read_mask(tmp_path, "0", (4, 3), ("a", "b", "c")).any()
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

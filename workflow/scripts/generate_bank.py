@@ -109,6 +109,7 @@ def attributes(
     """Attributes of the store of one kind of image."""
     external = external_weights_of(arguments.diffusion)
     device = device_name(pipeline.device)
+    toward = settings.toward_neighbour if kind == "generative" else None
     record = provenance(
         FORMAT,
         settings=arguments.config,
@@ -126,14 +127,9 @@ def attributes(
         "sampler": settings.sampler,
         "sampling_steps": settings.sampling_steps,
         "image_px": pipeline.image_px,
-        **(neighbours(settings) if kind == "generative" else {}),
+        **({"neighbours": toward.neighbours} if toward else {}),
         "provenance": to_attribute(record),
     }
-
-
-def neighbours(settings: Bank) -> dict[str, Any]:
-    """Attribute with the number of neighbours that conditions are moved to, where they are."""
-    return {"neighbours": settings.toward_neighbour.neighbours} if settings.toward_neighbour else {}
 
 
 def choose_encoder(index: Index, image_px: int) -> Callable[[np.ndarray], bytes]:

@@ -27,29 +27,39 @@ class Annotation:
 
 
 def read_polygons(path: Path) -> list[Annotation]:
-    """Read a feature collection, a list of features, one feature or one geometry.
+    """Read the annotations that a cell of a sheet names; see `read_annotations`.
+
+    Raises:
+        UserError: the file is missing, has no polygons, or is not as `read_annotations` needs it.
+    """
+    try:
+        annotations = read_annotations(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: correct the sheet") from None
+    if not annotations:
+        raise UserError(f"{path} contains no polygons: draw some, or leave the sheet's cell empty")
+    return annotations
+
+
+def read_annotations(path: Path) -> list[Annotation]:
+    """Read a feature collection, a list of features, one feature or one geometry; it may have no polygons.
 
     The class is read from a feature's property `classification`: a string, or an object with `name` or, for derived
     classes since QuPath 0.4, with `names`, which are joined as in QuPath: `Tumor: Positive`. Without this property, the
     property `name` is the class.
 
     Raises:
-        UserError: the file is missing, is not GeoJSON, has no polygons, has shapes other than polygons, or has an
-            invalid class.
+        FileNotFoundError: there is no file.
+        UserError: it is not GeoJSON, has shapes other than polygons, or has an invalid class.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: correct the sheet") from None
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not JSON: {_EXPORT_AGAIN}") from None
-    annotations = [
+    return [
         Annotation(_class_name(path, feature), tuple(_polygons(path, feature.get("geometry"))))
         for feature in _features(values)
     ]
-    if not annotations:
-        raise UserError(f"{path} contains no polygons: draw some, or leave the sheet's cell empty")
-    return annotations
 
 
 def rasterise(

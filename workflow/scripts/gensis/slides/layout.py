@@ -89,16 +89,7 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
     )
     area_level0_um2 = resolution.mpp_x * resolution.mpp_y
     thumbnail = read_thumbnail(reader, Downsample(tiling.tissue.mpp / area_level0_um2**0.5))
-    level_width, level_height = reader.level_sizes[plan.level]
-    coords = tile_origins(
-        reader.bounds_level0,
-        (LevelPx(level_width), LevelPx(level_height)),
-        downsample=plan.downsample,
-        width=plan.width,
-        height=plan.height,
-    )
-    if not len(coords):
-        raise Unusable("too_small", _why_too_small(reader, plan))
+    coords = _grid(reader, plan)
     pixel_area_um2 = area_level0_um2 * thumbnail.downsample**2
     image = without_tint(thumbnail.image, has_gaps=reader.has_gaps)
     method = "mask" if mask else tiling.tissue.method
@@ -136,12 +127,28 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
     )
 
 
-def _why_too_small(reader: Reader, plan: ReadPlan) -> str:
+def _grid(reader: Reader, plan: ReadPlan) -> np.ndarray:
+    """Top-left corners of all tiles, int64 (N, 2): x and y in level-0 px.
+
+    Raises:
+        Unusable: the slide is smaller than a tile.
+    """
+    level_width, level_height = reader.level_sizes[plan.level]
+    coords = tile_origins(
+        reader.bounds_level0,
+        (LevelPx(level_width), LevelPx(level_height)),
+        downsample=plan.downsample,
+        width=plan.width,
+        height=plan.height,
+    )
+    if len(coords):
+        return coords
     left, top, right, bottom = reader.bounds_level0
     width, height = plan.size_level0
-    return (
+    raise Unusable(
+        "too_small",
         f"the slide has {right - left} x {bottom - top} px at full resolution, but a tile needs "
-        f"{width:.0f} x {height:.0f}: lower the data set's tile_px or mpp, or leave the slide out"
+        f"{width:.0f} x {height:.0f}: lower the data set's tile_px or mpp, or leave the slide out",
     )
 
 

@@ -12,10 +12,9 @@ from gensis.errors import UserError
 from gensis.evaluation.benchmark import BenchmarkData, Items, listed, open_image
 from gensis.evaluation.linear import LinearProbe, fit_linear
 from gensis.progress import progress
-from gensis.slides.geojson import rasterise, read_polygons
+from gensis.slides.geojson import rasterise, read_annotations
+from gensis.slides.mask import IGNORED_CLASSES
 
-IGNORED_CLASS = "Ignore*"
-"""Class of polygons whose pixels are ignored, as QuPath names it."""
 _VOID = 255
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -105,12 +104,13 @@ def drawn_mask(path: Path, size: tuple[int, int], classes: Sequence[str]) -> np.
     """Mask of polygons in px of the image: uint8 (H, W). Of polygons that overlap, the last in the file is on top; what
     no polygon covers is the first class."""
     mask = np.zeros(size[::-1], np.uint8)
-    for annotation in read_polygons(path):
+    for annotation in read_annotations(path):
         name = annotation.class_name
-        if name not in (*classes, IGNORED_CLASS):
+        is_ignored = name not in classes and name.lower() in IGNORED_CLASSES
+        if not is_ignored and name not in classes:
             named = f"'{name}', which `classes` does not name" if name else "none"
-            raise UserError(f"{path} has a polygon whose class is {named}: use {', '.join(classes)} or {IGNORED_CLASS}")
-        mask[rasterise([annotation], 1, mask.shape)] = _VOID if name == IGNORED_CLASS else classes.index(name)
+            raise UserError(f"{path} has a polygon whose class is {named}: use {', '.join(classes)} or Ignore*")
+        mask[rasterise([annotation], 1, mask.shape)] = _VOID if is_ignored else classes.index(name)
     return mask
 
 
