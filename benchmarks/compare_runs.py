@@ -1,24 +1,32 @@
 """Compare the arms of several runs of one study, each of which has seeds, and perhaps images, of its own.
 
-    python benchmarks/compare_runs.py results/NAME-* [--task knn] [--metric balanced_accuracy_k20]
+    python benchmarks/compare_runs.py results/NAME-* [--task knn] [--metric balanced_accuracy_k20] [--picture FILE.png]
 
 Prints a Markdown table with the value of each encoder, its mean over the seeds, and the difference between the arm that
 the study is about and each other encoder, with its 95 % interval over seeds and the p-value of an exact two-sided
-sign-flip test. Seeds that a run lacks are left out of the differences.
+sign-flip test. Seeds that a run lacks are left out of the differences. Where the folder of a run also has the lines
+that `ceiling.py` printed for it, as `oracle.jsonl`, they are one more encoder, `oracle`. `--picture` draws what each
+trained encoder gains over the baseline of its own seed.
 """
 
 import argparse
 import csv
+import json
 import statistics
 import sys
 from pathlib import Path
 
+import matplotlib
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 
 from gensis.evaluation.statistics import over_seeds
+from gensis.figures.palette import SERIES
 from gensis.settings import load_study
+from gensis.settings.roles import UNTRAINED
+
+ORACLE = "oracle"
 
 Values = dict[str, dict[int, float]]
 """Encoder -> seed -> value."""
@@ -32,8 +40,7 @@ def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = 
     """
     values: Values = {}
     for run in runs:
-        with open(run / "summary.csv", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if (row["task"], row["metric"]) == (task, metric)]
+        rows = [row for row in _measured(run) if (row["task"], row["metric"]) == (task, metric)]
         rows = [row for row in rows if dataset in (None, row["dataset"])]
         if len({row["dataset"] for row in rows}) > 1:
             sys.exit(f"{run}: {metric} was measured on several data sets: choose one by --dataset")
@@ -45,6 +52,14 @@ def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = 
                 sys.exit(f"{run}: seed {seed} is also in another run: give each run seeds of its own")
             of_encoder[seed] = float(row["value"])
     return values
+
+
+def _measured(run: Path) -> list[dict[str, str]]:
+    """The lines of `summary.csv`, then those of the run's oracle, which has the seed of the run."""
+    with open(run / "summary.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    lines = (run / "oracle.jsonl").read_text().splitlines() if (run / "oracle.jsonl").exists() else []
+    return rows + [json.loads(line) | {"encoder": ORACLE, "seed": rows[0]["seed"]} for line in lines]
 
 
 def table(values: Values, main_arm: str) -> list[str]:
@@ -69,6 +84,34 @@ def _difference(ours: dict[int, float], theirs: dict[int, float]) -> list[str]:
     return [f"{found.difference:+.3f}", interval, f"{found.p:.3f}" if found.test else "too few seeds"]
 
 
+def draw(values: Values, baseline: str, measure: str, file: Path) -> None:
+    """Picture of each trained encoder minus the baseline of the same seed: a dot for each seed, a bar for their mean.
+
+    Args:
+        values: as of `read_values`.
+        baseline: the encoder that is subtracted.
+        measure: name of the metric, for the axis.
+        file: of the picture; its ending chooses the format.
+    """
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    others = [name for name in values if name not in (baseline, *UNTRAINED, "chance")]
+    picture, axes = pyplot.subplots(figsize=(7.5, 0.8 + 0.42 * len(others)), layout="constrained")
+    for row, name in enumerate(others):
+        gains = [value - values[baseline][seed] for seed, value in values[name].items() if seed in values[baseline]]
+        points, colour = [100 * gain for gain in gains], SERIES[2 if name == ORACLE else 1]
+        axes.scatter(points, [row] * len(points), s=28, color=colour, alpha=0.5, linewidths=0)
+        axes.vlines(statistics.fmean(points), row - 0.3, row + 0.3, color=colour, linewidth=3)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(others)), others)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{measure} minus that of {baseline} (points); dot: a seed, bar: their mean")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    picture.savefig(file, dpi=150)
+
+
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -80,6 +123,8 @@ def main(arguments: argparse.Namespace) -> None:
         sys.exit("the runs have different arms: compare runs of one study")
     values = read_values(arguments.runs, arguments.task, arguments.metric, arguments.dataset)
     print("\n".join(table(values, studies[0].main_arm)))
+    if arguments.picture:
+        draw(values, studies[0].baseline, f"{arguments.task}, {arguments.metric.replace('_', ' ')}", arguments.picture)
 
 
 if __name__ == "__main__":
@@ -88,4 +133,5 @@ if __name__ == "__main__":
     parser.add_argument("--task", default="knn")
     parser.add_argument("--metric", default="balanced_accuracy_k20")
     parser.add_argument("--dataset", help="needed if the runs measured several")
+    parser.add_argument("--picture", type=Path, help="file to draw, such as comparison.png")
     main(parser.parse_args())

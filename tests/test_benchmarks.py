@@ -299,13 +299,18 @@ def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
         rows = [(name, "drawn", seed, "knn", "balanced_accuracy_k20", value) for name, value in values.items()]
         columns = ("encoder", "dataset", "seed", "task", "metric", "value")
         write_table(run / "summary.csv", columns, rows[: 2 if seed == 6 else 3], delimiter=",")
-    lines = [line.strip("| ").split(" | ") for line in output("compare_runs.py", *runs)]
-    header, (dino, ours, random) = lines[0], (dict(zip(lines[0], line)) for line in lines[2:])
+    ceiling = {"task": "knn", "metric": "balanced_accuracy_k20", "dataset": "drawn", "value": 0.9}
+    (runs[1] / "oracle.jsonl").write_text(json.dumps(ceiling) + "\n")
+    found = output("compare_runs.py", *runs, "--picture", tmp_path / "runs.png")
+    lines = [line.strip("| ").split(" | ") for line in found]
+    header, (dino, ours, random, oracle) = lines[0], (dict(zip(lines[0], line)) for line in lines[2:])
     assert header[-4:] == ["mean", "gen-dino minus it", "95 % interval", "p"]
     assert (dino["seed 3"], dino["mean"], dino["gen-dino minus it"]) == ("0.500", "0.500", "+0.130")
     assert dino["p"] == f"{2 / 2**7:.3f}"  # all seven differences are positive
     assert (ours["seed 6"], ours["mean"]) == ("0.660", "0.630")
     assert (random["seed 6"], random["gen-dino minus it"], random["p"]) == ("", "+0.425", f"{2 / 2**6:.3f}")
+    assert (oracle["encoder"], oracle["seed 1"], oracle["gen-dino minus it"]) == ("oracle", "0.900", "-0.290")
+    assert (tmp_path / "runs.png").stat().st_size
 
 
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
