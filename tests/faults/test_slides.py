@@ -34,7 +34,6 @@ CODECS = {
     "jpeg": {"compression": "jpeg", "compressionargs": {"level": 95}},
     "jpeg2000": {"compression": "jpeg2000"},
     "aperio": {"compression": 33005, "description": "Aperio Image Library|MPP = 0.5"},
-    "aperio YCbCr": {"compression": 33003},
     "deflate": {"compression": "deflate"},
     "webp": {"compression": "webp"},
     "strips": {"compression": "deflate", "tile": None, "rowsperstrip": 24},
@@ -286,7 +285,7 @@ def test_an_io_error_is_one_line_and_leaves_nothing(tmp_path):
     [
         ("jpeg", b"\xff\xc0\x00\x11\x08", b"\x20\x00\x20\x00"),
         ("jpeg2000", b"\xff\x51\x00\x2f\x00\x00", b"\x00\x00\x20\x00\x00\x00\x00\x80"),
-        ("aperio YCbCr", b"\xff\x51\x00\x2f\x00\x00", b"\x00\x00\x20\x00\x00\x00\x00\x80"),
+        ("aperio", b"\xff\x51\x00\x2f\x00\x00", b"\x00\x00\x20\x00\x00\x00\x00\x80"),
     ],
     ids=("jpeg", "jpeg2000", "aperio"),
 )

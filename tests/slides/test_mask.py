@@ -13,7 +13,7 @@ from tests.slides.damaged_files import zero_tiles
 from gensis.slides.mask import read_mask
 from gensis.slides.outcomes import Unusable
 
-SIZE_LEVEL0, DOWNSAMPLE, SHAPE = (1600, 800), 16.0, (50, 100)
+SLIDE, DOWNSAMPLE, SHAPE = (0, 0, 1600, 800), 16.0, (50, 100)
 
 
 def box(class_name: str, left: float, top: float, right: float, bottom: float) -> dict:
@@ -26,7 +26,7 @@ def test_a_mask_of_any_size_is_resampled_to_the_thumbnail(tmp_path):
     mask = np.zeros((10, 20), np.uint8)
     mask[:5, 10:] = 1
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    found = read_mask(tmp_path / "mask.png", SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
+    found = read_mask(tmp_path / "mask.png", SLIDE, DOWNSAMPLE, SHAPE)
     expected = np.zeros(SHAPE, bool)
     expected[:25, 50:] = True
     assert (found == expected).all()
@@ -40,7 +40,25 @@ def test_polygons_are_tissue_except_ignored_and_background_ones(tmp_path, name):
     expected[:20, :50] = True
     expected[:10, :10] = False
     expected[:40, 90:] = True
-    assert (read_mask(tmp_path / name, SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == expected).all()
+    assert (read_mask(tmp_path / name, SLIDE, DOWNSAMPLE, SHAPE) == expected).all()
+
+
+@pytest.mark.parametrize("name", ["mask.geojson", "mask.png", "mask.tif"])
+def test_a_mask_of_a_part_of_the_slide_marks_tissue_there_alone(tmp_path, name):
+    bounds, path = (400, 160, 1200, 640), tmp_path / name  # in the thumbnail: columns 25 to 75, rows 10 to 40
+    drawn = np.zeros((48, 80), np.uint8)
+    drawn[:24, :40] = 255
+    if name == "mask.geojson":
+        path.write_text(json.dumps([box("", 0, 0, 400, 240), box("", 700, 0, 900, 480)]))
+    else:
+        drawn[:, 70:] = 255
+        Image.fromarray(drawn).save(path)
+    expected = np.zeros(SHAPE, bool)
+    expected[10:25, 25:50] = True
+    found = read_mask(path, bounds, DOWNSAMPLE, SHAPE)
+    assert (found[:, :60] == expected[:, :60]).all()
+    assert found[10:40, 70:75].all()
+    assert not found[[*range(10), *range(40, 50)]].any()
 
 
 HALF = np.zeros((80, 160), np.uint8)
@@ -62,7 +80,7 @@ def test_all_pixels_that_are_not_black_are_tissue_in_every_format(tmp_path, mode
         image = image.convert("1")
     path = tmp_path / ("mask.tif" if mode == "F" else "mask.png")
     image.save(path)
-    assert (read_mask(path, SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
+    assert (read_mask(path, SLIDE, DOWNSAMPLE, SHAPE) == EXPECTED).all()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +100,7 @@ def test_masks_in_tiffs_are_read_tile_by_tile(tmp_path, options):
     image = HALF.astype(options.get("dtype", np.uint8))
     image = ~image if options.get("photometric") == "miniswhite" else image
     tifffile.imwrite(tmp_path / "mask.tif", image, metadata=None, **{"photometric": "minisblack"} | options)
-    assert (read_mask(tmp_path / "mask.tif", SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
+    assert (read_mask(tmp_path / "mask.tif", SLIDE, DOWNSAMPLE, SHAPE) == EXPECTED).all()
 
 
 @pytest.mark.parametrize("flagged", [True, False])
@@ -94,13 +112,13 @@ def test_the_pyramid_level_that_the_thumbnail_needs_is_read(tmp_path, flagged):
             tiff.write(level, tile=(16, 32), photometric="minisblack", **options)
     for wrong in (0, 1, 3):
         zero_tiles(tmp_path / "mask.tif", [0], wrong)  # cannot be decoded
-    assert (read_mask(tmp_path / "mask.tif", (1280, 640), 12.8, SHAPE) == EXPECTED).all()
+    assert (read_mask(tmp_path / "mask.tif", (0, 0, 1280, 640), 12.8, SHAPE) == EXPECTED).all()
 
 
 def test_a_mask_may_exceed_the_size_limit_of_pillow(tmp_path, monkeypatch):
     Image.fromarray(HALF).save(tmp_path / "mask.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert (read_mask(tmp_path / "mask.png", SIZE_LEVEL0, DOWNSAMPLE, SHAPE) == EXPECTED).all()
+    assert (read_mask(tmp_path / "mask.png", SLIDE, DOWNSAMPLE, SHAPE) == EXPECTED).all()
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
@@ -131,10 +149,10 @@ def test_invalid_masks_are_the_slides_outcome_and_name_the_file(tmp_path):
         ("text.geojson", "not JSON"),
         ("cut.geojson", "not JSON"),
         ("square.png", "10 x 10 px"),
-        ("elsewhere.geojson", "outside the slide of 1600 x 800 px"),
+        ("elsewhere.geojson", "outside the 1600 x 800 px that it should cover"),
     ]:
         with pytest.raises(Unusable, match=words) as caught:
-            read_mask(tmp_path / name, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
+            read_mask(tmp_path / name, SLIDE, DOWNSAMPLE, SHAPE)
         assert caught.value.outcome == "wrong_mask"
         assert str(caught.value).startswith(f"mask {tmp_path / name} ")
         assert "\n" not in str(caught.value)
@@ -155,7 +173,7 @@ def test_a_truncated_mask_is_an_error(tmp_path, name, options, part):
         Image.fromarray(noise).save(path)
     os.truncate(path, int(path.stat().st_size * part))
     with pytest.raises(Unusable, match=f"mask {path} is damaged or not an image"):
-        read_mask(path, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
+        read_mask(path, SLIDE, DOWNSAMPLE, SHAPE)
 
 
 def test_an_io_error_is_not_reported_as_a_damaged_mask(tmp_path):
@@ -163,4 +181,4 @@ def test_an_io_error_is_not_reported_as_a_damaged_mask(tmp_path):
     if not memory.exists():
         pytest.skip("needs a file whose reading fails with an I/O error")
     with pytest.raises(OSError, match="Input/output error"):
-        read_mask(memory, SIZE_LEVEL0, DOWNSAMPLE, SHAPE)
+        read_mask(memory, SLIDE, DOWNSAMPLE, SHAPE)

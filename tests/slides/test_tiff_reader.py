@@ -196,6 +196,25 @@ def test_completed_jpeg_tiles_decode_to_the_pixels_of_the_tile(tmp_path, picture
     assert np.abs(expected.astype(int) - picture[:64, :64]).mean() < 12
 
 
+@pytest.mark.parametrize("compression", ["lzw", "deflate"])
+def test_ycbcr_pixels_outside_jpeg_keep_their_colours(tmp_path, picture, compression):
+    stored = np.asarray(Image.fromarray(picture).convert("YCbCr"))
+    options = {"photometric": "ycbcr", "tile": (64, 64), "metadata": None}
+    extra = [(530, "H", 2, (1, 1), True)]  # YCbCrSubSampling
+    tifffile.imwrite(tmp_path / "slide.tiff", stored, compression=compression, extratags=extra, **options)
+    with open_slide(tmp_path / "slide.tiff") as reader:
+        pixels = reader.region(0, x=0, y=0, width=300, height=200)
+    assert np.abs(pixels.astype(int) - picture).mean() < 2
+
+
+@pytest.mark.parametrize("compression", ["lzw", 33003])
+def test_ycbcr_pixels_that_no_library_converts_are_refused(tmp_path, picture, compression):
+    options = {"photometric": "ycbcr", "tile": (64, 64), "metadata": None}
+    tifffile.imwrite(tmp_path / "slide.tiff", picture, compression=compression, **options)
+    with pytest.raises(Unusable, match="its pixels are YCbCr, compressed with"):
+        open_slide(tmp_path / "slide.tiff", "tiff")
+
+
 def test_a_reader_that_is_set_is_used_and_its_error_is_the_outcome(tmp_path, picture):
     with open_slide(drawn_slide(tmp_path / "slide.tiff"), "openslide") as reader:
         assert reader.kind == "openslide"

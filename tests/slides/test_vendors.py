@@ -1,5 +1,6 @@
 """Synthetic slides in vendors' formats whose files look like other formats."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.slides.mirax import PHOTO_PX, write_mirax
 from tests.slides.test_tile_slide import SMALL, images_of, tile
 from tests.slides.vendor_tiffs import write_hamamatsu, write_leica, write_ventana
 
+from gensis.images.dataset_tables import annotated_tiles
 from gensis.slides.drawing import draw_slide
 from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import Unusable
@@ -62,6 +64,22 @@ def test_mirax_is_tiled_within_its_bounds_and_scanned_areas(tmp_path, mirax, pic
     for image, (x, y) in zip(images_of(tmp_path), corners):
         here = np.s_[y : y + 64, x : x + 64]
         np.testing.assert_array_equal(image, np.where(taken[here][..., None], picture[here], 255))
+
+
+def test_annotations_of_the_bounds_label_the_tiles_that_qupath_shows_them_on(tmp_path, mirax):
+    path, _ = mirax
+    _, file = tile(tmp_path, path, SMALL | {"mpp": 0.5})
+    corners = file["coords"][:]
+    left, top = chosen = corners[len(corners) // 2]
+    x, y = left - 24, top - 12  # QuPath shows the slide from its bounds, (24, 12), on
+    ring = [[x, y], [x + 64, y], [x + 64, y + 64], [x, y + 64]]
+    drawn = {"properties": {"name": "Tumor"}, "geometry": {"type": "Polygon", "coordinates": np.array([ring]).tolist()}}
+    (tmp_path / "drawn.geojson").write_text(json.dumps(drawn | {"type": "Feature"}))
+    labels = np.array(annotated_tiles(tmp_path / "unit.h5", tmp_path / "drawn.geojson", "bounds"))
+    assert corners[labels == "Tumor"].tolist() == [chosen.tolist()]
+    mask = ("--mask", str(tmp_path / "drawn.geojson"), "--drawn-on", "bounds")
+    _, file = tile(tmp_path, path, SMALL | {"mpp": 0.5, "tissue": {"mpp": 4.0, "minimum_fraction": 0.9}}, *mask)
+    assert file["coords"][:].tolist() == [chosen.tolist()]
 
 
 def copied(mirax, folder):

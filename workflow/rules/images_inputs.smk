@@ -34,7 +34,9 @@ def slide_inputs(wildcards):
 def slide_options(wildcards):
     """Arguments from the slide's own line in the sheet."""
     row = slide(wildcards).row
-    return (["--mpp", str(row.mpp)] if row.mpp else []) + (["--mask", row.mask] if row.mask else [])
+    drawn_on = STUDY.datasets[wildcards.dataset].drawn_on
+    mask = ["--mask", row.mask, *(["--drawn-on", drawn_on] if drawn_on != "slide" else [])] if row.mask else []
+    return (["--mpp", str(row.mpp)] if row.mpp else []) + mask
 
 
 def listed_units(wildcards):
@@ -116,7 +118,7 @@ LIMITS = {
     "train": {"quality", "max_failed_fraction"},
     "units": {"quality", "max_failed_fraction"},
     "outcomes": {"quality", "max_failed_fraction", "max_failed_slides"},
-    "labels": set(),
+    "labels": {"drawn_on"},
     "targets": set(),
 }
 

@@ -40,7 +40,14 @@ def main(arguments: argparse.Namespace) -> None:
     layout = stream = None
     try:
         with open_slide(arguments.slide, tiling.reader) as reader:
-            layout = lay_out(reader, tiling, unit=arguments.unit, sheet_mpp=arguments.mpp, mask=arguments.mask)
+            layout = lay_out(
+                reader,
+                tiling,
+                unit=arguments.unit,
+                sheet_mpp=arguments.mpp,
+                mask=arguments.mask,
+                drawn_on=arguments.drawn_on,
+            )
             stream = TileStream(reader, layout, tiling=tiling, encode=codec(tiling, layout), threads=arguments.threads)
             images, content = store(arguments, tiling, layout, stream)
         outcome, reason = stream.verdict()
@@ -116,6 +123,7 @@ def argument_parser() -> argparse.ArgumentParser:
     result.add_argument("--slide", type=Path, required=True)
     result.add_argument("--mpp", type=float, help="um/px at full resolution; overrides the file")
     result.add_argument("--mask", type=Path, help="tissue mask: an image of the whole slide, or GeoJSON")
+    result.add_argument("--drawn-on", choices=("slide", "bounds"), default="slide", help="what the mask covers")
     result.add_argument("--unit", required=True, help="the slide's name")
     result.add_argument("--store", type=Path, required=True, help="<unit>.h5 to write")
     result.add_argument("--outcome", type=Path, required=True, help="<unit>.json to write")

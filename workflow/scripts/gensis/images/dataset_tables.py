@@ -155,7 +155,7 @@ def _after(quality: Quality, max_failed_fraction: float, folder: Path, outcome: 
 def write_labels(path: Path, dataset: Dataset, units: Units) -> None:
     """Write `labels.tsv`, an input of evaluation only. The row is the number of an image, or empty for a whole unit."""
     natural = isinstance(dataset, NaturalDataset)
-    lines = natural_labels(path.parent, dataset, units) if natural else slide_labels(path.parent, units)
+    lines = natural_labels(path.parent, dataset, units) if natural else slide_labels(path.parent, dataset, units)
     write_table(path, ("unit", "row", "label", "group"), lines)
 
 
@@ -170,18 +170,18 @@ def write_targets(path: Path, dataset: SlidesDataset, units: Units) -> None:
     write_table(path, ("unit", "target", "kind", "label"), lines)
 
 
-def slide_labels(folder: Path, units: Units) -> Iterator[tuple[str, int | str, str, str]]:
+def slide_labels(folder: Path, dataset: SlidesDataset, units: Units) -> Iterator[tuple[str, int | str, str, str]]:
     """One line per labelled slide, and one per tile inside an annotation."""
     for unit in units.units:
         if unit.row.label:
             yield unit.name, "", unit.row.label, unit.row.group
         if unit.row.annotations:
-            labels = annotated_tiles(folder / f"{unit.name}.h5", Path(unit.row.annotations))
+            labels = annotated_tiles(folder / f"{unit.name}.h5", Path(unit.row.annotations), dataset.drawn_on)
             yield from ((unit.name, row, label, unit.row.group) for row, label in enumerate(labels) if label)
 
 
-def annotated_tiles(store: Path, path: Path) -> list[str]:
-    """Label of each tile of a store; empty if the tile has none."""
+def annotated_tiles(store: Path, path: Path, drawn_on: str) -> list[str]:
+    """Label of each tile of a store by annotations of the `slide` or its `bounds`; empty if the tile has none."""
     annotations = read_polygons(path)
     if not any(annotation.class_name for annotation in annotations):
         raise UserError(f"{path}: no annotation has a class: give them classes in QuPath and export again")
@@ -189,9 +189,19 @@ def annotated_tiles(store: Path, path: Path) -> list[str]:
         if not len(tiles):
             return []
         width, height = (Level0Px(float(tiles.file.attrs[f"tile_{side}_level0"])) for side in ("width", "height"))
-        labels = tile_labels(annotations, tiles.column("coords"), width, height)
+        labels = tile_labels(annotations, tiles.column("coords") - _origin(tiles, drawn_on), width, height)
     log.info("%s: %s", path, _counts(Counter(labels[labels != ""].tolist())) or "no tile is inside an annotation")
     return labels.tolist()
+
+
+def _origin(tiles: Store, drawn_on: str) -> tuple[int, int]:
+    """x and y of (0, 0) of the annotations, in level-0 px of the slide."""
+    if drawn_on == "slide":
+        return 0, 0
+    x, y = (tiles.file.attrs.get(f"bounds_{axis}_level0") for axis in "xy")
+    if x is None:
+        raise UserError(f"{tiles.path} was written before `drawn_on` existed: delete it, to tile the slide again")
+    return int(x), int(y)
 
 
 def natural_labels(folder: Path, dataset: NaturalDataset, units: Units) -> Iterator[tuple[str, int, str, str]]:

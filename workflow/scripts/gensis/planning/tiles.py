@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gensis.images.codec import encode_jpeg, encode_png
-from gensis.settings.datasets import Tiling
+from gensis.settings.datasets import SlidesDataset, Tiling
 from gensis.settings.units import Unit
 from gensis.slides import fields
 from gensis.slides.layout import Layout, lay_out
@@ -45,19 +45,25 @@ class TileSample:
     """To read, score and encode a tile, with one thread."""
 
 
-def sample_tiles(tiling: Tiling, units: Sequence[Unit], most: int = SAMPLED) -> TileSample:
+def sample_tiles(dataset: SlidesDataset, units: Sequence[Unit], most: int = SAMPLED) -> TileSample:
     """Look at up to ``most`` slides, evenly spaced in the sheet."""
     chosen = [units[place] for place in np.linspace(0, len(units) - 1, min(most, len(units))).round().astype(int)]
     began, tiles, sizes, beside, reading = time.perf_counter(), 0, [], 0, 0.0
     for unit in chosen:
         try:
-            with open_slide(Path(unit.row.path), tiling.reader) as reader:
-                mask = Path(unit.row.mask) if unit.row.mask else None
-                layout = lay_out(reader, tiling, unit=unit.name, sheet_mpp=unit.row.mpp, mask=mask)
+            with open_slide(Path(unit.row.path), dataset.reader) as reader:
+                layout = lay_out(
+                    reader,
+                    dataset,
+                    unit=unit.name,
+                    sheet_mpp=unit.row.mpp,
+                    mask=Path(unit.row.mask) if unit.row.mask else None,
+                    drawn_on=dataset.drawn_on,
+                )
                 tiles += len(layout.kept)
                 beside += sum(array.nbytes for array in fields.columns(layout, (), ()).values())
                 since = time.perf_counter()
-                sizes += map(len, islice(_stream(reader, layout, tiling), TILES))
+                sizes += map(len, islice(_stream(reader, layout, dataset), TILES))
                 reading += time.perf_counter() - since
         except Unusable as unusable:
             log.info("%s: %s: %s", unit.name, unusable.outcome, unusable.reason)

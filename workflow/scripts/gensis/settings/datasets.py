@@ -91,6 +91,10 @@ class SlidesDataset(Tiling):
     targets: dict[Name, Target] = added(neutral={})
     """Further columns that slide tasks predict, each by itself, besides `label`: `{grade: classification, age:
     regression, os_months: {survival: {event: os_event}}}`. They are labels: no training reads them."""
+    drawn_on: Literal["slide", "bounds"] = added(neutral="slide")
+    """Where (0, 0) of the files in the columns `mask` and `annotations` is. `slide`: the corner of the whole slide, as
+    OpenSlide shows it. `bounds`: the corner of its scanned area, to which QuPath crops slides that state one, such as
+    MRXS."""
     quality: Quality = Quality()
     """Tiles that fail these limits stay in the store, but are used neither for training nor for evaluation."""
     max_failed_fraction: Fraction = 0.1

@@ -34,6 +34,8 @@ def file_attributes(tiling: Tiling, layout: Layout | None) -> dict[str, Any]:
         "mpp_source": layout.resolution.source,
         "width_level0": width_level0,
         "height_level0": height_level0,
+        "bounds_x_level0": layout.bounds_level0[0],
+        "bounds_y_level0": layout.bounds_level0[1],
         "read_level": layout.plan.level,
         "read_width_px": layout.plan.width,
         "read_height_px": layout.plan.height,

@@ -17,7 +17,7 @@ from gensis.slides.reader import Reader
 from gensis.slides.resolution import ReadPlan, Resolution, plan_reading, slide_resolution
 from gensis.slides.thumbnail import Thumbnail, read_thumbnail
 from gensis.slides.tissue import find_tissue
-from gensis.slides.units import Downsample, LevelPx, Mpp, RasterPx, SizeLevel0, TilePx
+from gensis.slides.units import BoundsLevel0, Downsample, Level0Px, LevelPx, Mpp, RasterPx, SizeLevel0, TilePx
 
 REASONS = ("little_tissue", "pen", "not_chosen", "unreadable")
 LITTLE_TISSUE, PEN, NOT_CHOSEN, UNREADABLE = range(len(REASONS))
@@ -39,6 +39,8 @@ class Layout:
     plan: ReadPlan
     size_level0: SizeLevel0
     """Width and height of the slide in px."""
+    bounds_level0: BoundsLevel0
+    """Left, top, right and bottom of its scanned area in px."""
     thumbnail: Thumbnail
     tissue: np.ndarray
     """bool (H, W), of the thumbnail's shape."""
@@ -64,7 +66,15 @@ class Layout:
         return int((self.status == UNREADABLE).sum())
 
 
-def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None, mask: Path | None) -> Layout:
+def lay_out(
+    reader: Reader,
+    tiling: Tiling,
+    *,
+    unit: str,
+    sheet_mpp: Mpp | None,
+    mask: Path | None,
+    drawn_on: str = "slide",
+) -> Layout:
     """Find the tissue of a slide and the tiles on it.
 
     Args:
@@ -73,6 +83,7 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
         unit: the slide's name; it seeds the selection of `tiles_per_slide`.
         sheet_mpp: um/px from the sheet.
         mask: file with the tissue mask, instead of `tiling.tissue.method`.
+        drawn_on: what the mask covers, the `slide` or its `bounds`.
 
     Raises:
         Unusable: the slide's resolution is missing, wrong or too coarse, or no level has the right one; the slide is
@@ -96,7 +107,7 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
     if method == "otsu":
         tissue, pen, remark = _detected_tissue(thumbnail, image, pixel_area_um2, tiling.tissue.minimum_area_um2)
     else:
-        tissue, pen, remark = _given_tissue(mask, reader, thumbnail), find_ink(image), ""
+        tissue, pen, remark = _given_tissue(mask, drawn_on, reader, thumbnail), find_ink(image), ""
     left, top = (coords / thumbnail.downsample).T
     width, height = (RasterPx(side / thumbnail.downsample) for side in plan.size_level0)
 
@@ -117,6 +128,7 @@ def lay_out(reader: Reader, tiling: Tiling, *, unit: str, sheet_mpp: Mpp | None,
         resolution=resolution,
         plan=plan,
         size_level0=reader.size_level0,
+        bounds_level0=reader.bounds_level0,
         thumbnail=thumbnail,
         tissue=tissue,
         tissue_method=method,
@@ -165,11 +177,13 @@ def _detected_tissue(
     return find_tissue(image, pixel_area_um2=pixel_area_um2, minimum_area_um2=minimum_area_um2)
 
 
-def _given_tissue(mask: Path | None, reader: Reader, thumbnail: Thumbnail) -> np.ndarray:
+def _given_tissue(mask: Path | None, drawn_on: str, reader: Reader, thumbnail: Thumbnail) -> np.ndarray:
     """The user's mask; without a mask, everything."""
     if mask is None:
         return np.ones_like(thumbnail.unread)
-    return read_mask(mask, reader.size_level0, thumbnail.downsample, thumbnail.unread.shape)
+    whole = (Level0Px(0), Level0Px(0), *reader.size_level0)
+    area = reader.bounds_level0 if drawn_on == "bounds" else whole
+    return read_mask(mask, area, thumbnail.downsample, thumbnail.unread.shape)
 
 
 def _encoding(reader: Reader, tiling: Tiling, plan: ReadPlan) -> str:

@@ -13,7 +13,7 @@ from gensis.slides.geojson import rasterise, read_polygons
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import ABSENT, TIFF_HEADS, read_every_byte
 from gensis.slides.tiff_pages import is_smaller_version
-from gensis.slides.units import Downsample, SizeLevel0
+from gensis.slides.units import BoundsLevel0, Downsample
 
 POLYGON_SUFFIXES = (".geojson", ".json")
 # Areas of these classes are removed from the others (QuPath marks ignored classes with a star).
@@ -26,14 +26,15 @@ _DECODERS = 2
 _ONE_BYTE_MODES = ("1", "L", "P")
 
 
-def read_mask(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
-    """Read a mask of the whole slide and resample it to a thumbnail's shape.
+def read_mask(path: Path, area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
+    """Read a mask of a slide, or of an area of it, and resample it to the shape of a thumbnail of the whole slide.
 
     Args:
         path: an image file, in which all pixels that are not black are tissue; or GeoJSON, in which polygons are
             tissue, except those of the classes Ignore, Ignore* and Background, which are removed from the others. TIFFs
             are read tile by tile (or strip by strip), from the pyramid level that the thumbnail needs.
-        size_level0: width and height of the slide in level-0 px.
+        area_level0: left, top, right and bottom of the area that the mask covers, in level-0 px of the slide; the rest
+            is not tissue.
         downsample: level-0 px per px of the thumbnail.
         shape: height and width of the thumbnail.
 
@@ -47,11 +48,11 @@ def read_mask(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape
     path = Path(path)
     try:
         if path.suffix.lower() in POLYGON_SUFFIXES:
-            return _read_polygon_mask(path, size_level0, downsample, shape)
+            return _read_polygon_mask(path, area_level0, downsample, shape)
         with open(path, "rb") as stream:
             head = stream.read(4)
         read = _read_tiff if head in TIFF_HEADS else _read_picture
-        return read(path, size_level0, downsample, shape)
+        return read(path, area_level0, downsample, shape) & _inside(area_level0, downsample, shape)
     except (Unusable, MemoryError):
         raise
     except ABSENT as error:
@@ -66,25 +67,40 @@ def read_mask(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape
 
 
 def _places(
-    path: Path, *, size: tuple[int, int], size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]
+    path: Path, *, size: tuple[int, int], area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows of the mask (of width and height `size`) at the centres of the thumbnail's pixels."""
-    width, height = size
-    if abs((width / height) / (size_level0[0] / size_level0[1]) - 1) > _LARGEST_ASPECT_DIFFERENCE:
+    """Columns and rows of the mask (of width and height `size`) at the centres of the thumbnail's pixels.
+
+    For pixels outside the area, those at its edge.
+    """
+    (width, height), (left, top, right, bottom) = size, area_level0
+    if abs((width / height) / ((right - left) / (bottom - top)) - 1) > _LARGEST_ASPECT_DIFFERENCE:
         raise Unusable(
             "wrong_mask",
-            f"mask {path} ({width} x {height} px) has another aspect ratio than the slide "
-            f"({size_level0[0]} x {size_level0[1]} px): export a mask of the whole slide",
+            f"mask {path} ({width} x {height} px) has another aspect ratio than what it should cover "
+            f"({right - left} x {bottom - top} px): export a mask of the whole slide, or set drawn_on",
         )
-    x, y = ((np.arange(n) + 0.5) * downsample for n in (shape[1], shape[0]))
-    columns = np.minimum(x * width / size_level0[0], width - 1).astype(int)
-    return columns, np.minimum(y * height / size_level0[1], height - 1).astype(int)
+    x, y = _centres(downsample, shape)
+    columns = np.clip((x - left) * width / (right - left), 0, width - 1).astype(int)
+    return columns, np.clip((y - top) * height / (bottom - top), 0, height - 1).astype(int)
 
 
-def _read_picture(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
+def _centres(downsample: Downsample, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """x of the thumbnail's columns and y of its rows, in level-0 px."""
+    height, width = shape
+    return (np.arange(width) + 0.5) * downsample, (np.arange(height) + 0.5) * downsample
+
+
+def _inside(area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
+    """Which pixels of the thumbnail are inside an area: bool `shape`."""
+    (left, top, right, bottom), (x, y) = area_level0, _centres(downsample, shape)
+    return ((y >= top) & (y < bottom))[:, None] & (x >= left) & (x < right)
+
+
+def _read_picture(path: Path, area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
     """Read a mask from a PNG or another format that is decoded as a whole."""
     with _of_any_size(), Image.open(path) as image:
-        columns, rows = _places(path, size=image.size, size_level0=size_level0, downsample=downsample, shape=shape)
+        columns, rows = _places(path, size=image.size, area_level0=area_level0, downsample=downsample, shape=shape)
         largest_px = _LARGEST_HELD_BYTES // (1 if image.mode in _ONE_BYTE_MODES else 4)
         if image.width * image.height > largest_px:
             raise Unusable(
@@ -112,15 +128,15 @@ def _is_tissue(line: Image.Image) -> np.ndarray:
     return pixels > 0 if is_grey else pixels.any(-1)
 
 
-def _read_tiff(path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
+def _read_tiff(path: Path, area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
     with TiffFile(path) as file:
         levels = [level.keyframe for series in file.series for level in series.levels]
         finest = max(levels, key=lambda page: page.imagewidth * page.imagelength)
-        least_width = size_level0[0] / (downsample * _TOLERANCE)
+        least_width = (area_level0[2] - area_level0[0]) / (downsample * _TOLERANCE)
         fine = [page for page in levels if page.imagewidth >= least_width and is_smaller_version(page, finest)]
         page = min(fine, key=lambda page: page.imagewidth, default=finest)
         columns, rows = _places(
-            path, size=(page.imagewidth, page.imagelength), size_level0=size_level0, downsample=downsample, shape=shape
+            path, size=(page.imagewidth, page.imagelength), area_level0=area_level0, downsample=downsample, shape=shape
         )
         return _sample(page, columns, rows)
 
@@ -158,15 +174,17 @@ def _is_not_black(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
 
 
 def _read_polygon_mask(
-    path: Path, size_level0: SizeLevel0, downsample: Downsample, shape: tuple[int, int]
+    path: Path, area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]
 ) -> np.ndarray:
+    left, top, right, bottom = area_level0
     annotations = read_polygons(path)
     points = np.concatenate([ring for annotation in annotations for polygon in annotation.polygons for ring in polygon])
-    if (points.max(0) <= 0).any() or (points.min(0) >= size_level0).any():
+    if (points.max(0) <= 0).any() or (points.min(0) >= (right - left, bottom - top)).any():
         raise UserError(
-            f"{path} is outside the slide of {size_level0[0]} x {size_level0[1]} px: "
+            f"{path} is outside the {right - left} x {bottom - top} px that it should cover: "
             "export it with coordinates in px at full resolution"
         )
     tissue = [each for each in annotations if each.class_name.lower() not in _NOT_TISSUE]
     not_tissue = [each for each in annotations if each.class_name.lower() in _NOT_TISSUE]
-    return rasterise(tissue, downsample, shape) & ~rasterise(not_tissue, downsample, shape)
+    origin = (-left, -top)  # of the thumbnail, in coordinates of the polygons
+    return rasterise(tissue, downsample, shape, origin) & ~rasterise(not_tissue, downsample, shape, origin)

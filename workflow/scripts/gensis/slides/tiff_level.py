@@ -15,8 +15,17 @@ _LARGEST_TILE_BYTES = 1 << 29
 _METADATA_BYTES = 1 << 18  # such as a colour profile
 _JPEG_2000 = (COMPRESSION.JPEG2000, COMPRESSION.APERIO_JP2000_RGB)
 # Codecs of whole images, whose headers state the size.
-_WITH_SIZES = (*_JPEG_2000, COMPRESSION.APERIO_JP2000_YCBC, COMPRESSION.JPEG, COMPRESSION.WEBP, COMPRESSION.PNG)
+_WITH_SIZES = (*_JPEG_2000, COMPRESSION.JPEG, COMPRESSION.WEBP, COMPRESSION.PNG)
 _CHROMA = {(2, 1): "422", (2, 2): "420"}
+# Codecs whose decoders return RGB if the tag says YCbCr; tifffile returns the stored values of all others.
+_CONVERT_YCBCR = (
+    *_JPEG_2000,
+    COMPRESSION.JPEG,
+    COMPRESSION.OJPEG,
+    COMPRESSION.ALT_JPEG,
+    COMPRESSION.JPEG_LOSSY,
+    COMPRESSION.WEBP,
+)
 _CHANNELS = {PHOTOMETRIC.RGB: (3, 4), PHOTOMETRIC.YCBCR: (3,), PHOTOMETRIC.MINISBLACK: (1,)}
 
 
@@ -127,6 +136,10 @@ def _check(page: TiffPage) -> None:
     if page.samplesperpixel not in _CHANNELS.get(page.photometric, ()):
         colours = PHOTOMETRIC(page.photometric).name
         raise Unsupported(f"its pixels are {colours} with {page.samplesperpixel} channels, not RGB")
+    codec = COMPRESSION(page.compression)
+    is_ycbcr = page.photometric == PHOTOMETRIC.YCBCR and codec not in _CONVERT_YCBCR
+    if is_ycbcr or codec == COMPRESSION.APERIO_JP2000_YCBC:
+        raise Unsupported(f"its pixels are YCbCr, compressed with {codec.name}: export it as RGB")
     if page.dtype != np.uint8 or page.bitspersample != 8:
         raise Unsupported(f"it has {page.bitspersample} bits per channel, not 8")
     if page.planarconfig != PLANARCONFIG.CONTIG or page.imagedepth != 1:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tifffile import COMPRESSION, TiffFile, TiffPage, TiffPageSeries
+from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 from gensis.slides.ome import OmeImage, image_of_size, ome_images
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
@@ -158,10 +158,10 @@ def _why_several(series: TiffPageSeries) -> str:
 
 
 def _check_aperio(pages: list[TiffPage]) -> None:
-    """Leave special cases to OpenSlide: tiles that the scanner omitted, and YCbCr in JPEG 2000."""
+    """Leave tiles that the scanner omitted to OpenSlide."""
     for page in pages:
-        if page.compression == COMPRESSION.APERIO_JP2000_YCBC or not all(page.databytecounts):
-            raise Unsupported("omitted tiles and YCbCr in JPEG 2000 are read with OpenSlide")
+        if not all(page.databytecounts):
+            raise Unsupported("omitted tiles are read with OpenSlide")
 
 
 def read_properties(file: TiffFile, page: TiffPage) -> dict[str, str]:
