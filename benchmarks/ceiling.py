@@ -1,15 +1,16 @@
-"""What any bank could give: an arm whose bank holds other real images of the class of each source.
+"""An oracle: an arm whose bank holds other real images of the class of each source.
 
     snakemake images --cores all --configfile config/NAME.yaml
     python benchmarks/ceiling.py --config config/NAME.yaml --arm '{"generative_views": "add"}' --output /tmp/ceiling
 
-The bank is chosen by labels, so this is an upper bound and never an arm of a study. `--pool DATASET` takes the images
+The bank is chosen by labels, so it is never an arm of a study: what a bank that knew the classes gives. `--pool DATASET` takes the images
 from another data set of the config, which may have more of them; `--bank sources` shows each source itself instead, as
 a third real view, and `--bank none` trains without a bank. `--init` goes on from a trained encoder, as an arm with
 `init` does. Prints a JSON line per metric; a killed run goes on.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -63,11 +64,21 @@ def same_class(labels: np.ndarray, pool: np.ndarray, *, is_own: bool, variants: 
 
 
 def write_bank(folder: Path, chosen: np.ndarray, pool: Index) -> None:
-    """Write a bank of the images at rows (N, variants) of the pool."""
+    """Write a bank of the images at rows (N, variants) of the pool, unless it is there.
+
+    Raises:
+        SystemExit: another bank is there.
+    """
+    path, rows = folder / "generative-0000.h5", hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()
+    if path.exists():
+        with Store(path) as store:
+            if store.file.attrs["rows"] != rows:
+                sys.exit(f"{path} holds other images: choose another --output")
+        return
     stores, (units, positions) = [Store(path) for path in pool.paths()], pool.locate(chosen.flatten())
     encoded = (stores[unit].read(position, position + 1)[0] for unit, position in zip(units, positions))
     source = np.repeat(np.arange(len(chosen)), chosen.shape[1])
-    write_store(folder / "generative-0000.h5", encoded, {}, columns=lambda: {"source": source})
+    write_store(path, encoded, {"rows": rows}, columns=lambda: {"source": source})
 
 
 def run(script: str, config: Any, *options: Any) -> None:
@@ -91,8 +102,7 @@ def train(settings: Retraining, arguments: argparse.Namespace) -> Path:
             labels = labels_of(train_table.parent, index)
             of_pool, is_own = labels_of(pool_folder, pool), pool_folder == train_table.parent
             chosen = same_class(labels, of_pool, is_own=is_own, variants=arguments.variants, seed=arguments.seed)
-        if not (output / "bank").exists():
-            write_bank(output / "bank", chosen, pool)
+        write_bank(output / "bank", chosen, pool)
     init = ["--init", arguments.init] if arguments.init else []
     where = ["--checkpoints", output / "checkpoints", "--output", output / "encoder", "--train", train_table]
     options = ["--seed", arguments.seed, *arguments.on, *where, *init, *bank]

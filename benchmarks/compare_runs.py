@@ -21,6 +21,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 
+from gensis.errors import UserError
 from gensis.evaluation.statistics import over_seeds
 from gensis.figures.palette import SERIES
 from gensis.settings import load_study
@@ -118,7 +119,10 @@ def _line(cells: list[str]) -> str:
 
 def main(arguments: argparse.Namespace) -> None:
     """Print the table."""
-    studies = [load_study(yaml.safe_load((run / "config.yaml").read_text())) for run in arguments.runs]
+    try:
+        studies = [load_study(yaml.safe_load((run / "config.yaml").read_text())) for run in arguments.runs]
+    except UserError as error:
+        sys.exit(f"config.yaml of a run is not valid with this version: {error}")
     if len({(study.main_arm, tuple(study.retraining)) for study in studies}) > 1:
         sys.exit("the runs have different arms: compare runs of one study")
     values = read_values(arguments.runs, arguments.task, arguments.metric, arguments.dataset)

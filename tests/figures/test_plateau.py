@@ -30,6 +30,7 @@ def run_with(results: Path, arms: dict[str, dict], gains: dict[str, float], seed
         ({"epochs": 50}, None),
         ({"epochs": 200, "drop_path": 0}, None),
         ({"epochs": 200} | BANK, None),
+        ({"epochs": 60, "init": "dino"}, 1.6),
     ],
 )
 def test_arms_that_only_train_longer_are_found_with_their_compute(results: Path, arm: dict, multiple: float) -> None:

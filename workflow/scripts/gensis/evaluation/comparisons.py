@@ -21,7 +21,8 @@ def _row(comparison: Comparison) -> tuple:
     over, seed = ("seeds", "") if comparison.seed is None else ("items", comparison.seed)
     subject = (pair.encoder, pair.baseline, comparison.dataset, comparison.task, comparison.metric)
     numbers = (_cell(value) for value in (estimate.difference, estimate.low, estimate.high))
-    return (*subject, over, seed, estimate.n, *numbers, estimate.interval, _cell(estimate.p), estimate.test)
+    p = "" if math.isnan(estimate.p) else float(f"{estimate.p:.6g}")
+    return (*subject, over, seed, estimate.n, *numbers, estimate.interval, p, estimate.test)
 
 
 def _cell(value: float) -> float | str:

@@ -97,7 +97,8 @@ def predicted_values(data: TaskData, estimates: np.ndarray, attention: Attention
     once = np.ones((len(values), 1))
     metrics = {
         "r2": (r2(values, estimates), float(r2(values, means)(once)[0])),
-        "pearson": (pearson(values, estimates), 0.0),
+        # By fold, since estimates of all folds together are correlated negatively with held-out values by chance.
+        "pearson": (mean_over_folds(pearson, protocol.fold, values, estimates), 0.0),
         "mae": (mean_absolute_error(values, estimates), float(mean_absolute_error(values, means)(once)[0])),
     }
     found = _numbers(data, metrics, value=values, estimate=estimates)

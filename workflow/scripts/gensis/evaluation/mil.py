@@ -123,7 +123,8 @@ def predict_bags(
     objective, scale = objective.to(device), Standardisation.of(*train)
     per_step = max(settings.mil_batch_size, objective.fewest_per_step)
     train_bags, test_bags = (Bags.of(bags, scale, per_step, device) for bags in (train, test))
-    parts = holdouts(objective.strata, groups) or [(np.arange(len(groups)), np.arange(0))]
+    parts = [part for part in holdouts(objective.strata, groups) if objective.can_validate(objective.targets[part[1]])]
+    parts = parts or [(np.arange(len(groups)), np.arange(0))]
     predictions, attention = 0.0, [0.0] * len(test)
     for number in range(settings.mil_seeds):
         part = parts[number % len(parts)]

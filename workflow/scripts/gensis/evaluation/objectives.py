@@ -28,6 +28,8 @@ class Objective:
     """Function of outputs (B, S, K): predictions, float64 (B, K), the mean over streams."""
     fewest_per_step: int = 1
     """Bags that a step has at least, if its loss compares them."""
+    can_validate: Callable[[Tensor], bool] = lambda targets: True
+    """Function of B targets: whether their loss depends on the outputs at all."""
 
     def to(self, device: torch.device) -> "Objective":
         """The same with targets on a device."""
@@ -68,7 +70,14 @@ def survival_risk(survival: Survival) -> Objective:
         loss=lambda risk, targets: partial_likelihood_loss(mean_output(risk), *targets.T) / len(targets),
         predict=lambda risk: risk.double().mean(dim=1),
         fewest_per_step=8,
+        can_validate=lambda targets: _has_comparable(*targets.T),
     )
+
+
+def _has_comparable(time: Tensor, event: Tensor) -> bool:
+    """Whether another bag is still at risk when one has its event; `time` and `event` are (B,)."""
+    at_risk = (time >= time[event > 0][:, None]).sum(dim=1)
+    return bool((at_risk > 1).any())
 
 
 def regression(values: np.ndarray) -> Objective:

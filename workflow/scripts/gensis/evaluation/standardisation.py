@@ -26,4 +26,5 @@ class Standardisation:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Standardise float32 (N, D) features."""
-        return (features - self.mean) / self.deviation
+        centred = features - self.mean
+        return np.divide(centred, self.deviation, out=centred)

@@ -1,9 +1,9 @@
-"""Whether the retrained encoder beats the baseline, in sentences, and which claims the statistics allow."""
+"""Whether the retrained encoder beats the baseline, in sentences, with the values and how they were measured."""
 
 import math
 
 from gensis.figures.caveats import caveats
-from gensis.figures.compared import Compared, seeds_for_a_claim
+from gensis.figures.claim import claim
 from gensis.figures.markup import count, figure, paragraph, text
 from gensis.figures.run import Evaluation, Run
 from gensis.figures.scores import Column, Mean, Scores
@@ -80,59 +80,6 @@ def number(mean: Mean) -> str:
     """A value with its interval, if it has one."""
     interval = "" if math.isnan(mean.low + mean.high) else f" <small>[{mean.low:.3f}, {mean.high:.3f}]</small>"
     return f"{mean.value:.3f}{interval}"
-
-
-def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
-    """Whether the subject beats the baseline, by how much and how sure; no more than the number of seeds supports."""
-    baseline = run.study.baseline
-    pair = (subject, baseline)
-    found = run.comparisons.main_figure(pair, dataset, column, run.scores.main_figures)
-    if found is None:
-        return f"There is no retrained encoder to compare with {text(baseline)}."
-    observed = f"{text(subject)} &minus; {text(baseline)} = {found.difference:+.3f}"
-    if found.n == 1:
-        of_seed = next(iter(run.comparisons.over_items(pair, dataset, column)), None)
-        sentences = [f"{observed} with one seed, which says nothing about other seeds.", *_over_items(of_seed)]
-    else:
-        interval = f"95 % interval {found.low:+.3f} to {found.high:+.3f}"
-        sentences = [f"{observed}, mean of {found.n} seeds, {interval}."]
-    return " ".join([_verdict(found), *sentences, _test(found), *_conditions(run, subject)])
-
-
-def _verdict(found: Compared) -> str:
-    if found.is_evidence:
-        better, verdict = ("better", "Yes") if found.difference > 0 else ("worse", "No")
-        return f"<b>{verdict}:</b> there is evidence that it is {better} on these test data."
-    if not found.has_seeds_for_a_claim and (found.n == 1 or found.excludes_no_difference):
-        return "<b>Too few seeds to claim</b> a difference."
-    return "<b>Not shown:</b> there is no evidence of a difference."
-
-
-def _test(found: Compared) -> str:
-    """Result of the test over seeds, or how many seeds it needs."""
-    several = found.family > 1
-    if not found.has_seeds_for_a_claim:
-        metrics = f" about {found.family} main metrics" if several else ""
-        return f"A claim{metrics} needs at least {seeds_for_a_claim(found.family)} seeds."
-    holm = f", {found.corrected_p:.3f} after Holm correction for {found.family} main metrics" if several else ""
-    return f"Sign-flip test over seeds: p = {found.p:.3f}{holm}."
-
-
-def _over_items(found: Compared | None) -> list[str]:
-    if found is None or math.isnan(found.low):
-        return []
-    test = "" if math.isnan(found.p) else f", exact McNemar test p = {found.p:.3f}"
-    return [f"Over the test items of this seed: 95 % interval {found.low:+.3f} to {found.high:+.3f}{test}."]
-
-
-def _conditions(run: Run, subject: str) -> list[str]:
-    """What the interval of the result does not cover: the quality of the bank, and a bank that all seeds share."""
-    ratio = run.class_consistency(subject)
-    sentences = [] if math.isnan(ratio) else [f"Class consistency of its bank: {ratio:.2f} times that of real images."]
-    bank = run.study.banks.get(run.study.retraining[subject].bank)
-    if bank and bank.seed is not None and len(run.study.seeds) > 1:
-        sentences.append(f"All seeds share one bank (that of seed {bank.seed}): another bank could change the result.")
-    return sentences
 
 
 def protocol(run: Run, dataset: str, column: Column) -> str:

@@ -19,6 +19,11 @@ def seeds_for_a_claim(figures: int) -> int:
     return next(n for n in range(1, 64) if figures * 2 / 2**n < LEVEL)
 
 
+def p_value(p: float) -> str:
+    """A p-value in words."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """p-values of one family, corrected: without any difference, at least one is below 5 % in at most 5 % of cases.
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from gensis.figures.answer import external_weights, number, protocol, skipped_tasks
-from gensis.figures.compared import LEVEL, Compared, holm
+from gensis.figures.compared import LEVEL, Compared, holm, p_value
 from gensis.figures.embedding_costs import EmbeddingCost, embedding_costs
 from gensis.figures.forest import Row, forest
 from gensis.figures.job_costs import read_costs
@@ -47,8 +47,8 @@ def corrected(run: Run) -> Corrected:
 
 
 def is_evidence(found: Compared) -> bool:
-    """Whether a difference may be claimed on these data: by the corrected test and by the interval."""
-    return found.corrected_p < LEVEL and (found.low > 0 or found.high < 0)
+    """Whether a difference may be claimed on these data: by the corrected test, and by the interval if it exists."""
+    return found.corrected_p < LEVEL and not found.low <= 0 <= found.high  # there may be no interval
 
 
 def _claim(run: Run, dataset: str, column: Column, found: Corrected) -> str:
@@ -59,13 +59,15 @@ def _claim(run: Run, dataset: str, column: Column, found: Corrected) -> str:
     if not means:
         return f"{where}: no encoder was measured."
     best = max(means, key=lambda name: means[name].value)
-    sure = {name: each for name in run.study.compared if (each := found.get((name, dataset, column.task)))}
-    sure = {name: each for name, each in sure.items() if is_evidence(each)}
+    known = {name: each for name in run.study.compared if (each := found.get((name, dataset, column.task)))}
+    sure = {name: each for name, each in known.items() if is_evidence(each)}
     sentences = [
         f"There is evidence that {text(name)} is {'better' if each.difference > 0 else 'worse'} than {text(reference)} "
-        f"({each.difference:+.3f}, corrected p = {each.corrected_p:.3f})."
+        f"({each.difference:+.3f}, corrected {p_value(each.corrected_p)})."
         for name, each in sure.items()
     ]
+    if not any(not math.isnan(each.corrected_p) for each in known.values()):
+        sentences = [f"Differences from {text(reference)} were not tested: that needs predicted classes."]
     sentences = sentences or [f"There is no evidence that any encoder differs from {text(reference)}."]
     return f"{where}: highest is {text(best)}, {number(means[best])}. {' '.join(sentences)}"
 
@@ -95,7 +97,7 @@ def _difference(found: Compared | None) -> str:
     if found is None:
         return ABSENT
     below = [] if math.isnan(found.low) else [f"{found.low:+.3f} to {found.high:+.3f}"]
-    below += [] if math.isnan(found.corrected_p) else [f"p = {found.corrected_p:.3f}"]
+    below += [] if math.isnan(found.corrected_p) else [p_value(found.corrected_p)]
     shown = f"<b>{found.difference:+.3f}</b>" if is_evidence(found) else f"{found.difference:+.3f}"
     return shown + "".join(f"<small>{line}</small>" for line in below)
 

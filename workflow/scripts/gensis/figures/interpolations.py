@@ -42,10 +42,16 @@ def _bank(bank: Bank, index: Index) -> str:
     caption = (
         f"<b>Bank {text(bank.name)}, seed {bank.seed}.</b> From top to bottom: source; image generated from "
         "the interpolated embedding; for comparison, a pixel-wise blend of source and partner with the same weight "
-        "&alpha;; partner. Images are evenly chosen by &alpha;, not selected for quality. Good: from left to right the "
-        "generated image changes from source to partner, and shows one consistent image where the blend shows two."
+        f"&alpha;; partner. Images are evenly chosen by &alpha;, not selected for quality. Good: {_along(chosen)}the "
+        "generated image shows one consistent image where the blend shows two."
     )
     return figure(f'<div class="scroll"><div class="strip">{columns}</div></div>', caption, "bank interpolations")
+
+
+def _along(chosen: list[Interpolation]) -> str:
+    """What changes from left to right: nothing with a single alpha."""
+    several = len({each.image.alpha for each in chosen}) > 1
+    return "from left to right the generated image changes from source to partner, and " if several else ""
 
 
 def _chosen(bank: Bank) -> list[Interpolation]:

@@ -6,12 +6,14 @@ from gensis.figures.compared import Compared
 from gensis.figures.markup import ABSENT, count, figure, paragraph, table, text
 from gensis.figures.run import Run
 from gensis.figures.scores import Column
+from gensis.settings.pretraining import Retraining
+from gensis.settings.study import Study
 
 ABOUT_TWICE = (1.5, 2.5)
 """Multiples of the baseline's compute that show whether it has reached its plateau."""
 MOST_GAIN = 0.01
-"""Gain from about twice the compute up to which the baseline counts as trained long enough: the gains of this method
-are one to three points."""
+"""Gain from about twice the compute up to which the baseline counts as trained long enough: the paper reports gains of
+half a point to three points."""
 
 
 def plateau(run: Run) -> str:
@@ -26,8 +28,8 @@ def plateau(run: Run) -> str:
     ]
     header = ["arm", "compute", *(f"{dataset}: {column.label}" for dataset, column in figures)]
     caption = (
-        f"Arms without a bank that differ from {text(run.study.baseline)} in their epochs alone. Compute: in multiples "
-        f"of that of {text(run.study.baseline)}. Gain: mean difference over {count(len(run.study.seeds), 'seed')}; "
+        f"Arms without a bank that differ from {text(run.study.baseline)} in their epochs alone, or go on from it. "
+        f"Compute: in multiples of that of {text(run.study.baseline)}, with what they go on from. Gain: mean difference over {count(len(run.study.seeds), 'seed')}; "
         "below it: 95 % t interval over seeds."
     )
     return paragraph(_verdict(run)) + figure(table(header, rows, "numbers"), caption)
@@ -41,10 +43,18 @@ def warning(run: Run) -> str:
 def longer_arms(run: Run) -> dict[str, float]:
     """Arms without a bank that only train longer than the baseline -> their compute, in multiples of the baseline's."""
     study = run.study
-    found = {name: arm for name, arm in study.retraining.items() if arm.bank is None}
-    found = {name: arm for name, arm in found.items() if arm.differences(study.pretraining) == ["epochs"]}
-    multiples = {name: arm.epochs / study.pretraining.epochs for name, arm in found.items()}
+    multiples = {name: _multiple(study, arm) for name, arm in study.retraining.items() if arm.bank is None}
     return {name: multiple for name, multiple in multiples.items() if multiple > 1}
+
+
+def _multiple(study: Study, arm: Retraining) -> float:
+    """Compute of an arm without a bank, with that of the baseline if it goes on from it; 0 if more differs."""
+    if set(arm.differences(study.pretraining)) - {"epochs", "init"}:
+        return 0.0
+    own = arm.epochs / study.pretraining.epochs
+    if arm.init == study.pretraining.init:
+        return own
+    return own + 1 if arm.init == study.baseline else 0.0
 
 
 def _about_twice(run: Run) -> list[str]:

@@ -12,6 +12,8 @@ COMPILING = 4_000_000_000
 """Bytes of the processes in which torch.compile compiles."""
 SAVED = 4
 """Copies of the weights in a checkpoint: student, teacher and two moments of the optimizer."""
+OF_EMBEDDINGS = 5
+"""Copies of the embeddings that the evaluation of an encoder holds at once, measured at 200,000 x 256: 4.7."""
 OF_BANK_EVALUATION = 300_000_000
 """Bytes of its networks, and of pixels that are compared."""
 TILING = 400_000_000
@@ -108,8 +110,8 @@ def embeddings_bytes(images: int, width: int) -> int:
 
 
 def evaluation_bytes(images: int, width: int, gpus: int) -> int:
-    """Memory of the evaluation of an encoder: its embeddings, and standardised copies of their parts."""
-    return LIBRARIES + CUDA * min(gpus, 1) + 3 * embeddings_bytes(images, width)
+    """Memory of the evaluation of an encoder: its embeddings, those with a label, and parts of these to fit on."""
+    return LIBRARIES + CUDA * min(gpus, 1) + OF_EMBEDDINGS * embeddings_bytes(images, width)
 
 
 def bank_evaluation_bytes(images: int, width: int, gpus: int) -> int:

@@ -42,12 +42,14 @@ def _of_arm(study: Study, arm: Retraining) -> str:
 
 def _without_a_bank(arm: Retraining, pretraining: Pretraining) -> str:
     """How an arm without a bank differs from pre-training."""
-    others = [name for name in arm.differences(pretraining) if name != "epochs"]
+    others = [name for name in arm.differences(pretraining) if name not in ("epochs", "init")]
+    goes_on = arm.init if arm.init != pretraining.init else None
     parts = {
         f"with the compute of {arm.match_compute}": arm.match_compute is not None,
         f"for {arm.epochs} epochs instead of {pretraining.epochs}": (
             arm.match_compute is None and arm.epochs != pretraining.epochs
         ),
+        f"going on from {goes_on}": bool(goes_on),
         f"with other {', '.join(others)}": bool(others),
     }
     return ", ".join(part for part, applies in parts.items() if applies)
