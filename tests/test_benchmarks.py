@@ -277,6 +277,8 @@ def test_a_ceiling_is_trained_with_other_images_of_the_same_class(output, tmp_pa
         assert sources.tolist() == np.repeat(np.arange(16), 3).tolist()
         assert all(image % 2 == source % 2 and image != source for image, source in zip(shown, sources))
         assert len(set(zip(sources.tolist(), shown))) == len(shown)
+        with pytest.raises(AssertionError, match="holds other images: choose another --output"):
+            output("ceiling.py", "--config", config, "--bank", "sources", "--arm", '{"epochs": 1}', *options)
     else:
         options[3], encoder = tmp_path / "continued", folder / "encoder"
         output("ceiling.py", "--config", config, "--bank", bank, "--arm", '{"epochs": 1}', "--init", encoder, *options)

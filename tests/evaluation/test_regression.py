@@ -67,6 +67,19 @@ def test_a_feature_that_is_the_value_predicts_it_and_noise_does_not(task, split)
         assert metric["low"] < metric["value"] < metric["high"], name
 
 
+def test_correlation_is_measured_within_folds():
+    """Estimates near each fold's training mean are negatively correlated with all held-out values together."""
+    pooled, by_fold = [], []
+    for seed in range(8):
+        data = aged(0)
+        features = np.random.default_rng(seed).normal(size=data.features.shape).astype(np.float32)
+        found = measure(TASKS[0], replace(data, features=features), SETTINGS, seed=seed, device=CPU)
+        by_fold += [each["value"] for each in found.result["metrics"] if each["metric"] == "pearson"]
+        stored = found.predictions.scores
+        pooled.append(pearsonr(stored["value"], stored["estimate"]).statistic)
+    assert np.mean(by_fold) > np.mean(pooled) + 0.03
+
+
 def test_chance_is_the_mean_of_the_training_slides():
     data = aged(10, split=True)
     found = metrics("regression-mean-age", data)

@@ -13,6 +13,7 @@ from gensis.evaluation.cox import fit_cox, fit_with, partial_likelihood_loss
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.measure import measure
+from gensis.evaluation.objectives import survival_risk
 from gensis.evaluation.outcomes import Survival
 from gensis.settings.evaluation import Evaluation
 
@@ -55,6 +56,23 @@ def followed(signal: float, split: bool = False, count: int = 60) -> Labelled:
 def metric_of(task: str, data: Labelled) -> dict:
     (metric,) = measure(task, data, SETTINGS, seed=0, device=CPU).result["metrics"]
     return metric
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "can"),
+    [
+        ([3, 5, 8], [1, 0, 0], True),
+        ([3, 5, 8], [0, 0, 0], False),  # no event
+        ([3, 5, 8], [0, 0, 1], False),  # nobody is at risk any more
+        ([3, 8, 8], [0, 1, 0], True),
+    ],
+)
+def test_early_stopping_needs_an_event_while_others_are_at_risk(time, event, can):
+    objective = survival_risk(Survival(np.array(time, float), np.array(event, bool)))
+    assert objective.can_validate(objective.targets) is can
+    outputs = torch.tensor([0.3, -1.0, 2.0])[:, None, None].requires_grad_()
+    objective.loss(outputs, objective.targets).backward()
+    assert bool(outputs.grad.abs().sum() > 1e-6) is can
 
 
 @pytest.mark.parametrize(("risk", "expected"), [(FEATURES[:, 0], 33 / 35), (FEATURES[:, 0].round(), 30 / 35)])

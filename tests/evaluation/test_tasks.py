@@ -158,7 +158,10 @@ def test_retrieval_ranks_train_for_test_or_all_images_of_other_groups(task, spli
     assert found["average_precision"]["value"] == found["precision_k5"]["value"] == 1
     noise = metrics(task, slides(0, split), settings)["average_precision"]
     assert noise["value"] == pytest.approx(noise["chance"], abs=0.06)
-    assert noise["low"] < noise["value"] < noise["high"]
+    if split:
+        assert noise["low"] < noise["value"] < noise["high"]
+    else:  # each group is searched by all others: resampled queries would give intervals that are far too narrow
+        assert noise["low"] is noise["high"] is None
 
 
 def with_labels(data: Labelled, changed: np.ndarray) -> Labelled:

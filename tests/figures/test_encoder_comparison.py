@@ -67,6 +67,24 @@ def test_only_evidence_is_claimed(compared: Run) -> None:
     assert html.count("There is no evidence that any encoder differs from first.") == 1
 
 
+def test_differences_without_a_test_are_not_called_equal(compared: Run) -> None:
+    table = compared.folder / "comparisons.csv"
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    untested = [[*row[:12], "", ""] for row in rows[1:]]  # as of survival, which predicts no class
+    write_table(table, COLUMNS, untested, delimiter=",")
+    html = encoder_comparison(Run(compared.folder, compared.images_folder))
+    assert html.count("Differences from first were not tested") == 2
+    assert "no evidence" not in html
+
+
+def test_without_intervals_the_test_alone_decides(compared: Run) -> None:
+    table = compared.folder / "comparisons.csv"
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    write_table(table, COLUMNS, [[*row[:9], "", "", "", *row[12:]] for row in rows[1:]], delimiter=",")
+    found = corrected(Run(compared.folder, compared.images_folder))
+    assert [key for key, each in found.items() if is_evidence(each)] == [("second", "tissue", "slides-mean")]
+
+
 def test_cost_counts_weights_dimensions_time_and_disk(compared: Run) -> None:
     folder = compared.folder / "encoders/second/seed0"
     folder.mkdir(parents=True)
