@@ -89,6 +89,36 @@ def test_an_unreadable_file_is_compared_by_its_size_and_dates(version, tmp_path)
     assert version(folder) != before
 
 
+@pytest.fixture
+def forbid():
+    """Take away the permission to read a file; skip the test for root, who may read everything."""
+
+    def close(path):
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("this user may read everything")
+
+    return close
+
+
+def test_a_file_that_can_no_longer_be_read_keeps_its_version(version, slide, forbid):
+    before = version(slide)
+    forbid(slide)
+    assert version(slide) == version(slide, failed=True) == before
+    slide.chmod(0o600)
+    assert version(slide) == before
+    edit(slide, 0)
+    assert version(slide) != before
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_although_its_dates_stay(version, slide, tmp_path):
+    before = version(slide)
+    memory = tmp_path / "memory/contents.tsv"
+    name, state, *_ = memory.read_text().split("\t")
+    memory.write_text("\t".join([name, state, state, state]) + "\n")  # written when the file could not be read
+    assert version(slide) == before
+
+
 def test_added_removed_or_renamed_files_change_the_version(version, slide, tmp_path):
     other = tmp_path / "other"
     other.write_bytes(b"other")

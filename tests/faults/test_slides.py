@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 import threading
@@ -15,8 +16,10 @@ import tifffile
 from PIL import Image
 from tests.drawing import drawn_slide
 from tests.slides.damaged_files import hit, middle_of_data, overwrite, touches, zero_tiles
+from tests.slides.mirax import write_mirax
 from tests.slides.test_tile_slide import DATA, SMALL, needs_data, run_script, tile
 
+from gensis.artifacts.contents import Contents
 from gensis.errors import UserError
 from gensis.images.store import Store
 from gensis.settings.datasets import Tiling
@@ -25,6 +28,7 @@ from gensis.slides.layout import lay_out
 from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion
+from gensis.slides.slide_files import slide_files
 from gensis.slides.tiling import TileStream
 
 GARBAGE_BYTES = 40_000
@@ -178,24 +182,65 @@ def artifacts(folder):
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith(("slide", "mask")))
 
 
-@pytest.mark.parametrize("kind", ["folder", "dangling link", "below a file", "forbidden"])
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "below a file"])
 def test_a_file_that_cannot_be_opened_is_a_user_error(tmp_path, kind):
     slide = tmp_path / "slide.svs"
     if kind == "folder":
         slide.mkdir()
     elif kind == "dangling link":
         slide.symlink_to(tmp_path / "slide-elsewhere.svs")
-    elif kind == "below a file":
+    else:
         (tmp_path / "slides").write_text("no folder")
         slide = tmp_path / "slides" / "slide.svs"
-    else:
-        slide.write_bytes(b"II*\0")
-        slide.chmod(0)
-        if os.access(slide, os.R_OK):
-            pytest.skip("this user may read everything")
     with pytest.raises(UserError, match=r"slide\.svs cannot be opened .*: correct its path in the sheet"):
         tile(tmp_path, slide)
     assert artifacts(tmp_path) == []
+
+
+@pytest.fixture
+def may_not_be_read():
+    """Take away the permission to read a file; skip the test for root, who may read everything."""
+
+    def close(path):
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("this user may read everything")
+
+    return close
+
+
+@pytest.mark.parametrize("kind", ["a file", "one of several files"])
+def test_a_slide_that_may_not_be_read_is_unreadable_until_permission_is_given(tmp_path, may_not_be_read, kind):
+    if kind == "a file":
+        closed = slide = written(tmp_path / "slide.tiff", "jpeg", levels=3)
+    else:
+        slide = write_mirax(tmp_path / "slide.mrxs", picture(), {(0, 0): (0, 0)}, overlap_px=0)
+        closed = tmp_path / "slide/Index.dat"
+
+    def version():
+        contents = Contents(tmp_path / "slide-versions.tsv")
+        return contents.version("unit", slide_files(str(slide)), failed=lambda: True)
+
+    config = ALL_LEVEL_0 | {"tile_px": 32, "tissue": {"method": "none"}}
+    may_not_be_read(closed)
+    before = version()
+    outcome, _ = tile(tmp_path, slide, config)
+    assert outcome["outcome"] == "unreadable"
+    assert re.search(rf"may not read it \(.*{closed.name}.*\): give permission, and run again", outcome["reason"])
+    assert version() == before
+    closed.chmod(0o600)
+    assert version() != before  # so that it is tiled again
+    assert tile(tmp_path, slide, config)[0]["outcome"] == "ok"
+
+
+def test_a_folder_that_may_not_be_read_is_an_unreadable_slide(tmp_path, may_not_be_read):
+    slide = tmp_path / "slide"
+    slide.mkdir()
+    may_not_be_read(slide)
+    outcome, _ = tile(tmp_path, slide)
+    slide.chmod(0o700)
+    assert outcome["outcome"] == "unreadable"
+    assert re.search(r"may not read it \(.*slide.*\): give permission", outcome["reason"])
 
 
 EVERYWHERE = json.dumps({"type": "Polygon", "coordinates": [[[0, 0], [5000, 0], [5000, 5000], [0, 5000], [0, 0]]]})

@@ -80,9 +80,11 @@ def store(
     arguments: argparse.Namespace, tiling: Tiling, layout: Layout | None, stream: TileStream | None
 ) -> tuple[int, str]:
     """Write the store, empty if there is no stream of tiles. Returns the number of images and the content id."""
-    inputs = {"slide": head_id(*identifying_files(arguments.slide))}
+    inputs = {}
+    with suppress(PermissionError):  # reported as the slide's outcome
+        inputs["slide"] = head_id(*identifying_files(arguments.slide))
     if arguments.mask:
-        with suppress(*ABSENT):  # reported as the slide's outcome
+        with suppress(*ABSENT, PermissionError):  # reported as the slide's outcome
             inputs["mask"] = content_id(arguments.mask)
 
     def attributes() -> dict[str, Any]:

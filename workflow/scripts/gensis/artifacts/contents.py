@@ -14,9 +14,9 @@ BLOCK_BYTES = 1 << 12  # with 16 blocks: files of up to 64 KiB as a whole; 10,00
 class Contents:
     """Versions of files that a user may edit: strings that depend on the files' contents, not on their dates.
 
-    A file is read only if its size or date has changed since the pipeline was last planned. The results are cached in a
-    text file to which lines are appended: name, state (sizes and dates), content, version; the last line of a name
-    counts. Without this text file, all files are read again.
+    A file is read only if its size or date has changed since the pipeline was last planned, or if it could not be read
+    then. The results are cached in a text file to which lines are appended: name, state (sizes and dates), content,
+    version; the last line of a name counts. Without this text file, all files are read again.
     """
 
     def __init__(self, memory: Path):
@@ -48,10 +48,15 @@ class Contents:
                 the same size and differ outside the sampled blocks.
         """
         state = digest([self._state(sampled), self._state(whole)])
-        known, content, version = self._known.get(name, ("", "", ""))
-        if state == known:
+        known, before, version = self._known.get(name, ("", "", ""))
+        if state == known != before:
             return version
-        before, content = content, self._content(sampled, whole) or state
+        content = self._content(sampled, whole)
+        if not content and before != known:  # it could be read earlier: what was made from it stays
+            return version
+        content = content or state
+        if (state, content) == (known, before):
+            return version
         if content != before:
             version = content
         elif failed():

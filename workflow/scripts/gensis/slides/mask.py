@@ -55,7 +55,7 @@ def read_mask(path: Path, area_level0: BoundsLevel0, downsample: Downsample, sha
         return read(path, area_level0, downsample, shape) & _inside(area_level0, downsample, shape)
     except (Unusable, MemoryError):
         raise
-    except ABSENT as error:
+    except (*ABSENT, PermissionError) as error:
         repair = "correct the sheet's column mask"
         raise Unusable("wrong_mask", f"mask {path} cannot be opened ({error.strerror}): {repair}") from None
     except UserError as error:  # invalid polygons; the message names the file

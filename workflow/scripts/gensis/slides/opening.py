@@ -1,5 +1,7 @@
 """Selection of the reader that opens a slide."""
 
+import errno
+import os
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -10,13 +12,14 @@ from gensis.slides.dicom import instances_by_series, why_refused
 from gensis.slides.openslide_reader import OpenSlideReader
 from gensis.slides.optional import MissingPackage
 from gensis.slides.outcomes import BRIGHTFIELD_ONLY, Unusable
-from gensis.slides.reader import PLAIN_VENDORS, Reader, SlideFile, Unsupported, read_every_byte
+from gensis.slides.reader import PLAIN_VENDORS, Reader, SlideFile, Unsupported, forbidden, read_every_byte
 from gensis.slides.slide_files import main_file
 from gensis.slides.tiff_reader import TiffReader
 
 _HEAD_BYTES = 256
 # OpenSlide's errors for fluorescence slides of Leica and Zeiss.
 _NO_BRIGHTFIELD = ("Can't find main image", "Pixel type", "Nonzero subblock channel")
+_FORBIDDEN = os.strerror(errno.EACCES)
 _CONVERT = "copy it again, or export it as a tiled pyramidal TIFF with JPEG compression"
 
 
@@ -28,15 +31,11 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
 
     Raises:
         KeyError: there is no such reader.
-        Unusable: the file can be read, but not opened as a slide.
+        Unusable: the file cannot be opened as a slide, or this user may not read it.
         UserError: the file does not exist.
         OSError: an I/O error, possibly temporary.
     """
-    named, path = Path(path), main_file(Path(path))
-    if path != named:
-        _check_folder(named)
-    elif path.is_dir():
-        raise Unusable("unsupported", "the folder holds neither DICOM nor OME-Zarr: name the slide's file in the sheet")
+    path = _find_main_file(Path(path))
     open_with = _open_automatically if kind == "auto" else _reader(kind).open
     try:
         with open(path, "rb") as stream:
@@ -50,6 +49,8 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
         raise Unusable("unsupported", str(error)) from error
     except (Unsupported, OpenSlideError, OSError) as error:
         read_every_byte(path)
+        if _FORBIDDEN in str(error):  # another file of the slide
+            raise forbidden(error) from error
         if (reason := why_refused(path, error)) is not None:
             raise Unusable("unsupported", reason) from error
         if any(words in str(error) for words in _NO_BRIGHTFIELD):
@@ -57,6 +58,19 @@ def open_slide(path: Path, kind: str = "auto") -> Reader:
             raise Unusable("unsupported", reason) from error
         who = "OpenSlide cannot open it: " if isinstance(error, OpenSlideError) else ""
         raise Unusable("unreadable", f"{who}{error}: {_CONVERT}") from error
+
+
+def _find_main_file(named: Path) -> Path:
+    """The file to open for a path in the sheet."""
+    try:
+        path = main_file(named)
+        if path != named:
+            _check_folder(named)
+    except PermissionError as error:
+        raise forbidden(error) from None
+    if path.is_dir():
+        raise Unusable("unsupported", "the folder holds neither DICOM nor OME-Zarr: name the slide's file in the sheet")
+    return path
 
 
 def _check_folder(folder: Path) -> None:

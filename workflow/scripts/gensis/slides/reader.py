@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from gensis.errors import UserError
+from gensis.slides.outcomes import Unusable
 from gensis.slides.units import BoundsLevel0, Downsample, Level0Px, SizeLevel0
 
 _BLOCK_BYTES = 1 << 24
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Vendors whose stored tiles make up the levels. Tiles of others overlap, are rotated, or have gaps.
 PLAIN_VENDORS = ("aperio", "generic-tiff")
-ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class Unsupported(Exception):
@@ -218,7 +219,8 @@ def read_every_byte(path: Path) -> None:
     """Read a file to its end, to distinguish a damaged file from an I/O error, which may be temporary.
 
     Raises:
-        UserError: the file does not exist, or may not be read.
+        UserError: the file does not exist.
+        Unusable: `unreadable`: this user may not read it.
         OSError: an I/O error.
     """
     try:
@@ -227,8 +229,15 @@ def read_every_byte(path: Path) -> None:
                 pass
     except ABSENT as error:
         raise absent(path, error) from None
+    except PermissionError as error:
+        raise forbidden(error) from None
 
 
 def absent(path: Path, error: OSError) -> UserError:
     """The error for a slide that does not exist, or no longer exists."""
     return UserError(f"slide {path} cannot be opened ({error.strerror}): correct its path in the sheet")
+
+
+def forbidden(error: Exception) -> Unusable:
+    """The error for a slide with a file or folder that this user may not read; `error` names it."""
+    return Unusable("unreadable", f"this user may not read it ({error}): give permission, and run again")
