@@ -196,6 +196,20 @@ def test_completed_jpeg_tiles_decode_to_the_pixels_of_the_tile(tmp_path, picture
     assert np.abs(expected.astype(int) - picture[:64, :64]).mean() < 12
 
 
+@pytest.mark.parametrize("reduction", [1, 4])
+def test_zeros_that_fill_up_a_jpeg_tile_are_no_damage_and_other_left_over_bytes_are(picture, reduction):
+    whole = imagecodecs.jpeg8_encode(picture, level=90)
+    pixels = decode_strictly(whole, reduction)
+    for filling in (bytes(1), bytes(100)):
+        assert (decode_strictly(whole[:-2] + filling + whole[-2:], reduction) == pixels).all()
+    left_over = whole[:-2] + bytes(range(1, 9)) + whole[-2:]
+    shifted = whole[:5000] + whole[5400:-2] + bytes(100) + whole[-2:]
+    truncated = whole[: len(whole) // 2]
+    for refused in (left_over, shifted, truncated, truncated + bytes(100) + whole[-2:]):
+        with pytest.raises(ValueError, match="JPEG"):
+            decode_strictly(refused, reduction)
+
+
 @pytest.mark.parametrize("compression", ["lzw", "deflate"])
 def test_ycbcr_pixels_outside_jpeg_keep_their_colours(tmp_path, picture, compression):
     stored = np.asarray(Image.fromarray(picture).convert("YCbCr"))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
-import simplejpeg
 import tifffile
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from gensis.images.codec import decode, decoding
 from gensis.images.modes import image_to_rgb, to_rgb
+from gensis.slides.jpeg import decode_strictly
 
 LARGEST_PX = 100_000_000
 """Larger images are refused: they would take gigabytes. Medium format cameras reach this size."""
@@ -115,7 +115,7 @@ def _decode(encoded: bytes, image: Image.Image) -> tuple[np.ndarray, bool]:
 def _decode_jpeg(encoded: bytes, image: Image.Image) -> np.ndarray:
     """Decode a complete grey or colour JPEG. libjpeg only warns of missing data and fills it with grey."""
     try:
-        return simplejpeg.decode_jpeg(encoded, "RGB", strict=True)
+        return decode_strictly(encoded)
     except ValueError as error:
         if not any(warning in str(error) for warning in _HARMLESS):
             raise

@@ -6,6 +6,7 @@ import simplejpeg
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # ends with the transform: 0 is RGB, 1 is YCbCr
 _MARKERS_OF_COLOUR = (b"\xff\xe0", b"\xff\xee")
+_LEFT_OVER = "extraneous bytes before marker 0xd9"
 
 
 def complete(tile: bytes, tables: bytes | None, is_rgb: bool) -> bytes:
@@ -43,6 +44,9 @@ def jpeg_size(encoded: bytes) -> tuple[int, int]:
 def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
     """Decode a JPEG strictly: for most damage, libjpeg only warns, which is an error here.
 
+    libjpeg also warns of zeros after the image data, with which some writers fill up a tile. These are removed.
+    Any other bytes that are left over are data that damage has shifted.
+
     Args:
         encoded: the file.
         reduction: 1, 2, 4 or 8: decode at that fraction of the size, which is faster.
@@ -53,6 +57,22 @@ def decode_strictly(encoded: bytes, reduction: int = 1) -> np.ndarray:
     Raises:
         ValueError: it is damaged, or not a JPEG.
     """
+    try:
+        return _decode(encoded, reduction)
+    except ValueError as error:
+        if _LEFT_OVER not in str(error):
+            raise
+        return _decode(_without_filling(encoded), reduction)
+
+
+def _without_filling(encoded: bytes) -> bytes:
+    """A JPEG without the zeros before its end; all are removed, since damaged data would take some for pixels."""
+    end = encoded.rfind(_END)
+    data = encoded[:end].rstrip(b"\0")
+    return data + (b"\0" if data.endswith(b"\xff") else b"") + encoded[end:]  # 255 is stored as 255, 0
+
+
+def _decode(encoded: bytes, reduction: int) -> np.ndarray:
     if reduction == 1:
         return simplejpeg.decode_jpeg(encoded, strict=True)
     width, height = (-(-side // reduction) for side in jpeg_size(encoded))
