@@ -12,7 +12,7 @@ TILE_PX = 64
 AXES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 
 
-def write_ome_zarr(folder: Path, pyramid, version="0.4", *, axes="tczyx", mpp=MPP, unit="micrometer"):
+def write_ome_zarr(folder: Path, pyramid, version="0.4", *, axes="tczyx", mpp=MPP, unit="micrometer", codec="auto"):
     """Chunks of TILE_PX; the image's own scale is doubled by one for all levels, as the format allows."""
     import zarr
 
@@ -23,7 +23,7 @@ def write_ome_zarr(folder: Path, pyramid, version="0.4", *, axes="tczyx", mpp=MP
         values = np.expand_dims(values, [at for at, axis in enumerate(axes) if axis in "tz"])
         chunks = tuple(TILE_PX if axis in "yx" else 1 for axis in axes)
         format = 2 if version == "0.4" else 3
-        zarr.create_array(folder / str(level), data=values, chunks=chunks, zarr_format=format)
+        zarr.create_array(folder / str(level), data=values, chunks=chunks, zarr_format=format, compressors=codec)
         scale = [mpp / 2 * 2**level if axis in "yx" else 1.0 for axis in axes]
         datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
     named = [{"name": axis, "type": AXES[axis]} | ({"unit": unit} if unit and axis in "zyx" else {}) for axis in axes]

@@ -87,6 +87,25 @@ def test_a_tile_of_ome_zarr_is_read_from_its_own_chunks(tmp_path, version, chunk
             reader.region(0, x=0, y=0, width=8, height=8)
 
 
+@pytest.mark.parametrize("codec", ["gzip", "bz2", "zlib"])
+def test_a_damaged_chunk_of_ome_zarr_is_a_damaged_region_with_any_codec(tmp_path, codec):
+    pytest.importorskip("zarr")
+    compressor = pytest.importorskip("numcodecs").get_codec({"id": codec})
+    folder = write_ome_zarr(tmp_path / "slide.zarr", PYRAMID, "0.4", axes="cyx", codec=compressor)
+    (folder / "0/0.0.0").write_bytes(b"damaged")
+    with open_slide(folder) as reader, pytest.raises(DamagedRegion, match=r"chunk \(0, 0\) of level 0"):
+        reader.region(0, x=0, y=0, width=8, height=8)
+
+
+def test_an_io_error_of_an_ome_zarr_chunk_is_not_a_damaged_region(tmp_path):
+    pytest.importorskip("zarr")
+    folder = write_ome_zarr(tmp_path / "slide.zarr", PYRAMID, "0.4", axes="cyx")
+    (folder / "0/0.0.0").unlink()
+    (folder / "0/0.0.0").symlink_to("0.0.0")
+    with open_slide(folder) as reader, pytest.raises(OSError, match="symbolic links"):
+        reader.region(0, x=0, y=0, width=8, height=8)
+
+
 def test_a_tile_of_dicom_is_read_from_its_own_frame(tmp_path):
     pytest.importorskip("wsidicom")
     file = write_dicom(tmp_path / "slide", [FINEST]) / "0-0.dcm"

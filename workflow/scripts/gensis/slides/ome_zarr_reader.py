@@ -14,6 +14,7 @@ from gensis.slides.reader import (
     Reader,
     SlideFile,
     Unsupported,
+    forbidden,
     mean_downsamples,
     mpp_properties,
     only_largest,
@@ -103,9 +104,11 @@ class OmeZarrReader(Reader):
         index = tuple(({"c": np.s_[:]} | part).get(axis, 0) for axis in self._image.axes)
         try:
             pixels = np.asarray(self._arrays[level][index])
-        except OSError:
-            raise
-        except Exception as error:  # codecs raise many kinds
+        except PermissionError as error:
+            raise forbidden(error) from None
+        except Exception as error:  # codecs raise many kinds, also an OSError that has no number
+            if getattr(error, "errno", None) is not None:
+                raise
             raise DamagedRegion(f"chunk ({column}, {row}) of level {level} cannot be decoded: {error}") from error
         order = [axis for axis in self._image.axes if axis in "yxc"]
         return np.ascontiguousarray(pixels.transpose([order.index(axis) for axis in "yxc"]))
