@@ -78,6 +78,13 @@ def test_a_file_has_exactly_the_documented_fields(finished, files, section):
         assert present <= required | optional, name
 
 
+def test_documented_formats_are_those_that_the_library_writes():
+    code = "".join(path.read_text() for path in (ROOT / "workflow/scripts").rglob("*.py"))
+    formats = re.findall(r"^\| `format` \|[^|]*\| `([^`]+)`", (ROOT / "docs/artifacts.md").read_text(), re.MULTILINE)
+    assert formats
+    assert [name for name in formats if f'"{name}"' not in code] == []
+
+
 def test_provenance_has_the_common_fields(finished):
     run = finished.clone / "results/tiny"
     for path in run.rglob("provenance.json"):
