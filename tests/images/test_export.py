@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tracemalloc
 from argparse import Namespace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import export_images
 from gensis.artifacts.tables import read_table, write_table
 from gensis.images.bank_filter import filter_path, write_filter
 from gensis.images.codec import encode_jpeg, encode_png
+from gensis.images.export import read_labels
 from gensis.images.index import write_index
 from gensis.images.store import Store, write_store
 
@@ -91,6 +93,23 @@ def test_labels_of_tiles_take_the_place_of_those_of_slides(slides):
     lines = read_table(export(slides, "a.1")) + read_table(export(slides, "b"))
     assert [line["label"] for line in lines] == ["", "stroma", "", ""]
     assert {path.name for path in (slides / "export").iterdir() if path.is_dir()} == {"stroma", "unlabelled"}
+
+
+def test_labels_of_slides_do_not_count_if_a_tile_of_any_slide_has_its_own(slides):
+    label(slides, [*WHOLE, ("b", 0, "stroma", "p2")])
+    assert [row["label"] for row in read_table(export(slides, "a.1"))] == ["", ""]
+
+
+def test_labels_of_other_images_are_not_held_in_memory(tmp_path):
+    label(tmp_path, ((f"slide-{n // 100}", n % 100, f"class {n}", "") for n in range(20_000)))
+    tracemalloc.start()
+    assert read_labels(tmp_path / "labels.tsv", [("slide-7", 3), ("slide-7", 200)]) == {
+        ("slide-7", 3): "class 703",
+        ("slide-7", 200): "",
+    }
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < os.path.getsize(tmp_path / "labels.tsv") / 2
 
 
 def test_a_file_has_the_bytes_of_the_store_and_is_traced_to_its_tile(tmp_path, slides):

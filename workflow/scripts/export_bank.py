@@ -16,12 +16,14 @@ COLUMNS = ("image", "label", "source", "partner", "alpha", "variant")
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the images that the bank's filter keeps, and their table."""
-    index, label_of = read_index(arguments.train), read_labels(arguments.labels)
+    index = read_index(arguments.train)
     with Store(arguments.store) as store:
         rows = np.flatnonzero(read_keep_mask(arguments.store)) if arguments.filtered else np.arange(len(store))
         sources, partners = (located(index, store.column(name)[rows]) for name in ("source", "partner"))
+        pairs = [[image for image in pair if image] for pair in zip(sources, partners)]
+        labels = read_labels(arguments.labels, (image for pair in pairs for image in pair))
         columns = {
-            "label": [common_label([label_of(*place) for place in pair if place]) for pair in zip(sources, partners)],
+            "label": [common_label([labels[image] for image in pair]) for pair in pairs],
             "source": [image_name(*source) for source in sources],
             "partner": [image_name(*partner) if partner else "" for partner in partners],
             "alpha": [float(str(alpha)) for alpha in store.column("alpha")[rows]],  # 0.3, not 0.30000001192

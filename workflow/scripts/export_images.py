@@ -15,11 +15,12 @@ from gensis.images.store import Store
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the images that `units.tsv` selects, and their table."""
-    unit, label_of = arguments.store.stem, read_labels(arguments.labels)
+    unit = arguments.store.stem
     selected = next(line.get("rows", ALL) for line in read_table(arguments.units) if line["unit"] == unit)
     with Store(arguments.store) as store:
         rows = parse_rows(selected, len(store))
-        columns = {"label": [label_of(unit, row) for row in rows.tolist()], **origins(store, rows)}
+        labels = read_labels(arguments.labels, [(unit, row) for row in rows.tolist()])
+        columns = {"label": list(labels.values()), **origins(store, rows)}
         images = stored_images(store, rows, columns)
         WRITERS[arguments.format](arguments.table, images, ("image", *columns))
 

@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gensis.artifacts.files import written_atomically
-from gensis.artifacts.tables import read_table, write_table
+from gensis.artifacts.tables import table_rows, write_table
 from gensis.images.codec import PNG
 from gensis.images.store import Store
 
@@ -54,15 +54,23 @@ def stored_images(store: Store, rows: np.ndarray, columns: Mapping[str, Sequence
         )
 
 
-def read_labels(path: Path) -> Callable[[str, int], str]:
-    """Function of unit and position that gives an image's label in `labels.tsv`, or an empty string.
+def read_labels(path: Path, images: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """The labels in `labels.tsv` of some images, each named by its unit and position; empty without a label.
 
-    As in the evaluation of images, labels of whole units count only if no image has a label of its own.
+    As in the evaluation of images, labels of whole units count only if no image has a label of its own. Labels of other
+    images, of which there may be millions, are not held in memory.
     """
-    lines = read_table(path)
-    own = {(line["unit"], int(line["row"])): line["label"] for line in lines if line["row"]}
-    whole = {line["unit"]: line["label"] for line in lines}
-    return lambda unit, row: own.get((unit, row), "") if own else whole.get(unit, "")
+    own, whole, any_own = dict.fromkeys(images, ""), {}, False
+    units = {unit for unit, _ in own}
+    for line in table_rows(path):
+        unit = line["unit"]
+        if line["row"]:
+            any_own = True
+            if unit in units and (image := (unit, int(line["row"]))) in own:
+                own[image] = line["label"]
+        elif unit in units:
+            whole[unit] = line["label"]
+    return own if any_own else {image: whole.get(image[0], "") for image in own}
 
 
 def write_folder(table: Path, images: Iterable[Exported], columns: Sequence[str]) -> None:
