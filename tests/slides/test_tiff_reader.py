@@ -356,11 +356,17 @@ def test_a_second_scan_in_an_ome_tiff_gives_a_remark(tmp_path, picture, other_um
     [
         ((3, 64, 64, 3), {"metadata": {"axes": "ZYXS"}, "photometric": "rgb"}, "3 focal planes: export the plane"),
         ((3, 64, 64, 3), {"metadata": None, "photometric": "rgb"}, "3 images of 64 x 64 px"),
-        ((3, 64, 64), {"metadata": {"axes": "CYX"}, "photometric": "minisblack"}, "3 channels.* brightfield"),
+        ((3, 64, 64), {"metadata": {"axes": "CYX"}, "photometric": "minisblack"}, "3 channels.*raw2ometiff --rgb"),
+        ((4, 64, 64), {"metadata": {"axes": "CYX"}, "photometric": "minisblack"}, "4 channels.* brightfield"),
+        (
+            (3, 64, 64),
+            {"metadata": {"axes": "CYX"}, "photometric": "minisblack", "dtype": np.uint16},
+            "3 channels.* brightfield",
+        ),
         ((64, 64, 5), {"planarconfig": "contig", "photometric": "minisblack"}, "5 channels.* brightfield"),
         ((64, 64), {"dtype": np.uint16, "photometric": "minisblack"}, "16 bits per channel.* brightfield"),
     ],
-    ids=["focal planes", "pages", "channels in pages", "channels", "16 bits"],
+    ids=["focal planes", "pages", "colours in pages", "4 in pages", "16 bits in pages", "channels", "16 bits"],
 )
 @pytest.mark.parametrize("layout", [{"tile": (16, 16)}, {}], ids=["tiles", "strips"])
 def test_stacks_and_fluorescence_are_unsupported_with_the_reason(tmp_path, shape, options, words, layout):

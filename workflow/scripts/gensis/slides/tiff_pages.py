@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 from gensis.slides.ome import OmeImage, image_of_size, ome_images
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _UNITS = {2: "inch", 3: "centimeter"}
 _LARGEST_ASPECT_DIFFERENCE = 0.02
 _LARGEST_MACRO = 1 / 3  # of the slide's number of px, if the file does not state the resolution of both
+_WRITE_RGB = "raw2ometiff --rgb IN.zarr OUT.ome.tiff"
 _COARSER = 2  # an image this many times coarser than the slide is a macro
 
 
@@ -149,6 +151,11 @@ def _pages_of_largest_series(file: TiffFile) -> list[TiffPage]:
 
 def _why_several(series: TiffPageSeries) -> str:
     counts = {axis: count for axis, count in zip(series.axes, series.shape) if axis not in "YXS" and count > 1}
+    if counts == {"C": 3} and series.dtype == np.uint8:
+        return (
+            "it has 3 channels of 8 bits in separate pages: if they are red, green and blue, write it again with "
+            f"`{_WRITE_RGB}`, or name the OME-Zarr that it was made from in the sheet"
+        )
     if "C" in counts:
         return f"it has {counts['C']} channels in separate pages, like fluorescence; {BRIGHTFIELD_ONLY}"
     if "Z" in counts:
