@@ -24,7 +24,7 @@ def element(group, number, vr, value, implicit=False, undefined=False):
     return struct.pack("<HH2sH", group, number, vr, length) + value
 
 
-def dicom(syntax, photometric, undefined=False):
+def dicom(syntax, photometric, undefined=False, series="1.2.3"):
     """A header whose first sequence contains an item with another photometric interpretation."""
     implicit = syntax == IMPLICIT
     meta = element(2, 1, b"OB", b"\0\1") + element(2, 0x10, b"UI", syntax.encode())
@@ -33,7 +33,7 @@ def dicom(syntax, photometric, undefined=False):
     if undefined:
         item += element(DELIMITERS, 0xE00D, b"", b"") + element(DELIMITERS, 0xE0DD, b"", b"")
     data = element(8, 0x1115, b"SQ", item, implicit, undefined) + element(8, 0x60, b"CS", b"SM", implicit)
-    data += element(0x20, 0xE, b"UI", b"1.2.3", implicit) + element(0x28, 2, b"US", b"\x03\0", implicit)
+    data += element(0x20, 0xE, b"UI", series.encode(), implicit) + element(0x28, 2, b"US", b"\x03\0", implicit)
     data += element(0x28, 4, b"CS", photometric.encode(), implicit) + element(0x28, 0x100, b"US", b"\x08\0", implicit)
     data += element(0x48, 0x303, b"UL", b"\x05\0\0\0", implicit)
     return bytes(128) + b"DICM" + meta + data + bytes(12)

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from tests.slides.test_dicom import JPEG, dicom
 
 from gensis.slides.slide_files import main_file, slide_files
 
@@ -23,6 +24,15 @@ def test_files_of_a_slide_for_each_format(tmp_path, monkeypatch, slide, others):
     assert sorted(slide_files(f"{tmp_path}/{slide}")) == sorted(f"{tmp_path}/{name}" for name in (slide, *others))
     monkeypatch.chdir(tmp_path / os.path.dirname(slide))
     assert os.path.basename(slide) in slide_files(os.path.basename(slide))
+
+
+def test_a_dicom_slide_is_the_files_of_its_series_and_those_that_do_not_tell_theirs(tmp_path):
+    for name, series in {"1": "1.2", "2": "1.2", "3": "1.20", "4": "1.20", "5": ""}.items():
+        (tmp_path / f"{name}.dcm").write_bytes(dicom(JPEG, "RGB", series=series) if series else b"damaged")
+    of_first, of_second, of_any = ([f"{tmp_path}/{name}.dcm" for name in names] for names in ("125", "345", "12345"))
+    assert list(slide_files(f"{tmp_path}/2.dcm")) == of_first
+    assert list(slide_files(f"{tmp_path}/3.dcm")) == of_second
+    assert list(slide_files(f"{tmp_path}/5.dcm")) == of_any
 
 
 def test_a_named_folder_is_all_its_files(tmp_path):

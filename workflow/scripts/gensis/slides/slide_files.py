@@ -4,16 +4,18 @@ import functools
 import os
 from pathlib import Path
 
-from gensis.slides.dicom import PREFIX_BYTES, is_dicom
+from gensis.slides.dicom import PREFIX_BYTES, is_dicom, read_header
 from gensis.slides.ome_zarr import METADATA, zarr_images
 from gensis.slides.outcomes import Unusable
+
+_SERIES_WITHIN_BYTES = 1 << 14  # thousands of headers are read whenever the pipeline is planned
 
 
 def slide_files(path: str) -> tuple[str, ...]:
     """All files of a slide, to notice that it changed: most slides are one file, some formats consist of several.
 
     MIRAX: also the data folder next to the file. DICOM: all files of the folder, or if a `.dcm` file is named, those
-    with that suffix, since the instances of a slide are searched there. OME-Zarr: metadata, and the chunks of the
+    of its series with that suffix, and those whose series cannot be read. OME-Zarr: metadata, and the chunks of the
     coarsest level only, since there may be 100,000 others. Hamamatsu VMS and VMU: the files of the folder whose names
     begin with the slide's name.
     """
@@ -24,7 +26,7 @@ def slide_files(path: str) -> tuple[str, ...]:
         case ".mrxs":
             return path, *_files(stem)
         case ".dcm":
-            return _files(os.path.dirname(path), suffix=".dcm")
+            return _instances(path)
         case ".vms" | ".vmu":
             return _files(os.path.dirname(path), prefix=os.path.basename(stem))
     return (path,)
@@ -58,6 +60,27 @@ def _is_dicom(file: Path) -> bool:
 
 def _is_zarr(folder: str) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in METADATA)
+
+
+def _instances(path: str) -> tuple[str, ...]:
+    folder, name = os.path.split(path)
+    series = _series_of_files(folder)
+    own = series.get(os.path.join(folder, name), "")
+    return tuple(file for file, of in series.items() if not own or of in (own, ""))
+
+
+@functools.cache  # a folder may hold many slides
+def _series_of_files(folder: str) -> dict[str, str]:
+    """SeriesInstanceUID of each `.dcm` file of a folder; empty if it cannot be read."""
+    return {file: _series(Path(file)) for file in _files(folder, suffix=".dcm")}
+
+
+def _series(file: Path) -> str:
+    try:
+        header = read_header(file, _SERIES_WITHIN_BYTES)
+    except OSError:  # tiling reports it
+        return ""
+    return header.series if header else ""
 
 
 @functools.cache
