@@ -21,7 +21,9 @@ def tile_origins(
     """Top-left corners of all tiles that fit, row by row.
 
     Tiles begin on whole pixels of the level that is read, since OpenSlide interpolates between pixels, which blurs.
-    `round(origin / downsample)` is that pixel.
+    `round(origin / downsample)` is that pixel. The origin itself is rounded to whole level-0 px, so if the downsample
+    is not a whole number (such as 4.0001), OpenSlide still interpolates, by up to 1/8 px of a level four times coarser.
+    The reader tiff reads the pixels themselves.
 
     Args:
         bounds_level0: left, top, right and bottom of the area to cover, in level-0 px.

@@ -62,7 +62,12 @@ class OpenSlideReader(Reader):
         check_claims(self.path, self.size_level0 if self.vendor in PLAIN_VENDORS else None)
 
     def region(self, level: int, *, x: int, y: int, width: int, height: int) -> np.ndarray:
-        """See Reader. After an error, the read is repeated once with a new handle."""
+        """See Reader. After an error, the read is repeated once with a new handle.
+
+        OpenSlide takes whole level-0 px. Of a level whose downsample is not a whole number it interpolates between
+        pixels, by up to half a level-0 px. The shift changes by the fraction of the downsample (0.0001) with each px of
+        the level, so the nearest place without it may be thousands of px away.
+        """
         location = tuple(round(at * self.downsamples[level]) for at in (x, y))
         for last_try in (False, True):
             try:
