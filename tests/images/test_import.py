@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+import tracemalloc
 from argparse import Namespace
 from collections.abc import Sequence
 from itertools import pairwise
@@ -181,6 +182,20 @@ def keys(root, *files):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     return Folder(root).keys
+
+
+def test_the_list_of_a_tree_holds_each_path_once(tmp_path):
+    for number in range(2000):
+        path = tmp_path / f"class-{number // 500}/a-name-of-thirty-letters-{number:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    tracemalloc.start()
+    source = Folder(tmp_path)
+    held_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert source.keys[0] == "class-0/a-name-of-thirty-letters-0000.png"
+    assert source.labels[-1] == "class-3"
+    assert held_bytes / 2000 < 160  # a string of 41 characters takes 90
 
 
 def test_files_left_by_operating_systems_are_ignored(tmp_path, caplog):

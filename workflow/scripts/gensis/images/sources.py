@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -127,7 +128,7 @@ class Folder:
         """
         left_out: Counter[str] = Counter()
         self._root = root
-        self._names = sorted(path.relative_to(root).as_posix() for path in _pictures_below(root, left_out))
+        self._names = sorted(_pictures_below(os.fspath(root), left_out))
         others = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common(10))
         if not self._names:
             raise UserError(
@@ -137,8 +138,10 @@ class Folder:
         if others:
             log.info("%s: skipped files: %s", root, others)
         # Bytes of a name that are not UTF-8 are escaped: the store holds text.
-        self.keys = [os.fsencode(name).decode(errors="backslashreplace") for name in self._names]
-        classes = [key.partition("/")[0] if "/" in key else "" for key in self.keys]
+        self.keys = [
+            name if name.isascii() else os.fsencode(name).decode(errors="backslashreplace") for name in self._names
+        ]
+        classes = [sys.intern(key.partition("/")[0]) if "/" in key else "" for key in self.keys]
         self.labels = classes if any(classes) else None
 
     def read(self, position: int) -> bytes:
@@ -146,13 +149,15 @@ class Folder:
         return _read_file(self._root / self._names[position])
 
 
-def _pictures_below(root: Path, left_out: Counter[str]) -> Iterator[Path]:
+def _pictures_below(root: str, left_out: Counter[str]) -> Iterator[str]:
     """Files with `SUFFIXES` below a folder, each real folder once; `left_out` counts the other files by suffix.
+
+    Paths are relative to the folder, and strings, since there may be millions.
 
     Links to folders are followed last, so that files below the root are listed under their own paths.
     """
     seen: set[tuple[int, int]] = set()
-    waiting = [os.fspath(root)]
+    waiting = [root]
     while waiting:
         for folder, folders, files in os.walk(waiting.pop(0), onerror=_folder_failed):
             status = os.stat(folder)
@@ -162,10 +167,12 @@ def _pictures_below(root: Path, left_out: Counter[str]) -> Iterator[Path]:
             seen.add((status.st_dev, status.st_ino))
             folders[:] = _visible(folders, left_out)
             waiting += [path for name in folders if os.path.islink(path := os.path.join(folder, name))]
-            for path in (Path(folder, name) for name in _visible(files, left_out)):
-                suffix = path.suffix.lower()
-                if suffix in SUFFIXES or not path.exists():  # a broken link may have been a link to a folder
-                    yield path
+            below = folder[len(root) :].lstrip("/")
+            for name in _visible(files, left_out):
+                suffix = os.path.splitext(name)[1].lower()
+                # A broken link may have been a link to a folder.
+                if suffix in SUFFIXES or not os.path.exists(os.path.join(folder, name)):
+                    yield f"{below}/{name}" if below else name
                 else:
                     left_out[suffix or "without a suffix"] += 1
 
