@@ -256,6 +256,14 @@ def test_an_image_whose_second_half_is_zeros_is_an_error(name):
         read_picture(WHOLE[name][:half] + bytes(len(WHOLE[name]) - half))
 
 
+@pytest.mark.parametrize("marker", [b"\xff\xd0", b"\xff\xd9"], ids=["between intervals", "at the end"])
+def test_a_jpeg_with_data_left_over_is_an_error(marker):
+    encoded = saved(COLOUR, "JPEG", restart_marker_blocks=2)
+    assert encoded.count(marker) > 0
+    with pytest.raises(ValueError, match="extraneous bytes"):
+        read_picture(encoded.replace(marker, bytes(range(1, 9)) + marker, 1))
+
+
 def turned(number, upright):
     """Pixels as stored in a file with an orientation tag (EXIF 2.32, tag 274)."""
     return {

@@ -1,6 +1,7 @@
 """Decoding of image files during import. `docs/inputs.md` lists the formats and how each is read."""
 
 import io
+import re
 from dataclasses import dataclass
 
 import imagecodecs
@@ -31,8 +32,11 @@ _TURNS = {
     8: Transpose.ROTATE_90,
 }
 _PNG_WITH_EXIF = (b"eXIf", b"Raw profile type exif")
-# Warnings of libjpeg although the image is complete: cameras pad their files or write unusual headers.
-_HARMLESS = ("extraneous bytes before marker", "Invalid SOS parameters", "Adobe color transform", "JFIF revision")
+# Warnings of libjpeg although the image is complete: unusual headers. Bytes left over before the markers 0xd0 to 0xd9,
+# which are within the image data or end them, are data that damage has shifted.
+_HARMLESS = re.compile(
+    r"extraneous bytes before marker 0x(?!d\d)|Invalid SOS parameters|Adobe color transform|JFIF revision"
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def _decode_jpeg(encoded: bytes, image: Image.Image) -> np.ndarray:
     try:
         return decode_strictly(encoded)
     except ValueError as error:
-        if not any(warning in str(error) for warning in _HARMLESS):
+        if not _HARMLESS.search(str(error)):
             raise
     image.load()  # it may be truncated nevertheless, which Pillow detects
     return decode(encoded)
