@@ -3,7 +3,8 @@ import json
 import pytest
 
 from gensis.settings import load_study, stage_json
-from gensis.settings.stages import STAGES, stage_lines, stages
+from gensis.settings.datasets import SlidesDataset, Tiling
+from gensis.settings.stages import ABOUT_THE_SOURCE, STAGES, stage_lines, stages
 
 STUDY = {
     "run": "a",
@@ -61,3 +62,8 @@ def test_a_study_that_trains_nothing_has_stages_too():
     untrained = load_study({key: STUDY[key] for key in ("run", "datasets", "encoders", "evaluation")})
     assert {"evaluation", "study", "encoders/mine", "embedding/pixels"} <= set(stages(untrained))
     assert all(stage_lines(untrained, stage) for stage in stages(untrained))
+
+
+def test_the_settings_of_a_store_of_tiles_are_those_that_the_job_reads():
+    given = set(SlidesDataset.model_fields) - ABOUT_THE_SOURCE - {"kind"}
+    assert given == set(Tiling.model_fields)

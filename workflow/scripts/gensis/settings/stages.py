@@ -13,7 +13,7 @@ from gensis.settings.study import Study
 # Keys that the images in a store do not depend on: place of the source, selection of images, and failure limits.
 # The sheet's line of an image is a separate input.
 ABOUT_THE_SOURCE = frozenset(
-    {"sheet", "columns", "folder", "targets", "root", "quality", "max_failed_fraction", "max_failed_slides"}
+    {"sheet", "columns", "folder", "targets", "root", "drawn_on", "quality", "max_failed_fraction", "max_failed_slides"}
 )
 WITHOUT_RESULTS = ("runtime", "export")
 """Sections of the config that change no result of a run."""
