@@ -3,10 +3,10 @@
     snakemake images --cores all --configfile config/NAME.yaml
     python benchmarks/ceiling.py --config config/NAME.yaml --arm '{"generative_views": "add"}' --output /tmp/ceiling
 
-The bank is chosen by labels, so it is never an arm of a study: what a bank that knew the classes gives. `--pool DATASET` takes the images
-from another data set of the config, which may have more of them; `--bank sources` shows each source itself instead, as
-a third real view, and `--bank none` trains without a bank. `--init` goes on from a trained encoder, as an arm with
-`init` does. Prints a JSON line per metric; a killed run goes on.
+The bank is chosen by labels, so it is never an arm of a study: what a bank that knew the classes gives.
+`--pool DATASET` takes the images from another data set of the config, which may have more of them; `--bank sources`
+shows each source itself instead, as a third real view, and `--bank none` trains without a bank. `--init` goes on from a
+trained encoder, as an arm with `init` does. Prints a JSON line per metric; a killed run goes on.
 """
 
 import argparse

@@ -23,7 +23,9 @@ from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.tables import write_table
 from gensis.images.codec import encode_jpeg, encode_png
 from gensis.images.index import write_index
+from gensis.images.sources import open_source
 from gensis.images.store import Store, write_store
+from gensis.settings.datasets import Hdf5Dataset
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MAY_LACK = {"kornia", "lightly", "faiss", "hs2p", "hs2p-tifffile", "tiatoolbox"}
@@ -315,6 +317,20 @@ def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
     assert (tmp_path / "runs.png").stat().st_size
 
 
+def test_packed_files_are_read_in_the_order_of_their_paths_with_their_classes(output, tmp_path):
+    paths = [f"{split}/{name}/{n}.jpg" for split in ("train", "test") for name in ("cat", "dog") for n in (0, 1)]
+    for number, path in enumerate(reversed(paths)):
+        (tmp_path / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / path).write_bytes(encode_jpeg(np.full((8, 8, 3), 20 * number, np.uint8), 90))
+    lines = output("pack_images.py", tmp_path / "tree", tmp_path / "packed.h5")
+    assert [line.split(" images, ")[0] for line in lines] == ["train: 4", "test: 4"]
+    settings = Hdf5Dataset(kind="hdf5", path=str(tmp_path / "packed.h5"))
+    source = open_source(settings, "test", ())
+    assert list(source.keys) == paths[4:]
+    assert list(source.labels) == ["cat", "cat", "dog", "dog"]
+    assert [source.read(n) for n in range(4)] == [(tmp_path / "tree" / path).read_bytes() for path in paths[4:]]
+
+
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
     options = ["--groups", 5, "--repeats", 60, "--resamples", 400]
     results = [json.loads(line) for line in output("coverage.py", *options)]
@@ -502,6 +518,7 @@ RUN_ABOVE = {
     "gpu_report.py",
     "memory.py",
     "diffusion.py",
+    "pack_images.py",
     "pretrain.py",
     "sampling.py",
     "tiling.py",

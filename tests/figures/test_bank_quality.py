@@ -64,7 +64,9 @@ def test_a_bank_of_real_images_is_called_a_control_and_advised_as_one(results: P
     assert "diffusion model" not in judged
 
 
-@pytest.mark.parametrize(("ratio", "harms"), [(ENOUGH - 0.05, True), (ENOUGH - 0.01, True), (ENOUGH, False), (1.0, False)])
+@pytest.mark.parametrize(
+    ("ratio", "harms"), [(ENOUGH - 0.05, True), (ENOUGH - 0.01, True), (ENOUGH, False), (1.0, False)]
+)
 def test_low_class_consistency_is_a_warning_above_the_answer(results: Path, ratio: float, harms: bool) -> None:
     run = write_quality(results, ratio)
     assert ("<b>may harm</b>" in bank_quality(run).partition("</p>")[0]) is harms

@@ -67,6 +67,7 @@ REACH_NO_STAGE = {
     "datasets.*.folder": "the paths of its lines are an input",
     "datasets.*.targets.*": "the content of its lines is an input, and decides which evaluations are made",
     "datasets.*.root": "folder of a download",
+    "datasets.*.drawn_on": "an argument of the jobs of slides with a mask, and a param of the table of labels",
     "datasets.*.quality.*": "selects tiles of a store; a param of the tables",
     "datasets.*.max_failed_*": "checked when images are indexed; a param of the tables",
     "embedding.units_per_part": "divides embeddings into files",

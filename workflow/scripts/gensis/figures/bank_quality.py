@@ -155,7 +155,8 @@ def verdict(bank: Bank) -> str:
     measured = f'its class consistency is <b class="accent">{ratio:.2f}</b>{interval} times that of real images'
     accuracies = (
         f"A k-NN classifier on real training images has an accuracy of {found['generated']['value']:.1%} for its "
-        f"{NAMES[bank.kind]}, {found['real']['value']:.1%} for real images{_of_views(found)} (chance {found['chance']:.1%})."
+        f"{NAMES[bank.kind]}, {found['real']['value']:.1%} for real images{_of_views(found)} "
+        f"(chance {found['chance']:.1%})."
     )
     if _is_near_chance(bank):
         return f"{named}: {measured}. {accuracies} This says little: real images are not classified above chance."
@@ -200,9 +201,9 @@ def _bank(bank: Bank) -> str:
     header = ["metric", "value", "floor", "ceiling", "images", "meaning"]
     skipped = "; ".join(f"{text(name)}: {text(reason)}" for name, reason in quality["skipped"].items())
     caption = (
-        f"{quality['sources']:,} sources, drawn at random, with one image of the bank each (two for diversity, of fewer "
-        "sources). Floor and ceiling: the same metric on reference images, which the last column names. Below a value: "
-        "± standard error, or 95 % interval." + (f" Not measured: {skipped}." if skipped else "")
+        f"{quality['sources']:,} sources, drawn at random, with one image of the bank each (two for diversity, of "
+        "fewer sources). Floor and ceiling: the same metric on reference images, which the last column names. Below a "
+        "value: ± standard error, or 95 % interval." + (f" Not measured: {skipped}." if skipped else "")
     )
     of_kinds = quality.get("filter", {}).items()
     filters = [paragraph(_filtered(kind, counts)) for kind, counts in of_kinds if counts["generated"]]

@@ -12,10 +12,10 @@ from gensis.settings.study import Study
 def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
     """Whether the subject beats the baseline and all controls; no more than the number of seeds supports."""
     baseline = run.study.baseline
-    found = _against(run, subject, baseline, dataset, column)
+    found = _against(run, (subject, baseline), dataset, column)
     if found is None:
         return f"There is no retrained encoder to compare with {text(baseline)}."
-    against = [_against(run, subject, name, dataset, column) for name in controls(run.study, subject)]
+    against = [_against(run, (subject, name), dataset, column) for name in controls(run.study, subject)]
     against = [each for each in against if each]
     sentences = [_difference(found)]
     if found.n == 1:
@@ -30,13 +30,12 @@ def controls(study: Study, subject: str) -> list[str]:
     return [
         name
         for name, arm in study.retraining.items()
-        if name != subject
-        and (not study.banks[arm.bank].is_generated if arm.bank else arm.match_compute == subject)
+        if name != subject and (not study.banks[arm.bank].is_generated if arm.bank else arm.match_compute == subject)
     ]
 
 
-def _against(run: Run, subject: str, other: str, dataset: str, column: Column) -> Compared | None:
-    return run.comparisons.main_figure((subject, other), dataset, column, run.scores.main_figures)
+def _against(run: Run, pair: tuple[str, str], dataset: str, column: Column) -> Compared | None:
+    return run.comparisons.main_figure(pair, dataset, column, run.scores.main_figures)
 
 
 def _verdict(found: Compared, against: list[Compared]) -> str:

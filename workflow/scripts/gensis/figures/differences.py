@@ -58,8 +58,9 @@ def _legend(seeds: int, figures: int) -> str:
     return (
         f"Circle: mean difference over {seeds} seeds. Small dots: single seeds. Line: 95 % t interval over seeds, on "
         "these test items. Filled circle: evidence of a difference, by this interval and by a sign-flip "
-        f"test{corrected}; that takes at least {seeds_for_a_claim(figures)} seeds. Each pair is tested by itself: of twenty pairs without any "
-        "difference, one is filled by chance. Vertical line: no difference."
+        f"test{corrected}; that takes at least {seeds_for_a_claim(figures)} seeds. "
+        "Each pair is tested by itself: of twenty pairs without any difference, one is filled by chance. Vertical "
+        "line: no difference."
     )
 
 
@@ -77,8 +78,8 @@ def _table(run: Run, dataset: str) -> str:
         f"<b>{text(dataset)}: mean differences over seeds.</b> Below each: 95 % t interval over seeds and, from "
         f"{SEEDS_FOR_A_TEST} seeds on, the p-value of a two-sided sign-flip test, not corrected for multiple "
         "comparisons. Class consistency: of the first encoder's bank, relative to real images; below 0.9 (our rule of "
-        "thumb) a bank may harm. comparisons.csv also has the differences over test items for each seed; they say nothing "
-        "about other seeds."
+        "thumb) a bank may harm. comparisons.csv also has the differences over test items for each seed; they say "
+        "nothing about other seeds."
     )
     return figure(table(["pair", *(column.label for column in columns), "class consistency"], rows, "numbers"), caption)
 

@@ -29,7 +29,8 @@ def plateau(run: Run) -> str:
     header = ["arm", "compute", *(f"{dataset}: {column.label}" for dataset, column in figures)]
     caption = (
         f"Arms without a bank that differ from {text(run.study.baseline)} in their epochs alone, or go on from it. "
-        f"Compute: in multiples of that of {text(run.study.baseline)}, with what they go on from. Gain: mean difference over {count(len(run.study.seeds), 'seed')}; "
+        f"Compute: in multiples of that of {text(run.study.baseline)}, with what they go on from. Gain: mean "
+        f"difference over {count(len(run.study.seeds), 'seed')}; "
         "below it: 95 % t interval over seeds."
     )
     return paragraph(_verdict(run)) + figure(table(header, rows, "numbers"), caption)
