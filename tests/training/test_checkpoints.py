@@ -172,6 +172,21 @@ def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_skipped(tmp_path):
         folder.load()
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("next_step", [51, 500, 600])
+def test_a_damaged_checkpoint_does_not_count_among_the_last_ones(tmp_path, keep, next_step):
+    with CheckpointFolder(tmp_path, "t", "a", keep=2) as folder:
+        for step in (50, 500):
+            folder.save({"step": step})
+        (folder.path / "checkpoint-000000500.pt").write_bytes(b"damaged")
+    with CheckpointFolder(tmp_path, "t", "a", keep=keep) as folder:
+        assert folder.load() == {"step": 50}
+        folder.save({"step": next_step})
+        kept = [f"checkpoint-{step:09d}.pt" for step in (50, next_step)[-keep:]]
+        assert sorted(path.name for path in folder.path.glob("*.pt")) == kept
+        assert folder.load() == {"step": next_step}
+
+
 def test_a_checkpoint_that_cannot_be_read_now_is_neither_skipped_nor_called_damaged(tmp_path):
     with CheckpointFolder(tmp_path, "t", "a", keep=2) as folder:
         for step in (1, 2):

@@ -54,6 +54,7 @@ class CheckpointFolder:
         self.path = Path(root) / stage / fingerprint
         self.stage, self.fingerprint = stage, fingerprint
         self._keep = keep
+        self._damaged: set[Path] = set()
 
     @property
     def published(self) -> Path:
@@ -66,16 +67,22 @@ class CheckpointFolder:
         return self.path / "superseded"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint of ``state["step"]``, then remove older ones than the last ``keep``."""
-        with written_atomically(self.path / f"checkpoint-{state['step']:09d}.pt") as temporary:
+        """Write the checkpoint of ``state["step"]``, then remove those that `load` found damaged, and older ones than
+        the last ``keep``."""
+        written = self.path / f"checkpoint-{state['step']:09d}.pt"
+        with written_atomically(written) as temporary:
             _save({"fingerprint": self.fingerprint, **state}, temporary)
-        for old in self._checkpoints()[self._keep :]:
-            _remove(old)
+        damaged = self._damaged - {written}
+        whole = [path for path in self._checkpoints() if path not in {written, *damaged}]
+        for path in (*damaged, *whole[self._keep - 1 :]):
+            _remove(path)
+        self._damaged.clear()
 
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint, or None. Its tensors are on the CPU, so that a GPU does not hold the state twice.
 
-        A damaged checkpoint, even by one bit, is skipped and the one before it is used.
+        A damaged checkpoint, even by one bit, is skipped and the one before it is used. The next `save` removes it: by
+        then, no other process of the training reads it.
 
         Raises:
             UserError: all checkpoints are damaged, or one belongs to another training.
@@ -85,6 +92,7 @@ class CheckpointFolder:
         for path in paths:
             if not _is_whole(path):
                 log.warning("WARNING: %s is damaged: using the checkpoint before it", path)
+                self._damaged.add(path)
                 continue
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state.pop("fingerprint") != self.fingerprint:
