@@ -135,6 +135,11 @@ def test_missing_values_of_a_row_are_empty_cells(tmp_path):
     assert (tmp_path / "history.csv").read_text() == "step,rankme\n1,\n2,3\n"
 
 
+def test_the_history_has_steps_in_full_and_measurements_with_six_digits(tmp_path):
+    write_history(tmp_path / "history.csv", [{"step": 1234567, "loss": 1234567.8}])
+    assert (tmp_path / "history.csv").read_text() == "step,loss\n1234567,1.23457e+06\n"
+
+
 def test_the_fingerprint_depends_on_all_inputs():
     base = {"settings": {"a": 1, "b": 2}, "inputs": {"train": "x"}, "seed": 0, "device": CPU, "recipe": 1}
     changes = [

@@ -164,7 +164,12 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
     with written_atomically(path) as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+        writer.writerows({name: _written(value) for name, value in row.items()} for row in history)
+
+
+def _written(value: float) -> str:
+    """Numbers of steps in full, measurements with six digits."""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
 class _Meter:
