@@ -17,6 +17,7 @@ from gensis.training.distributed import World
 def prepare(order: dict) -> Work:
     """Load the images into memory; a few steps are the warm-up, including compilation."""
     device = choose_device(order["device"] == "cuda", order["threads"])
+    torch.backends.cudnn.allow_tf32 = True  # torch's default, which the other subjects have
     settings = Pretraining.model_validate(order["settings"])
     images = open_images(read_index(Path(order["index"])), device, image_cache_gb=8, threads=order["threads"])
     runtime = Runtime(compile=order["compile"])

@@ -63,6 +63,13 @@ def test_tf32_is_set_for_products_and_convolutions_of_gpus_alone(backends, allow
     assert [backend.allow_tf32 for backend in backends] == [allowed] * 2
 
 
+def test_a_chosen_device_does_not_use_tf32_until_it_is_allowed(backends):
+    for backend in backends:
+        backend.allow_tf32 = True
+    choose_device(0, torch.get_num_threads())
+    assert [backend.allow_tf32 for backend in backends] == [False] * 2
+
+
 @pytest.fixture
 def bare(monkeypatch, tmp_path):
     """A machine without GPUs and driver, on which no scheduler has given any."""

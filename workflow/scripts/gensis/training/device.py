@@ -16,7 +16,7 @@ _NO_GPU = ("", "-1", "NoDevFiles")
 
 
 def choose_device(gpus: int, threads: int) -> torch.device:
-    """Choose the device of this process, and configure CPU threads and memory.
+    """Choose the device of this process, and configure CPU threads and memory. Only `allow_tf32` turns TF32 on.
 
     Args:
         gpus: number of GPUs requested; 0 is CPU.
@@ -27,6 +27,7 @@ def choose_device(gpus: int, threads: int) -> torch.device:
     """
     torch.set_num_threads(max(threads, 1))
     keep_freed_memory()
+    _set_tf32(False)  # torch's default is True for convolutions
     if gpus == 0:
         return torch.device("cpu")
     if torch.cuda.is_available():
@@ -61,7 +62,11 @@ def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 def allow_tf32(device: torch.device, allowed: bool) -> None:
     """Set whether float32 matrix products and convolutions on GPUs may round their factors to TF32, in this process."""
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+        _set_tf32(allowed)
+
+
+def _set_tf32(allowed: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 def convolution_format(device: torch.device) -> torch.memory_format:
