@@ -166,8 +166,8 @@ def test_a_cpu_needs_no_parts_and_the_number_is_kept_in_checkpoints(make_pretrai
     assert "parts" not in make_pretrainer(gradient_accumulation=3).state_dict()
 
 
-def probed(images, fitting):
-    """The number of parts chosen for 256 images of 4,000 bytes, where a pass has at most ``fitting`` images."""
+def probed(images, fitting, batch_size=256):
+    """The number of parts chosen for a batch of images of 4,000 bytes, where a pass has at most ``fitting`` images."""
 
     def work(part):
         if len(part) > fitting:
@@ -175,10 +175,10 @@ def probed(images, fitting):
         torch.ones(len(part), 1000, requires_grad=True).square()
 
     size = int(4000 * images / (1 - MARGIN)) + 1
-    views = [torch.zeros(count, 256, 3, 1, 1) for count in (2, 0)]
+    views = [torch.zeros(count, batch_size, 3, 1, 1) for count in (2, 0)]
     settings = Pretraining(dataset="d", gradient_accumulation="auto")
     accumulation = Accumulation(settings, World(), CPU, SavedTensors(size))
-    accumulation.choose(lambda: Batch(BatchViews(*views, torch.zeros(256, dtype=torch.int64))), work, 0)
+    accumulation.choose(lambda: Batch(BatchViews(*views, torch.zeros(batch_size, dtype=torch.int64))), work, 0)
     return accumulation.parts
 
 
@@ -186,6 +186,12 @@ def test_auto_measures_fewer_images_where_its_probe_does_not_fit():
     assert probed(3, fitting=3) == probed(3, fitting=256) == 86
     with pytest.raises(UserError, match="full with 2 images at a time: lower runtime"):
         probed(3, fitting=1)
+
+
+def test_auto_leaves_a_single_image_undivided():
+    assert probed(3, fitting=1, batch_size=1) == 1
+    with pytest.raises(UserError, match="full with 1 images at a time"):
+        probed(3, fitting=0, batch_size=1)
 
 
 def full_above(pretrainer, views):

@@ -53,7 +53,8 @@ class Accumulation:
         batch = draw()
         peaks = self._peaks(batch, work)
         free = self.memory.free_bytes() - reserved_bytes
-        self.parts = self._world.largest(fewest_parts(len(batch), peaks, free))
+        fewest = fewest_parts(len(batch), peaks, free) if len(batch) > 1 else 1  # one image has fitted, undivided
+        self.parts = self._world.largest(fewest)
         log.info("gradient_accumulation: %d, for %.1f GB of free memory", self.parts, free / 1e9)
         restore()
 
@@ -69,7 +70,7 @@ class Accumulation:
         def smaller() -> None:
             nonlocal count
             if count == len(batch) or self._world.size > 1:  # other processes would wait for the one that repeats
-                images = -(-2 * len(batch) // count)
+                images = min(-(-2 * len(batch) // count), len(batch))
                 raise UserError(f"the GPU's memory is full with {images} images at a time: {_SMALLER}")
             count = min(2 * count, len(batch))
 
