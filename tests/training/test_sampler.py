@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gensis.errors import UserError
 from gensis.training import sampler as module
 from gensis.training.sampler import Sampler
 
@@ -121,3 +122,10 @@ def test_balanced_units_take_turns_in_a_different_order_in_each_epoch():
 def test_the_batch_size_is_limited_to_the_number_of_images():
     sampler = Sampler(10, 64, seed=0)
     assert (sampler.batch_size, sampler.steps_per_epoch) == (10, 1)
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(100, 3), (3, 100)])
+def test_more_processes_than_images_in_a_batch_are_refused(images, batch_size):
+    assert len(Sampler(images, batch_size, seed=0, rank=2, world=3).rows(0)) == 1
+    with pytest.raises(UserError, match="a batch has 3 images for the 4 processes that train together"):
+        Sampler(images, batch_size, seed=0, rank=0, world=4)

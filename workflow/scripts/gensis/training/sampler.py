@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from gensis.errors import UserError
 from gensis.training.permutation import mixed_key, permuted
 
 WINDOW = 1 << 20
@@ -45,9 +46,17 @@ class Sampler:
             first_rows: int64 (units + 1,), first row of each unit and end of the last. If given, units give equally
                 many images per epoch, whose length does not change. Each unit repeats shuffled passes through its
                 images: images of small units are seen often, those of large units over several epochs.
+
+        Raises:
+            UserError: a process would get no image.
         """
         self.images = images
         self.batch_size = min(batch_size, images)
+        if self.batch_size < world:
+            raise UserError(
+                f"a batch has {self.batch_size} images for the {world} processes that train together, and each needs "
+                "one: raise batch_size, or train with fewer GPUs"
+            )
         self.steps_per_epoch = images // self.batch_size
         self.seed = seed
         self.rank = rank
