@@ -4,11 +4,16 @@ import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
+
+TIMEOUT = timedelta(hours=4)
+"""How long a process waits for the others. While the first writes a large checkpoint to a slow disk, they wait in the
+next step; torch's 10 minutes would end the training. A process that ended is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,11 @@ class World:
         dist.all_reduce(numbers, dist.ReduceOp.MAX)
         return int(numbers)
 
-    def barrier(self) -> None:
-        """Wait for all processes."""
+    def leave(self) -> None:
+        """End the work with the other processes, after all have come to this point."""
         if self.size > 1:
-            dist.barrier()
+            self.any(False)
+            dist.destroy_process_group()
 
 
 class _Gathered(torch.autograd.Function):
@@ -105,7 +111,7 @@ def start_world(device: torch.device) -> tuple[World, torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     world = World(dist.get_rank(), size)
     if not world.is_first:
         logging.getLogger().setLevel(logging.ERROR)  # only the first process logs

@@ -56,7 +56,7 @@ def run_training(
     build: Callable[[CheckpointFolder], tuple[Trained, Watch]],
     write: Callable[[Trained, Path], dict[str, Any]],
 ) -> None:
-    """Train from the start or from a checkpoint, or publish a finished training again.
+    """Train from the start or from a checkpoint, or publish a finished training again; then leave the world.
 
     Args:
         arguments: of a `training_parser`.
@@ -101,3 +101,4 @@ def run_training(
             write_provenance(target, record | {"recipe": recipe} | fields)
 
     train_and_publish(folder, world, arguments.output, make)
+    world.leave()  # not after an error, when others may never come
