@@ -75,7 +75,8 @@ class BankFilter:
         """
         firsts = range(0, len(generated), self._batch_size)
         batches = [np.arange(first, first + self._batch_size).clip(max=len(generated) - 1) for first in firsts]
-        origins = (torch.from_numpy(np.concatenate(_origins(columns, rows))) for rows in batches)
+        of_all = _origins(columns)
+        origins = (torch.from_numpy(np.concatenate([each[rows] for each in of_all])) for rows in batches)
         return zip(batches, read_ahead(generated, map(torch.from_numpy, batches)), read_ahead(self._images, origins))
 
     def _fidelity(self, images: torch.Tensor, columns: Columns) -> np.ndarray:
@@ -93,7 +94,7 @@ class BankFilter:
         return np.min([self._reference.ratios(pixels, *each) for each in zip(of_originals, origins)], axis=0)
 
 
-def _origins(columns: Columns, rows: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
+def _origins(columns: Columns) -> list[np.ndarray]:
     """The sources of some images, and their partners if all images have one, int64 (n,) each."""
     names = ("source", "partner") if (columns["partner"] >= 0).all() else ("source",)
-    return [columns[name][rows] for name in names]
+    return [columns[name] for name in names]
