@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tests.planning.tiny import tiny_study
+from tests.planning.tiny import IMAGES, tiny_study
 from torch.utils.flop_counter import FlopCounterMode
 
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.pipeline import condition_arguments
 from gensis.planning import jobs, memory
 from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes
+from gensis.planning.works import works
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.study import load_study
 from gensis.ssl.backbone import create_backbone
@@ -123,6 +124,28 @@ def test_a_shard_takes_its_share_of_the_time_of_a_bank():
 def test_evaluation_holds_all_embeddings():
     assert memory.embeddings_bytes(1_280_000, 384) == pytest.approx(1.97e9, rel=0.01)
     assert memory.evaluation_bytes(1_280_000, 384, gpus=0) > 3 * 1.9e9
+
+
+@pytest.mark.parametrize(
+    ("changes", "copies"),
+    [
+        ({}, 0),
+        ({"toward_neighbour": {}}, 1),
+        ({"kind": "neighbours"}, 1),
+        ({"kind": "sources"}, 0),
+    ],
+)
+def test_a_bank_holds_all_embeddings_only_where_it_searches_them(changes, copies):
+    arm = {"bank": "default", "disentangle_weight": 0}
+    study = tiny_study(banks={"default": changes}, retraining={"arm": arm})
+    bank, width = study.banks["default"], 24
+    for gpus in (0, 1):
+        none, many = (memory.bank_bytes(study, bank, images, image_px=16, gpus=gpus) for images in (0, 1_000_000))
+        held = copies if gpus else 2 * copies  # the CPU holds the normalised embeddings as well
+        planned = memory.PLANNED * 1_000_000 * bank.images_per_source // bank.shards
+        assert many - none == planned + held * 4 * 1_000_000 * width
+    work = next(work for work in works(study, {"pictures": IMAGES}) if work.stage == "bank default")
+    assert work.memory_bytes == memory.bank_bytes(study, bank, 20, image_px=16, gpus=0)
 
 
 def test_trainings_ask_for_what_the_page_of_profiles_says():

@@ -72,7 +72,9 @@ def test_a_stage_that_the_rates_do_not_know_has_a_question_mark(folder):
     (folder / "few.yaml").write_text(
         "machine: m\ncores: 2\nhas_gpu: false\nrates: [{kind: train encoder, case: other, seconds: 0.5, gflop: 1.0}]"
     )
-    found = stages(plan(folder, "--rates", folder / "few.yaml"))
+    text = plan(folder, "--rates", folder / "few.yaml")
+    assert "up to 0 MB for each shard of a bank while it is generated" in text
+    found = stages(text)
     assert "~" in found["pre-training dino"]
     assert "?" in found["bank default"]
     assert ">" in found["all"]

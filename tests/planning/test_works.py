@@ -102,6 +102,18 @@ def test_embeddings_take_four_bytes_a_value():
     assert (dino.images, dino.disk_bytes) == (32, 32 * 24 * 4)
 
 
+def test_a_shard_of_a_bank_takes_twice_its_size_besides_while_it_is_generated():
+    generated, copied = (
+        next(work for work in works(study, {"pictures": IMAGES}) if work.stage == "bank default")
+        for study in (
+            tiny_study(),
+            tiny_study(banks={"default": {"kind": "sources"}}, retraining={}),
+        )
+    )
+    assert generated.temporary_bytes == 2 * generated.disk_bytes / 2  # two shards
+    assert copied.temporary_bytes == 0
+
+
 def test_corrupted_test_images_and_mirrored_ones_are_embedded_too():
     plain, corrupted, mirrored = (
         next(work.images for work in works_of(study, "embed images") if work.stage == "embeddings")

@@ -89,7 +89,7 @@ rule filter_bank:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=bank_memory("filter_bank"),
+        mem_mb=filter_memory,
         runtime=bank_time("filter_bank"),
     params:
         *rerun_if_settings_change("filters/{bank}"),

@@ -201,7 +201,7 @@ rule evaluate_bank:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=bank_memory("evaluate_bank"),
+        mem_mb=bank_evaluation_memory,
         runtime=bank_time("evaluate_bank"),
     params:
         *rerun_if_settings_change("banks/{bank}"),

@@ -85,15 +85,27 @@ def diffusion_time(wildcards):
 
 
 def bank_memory(rule: str) -> Callable[..., int]:
-    """Memory of a job that makes or judges a bank: it may search all embeddings for neighbours."""
+    """Memory of a job that makes a shard of a bank."""
 
     def of_job(wildcards, input, attempt):
-        width = width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
+        bank, images = STUDY.banks[wildcards.bank], images_listed(input.train)
         px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
-        needed = memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule))
-        return jobs.megabytes(needed + memory.embeddings_bytes(images_listed(input.train), width), attempt)
+        return jobs.megabytes(memory.bank_bytes(STUDY, bank, images, image_px=px, gpus=gpus_of(rule)), attempt)
 
     return of_job
+
+
+def filter_memory(wildcards, attempt):
+    """Memory of the filter of a shard of a bank."""
+    px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
+    return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of("filter_bank")), attempt)
+
+
+def bank_evaluation_memory(wildcards, input, attempt):
+    """Memory of the evaluation of a bank."""
+    width = width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
+    needed = memory.bank_evaluation_bytes(images_listed(input.train), width, gpus_of("evaluate_bank"))
+    return jobs.megabytes(needed, attempt)
 
 
 def generation_time(wildcards, input):

@@ -11,8 +11,9 @@ from gensis import command
 from gensis.planning.calibration import calibrate
 from gensis.planning.images import ImageSet, image_set
 from gensis.planning.rates import Rates, read_rates, write_rates
-from gensis.planning.table import lines, rows
+from gensis.planning.table import lines, rows, size
 from gensis.planning.trials import Bench
+from gensis.planning.work import Work
 from gensis.planning.works import works
 from gensis.settings.study import Study, load_study
 from gensis.settings.units import Units, list_units
@@ -27,8 +28,9 @@ def main(arguments: argparse.Namespace) -> None:
     sets = {name: image_set(study.datasets[name], units[name], arguments.images_folder / name) for name in units}
     rates = read_rates(arguments.rates) if arguments.rates else measure(arguments, study, sets, units)
     gpus = max(arguments.gpus, 1) if rates.has_gpu else 0
-    of_stages = rows(works(study, sets, gpus), rates, gpus)
-    text = [*heading(study, sets, rates, gpus), "", *lines(of_stages), "", *notes(arguments)]
+    planned = works(study, sets, gpus)
+    table = lines(rows(planned, rates, gpus))
+    text = [*heading(study, sets, rates, gpus), "", *table, "", *notes(arguments, planned)]
     sys.stdout.write("\n".join(text) + "\n")
 
 
@@ -61,13 +63,16 @@ def heading(study: Study, sets: dict[str, ImageSet], rates: Rates, gpus: int) ->
     return [f"study {study.run}, {len(study.seeds)} seed(s), on {rates.machine}, {where}", *images]
 
 
-def notes(arguments: argparse.Namespace) -> list[str]:
+def notes(arguments: argparse.Namespace, planned: list[Work]) -> list[str]:
     """How to read the table."""
     source = arguments.rates or f"a minute of measurements, kept in {arguments.output}"
+    temporary = max((work.temporary_bytes for work in planned), default=0)
+    besides = f", and up to {size(temporary)} for each shard of a bank while it is generated" if temporary else ""
     return [
         f"rates: {source}",
         "time: ~ is an estimate, from another network in proportion to its arithmetic; ? was not measured, > in part",
-        "disk: without checkpoints, of which a training keeps two while it runs; memory: of the largest job",
+        f"disk: without checkpoints, of which a training keeps two while it runs{besides}",
+        "memory: of the largest job",
     ]
 
 

@@ -1,6 +1,7 @@
 """Main memory of the jobs of a study, from numbers that are known before they run."""
 
-from gensis.planning.networks import activation_bytes, unet_activation_bytes, weights_bytes
+from gensis.planning.networks import activation_bytes, unet_activation_bytes, weights_bytes, width_of
+from gensis.settings.bank import Bank
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
 
@@ -16,6 +17,10 @@ OF_EMBEDDINGS = 5
 """Copies of the embeddings that the evaluation of an encoder holds at once, measured at 200,000 x 256: 4.7."""
 OF_BANK_EVALUATION = 300_000_000
 """Bytes of its networks, and of pixels that are compared."""
+PLANNED = 400
+"""Bytes of an image of a bank while its shard is planned and written: source, partner, seed, position, checksum."""
+KNOWN = 100_000
+"""Most embeddings that the evaluation of a bank holds."""
 TILING = 400_000_000
 """Bytes of a process that tiles a slide, without its thumbnail."""
 TABLES = 40
@@ -109,14 +114,32 @@ def embeddings_bytes(images: int, width: int) -> int:
     return 4 * images * width
 
 
+def bank_bytes(study: Study, bank: Bank, images: int, *, image_px: int, gpus: int) -> int:
+    """Memory of a job that makes a part of a bank. It streams embeddings, unless it searches them for neighbours.
+
+    Args:
+        study: the study.
+        bank: one of its banks.
+        images: of the train split.
+        image_px: side of the largest image.
+        gpus: number of its GPUs.
+    """
+    needed = inference_bytes(study, image_px=image_px, gpus=gpus)
+    needed += PLANNED * images * bank.images_per_source // bank.shards
+    if bank.toward_neighbour is None and bank.kind != "neighbours":
+        return needed
+    copies = 1 if gpus else 2  # the normalised embeddings are on the GPU
+    return needed + copies * embeddings_bytes(images, width_of(study, bank.encoder))
+
+
 def evaluation_bytes(images: int, width: int, gpus: int) -> int:
     """Memory of the evaluation of an encoder: its embeddings, those with a label, and parts of these to fit on."""
     return LIBRARIES + CUDA * min(gpus, 1) + OF_EMBEDDINGS * embeddings_bytes(images, width)
 
 
 def bank_evaluation_bytes(images: int, width: int, gpus: int) -> int:
-    """Memory of the evaluation of a bank that searches neighbours among ``images`` images."""
-    return OF_BANK_EVALUATION + evaluation_bytes(images, width, gpus)
+    """Memory of the evaluation of a bank of ``images`` sources."""
+    return OF_BANK_EVALUATION + evaluation_bytes(min(images, KNOWN), width, gpus)
 
 
 def tiling_bytes(threads: int) -> int:

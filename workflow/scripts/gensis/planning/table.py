@@ -136,9 +136,9 @@ def _cells(row: Row, seconds: float, disk_bytes: float) -> tuple[str, ...]:
         _count(row.passes),
         _time(row, row.seconds),
         _time(row, seconds),
-        _size(disk_bytes),
-        _size(row.memory_bytes),
-        _size(row.gpu_bytes),
+        size(disk_bytes),
+        size(row.memory_bytes),
+        size(row.gpu_bytes),
     )
 
 
@@ -159,7 +159,8 @@ def _count(number: float) -> str:
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def _size(number: float) -> str:
+def size(number: float) -> str:
+    """A number of bytes with its unit; empty if it is 0."""
     if not number:
         return ""
     value, unit = (

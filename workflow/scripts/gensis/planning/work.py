@@ -35,6 +35,8 @@ class Work:
     gflop: float = 0.0
     """Arithmetic of a unit in 10^9 floating-point operations; 0 where no network runs."""
     disk_bytes: float = 0
+    temporary_bytes: float = 0
+    """Disk space that a job needs besides while it runs."""
     saved: int = 0
     """Copies of the network that are written, besides."""
     memory_bytes: float

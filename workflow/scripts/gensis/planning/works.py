@@ -22,6 +22,8 @@ HEADER_BYTES = 150
 """Of a generated image, beside its pixels: header, position, source, seed."""
 PNG_BYTES, JPEG_BYTES = 2.1, 0.8
 """Of a pixel of a generated image: PNG up to `LOSSLESS_PX`, JPEG of quality 95 above."""
+FURTHER_COPIES = 2
+"""Further copies of a shard on disk while it is generated: the blocks from which it resumes, and a temporary file."""
 CONDITIONS, MOST_HELD_OUT = 64, 256
 """Sources whose two further images, and held-out images of which one, the evaluation of a bank generates."""
 FEATURES_OF_BANK_IMAGES = 12
@@ -131,8 +133,10 @@ def _diffusion(study: Study, train: ImageSet, gpus: int) -> Iterator[Work]:
 def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Work]:
     bank, px, seeds = study.banks[name], study.diffusion_px, len(study.bank_seeds(name))
     images = train.train * bank.images_per_source
-    common = {"jobs": bank.shards, "images": images, "seeds": seeds}
+    memory_bytes = memory.bank_bytes(study, bank, train.train, image_px=max(train.image_px, px), gpus=gpus)
+    common = {"jobs": bank.shards, "images": images, "memory_bytes": memory_bytes, "seeds": seeds}
     if bank.is_generated:
+        disk_bytes = images * (HEADER_BYTES + px**2 * (PNG_BYTES if px <= LOSSLESS_PX else JPEG_BYTES))
         yield Work(
             stage=f"bank {name}",
             subject=name,
@@ -141,8 +145,8 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
             gflop=_denoiser_gflop(study),
             units=images * bank.evaluations(),
             batch_size=study.runtime.inference_batch_size,
-            disk_bytes=images * (HEADER_BYTES + px**2 * (PNG_BYTES if px <= LOSSLESS_PX else JPEG_BYTES)),
-            memory_bytes=memory.inference_bytes(study, image_px=px, gpus=gpus),
+            disk_bytes=disk_bytes,
+            temporary_bytes=FURTHER_COPIES * disk_bytes / bank.shards,
             **common,
         )
     else:
@@ -153,7 +157,6 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
             case="as they are",
             units=images,
             disk_bytes=images * train.bytes_per_image,
-            memory_bytes=memory.LIBRARIES + memory.embeddings_bytes(train.train, width_of(study, bank.encoder)),
             **common,
         )
     if bank.filter:
@@ -169,7 +172,7 @@ def _bank_evaluation(study: Study, name: str, *, train: ImageSet, gpus: int) -> 
     common = {
         "stage": f"evaluation of bank {name}",
         "batch_size": study.runtime.inference_batch_size,
-        "memory_bytes": memory.bank_evaluation_bytes(min(train.train, 100_000), width_of(study, bank.encoder), gpus),
+        "memory_bytes": memory.bank_evaluation_bytes(train.train, width_of(study, bank.encoder), gpus),
         "seeds": len(study.bank_seeds(name)),
     }
     yield Work(
