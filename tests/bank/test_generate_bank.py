@@ -1,14 +1,17 @@
 """The three scripts in the order of the workflow: autoencoder, latent diffusion model, bank."""
 
+import argparse
 import json
 from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import torch
 from diffusers import AutoencoderKL
 from tests.diffusion.tiny import HELD, UNET, run_script, write_dataset, write_features
 
+import generate_bank
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.bank.blocks import stored_once
@@ -131,6 +134,15 @@ def test_a_killed_shard_resumes_to_the_same_bytes(made, tmp_path):
     assert "resuming at generative image 12 of 20" in log
     for kind in ("generative", "interpolated"):
         assert images_of(tmp_path / "killed", kind) == images_of(tmp_path / "whole", kind)
+
+
+def test_blocks_of_another_device_batch_size_or_shard_are_not_resumed(tmp_path):
+    arguments = argparse.Namespace(config={}, seed=0, generative=tmp_path / "a.h5", checkpoints=tmp_path)
+    base = {"sources": range(4), "batch_size": 4, "device": torch.device("cpu")}
+    changes = [{}, {"device": torch.device("cuda")}, {"batch_size": 2}, {"sources": range(4, 8)}]
+    folders = [generate_bank.checkpoint_folder(arguments, {"train": "x"}, **base | change) for change in changes]
+    assert len(set(folders)) == 4
+    assert generate_bank.checkpoint_folder(arguments, {"train": "x"}, **base) == folders[0]
 
 
 def test_images_toward_neighbours_resume_with_the_same_plan(made, tmp_path):

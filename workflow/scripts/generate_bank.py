@@ -53,10 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
     # Depends on the number of sources of all shards, since images must not depend on the number of shards.
     batch_size = even_batch_size(len(index), largest_batch(arguments.runtime.inference_batch_size, device))
     encode = choose_encoder(index, pipeline.image_px)
-    # The output path, and everything that the images depend on: no job resumes from the blocks of another.
-    where = str(arguments.generative), sources.start, sources.stop
-    key = [arguments.config, inputs, arguments.seed, *where, batch_size]
-    folder = arguments.checkpoints / "bank" / digest(key)
+    folder = checkpoint_folder(arguments, inputs, sources, batch_size=batch_size, device=device)
     plans = plan_shard(settings, features, sources, seed=arguments.seed, folder=folder, device=device)
     allow_tf32(device, arguments.runtime.tf32)  # not before: the search of neighbours is exact
     for kind, plan in plans.items():
@@ -84,6 +81,19 @@ def main(arguments: argparse.Namespace) -> None:
         remove_beyond(path.parent, kind, arguments.shards)
     # Only after both stores are written: if the job fails before, Snakemake removes them and it resumes from blocks.
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def checkpoint_folder(
+    arguments: argparse.Namespace, inputs: dict[str, str], sources: range, *, batch_size: int, device: torch.device
+) -> Path:
+    """Folder of the shard's blocks.
+
+    Its name depends on the output path and on everything that the images depend on: no job resumes from the blocks of
+    another.
+    """
+    where = str(arguments.generative), sources.start, sources.stop
+    key = [arguments.config, inputs, arguments.seed, *where, batch_size, device.type]
+    return arguments.checkpoints / "bank" / digest(key)
 
 
 def plan_shard(
