@@ -81,7 +81,7 @@ def _write(path: Path, images: list[bytes]) -> None:
 
 
 def _read(path: Path) -> list[bytes]:
-    """The images of a block. None if the block is missing or cannot be read: they are then generated again."""
+    """The images of a block. Empty if the block is missing or cannot be read: they are then generated again."""
     try:
         with np.load(path) as block:
             encoded, ends = block["encoded"].tobytes(), np.cumsum(block["lengths"])

@@ -28,7 +28,7 @@ class Plan:
     variant: np.ndarray
     """int32 (M,): number of the image among those of its source."""
     seed: np.ndarray
-    """int64 (M,): seed of the noise that the image starts from, and of the noise on its condition."""
+    """int64 (M,): seed of the noise that the image starts from."""
 
     def __len__(self) -> int:
         return len(self.source)
