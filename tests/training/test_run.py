@@ -1,6 +1,7 @@
 """`run_training` with a training that counts its steps."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -58,6 +59,35 @@ def test_the_same_training_is_published_again_and_another_recipe_trains_anew(tmp
     trained(tmp_path, tmp_path / "three", built, recipe=4)
     keys = [fingerprint(CONFIG, INPUTS, seed=5, device=CPU, recipe=recipe) for recipe in (3, 4)]
     assert built == [CheckpointFolder(tmp_path / "checkpoints", "encoder", key).path for key in keys]
+
+
+def test_a_training_that_starts_again_with_other_threads_says_how_to_resume_the_earlier_one(
+    tmp_path, monkeypatch, caplog
+):
+    own, other = torch.get_num_threads(), torch.get_num_threads() + 2
+    monkeypatch.setattr("os.cpu_count", lambda: other)
+    keys = {
+        threads: fingerprint(CONFIG, INPUTS, seed=5, device=CPU, recipe=3, threads=threads) for threads in (own, other)
+    }
+    assert keys[own] == fingerprint(CONFIG, INPUTS, seed=5, device=CPU, recipe=3)
+    folders = {threads: CheckpointFolder(tmp_path / "checkpoints", "encoder", key) for threads, key in keys.items()}
+    trained(tmp_path, tmp_path / "alone", [])
+    assert not caplog.text
+    with folders[other] as folder:
+        folder.save({"step": 1})
+    shutil.rmtree(folders[own].path)
+    trained(tmp_path, tmp_path / "anew", [])
+    assert f"{own} CPU threads, and {folders[other].path} has checkpoints" in caplog.text
+    assert f"training with {other}: to resume it, stop this job, and run again with --cores {other}" in caplog.text
+
+
+def test_a_training_that_resumes_does_not_mention_other_threads(tmp_path, caplog):
+    own, other = (CheckpointFolder(tmp_path, "encoder", name) for name in "ab")
+    for folder in (own, other):
+        with folder:
+            folder.save({"step": 1})
+    own.warn_of_others({1: "a", 2: "b"})
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(("given", "processes", "share"), [(8, 4, 2), (8, 1, 8), (1, 4, 1)])

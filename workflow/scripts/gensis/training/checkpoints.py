@@ -17,6 +17,7 @@ from gensis.errors import UserError
 from gensis.training.lock import FolderLock, is_lock
 
 log = logging.getLogger(__name__)
+_CHECKPOINTS = "checkpoint-*.pt"
 _BLOCK_BYTES = 1 << 22
 _SUM_BYTES = 4
 RETRAIN = "GENSIS_RETRAIN"
@@ -25,7 +26,13 @@ STAGES = ("autoencoder", "diffusion", "encoder")
 
 
 def fingerprint(
-    settings: dict[str, Any], inputs: dict[str, str], *, seed: int, device: torch.device, recipe: int
+    settings: dict[str, Any],
+    inputs: dict[str, str],
+    *,
+    seed: int,
+    device: torch.device,
+    recipe: int,
+    threads: int | None = None,
 ) -> str:
     """Hash of everything that decides the weights, 16 hexadecimal digits.
 
@@ -37,8 +44,9 @@ def fingerprint(
         seed: of the training.
         device: results on a CPU depend on the number of threads, which is included.
         recipe: version of the training code: `RECIPE` in its package.
+        threads: of a CPU; None: those that torch uses now.
     """
-    where = f"cpu-{torch.get_num_threads()}" if device.type == "cpu" else device.type
+    where = f"cpu-{threads or torch.get_num_threads()}" if device.type == "cpu" else device.type
     text = json.dumps([settings, inputs, seed, where, recipe], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -102,6 +110,25 @@ class CheckpointFolder:
             raise UserError(f"all checkpoints in {self.path} are damaged: remove them to start again")
         return None
 
+    def warn_of_others(self, fingerprints: dict[int, str]) -> None:
+        """Log a warning if the training starts at step 0, and has checkpoints with another number of CPU threads.
+
+        Args:
+            fingerprints: number of threads -> fingerprint of the training with so many.
+        """
+        others = {threads: self.path.with_name(name) for threads, name in fingerprints.items()}
+        found = [(threads, path) for threads, path in others.items() if any(path.glob(_CHECKPOINTS))]
+        if found and not self._checkpoints():
+            threads, path = found[-1]
+            log.warning(
+                "WARNING: starting at step 0, since this job has %d CPU threads, and %s has checkpoints of the same "
+                "training with %d: to resume it, stop this job, and run again with --cores %d",
+                torch.get_num_threads(),
+                path,
+                threads,
+                threads,
+            )
+
     def has_result(self) -> bool:
         """Whether there is a complete result to publish; if not, a training may start or resume.
 
@@ -149,7 +176,7 @@ class CheckpointFolder:
 
     def _checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, newest first."""
-        return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
+        return sorted(self.path.glob(_CHECKPOINTS), reverse=True)
 
     def __enter__(self) -> "CheckpointFolder":
         self._lock = FolderLock(self.path)

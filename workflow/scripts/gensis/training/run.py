@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,10 +72,12 @@ def run_training(
         write: called in every process, since sharded weights are gathered from all. The first writes the artifact
             into a folder, and returns further fields of the provenance.
     """
-    key = fingerprint(arguments.config, inputs, seed=arguments.seed, device=device, recipe=recipe)
-    folder = CheckpointFolder(arguments.checkpoints, stage, key, arguments.runtime.keep_checkpoints)
+    key = partial(fingerprint, arguments.config, inputs, seed=arguments.seed, device=device, recipe=recipe)
+    folder = CheckpointFolder(arguments.checkpoints, stage, key(), arguments.runtime.keep_checkpoints)
 
     def make(target: Path) -> None:
+        if device.type == "cpu" and world.is_first:
+            folder.warn_of_others({threads: key(threads=threads) for threads in range(1, os.cpu_count() + 1)})
         task, watch = build(folder)
         history = train(
             task,
