@@ -23,6 +23,7 @@ def tile_one(path: Path, mpp: float | None, tile_px: int, target_mpp: float, uni
             slide=path,
             mpp=mpp,
             mask=None,
+            drawn_on="slide",
             unit=unit,
             store=folder / f"{unit}.h5",
             outcome=outcome,
