@@ -148,6 +148,7 @@ def test_with_six_seeds_the_sign_flip_test_decides(results: Path, gains: list[fl
 CONTROLS = {
     "longer": {"match_compute": "gen-dino"},
     "nearest": {"bank": "neighbours", "disentangle_weight": 0},
+    "shuffled": {"bank": "default", "shuffle_bank": True, "disentangle_weight": 0},
     "half": {"bank": "default", "disentangle_weight": 0},
 }
 
@@ -155,10 +156,11 @@ CONTROLS = {
 @pytest.mark.parametrize(
     ("beaten", "verdict"),
     [
-        (("longer", "nearest", "half"), "Yes"),
-        (("longer", "nearest"), "Yes"),  # an ablation of the method is no control
-        (("nearest", "half"), "Not shown"),
-        (("longer", "half"), "Not shown"),
+        (("longer", "nearest", "shuffled", "half"), "Yes"),
+        (("longer", "nearest", "shuffled"), "Yes"),  # an ablation of the method is no control
+        (("nearest", "shuffled", "half"), "Not shown"),
+        (("longer", "shuffled", "half"), "Not shown"),
+        (("longer", "nearest", "half"), "Not shown"),
     ],
 )
 def test_a_gain_over_the_baseline_counts_only_if_the_controls_are_beaten_too(
@@ -170,9 +172,9 @@ def test_a_gain_over_the_baseline_counts_only_if_the_controls_are_beaten_too(
     tiny.write_scores(results / "tiny", values, seeds=tuple(range(8)))
     html = claim(Run(results / "tiny", results / "images"), "gen-dino", "tissue", COLUMN)
     assert html.startswith(f"<b>{verdict}:</b>")
-    missed = [name for name in ("longer", "nearest") if name not in beaten]
+    missed = [name for name in ("longer", "nearest", "shuffled") if name not in beaten]
     assert all(f"not that it is better than {name}" in html for name in missed)
-    assert ("better than each control (longer, nearest)" in html) is (verdict == "Yes")
+    assert ("better than each control (longer, nearest, shuffled)" in html) is (verdict == "Yes")
     assert f"Minus its controls: longer {0.05 if 'longer' in beaten else -0.05:+.3f}" in html
 
 

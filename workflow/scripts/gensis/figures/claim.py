@@ -26,11 +26,15 @@ def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
 
 
 def controls(study: Study, subject: str) -> list[str]:
-    """Arms that a gain of the subject must beat too: as much compute without a bank, and banks of real images."""
+    """Arms that a gain of the subject must beat too: as much compute without a bank, and banks of other images.
+
+    These are banks of real images, and a bank whose images are not those of their sources (`shuffle_bank`).
+    """
+    others = {name: arm for name, arm in study.retraining.items() if name != subject}
     return [
         name
-        for name, arm in study.retraining.items()
-        if name != subject and (not study.banks[arm.bank].is_generated if arm.bank else arm.match_compute == subject)
+        for name, arm in others.items()
+        if (arm.shuffle_bank or not study.banks[arm.bank].is_generated if arm.bank else arm.match_compute == subject)
     ]
 
 
