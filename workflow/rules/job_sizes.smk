@@ -14,19 +14,24 @@ def gpus_of(rule: str) -> int:
     return of_rules[rule]["gpu"].value if rule in of_rules and "gpu" in of_rules[rule] else 1
 
 
-@functools.cache
 def images_listed(path: str) -> int:
     """Images that an index lists.
 
     Raises:
         FileNotFoundError: it is not written yet.
     """
+    status = os.stat(path)
+    return images_of_version(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.cache  # of an index as it is now: a run may write it again while Snakemake plans and submits
+def images_of_version(path: str, modified_ns: int, size: int) -> int:
+    """The same, read once from each version of the file."""
     return sum(int(line["images"]) for line in read_table(Path(path)))
 
 
-@functools.cache
 def store_bytes(path: str) -> int:
-    """Size of a store, which many jobs read.
+    """Size of a store as it is now.
 
     Raises:
         FileNotFoundError: it is not written yet.
