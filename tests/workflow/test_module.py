@@ -106,6 +106,20 @@ def test_a_finished_run_is_finished_as_a_module_too_and_its_report_is_written_ag
     assert (folder / "results/tiny/report.html").exists()
 
 
+def test_jobs_of_a_module_ask_for_memory_by_the_gpus_that_the_other_workflow_gives_them(importer, tmp_path):
+    folder = importer()
+    config = write_config(tmp_path / "photos.yaml", study_of_photos(folder) | {"autoencoder": "train"})
+
+    def memory(gpus):
+        given = ("--set-resources", f"gensis_train_autoencoder:gpu={gpus}")
+        shown = snakemake(folder, config, "gensis_diffusion", "-n", *given).stdout
+        of_job = shown.split("\nrule gensis_train_autoencoder:")[1].split("\n\n")[0]
+        return int(re.search(r"mem_mb=(\d+)", of_job)[1])
+
+    assert memory(4) == 17_000  # of four processes that load CUDA
+    assert memory(1) == 5_000
+
+
 @pytest.mark.slow
 def test_a_module_runs_from_slides_to_report(importer, tmp_path):
     draw_slides(tmp_path / "slides")

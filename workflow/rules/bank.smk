@@ -20,7 +20,7 @@ rule generate_bank:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=bank_memory("generate_bank"),
+        mem_mb=bank_memory,
         runtime=generation_time,
     params:
         *rerun_if_settings_change("banks/{bank}"),
@@ -56,8 +56,8 @@ rule copy_bank:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=bank_memory("copy_bank"),
-        runtime=bank_time("copy_bank"),
+        mem_mb=bank_memory,
+        runtime=bank_time,
     params:
         *rerun_if_settings_change("banks/{bank}"),
         config=untracked(stage("banks/{bank}")),
@@ -90,7 +90,7 @@ rule filter_bank:
     resources:
         gpu=1,
         mem_mb=filter_memory,
-        runtime=bank_time("filter_bank"),
+        runtime=bank_time,
     params:
         *rerun_if_settings_change("filters/{bank}"),
         config=untracked(stage("filters/{bank}")),

@@ -15,8 +15,8 @@ rule embed_images:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=embedding_memory("embed_images"),
-        runtime=embedding_time("embed_images"),
+        mem_mb=embedding_memory,
+        runtime=embedding_time(),
     params:
         *rerun_if_settings_change("embedding/{encoder}"),
         config=untracked(stage("embedding/{encoder}")),
@@ -43,8 +43,8 @@ use rule embed_images as embed_corrupted with:
         corruption=one_of(STUDY.evaluation.corruption_names),
     resources:
         gpu=1,
-        mem_mb=embedding_memory("embed_corrupted"),
-        runtime=embedding_time("embed_corrupted"),
+        mem_mb=embedding_memory,
+        runtime=embedding_time(),
     params:
         features="--corruption {corruption}",
 
@@ -58,8 +58,8 @@ use rule embed_images as embed_blocks with:
         f"{RUN}/benchmarks/embed_blocks/{{encoder}}-{{dataset}}-seed{{seed}}-{{part}}.tsv"
     resources:
         gpu=1,
-        mem_mb=embedding_memory("embed_blocks"),
-        runtime=embedding_time("embed_blocks", times=2),
+        mem_mb=embedding_memory,
+        runtime=embedding_time(times=2),
     params:
         features=f"--last-blocks {LAST_BLOCKS}",
 

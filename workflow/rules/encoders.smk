@@ -23,8 +23,8 @@ rule pretrain_encoder:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=encoder_memory("pretrain_encoder"),
-        runtime=encoder_time("pretrain_encoder"),
+        mem_mb=encoder_memory,
+        runtime=encoder_time,
     params:
         *rerun_if_settings_change(f"encoders/{BASELINE_ENCODER}"),
         rerun_if_recipe_changes=ENCODER_RECIPE,
@@ -69,8 +69,8 @@ rule retrain_encoder:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=encoder_memory("retrain_encoder"),
-        runtime=encoder_time("retrain_encoder"),
+        mem_mb=encoder_memory,
+        runtime=encoder_time,
     params:
         *rerun_if_settings_change("encoders/{encoder}"),
         rerun_if_recipe_changes=ENCODER_RECIPE,

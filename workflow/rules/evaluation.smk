@@ -30,7 +30,7 @@ rule evaluate_encoder:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=evaluation_memory("evaluate_encoder"),
+        mem_mb=evaluation_memory,
         runtime=evaluation_time,
     params:
         *rerun_if_settings_change("evaluation"),
@@ -61,7 +61,7 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
         dataset=one_of(LABELLED_SLIDES),
     resources:
         gpu=1,
-        mem_mb=evaluation_memory("evaluate_encoder_on_slides"),
+        mem_mb=evaluation_memory,
         runtime=evaluation_time,
 
 
@@ -202,7 +202,7 @@ rule evaluate_bank:
     resources:
         gpu=1,
         mem_mb=bank_evaluation_memory,
-        runtime=bank_time("evaluate_bank"),
+        runtime=bank_time,
     params:
         *rerun_if_settings_change("banks/{bank}"),
         *rerun_if_settings_change("first_view"),

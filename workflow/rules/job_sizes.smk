@@ -9,7 +9,10 @@ LEAST_BYTES = 0.25  # of a pixel of a stored image: a part is taken to have more
 
 
 def gpus_of(rule: str) -> int:
-    """GPUs of the jobs of a rule: those of the profile or command line, 1 if they give none."""
+    """GPUs of the jobs of a rule: those of the profile or command line, 1 if they give none.
+
+    Snakemake passes the rule's name as `rulename`; in another workflow that uses this one as a module it has a prefix.
+    """
     of_rules = workflow.resource_settings.overwrite_resources
     return of_rules[rule]["gpu"].value if rule in of_rules and "gpu" in of_rules[rule] else 1
 
@@ -45,119 +48,94 @@ def stored_px(dataset: str) -> int:
     return getattr(settings, "tile_px", None) or getattr(settings, "image_px", None) or 224
 
 
-def encoder_memory(rule: str) -> Callable[..., int]:
+def encoder_memory(wildcards, input, attempt, rulename):
     """Memory of the training of an encoder."""
-
-    def of_job(wildcards, input, attempt):
-        name = wildcards.get("encoder", BASELINE_ENCODER)
-        images, px = images_listed(input.train), stored_px(TRAINED_ON)
-        return jobs.megabytes(memory.training_bytes(STUDY, name, images, image_px=px, gpus=gpus_of(rule)), attempt)
-
-    return of_job
+    name = wildcards.get("encoder", BASELINE_ENCODER)
+    images, px = images_listed(input.train), stored_px(TRAINED_ON)
+    return jobs.megabytes(memory.training_bytes(STUDY, name, images, image_px=px, gpus=gpus_of(rulename)), attempt)
 
 
-def encoder_time(rule: str) -> Callable[..., int]:
+def encoder_time(wildcards, input, rulename):
     """Time of the training of an encoder."""
-
-    def of_job(wildcards, input):
-        name = wildcards.get("encoder", BASELINE_ENCODER)
-        return jobs.encoder_minutes(STUDY, name, images_listed(input.train), gpus_of(rule))
-
-    return of_job
+    name = wildcards.get("encoder", BASELINE_ENCODER)
+    return jobs.encoder_minutes(STUDY, name, images_listed(input.train), gpus_of(rulename))
 
 
-def autoencoder_memory(wildcards, attempt):
+def autoencoder_memory(wildcards, attempt, rulename):
     """Memory of the training of the autoencoder."""
     px = stored_px(TRAINED_ON)
-    return jobs.megabytes(memory.autoencoder_bytes(STUDY, image_px=px, gpus=gpus_of("train_autoencoder")), attempt)
+    return jobs.megabytes(memory.autoencoder_bytes(STUDY, image_px=px, gpus=gpus_of(rulename)), attempt)
 
 
-def autoencoder_time(wildcards):
+def autoencoder_time(wildcards, rulename):
     """Time of the training of the autoencoder."""
-    return jobs.autoencoder_minutes(STUDY, gpus_of("train_autoencoder"))
+    return jobs.autoencoder_minutes(STUDY, gpus_of(rulename))
 
 
-def diffusion_memory(wildcards, input, attempt):
+def diffusion_memory(wildcards, input, attempt, rulename):
     """Memory of the training of the diffusion model."""
     sizes = {"width": width_of(STUDY, wildcards.encoder), "image_px": stored_px(TRAINED_ON)}
     images = images_listed(input.train)
-    return jobs.megabytes(memory.diffusion_bytes(STUDY, images, gpus=gpus_of("train_diffusion"), **sizes), attempt)
+    return jobs.megabytes(memory.diffusion_bytes(STUDY, images, gpus=gpus_of(rulename), **sizes), attempt)
 
 
-def diffusion_time(wildcards):
+def diffusion_time(wildcards, rulename):
     """Time of the training of the diffusion model."""
-    return jobs.diffusion_minutes(STUDY, gpus_of("train_diffusion"))
+    return jobs.diffusion_minutes(STUDY, gpus_of(rulename))
 
 
-def bank_memory(rule: str) -> Callable[..., int]:
+def bank_memory(wildcards, input, attempt, rulename):
     """Memory of a job that makes a shard of a bank."""
-
-    def of_job(wildcards, input, attempt):
-        bank, images = STUDY.banks[wildcards.bank], images_listed(input.train)
-        px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
-        return jobs.megabytes(memory.bank_bytes(STUDY, bank, images, image_px=px, gpus=gpus_of(rule)), attempt)
-
-    return of_job
+    bank, images = STUDY.banks[wildcards.bank], images_listed(input.train)
+    px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
+    return jobs.megabytes(memory.bank_bytes(STUDY, bank, images, image_px=px, gpus=gpus_of(rulename)), attempt)
 
 
-def filter_memory(wildcards, attempt):
+def filter_memory(wildcards, attempt, rulename):
     """Memory of the filter of a shard of a bank."""
     px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
-    return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of("filter_bank")), attempt)
+    return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rulename)), attempt)
 
 
-def bank_evaluation_memory(wildcards, input, attempt):
+def bank_evaluation_memory(wildcards, input, attempt, rulename):
     """Memory of the evaluation of a bank."""
     width = width_of(STUDY, STUDY.banks[wildcards.bank].encoder)
-    needed = memory.bank_evaluation_bytes(images_listed(input.train), width, gpus_of("evaluate_bank"))
-    return jobs.megabytes(needed, attempt)
+    return jobs.megabytes(memory.bank_evaluation_bytes(images_listed(input.train), width, gpus_of(rulename)), attempt)
 
 
-def generation_time(wildcards, input):
+def generation_time(wildcards, input, rulename):
     """Time of the generation of a shard."""
     bank = STUDY.banks[wildcards.bank]
-    return jobs.generation_minutes(STUDY, bank, images_listed(input.train), gpus_of("generate_bank"))
+    return jobs.generation_minutes(STUDY, bank, images_listed(input.train), gpus_of(rulename))
 
 
-def bank_time(rule: str) -> Callable[..., int]:
+def bank_time(wildcards, input, rulename):
     """Time to embed the images of a bank."""
-
-    def of_job(wildcards, input):
-        images = images_listed(input.train) * STUDY.banks[wildcards.bank].images_per_source
-        return jobs.embedding_minutes(STUDY, images, gpus_of(rule))
-
-    return of_job
+    images = images_listed(input.train) * STUDY.banks[wildcards.bank].images_per_source
+    return jobs.embedding_minutes(STUDY, images, gpus_of(rulename))
 
 
-def embedding_memory(rule: str) -> Callable[..., int]:
+def embedding_memory(wildcards, attempt, rulename):
     """Memory of a job that embeds images block by block."""
-
-    def of_job(wildcards, attempt):
-        px = stored_px(wildcards.dataset)
-        return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rule)), attempt)
-
-    return of_job
+    px = stored_px(wildcards.dataset)
+    return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rulename)), attempt)
 
 
-def embedding_time(rule: str, times: int = 1) -> Callable[..., int]:
+def embedding_time(times: int = 1) -> Callable[..., int]:
     """Time to embed the images of a part, ``times`` times."""
 
-    def of_job(wildcards, input):
+    def of_job(wildcards, input, rulename):
         pixels = sum(map(store_bytes, input.stores)) / LEAST_BYTES
         images = round(pixels / stored_px(wildcards.dataset) ** 2)
-        return jobs.embedding_minutes(STUDY, times * images, gpus_of(rule))
+        return jobs.embedding_minutes(STUDY, times * images, gpus_of(rulename))
 
     return of_job
 
 
-def evaluation_memory(rule: str) -> Callable[..., int]:
+def evaluation_memory(wildcards, input, attempt, rulename):
     """Memory of the evaluation of an encoder."""
-
-    def of_job(wildcards, input, attempt):
-        width = width_of(STUDY, wildcards.encoder)
-        return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rule)), attempt)
-
-    return of_job
+    width = width_of(STUDY, wildcards.encoder)
+    return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rulename)), attempt)
 
 
 def evaluation_time(wildcards, input):
@@ -166,10 +144,10 @@ def evaluation_time(wildcards, input):
     return jobs.evaluation_minutes(images, images)
 
 
-def transfer_memory(wildcards, input, attempt):
+def transfer_memory(wildcards, input, attempt, rulename):
     """Memory of the evaluation of an encoder with the classifiers of another data set."""
     images = images_listed(input.units) + images_listed(input.fit_units)
-    width, gpus = width_of(STUDY, wildcards.encoder), gpus_of("evaluate_transfer")
+    width, gpus = width_of(STUDY, wildcards.encoder), gpus_of(rulename)
     return jobs.megabytes(memory.evaluation_bytes(images, width, gpus), attempt)
 
 
