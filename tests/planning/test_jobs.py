@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.pipeline import condition_arguments
 from gensis.planning import jobs, memory
-from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes
+from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes, width_of
 from gensis.planning.works import works
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.study import load_study
@@ -34,6 +34,33 @@ ROOT = Path(__file__).parents[2]
 )
 def test_the_dimension_of_an_embedding_is_read_from_its_name(backbone, arguments, width):
     assert embedding_width(backbone, arguments) == width
+
+
+@pytest.mark.parametrize("given", [None, 0, -4, "4", "four", [], [4, None], {}, True, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["patch_size", "depth", "embed_dim", "channels"])
+def test_an_argument_that_is_no_positive_number_is_estimated_as_its_default(name, given):
+    for backbone in ("vit_small_patch16_224", "resnet18_cifar"):
+        changed, plain = tiny_training(backbone, {name: given}), tiny_training(backbone, {})
+        assert estimates(changed) == estimates(plain)
+
+
+def test_a_patch_may_be_given_by_both_of_its_sides():
+    pair, number = (tiny_training("vit_small_patch16_224", {"patch_size": size}) for size in ([4, 4], 4))
+    assert estimates(pair) == estimates(number)
+
+
+def tiny_training(backbone, arguments):
+    pretraining = tiny_study().pretraining.model_dump() | {"backbone": backbone, "backbone_args": arguments}
+    return tiny_study(pretraining=pretraining)
+
+
+def estimates(study):
+    """Memory and time of the jobs of a study, and the dimension of its embeddings."""
+    return (
+        memory.training_bytes(study, "dino", 1_000_000, image_px=16, gpus=0),
+        jobs.encoder_minutes(study, "dino", 1_000_000, 0),
+        width_of(study, "dino"),
+    )
 
 
 def test_a_cost_of_one_is_vit_s_16_at_224_px():

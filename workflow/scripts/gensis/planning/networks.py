@@ -1,5 +1,6 @@
 """Size of the networks of a study, read from names and keys: planning imports no torch."""
 
+import math
 import re
 from typing import Any
 
@@ -32,12 +33,20 @@ VIT_S16_GFLOP = 2 * VIT_S16_MACS / 1e9
 
 def embedding_width(backbone: str, arguments: dict[str, Any]) -> int:
     """Values of an embedding, of a name that timm knows and the arguments of the network."""
-    if "embed_dim" in arguments:
-        return arguments["embed_dim"]
-    if "channels" in arguments:
-        return arguments["channels"][-1]
     family = re.split(r"[_.]", backbone)[0]
-    return WIDTHS[_size(backbone)] if _is_transformer(backbone) else RESNET_WIDTHS.get(family, WIDEST)
+    named = WIDTHS[_size(backbone)] if _is_transformer(backbone) else RESNET_WIDTHS.get(family, WIDEST)
+    return _number(arguments, "embed_dim", _number(arguments, "channels", named))
+
+
+def _number(arguments: dict[str, Any], name: str, default: int) -> int:
+    """An argument of a network: the last value of a list, and the default if there is no positive number.
+
+    The arguments are timm's and are not checked when they are planned with: an estimate must not end the run.
+    """
+    value = arguments.get(name)
+    if isinstance(value, list | tuple) and value:
+        value = value[-1]
+    return value if type(value) in (int, float) and 0 < value < math.inf else default
 
 
 def width_of(study: Study, encoder: str) -> int:
@@ -62,9 +71,9 @@ def _is_transformer(backbone: str) -> bool:
 def _transformer(backbone: str, arguments: dict[str, Any]) -> tuple[int, int, int]:
     """Width, number of blocks and side of a patch; any other network is taken for a transformer of its image size."""
     named = re.search(r"patch(\d+)", backbone)
-    depth = arguments.get("depth", DEPTHS.get(_size(backbone), 12))
+    depth = _number(arguments, "depth", DEPTHS.get(_size(backbone), 12))
     width = embedding_width(backbone, arguments) if _is_transformer(backbone) else WIDTHS["small"]
-    return width, depth, arguments.get("patch_size", int(named[1]) if named else 16)
+    return width, depth, _number(arguments, "patch_size", int(named[1]) if named else 16)
 
 
 def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> float:
@@ -74,7 +83,7 @@ def backbone_cost(backbone: str, arguments: dict[str, Any], image_px: int) -> fl
     (`..._cifar`) as much as ResNet-18 without its first strides.
     """
     if not _is_transformer(backbone):
-        narrower = arguments["channels"][-1] / 512 if "channels" in arguments else 1
+        narrower = _number(arguments, "channels", 512) / 512
         return (image_px / 224) ** 2 * (RESNET18_WITHOUT_STRIDES * narrower**2 if backbone.endswith("_cifar") else 1)
     width, depth, patch_px = _transformer(backbone, arguments)
     tokens = (image_px / patch_px) ** 2
