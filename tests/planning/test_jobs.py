@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
         ("vit_small_patch16_224", {}, 384),
         ("vit_base_patch14_dinov2", {}, 768),
         ("vit_tiny_patch16_224", {"embed_dim": 96}, 96),
+        ("eva02_large_patch14_448", {}, 1024),
+        ("deit3_base_patch16_224", {}, 768),
         ("resnet18_cifar", {}, 512),
         ("resnet18_cifar", {"channels": [16, 32, 64, 128]}, 128),
         ("resnet50", {}, 2048),
@@ -128,6 +130,26 @@ def test_megabytes_are_whole_gigabytes_with_a_margin_of_half():
 
 def test_retries_ask_for_twice_the_memory():
     assert [jobs.megabytes(2.1e9, attempt) for attempt in (1, 2, 3)] == [4000, 8000, 8000]
+
+
+def test_retries_of_jobs_that_do_not_resume_ask_for_twice_the_time():
+    assert [jobs.evaluation_minutes(1000, 1000, attempt) for attempt in (1, 2, 3)] == [90, 180, 180]
+    of_embedding = [jobs.embedding_minutes(tiny_study(), "dino", 1000, gpus=1, attempt=each) for each in (1, 2, 3)]
+    assert of_embedding == [60, 120, 120]
+
+
+def test_an_embedding_asks_for_what_the_network_of_its_own_encoder_needs():
+    names = {"small": "vit_small_patch16_224.dino", "giant": "vit_giant_patch14_224"}
+    study = tiny_study(encoders={name: {"timm": timm} for name, timm in names.items()} | {"folder": {"path": "any"}})
+    encoders = ("pixels", "dino", "small", "giant")
+    times = [jobs.embedding_minutes(study, each, 10_000_000, gpus=1, attempt=1) for each in encoders]
+    assert times == sorted(times)
+    assert times[3] > 20 * times[2]
+    without = memory.inference_bytes(study, image_px=224, gpus=1)
+    own = {name: memory.embedding_bytes(study, name, image_px=224, gpus=1) - without for name in (*encoders, "folder")}
+    assert own["giant"] == pytest.approx(2 * 4 * 1.1e9, rel=0.1)  # 1.1 billion weights, twice while they are loaded
+    assert own["pixels"] == 0
+    assert own["folder"] == own["small"]  # not known: taken for ViT-S
 
 
 def test_minutes_are_multiples_of_thirty_shared_by_gpus_and_limited():

@@ -16,7 +16,7 @@ rule embed_images:
     resources:
         gpu=1,
         mem_mb=embedding_memory,
-        runtime=embedding_time(),
+        runtime=embedding_time,
     params:
         *rerun_if_settings_change("embedding/{encoder}"),
         config=untracked(stage("embedding/{encoder}")),
@@ -44,7 +44,7 @@ use rule embed_images as embed_corrupted with:
     resources:
         gpu=1,
         mem_mb=embedding_memory,
-        runtime=embedding_time(),
+        runtime=embedding_time,
     params:
         features="--corruption {corruption}",
 
@@ -59,7 +59,7 @@ use rule embed_images as embed_blocks with:
     resources:
         gpu=1,
         mem_mb=embedding_memory,
-        runtime=embedding_time(times=2),
+        runtime=blocks_time,
     params:
         features=f"--last-blocks {LAST_BLOCKS}",
 

@@ -137,7 +137,7 @@ rule evaluate_benchmark:
     resources:
         gpu=1,
         mem_mb=16_000,
-        runtime=480,
+        runtime=benchmark_time,
     params:
         *rerun_if_settings_change("benchmarks/{benchmark}"),
         config=untracked(stage("benchmarks/{benchmark}")),

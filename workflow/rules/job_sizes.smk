@@ -1,6 +1,6 @@
 # Memory (MB) and time (minutes) of jobs, from the sizes of the study; no rules here. A profile overrides them. Where the
 # number of images is not known yet, Snakemake shows <TBD>, and asks again when the job is ready. A retry asks for twice
-# the memory: the job may have been killed for it.
+# the memory, and if the job does not resume for twice the time: it may have been killed for them.
 from gensis.artifacts.tables import read_table
 from gensis.planning import jobs, memory
 from gensis.planning.networks import width_of
@@ -93,8 +93,8 @@ def bank_memory(wildcards, input, attempt, rulename):
 
 def filter_memory(wildcards, attempt, rulename):
     """Memory of the filter of a shard of a bank."""
-    px = max(stored_px(TRAINED_ON), STUDY.diffusion_px)
-    return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rulename)), attempt)
+    encoder, px = STUDY.banks[wildcards.bank].encoder, max(stored_px(TRAINED_ON), STUDY.diffusion_px)
+    return jobs.megabytes(memory.embedding_bytes(STUDY, encoder, image_px=px, gpus=gpus_of(rulename)), attempt)
 
 
 def bank_evaluation_memory(wildcards, input, attempt, rulename):
@@ -109,27 +109,35 @@ def generation_time(wildcards, input, rulename):
     return jobs.generation_minutes(STUDY, bank, images_listed(input.train), gpus_of(rulename))
 
 
-def bank_time(wildcards, input, rulename):
+def bank_time(wildcards, input, attempt, rulename):
     """Time to embed the images of a bank."""
-    images = images_listed(input.train) * STUDY.banks[wildcards.bank].images_per_source
-    return jobs.embedding_minutes(STUDY, images, gpus_of(rulename))
+    bank = STUDY.banks[wildcards.bank]
+    images = images_listed(input.train) * bank.images_per_source
+    return jobs.embedding_minutes(STUDY, bank.encoder, images, gpus=gpus_of(rulename), attempt=attempt)
 
 
 def embedding_memory(wildcards, attempt, rulename):
     """Memory of a job that embeds images block by block."""
-    px = stored_px(wildcards.dataset)
-    return jobs.megabytes(memory.inference_bytes(STUDY, image_px=px, gpus=gpus_of(rulename)), attempt)
+    sizes = {"image_px": stored_px(wildcards.dataset), "gpus": gpus_of(rulename)}
+    return jobs.megabytes(memory.embedding_bytes(STUDY, wildcards.encoder, **sizes), attempt)
 
 
-def embedding_time(times: int = 1) -> Callable[..., int]:
-    """Time to embed the images of a part, ``times`` times."""
+def embedding_time(wildcards, input, attempt, rulename):
+    """Time to embed the images of a part, and mirrored ones if the study wants them."""
+    images = images_of_part(wildcards, input) * (2 if STUDY.embeds_flips(wildcards.encoder) else 1)
+    return jobs.embedding_minutes(STUDY, wildcards.encoder, images, gpus=gpus_of(rulename), attempt=attempt)
 
-    def of_job(wildcards, input, rulename):
-        pixels = sum(map(store_bytes, input.stores)) / LEAST_BYTES
-        images = round(pixels / stored_px(wildcards.dataset) ** 2)
-        return jobs.embedding_minutes(STUDY, times * images, gpus_of(rulename))
 
-    return of_job
+def blocks_time(wildcards, input, attempt, rulename):
+    """Time of the last blocks, which are always computed of mirrored images too."""
+    images = 2 * images_of_part(wildcards, input)
+    return jobs.embedding_minutes(STUDY, wildcards.encoder, images, gpus=gpus_of(rulename), attempt=attempt)
+
+
+def images_of_part(wildcards, input) -> float:
+    """Images of a part, estimated from the size of its stores."""
+    pixels = sum(map(store_bytes, input.stores)) / LEAST_BYTES
+    return pixels / stored_px(wildcards.dataset) ** 2
 
 
 def evaluation_memory(wildcards, input, attempt, rulename):
@@ -138,10 +146,10 @@ def evaluation_memory(wildcards, input, attempt, rulename):
     return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rulename)), attempt)
 
 
-def evaluation_time(wildcards, input):
+def evaluation_time(wildcards, input, attempt):
     """Time of the evaluation of an encoder, if all images are compared with all."""
     images = images_listed(input.units)
-    return jobs.evaluation_minutes(images, images)
+    return jobs.evaluation_minutes(images, images, attempt)
 
 
 def transfer_memory(wildcards, input, attempt, rulename):
@@ -151,6 +159,11 @@ def transfer_memory(wildcards, input, attempt, rulename):
     return jobs.megabytes(memory.evaluation_bytes(images, width, gpus), attempt)
 
 
-def transfer_time(wildcards, input):
+def transfer_time(wildcards, input, attempt):
     """Time of the same."""
-    return jobs.evaluation_minutes(images_listed(input.fit_units), images_listed(input.units))
+    return jobs.evaluation_minutes(images_listed(input.fit_units), images_listed(input.units), attempt)
+
+
+def benchmark_time(wildcards, attempt):
+    """Time of the evaluation of an encoder on a benchmark, whatever its size."""
+    return 480 * min(attempt, 2)

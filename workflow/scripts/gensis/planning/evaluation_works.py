@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gensis.planning import cases, memory
 from gensis.planning.images import ImageSet
-from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, width_of
+from gensis.planning.networks import VIT_S16_GFLOP, cost_of, width_of
 from gensis.planning.work import Work
 from gensis.settings.study import Study
 
@@ -20,8 +20,7 @@ def embedding_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> It
         for name in study.used_datasets:
             images = sets[name]
             parts = math.ceil(images.units / study.embedding.units_per_part) + (images.test > 0)  # of one split each
-            flips = study.embedding.flips or (study.diffusion.flips and study.conditions_diffusion(encoder))
-            times = 2 if flips else 1
+            times = 2 if study.embeds_flips(encoder) else 1
             if name in settings.datasets:
                 times += len(settings.corruption_names) * (images.test or images.train) / max(images.images, 1)
                 times += 2 * ("last_blocks" in settings.further_inputs)
@@ -46,7 +45,7 @@ def embedding_work(study: Study, stage: str, encoder: str, *, images: float, job
         images=images,
         units=0 if encoder == "pixels" else images,
         disk_bytes=memory.embeddings_bytes(1, width_of(study, encoder)) * images,
-        memory_bytes=memory.inference_bytes(study, image_px=image_px, gpus=gpus),
+        memory_bytes=memory.embedding_bytes(study, encoder, image_px=image_px, gpus=gpus),
         seeds=len(study.seeds),
     )
 
@@ -102,10 +101,5 @@ def embedding_case(study: Study, encoder: str) -> str:
 
 
 def embedding_gflop(study: Study, encoder: str) -> float:
-    """Arithmetic of an embedding; an external encoder is judged by its name, at the size of an image of ImageNet."""
-    if encoder == "pixels":
-        return 0.0
-    if encoder in study.encoders:
-        return VIT_S16_GFLOP * backbone_cost(study.encoders[encoder].timm or "", {}, 224)
-    settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
-    return VIT_S16_GFLOP * backbone_cost(settings.backbone, settings.backbone_args, settings.image_px)
+    """Arithmetic of an embedding."""
+    return VIT_S16_GFLOP * cost_of(study, encoder)

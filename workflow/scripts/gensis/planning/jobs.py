@@ -6,7 +6,7 @@ Times assume a slow GPU, since a job that reaches its limit is lost but for a tr
 import math
 
 from gensis.planning import memory
-from gensis.planning.networks import backbone_cost, unet_cost
+from gensis.planning.networks import backbone_cost, cost_of, unet_cost
 from gensis.settings.bank import Bank
 from gensis.settings.compute import FORWARD_AND_BACKWARD
 from gensis.settings.pretraining import Pretraining
@@ -29,14 +29,17 @@ def megabytes(expected_bytes: float, attempt: int = 1) -> int:
     return 1000 * min(attempt, 2) * math.ceil(MARGIN * expected_bytes / 1e9)
 
 
-def minutes(passes: float, gpus: int) -> int:
-    """Time to ask for, of passes as large as those of ViT-S/16 at 224 px, on GPUs or, with 0, on a CPU."""
+def minutes(passes: float, gpus: int, attempt: int = 1) -> int:
+    """Time to ask for, of passes as large as those of ViT-S/16 at 224 px, on GPUs or, with 0, on a CPU.
+
+    Jobs that do not resume ask for twice as much in a retry: they may have reached their time limit.
+    """
     speed = GPU_PASSES * gpus if gpus else CPU_PASSES
-    return _minutes(passes / speed)
+    return _minutes(passes / speed, attempt)
 
 
-def _minutes(seconds: float) -> int:
-    return min(START_MINUTES * (1 + math.ceil(seconds / 60 / START_MINUTES)), MOST_MINUTES)
+def _minutes(seconds: float, attempt: int = 1) -> int:
+    return min(min(attempt, 2) * START_MINUTES * (1 + math.ceil(seconds / 60 / START_MINUTES)), MOST_MINUTES)
 
 
 def encoder_minutes(study: Study, encoder: str, images: int, gpus: int) -> int:
@@ -65,15 +68,14 @@ def generation_minutes(study: Study, bank: Bank, images: int, gpus: int) -> int:
     return minutes(generated * bank.evaluations() * denoiser_cost(study), min(gpus, 1))
 
 
-def embedding_minutes(study: Study, images: int, gpus: int) -> int:
-    """Time to embed ``images`` images by the backbone of pre-training; also for banks, which are embedded."""
-    cost = _cost(study.pretraining) if study.pretraining else 1.0
-    return minutes(images * cost, min(gpus, 1))
+def embedding_minutes(study: Study, encoder: str, images: float, *, gpus: int, attempt: int) -> int:
+    """Time to embed ``images`` images by an encoder; also for banks, which are embedded."""
+    return minutes(images * cost_of(study, encoder), min(gpus, 1), attempt)
 
 
-def evaluation_minutes(train: int, test: int) -> int:
+def evaluation_minutes(train: int, test: int, attempt: int) -> int:
     """Time to evaluate an encoder by comparing each of ``test`` images with each of ``train`` images."""
-    return _minutes(60 * START_MINUTES + train * test / PAIRS)
+    return _minutes(60 * START_MINUTES + train * test / PAIRS, attempt)
 
 
 def denoiser_cost(study: Study) -> float:

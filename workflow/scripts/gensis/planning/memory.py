@@ -1,6 +1,6 @@
 """Main memory of the jobs of a study, from numbers that are known before they run."""
 
-from gensis.planning.networks import activation_bytes, unet_activation_bytes, weights_bytes, width_of
+from gensis.planning.networks import activation_bytes, unet_activation_bytes, weights_bytes, weights_of, width_of
 from gensis.settings.bank import Bank
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
@@ -105,8 +105,13 @@ def autoencoder_bytes(study: Study, *, image_px: int, gpus: int) -> int:
 
 
 def inference_bytes(study: Study, *, image_px: int, gpus: int) -> int:
-    """Memory of a job that embeds or generates images in blocks."""
+    """Memory of a job that embeds or generates images in blocks, without the weights of its networks."""
     return LIBRARIES + CUDA * min(gpus, 1) + AHEAD * study.runtime.inference_batch_size * 3 * image_px**2
+
+
+def embedding_bytes(study: Study, encoder: str, *, image_px: int, gpus: int) -> int:
+    """Memory of a job that embeds images in blocks: the weights are there twice while they are loaded."""
+    return inference_bytes(study, image_px=image_px, gpus=gpus) + 2 * weights_of(study, encoder)
 
 
 def embeddings_bytes(images: int, width: int) -> int:

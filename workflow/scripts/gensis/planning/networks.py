@@ -12,6 +12,8 @@ WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280, "
 """Values of a token of a vision transformer, by the size in its name (Dosovitskiy 2021, Touvron 2021)."""
 DEPTHS = {"large": 24, "huge": 32, "giant": 40}
 """Blocks of the transformers that do not have 12."""
+TRANSFORMERS = ("vit", "deit", "beit", "eva", "aimv2")
+"""Parts of the names of vision transformers."""
 RESNET_WIDTHS = {"resnet18": 512, "resnet34": 512}
 WIDEST = 2048
 """Embedding dimension of any other network: that of ResNet-50, which most do not exceed."""
@@ -51,12 +53,29 @@ def _number(arguments: dict[str, Any], name: str, default: int) -> int:
 
 def width_of(study: Study, encoder: str) -> int:
     """Dimension of the embeddings of an encoder of a study, or of one of its baselines."""
-    if encoder == "pixels":
-        return PIXELS_WIDTH
+    return PIXELS_WIDTH if encoder == "pixels" else embedding_width(*_network(study, encoder)[:2])
+
+
+def cost_of(study: Study, encoder: str) -> float:
+    """Forward pass of an image by an encoder of a study, in those of ViT-S/16 at 224 px; 0 for raw pixels."""
+    return 0.0 if encoder == "pixels" else backbone_cost(*_network(study, encoder))
+
+
+def weights_of(study: Study, encoder: str) -> int:
+    """Bytes of the weights of an encoder of a study; 0 for raw pixels."""
+    return 0 if encoder == "pixels" else weights_bytes(*_network(study, encoder)[:2])
+
+
+def _network(study: Study, encoder: str) -> tuple[str, dict[str, Any], int]:
+    """Name and arguments of a network, and the side of its images.
+
+    An external encoder is judged by its name, at the size of an image of ImageNet; it has none if only its folder is
+    given.
+    """
     if encoder in study.encoders:
-        return embedding_width(study.encoders[encoder].timm or "", {})
+        return study.encoders[encoder].timm or "", {}, 224
     settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
-    return embedding_width(settings.backbone, settings.backbone_args)
+    return settings.backbone, settings.backbone_args, settings.image_px
 
 
 def _size(backbone: str) -> str:
@@ -65,7 +84,7 @@ def _size(backbone: str) -> str:
 
 
 def _is_transformer(backbone: str) -> bool:
-    return "vit" in backbone and bool(_size(backbone))
+    return any(family in backbone for family in TRANSFORMERS) and bool(_size(backbone))
 
 
 def _transformer(backbone: str, arguments: dict[str, Any]) -> tuple[int, int, int]:

@@ -186,6 +186,10 @@ class Study(Settings):
         """Whether a diffusion model is conditioned on the embeddings of ``encoder``."""
         return encoder in {bank.encoder for bank in self.banks.values() if bank.is_generated}
 
+    def embeds_flips(self, encoder: str) -> bool:
+        """Whether mirrored images are embedded by ``encoder`` too."""
+        return self.embedding.flips or (self.diffusion.flips and self.conditions_diffusion(encoder))
+
     @property
     def main_arm(self) -> str | None:
         """The arm that the report compares with the others: the one with most parts of the method, the first of equals.
