@@ -84,18 +84,19 @@ rule images:
 
 rule geojson:
     input:
-        [f"{IMAGES}/{dataset}/geojson" for dataset in SLIDE_DATASETS],
+        refuse_nothing(
+            [f"{IMAGES}/{dataset}/geojson" for dataset in SLIDE_DATASETS],
+            "geojson has nothing to make: add a data set of kind: slides",
+        ),
 
 
 rule attention:
     input:
-        [
-            f"{RUN}/attention/{encoder}/{dataset}/seed{seed}"
-            for encoder in ALL_ENCODERS
-            for dataset in EVALUATED
-            for seed in STUDY.seeds
-            if dataset in LABELLED_SLIDES and with_attention(STUDY.slide_tasks)
-        ],
+        refuse_nothing(
+            attention_folders(),
+            "attention has nothing to make: add slides with labels to evaluation.datasets, an encoder, and abmil or "
+            "dsmil to evaluation.slides",
+        ),
 
 
 rule encoders:
@@ -120,26 +121,21 @@ rule embeddings:
 rule features:
     input:
         outcome_tables(SLIDE_DATASETS),
-        [
-            features_folder(dataset, encoder, seed)
-            for encoder in ALL_ENCODERS
-            for dataset in SLIDE_DATASETS
-            for seed in STUDY.seeds
-        ],
+        refuse_nothing(
+            features_folders(),
+            "features has nothing to make: add a data set of kind: slides, and an encoder to encoders or pretraining "
+            "(the target embeddings is for other images)",
+        ),
 
 
 rule diffusion:
     input:
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
-        [
-            f"{RUN}/diffusion/{encoder}/seed{seed}/provenance.json"
-            for encoder, seed in dict.fromkeys(
-                (STUDY.banks[bank].encoder, seed)
-                for bank, seed in banks_with_seeds()
-                if STUDY.banks[bank].is_generated
-            )
-        ],
+        refuse_nothing(
+            diffusion_models(),
+            "diffusion has nothing to make: add a bank of generated images, for example banks: {default: {}}",
+        ),
 
 
 rule bank:
@@ -147,7 +143,10 @@ rule bank:
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
         [path for bank, seed in banks_with_seeds() for path in bank_shards(bank, seed)],
-        [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()],
+        refuse_nothing(
+            [f"{RUN}/bank/{bank}/seed{seed}/quality.json" for bank, seed in banks_with_seeds()],
+            "bank has nothing to make: add a bank, for example banks: {default: {}}",
+        ),
 
 
 rule evaluation:

@@ -61,7 +61,7 @@ def test_a_longer_dino_needs_no_diffusion_model(clone, config):
 def test_banks_of_real_images_need_no_diffusion_model(clone, config):
     banks = {"near": {"kind": "neighbours", "shards": 2}, "own": {"kind": "sources"}}
     arms = {name: {"bank": name, "disentangle_weight": 0} for name in banks}
-    jobs = planned(clone, config(banks=banks, retraining=arms), "all", "diffusion")
+    jobs = planned(clone, config(banks=banks, retraining=arms))
     assert {name: jobs[name] for name in ("copy_bank", "evaluate_bank", "retrain_encoder")} == {
         "copy_bank": 3,
         "evaluate_bank": 2,

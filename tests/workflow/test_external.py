@@ -1,7 +1,7 @@
 """Dry runs with external encoders, with and without pre-training."""
 
 import pytest
-from tests.workflow.clone import planned, snakemake, write_config
+from tests.workflow.clone import TINY, copy_repository, planned, snakemake, write_config
 
 
 @pytest.fixture
@@ -47,6 +47,16 @@ def test_targets_that_need_pretraining_end_with_one_line(finished, alone):
     assert result.returncode != 0
     assert result.stdout.splitlines()[-1].startswith("error: config: pretraining is missing: add it, or run")
     assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize("target", ["geojson", "features", "attention", "diffusion", "bank"])
+def test_a_target_with_nothing_to_make_is_refused(tmp_path, target):
+    study = TINY | {"datasets": {"photos": {"kind": "torchvision", "name": "CIFAR10"}}, "banks": {}, "retraining": {}}
+    study["pretraining"] = TINY["pretraining"] | {"dataset": "photos"}
+    study["evaluation"] = TINY["evaluation"] | {"datasets": ["photos"]}
+    result = snakemake(copy_repository(tmp_path / "clone"), write_config(tmp_path / "study.yaml", study), "-n", target)
+    assert result.returncode != 0
+    assert result.stdout.splitlines()[-1].startswith(f"error: config: {target} has nothing to make: add ")
 
 
 def test_adding_an_external_encoder_reruns_no_other_encoder(finished, tmp_path, encoder):

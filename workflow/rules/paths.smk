@@ -158,3 +158,37 @@ def needs_comparison(wildcards):
 def train_table(wildcards):
     """The index of the training images."""
     return needs_pretraining(wildcards) or f"{IMAGES}/{TRAINED_ON}/train.tsv"
+
+
+def refuse_nothing(files: Iterable[str], advice: str) -> Callable[..., list[str]]:
+    """Input of a target: these files. Exits with one line if there are none."""
+    files = list(files)
+    return lambda wildcards: files or sys.exit(f"error: config: {advice}")
+
+
+def features_folders() -> list[str]:
+    """Folders of the features of all slides by all encoders."""
+    return [
+        features_folder(dataset, encoder, seed)
+        for encoder in ALL_ENCODERS
+        for dataset in SLIDE_DATASETS
+        for seed in STUDY.seeds
+    ]
+
+
+def attention_folders() -> list[str]:
+    """Folders of attention maps, of slides whose labels are predicted with attention."""
+    return [
+        f"{RUN}/attention/{encoder}/{dataset}/seed{seed}"
+        for encoder in ALL_ENCODERS
+        for dataset in EVALUATED
+        for seed in STUDY.seeds
+        if dataset in LABELLED_SLIDES and with_attention(STUDY.slide_tasks)
+    ]
+
+
+def diffusion_models() -> list[str]:
+    """The diffusion models of all banks of generated images."""
+    generated = [(bank, seed) for bank, seed in banks_with_seeds() if STUDY.banks[bank].is_generated]
+    models = [f"{RUN}/diffusion/{STUDY.banks[bank].encoder}/seed{seed}/provenance.json" for bank, seed in generated]
+    return list(dict.fromkeys(models))
