@@ -75,11 +75,12 @@ rule all:
 rule images:
     input:
         slide_overlays(),
-        expand(
-            f"{IMAGES}/{{dataset}}/{{table}}.tsv",
-            dataset=UNITS,
-            table=["train", "units", "outcomes"],
-        ),
+        [
+            f"{IMAGES}/{dataset}/{table}.tsv"
+            for dataset in UNITS
+            for table in ("train", "units", "outcomes")
+            if table != "train" or UNITS[dataset].of_split("train")
+        ],
 
 
 rule geojson:

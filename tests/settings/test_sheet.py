@@ -55,7 +55,6 @@ def test_masks_and_annotations_are_paths_relative_to_the_sheet(folder):
         ("slide,path,group,split\none,a.tiff,g,train\ntwo,b.tiff,g,test\n", "group 'g' is in two splits"),
         ("slide,path,split\none,a.tiff,validation\n", "is not 'train' or 'test'"),
         ("slide,path,split\none,a.tiff,train\ntwo,b.tiff,\n", "some lines have a split"),
-        ("slide,path,split\none,a.tiff,test\n", "empty train split"),
         ("slide,path,mpp\none,a.tiff,half\n", "mpp 'half' is not a number"),
         ("slide,path,mpp\none,a.tiff,50\n", "outside 0.05 to 20"),
         ("slide,path\none,\n", "path is empty"),

@@ -89,6 +89,29 @@ def test_last_blocks_are_embedded_only_for_dinos_linear_protocol(clone, tmp_path
     assert {name: count for name, count in with_blocks.items() if name not in ("embed_blocks", "total")} == plain
 
 
+def test_slides_that_are_all_of_the_test_split_are_embedded_and_tested_by_a_transfer_only(clone, tmp_path):
+    lines = "".join(f"{name},{clone}/train_images/{name}.tiff,{label},test\n" for name, label in zip("ab", "xy"))
+    (tmp_path / "test.csv").write_text(f"slide,path,label,split\n{lines}")
+    (tmp_path / "fit.csv").write_text(f"slide,path,label\nc,{clone}/train_images/c.tiff,x\n")
+    datasets = {name: {"kind": "slides", "sheet": str(tmp_path / f"{name}.csv")} for name in ("test", "fit")}
+    values = {"run": "cohort", "datasets": datasets, "encoders": {"mine": {"timm": "vit_small_patch16_224.dino"}}}
+
+    def config(**evaluation):
+        return write_config(tmp_path / "cohort.yaml", values | {"evaluation": evaluation})
+
+    of_features = planned(clone, config(), "features", "images")
+    assert (of_features["tile_slide"], of_features["export_features"]) == (3, 2)
+    transfer = [{"fit": "fit", "test": ["test"]}]
+    jobs = planned(clone, config(datasets=["test", "fit"], transfer=transfer))
+    assert (jobs["evaluate_transfer_on_slides"], jobs["evaluate_encoder_on_slides"]) == (2, 2)  # mine and pixels
+    for refused in (
+        config(datasets=["test"]),
+        config(datasets=["test", "fit"], transfer=[{"fit": "test", "test": ["fit"]}]),
+    ):
+        shown = snakemake(clone, refused, "-n").stdout
+        assert "error: datasets.test has an empty train split, so no classifier can be fitted" in shown
+
+
 def test_transfers_and_benchmarks_are_jobs_of_their_own_and_a_missing_benchmark_is_refused(clone, tmp_path):
     def planned_with(**evaluation):
         datasets = {name: {"kind": "torchvision", "name": name} for name in ("CIFAR10", "CIFAR100")}

@@ -22,7 +22,7 @@ from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
 from gensis.settings.stages import stage_lines, stages
 from gensis.settings.study import read_backbones
-from gensis.settings.units import Unit, Units, list_units
+from gensis.settings.units import Unit, Units, list_units, refuse_no_train
 
 # Planning creates millions of objects that stay, and hardly any garbage: fewer collections save a seventh of the time.
 gc.set_threshold(1_000_000, 50, 50)
@@ -65,11 +65,16 @@ def read_config() -> tuple[Study, dict[str, Units]]:
                 study.datasets[name] = dataset.model_copy(update={"path": from_here(dataset.path)})
         for name, benchmark in study.evaluation.benchmarks.items():
             study.evaluation.benchmarks[name] = located(name, benchmark)
-        return study, {
-            name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in study.used_datasets
-        }
+        units = {name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in study.used_datasets}
+        refuse_no_train(study, units, [name for name in units if has_labels(units[name])])
+        return study, units
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def has_labels(units: Units) -> bool:
+    """Whether a data set can be evaluated on. Only a sheet shows this in advance; other sources may have labels."""
+    return not units.rows or any(row.is_labelled or row.annotations for row in units.rows)
 
 
 def located(name: str, benchmark: Benchmark) -> Benchmark:
@@ -117,21 +122,17 @@ NATURAL_DATASETS = [name for name in UNITS if name not in SLIDE_DATASETS]
 LABELLED_SLIDES = [name for name in SLIDE_DATASETS if any(row.is_labelled for row in UNITS[name].rows)]
 
 
-def has_labels(dataset: str) -> bool:
-    """Whether a data set can be evaluated on. Only a sheet shows this in advance; other sources may have labels."""
-    rows = UNITS[dataset].rows
-    return not rows or any(row.is_labelled or row.annotations for row in rows)
-
-
-EVALUATED = [name for name in STUDY.evaluation.datasets if has_labels(name)]
+LABELLED = [name for name in STUDY.evaluation.datasets if has_labels(UNITS[name])]
+# Without a train split nothing is fitted on a data set: it is only tested by a transfer.
+EVALUATED = [name for name in LABELLED if UNITS[name].of_split("train")]
 # Name of the results of classifiers that are fitted on one data set and tested on another -> the tested data set.
 TRANSFERRED = {
     result: tested
     for transfer in STUDY.evaluation.transfer
     for tested, result in transfer.results.items()
-    if {transfer.fit, tested} <= set(EVALUATED)
+    if {transfer.fit, tested} <= set(LABELLED)
 }
-for name in set(STUDY.evaluation.datasets) - set(EVALUATED):
+for name in set(STUDY.evaluation.datasets) - set(LABELLED):
     print(f"{name}: skipped in evaluation: its sheet has no labels", file=sys.stderr)
 
 

@@ -111,7 +111,7 @@ def evaluated_filter(wildcards):
 
 def bank_labels(wildcards):
     """Labels of the training images, if there are any."""
-    return [f"{IMAGES}/{TRAINED_ON}/labels.tsv"] if has_labels(TRAINED_ON) else []
+    return [f"{IMAGES}/{TRAINED_ON}/labels.tsv"] if has_labels(UNITS[TRAINED_ON]) else []
 
 
 def held_out_stores(wildcards):

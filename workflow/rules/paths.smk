@@ -152,7 +152,7 @@ def needs_pretraining(wildcards):
 
 def needs_comparison(wildcards):
     """No input. Exits with one line if the study neither trains nor compares encoders."""
-    return [] if STUDY.encoders and EVALUATED else needs_pretraining(wildcards)
+    return [] if STUDY.encoders and (EVALUATED or TRANSFERRED) else needs_pretraining(wildcards)
 
 
 def train_table(wildcards):

@@ -39,7 +39,8 @@ def measure(arguments: argparse.Namespace, study: Study, sets: dict[str, ImageSe
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = choose_device(arguments.gpus, cores)
     allow_tf32(device, study.runtime.tf32)
-    first = study.pretraining.dataset if study.pretraining else study.used_datasets[0]
+    ours = [study.pretraining.dataset] if study.pretraining else study.used_datasets
+    first = next((name for name in ours if sets[name].train), ours[0])
     bench = Bench(study, sets[first], device, cores)
     rates = calibrate(bench, works(study, sets, arguments.gpus), sets, units)
     write_rates(arguments.output, rates)

@@ -56,6 +56,8 @@ def evaluation_works(study: Study, sets: Mapping[str, ImageSet], gpus: int) -> I
     settings = study.evaluation
     for name in settings.datasets:
         images, tasks = sets[name], _tasks(study, name, settings.image_tasks, settings.slide_tasks)
+        if not images.train:
+            continue  # nothing is fitted: it is only tested by a transfer
         pairs = images.train * (images.test or images.train)
         for encoder in _encoders(study):
             yield from _task_works(study, encoder, tasks, dataset=name, images=images.images, pairs=pairs, gpus=gpus)

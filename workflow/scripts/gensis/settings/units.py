@@ -1,7 +1,7 @@
 """The units of a data set: its slides, or the shards of its natural images. They are known before images are read."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from gensis.errors import UserError
 from gensis.settings.datasets import Dataset, FilesDataset, PCamDataset, SlidesDataset, TorchvisionDataset
 from gensis.settings.same_files import refuse_nested_splits, refuse_one_file_on_two_sides
 from gensis.settings.sheet import Row, read_sheet
+from gensis.settings.study import Study
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,18 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
         will_exist: whether a rule makes a path that does not exist.
 
     Raises:
-        UserError: a mistake in the sheet, a missing source, an empty train split, or images in both train and test.
+        UserError: a mistake in the sheet, a missing source, or images in both train and test.
     """
     if isinstance(dataset, SlidesDataset):
         rows = read_sheet(sheet, "slides", dataset.columns, will_exist, targets=dataset.targets)
         refuse_one_file_on_two_sides(sheet, rows)
         units = tuple(Unit(row.name, row.split or "train", row) for row in rows)
-        return _checked(Units(units, any(row.split for row in rows), tuple(rows)), sheet)
+        return Units(units, any(row.split for row in rows), tuple(rows))
     if isinstance(dataset, FilesDataset):
         rows = read_sheet(sheet, "files", dataset.columns, will_exist, folder=dataset.folder)
         refuse_one_file_on_two_sides(sheet, rows)
         splits = sorted({row.split or "train" for row in rows}, reverse=True)
-        return _checked(Units(_shards(splits, dataset.shards), any(row.split for row in rows), tuple(rows)), sheet)
+        return Units(_shards(splits, dataset.shards), any(row.split for row in rows), tuple(rows))
     if isinstance(dataset, TorchvisionDataset):
         return Units(_shards(["train", "test"], dataset.shards), True)
     if not os.path.exists(dataset.path):
@@ -70,14 +71,33 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
             if not os.path.exists(path):
                 raise UserError(f"{path} does not exist: download PatchCamelyon and unpack its files with gunzip")
     refuse_nested_splits(dataset)
-    return _checked(Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits), dataset.path)
+    return Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits)
 
 
 def _shards(splits: Sequence[str], shards: int) -> tuple[Unit, ...]:
     return tuple(Unit(f"{split}-{number:04d}", split) for split in splits for number in range(shards))
 
 
-def _checked(units: Units, source: object) -> Units:
-    if not units.of_split("train"):
-        raise UserError(f"{source} has an empty train split: put images into it")
-    return units
+def refuse_no_train(study: Study, units: Mapping[str, Units], labelled: Collection[str]) -> None:
+    """Refuse data sets without a train split where something is fitted. They may be embedded, and tested by a transfer.
+
+    Args:
+        study: the study.
+        units: the units of each data set that it uses.
+        labelled: those of them that have labels.
+
+    Raises:
+        UserError: one of them has an empty train split.
+    """
+    transfers = study.evaluation.transfer
+    tested = {name for transfer in transfers for name in transfer.test}
+    fitted = [transfer.fit for transfer in transfers] + [name for name in study.evaluation.datasets if name in labelled]
+    for name in [study.pretraining.dataset] if study.pretraining else []:
+        if not units[name].of_split("train"):
+            raise UserError(f"datasets.{name} has an empty train split: put images to train on into it")
+    for name in fitted:
+        if not units[name].of_split("train") and (name not in tested or name in fitted[: len(transfers)]):
+            raise UserError(
+                f"datasets.{name} has an empty train split, so no classifier can be fitted on it: put images into it, "
+                "test it with `evaluation.transfer`, or remove it from evaluation.datasets"
+            )
