@@ -241,7 +241,7 @@ def load_study(values: dict[str, Any], backbones: frozenset[str] | None = None) 
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
-        raise UserError(first_mistake(error, values)) from None
+        raise UserError(first_mistake(error, values, Study)) from None
     if backbones is not None:
         for where, name in _timm_names(study).items():
             if name not in backbones:
