@@ -90,6 +90,19 @@ def test_a_slurm_group_requests_the_resources_that_the_readme_lists(rule, member
     assert (asked["_cores"], asked["mem_mb"], asked["runtime"]) == expected
 
 
+def test_exports_are_submitted_to_slurm_in_groups_like_the_slides_that_they_are_made_of():
+    profile = slurm_profile()
+    for rule in ("export_images", "export_bank"):
+        assert profile["group-components"][profile["groups"][rule]] == 20
+        assert profile["set-resources"][rule] == profile["set-resources"]["tile_slide"]
+
+
+def test_the_command_for_several_gpus_names_every_training():
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| several GPUs |")]
+    trainings = {rule for rule, own in slurm_profile(4)["set-resources"].items() if own.get("gpu") == 4}
+    assert set(re.findall(r"(\w+):gpu=4", row)) == set(re.findall(r"(\w+)=32", row)) == trainings
+
+
 def test_no_rule_uses_more_cpus_than_a_cluster_job():
     profile = slurm_profile()
     text = "\n".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
