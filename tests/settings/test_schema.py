@@ -37,3 +37,13 @@ def test_every_shipped_config_is_valid(path, monkeypatch):
 
 if __name__ == "__main__":
     PATH.write_text(text(), encoding="utf-8")
+
+
+def test_templates_that_are_copied_name_different_data_sets_and_say_that_equal_names_share_images():
+    named = []
+    for template in ("slides", "embed", "compare"):
+        text = (ROOT / "config" / f"{template}.yaml").read_text()
+        (name,) = yaml.safe_load(text)["datasets"]
+        assert f"# Studies share the images of data sets of one name (results/images/{name}/)" in text
+        named.append(name)
+    assert len(set(named)) == 3
