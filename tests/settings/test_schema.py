@@ -35,10 +35,6 @@ def test_every_shipped_config_is_valid(path, monkeypatch):
     load_study(yaml.safe_load(path.read_text()), frozenset((ROOT / "config/backbones.txt").read_text().split()))
 
 
-if __name__ == "__main__":
-    PATH.write_text(text(), encoding="utf-8")
-
-
 def test_templates_that_are_copied_name_different_data_sets_and_say_that_equal_names_share_images():
     named = []
     for template in ("slides", "embed", "compare"):
@@ -47,3 +43,7 @@ def test_templates_that_are_copied_name_different_data_sets_and_say_that_equal_n
         assert f"# Studies share the images of data sets of one name (results/images/{name}/)" in text
         named.append(name)
     assert len(set(named)) == 3
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

@@ -61,6 +61,7 @@ def changed(path: str, value: object) -> dict:
         ("datasets/tiles/kind", "pictures", "`kind` must be one of slides"),
         ("datasets/a b", {"kind": "slides", "sheet": "x.csv"}, "is not a valid name"),
         ("run", "../elsewhere", "is not a valid name"),
+        ("run", "images", "run = images: results/images has the images of all runs: choose another name"),
         ("pretraining/dataset", "absent", "'absent' is not one of tiles"),
         ("pretraining/backbone", "vit_gigantic", "timm has no model 'vit_gigantic'"),
         ("retraining/gen-dino/bank", "absent", "'absent' is not one of default"),

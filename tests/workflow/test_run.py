@@ -159,6 +159,16 @@ def test_a_config_error_ends_with_one_line_and_no_traceback(finished, tmp_path, 
     assert "Traceback" not in result.stdout
 
 
+def test_a_missing_sheet_is_named_with_its_data_set_and_the_folders_that_were_searched(tmp_path):
+    clone, elsewhere = copy_repository(tmp_path / "clone"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    values = {"run": "tiny", "datasets": {"tissue": {"kind": "slides", "sheet": "my sheet.csv"}}}
+    config = write_config(tmp_path / "study.yaml", values)
+    shown = snakemake(elsewhere, config, "-n", "--snakefile", str(clone / "Snakefile")).stdout
+    where = f"does not exist in {elsewhere} or {clone}: correct `sheet`"
+    assert f"error: datasets.tissue: sheet my sheet.csv {where}" in shown.splitlines()
+
+
 def test_paths_may_be_relative_to_the_snakefile(tmp_path):
     clone = copy_repository(tmp_path / "clone")
     for folder in (tmp_path / "elsewhere", clone / "photos/train", clone / "vae"):

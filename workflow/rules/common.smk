@@ -65,7 +65,9 @@ def read_config() -> tuple[Study, dict[str, Units]]:
                 study.datasets[name] = dataset.model_copy(update={"path": from_here(dataset.path)})
         for name, benchmark in study.evaluation.benchmarks.items():
             study.evaluation.benchmarks[name] = located(name, benchmark)
-        units = {name: list_units(study.datasets[name], sheet(study, name), is_drawn) for name in study.used_datasets}
+        units = {
+            name: list_units(study.datasets[name], found_sheet(study, name), is_drawn) for name in study.used_datasets
+        }
         refuse_no_train(study, units, [name for name in units if has_labels(units[name])])
         return study, units
     except UserError as error:
@@ -97,6 +99,26 @@ def sheet(study: Study, dataset: str) -> Path | None:
     """Path of a data set's sheet; None if it has none."""
     settings = study.datasets[dataset]
     return Path(relative(from_here(settings.sheet))) if hasattr(settings, "sheet") else None
+
+
+def found_sheet(study: Study, dataset: str) -> Path | None:
+    """The same, after a check that it exists.
+
+    Raises:
+        UserError: it does not.
+    """
+    path = sheet(study, dataset)
+    try:
+        if path is not None:
+            os.stat(path)
+    except FileNotFoundError:
+        given = study.datasets[dataset].sheet
+        searched = " or ".join(dict.fromkeys([os.getcwd(), str(REPOSITORY)]))
+        where = "" if os.path.isabs(given) else f" in {searched}"
+        raise UserError(f"datasets.{dataset}: sheet {given} does not exist{where}: correct `sheet`") from None
+    except OSError:
+        pass  # the reader says why it cannot be read
+    return path
 
 
 STUDY, UNITS = read_config()

@@ -33,10 +33,16 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
+def _not_images(run: str) -> str:
+    if run == "images":
+        raise ValueError("results/images has the images of all runs: choose another name")
+    return run
+
+
 class Study(Settings):
     """One configuration file. Outputs go to `results/<run>/`."""
 
-    run: Name
+    run: Annotated[Name, AfterValidator(_not_images)]
     """Name of the run's folder in `results/`."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)] = (0,)
     """Random seeds. All stages after tiling or import of the images run once per seed."""
