@@ -65,6 +65,7 @@ shell.prefix(f"set -euo pipefail; . {shlex.quote(str(REPOSITORY / 'workflow/scri
 
 
 rule all:
+    """Make everything of the study, up to the report."""
     default_target: True
     input:
         needs_comparison,
@@ -73,6 +74,7 @@ rule all:
 
 
 rule images:
+    """Tile or import all images."""
     input:
         slide_overlays(),
         [
@@ -84,6 +86,7 @@ rule images:
 
 
 rule geojson:
+    """Write the tile grids of all slides for QuPath."""
     input:
         refuse_nothing(
             [f"{IMAGES}/{dataset}/geojson" for dataset in SLIDE_DATASETS],
@@ -92,6 +95,7 @@ rule geojson:
 
 
 rule attention:
+    """Write the attention of slide classifiers over test slides."""
     input:
         refuse_nothing(
             attention_folders(),
@@ -101,6 +105,7 @@ rule attention:
 
 
 rule encoders:
+    """Train or import all encoders."""
     input:
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
@@ -108,6 +113,7 @@ rule encoders:
 
 
 rule embeddings:
+    """Embed all images by all encoders."""
     input:
         outcome_tables(SLIDE_DATASETS),
         [
@@ -120,6 +126,7 @@ rule embeddings:
 
 
 rule features:
+    """Write the features of all slides, a file for each."""
     input:
         outcome_tables(SLIDE_DATASETS),
         refuse_nothing(
@@ -130,6 +137,7 @@ rule features:
 
 
 rule diffusion:
+    """Train the diffusion models of the banks."""
     input:
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
@@ -140,6 +148,7 @@ rule diffusion:
 
 
 rule bank:
+    """Make and evaluate the banks."""
     input:
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
@@ -151,11 +160,13 @@ rule bank:
 
 
 rule evaluation:
+    """Evaluate all encoders, without the report."""
     input:
         f"{RUN}/summary.csv",
 
 
 rule export:
+    """Write the images of `export` as files."""
     input:
         exported_files,
 

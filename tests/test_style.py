@@ -72,3 +72,9 @@ def test_image_tensors_change_range_and_axis_order_only_in_one_module():
         if path not in own and not without_torch & set(path.parts):
             found = by_hand.search(path.read_text())
             assert not found, f"{path.relative_to(ROOT)}: use gensis.ranges instead of `{found[0].strip()}`"
+
+
+def test_every_rule_says_in_a_line_what_it_makes():
+    for path in [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]:
+        for name, following in re.findall(r"^(?:use rule \w+ as|rule) (\w+).*:\n(.*)", path.read_text(), re.MULTILINE):
+            assert re.fullmatch(r' {4}""".+\."""', following), f"{path.name}: {name} has no docstring"

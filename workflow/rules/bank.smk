@@ -2,6 +2,7 @@ include: "bank_inputs.smk"
 
 
 rule generate_bank:
+    """Generate a shard of a bank with the diffusion model."""
     input:
         train=train_table,
         embeddings=train_embeddings,
@@ -39,6 +40,7 @@ rule generate_bank:
 
 
 rule copy_bank:
+    """Copy real images into a shard of a bank, as a control."""
     input:
         train=train_table,
         embeddings=embeddings_of_neighbours,
@@ -71,6 +73,7 @@ rule copy_bank:
 
 
 rule filter_bank:
+    """Measure the images of a bank's shard, and select those to train on."""
     input:
         stores=multiext(f"{RUN}/bank/{{bank}}/seed{{seed}}/", "generative-{shard}.h5", "interpolated-{shard}.h5"),
         train=train_table,

@@ -1,8 +1,8 @@
 include: "clean_inputs.smk"
 
 
-# Lists what may be removed; clean_now removes it.
 rule clean:
+    """List checkpoints and temporary files that may be removed."""
     log:
         f"{RUN}/logs/clean.log",
     localrule: True
@@ -21,6 +21,7 @@ rule clean:
 
 
 use rule clean as clean_now with:
+    """Remove what `clean` lists."""
     log:
         f"{RUN}/logs/clean_now.log",
     params:

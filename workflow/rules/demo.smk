@@ -1,4 +1,5 @@
 rule draw_demo_slides:
+    """Draw the synthetic slides of the demo."""
     output:
         [
             relative(f"{DEMO_FOLDER}/{unit.name}.tiff")

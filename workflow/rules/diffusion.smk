@@ -2,6 +2,7 @@ include: "diffusion_inputs.smk"
 
 
 rule train_autoencoder:
+    """Train the autoencoder whose latents the diffusion model works in."""
     input:
         perceptual_encoder,
         train=train_table,
@@ -43,6 +44,7 @@ rule train_autoencoder:
 
 
 rule train_diffusion:
+    """Train the diffusion model, conditioned on the embeddings of an encoder."""
     input:
         autoencoder_input,
         train=train_table,

@@ -2,6 +2,7 @@ include: "embeddings_inputs.smk"
 
 
 rule embed_images:
+    """Embed the images of a part with an encoder or a baseline."""
     input:
         unpack(embedding_inputs),
     output:
@@ -33,6 +34,7 @@ rule embed_images:
 
 
 use rule embed_images as embed_corrupted with:
+    """Embed corrupted images of a part."""
     output:
         f"{RUN}/embeddings/{{encoder}}/{{dataset}}/seed{{seed}}/{{corruption}}/part-{{part}}.h5",
     log:
@@ -50,6 +52,7 @@ use rule embed_images as embed_corrupted with:
 
 
 use rule embed_images as embed_blocks with:
+    """Embed the images of a part by the class tokens of the last blocks."""
     output:
         f"{RUN}/embeddings/{{encoder}}/{{dataset}}/seed{{seed}}/blocks/part-{{part}}.h5",
     log:
@@ -65,6 +68,7 @@ use rule embed_images as embed_blocks with:
 
 
 rule export_features:
+    """Write the embeddings of slides as a file of features for each slide."""
     input:
         embeddings=all_embeddings,
         units=f"{IMAGES}/{{dataset}}/units.tsv",

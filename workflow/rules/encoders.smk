@@ -2,6 +2,7 @@ include: "encoders_inputs.smk"
 
 
 rule pretrain_encoder:
+    """Pre-train the baseline encoder on real images."""
     input:
         train=train_table,
         init=initial_encoder,
@@ -44,6 +45,7 @@ rule pretrain_encoder:
 
 
 rule retrain_encoder:
+    """Retrain an encoder with the images of a bank."""
     input:
         train=train_table,
         init=initial_encoder,
@@ -91,6 +93,7 @@ rule retrain_encoder:
 
 
 rule import_encoder:
+    """Import an external encoder in the layout of trained ones."""
     input:
         external_files,
     output:

@@ -2,6 +2,7 @@ include: "evaluation_inputs.smk"
 
 
 rule evaluate_encoder:
+    """Evaluate an encoder on the images of a data set."""
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
@@ -48,6 +49,7 @@ rule evaluate_encoder:
 
 
 use rule evaluate_encoder as evaluate_encoder_on_slides with:
+    """Evaluate an encoder on the images of a data set, and on its labelled slides."""
     output:
         update(
             multiext(
@@ -66,6 +68,7 @@ use rule evaluate_encoder as evaluate_encoder_on_slides with:
 
 
 use rule evaluate_encoder as evaluate_transfer with:
+    """Evaluate an encoder with classifiers that are fitted on another data set."""
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
         labels=f"{IMAGES}/{{dataset}}/labels.tsv",
@@ -101,6 +104,7 @@ use rule evaluate_encoder as evaluate_transfer with:
 
 
 use rule evaluate_transfer as evaluate_transfer_on_slides with:
+    """Evaluate an encoder with classifiers of images and slides of another data set."""
     output:
         update(
             multiext(
@@ -119,6 +123,7 @@ use rule evaluate_transfer as evaluate_transfer_on_slides with:
 
 
 rule evaluate_benchmark:
+    """Evaluate an encoder on a published benchmark."""
     input:
         files=benchmark_files,
         encoder=encoder_to_measure,
@@ -150,6 +155,7 @@ rule evaluate_benchmark:
 
 
 rule track_knn:
+    """Measure k-NN accuracy during a training."""
     input:
         snapshots=f"{encoder_folder('{encoder}', '{seed}')}/embedding_snapshots.h5",
         train=f"{IMAGES}/{TRAINED_ON}/train.tsv",
@@ -176,6 +182,7 @@ rule track_knn:
 
 
 rule evaluate_bank:
+    """Measure the quality of a bank."""
     input:
         bank=evaluated_bank,
         filter=evaluated_filter,
@@ -225,6 +232,7 @@ rule evaluate_bank:
 
 
 rule summarize:
+    """Gather all evaluations, and compare the encoders in pairs."""
     input:
         evaluations=evaluations(),
         predictions=sorted({os.path.join(os.path.dirname(path), "predictions.h5") for path in dataset_evaluations()}),

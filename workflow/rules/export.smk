@@ -2,6 +2,7 @@ include: "export_inputs.smk"
 
 
 rule export_images:
+    """Export the images of a slide or shard as files."""
     input:
         store=f"{IMAGES}/{{dataset}}/{{unit}}.h5",
         units=f"{IMAGES}/{{dataset}}/units.tsv",
@@ -23,6 +24,7 @@ rule export_images:
 
 
 rule export_bank:
+    """Export the images of a bank's shard as files."""
     input:
         store=f"{RUN}/bank/{{bank}}/seed{{seed}}/{{kind}}-{{shard}}.h5",
         filter=filter_of_shard,

@@ -2,6 +2,7 @@ include: "images_inputs.smk"
 
 
 rule tile_slide:
+    """Cut a slide into tiles."""
     input:
         unpack(slide_inputs),
     output:
@@ -27,6 +28,7 @@ rule tile_slide:
 
 
 rule import_images:
+    """Import a shard of natural images."""
     input:
         sheet_of,
     output:
@@ -50,6 +52,7 @@ rule import_images:
 
 
 rule index_images:
+    """Write a table of the images of a data set."""
     input:
         indexed_files,
         sheet=sheet_of,

@@ -1,4 +1,5 @@
 rule plot_slides:
+    """Draw the overlays of slides, and a contact sheet of all."""
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
     output:
@@ -25,6 +26,7 @@ rule plot_slides:
 
 
 rule export_geojson:
+    """Write the tile grids of slides as GeoJSON for QuPath."""
     input:
         units=f"{IMAGES}/{{dataset}}/units.tsv",
     output:
@@ -44,6 +46,7 @@ rule export_geojson:
 
 
 rule export_attention:
+    """Write the attention of slide classifiers as GeoJSON and pictures."""
     input:
         stores=labelled_stores,
         attention=f"{RUN}/evaluation/{{encoder}}/{{dataset}}/seed{{seed}}/attention.h5",

@@ -2,6 +2,7 @@ include: "report_inputs.smk"
 
 
 rule store_config:
+    """Write the config of the run with all defaults filled in."""
     output:
         f"{RUN}/config.yaml",
     log:
@@ -18,6 +19,7 @@ rule store_config:
 
 
 rule write_report:
+    """Write the report and the table of costs."""
     input:
         needs_comparison,
         report_inputs,
@@ -43,6 +45,7 @@ rule write_report:
 
 
 rule verify:
+    """Verify all files of a finished run; makes nothing."""
     input:
         finished_run,
     log:
@@ -60,6 +63,7 @@ rule verify:
 
 
 rule plan:
+    """Print images, time, disk and memory of every stage before the run."""
     input:
         needs_comparison,
         drawn=drawn_slides(),
