@@ -120,11 +120,11 @@ def predict_bags(
         Predictions, float64 (T, K), and the attention of each test bag, float32 (n,), which sums to one. If a head's
         attention depends on the output, it is that of the largest one, the most probable class.
     """
+    parts = [part for part in holdouts(objective.strata, groups) if objective.can_validate(objective.targets[part[1]])]
+    parts = parts or [(np.arange(len(groups)), np.arange(0))]
     objective, scale = objective.to(device), Standardisation.of(*train)
     per_step = max(settings.mil_batch_size, objective.fewest_per_step)
     train_bags, test_bags = (Bags.of(bags, scale, per_step, device) for bags in (train, test))
-    parts = [part for part in holdouts(objective.strata, groups) if objective.can_validate(objective.targets[part[1]])]
-    parts = parts or [(np.arange(len(groups)), np.arange(0))]
     predictions, attention = 0.0, [0.0] * len(test)
     for number in range(settings.mil_seeds):
         part = parts[number % len(parts)]
