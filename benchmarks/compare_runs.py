@@ -98,7 +98,7 @@ def draw(values: Values, baseline: str, measure: str, file: Path) -> None:
     from matplotlib import pyplot
 
     others = [name for name in values if name not in (baseline, *UNTRAINED, "chance")]
-    picture, axes = pyplot.subplots(figsize=(7.5, 0.8 + 0.42 * len(others)), layout="constrained")
+    picture, axes = pyplot.subplots(figsize=(7.5, 1 + 0.42 * len(others)), layout="constrained")
     for row, name in enumerate(others):
         gains = [value - values[baseline][seed] for seed, value in values[name].items() if seed in values[baseline]]
         points, colour = [100 * gain for gain in gains], SERIES[2 if name == ORACLE else 1]
@@ -107,7 +107,7 @@ def draw(values: Values, baseline: str, measure: str, file: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(others)), others)
     axes.invert_yaxis()
-    axes.set_xlabel(f"{measure} minus that of {baseline} (points); dot: a seed, bar: their mean")
+    axes.set_xlabel(f"{measure}, minus that of {baseline}, in points\ndot: a seed, bar: mean")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     picture.savefig(file, dpi=150)
