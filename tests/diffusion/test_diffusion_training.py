@@ -40,7 +40,7 @@ def embeddings():
     ("denoiser", "objective", "steps", "sampling_steps", "share"),
     [
         ("additive_embedding", "flow", 200, 5, 0.3),
-        ("additive_embedding", "epsilon", 300, 25, 0.65),
+        pytest.param("additive_embedding", "epsilon", 300, 25, 0.65, marks=pytest.mark.slow),
         ("cross_attention", "flow", 200, 5, 0.4),
     ],
 )
@@ -147,6 +147,7 @@ def test_mirror_images_are_rows_after_the_images(train_tsv):
     assert both.batch(rows).equal(torch.stack([images[3], images[3].flip(2), images[0], images[0].flip(2)]))
 
 
+@pytest.mark.slow
 def test_mirror_images_are_reproduced_from_their_own_embeddings(train_tsv, embeddings, tmp_path):
     both = torch.cat([embeddings, torch.randn(8, WIDTH, generator=torch.Generator().manual_seed(4))])
     keys, unit = np.arange(8).astype(str), np.zeros(8, np.int32)
