@@ -69,16 +69,17 @@ def write_bank(folder: Path, chosen: np.ndarray, pool: Index) -> None:
     Raises:
         SystemExit: another bank is there.
     """
-    path, rows = folder / "generative-0000.h5", hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()
+    path, pooled = folder / "generative-0000.h5", "".join(map(str, pool.paths())).encode()
+    images = hashlib.sha256(pooled + chosen.astype(np.int64).tobytes()).hexdigest()
     if path.exists():
         with Store(path) as store:
-            if store.file.attrs["rows"] != rows:
+            if store.file.attrs.get("images") != images:
                 sys.exit(f"{path} holds other images: choose another --output")
         return
     stores, (units, positions) = [Store(path) for path in pool.paths()], pool.locate(chosen.flatten())
     encoded = (stores[unit].read(position, position + 1)[0] for unit, position in zip(units, positions))
     source = np.repeat(np.arange(len(chosen)), chosen.shape[1])
-    write_store(path, encoded, {"rows": rows}, columns=lambda: {"source": source})
+    write_store(path, encoded, {"images": images}, columns=lambda: {"source": source})
 
 
 def run(script: str, config: Any, *options: Any) -> None:

@@ -56,11 +56,19 @@ def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = 
 
 
 def _measured(run: Path) -> list[dict[str, str]]:
-    """The lines of `summary.csv`, then those of the run's oracle, which has the seed of the run."""
+    """The lines of `summary.csv`, then those of the run's oracle, which has the seed of the run.
+
+    Raises:
+        SystemExit: the run has an oracle and several seeds.
+    """
     with open(run / "summary.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    lines = (run / "oracle.jsonl").read_text().splitlines() if (run / "oracle.jsonl").exists() else []
-    return rows + [json.loads(line) | {"encoder": ORACLE, "seed": rows[0]["seed"]} for line in lines]
+    if not (run / "oracle.jsonl").exists():
+        return rows
+    if len(seeds := {row["seed"] for row in rows}) != 1:
+        sys.exit(f"{run}: oracle.jsonl belongs to one seed, but the run has {len(seeds)}: move the file away")
+    of_oracle = {"encoder": ORACLE, "seed": seeds.pop()}
+    return rows + [json.loads(line) | of_oracle for line in (run / "oracle.jsonl").read_text().splitlines()]
 
 
 def table(values: Values, main_arm: str) -> list[str]:

@@ -315,6 +315,10 @@ def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
     assert (random["seed 6"], random["gen-dino minus it"], random["p"]) == ("", "+0.425", f"{2 / 2**6:.3f}")
     assert (oracle["encoder"], oracle["seed 1"], oracle["gen-dino minus it"]) == ("oracle", "0.900", "-0.290")
     assert (tmp_path / "runs.png").stat().st_size
+    rows = (runs[0] / "summary.csv").read_text() + (runs[1] / "summary.csv").read_text().partition("\n")[2]
+    (runs[1] / "summary.csv").write_text(rows)  # one oracle of two seeds
+    with pytest.raises(AssertionError, match="belongs to one seed"):
+        output("compare_runs.py", runs[1])
 
 
 def test_packed_files_are_read_in_the_order_of_their_paths_with_their_classes(output, tmp_path):

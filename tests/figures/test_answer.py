@@ -178,6 +178,18 @@ def test_a_gain_over_the_baseline_counts_only_if_the_controls_are_beaten_too(
     assert f"Minus its controls: longer {0.05 if 'longer' in beaten else -0.05:+.3f}" in html
 
 
+def test_a_control_that_was_not_compared_is_not_beaten(results: Path) -> None:
+    arms = {"gen-dino": {"bank": "default"}, "longer": {"match_compute": "gen-dino"}}
+    tiny.write_config(results / "tiny", retraining=arms)
+    html = claimed(results, [0.1 + i / 100 for i in range(8)])
+    assert "not that it is better than longer" in html
+    assert "<b>Yes" not in html
+
+
+def test_very_small_p_values_are_bounds(results: Path) -> None:
+    assert "p < 0.001" in claimed(results, [0.1 + i / 100 for i in range(14)])
+
+
 def test_one_seed_gets_an_interval_over_test_items(results: Path) -> None:
     html = claimed(results, [0.03], (0.01, 0.05, 0.02))
     assert "one seed, which says nothing about other seeds" in html

@@ -61,6 +61,11 @@ def test_a_mask_of_a_part_of_the_slide_marks_tissue_there_alone(tmp_path, name):
     assert not found[[*range(10), *range(40, 50)]].any()
 
 
+def test_a_mask_of_the_whole_slide_reaches_its_last_partial_pixel(tmp_path):
+    Image.fromarray(np.full((81, 161), 255, np.uint8)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (0, 0, 1603, 803), DOWNSAMPLE, (51, 101)).all()
+
+
 HALF = np.zeros((80, 160), np.uint8)
 HALF[:40, 80:] = 1
 EXPECTED = np.zeros(SHAPE, bool)

@@ -33,15 +33,6 @@ def images_of_version(path: str, modified_ns: int, size: int) -> int:
     return sum(int(line["images"]) for line in read_table(Path(path)))
 
 
-def store_bytes(path: str) -> int:
-    """Size of a store as it is now.
-
-    Raises:
-        FileNotFoundError: it is not written yet.
-    """
-    return os.path.getsize(path)
-
-
 def stored_px(dataset: str) -> int:
     """Side of the images in a store; 224 where only the images tell."""
     settings = STUDY.datasets[dataset]
@@ -136,7 +127,7 @@ def blocks_time(wildcards, input, attempt, rulename):
 
 def images_of_part(wildcards, input) -> float:
     """Images of a part, estimated from the size of its stores."""
-    pixels = sum(map(store_bytes, input.stores)) / LEAST_BYTES
+    pixels = sum(map(os.path.getsize, input.stores)) / LEAST_BYTES
     return pixels / stored_px(wildcards.dataset) ** 2
 
 

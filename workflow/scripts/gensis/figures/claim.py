@@ -15,8 +15,7 @@ def claim(run: Run, subject: str, dataset: str, column: Column) -> str:
     found = _against(run, (subject, baseline), dataset, column)
     if found is None:
         return f"There is no retrained encoder to compare with {text(baseline)}."
-    against = [_against(run, (subject, name), dataset, column) for name in controls(run.study, subject)]
-    against = [each for each in against if each]
+    against = {name: _against(run, (subject, name), dataset, column) for name in controls(run.study, subject)}
     sentences = [_difference(found)]
     if found.n == 1:
         pair = (subject, baseline)
@@ -42,25 +41,26 @@ def _against(run: Run, pair: tuple[str, str], dataset: str, column: Column) -> C
     return run.comparisons.main_figure(pair, dataset, column, run.scores.main_figures)
 
 
-def _verdict(found: Compared, against: list[Compared]) -> str:
+def _verdict(found: Compared, against: dict[str, Compared | None]) -> str:
+    """The verdict; a control that was not compared is not beaten."""
     if found.is_evidence and found.difference < 0:
         return "<b>No:</b> there is evidence that it is worse on these test data."
     if found.is_evidence:
-        equal = [each.baseline for each in against if not _is_gain(each)]
-        if equal:
+        not_beaten = [name for name, each in against.items() if not _is_gain(each)]
+        if not_beaten:
             return (
                 f"<b>Not shown:</b> there is evidence that it is better than {text(found.baseline)}, but not that it "
-                f"is better than {text(', '.join(equal))}. The gain may have other causes than the method."
+                f"is better than {text(', '.join(not_beaten))}. The gain may have other causes than the method."
             )
-        beaten = f", and better than each control ({text(', '.join(each.baseline for each in against))})"
+        beaten = f", and better than each control ({text(', '.join(against))})"
         return f"<b>Yes:</b> there is evidence that it is better on these test data{beaten if against else ''}."
     if not found.has_seeds_for_a_claim and (found.n == 1 or found.excludes_no_difference):
         return "<b>Too few seeds to claim</b> a difference."
     return "<b>Not shown:</b> there is no evidence of a difference."
 
 
-def _is_gain(found: Compared) -> bool:
-    return found.is_evidence and found.difference > 0
+def _is_gain(found: Compared | None) -> bool:
+    return found is not None and found.is_evidence and found.difference > 0
 
 
 def _difference(found: Compared) -> str:
@@ -82,16 +82,18 @@ def _test(found: Compared) -> str:
     if not found.has_seeds_for_a_claim:
         metrics = f" about {found.family} main metrics" if several else ""
         return f"A claim{metrics} needs at least {seeds_for_a_claim(found.family)} seeds."
-    corrected = f", {found.corrected_p:.3f} after Holm correction for {found.family} main metrics" if several else ""
+    after = p_value(found.corrected_p).removeprefix("p ").removeprefix("= ")
+    corrected = f", {after} after Holm correction for {found.family} main metrics" if several else ""
     return f"Sign-flip test over seeds: {p_value(found.p)}{corrected}."
 
 
-def _of_controls(against: list[Compared]) -> list[str]:
+def _of_controls(against: dict[str, Compared | None]) -> list[str]:
     """The difference from each control, with its interval where there are several seeds."""
     cells = [
         f"{text(each.baseline)} {each.difference:+.3f}"
         + ("" if math.isnan(each.low) else f" ({each.low:+.3f} to {each.high:+.3f})")
-        for each in against
+        for each in against.values()
+        if each
     ]
     return [f"Minus its controls: {', '.join(cells)}."] if cells else []
 

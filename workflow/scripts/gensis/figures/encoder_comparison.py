@@ -66,7 +66,7 @@ def _claim(run: Run, dataset: str, column: Column, found: Corrected) -> str:
         f"({each.difference:+.3f}, corrected {p_value(each.corrected_p)})."
         for name, each in sure.items()
     ]
-    if not any(not math.isnan(each.corrected_p) for each in known.values()):
+    if all(math.isnan(each.corrected_p) for each in known.values()):
         sentences = [f"Differences from {text(reference)} were not tested: that needs predicted classes."]
     sentences = sentences or [f"There is no evidence that any encoder differs from {text(reference)}."]
     return f"{where}: highest is {text(best)}, {number(means[best])}. {' '.join(sentences)}"

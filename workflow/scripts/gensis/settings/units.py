@@ -91,12 +91,12 @@ def refuse_no_train(study: Study, units: Mapping[str, Units], labelled: Collecti
     """
     transfers = study.evaluation.transfer
     tested = {name for transfer in transfers for name in transfer.test}
-    fitted = [transfer.fit for transfer in transfers] + [name for name in study.evaluation.datasets if name in labelled]
+    by_themselves = [name for name in study.evaluation.datasets if name in labelled and name not in tested]
     for name in [study.pretraining.dataset] if study.pretraining else []:
         if not units[name].of_split("train"):
             raise UserError(f"datasets.{name} has an empty train split: put images to train on into it")
-    for name in fitted:
-        if not units[name].of_split("train") and (name not in tested or name in fitted[: len(transfers)]):
+    for name in [*(transfer.fit for transfer in transfers), *by_themselves]:
+        if not units[name].of_split("train"):
             raise UserError(
                 f"datasets.{name} has an empty train split, so no classifier can be fitted on it: put images into it, "
                 "test it with `evaluation.transfer`, or remove it from evaluation.datasets"

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,12 +109,7 @@ def lay_out(
         tissue, pen, remark = _detected_tissue(thumbnail, image, pixel_area_um2, tiling.tissue.minimum_area_um2)
     else:
         tissue, pen, remark = _given_tissue(mask, drawn_on, reader, thumbnail), find_ink(image), ""
-    left, top = (coords / thumbnail.downsample).T
-    width, height = (RasterPx(side / thumbnail.downsample) for side in plan.size_level0)
-
-    def covered(mask: np.ndarray) -> np.ndarray:
-        return coverage(mask, left=left, top=top, width=width, height=height)
-
+    covered = partial(_covered, coords=coords, plan=plan, downsample=thumbnail.downsample)
     maps = {"tissue_fraction": tissue} | find_artifacts(image, tissue=tissue, pen=pen, pixel_area_um2=pixel_area_um2)
     fractions = {name: covered(each).astype(np.float32) for name, each in maps.items()}
     status = _judge(fractions, tiling.tissue.minimum_fraction)
@@ -184,6 +180,13 @@ def _given_tissue(mask: Path | None, drawn_on: str, reader: Reader, thumbnail: T
     whole = (Level0Px(0), Level0Px(0), *reader.size_level0)
     area = reader.bounds_level0 if drawn_on == "bounds" else whole
     return read_mask(mask, area, thumbnail.downsample, thumbnail.unread.shape)
+
+
+def _covered(mask: np.ndarray, *, coords: np.ndarray, plan: ReadPlan, downsample: Downsample) -> np.ndarray:
+    """Fraction of each tile in which a mask of the thumbnail's shape is set, float64 (N,)."""
+    left, top = (coords / downsample).T
+    width, height = (RasterPx(side / downsample) for side in plan.size_level0)
+    return coverage(mask, left=left, top=top, width=width, height=height)
 
 
 def _encoding(reader: Reader, tiling: Tiling, plan: ReadPlan) -> str:

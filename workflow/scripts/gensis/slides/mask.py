@@ -52,7 +52,7 @@ def read_mask(path: Path, area_level0: BoundsLevel0, downsample: Downsample, sha
         with open(path, "rb") as stream:
             head = stream.read(4)
         read = _read_tiff if head in TIFF_HEADS else _read_picture
-        return read(path, area_level0, downsample, shape) & _inside(area_level0, downsample, shape)
+        return read(path, area_level0, downsample, shape) & _overlapping(area_level0, downsample, shape)
     except (Unusable, MemoryError):
         raise
     except (*ABSENT, PermissionError) as error:
@@ -91,10 +91,10 @@ def _centres(downsample: Downsample, shape: tuple[int, int]) -> tuple[np.ndarray
     return (np.arange(width) + 0.5) * downsample, (np.arange(height) + 0.5) * downsample
 
 
-def _inside(area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
-    """Which pixels of the thumbnail are inside an area: bool `shape`."""
-    (left, top, right, bottom), (x, y) = area_level0, _centres(downsample, shape)
-    return ((y >= top) & (y < bottom))[:, None] & (x >= left) & (x < right)
+def _overlapping(area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
+    """Which pixels of the thumbnail overlap an area: bool `shape`. All overlap the whole slide."""
+    (left, top, right, bottom), (x, y), half = area_level0, _centres(downsample, shape), downsample / 2
+    return ((y > top - half) & (y < bottom + half))[:, None] & (x > left - half) & (x < right + half)
 
 
 def _read_picture(path: Path, area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
