@@ -59,7 +59,7 @@ def _measured(run: Path) -> list[dict[str, str]]:
     """The lines of `summary.csv`, then those of the run's oracle, which has the seed of the run.
 
     Raises:
-        SystemExit: the run has an oracle and several seeds.
+        SystemExit: the run has an oracle and several seeds, or the oracle is not JSON.
     """
     with open(run / "summary.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -68,7 +68,10 @@ def _measured(run: Path) -> list[dict[str, str]]:
     if len(seeds := {row["seed"] for row in rows}) != 1:
         sys.exit(f"{run}: oracle.jsonl belongs to one seed, but the run has {len(seeds)}: move the file away")
     of_oracle = {"encoder": ORACLE, "seed": seeds.pop()}
-    return rows + [json.loads(line) | of_oracle for line in (run / "oracle.jsonl").read_text().splitlines()]
+    try:
+        return rows + [json.loads(line) | of_oracle for line in (run / "oracle.jsonl").read_text().splitlines()]
+    except ValueError as error:
+        sys.exit(f"{run}/oracle.jsonl is not the output of ceiling.py ({error}): write it again")
 
 
 def table(values: Values, main_arm: str) -> list[str]:
@@ -118,7 +121,10 @@ def draw(values: Values, baseline: str, measure: str, file: Path) -> None:
     axes.set_xlabel(f"{measure}, minus that of {baseline}, in points\ndot: a seed, bar: mean")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    picture.savefig(file, dpi=150)
+    try:
+        picture.savefig(file, dpi=150)
+    except (ValueError, OSError) as error:  # another format, or a folder that does not exist
+        sys.exit(f"{file} cannot be written: {error}")
 
 
 def _line(cells: list[str]) -> str:
@@ -127,6 +133,9 @@ def _line(cells: list[str]) -> str:
 
 def main(arguments: argparse.Namespace) -> None:
     """Print the table."""
+    for run in arguments.runs:
+        if absent := [name for name in ("config.yaml", "summary.csv") if not (run / name).exists()]:
+            sys.exit(f"{run} has no {absent[0]}: name folders of finished runs, such as results/NAME")
     try:
         studies = [load_study(yaml.safe_load((run / "config.yaml").read_text())) for run in arguments.runs]
     except UserError as error:

@@ -319,6 +319,15 @@ def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
     (runs[1] / "summary.csv").write_text(rows)  # one oracle of two seeds
     with pytest.raises(AssertionError, match="belongs to one seed"):
         output("compare_runs.py", runs[1])
+    (runs[2] / "oracle.jsonl").write_text("{cut")
+    for arguments, mistake in {
+        (tmp_path / "absent",): "has no config.yaml: name folders of finished runs",
+        (runs[2],): "is not the output of ceiling.py",
+        (runs[3], "--picture", tmp_path / "runs.doc"): "runs.doc cannot be written",
+    }.items():
+        with pytest.raises(AssertionError, match=mistake) as raised:
+            output("compare_runs.py", *arguments)
+        assert "Traceback" not in str(raised.value)
 
 
 def test_packed_files_are_read_in_the_order_of_their_paths_with_their_classes(output, tmp_path):
