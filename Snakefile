@@ -76,6 +76,7 @@ rule all:
 rule images:
     """Tile or import all images."""
     input:
+        f"{RUN}/config.yaml",
         slide_overlays(),
         [
             f"{IMAGES}/{dataset}/{table}.tsv"
@@ -88,6 +89,7 @@ rule images:
 rule geojson:
     """Write the tile grids of all slides for QuPath."""
     input:
+        f"{RUN}/config.yaml",
         refuse_nothing(
             [f"{IMAGES}/{dataset}/geojson" for dataset in SLIDE_DATASETS],
             "geojson has nothing to make: add a data set of kind: slides",
@@ -97,6 +99,7 @@ rule geojson:
 rule attention:
     """Write the attention of slide classifiers over test slides."""
     input:
+        f"{RUN}/config.yaml",
         refuse_nothing(
             attention_folders(),
             "attention has nothing to make: add slides with labels to evaluation.datasets, an encoder, and abmil or "
@@ -107,6 +110,7 @@ rule attention:
 rule encoders:
     """Train or import all encoders."""
     input:
+        f"{RUN}/config.yaml",
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
         [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ALL_ENCODERS for seed in STUDY.seeds],
@@ -115,6 +119,7 @@ rule encoders:
 rule embeddings:
     """Embed all images by all encoders."""
     input:
+        f"{RUN}/config.yaml",
         outcome_tables(SLIDE_DATASETS),
         [
             path
@@ -128,6 +133,7 @@ rule embeddings:
 rule features:
     """Write the features of all slides, a file for each."""
     input:
+        f"{RUN}/config.yaml",
         outcome_tables(SLIDE_DATASETS),
         refuse_nothing(
             features_folders(),
@@ -139,6 +145,7 @@ rule features:
 rule diffusion:
     """Train the diffusion models of the banks."""
     input:
+        f"{RUN}/config.yaml",
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
         refuse_nothing(
@@ -150,6 +157,7 @@ rule diffusion:
 rule bank:
     """Make and evaluate the banks."""
     input:
+        f"{RUN}/config.yaml",
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
         [path for bank, seed in banks_with_seeds() for path in bank_shards(bank, seed)],
@@ -162,12 +170,14 @@ rule bank:
 rule evaluation:
     """Evaluate all encoders, without the report."""
     input:
+        f"{RUN}/config.yaml",
         f"{RUN}/summary.csv",
 
 
 rule export:
     """Write the images of `export` as files."""
     input:
+        f"{RUN}/config.yaml",
         exported_files,
 
 

@@ -20,6 +20,7 @@ from gensis.settings.autoencoder_training import autoencoder_files
 from gensis.settings.benchmarks import Benchmark
 from gensis.settings.dates import refuse_future
 from gensis.settings.encoders import weight_files
+from gensis.settings.other_runs import refuse_replaced_images
 from gensis.settings.stages import stage_lines, stages
 from gensis.settings.study import read_backbones
 from gensis.settings.units import Unit, Units, list_units, refuse_no_train
@@ -69,6 +70,9 @@ def read_config() -> tuple[Study, dict[str, Units]]:
             name: list_units(study.datasets[name], found_sheet(study, name), is_drawn) for name in study.used_datasets
         }
         refuse_no_train(study, units, [name for name in units if has_labels(units[name])])
+        if workflow.is_main_process:
+            for line in refuse_replaced_images(study, Path("results")):
+                print(line, file=sys.stderr)
         return study, units
     except UserError as error:
         sys.exit(f"error: {error}")

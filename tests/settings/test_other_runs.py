@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gensis.errors import UserError
+from gensis.settings import load_study
+from gensis.settings.base import laid_over
+from gensis.settings.other_runs import refuse_replaced_images
+
+REPOSITORY = Path(__file__).parents[2]
+STUDY = {
+    "run": "first",
+    "datasets": {
+        "slides": {"kind": "slides", "sheet": "s.csv", "quality": {"minimum": {"focus": 3}}},
+        "photos": {"kind": "folder", "path": "p"},
+        "unused": {"kind": "folder", "path": "q"},
+    },
+    "pretraining": {"dataset": "slides"},
+    "evaluation": {"datasets": ["photos"]},
+}
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Results of one other run."""
+    store(STUDY, tmp_path)
+    return tmp_path
+
+
+def store(values, results):
+    folder = results / values["run"]
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(load_study(values).resolved()))
+
+
+def changed(**datasets):
+    return load_study(laid_over(STUDY, {"run": "second", "datasets": datasets}))
+
+
+@pytest.mark.parametrize(
+    ("datasets", "change"),
+    [
+        ({"slides": {"mpp": 1.0}}, "mpp 0.5, here 1.0"),
+        ({"photos": {"max_images": {"train": 9}}}, 'max_images {}, here {"train": 9}'),
+        ({"photos": {"path": "elsewhere"}}, 'path "p", here "elsewhere"'),
+    ],
+)
+def test_images_of_another_run_are_not_replaced(results, datasets, change):
+    (name,) = datasets
+    with pytest.raises(UserError) as error:
+        refuse_replaced_images(changed(**datasets), results)
+    assert str(error.value) == (
+        f"datasets.{name}: {results}/images/{name} has images of the run first, made with other settings ({change}): "
+        f"give this data set another name, or, to give up the images of that run, remove {results}/first/config.yaml"
+    )
+
+
+def test_another_selection_of_the_same_images_is_named(results):
+    (line,) = refuse_replaced_images(changed(slides={"sheet": "t.csv"}), results)
+    assert 'another selection (sheet "s.csv", here "t.csv")' in line
+    (line,) = refuse_replaced_images(changed(slides={"quality": {"minimum": {"focus": 4}}}), results)
+    assert '"focus": 4.0' in line
+
+
+@pytest.mark.parametrize(
+    "datasets",
+    [
+        {"slides": {"targets": {"grade": "classification"}, "max_failed_slides": 0.1}},
+        {"unused": {"path": "elsewhere"}},
+        {"more": {"kind": "folder", "path": "r"}},
+    ],
+)
+def test_what_replaces_nothing_is_accepted(results, datasets):
+    assert refuse_replaced_images(changed(**datasets), results) == []
+
+
+def test_a_run_may_change_its_own_data_sets(results):
+    study = load_study(laid_over(STUDY, {"datasets": {"slides": {"mpp": 1.0}}}))
+    assert refuse_replaced_images(study, results) == []
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "run: other\n", "a: [", "run: first\ndatasets: {slides: {mpp: 3}}\n"])
+def test_files_of_others_are_skipped(tmp_path, text):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(text)
+    assert refuse_replaced_images(load_study(STUDY), tmp_path) == []
+
+
+def test_a_run_of_an_older_version_is_compared_in_the_keys_that_both_know(results):
+    path = results / "first" / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    del values["datasets"]["slides"]["resample"]
+    values["datasets"]["slides"]["removed_key"] = 1
+    path.write_text(yaml.safe_dump(values))
+    assert refuse_replaced_images(changed(), results) == []
+
+
+def test_studies_of_this_repository_replace_no_images_of_each_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENSIS_DATA", "data")
+    seeds = sorted(REPOSITORY.glob("config/cifar10-claim/*.yaml"))
+    files = [[path] for path in REPOSITORY.glob("config/*.yaml")]
+    files += [[REPOSITORY / "config" / "cifar10-claim.yaml", path] for path in seeds]
+    studies = {}
+    for paths in files:
+        values = {}
+        for path in paths:
+            values = laid_over(values, yaml.safe_load(path.read_text()) or {})
+        studies[values.get("run")] = values
+    assert len(studies) > 20
+    for values in studies.values():
+        store(values, tmp_path)
+    for values in studies.values():
+        assert refuse_replaced_images(load_study(values), tmp_path) == []
