@@ -113,7 +113,11 @@ rule encoders:
         f"{RUN}/config.yaml",
         needs_pretraining,
         outcome_tables([TRAINED_ON]),
-        [f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in ALL_ENCODERS for seed in STUDY.seeds],
+        [
+            f"{encoder_folder(encoder, seed)}/provenance.json"
+            for encoder in ALL_ENCODERS
+            for seed in STUDY.embedded_seeds(encoder)
+        ],
 
 
 rule embeddings:
@@ -125,7 +129,7 @@ rule embeddings:
             path
             for encoder in (*ALL_ENCODERS, *BASELINES)
             for dataset in UNITS
-            for seed in STUDY.seeds
+            for seed in STUDY.embedded_seeds(encoder)
             for path in embedding_parts(encoder, dataset, seed)
         ],
 

@@ -1,5 +1,7 @@
 """The plan adds up jobs, units and seeds."""
 
+from dataclasses import replace
+
 import pytest
 
 from gensis.planning.rates import Rate, Rates
@@ -71,6 +73,14 @@ def test_gpus_share_a_training_and_the_shards_of_a_bank_and_tile_nothing():
 def test_works_of_one_stage_are_one_row():
     (row,) = planned([BANK, BANK])
     assert (row.seconds, row.passes, row.disk_bytes, row.memory_bytes) == (120, 120, 80, 1)
+
+
+def test_works_that_run_once_for_all_seeds_count_once():
+    every_seed, once = planned([replace(BANK, stage="every seed"), replace(BANK, stage="once", seeds=1)])
+    (both,) = planned([BANK, replace(BANK, seeds=1)])
+    for name in ("seconds", "passes", "disk_bytes"):
+        in_all = getattr(every_seed, name) * every_seed.seeds + getattr(once, name)
+        assert getattr(both, name) * both.seeds == pytest.approx(in_all)
 
 
 def test_a_stage_without_a_rate_has_no_time_and_the_total_says_that_it_is_more():

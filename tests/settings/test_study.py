@@ -167,6 +167,11 @@ def changed(path: str, value: object) -> dict:
         ("pretraining/init", "dino", "pretraining.init: 'dino' does not exist: none is defined"),
         ("retraining/gen-dino/init", "gen-dino", "'gen-dino' is not one of dino"),
         (
+            "retraining/gen-dino",
+            {"bank": "default", "init": "dino", "backbone": "resnet50"},
+            "retraining.gen-dino.init: dino has the backbone vit_small_patch16_224, and this arm resnet50: use one",
+        ),
+        (
             "encoders",
             {"dino": {"timm": "vit_small_patch16_224.dino"}},
             "encoders.dino: dino, simclr, mocov3, random, pixels are",

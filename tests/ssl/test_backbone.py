@@ -64,9 +64,7 @@ def test_an_encoder_with_a_flipped_bit_in_its_weights_is_refused(tmp_path):
 
 
 def test_images_that_do_not_divide_into_patches_are_refused():
-    with pytest.raises(
-        UserError, match=r"pretraining.image_px 56 is not a multiple of the patch size 16 of backbone vit"
-    ):
+    with pytest.raises(UserError, match=r"image_px 56 is not a multiple of the patch size 16 of backbone vit"):
         create_backbone("vit_tiny_patch16_224", 56, {"depth": 1})
     create_backbone("vit_tiny_patch16_224", 56, {"depth": 1, "patch_size": 8})
 

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from tests.workflow.clone import TINY, copy_repository, planned, snakemake, write_config
+from tests.workflow.jobs import jobs
 
 ARMS = {
     "gen-dino": {"bank": "default"},
@@ -91,3 +92,18 @@ def test_a_second_round_has_a_bank_conditioned_on_the_first_arms_encoder(clone, 
         "generate_bank": 2,
         "retrain_encoder": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("arm", "mistake"),
+    [
+        ({"image_px": 18}, "image_px 18 is not a multiple of the patch size 4 of backbone vit_tiny_patch16_224"),
+        ({"backbone_args": {"dept": 2}}, "backbone vit_tiny_patch16_224 does not accept {"),
+    ],
+)
+def test_an_arm_without_a_possible_network_is_refused_before_the_first_training(finished, tmp_path, arm, mistake):
+    values = finished.values | {"retraining": {"gen-dino": {"bank": "default"}, "wrong": {"bank": "default"} | arm}}
+    job = jobs(finished.clone, write_config(tmp_path / "study.yaml", values))["pretrain_encoder"]
+    done = job.run(finished.clone)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: retraining.wrong: {mistake}")

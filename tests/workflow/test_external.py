@@ -22,6 +22,7 @@ def test_slides_are_embedded_by_an_external_encoder_without_training(finished, a
         "import_encoder": 1,
         "embed_images": 2,
         "export_features": 1,
+        "store_config": 1,
         "features": 1,
     }
 
@@ -76,3 +77,20 @@ def test_changing_the_initial_encoder_of_an_arm_retrains_only_that_arm(finished,
     jobs = planned(finished.clone, write_config(tmp_path / "init.yaml", values))
     assert jobs["retrain_encoder"] == 1
     assert not {"pretrain_encoder", "train_diffusion", "generate_bank"} & set(jobs)
+
+
+def test_an_external_encoder_is_imported_and_embeds_once_for_all_seeds(finished, tmp_path, encoder):
+    one, two = (
+        planned(
+            finished.clone,
+            write_config(tmp_path / f"{count}.yaml", finished.values | {"seeds": seeds, "encoders": {"mine": encoder}}),
+            "all",
+            "features",
+        )
+        for count, seeds in enumerate([[0], [0, 1]])
+    )
+    assert two["import_encoder"] == one["import_encoder"] == 1
+    parts = 2  # of the train and the test split
+    assert two["embed_images"] - one["embed_images"] == parts * len(["dino", "gen-dino", "random"])
+    assert two["export_features"] - one["export_features"] == len(["dino", "gen-dino"])
+    assert two["evaluate_encoder_on_slides"] - one["evaluate_encoder_on_slides"] == 5

@@ -35,11 +35,12 @@ rule pretrain_encoder:
         events=untracked(events),
         folder=untracked(folder),
         init=untracked(initial_option),
+        arms=untracked(backbones_of_arms),
         script=untracked(script("pretrain_encoder")),
         launcher=untracked(launcher),
     shell:
         "{params.launcher} {params.script:q} --config {params.config:q} --runtime {params.runtime:q}"
-        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu}"
+        " --seed {wildcards.seed} --threads {threads} --gpus {resources.gpu} --arms {params.arms:q}"
         " --train {input.train:q} {params.init:q} --checkpoints {params.checkpoints:q} --events {params.events:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 

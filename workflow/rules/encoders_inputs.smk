@@ -13,6 +13,17 @@ def initial_option(wildcards):
     return [word for path in initial_encoder(wildcards) for word in ("--init", os.path.dirname(path))]
 
 
+def backbones_of_arms(wildcards):
+    """Arms with a backbone of their own -> the arguments that create it, as JSON."""
+
+    def created_with(encoder):
+        settings = STUDY.training_settings(encoder)
+        return {"name": settings.backbone, "image_px": settings.image_px, "backbone_args": settings.backbone_args}
+
+    baseline, arms = created_with(BASELINE_ENCODER), {arm: created_with(arm) for arm in STUDY.retraining}
+    return json.dumps({arm: backbone for arm, backbone in arms.items() if backbone != baseline})
+
+
 def retraining_bank(wildcards, files=bank_shards):
     """Shards of the bank that an arm is trained with, if any: those of the same seed, unless the bank has one seed."""
     bank = STUDY.retraining[wildcards.encoder].bank

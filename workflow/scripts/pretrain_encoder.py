@@ -1,7 +1,9 @@
 """Pre-train an encoder, or with --bank retrain it with a bank, and publish it in timm's hub layout."""
 
 import argparse
+import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from gensis.images.index import Index, read_index
 from gensis.images.snapshots import add_snapshot, write_snapshots
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.ssl import RECIPE
-from gensis.ssl.backbone import FORMAT, save_encoder
+from gensis.ssl.backbone import FORMAT, create_backbone, save_encoder
 from gensis.ssl.bank_images import bank_contents, open_parts
 from gensis.ssl.monitor import Monitor
 from gensis.ssl.pretrainer import Pretrainer
@@ -39,6 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.bank:
         inputs |= bank_contents(arguments.bank, arguments.filtered)
         external |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
+    refuse_impossible_arms(arguments.arms)
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
         external |= external_weights_of(arguments.init)
@@ -98,6 +101,15 @@ def check_bank(settings: Retraining, bank: Path | None) -> None:
         log.info("epochs: %d, to match the compute of %s", settings.epochs, settings.match_compute)
 
 
+def refuse_impossible_arms(arms: Mapping[str, dict[str, Any]]) -> None:
+    """Create the backbones of arms, so that a mistake in one shows before the first training, not after weeks."""
+    for name, backbone in arms.items():
+        try:
+            create_backbone(**backbone)
+        except UserError as error:
+            raise UserError(f"retraining.{name}: {error}") from error
+
+
 def create(
     arguments: argparse.Namespace, settings: Pretraining, *, index: Index, device: torch.device, world: World
 ) -> Pretrainer:
@@ -132,4 +144,5 @@ if __name__ == "__main__":
     parser.add_argument("--bank", type=Path, help="folder of the bank")
     parser.add_argument("--filtered", action="store_true", help="read only the images that its filter keeps")
     parser.add_argument("--init", type=Path, help="folder of the encoder whose weights initialise the backbone")
+    parser.add_argument("--arms", type=json.loads, default={}, help="backbones of arms, to be checked first, as JSON")
     command.run(main, parser.parse_args())

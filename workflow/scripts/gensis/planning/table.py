@@ -56,10 +56,15 @@ def _stages(works: Sequence[Work]) -> Iterator[tuple[str, Iterable[Work]]]:
 
 
 def _row(stage: str, works: list[Work], rates: Rates, gpus: int) -> Row:
-    seconds, disk, gpu_bytes, is_estimate, is_partial = 0.0, 0.0, 0, False, False
+    images = passes = seconds = disk = 0.0
+    gpu_bytes, is_estimate, is_partial = 0, False, False
     sources: dict[str, None] = {}
+    seeds = max(work.seeds for work in works)
     for work in works:
-        disk += work.disk_bytes
+        share = work.seeds / seeds  # of a seed: some encoders embed once for all seeds
+        images += share * work.images
+        passes += share * work.units * (work.kind not in ("tile slides", "import images", "evaluate"))
+        disk += share * work.disk_bytes
         if not work.units and not work.jobs:
             continue
         found = rates.of(work.kind, work.case, work.gflop)
@@ -68,18 +73,18 @@ def _row(stage: str, works: list[Work], rates: Rates, gpus: int) -> Row:
             continue
         rate, is_exact = found
         is_estimate |= not is_exact and work.units > 0
-        disk += work.saved * rate.saved_bytes
+        disk += share * work.saved * rate.saved_bytes
         gpu_bytes = max(gpu_bytes, rate.gpu_bytes)
-        seconds += (work.jobs * rate.job_seconds + work.units * rate.seconds) / _at_a_time(work, rates, gpus)
+        seconds += share * (work.jobs * rate.job_seconds + work.units * rate.seconds) / _at_a_time(work, rates, gpus)
         sources |= {rate.source: None} if work.units and rate.source else {}
     return Row(
         stage=stage,
-        images=sum(work.images for work in works),
-        passes=sum(work.units for work in works if work.kind not in ("tile slides", "import images", "evaluate")),
+        images=images,
+        passes=passes,
         seconds=seconds,
         is_estimate=is_estimate,
         is_partial=is_partial,
-        seeds=max(work.seeds for work in works),
+        seeds=seeds,
         disk_bytes=disk,
         memory_bytes=max(work.memory_bytes for work in works),
         gpu_bytes=gpu_bytes,

@@ -161,7 +161,8 @@ def _bank(study: Study, name: str, *, train: ImageSet, gpus: int) -> Iterator[Wo
         )
     if bank.filter:
         embedding = embedding_work(study, f"bank {name}", bank.encoder, images=images, jobs=bank.shards, gpus=gpus)
-        yield replace(embedding, images=0, disk_bytes=0)  # the images of the bank; a filter stores numbers
+        # The images of the bank; a filter stores numbers.
+        yield replace(embedding, images=0, disk_bytes=0, seeds=seeds)
     yield from _bank_evaluation(study, name, train=train, gpus=gpus)
 
 

@@ -73,6 +73,11 @@ def _names_of_arm_exist(study: "Study", name: str, arm: Retraining, pretraining:
     where = f"retraining.{name}"
     _known(f"{where}.dataset", arm.dataset, [pretraining.dataset])
     _known_start(where, arm, [study.baseline, *study.encoders])
+    if arm.init == study.baseline and arm.backbone != pretraining.backbone:
+        raise ValueError(
+            f"{where}.init: {study.baseline} has the backbone {pretraining.backbone}, and this arm {arm.backbone}: "
+            "use one backbone, or remove `init`"
+        )
     if arm.match_compute is not None:
         others = [other for other, settings in study.retraining.items() if settings.match_compute is None]
         _known(f"{where}.match_compute", arm.match_compute, others)

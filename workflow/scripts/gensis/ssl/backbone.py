@@ -66,7 +66,7 @@ def _check_size(backbone: nn.Module, name: str, image_px: int) -> None:
     patch_px = getattr(patches, "patch_size", (1,))[0]
     if image_px % patch_px and not getattr(patches, "dynamic_img_pad", False):
         raise UserError(
-            f"pretraining.image_px {image_px} is not a multiple of the patch size {patch_px} of backbone {name}: "
+            f"image_px {image_px} is not a multiple of the patch size {patch_px} of backbone {name}: "
             "use a multiple, or set another `patch_size` in backbone_args"
         )
 

@@ -57,8 +57,10 @@ class _Verification:
             self.datasets[name].check_stores(self.settings(f"datasets/{name}"), self.origins)
         for seed in self.study.seeds:
             self.check_encoders(seed)
-            for dataset in self.study.used_datasets:
-                for encoder in (*self.encoders, *self.study.untrained):
+        self.check_external_encoders()
+        for encoder in (*self.encoders, *self.study.untrained):
+            for seed in self.study.embedded_seeds(encoder):
+                for dataset in self.study.used_datasets:
                     self.check_embeddings(encoder, dataset, seed)
         generated = [(bank, seed) for bank, seed in self.banks() if self.study.banks[bank].is_generated]
         for encoder, seed in dict.fromkeys((self.study.banks[bank].encoder, seed) for bank, seed in generated):
@@ -101,7 +103,7 @@ class _Verification:
         return path, stated.table(path)
 
     def encoder_folder(self, encoder: str, seed: int) -> Path:
-        return self.run / f"encoders/{encoder}/seed{seed}"
+        return self.run / f"encoders/{encoder}/seed{self.study.embedded_with(encoder, seed)}"
 
     def encoder_input(self, name: str, encoder: str, seed: int) -> Inputs:
         folder = self.encoder_folder(encoder, seed)
@@ -122,12 +124,17 @@ class _Verification:
                 inputs |= self.bank_input(bank, seed if made_for is None else made_for)
             folder, settings = self.encoder_folder(name, seed), self.settings(f"encoders/{name}")
             check_folder(folder, settings, seed=seed, recipe=ENCODER_RECIPE, inputs=inputs, **self.both)
+
+    def check_external_encoders(self) -> None:
         for name in self.study.encoders:
-            settings = self.settings(f"encoders/{name}")
-            check_folder(self.encoder_folder(name, seed), settings, seed=None, recipe=None, inputs={}, **self.both)
+            folder, settings = self.encoder_folder(name, self.study.seeds[0]), self.settings(f"encoders/{name}")
+            check_folder(folder, settings, seed=None, recipe=None, inputs={}, **self.both)
+
+    def embeddings_folder(self, encoder: str, dataset: str, seed: int) -> Path:
+        return self.run / f"embeddings/{encoder}/{dataset}/seed{self.study.embedded_with(encoder, seed)}"
 
     def parts(self, encoder: str, dataset: str, seed: int, below: str = "") -> list[Path]:
-        return sorted((self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below).glob("part-*.h5"))
+        return sorted((self.embeddings_folder(encoder, dataset, seed) / below).glob("part-*.h5"))
 
     def check_embeddings(self, encoder: str, dataset: str, seed: int) -> None:
         weights = self.weights_input(encoder, seed)
@@ -161,7 +168,7 @@ class _Verification:
             parts = self.parts(encoder, dataset, seed, below)
             missing = [unit for unit in self.wanted(encoder, dataset, below) or [] if unit not in found]
             if missing and not any(path in self.findings for path in parts):
-                folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}" / below
+                folder = self.embeddings_folder(encoder, dataset, seed) / below
                 more = f" and {len(missing) - 1} more units" if len(missing) > 1 else ""
                 self.findings.add(folder, f"has no embeddings of {missing[0]}{more}")
         for bank, seed in self.banks():
@@ -171,8 +178,9 @@ class _Verification:
 
     def embeddings_input(self, encoder: str, seed: int) -> Inputs:
         """The embeddings of the training images."""
-        contents, images = self.embedded[encoder, self.trained_on, seed, ""], self.datasets[self.trained_on]
-        path = self.run / f"embeddings/{encoder}/{self.trained_on}/seed{seed}"
+        made_with = self.study.embedded_with(encoder, seed)
+        contents, images = self.embedded[encoder, self.trained_on, made_with, ""], self.datasets[self.trained_on]
+        path = self.embeddings_folder(encoder, self.trained_on, seed)
         return {"embeddings": (path, lambda: embeddings_content(contents, images.learnt_from()))}
 
     def check_diffusion(self, encoder: str, seed: int) -> None:
@@ -285,14 +293,14 @@ class _Verification:
         """The embeddings that an evaluation uses."""
         kinds = {"embeddings": [""], "corrupted": self.study.evaluation.corruption_names}
         kinds["last_blocks"] = [BLOCKS] if "last_blocks" in self.study.evaluation.further_inputs else []
-        folder = self.run / f"embeddings/{encoder}/{dataset}/seed{seed}"
+        folder, made_with = self.embeddings_folder(encoder, dataset, seed), self.study.embedded_with(encoder, seed)
 
         def content(kind: str) -> str | None:
             wanted = [(below, unit) for below in kinds[kind] for unit in self.wanted(encoder, dataset, below) or [""]]
             contents = {
                 (below, unit): stated
                 for below in kinds[kind]
-                for unit, stated in self.embedded[encoder, dataset, seed, below].items()
+                for unit, stated in self.embedded[encoder, dataset, made_with, below].items()
             }
             return embeddings_content(contents, wanted)
 
