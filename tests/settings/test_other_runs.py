@@ -99,9 +99,8 @@ def test_a_run_of_an_older_version_is_compared_in_the_keys_that_both_know(result
 
 def test_studies_of_this_repository_replace_no_images_of_each_other(tmp_path, monkeypatch):
     monkeypatch.setenv("GENSIS_DATA", "data")
-    seeds = sorted(REPOSITORY.glob("config/cifar10-claim/*.yaml"))
     files = [[path] for path in REPOSITORY.glob("config/*.yaml")]
-    files += [[REPOSITORY / "config" / "cifar10-claim.yaml", path] for path in seeds]
+    files += [[path.parent.with_suffix(".yaml"), path] for path in REPOSITORY.glob("config/*-claim/*.yaml")]
     studies = {}
     for paths in files:
         values = {}
