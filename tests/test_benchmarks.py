@@ -21,7 +21,7 @@ from tests.workflow.clone import TINY, write_config
 
 from gensis.artifacts.files import content_id, read_json
 from gensis.artifacts.tables import write_table
-from gensis.images.codec import encode_jpeg, encode_png
+from gensis.images.codec import decode_into, encode_jpeg, encode_png
 from gensis.images.index import write_index
 from gensis.images.sources import open_source
 from gensis.images.store import Store, write_store
@@ -342,6 +342,18 @@ def test_packed_files_are_read_in_the_order_of_their_paths_with_their_classes(ou
     assert list(source.keys) == paths[4:]
     assert list(source.labels) == ["cat", "cat", "dog", "dog"]
     assert [source.read(n) for n in range(4)] == [(tmp_path / "tree" / path).read_bytes() for path in paths[4:]]
+
+
+def test_packed_files_can_be_downscaled(output, tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        (tmp_path / split / "cat" / "0.JPEG").write_bytes(encode_jpeg(np.full((40, 40, 3), 90, np.uint8), 90))
+    options = ["--splits", "train", "val", "--side-px", 16]
+    output("pack_images.py", tmp_path, tmp_path / "packed.h5", *options)
+    source = open_source(Hdf5Dataset(kind="hdf5", path=str(tmp_path / "packed.h5"), splits={"test": "val"}), "test", ())
+    image = np.zeros((16, 16, 3), np.uint8)
+    decode_into(source.read(0), image)  # raises if the image has another size
+    assert abs(int(image.mean()) - 90) <= 2
 
 
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):
