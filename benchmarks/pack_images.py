@@ -39,11 +39,25 @@ def files_of(split: Path) -> list[Path]:
 
 
 def downscaled(path: Path, side_px: int) -> bytes:
-    """A JPEG of quality 85 of an image at side_px x side_px."""
+    """A JPEG of quality 85 of an image at side_px x side_px.
+
+    Raises:
+        SystemExit: the file is not an image, or is damaged.
+    """
     target = io.BytesIO()
-    image = Image.open(path).convert("RGB").resize((side_px, side_px), Image.Resampling.LANCZOS)
-    image.save(target, "JPEG", quality=85)
+    try:
+        image = Image.open(path).convert("RGB")
+    except OSError as error:
+        sys.exit(f"{path} cannot be read ({error}): download it again")
+    image.resize((side_px, side_px), Image.Resampling.LANCZOS).save(target, "JPEG", quality=85)
     return target.getvalue()
+
+
+def positive(text: str) -> int:
+    """A number of pixels, at least 1."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
 
 
 def pack(group: h5py.Group, paths: list[Path], classes: list[str], side_px: int | None) -> str:
@@ -73,5 +87,5 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path, help="HDF5 file to write")
     parser.add_argument("--splits", nargs="+", default=["train", "test"], help="folders of the splits")
-    parser.add_argument("--side-px", type=int, help="downscale the images to squares of this side")
+    parser.add_argument("--side-px", type=positive, help="downscale the images to squares of this side")
     main(parser.parse_args())

@@ -354,6 +354,11 @@ def test_packed_files_can_be_downscaled(output, tmp_path):
     image = np.zeros((16, 16, 3), np.uint8)
     decode_into(source.read(0), image)  # raises if the image has another size
     assert abs(int(image.mean()) - 90) <= 2
+    (tmp_path / "val" / "cat" / "0.JPEG").write_bytes(b"not an image")
+    with pytest.raises(AssertionError, match=r"0\.JPEG cannot be read .*: download it again") as raised:
+        output("pack_images.py", tmp_path, tmp_path / "packed.h5", *options)
+    assert "Traceback" not in str(raised.value)
+    assert (tmp_path / "packed.h5").exists()
 
 
 def test_intervals_of_few_groups_have_better_coverage_than_plain_percentiles(output):

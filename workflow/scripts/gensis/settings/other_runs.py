@@ -33,7 +33,7 @@ def refuse_replaced_images(study: Study, results: Path) -> list[str]:
     """
     lines = []
     for path, values in _other_runs(study.run, results):
-        for name in set(study.used_datasets) & _used_datasets(values):
+        for name in sorted({*study.used_datasets} & _used_datasets(values)):
             changed = _changed(study.datasets[name], values["datasets"][name])
             if replaced := [change for key, change in changed.items() if key not in ABOUT_THE_SOURCE]:
                 raise UserError(
