@@ -116,7 +116,7 @@ rule encoders:
         [
             f"{encoder_folder(encoder, seed)}/provenance.json"
             for encoder in ALL_ENCODERS
-            for seed in STUDY.embedded_seeds(encoder)
+            for seed in STUDY.stored_seeds(encoder)
         ],
 
 
@@ -129,7 +129,7 @@ rule embeddings:
             path
             for encoder in (*ALL_ENCODERS, *BASELINES)
             for dataset in UNITS
-            for seed in STUDY.embedded_seeds(encoder)
+            for seed in STUDY.stored_seeds(encoder)
             for path in embedding_parts(encoder, dataset, seed)
         ],
 

@@ -39,9 +39,9 @@ def part_units(dataset: str) -> list[tuple[Unit, ...]]:
 
 def embedding_parts(encoder: str, dataset: str, seed: str, split: str = "") -> list[str]:
     """Embedding files of a data set, or of one split."""
-    parts, made_with = part_units(dataset), STUDY.embedded_with(encoder, seed)
+    parts, stored_seed = part_units(dataset), STUDY.stored_seed(encoder, seed)
     return [
-        f"{RUN}/embeddings/{encoder}/{dataset}/seed{made_with}/part-{number:04d}.h5"
+        f"{RUN}/embeddings/{encoder}/{dataset}/seed{stored_seed}/part-{number:04d}.h5"
         for number, units in enumerate(parts)
         if split in ("", units[0].split)
     ]
@@ -65,7 +65,7 @@ def features_folder(dataset: str, encoder: str, seed: str) -> str:
 
 def encoder_folder(encoder: str, seed: str) -> str:
     """Folder of an encoder, trained by this study or external."""
-    return f"{RUN}/encoders/{encoder}/seed{STUDY.embedded_with(encoder, seed)}"
+    return f"{RUN}/encoders/{encoder}/seed{STUDY.stored_seed(encoder, seed)}"
 
 
 def encoder_of_bank(wildcards) -> str:
@@ -172,7 +172,7 @@ def features_folders() -> list[str]:
         features_folder(dataset, encoder, seed)
         for encoder in ALL_ENCODERS
         for dataset in SLIDE_DATASETS
-        for seed in STUDY.embedded_seeds(encoder)
+        for seed in STUDY.stored_seeds(encoder)
     ]
 
 

@@ -13,9 +13,7 @@ def report_inputs(wildcards):
     """All files that the report shows."""
     shown = ENCODERS or STUDY.encoders
     histories = [
-        f"{encoder_folder(encoder, seed)}/provenance.json"
-        for encoder in shown
-        for seed in STUDY.embedded_seeds(encoder)
+        f"{encoder_folder(encoder, seed)}/provenance.json" for encoder in shown for seed in STUDY.stored_seeds(encoder)
     ]
     knn_histories = [
         f"{RUN}/evaluation/{encoder}/{TRAINED_ON}/seed{seed}/knn_history.csv"

@@ -46,7 +46,7 @@ def embedding_work(study: Study, stage: str, encoder: str, *, images: float, job
         units=0 if encoder == "pixels" else images,
         disk_bytes=memory.embeddings_bytes(1, width_of(study, encoder)) * images,
         memory_bytes=memory.embedding_bytes(study, encoder, image_px=image_px, gpus=gpus),
-        seeds=len(study.embedded_seeds(encoder)),
+        seeds=len(study.stored_seeds(encoder)),
     )
 
 

@@ -179,16 +179,16 @@ class Study(Settings):
         """
         return self.model_dump(mode="json", context=EVERY_DEFAULT)
 
-    def embedded_with(self, encoder: str, seed: int) -> int:
+    def stored_seed(self, encoder: str, seed: int) -> int:
         """The seed under which the weights and embeddings of ``encoder`` are stored.
 
         No seed changes an external encoder or raw pixels, so theirs are those of the first seed.
         """
         return self.seeds[0] if encoder in self.encoders or encoder == "pixels" else seed
 
-    def embedded_seeds(self, encoder: str) -> tuple[int, ...]:
+    def stored_seeds(self, encoder: str) -> tuple[int, ...]:
         """The seeds under which there are weights and embeddings of ``encoder``."""
-        return tuple(dict.fromkeys(self.embedded_with(encoder, seed) for seed in self.seeds))
+        return tuple(dict.fromkeys(self.stored_seed(encoder, seed) for seed in self.seeds))
 
     def training_settings(self, encoder: str) -> Pretraining:
         """The settings that train ``encoder``: the baseline or a name in `retraining`."""

@@ -59,7 +59,7 @@ class _Verification:
             self.check_encoders(seed)
         self.check_external_encoders()
         for encoder in (*self.encoders, *self.study.untrained):
-            for seed in self.study.embedded_seeds(encoder):
+            for seed in self.study.stored_seeds(encoder):
                 for dataset in self.study.used_datasets:
                     self.check_embeddings(encoder, dataset, seed)
         generated = [(bank, seed) for bank, seed in self.banks() if self.study.banks[bank].is_generated]
@@ -103,7 +103,7 @@ class _Verification:
         return path, stated.table(path)
 
     def encoder_folder(self, encoder: str, seed: int) -> Path:
-        return self.run / f"encoders/{encoder}/seed{self.study.embedded_with(encoder, seed)}"
+        return self.run / f"encoders/{encoder}/seed{self.study.stored_seed(encoder, seed)}"
 
     def encoder_input(self, name: str, encoder: str, seed: int) -> Inputs:
         folder = self.encoder_folder(encoder, seed)
@@ -131,7 +131,7 @@ class _Verification:
             check_folder(folder, settings, seed=None, recipe=None, inputs={}, **self.both)
 
     def embeddings_folder(self, encoder: str, dataset: str, seed: int) -> Path:
-        return self.run / f"embeddings/{encoder}/{dataset}/seed{self.study.embedded_with(encoder, seed)}"
+        return self.run / f"embeddings/{encoder}/{dataset}/seed{self.study.stored_seed(encoder, seed)}"
 
     def parts(self, encoder: str, dataset: str, seed: int, below: str = "") -> list[Path]:
         return sorted((self.embeddings_folder(encoder, dataset, seed) / below).glob("part-*.h5"))
@@ -178,8 +178,8 @@ class _Verification:
 
     def embeddings_input(self, encoder: str, seed: int) -> Inputs:
         """The embeddings of the training images."""
-        made_with = self.study.embedded_with(encoder, seed)
-        contents, images = self.embedded[encoder, self.trained_on, made_with, ""], self.datasets[self.trained_on]
+        stored_seed = self.study.stored_seed(encoder, seed)
+        contents, images = self.embedded[encoder, self.trained_on, stored_seed, ""], self.datasets[self.trained_on]
         path = self.embeddings_folder(encoder, self.trained_on, seed)
         return {"embeddings": (path, lambda: embeddings_content(contents, images.learnt_from()))}
 
@@ -293,14 +293,14 @@ class _Verification:
         """The embeddings that an evaluation uses."""
         kinds = {"embeddings": [""], "corrupted": self.study.evaluation.corruption_names}
         kinds["last_blocks"] = [BLOCKS] if "last_blocks" in self.study.evaluation.further_inputs else []
-        folder, made_with = self.embeddings_folder(encoder, dataset, seed), self.study.embedded_with(encoder, seed)
+        folder, stored_seed = self.embeddings_folder(encoder, dataset, seed), self.study.stored_seed(encoder, seed)
 
         def content(kind: str) -> str | None:
             wanted = [(below, unit) for below in kinds[kind] for unit in self.wanted(encoder, dataset, below) or [""]]
             contents = {
                 (below, unit): stated
                 for below in kinds[kind]
-                for unit, stated in self.embedded[encoder, dataset, made_with, below].items()
+                for unit, stated in self.embedded[encoder, dataset, stored_seed, below].items()
             }
             return embeddings_content(contents, wanted)
 
