@@ -80,7 +80,19 @@ def test_a_run_may_change_its_own_data_sets(results):
     assert refuse_replaced_images(study, results) == []
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "run: other\n", "a: [", "run: first\ndatasets: {slides: {mpp: 3}}\n"])
+FOREIGN = [
+    "",
+    "[1, 2]",
+    "run: other",
+    "a: [",
+    "{run: first, datasets: {slides: {mpp: 3}}}",
+    "{run: other, datasets: [slides], pretraining: fast, evaluation: true}",
+    "{run: other, datasets: {slides: 3}, pretraining: {dataset: slides}, evaluation: {datasets: [slides]}}",
+    "{run: other, datasets: {}, pretraining: {dataset: slides}, evaluation: {datasets: [slides]}}",
+]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
 def test_files_of_others_are_skipped(tmp_path, text):
     folder = tmp_path / "other"
     folder.mkdir()

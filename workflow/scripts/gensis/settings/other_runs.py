@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import yaml
 
 from gensis.errors import UserError
@@ -32,41 +33,56 @@ def refuse_replaced_images(study: Study, results: Path) -> list[str]:
         UserError: images of another run would be made again with other settings.
     """
     lines = []
-    for path, values in _other_runs(study.run, results):
-        for name in sorted({*study.used_datasets} & _used_datasets(values)):
-            changed = _changed(study.datasets[name], values["datasets"][name])
+    for path, other in _other_runs(study.run, results):
+        for name in sorted({*study.used_datasets} & other.used_datasets):
+            changed = _changed(study.datasets[name], other.datasets[name])
             if replaced := [change for key, change in changed.items() if key not in ABOUT_THE_SOURCE]:
                 raise UserError(
-                    f"datasets.{name}: {results}/images/{name} has images of the run {values['run']}, made with other "
+                    f"datasets.{name}: {results}/images/{name} has images of the run {other.run}, made with other "
                     f"settings ({'; '.join(replaced)}): give this data set another name, or, to give up the images of "
                     f"that run, remove {path}"
                 )
             if selected := [change for key, change in changed.items() if key in SELECTION]:
                 lines.append(
-                    f"datasets.{name}: the run {values['run']} uses this data set with another selection "
+                    f"datasets.{name}: the run {other.run} uses this data set with another selection "
                     f"({'; '.join(selected)}): when it is started next, it repeats what depends on it. Give this data "
                     "set another name to keep both"
                 )
     return lines
 
 
-def _other_runs(run: str, results: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Path and values of the settings of all other runs; files that are no settings of a run are skipped."""
+class _Pretraining(pydantic.BaseModel):
+    dataset: str
+
+
+class _Evaluation(pydantic.BaseModel):
+    datasets: set[str]
+
+
+class _OtherRun(pydantic.BaseModel):
+    """What `config.yaml` says of a run's images; other versions may know other keys elsewhere."""
+
+    run: str
+    datasets: dict[str, dict[str, Any]]
+    pretraining: _Pretraining | None
+    evaluation: _Evaluation
+
+    @property
+    def used_datasets(self) -> set[str]:
+        """Names of the data sets that this run makes, as in `Study.used_datasets`."""
+        used = {self.pretraining.dataset, *self.evaluation.datasets} if self.pretraining else self.datasets.keys()
+        return used & self.datasets.keys()
+
+
+def _other_runs(run: str, results: Path) -> Iterator[tuple[Path, _OtherRun]]:
+    """Path and settings of all other runs; files that are no settings of a run are skipped."""
     for path in sorted(results.glob("*/config.yaml")):
         try:
-            values = yaml.load(path.read_bytes(), yaml.CSafeLoader)
-        except (OSError, yaml.YAMLError):
+            other = _OtherRun.model_validate(yaml.load(path.read_bytes(), yaml.CSafeLoader))
+        except (OSError, yaml.YAMLError, pydantic.ValidationError):
             continue
-        is_study = isinstance(values, dict) and {"run", "datasets", "pretraining", "evaluation"} <= values.keys()
-        if is_study and values["run"] != run:
-            yield path, values
-
-
-def _used_datasets(values: dict[str, Any]) -> set[str]:
-    """Names of the data sets that a run with these settings makes, as in `Study.used_datasets`."""
-    if not values["pretraining"]:
-        return set(values["datasets"])
-    return {values["pretraining"]["dataset"], *values["evaluation"]["datasets"]}
+        if other.run != run:
+            yield path, other
 
 
 def _changed(dataset: Dataset, other: dict[str, Any]) -> dict[str, str]:
