@@ -1,6 +1,6 @@
 """An oracle: an arm whose bank holds other real images of the class of each source.
 
-    snakemake images --cores all --configfile config/NAME.yaml
+    snakemake images results/images/DATASET/labels.tsv --cores all --configfile config/NAME.yaml
     python benchmarks/ceiling.py --config config/NAME.yaml --arm '{"generative_views": "add"}' --output /tmp/ceiling
 
 The bank is chosen by labels, so it is never an arm of a study: what a bank that knew the classes gives.
@@ -52,12 +52,17 @@ def same_class(labels: np.ndarray, pool: np.ndarray, *, is_own: bool, variants: 
         variants: images per source.
         seed: of the draws.
     """
+    if not np.all(labels):
+        sys.exit(
+            f"{np.count_nonzero(labels == '')} of {len(labels)} images have no label of their own: an oracle needs all "
+            "of them (the label of a slide is not that of its tiles)"
+        )
     rows = {label: np.flatnonzero(pool == label) for label in np.unique(pool)}
     drawn = []
     for source, label in enumerate(labels):
         others = rows.get(label, np.empty(0, np.int64))
         others = others[others != source] if is_own else others
-        if not label or len(others) < variants:
+        if len(others) < variants:
             sys.exit(f"image {source} of class '{label}' has {len(others)} others in the pool: {variants} are needed")
         drawn.append(np.random.default_rng([seed, source]).choice(others, variants, replace=False))
     return np.stack(drawn)

@@ -37,9 +37,11 @@ def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = 
     """Values of all encoders in the `summary.csv` of each run.
 
     Raises:
-        SystemExit: a run has no such metric, or has it on several data sets, or two runs have the same seed.
+        SystemExit: a run has no such metric, or has it on several data sets, or two runs have the same seed, or were
+            measured on different data sets.
     """
     values: Values = {}
+    measured: dict[str, Path] = {}
     for run in runs:
         rows = [row for row in _measured(run) if (row["task"], row["metric"]) == (task, metric)]
         rows = [row for row in rows if dataset in (None, row["dataset"])]
@@ -47,6 +49,10 @@ def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = 
             sys.exit(f"{run}: {metric} was measured on several data sets: choose one by --dataset")
         if not rows:
             sys.exit(f"{run}/summary.csv has no {metric} of {task}: choose another --task and --metric")
+        measured.setdefault(rows[0]["dataset"], run)
+        if len(measured) > 1:
+            found = ", ".join(f"{name} in {path}" for name, path in measured.items())
+            sys.exit(f"the runs were measured on different data sets ({found}): compare runs of one study")
         for row in rows:
             of_encoder, seed = values.setdefault(row["encoder"], {}), int(row["seed"])
             if seed in of_encoder:
@@ -136,8 +142,9 @@ def main(arguments: argparse.Namespace) -> None:
     for run in arguments.runs:
         if absent := [name for name in ("config.yaml", "summary.csv") if not (run / name).exists()]:
             sys.exit(f"{run} has no {absent[0]}: name folders of finished runs, such as results/NAME")
-    try:
-        studies = [load_study(yaml.safe_load((run / "config.yaml").read_text())) for run in arguments.runs]
+    texts = [(run / "config.yaml").read_text() for run in arguments.runs]
+    try:  # no image is read, so variables in their paths need not be set
+        studies = [load_study(yaml.safe_load(text.replace("$", ""))) for text in texts]
     except UserError as error:
         sys.exit(f"config.yaml of a run is not valid with this version: {error}")
     if len({(study.main_arm, tuple(study.retraining)) for study in studies}) > 1:

@@ -281,6 +281,9 @@ def test_a_ceiling_is_trained_with_other_images_of_the_same_class(output, tmp_pa
         assert len(set(zip(sources.tolist(), shown))) == len(shown)
         with pytest.raises(AssertionError, match="holds other images: choose another --output"):
             output("ceiling.py", "--config", config, "--bank", "sources", "--arm", '{"epochs": 1}', *options)
+        write_table(images / "labels.tsv", ("unit", "row", "label", "group"), labels[1:])
+        with pytest.raises(AssertionError, match="1 of 16 images have no label of their own"):
+            output("ceiling.py", "--config", config, "--arm", '{"epochs": 1}', *options)
     else:
         options[3], encoder = tmp_path / "continued", folder / "encoder"
         output("ceiling.py", "--config", config, "--bank", bank, "--arm", '{"epochs": 1}', "--init", encoder, *options)
@@ -290,7 +293,7 @@ def test_a_ceiling_is_trained_with_other_images_of_the_same_class(output, tmp_pa
 
 def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
     study = {
-        "datasets": {"drawn": {"kind": "folder", "path": "drawn"}},
+        "datasets": {"drawn": {"kind": "folder", "path": "$NOT_SET/drawn"}},
         "pretraining": {"dataset": "drawn"},
         "banks": {"default": {}},
         "retraining": {"gen-dino": {"bank": "default"}},
@@ -315,6 +318,10 @@ def test_arms_of_several_runs_are_compared_seed_by_seed(output, tmp_path):
     assert (random["seed 6"], random["gen-dino minus it"], random["p"]) == ("", "+0.425", f"{2 / 2**6:.3f}")
     assert (oracle["encoder"], oracle["seed 1"], oracle["gen-dino minus it"]) == ("oracle", "0.900", "-0.290")
     assert (tmp_path / "runs.png").stat().st_size
+    elsewhere = (runs[5] / "summary.csv").read_text().replace("drawn", "selection")
+    (runs[5] / "summary.csv").write_text(elsewhere)
+    with pytest.raises(AssertionError, match=r"different data sets \(drawn in .*run-0, selection in .*run-5\)"):
+        output("compare_runs.py", *runs)
     rows = (runs[0] / "summary.csv").read_text() + (runs[1] / "summary.csv").read_text().partition("\n")[2]
     (runs[1] / "summary.csv").write_text(rows)  # one oracle of two seeds
     with pytest.raises(AssertionError, match="belongs to one seed"):
