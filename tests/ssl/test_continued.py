@@ -1,12 +1,16 @@
 """Continued pre-training of an encoder that is already trained: what changes, how fast, and what is published."""
 
 import copy
+import json
 import sys
 
 import pytest
 import timm
 import torch
+from tests.diffusion.tiny import run_script
+from tests.ssl.conftest import TINY
 
+from gensis.artifacts.files import read_json, write_json
 from gensis.errors import UserError
 from gensis.settings import load_study
 from gensis.ssl.backbone import create_backbone, load_encoder, save_encoder
@@ -73,6 +77,19 @@ def test_the_first_embeddings_are_those_of_the_external_encoder_with_its_own_pre
     torch.testing.assert_close(pretrainer.embed(rows)[0], expected, atol=1e-5, rtol=1e-5)
     kept = pretrainer.preprocessing
     assert (kept.mean, kept.std, kept.interpolation) == (OTHER_MEAN, OTHER_STD, "bilinear")
+
+
+def test_a_corrected_normalisation_of_the_encoder_is_trained_anew(trained, images, tmp_path):
+    settings = TINY | VIT | {"init": "theirs", "continued": {}, "epochs": 1}
+    options = ["--config", json.dumps(settings), "--init", trained(**VIT), "--train", tmp_path / "train.tsv"]
+    options += ["--checkpoints", tmp_path / "checkpoints", "--output", tmp_path / "encoder"]
+    run_script("pretrain_encoder", *options)
+    assert "published again" in run_script("pretrain_encoder", *options)
+    config = read_json(tmp_path / "init/config.json")
+    config["pretrained_cfg"]["mean"] = [0.5, 0.5, 0.5]
+    write_json(tmp_path / "init/config.json", config)
+    assert "published again" not in run_script("pretrain_encoder", *options)
+    assert read_json(tmp_path / "encoder/config.json")["pretrained_cfg"]["mean"] == [0.5, 0.5, 0.5]
 
 
 def test_frozen_blocks_of_a_transformer_and_all_before_them_stay_as_they_are(continue_training):

@@ -1,5 +1,6 @@
 """External encoders: opened, imported into a run, and used to initialise a training."""
 
+import math
 import os
 import re
 from argparse import Namespace
@@ -73,6 +74,16 @@ def test_preprocessing_equals_timms_within_two_grey_levels(crop_mode, interpolat
         )
     )
     torch.testing.assert_close(prepare(images), expected, atol=2.01 / 255 / 0.4, rtol=0)
+
+
+@pytest.mark.parametrize("crop_pct", [1.0, 0.95, 0.9, 0.875])
+def test_the_shorter_side_is_resized_to_the_side_of_timm_whatever_the_size_of_an_image(crop_pct):
+    preprocessing = Preprocessing((224, 224), HALF, HALF, crop_pct=crop_pct, crop_mode="center")
+    target = math.floor(224 / crop_pct)
+    for side in range(16, 1200):
+        assert preprocessing.resized_px(side, side) == (target, target)
+        assert preprocessing.resized_px(side, 2 * side) == (target, 2 * target)
+        assert preprocessing.resized_px(2 * side, side) == (2 * target, target)
 
 
 def test_images_of_the_right_size_are_only_normalised():

@@ -308,6 +308,16 @@ def test_a_damaged_result_is_retrained_with_a_warning(publish, folder, caplog):
     assert publish() == (weights, False)
 
 
+def test_a_result_that_cannot_be_read_now_is_neither_retrained_nor_removed(publish, folder):
+    publish()
+    weights = folder / "published/weights"
+    weights.unlink()
+    weights.symlink_to(weights)  # reading fails, as while a file server does not answer
+    with pytest.raises(OSError, match="symbolic links"):
+        publish()
+    assert sorted(os.listdir(folder / "published")) == ["provenance.json", "weights"]
+
+
 def test_damaging_published_files_does_not_damage_the_stored_result(publish, tmp_path):
     weights, _ = publish()
     with open(tmp_path / "output/weights", "r+") as stream:

@@ -35,7 +35,7 @@ rule pretrain_encoder:
         events=untracked(events),
         folder=untracked(folder),
         init=untracked(initial_option),
-        arms=untracked(backbones_of_arms),
+        arms=untracked(arms_with_other_networks),
         script=untracked(script("pretrain_encoder")),
         launcher=untracked(launcher),
     shell:

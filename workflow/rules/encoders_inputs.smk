@@ -1,4 +1,5 @@
 # Inputs and params of the rules in encoders.smk.
+from gensis.settings.pretraining import WITHOUT_NETWORKS, Pretraining
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 
 
@@ -13,15 +14,15 @@ def initial_option(wildcards):
     return [word for path in initial_encoder(wildcards) for word in ("--init", os.path.dirname(path))]
 
 
-def backbones_of_arms(wildcards):
-    """Arms with a backbone of their own -> the arguments that create it, as JSON."""
+def arms_with_other_networks(wildcards):
+    """Arms whose networks are built with other keys than the baseline's -> these settings, as JSON."""
 
-    def created_with(encoder):
-        settings = STUDY.training_settings(encoder)
-        return {"name": settings.backbone, "image_px": settings.image_px, "backbone_args": settings.backbone_args}
+    def built_with(encoder):
+        kept = Pretraining.model_fields.keys() - WITHOUT_NETWORKS
+        return STUDY.training_settings(encoder).model_dump(mode="json", include=kept)
 
-    baseline, arms = created_with(BASELINE_ENCODER), {arm: created_with(arm) for arm in STUDY.retraining}
-    return json.dumps({arm: backbone for arm, backbone in arms.items() if backbone != baseline})
+    baseline, arms = built_with(BASELINE_ENCODER), {arm: built_with(arm) for arm in STUDY.retraining}
+    return json.dumps({arm: settings for arm, settings in arms.items() if settings != baseline})
 
 
 def retraining_bank(wildcards, files=bank_shards):

@@ -98,6 +98,10 @@ def program(name: str) -> Callable[..., str]:
     return lambda wildcards, resources: shlex.join([*assign_gpus(resources.get("gpu", 0)), script_of(name)])
 
 
+WRITING_SECONDS = 1800
+"""How long torchrun waits for a process that writes a checkpoint after a signal, before it kills it."""
+
+
 def launcher(wildcards, threads, resources) -> str:
     """Command that launches a training: Python, or torchrun with a process per GPU on each node.
 
@@ -106,7 +110,7 @@ def launcher(wildcards, threads, resources) -> str:
     nodes = resources.get("nodes", 1)
     gpus = resources.get("gpu", 0) // nodes  # `gpu` is the total over all nodes
     python = shlex.join(assign_gpus(gpus))
-    torchrun = f"{python} -m torch.distributed.run --nproc-per-node={max(gpus, 1)}"
+    torchrun = f"{python} -m torch.distributed.run --shutdown-timeout={WRITING_SECONDS} --nproc-per-node={max(gpus, 1)}"
     cpus = f"${{SLURM_CPUS_PER_TASK:-{threads}}}"  # a job may have fewer CPUs than threads, and srun refuses more
     step = f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={cpus}"
     if nodes > 1:

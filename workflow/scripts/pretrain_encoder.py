@@ -19,8 +19,9 @@ from gensis.images.index import Index, read_index
 from gensis.images.snapshots import add_snapshot, write_snapshots
 from gensis.settings.pretraining import Pretraining, Retraining
 from gensis.ssl import RECIPE
-from gensis.ssl.backbone import FORMAT, create_backbone, save_encoder
+from gensis.ssl.backbone import FORMAT, save_encoder
 from gensis.ssl.bank_images import bank_contents, open_parts
+from gensis.ssl.building import build
 from gensis.ssl.monitor import Monitor
 from gensis.ssl.pretrainer import Pretrainer
 from gensis.training.checkpoints import CheckpointFolder
@@ -41,13 +42,15 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.bank:
         inputs |= bank_contents(arguments.bank, arguments.filtered)
         external |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
-    refuse_impossible_arms(arguments.arms)
+    refuse_impossible_arms(arguments.arms, len(index))
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
+        if settings.continued:  # whose images are normalised as those of the encoder that it continues
+            inputs["init_config"] = content_id(arguments.init / "config.json")
         external |= external_weights_of(arguments.init)
     monitored: dict[str, Any] = {}
 
-    def build(folder: CheckpointFolder) -> tuple[Pretrainer, Monitor]:
+    def begin(folder: CheckpointFolder) -> tuple[Pretrainer, Monitor]:
         pretrainer = create(arguments, settings, index=index, device=device, world=world)
         snapshots = folder.path / "snapshots"
 
@@ -88,7 +91,7 @@ def main(arguments: argparse.Namespace) -> None:
         recipe=RECIPE,
         inputs=inputs,
         external_weights=external,
-        build=build,
+        build=begin,
         write=write,
     )
 
@@ -101,11 +104,11 @@ def check_bank(settings: Retraining, bank: Path | None) -> None:
         log.info("epochs: %d, to match the compute of %s", settings.epochs, settings.match_compute)
 
 
-def refuse_impossible_arms(arms: Mapping[str, dict[str, Any]]) -> None:
-    """Create the backbones of arms, so that a mistake in one shows before the first training, not after weeks."""
-    for name, backbone in arms.items():
+def refuse_impossible_arms(arms: Mapping[str, dict[str, Any]], images: int) -> None:
+    """Build the networks of arms, so that a mistake in one shows before the first training, not after weeks."""
+    for name, values in arms.items():
         try:
-            create_backbone(**backbone)
+            build(Pretraining.model_validate(values), images, world=World(), device=torch.device("cpu"))
         except UserError as error:
             raise UserError(f"retraining.{name}: {error}") from error
 
@@ -144,5 +147,5 @@ if __name__ == "__main__":
     parser.add_argument("--bank", type=Path, help="folder of the bank")
     parser.add_argument("--filtered", action="store_true", help="read only the images that its filter keeps")
     parser.add_argument("--init", type=Path, help="folder of the encoder whose weights initialise the backbone")
-    parser.add_argument("--arms", type=json.loads, default={}, help="backbones of arms, to be checked first, as JSON")
+    parser.add_argument("--arms", type=json.loads, default={}, help="settings of arms, to be checked first, as JSON")
     command.run(main, parser.parse_args())

@@ -19,13 +19,22 @@ def write_provenance(folder: Path, record: dict[str, Any]) -> None:
     write_json(folder / PROVENANCE, record | {"files": {name: content_id(folder / name) for name in _names(folder)}})
 
 
-def damage(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Each missing or damaged file of a folder that `write_provenance` completed, and what is wrong with it."""
+def damage(folder: Path, *, is_listing: bool = True) -> Iterator[tuple[Path, str]]:
+    """Each missing or damaged file of a folder that `write_provenance` completed, and what is wrong with it.
+
+    Args:
+        folder: the folder.
+        is_listing: whether a file that cannot be read now is listed too. It may be whole.
+
+    Raises:
+        OSError: not ``is_listing``, and a file that exists cannot be read now.
+    """
     try:
         record = read_json(folder / PROVENANCE)
         whole = record[NAME] == of_json(record)
         files = dict(record["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        _refuse_unread(error, is_listing)
         yield folder / PROVENANCE, f"cannot be read ({getattr(error, 'why', repr(error))})"
         return
     if not whole:
@@ -34,10 +43,18 @@ def damage(folder: Path) -> Iterator[tuple[Path, str]]:
         try:
             current = content_id(folder / name)
         except (OSError, ValueError) as error:
+            _refuse_unread(error, is_listing)
             yield folder / name, f"cannot be read ({getattr(error, 'strerror', None) or error})"
             continue
         if current != content:
             yield folder / name, f"damaged: its content id differs from the one in {PROVENANCE}"
+
+
+def _refuse_unread(error: Exception, is_listing: bool) -> None:
+    """Raise an error of reading a file that exists."""
+    is_absent = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    if isinstance(error, OSError) and not is_absent and not is_listing:
+        raise error
 
 
 def refuse_damaged(folder: Path) -> None:

@@ -53,6 +53,13 @@ OwnKeys = create_model("OwnKeys", __base__=Settings, **{name: own_keys(name) for
 """A section for each method with its own keys; only that of the chosen method may be given."""
 
 
+WITHOUT_NETWORKS = frozenset(
+    {"init", "continued", "epochs", "balance_units", "optimizer", "learning_rate", "minimum_learning_rate", "warmup"}
+    | {"weight_decay", "gradient_clip_norm"}
+)
+"""Keys that the networks of a training are built without."""
+
+
 class Pretraining(OwnKeys):
     """Self-supervised training of an encoder, without labels. The defaults are those of DINO's original ViT-S/16
     recipe; where another `method` has other defaults, docs/methods.md lists them."""

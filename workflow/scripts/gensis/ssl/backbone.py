@@ -57,7 +57,8 @@ def create_backbone(
         if candidate.get("dynamic_img_size"):
             _check_size(backbone, name, image_px)
         return backbone, candidate
-    raise UserError(f"backbone {name} does not accept {backbone_args}: {reason}") from reason
+    fix = ": set drop_path: 0" if "drop_path_rate" in str(reason) else ""
+    raise UserError(f"backbone {name} does not accept {backbone_args | regularisation}: {reason}{fix}") from reason
 
 
 def _check_size(backbone: nn.Module, name: str, image_px: int) -> None:

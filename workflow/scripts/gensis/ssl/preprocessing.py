@@ -32,11 +32,12 @@ class Preprocessing:
 
     def resized_px(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to which an image is resized before the central crop."""
-        target = [math.floor(side / self.crop_pct) for side in self.size_px]
+        high, wide = (math.floor(side / self.crop_pct) for side in self.size_px)
         if self.crop_mode == "squash":
-            return target[0], target[1]
-        shrink = min(height / target[0], width / target[1])
-        return int(height / shrink), int(width / shrink)
+            return high, wide
+        if height * wide <= width * high:  # in integers: height / (height / high) can lie below high
+            return high, width * high // height
+        return height * wide // width, wide
 
 
 class Preprocess(nn.Module):

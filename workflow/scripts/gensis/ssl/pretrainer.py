@@ -16,17 +16,16 @@ from gensis.ranges import to_unit
 from gensis.settings.methods import METHODS
 from gensis.settings.pretraining import Pretraining, Ramp
 from gensis.settings.runtime import Runtime
-from gensis.ssl.accumulation import Accumulation, check_statistics
-from gensis.ssl.auto import resolve, view_recipes
+from gensis.ssl.accumulation import Accumulation
+from gensis.ssl.auto import view_recipes
 from gensis.ssl.backbone import create_backbone
 from gensis.ssl.bank_images import SyntheticImages
 from gensis.ssl.batch import Batch, Batches
 from gensis.ssl.batch_plan import Chooser
-from gensis.ssl.class_token import class_token_only
+from gensis.ssl.building import build
 from gensis.ssl.continued import Freezing, load_merged, preprocessing_for_training
 from gensis.ssl.drop_path import begin_part
-from gensis.ssl.method import Losses, Method, method_class
-from gensis.ssl.networks import check_local_views, create_backbones, memory_format_of, patch_px_of
+from gensis.ssl.method import Losses
 from gensis.ssl.optimizer import clip_each, make_optimizer, set_rates
 from gensis.ssl.rates import Rates, disentangles_at, generative_probability, rates_of
 from gensis.training.compiling import begin_step, compile_network
@@ -73,8 +72,11 @@ class Pretrainer:
         """
         torch.manual_seed(seed)
         self.images, self.device, self.world, self.seed = images, device, world, seed
-        self._build(settings, init)
-        settings = self.settings
+        built = build(settings, len(images), world=world, device=device, init=init)
+        self.method, self.resolved, self.backbone_args = built.method, built.resolved, built.backbone_args
+        for name, reason in self.resolved.reasons.items():
+            log.info("%s: %s for %d images (%s)", name, self.resolved.values[name], len(images), reason)
+        self.settings = settings = self.resolved.settings
         _check_shares(settings, world)
         self._distribute(runtime)
         self.optimizer = make_optimizer(self.method.student, settings)
@@ -102,23 +104,6 @@ class Pretrainer:
         self.disentangles = chooser.disentangles
         self.batches = Batches(settings, self.recipes, chooser=chooser, device=device, normalise=self._normalise)
         self.accumulation = Accumulation(settings, world, device, GPUMemory(device) if device.type == "cuda" else None)
-
-    def _build(self, settings: Pretraining, init: Path | None) -> None:
-        """Create the method's networks and resolve `auto`."""
-        method = method_class(settings.method)
-        backbones, self.backbone_args = create_backbones(settings, init)
-        patch_px, layout = patch_px_of(backbones[0]), memory_format_of(backbones[0])
-        own = method.automatic(settings, len(self.images), patch_px > 1)
-        self.resolved = resolve(settings, len(self.images), patch_px, own)
-        for name, reason in self.resolved.reasons.items():
-            log.info("%s: %s for %d images (%s)", name, self.resolved.values[name], len(self.images), reason)
-        self.settings = self.resolved.settings
-        if not method.needs_patch_tokens:
-            backbones = [class_token_only(backbone) for backbone in backbones]
-        self.method: Method = method(self.settings, backbones, self.world).to(self.device, memory_format=layout)
-        check_statistics(self.method, self.settings)
-        if self.settings.views.local_crops:
-            check_local_views(self.method.student, self.settings, self.device)
 
     def _distribute(self, runtime: Runtime) -> None:
         """Prepare the networks for several processes, and compile them."""

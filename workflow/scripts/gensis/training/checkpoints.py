@@ -138,11 +138,12 @@ class CheckpointFolder:
 
         Raises:
             UserError: GENSIS_RETRAIN is not the name of a stage.
+            OSError: the result cannot be read now. It may be whole, so nothing is trained in its place.
         """
         retrain = _is_to_be_retrained(self.stage)
         if not self.published.exists():
             return False
-        if problems := [f"{path}: {reason}" for path, reason in damage(self.published)]:
+        if problems := [f"{path}: {reason}" for path, reason in damage(self.published, is_listing=False)]:
             log.warning("WARNING: %s: retraining this result", "; ".join(problems))
             self._set_aside()
         elif retrain and not self.superseded.exists():

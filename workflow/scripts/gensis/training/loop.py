@@ -85,10 +85,11 @@ def train(
         The history: a row for every ``task.steps_per_row`` steps with the means of their scalars.
 
     Raises:
-        UserError: a loss or another scalar is not finite. It is never saved.
+        UserError: a loss or another scalar is not finite, which is never saved; or the processes have different
+            checkpoints.
     """
     meter = _Meter(task, world, device)
-    step, history = _resume(task, folder, meter)
+    step, history = _resume(task, folder, world, meter)
     tensorboard = Events(events if world.is_first else None, step)
     pace = _Pace(world, checkpoint_seconds)
     began, began_at = time.monotonic(), step
@@ -109,13 +110,22 @@ def train(
             meter.check()  # steps do not synchronise with the device, so values that are not finite are found here
             _save(task, folder, world, {"step": step, "history": history, "sums": meter.sums})
         if stopping:
+            world.any(False)  # soon after one process ends, torchrun kills the others, and the first may still write
             sys.exit(f"stopped by a signal after step {step}: run the same command to resume")
     return history
 
 
-def _resume(task: Task, folder: CheckpointFolder, meter: "_Meter") -> tuple[int, list[dict[str, float]]]:
+def _resume(
+    task: Task, folder: CheckpointFolder, world: World, meter: "_Meter"
+) -> tuple[int, list[dict[str, float]]]:
     """Restore the last checkpoint, if there is one; return the number of steps that are done, and the history."""
     state = folder.load()
+    step = state["step"] if state else 0
+    if any(world.any(step != world.largest(step))):
+        raise UserError(
+            f"{folder.path}: the processes of this training have checkpoints of different steps, this one of {step}: "
+            "checkpoints must lie on a disk that all nodes share (GENSIS_CHECKPOINTS)"
+        )
     if state is None:
         return 0, []
     task.load_state_dict(state["task"])

@@ -37,8 +37,8 @@ def leftovers(run: Path, images: Iterable[Path], checkpoints: Path, *, is_traine
         images: folders of its data sets.
         checkpoints: root of the checkpoint folders. If it is not below ``run``, other runs may use it too, and only
             copies of this run's results are listed there.
-        is_trained: whether all models and banks of the study exist. If not, a job may resume from any checkpoint that
-            is not finished.
+        is_trained: whether all models and banks of the study exist. If not, a job may still resume any training, or
+            publish it.
     """
     found = [each for folder in (run, *images) for each in _temporary(folder)]
     results = {checksum: path.parent for path in _provenances(run, checkpoints) if (checksum := _checksum(path))}
@@ -61,8 +61,11 @@ def _why(folder: Path, results: dict[str, Path], *, is_own: bool, is_trained: bo
     if published.exists():
         if result := results.get(_checksum(published) or ""):
             return f"finished: a copy of {result}"
-        return "superseded: finished with other settings or inputs" if is_own else None
-    return "superseded: unfinished, and all models and banks of the study exist" if is_own and is_trained else None
+        state = "finished with other settings or inputs"
+    else:
+        state = "unfinished"
+    # Until all results exist, a training may be the only copy of one that could not be published, on a full disk.
+    return f"superseded: {state}, and all models and banks of the study exist" if is_own and is_trained else None
 
 
 def _provenances(run: Path, checkpoints: Path) -> list[Path]:

@@ -28,6 +28,12 @@ def weights(folder: Path) -> str:
 
 
 @_or_none
+def file_of(folder: Path, name: str) -> str:
+    """Content id of a file in a folder with a provenance."""
+    return read_json(folder / PROVENANCE)["files"][name]
+
+
+@_or_none
 def store(path: Path) -> str:
     """Content id of an image store."""
     with Store(path) as opened:

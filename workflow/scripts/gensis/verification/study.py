@@ -119,6 +119,9 @@ class _Verification:
             inputs = dict(self.train)
             if training.init:
                 inputs |= self.encoder_input("init", training.init, seed)
+                if training.continued:
+                    start = self.encoder_folder(training.init, seed)
+                    inputs["init_config"] = start / "config.json", stated.file_of(start, "config.json")
             if bank := getattr(training, "bank", None):
                 made_for = self.study.banks[bank].seed
                 inputs |= self.bank_input(bank, seed if made_for is None else made_for)
