@@ -23,7 +23,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 
-from gensis.artifacts.files import written_atomically
+from gensis.artifacts.hdf5 import written_hdf5
 
 SUFFIXES = (".jpg", ".jpeg")
 
@@ -75,7 +75,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Pack all splits."""
     files = {split: files_of(arguments.folder / split) for split in arguments.splits}
     classes = sorted({path.parent.name for paths in files.values() for path in paths})
-    with written_atomically(arguments.output) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(arguments.output, checksum=False) as file:
         file.attrs["classes"] = classes
         for split, paths in files.items():
             checksum = pack(file.create_group(split), paths, classes, arguments.side_px)

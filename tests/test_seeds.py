@@ -150,7 +150,7 @@ def classified(seed):
 
 def fitted(seed):
     views = np.random.default_rng(0).normal(size=(2, 8, 4)).astype(np.float32)
-    return weights(fit_linear_sgd(tuple(views), np.arange(8) % 2, 2, seed=seed, device=CPU))
+    return weights(fit_linear_sgd(tuple(views), np.arange(8) % 2, 2, train=np.arange(8), seed=seed, device=CPU))
 
 
 def trained(tiny, seed):

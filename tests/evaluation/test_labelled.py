@@ -185,9 +185,9 @@ def test_slides_of_a_group_are_one_bag_that_records_the_slide_of_each_image():
     assert slides.bag(bag)[:, 0].tolist() == [0, 1, 3, 4]
     assert slides.means()[bag, 0] == 2
     found = slides.by_slide(bag, np.array([0.1, 0.2, 0.3, 0.4]))
-    assert {slide: (rows.tolist(), values.tolist()) for slide, (rows, values) in found.items()} == {
-        "a": ([0, 1], [0.1, 0.2]),
-        "c": ([3, 4], [0.3, 0.4]),
+    assert {slide: (rows.tolist(), values.tolist(), of_bag) for slide, (rows, values, of_bag) in found.items()} == {
+        "a": ([0, 1], [0.1, 0.2], 4),
+        "c": ([3, 4], [0.3, 0.4], 4),
     }
     differing = replace(data, labels=np.array([0, 0, 1, 1, 1]))
     with pytest.raises(Unmeasurable, match="one group have different labels"):

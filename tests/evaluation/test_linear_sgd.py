@@ -22,7 +22,7 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_training_equals_the_original_optimizer_and_schedule():
     """All images in one batch and equal to their mirror images, so that only the initial weights are random."""
     features, labels = images(200)
-    layer = fit_linear_sgd((features, features), labels, 3, seed=7, device=CPU)
+    layer = fit_linear_sgd((features, features), labels, 3, train=np.arange(200), seed=7, device=CPU)
     reference = nn.Linear(6, 3)
     with torch.no_grad():
         reference.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(7))
@@ -42,14 +42,14 @@ def test_training_equals_the_original_optimizer_and_schedule():
 def test_training_uses_images_and_their_mirror_images():
     features, labels = images(600)
     for views in ((features, np.zeros_like(features)), (np.zeros_like(features), features)):
-        layer = fit_linear_sgd(views, labels, 3, seed=0, device=CPU)
+        layer = fit_linear_sgd(views, labels, 3, train=np.arange(600), seed=0, device=CPU)
         assert (probabilities_of(layer, features).argmax(1) == labels).mean() > 0.9
 
 
 def test_one_class_alone_is_unmeasurable():
     features, labels = images(10)
     with pytest.raises(Unmeasurable):
-        fit_linear_sgd((features, features), labels * 0, 3, seed=0, device=CPU)
+        fit_linear_sgd((features, features), labels * 0, 3, train=np.arange(10), seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("split", [True, False])

@@ -243,8 +243,10 @@ def test_slides_of_a_patient_are_one_bag(task):
         assert set(data.labels[patient == group]) == {label}
     if task == "slides-abmil":
         assert set(measured.attention) == set(data.units)
-        for rows, weights in measured.attention.values():
+        of_bag = {slide: len(name.split("+")) for name in measured.predictions.names for slide in name.split("+")}
+        for slide, (rows, weights, bag_images) in measured.attention.items():
             assert len(rows) == len(weights) == 2
+            assert bag_images == 2 * of_bag[slide]
         name = measured.predictions.names[0]
         assert sum(measured.attention[slide][1].sum() for slide in name.split("+")) == pytest.approx(1)
 

@@ -13,7 +13,8 @@ from tests.figures import tiny
 from tests.warm_python import warm_python
 
 from gensis.evaluation.predictions import Predictions, write_predictions
-from gensis.figures.attended import SlideAttention
+from gensis.evaluation.predictions import write_attention as write_attention_file
+from gensis.figures.attended import SlideAttention, read_attention
 from gensis.figures.attended_tiles import chosen, extremes, read_tile
 from gensis.figures.attention import FULL_AT, attention, draw_attention
 from gensis.figures.palette import ATTENTION
@@ -64,7 +65,7 @@ def test_caption_has_label_and_predicted_class(attended: Run) -> None:
 def test_tiles_with_more_attention_are_greener(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
     coords = np.array(tiny.COORDS_LEVEL0["slide-a"])
-    drawn = draw_attention(view, coords, np.array([0.1, 0.2, 0.7], np.float32))
+    drawn = draw_attention(view, coords, np.array([0.3, 0.6, 2.1], np.float32))
     scale = drawn.width / tiny.SLIDE_SIDE_LEVEL0
     colours = [drawn.getpixel(tuple(int((x + tiny.TILE_LEVEL0 / 2) * scale) for x in corner)) for corner in coords]
     distance = [np.abs(np.subtract(colour, ATTENTION)).sum() for colour in colours]
@@ -74,7 +75,7 @@ def test_tiles_with_more_attention_are_greener(results: Path) -> None:
 
 def test_colour_is_relative_to_uniform_attention(results: Path) -> None:
     view = read_slide(results / "images/tissue/slide-a.h5")
-    even = draw_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.full(3, 1 / 3, np.float32))
+    even = draw_attention(view, np.array(tiny.COORDS_LEVEL0["slide-a"]), np.ones(3, np.float32))
     expected = 255 + 0.8 / FULL_AT * (np.array(ATTENTION) - 255)
     assert even.getpixel((2, 2)) == pytest.approx(expected, abs=2)
 
@@ -115,12 +116,23 @@ def test_the_most_and_least_attended_tiles_of_each_class_are_shown(attended: Run
 
 def test_tiles_come_from_as_many_slides_as_possible() -> None:
     corners = np.arange(40).reshape(20, 2)
-    slides = [SlideAttention(name, corners, np.arange(20, dtype=np.float32) * scale) for name, scale in NAMED.items()]
+    slides = [
+        SlideAttention(name, corners, np.arange(20, dtype=np.float32) * scale, 20) for name, scale in NAMED.items()
+    ]
     most = chosen([extremes(slide, -1) for slide in slides], "most")
     assert [slide for _, slide, _ in most] == ["c"] * 4 + ["b"] * 4 + ["a"] * 2
     assert [corner for _, _, corner in most[:2]] == [(38, 39), (36, 37)]
     least = chosen([extremes(slide, 1) for slide in slides], "least")
     assert {corner for _, _, corner in least} == {(0, 1), (2, 3), (4, 5), (6, 7)}
+
+
+def test_attention_is_relative_to_that_of_all_slides_of_a_patient(tmp_path) -> None:
+    even = np.full(4, 1 / 12, np.float32)
+    places = np.zeros((4, 2), np.int64)
+    bag = {f"slide-{number}": (np.arange(4), even, 12) for number in range(3)}
+    write_attention_file(tmp_path / "attention.h5", {"slides-abmil": bag}, coords=places, attributes={})
+    for found in read_attention(tmp_path / "attention.h5", "slides-abmil", list(bag)):
+        assert found.relative == pytest.approx(np.ones(4))
 
 
 def test_a_tile_is_found_by_its_position(results: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.figures import tiny
 
+from gensis.artifacts.tables import write_table
 from gensis.figures.arm_cost import COLUMNS, arm_costs, csv_rows
 from gensis.figures.cost import cost
 from gensis.figures.job_costs import read_costs
@@ -35,6 +36,20 @@ def test_total_of_an_arm_includes_all_that_its_bank_needs(costly: Run) -> None:
     expected = [duration(seconds) for seconds in (1500, 2000, 700, 1000 + 2000 + 700 + 1500)]
     assert rows(cost(costly))["gen-dino"] == expected
     assert rows(cost(costly))["dino"][-1] == duration(1000)
+
+
+def test_jobs_that_an_earlier_study_was_divided_into_are_not_counted(results: Path, costly: Run) -> None:
+    units = [("slide-a", "", 1), ("slide-b", "train", 2), ("slide-c", "test", 1)]
+    write_table(results / "images/tissue/units.tsv", ("unit", "split", "images"), units)
+    for number in range(4):
+        tiny.write_benchmark(results / "tiny", f"embed_images/dino-tissue-seed0-{number:04d}", 10)
+        tiny.write_benchmark(results / "tiny", f"generate_bank/default-seed0-{number}", 10)
+        tiny.write_benchmark(results / "tiny", f"generate_bank/gone-seed0-{number}", 10)
+    tiny.write_benchmark(results / "tiny", "pretrain_encoder/dino-seed9", 10)
+    found = read_costs(Run(results / "tiny", results / "images"))
+    assert found["embed_images", "dino-tissue", 0].seconds == 20  # a part of each split
+    assert found["generate_bank", "default", 0].seconds == 20
+    assert not [key for key in found if key[1] == "gone" or key[2] == 9]
 
 
 def test_times_of_jobs_of_one_stage_are_added(costly: Run) -> None:

@@ -35,7 +35,7 @@ CONFIG = {
     "datasets": {"tissue": {"kind": "slides", "sheet": "slides.csv"}},
     "pretraining": {"dataset": "tissue", "image_px": 16},
     "diffusion": {"channels": [8, 8]},
-    "banks": {"default": {"variants": 2, "alphas": [0.25, 0.75]}},
+    "banks": {"default": {"variants": 2, "alphas": [0.25, 0.75], "shards": 2}},
     "retraining": {"gen-dino": {"bank": "default"}, "plain-bank": {"bank": "default"}},
     "evaluation": {"datasets": ["tissue"]},
 }

@@ -47,6 +47,14 @@ def test_a_file_that_no_longer_exists_is_not_a_copy(tmp_path):
     refuse_copied_files(tmp_path / "sheet.csv", listed)
 
 
+def test_files_without_a_readable_image_are_no_copies(tmp_path):
+    refuse_copied_files(tmp_path / "sheet.csv", rows(tmp_path, {"a": ("train", b""), "b": ("test", b"")}))
+    listed = rows(tmp_path, {"c": ("train", b"one"), "d": ("test", b"one")})
+    (tmp_path / "d").unlink()
+    (tmp_path / "d").symlink_to("d")  # cannot be opened
+    refuse_copied_files(tmp_path / "sheet.csv", listed)
+
+
 def test_shards_of_train_and_test_with_the_same_images_are_refused(tmp_path):
     units = [Unit("train-0000", "train"), Unit("train-0001", "train"), Unit("test-0000", "test")]
     refuse_copied_units(tmp_path, units, {"train-0000": "x", "train-0001": "x", "test-0000": "y"})

@@ -15,6 +15,7 @@ from torchvision.datasets import ImageFolder
 import export_bank
 import export_images
 from gensis.artifacts.tables import read_table, write_table
+from gensis.bank.shards import remove_beyond
 from gensis.images.bank_filter import filter_path, write_filter
 from gensis.images.codec import encode_jpeg, encode_png
 from gensis.images.export import read_labels
@@ -50,9 +51,9 @@ def label(folder, lines):
     write_table(folder / "labels.tsv", ("unit", "row", "label", "group"), lines)
 
 
-def export(folder, unit, format="folder"):
+def export(folder, unit, format="folder", below="export"):
     """Run the script; returns the table's path."""
-    table = folder / "export" / f"{unit}.tsv"
+    table = folder / below / f"{unit}.tsv"
     arguments = {"store": folder / f"{unit}.h5", "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
     export_images.main(Namespace(**arguments, format=format, table=table))
     return table
@@ -142,6 +143,38 @@ def test_files_of_an_earlier_or_killed_export_do_not_stay(slides):
     listed = {line["file"] for line in [*read_table(other), *read_table(slides / "export/b.tsv")]}
     assert files == listed
     assert ImageFolder(slides / "export").classes == ["corrected", "tumour"]
+
+
+@pytest.mark.parametrize("format", ["folder", "webdataset"])
+def test_units_that_the_data_set_has_no_more_or_in_the_other_split_do_not_stay(slides, format):
+    for unit in COLOURS:
+        export(slides, unit, format, f"export/{format}/train")
+    columns = ("unit", "group", "split", "outcome", "images", "content", "rows")
+    lines = [[line[name] for name in columns] for line in read_table(slides / "units.tsv")]
+    lines[0][2] = "test"
+    write_table(slides / "units.tsv", columns, lines)
+    export(slides, "a.1", format, f"export/{format}/test")
+    left = {path.parent.name: path.stem for path in (slides / "export").rglob("*.tsv")}
+    assert left == {"train": "b", "test": "a.1"}
+    write_table(slides / "units.tsv", columns, lines[:1])
+    export(slides, "a.1", format, f"export/{format}/test")
+    assert not any(path.is_file() for path in (slides / f"export/{format}/train").rglob("*"))
+    if format == "folder":
+        assert ImageFolder(slides / "export/folder/test").classes == ["tumour"]
+
+
+def test_an_export_of_a_shard_goes_with_the_shard(slides):
+    for number in range(2):
+        image, row = [flat(RED)], np.zeros(1, np.int64)
+        columns = {"source": row, "partner": row - 1, "alpha": np.ones(1, np.float32), "variant": row}
+        store = slides / f"generative-{number:04d}.h5"
+        write_store(store, image, {}, columns=lambda columns=columns: columns)
+        table = slides / f"export/folder/generative/{store.stem}.tsv"
+        tables = {"train": slides / "train.tsv", "labels": slides / "labels.tsv", "table": table}
+        export_bank.main(Namespace(store=store, filtered=False, format="folder", **tables))
+    remove_beyond(slides, "generative", 1)
+    assert len(ImageFolder(slides / "export/folder/generative")) == 1
+    assert [path.stem for path in slides.rglob("generative-*.tsv")] == ["generative-0000"]
 
 
 @pytest.mark.parametrize("name", ["in situ/grade 3", ".", "..", ".hidden", "100%", "unlabelled"])

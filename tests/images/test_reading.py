@@ -240,6 +240,8 @@ def test_an_image_of_another_size_than_its_target_is_refused(encode, size):
 
 def test_statistics_of_100_million_images_use_valid_rows():
     class Wide:
+        shape = (3, 1, 1)
+
         def __len__(self):
             return 100_000_000
 
@@ -251,6 +253,25 @@ def test_statistics_of_100_million_images_use_valid_rows():
             return torch.full((len(rows), 3, 1, 1), 51, dtype=torch.uint8)
 
     assert channel_statistics(Wide())[0] == (0.2, 0.2, 0.2)
+
+
+def test_statistics_of_large_images_are_computed_few_at_a_time():
+    class Large:
+        shape, most = (3, 2048, 2048), 0
+
+        def __len__(self):
+            return 40
+
+        def prefetch(self, rows):
+            pass
+
+        def batch(self, rows):
+            self.most = max(self.most, len(rows))
+            return torch.full((1, 3, 1, 1), 51, dtype=torch.uint8).expand(len(rows), *self.shape)
+
+    images = Large()
+    assert channel_statistics(images)[0] == (0.2, 0.2, 0.2)
+    assert images.most * 3 * 2048**2 * 8 < 1e9  # as float64
 
 
 def test_an_index_of_100_million_selected_rows_is_small_and_correct(tmp_path):

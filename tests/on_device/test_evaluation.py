@@ -61,7 +61,7 @@ def test_neighbours_fetch_the_votes_of_each_k_once(card):
 
 def test_the_linear_layer_is_trained_without_waits(card):
     train, labels = features(20), np.arange(20) % CLASSES
-    layer = fit_linear_sgd((train, train), labels, CLASSES, seed=0, device=CUDA)
+    layer = fit_linear_sgd((train, train), labels, CLASSES, train=np.arange(20), seed=0, device=CUDA)
     of_weight_and_bias = {"evaluation.tasks.linear_sgd.fit_linear_sgd: copy to cuda": 2}
     assert card.waits() == of_weight_and_bias
     assert probabilities_of(layer, features(5)).shape == (5, CLASSES)

@@ -34,6 +34,19 @@ def test_a_folder_is_counted_and_its_stores_take_the_expected_bytes(tmp_path):
     assert expected.bytes_per_image < with_columns
 
 
+def test_stores_made_with_other_settings_are_not_counted(tmp_path):
+    draw_pictures(tmp_path / "pictures")
+    trial = FolderDataset(kind="folder", path=str(tmp_path / "pictures"), max_images={"train": 5})
+    whole = trial.model_copy(update={"max_images": {}})
+    units = list_units(trial, None)
+    for unit in units.units:
+        files = {kind: tmp_path / "images" / f"{unit.name}.{kind}" for kind in ("h5", "json")}
+        options = ["--unit", unit.name, "--store", files["h5"], "--outcome", files["json"]]
+        run_script("import_images", "--config", trial.model_dump_json(), *options)
+    assert image_set(trial, units, tmp_path / "images").train == 5
+    assert image_set(whole, units, tmp_path / "images").train > 5
+
+
 def test_tiles_of_slides_are_estimated_from_their_thumbnails(tmp_path):
     lines = ["slide,path"]
     for seed, kind in enumerate(["lymphoid", "glandular"]):

@@ -1,5 +1,6 @@
 """Memory and time of cluster jobs follow from numbers that a reader can check."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
 from gensis.diffusion.pipeline import condition_arguments
 from gensis.planning import jobs, memory
-from gensis.planning.networks import VIT_S16_GFLOP, backbone_cost, embedding_width, unet_cost, weights_bytes, width_of
+from gensis.planning.networks import (
+    VIT_S16_GFLOP,
+    backbone_cost,
+    embedding_width,
+    unet_cost,
+    weights_bytes,
+    weights_of,
+    width_of,
+)
 from gensis.planning.works import works
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.study import load_study
@@ -152,6 +161,15 @@ def test_an_embedding_asks_for_what_the_network_of_its_own_encoder_needs():
     assert own["folder"] == own["small"]  # not known: taken for ViT-S
 
 
+def test_an_encoder_in_a_folder_is_as_large_as_its_config_says(tmp_path):
+    config = {"architecture": "vit_giant_patch14_reg4_dinov2", "pretrained_cfg": {"input_size": [3, 224, 224]}}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_args": {"depth": 24}}))
+    study = tiny_study(encoders={"own": {"path": str(tmp_path)}, "named": {"timm": "vit_giant_patch14_224"}})
+    own, named = (weights_of(study, name) for name in ("own", "named"))
+    assert own == pytest.approx(named * 24 / 40)
+    assert jobs.embedding_minutes(study, "own", 10_000_000, gpus=1, attempt=1) > 600
+
+
 def test_minutes_are_multiples_of_thirty_shared_by_gpus_and_limited():
     hour = 2000 * 3600  # passes of a GPU
     assert [jobs.minutes(passes, 1) for passes in (0, 1, hour, hour + 1)] == [30, 60, 90, 120]
@@ -168,6 +186,22 @@ def test_a_shard_takes_its_share_of_the_time_of_a_bank():
     times = [jobs.generation_minutes(study, bank, images, 0) - jobs.START_MINUTES for bank in (whole, halves)]
     assert 30 < times[1] < times[0]
     assert times[1] == pytest.approx(times[0] / 2, abs=jobs.START_MINUTES)
+
+
+def test_every_process_of_a_training_may_hold_a_checkpoint_of_its_network():
+    study, widths = tiny_study(), [192, 384, 576, 960]
+    paper = {"denoiser": "cross_attention", "channels": widths, "attention_levels": 3}
+    large = tiny_study(diffusion=study.diffusion.model_dump() | paper)
+    parameters = 401e6
+    sizes = {"width": 384, "image_px": 32}
+    for gpus in (1, 4):
+        needed = memory.diffusion_bytes(large, 1000, gpus=gpus, **sizes)
+        assert needed >= gpus * (4 * 4 * parameters + memory.LIBRARIES)
+        assert needed - memory.diffusion_bytes(study, 1000, gpus=gpus, **sizes) < gpus * 4 * 4 * parameters * 1.1
+    of_bank = memory.bank_bytes(large, large.banks["default"], 10, image_px=32, gpus=1)
+    assert of_bank - memory.inference_bytes(large, image_px=32, gpus=1) == pytest.approx(2 * 4 * parameters, rel=0.1)
+    images = [memory.training_bytes(study, "dino", 1000, image_px=32, gpus=gpus) for gpus in (0, 1, 4)]
+    assert images[2] > images[1]
 
 
 def test_evaluation_holds_all_embeddings():

@@ -15,9 +15,10 @@ STUDY = {
         "slides": {"kind": "slides", "sheet": "s.csv", "quality": {"minimum": {"focus": 3}}},
         "photos": {"kind": "folder", "path": "p"},
         "unused": {"kind": "folder", "path": "q"},
+        "listed": {"kind": "files", "sheet": "f.csv"},
     },
     "pretraining": {"dataset": "slides"},
-    "evaluation": {"datasets": ["photos"]},
+    "evaluation": {"datasets": ["photos", "listed"]},
 }
 
 
@@ -42,6 +43,10 @@ def changed(**datasets):
     ("datasets", "change"),
     [
         ({"slides": {"mpp": 1.0}}, "mpp 0.5, here 1.0"),
+        ({"slides": {"drawn_on": "bounds"}}, 'drawn_on "slide", here "bounds"'),
+        ({"slides": {"columns": {"mask": "m"}}}, 'columns {}, here {"mask": "m"}'),
+        ({"listed": {"sheet": "g.csv"}}, 'sheet "f.csv", here "g.csv"'),
+        ({"listed": {"columns": {"split": "fold"}}}, 'columns {}, here {"split": "fold"}'),
         ({"photos": {"max_images": {"train": 9}}}, 'max_images {}, here {"train": 9}'),
         ({"photos": {"path": "elsewhere"}}, 'path "p", here "elsewhere"'),
     ],
@@ -61,12 +66,18 @@ def test_another_selection_of_the_same_images_is_named(results):
     assert 'another selection (sheet "s.csv", here "t.csv")' in line
     (line,) = refuse_replaced_images(changed(slides={"quality": {"minimum": {"focus": 4}}}), results)
     assert '"focus": 4.0' in line
+    (line,) = refuse_replaced_images(changed(slides={"columns": {"split": "fold"}}), results)
+    assert 'columns {}, here {"split": "fold"}' in line
+    (line,) = refuse_replaced_images(changed(listed={"columns": {"label": "name"}}), results)
+    assert "another selection" in line
+    (line,) = refuse_replaced_images(changed(slides={"targets": {"grade": "classification"}}), results)
+    assert "grade" in line
 
 
 @pytest.mark.parametrize(
     "datasets",
     [
-        {"slides": {"targets": {"grade": "classification"}, "max_failed_slides": 0.1}},
+        {"slides": {"max_failed_slides": 0.1}},
         {"unused": {"path": "elsewhere"}},
         {"more": {"kind": "folder", "path": "r"}},
     ],

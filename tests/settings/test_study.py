@@ -123,6 +123,17 @@ def changed(path: str, value: object) -> dict:
             "unknown key pretraining.prototypes: it is a key of dino: write pretraining.dino.prototypes",
         ),
         ("pretraining/simclr", {}, "pretraining: simclr: the method is dino: remove this section"),
+        (
+            "pretraining/method",
+            ["dino", "simclr"],
+            "pretraining.method = ['dino', 'simclr']: input should be 'dino', 's",
+        ),
+        ("pretraining", {"dataset": "tiles", "preset": "paper", "dino": 5}, "pretraining.dino must contain keys"),
+        ("runtime/image_cache_gb", float("inf"), "runtime.image_cache_gb = inf: input should be a finite number"),
+        ("runtime/checkpoint_seconds", float("inf"), "checkpoint_seconds = inf: input should be a finite number"),
+        ("retraining", {"gen-dino": {"bank": "default"}, "other": None}, "retraining.other must contain keys, such as"),
+        ("evaluation/benchmarks", {"davis": "data"}, "such as {task: copy-detection, path: folder}"),
+        ("datasets/tiles/sheet", "${NOT_SET_HERE}/s.csv", "the environment variable $NOT_SET_HERE is not set: set it"),
         ("pretraining/method", "byol", "pretraining.method = byol: input should be 'dino', 'simclr' or 'mocov3'"),
         ("retraining/gen-dino/generative_probability", 2, "retraining.gen-dino.generative_probability = 2"),
         ("banks/default/alphas", {"uniform": [0.7, 0.3]}, "banks.default.alphas"),
@@ -502,3 +513,19 @@ def test_a_bank_is_made_for_each_seed_or_only_for_its_own_seed():
     values["banks"]["shared"] = {"seed": 5}
     study = load_study(values)
     assert (study.bank_seeds("default"), study.bank_seeds("shared")) == ((3, 5), (5,))
+
+
+def test_a_blank_section_of_the_method_leaves_the_recipe_of_a_preset():
+    blank = load_study(changed("pretraining", {"dataset": "tiles", "preset": "paper", "dino": None}))
+    assert blank == load_study(changed("pretraining", {"dataset": "tiles", "preset": "paper"}))
+
+
+def test_images_of_any_size_are_accepted_where_none_are_generated():
+    values = changed("pretraining/image_px", 518)
+    with pytest.raises(UserError, match=r"diffusion\.image_px 518 cannot be halved"):
+        load_study(values)
+    without = {key: value for key, value in values.items() if key not in ("banks", "retraining")}
+    assert load_study(without).pretraining.image_px == 518
+    neighbours = {"near": {"kind": "neighbours"}}
+    arms = {"nearest": {"bank": "near", "disentangle_weight": 0}}
+    assert load_study(without | {"banks": neighbours, "retraining": arms}).banks["near"].kind == "neighbours"

@@ -108,6 +108,23 @@ def test_masks_in_tiffs_are_read_tile_by_tile(tmp_path, options):
     assert (read_mask(tmp_path / "mask.tif", SLIDE, DOWNSAMPLE, SHAPE) == EXPECTED).all()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"photometric": "rgb", "planarconfig": "separate"},
+        {"photometric": "rgb", "planarconfig": "separate", "compression": "deflate"},
+        {"photometric": "minisblack", "metadata": {"axes": "CYX"}, "ome": True},
+        {"photometric": "minisblack", "metadata": {"axes": "CYX"}, "imagej": True},
+    ],
+    ids=["planes", "packed planes", "OME", "ImageJ"],
+)
+def test_colours_in_planes_or_pages_are_refused(tmp_path, options):
+    """The first alone, red, is black everywhere."""
+    tifffile.imwrite(tmp_path / "mask.tif", np.stack([HALF * 0, HALF * 255, HALF * 0]), **options)
+    with pytest.raises(Unusable, match=r"mask\.tif has its colours in separate pages or planes: save it as one page"):
+        read_mask(tmp_path / "mask.tif", SLIDE, DOWNSAMPLE, SHAPE)
+
+
 @pytest.mark.parametrize("flagged", [True, False])
 def test_the_pyramid_level_that_the_thumbnail_needs_is_read(tmp_path, flagged):
     fine = np.kron(HALF, np.ones((8, 8), np.uint8))

@@ -16,7 +16,9 @@ from gensis.slides.opening import open_slide
 from gensis.slides.outcomes import Unusable
 from gensis.slides.reader import DamagedRegion, Unsupported
 from gensis.slides.resolution import Resolution, slide_resolution
+from gensis.slides.thumbnail import read_thumbnail
 from gensis.slides.tiff_reader import TiffReader
+from gensis.slides.units import Downsample
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("GENSIS_DATA", ROOT / ".." / "shared" / "data")) / "histology"
@@ -376,3 +378,16 @@ def test_stacks_and_fluorescence_are_unsupported_with_the_reason(tmp_path, shape
     with pytest.raises(Unusable, match=words) as caught:
         open_slide(path)
     assert caught.value.outcome == "unsupported"
+
+
+def test_the_strips_of_a_wide_slide_are_read_as_a_whole_for_its_thumbnail(tmp_path, monkeypatch):
+    """Narrower blocks would decode each strip once a block, where a row of blocks is larger than the cache."""
+    image = np.random.default_rng(0).integers(0, 256, (600, 7000, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "strips.tif", image, photometric="rgb", rowsperstrip=16, compression="deflate")
+    with TiffReader(tmp_path / "strips.tif") as reader:
+        read, draft = [], reader.draft
+        monkeypatch.setattr(reader, "draft", lambda level, **area: read.append(area) or draft(level, **area))
+        thumbnail = read_thumbnail(reader, Downsample(4.0))
+    assert thumbnail.image.shape == (150, 1750, 3)
+    assert {(area["x"], area["width"]) for area in read} == {(0, 7000)}
+    assert max(area["height"] for area in read) < 2048**2 / 7000 + 16

@@ -223,6 +223,15 @@ def test_only_tiles_in_unreadable_parts_of_the_thumbnail_fail(tmp_path):
     assert [coords for coords in after if coords in far] == far
 
 
+def test_choosing_tiles_does_not_change_the_fraction_that_failed(tmp_path):
+    config = SMALL | {"mpp": 0.5, "tissue": {"mpp": 0.9, "minimum_area_um2": 2000}}
+    slide = zero_tiles(drawn_slide(tmp_path / "slide.tiff", width_px=768, height_px=768), [4])
+    whole, _ = tile(tmp_path, slide, config)
+    some, _ = tile(tmp_path, slide, config | {"tiles_per_slide": 20})
+    assert some["images"] + some["failed"] == 20
+    assert some["failed"] / 20 == pytest.approx(whole["failed"] / (whole["images"] + whole["failed"]), abs=0.25)
+
+
 def test_a_slide_without_a_readable_level_is_unreadable(tmp_path):
     slide = drawn_slide(tmp_path / "slide.tiff", width_px=768, height_px=768)
     for level, count in enumerate((9, 4, 1)):

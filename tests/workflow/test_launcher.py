@@ -42,7 +42,13 @@ def test_a_training_is_a_step_of_its_slurm_job(launchers):
 def test_the_processes_of_two_nodes_meet_at_a_port_of_their_job(launchers):
     shell = f"srun() {{ printf '%s\\n' \"$@\"; }}; hostname() {{ echo first; }}; {launchers('remote')[2]}"
     words = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout.split()
-    assert {"--shutdown-timeout=1800", "--nproc-per-node=2", "--nnodes=2", "--rdzv-endpoint=first:50007", "--rdzv-id=70007"} <= set(words)
+    assert {
+        "--shutdown-timeout=1800",
+        "--nproc-per-node=2",
+        "--nnodes=2",
+        "--rdzv-endpoint=first:50007",
+        "--rdzv-id=70007",
+    } <= set(words)
 
 
 def test_outside_of_a_slurm_job_no_step_is_started(launchers, monkeypatch):

@@ -149,6 +149,29 @@ def test_all_damaged_files_are_reported(check, mended):
     assert sorted(line.partition(": ")[0] for line in check()) == sorted(names)
 
 
+def test_parts_of_a_data_set_that_was_larger_are_not_read(check, results):
+    left_over = (results / PART).with_name("part-0009.h5")
+    shutil.copy(results / PART, left_over)
+    with h5py.File(left_over, "r+") as file:
+        file["content"][0] = "0" * 16
+    assert check() == []
+    left_over.unlink()
+
+
+def test_features_of_tiles_that_are_not_used_any_more_are_reported(check, mended, results):
+    folder = results / "tiny/features/dino/tissue/seed0"
+    mended("tiny/features/dino/tissue/seed0/lymphoid-1.h5")
+    with h5py.File(folder / "lymphoid-1.h5") as file:
+        tiles = len(file["features"])
+    shutil.copy(folder / "lymphoid-2.h5", folder / "removed.h5")
+    shutil.copy(folder / "removed.h5", folder / "lymphoid-1.h5")
+    found = sorted(check())
+    (folder / "removed.h5").unlink()
+    assert [line.partition(":")[0].rpartition("/")[2] for line in found] == ["lymphoid-1.h5", "removed.h5"]
+    assert f"of which {tiles} are used now" in found[0]
+    assert "of which 0 are used now" in found[1]
+
+
 def test_missing_embeddings_are_reported(check, mended):
     remove(mended(TESTED))
     assert check() == [f"{TESTED.rpartition('/')[0]}: has no embeddings of lymphoid-3 and 2 more units"]

@@ -23,7 +23,7 @@ from gensis.settings.encoders import weight_files
 from gensis.settings.other_runs import refuse_replaced_images
 from gensis.settings.stages import stage_lines, stages
 from gensis.settings.study import read_backbones
-from gensis.settings.units import Unit, Units, list_units, refuse_no_train
+from gensis.settings.units import Unit, Units, list_units, refuse_no_train, refuse_transfer_of_the_same_images
 
 # Planning creates millions of objects that stay, and hardly any garbage: fewer collections save a seventh of the time.
 gc.set_threshold(1_000_000, 50, 50)
@@ -70,6 +70,7 @@ def read_config() -> tuple[Study, dict[str, Units]]:
             name: list_units(study.datasets[name], found_sheet(study, name), is_drawn) for name in study.used_datasets
         }
         refuse_no_train(study, units, [name for name in units if has_labels(units[name])])
+        refuse_transfer_of_the_same_images(study, units)
         if workflow.is_main_process:
             for line in refuse_replaced_images(study, Path("results")):
                 print(line, file=sys.stderr)

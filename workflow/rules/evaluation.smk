@@ -141,7 +141,7 @@ rule evaluate_benchmark:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=benchmark_memory,
         runtime=benchmark_time,
     params:
         *rerun_if_settings_change("benchmarks/{benchmark}"),

@@ -133,8 +133,10 @@ def images_of_part(wildcards, input) -> float:
 
 def evaluation_memory(wildcards, input, attempt, rulename):
     """Memory of the evaluation of an encoder."""
-    width = width_of(STUDY, wildcards.encoder)
-    return jobs.megabytes(memory.evaluation_bytes(images_listed(input.units), width, gpus_of(rulename)), attempt)
+    images, width = images_listed(input.units), width_of(STUDY, wildcards.encoder)
+    blocks = "last_blocks" in STUDY.evaluation.further_inputs
+    needed = memory.evaluation_bytes(images, width, gpus_of(rulename), with_last_blocks=blocks)
+    return jobs.megabytes(needed, attempt)
 
 
 def evaluation_time(wildcards, input, attempt):
@@ -153,6 +155,16 @@ def transfer_memory(wildcards, input, attempt, rulename):
 def transfer_time(wildcards, input, attempt):
     """Time of the same."""
     return jobs.evaluation_minutes(images_listed(input.fit_units), images_listed(input.units), attempt)
+
+
+def benchmark_memory(wildcards, attempt, rulename):
+    """Memory of the evaluation of an encoder on a benchmark; of segmentation by the number of training images."""
+    benchmark, needed = STUDY.evaluation.benchmarks[wildcards.benchmark], 10e9
+    if benchmark.task == "segmentation":
+        images = len(os.listdir(os.path.join(benchmark.path, "train", "images")))
+        width, gpus = width_of(STUDY, wildcards.encoder), gpus_of(rulename)
+        needed = max(needed, memory.segmentation_bytes(images, benchmark.image_px, width, gpus))
+    return jobs.megabytes(needed, attempt)
 
 
 def benchmark_time(wildcards, attempt):

@@ -19,6 +19,7 @@ from gensis import command
 from gensis.artifacts.files import content_id, read_json, write_json
 from gensis.artifacts.provenance import provenance, to_attribute
 from gensis.artifacts.tables import read_table
+from gensis.errors import UserError
 from gensis.evaluation.data import Corrupted
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled, label_images, lines_about
@@ -177,7 +178,27 @@ def labelled_for_tasks(arguments: argparse.Namespace, embeddings: Embeddings) ->
                 log_left_out(len(units) - len(set(labelled.unit.tolist())), "slides without a label or images")
             if arguments.fit:
                 labelled = transferred(labelled_to_fit(arguments, task), labelled)
+                refuse_tested_copies(arguments, labelled)
         yield task, labelled
+
+
+def refuse_tested_copies(arguments: argparse.Namespace, labelled: Labelled) -> None:
+    """Refuse a transfer between units with the same content, such as copies of a slide under two names.
+
+    Raises:
+        UserError: a tested unit has the content of one that classifiers learn from.
+    """
+    content, fit_content = (
+        {row["unit"]: row["content"] for row in read_table(table)} for table in (arguments.units, arguments.fit_units)
+    )
+    is_tested = labelled.splits == "test"
+    learnt = {fit_content[labelled.units[unit]]: unit for unit in np.unique(labelled.unit[~is_tested])}
+    for unit in np.unique(labelled.unit[is_tested]):
+        if (same := learnt.get(content[labelled.units[unit]])) is not None:
+            raise UserError(
+                f"'{labelled.units[same]}' of {arguments.fit} and '{labelled.units[unit]}' of {arguments.dataset} have "
+                "the same images, so classifiers would be tested on what they learnt from: leave one of them out"
+            )
 
 
 def labelled_to_fit(arguments: argparse.Namespace, task: str) -> Labelled:

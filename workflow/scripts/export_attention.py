@@ -37,7 +37,7 @@ def export(view: SlideView, found: SlideAttention, path: Path) -> None:
         open(file, "w", encoding="ascii") as stream,
     ):
         stream.writelines(f"{line}\n" for line in feature_collection(grid, scores))
-    picture = draw_attention(view, found.coords_level0, found.weights)
+    picture = draw_attention(view, found.coords_level0, found.relative)
     write_saved(path.with_name(f"{path.name}.jpg"), partial(picture.save, format="JPEG"))
 
 

@@ -26,7 +26,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Write `<unit>.h5` and `<unit>.json`."""
     dataset = TypeAdapter(Dataset).validate_python(arguments.config)
     split, _, shard = arguments.unit.rpartition("-")
-    rows = read_sheet(arguments.sheet, "files", dataset.columns, folder=dataset.folder) if arguments.sheet else ()
+    # A file that vanished since planning is a failed image, not the end of every shard.
+    rows = read_sheet(arguments.sheet, "files", dataset.columns, None, folder=dataset.folder) if arguments.sheet else ()
     source = open_source(dataset, split, rows)
     chosen = selection(len(source.keys), dataset, split)
     first, last = (len(chosen) * number // dataset.shards for number in (int(shard), int(shard) + 1))

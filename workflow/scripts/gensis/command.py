@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from gensis.errors import UserError
 from gensis.settings.base import SEEDS
@@ -31,13 +32,18 @@ _ADVICE = {
 def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse.ArgumentParser:
     """Parser with the arguments that scripts share: settings as JSON, threads, and optionally seed and GPUs."""
     result = argparse.ArgumentParser(description=description)
-    result.add_argument("--config", type=json.loads, default={}, help="the stage's settings as JSON")
+    result.add_argument("--config", type=_given_json, default={}, help="the stage's settings as JSON; - reads stdin")
     result.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     if seed:
         result.add_argument("--seed", type=valid_seed, default=0)
     if gpus:
         result.add_argument("--gpus", type=int, default=0, help="GPUs to use; 0 is CPU")
     return result
+
+
+def _given_json(text: str) -> Any:
+    """Parsed JSON, of standard input for `-`: an argument of Linux has at most 128 KiB, less than a large study."""
+    return json.load(sys.stdin) if text == "-" else json.loads(text)
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:

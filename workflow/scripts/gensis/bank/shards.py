@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from gensis.images.bank_filter import filter_path
+from gensis.images.export import remove_exported
 
 log = logging.getLogger(__name__)
 
@@ -19,4 +20,6 @@ def remove_beyond(folder: Path, kind: str, shards: int) -> None:
         if int(path.stem.removeprefix(f"{kind}-")) >= shards:
             log.info("removing %s: the bank now has %d shards", path, shards)
             path.unlink(missing_ok=True)
+            for table in folder.glob(f"export/*/{kind}/{path.stem}.tsv"):
+                remove_exported(table)
             filter_path(path).unlink(missing_ok=True)

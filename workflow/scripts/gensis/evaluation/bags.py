@@ -51,11 +51,13 @@ class Slides:
         sums = np.add.reduceat(self.features, self.first[:-1], axis=0, dtype=np.float64)
         return (sums / np.diff(self.first)[:, None]).astype(np.float32)
 
-    def by_slide(self, bag: int, values: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Split the values (n,) of a bag's images by slide: slide -> (rows of its images in the embeddings, values)."""
+    def by_slide(self, bag: int, values: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
+        """Split the values (n,) of a bag's images: slide -> rows of its images in the embeddings, their values, n."""
         span = slice(self.first[bag], self.first[bag + 1])
         rows, unit = self.rows[span], self.unit[span]
-        return {self.units[slide]: (rows[unit == slide], values[unit == slide]) for slide in np.unique(unit)}
+        return {
+            self.units[slide]: (rows[unit == slide], values[unit == slide], len(values)) for slide in np.unique(unit)
+        }
 
 
 def slides_of(labelled: Labelled, bags: Literal["slide", "group"] = "slide") -> Slides:

@@ -8,7 +8,7 @@ from gensis.evaluation.answers import Answers
 from gensis.evaluation.paired import Pair
 
 FLIPS = 9999
-_BLOCK = 1000
+_VALUES = 1 << 21  # signs at a time, float64
 
 
 def flip_groups(answers: Mapping[str, Answers], pairs: Sequence[Pair]) -> dict[tuple[Pair, str], float]:
@@ -30,9 +30,11 @@ def flip_groups(answers: Mapping[str, Answers], pairs: Sequence[Pair]) -> dict[t
 def flipped_p(parts: np.ndarray) -> np.ndarray:
     """p-values, float64 (M,), of the sums over groups of float64 (G, M) parts."""
     generator, observed = np.random.default_rng(0), np.abs(parts.sum(0))
+    parts = parts[parts.any(1)]  # no sign changes the others
     as_large = np.zeros(parts.shape[1])
-    for first in range(0, FLIPS, _BLOCK):
-        size = (min(_BLOCK, FLIPS - first), len(parts))
+    block = max(1, _VALUES // max(len(parts), 1))
+    for first in range(0, FLIPS, block):
+        size = (min(block, FLIPS - first), len(parts))
         signs = 1.0 - 2.0 * generator.integers(0, 2, size, dtype=np.int8)
         as_large += (np.abs(signs @ parts) > observed - 1e-9).sum(0)
     return (as_large + 1) / (FLIPS + 1)

@@ -14,8 +14,9 @@ from gensis.artifacts.hdf5 import open_hdf5, written_hdf5
 FORMAT = "gensis-predictions/1"
 ATTENTION_FORMAT = "gensis-attention/1"
 
-Attention = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Tested slide -> rows of its images in the embeddings, int64 (n,), and their attention, float32 (n,)."""
+Attention = dict[str, tuple[np.ndarray, np.ndarray, int]]
+"""Tested slide -> rows of its images in the embeddings, int64 (n,), their attention, float32 (n,), and the number of
+images in its bag, over which the attention sums to one: more than n if the bag has several slides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +112,9 @@ def write_attention(
         places = file.require_group("coords")
         for task, attention in tasks.items():
             group = file.create_group(task)
-            for slide, (rows, weights) in attention.items():
+            for slide, (rows, weights, bag_images) in attention.items():
                 group[slide] = weights.astype(np.float32)
+                group[slide].attrs["bag_images"] = bag_images
                 if slide not in places:
                     places[slide] = coords[rows].astype(np.int64)
         file.attrs.update({"format": ATTENTION_FORMAT, **attributes})

@@ -47,7 +47,7 @@ def r2(values: np.ndarray, estimates: np.ndarray) -> Weighted:
 
     def measured(weights: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return 1 - _mean(squared_error, weights) / _covariance(values, values, weights)
+            return 1 - _mean(squared_error, weights) / _variance(values, weights)
 
     return measured
 
@@ -57,7 +57,7 @@ def pearson(values: np.ndarray, estimates: np.ndarray) -> Weighted:
 
     def measured(weights: np.ndarray) -> np.ndarray:
         of_both = _covariance(values, estimates, weights)
-        of_values, of_estimates = (_covariance(each, each, weights) for each in (values, estimates))
+        of_values, of_estimates = (_variance(each, weights) for each in (values, estimates))
         with np.errstate(invalid="ignore", divide="ignore"):
             return of_both / np.sqrt(of_values * of_estimates)
 
@@ -71,6 +71,13 @@ def mean_absolute_error(values: np.ndarray, estimates: np.ndarray) -> Weighted:
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return values @ weights / weights.sum(0)
+
+
+def _variance(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """NaN where it is no more than rounding: all values with a weight are equal, as in a resample of one group."""
+    variance = _covariance(values, values, weights)
+    rounding = 1e-12 * _mean(np.square(values - values.mean()), weights)
+    return np.where(variance > rounding, variance, np.nan)
 
 
 def _covariance(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:

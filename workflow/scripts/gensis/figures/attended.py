@@ -21,11 +21,13 @@ class SlideAttention:
     """int64 (n, 2): top-left corners of its tiles."""
     weights: np.ndarray
     """float32 (n,): attention weight of each tile."""
+    bag_images: int
+    """Number of tiles in its bag, over which the weights sum to one."""
 
     @property
     def relative(self) -> np.ndarray:
         """float32 (n,): the weights as multiples of uniform attention."""
-        return self.weights * len(self.weights)
+        return self.weights * self.bag_images
 
 
 def attending_tasks(path: Path) -> list[str]:
@@ -46,7 +48,9 @@ def read_attention(path: Path, task: str, names: list[str]) -> Iterator[SlideAtt
     """Attention over some slides, one by one."""
     with open_hdf5(path) as file:
         for name in names:
-            yield SlideAttention(name, file["coords"][name][:], file[task][name][:])
+            weights = file[task][name]
+            bag_images = int(weights.attrs.get("bag_images", len(weights)))  # earlier files do not state it
+            yield SlideAttention(name, file["coords"][name][:], weights[:], bag_images)
 
 
 @dataclass(frozen=True)

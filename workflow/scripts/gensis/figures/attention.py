@@ -53,12 +53,12 @@ def _slide(dataset: Dataset, found: SlideAttention, caption: str) -> str:
     view = read_slide(store) if store.exists() else None
     if view is None:
         return ""
-    drawn = draw_attention(view, found.coords_level0, found.weights)
+    drawn = draw_attention(view, found.coords_level0, found.relative)
     return figure(picture(drawn, f"attention over {found.name}"), f"<b>{text(found.name)}</b><br>{caption}")
 
 
-def draw_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarray) -> Image.Image:
-    """The slide with its tiles in green: the larger the attention weight, the more opaque."""
+def draw_attention(view: SlideView, coords_level0: np.ndarray, relative: np.ndarray) -> Image.Image:
+    """The slide with its tiles in green: the larger the multiple of uniform attention, the more opaque."""
     scale = scale_to_fit(view.thumbnail.size, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
     slide = view.thumbnail.resize([max(round(side * scale), 1) for side in view.thumbnail.size])
     px_per_level0 = scale / view.downsample
@@ -66,7 +66,7 @@ def draw_attention(view: SlideView, coords_level0: np.ndarray, weights: np.ndarr
     size_level0 = np.array([view.grid.width_level0, view.grid.height_level0])
     far = np.maximum(np.rint((coords_level0 + size_level0) * px_per_level0).astype(int), near + 1)
     opacity = np.zeros(slide.size[::-1], np.uint8)
-    relative = np.minimum(weights * len(weights) / FULL_AT, 1)
-    for (left, top), (right, bottom), weight in zip(near, far, relative):
-        opacity[top:bottom, left:right] = round(255 * _MOST_OPAQUE * float(weight))
+    shares = np.minimum(relative / FULL_AT, 1)
+    for (left, top), (right, bottom), share in zip(near, far, shares):
+        opacity[top:bottom, left:right] = round(255 * _MOST_OPAQUE * float(share))
     return Image.composite(Image.new("RGB", slide.size, ATTENTION), slide, Image.fromarray(opacity))

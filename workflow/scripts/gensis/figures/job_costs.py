@@ -35,8 +35,11 @@ def read_costs(run: Run) -> Costs:
     found: dict[Key, list[tuple[float, float]]] = defaultdict(list)
     for path in sorted((run.folder / "benchmarks").glob("*/*.tsv")):
         subject, _, seed = path.stem.rpartition("seed")
-        last = read_table(path)[-1]
         key = (path.parent.name, subject.rstrip("-"), int(seed.partition("-")[0]))
+        number = int(seed.rpartition("-")[2])  # of the part or the shard, if it is divided
+        if number >= _jobs_of(run, *key):
+            continue
+        last = read_table(path)[-1]
         found[key].append((float(last["s"]), _number(last.get("cpu_time", ""))))
     times = {key: tuple(map(sum, zip(*of_key))) for key, of_key in found.items()}
     for training in run.trainings:
@@ -66,6 +69,21 @@ def _combined(costs: list[Cost], combine: Callable[[list[float]], float]) -> Cos
 def _key(run: Run, training: Training) -> Key:
     of_encoder = "pretrain_encoder" if training.name == run.study.baseline else "retrain_encoder"
     return _TRAINED.get(training.stage, of_encoder), training.name, training.seed
+
+
+def _jobs_of(run: Run, stage: str, subject: str, seed: int) -> float:
+    """Number of jobs that a stage is divided into, infinite if it is not: an earlier study may have had more.
+
+    0 for seeds, banks and data sets that the study does not have.
+    """
+    if seed not in run.study.seeds:
+        return 0
+    if stage.endswith("_bank") and stage != "evaluate_bank":
+        return run.study.banks[subject].shards if subject in run.study.banks else 0
+    if stage.startswith("embed_"):
+        names = [name for name in run.study.used_datasets if subject.endswith(f"-{name}")]
+        return max(map(run.part_count, names), default=0)
+    return math.inf
 
 
 def _on_gpu(run: Run) -> Iterator[Key]:

@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 
 from gensis.artifacts.files import read_json
-from gensis.artifacts.tables import read_table
+from gensis.artifacts.tables import read_table, table_rows
 from gensis.errors import UserError
 from gensis.figures.compared import Comparisons, read_compared
 from gensis.figures.scores import Score, Scores
+from gensis.images.embeddings import current_parts, part_count
 from gensis.images.index import Index, read_index
 from gensis.images.store import Store
 from gensis.settings import Study, load_study
@@ -210,7 +211,23 @@ class Run:
     def embedding_parts(self, encoder: str, dataset: str) -> list[Path]:
         """Files with the embeddings of a data set with the first seed, in order."""
         folder = self.folder / "embeddings" / encoder / dataset / f"seed{self.study.seeds[0]}"
-        return sorted(folder.glob("part-*.h5"))
+        return current_parts(folder, self.part_count(dataset))
+
+    def part_count(self, dataset: str) -> float:
+        """Number of parts of the embeddings of a data set; infinite if its units are not known."""
+        if dataset not in self._units_of_splits:
+            return math.inf
+        return part_count(self._units_of_splits[dataset].values(), self.study.embedding.units_per_part)
+
+    @cached_property
+    def _units_of_splits(self) -> dict[str, Counter[str]]:
+        """Data set -> number of units of each split, where they are known."""
+        tables = {name: self.images_folder / name / "units.tsv" for name in self.study.used_datasets}
+        return {
+            name: Counter(row["split"] or "train" for row in table_rows(path))
+            for name, path in tables.items()
+            if path.exists()
+        }
 
     def predictions(self, encoder: str, dataset: str) -> Path:
         """Path of the predictions with the first seed; the file may not exist."""
@@ -224,7 +241,7 @@ class Run:
         paths = sorted((self.folder / "evaluation").glob("*/*/seed*/*.json"))
         named = [path for path in paths if path.parts[-4] in encoders and path.parts[-2] in seeds]
         results = [name for transfer in self.study.evaluation.transfer for name in transfer.results.values()]
-        measured_on = {*self.study.evaluation.datasets, *results}
+        measured_on = {*self.study.evaluation.datasets, *results, *self.study.evaluation.benchmarks}
         return [_read_evaluation(path) for path in named if path.parts[-3] in measured_on]
 
     def _trainings(self, stage: str, where: str, name: str) -> Iterator[Training]:

@@ -94,7 +94,9 @@ class Scores:
 
     def columns(self, dataset: str) -> list[Column]:
         """The columns of the table of all encoders, without those that have no value."""
-        measured = {(score.task, score.metric) for score in self.all if score.dataset == dataset}
+        measured = {
+            (score.task, score.metric) for score in self.all if score.dataset == dataset and not math.isnan(score.value)
+        }
         wanted = []
         for pattern, task in TASKS.items():
             for name in _variants(pattern, {task for task, _ in measured}):

@@ -37,7 +37,8 @@ def refuse_copied_units(folder: Path, units: Sequence[Unit], contents: Mapping[s
 
 
 def refuse_copied_files(sheet: Path, rows: Sequence[Row]) -> None:
-    """Refuse a sheet that lists copies of a training file in test. Files that no longer exist are skipped.
+    """Refuse a sheet that lists copies of a training file in test. Files without an image that anybody could have
+    learnt are skipped: empty ones, and those that do not exist any more or may not be read.
 
     Only files of equal size are read, and first only their beginning and end.
 
@@ -46,8 +47,8 @@ def refuse_copied_files(sheet: Path, rows: Sequence[Row]) -> None:
     """
     of_size: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        if os.path.exists(row.path):
-            of_size[os.path.getsize(row.path)].append(row)
+        if os.access(row.path, os.R_OK) and (size := os.path.getsize(row.path)):
+            of_size[size].append(row)
     alike = [rows for same_size in of_size.values() for rows in _alike(same_size, blocks=2, block_bytes=1 << 12)]
     for one, other, *_ in (rows for maybe in alike for rows in _alike(maybe)):
         raise UserError(f"sheet {sheet}: '{one.name}' (train) and '{other.name}' (test) are copies: {_KEEP_ONE}")

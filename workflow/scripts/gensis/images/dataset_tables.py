@@ -97,6 +97,7 @@ def write_outcomes(
     training_outcomes = [outcome for outcome in outcomes if outcome["unit"] in of_train]
     _refuse_failures(path.parent, outcomes, max_failed, "slides")
     _refuse_failures(path.parent, training_outcomes, max_failed, "training slides")
+    (path.parent / FAILED).unlink(missing_ok=True)  # of an earlier check, of slides that are repaired now
 
 
 def _refuse_failures(folder: Path, outcomes: list[dict[str, Any]], max_failed: float, what: str) -> None:

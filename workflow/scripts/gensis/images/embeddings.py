@@ -19,6 +19,16 @@ _STRING = h5py.string_dtype()
 _BLOCK_ROWS = 1 << 14
 
 
+def part_count(units: Iterable[int], units_per_part: int) -> int:
+    """Number of parts of a data set with so many units in each split; no part has units of both."""
+    return sum(-(-count // units_per_part) for count in units)
+
+
+def current_parts(folder: Path, count: float) -> list[Path]:
+    """The first ``count`` parts in a folder, in order; it may also hold parts of a data set that was larger once."""
+    return [path for path in sorted(folder.glob("part-*.h5")) if int(path.stem.removeprefix("part-")) < count]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
     """Embeddings of the images of several units."""

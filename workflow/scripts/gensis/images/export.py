@@ -6,9 +6,11 @@ A table lists the images of a unit. It is written last: a unit without a table i
 import glob
 import io
 import json
+import logging
+import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from gensis.images.store import Store
 
 UNLABELLED = "unlabelled"
 """Folder of the images that have no label."""
+_ATTEMPTS = 20
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +85,36 @@ def write_folder(table: Path, images: Iterable[Exported], columns: Sequence[str]
         images: of this unit.
         columns: names of their values.
     """
-    for earlier in table.parent.glob(f"*/{glob.escape(table.stem)}"):
-        shutil.rmtree(earlier)
-        with suppress(OSError):  # other units have images of this class
-            earlier.parent.rmdir()
+    _remove_folders(table)
 
     def written() -> Iterator[list[Any]]:
         for image in images:
             file = f"{_folder_name(image.values['label'])}/{image.file}"
-            with written_atomically(table.parent / file) as temporary:
-                temporary.write_bytes(image.encoded)
+            _write(table.parent / file, image.encoded)
             yield [file, *(image.values[name] for name in columns)]
+        os.sync()  # once, before the table says that all are there: a sync of each file takes ten times as long
 
     write_table(table, ("file", *columns), written())
+
+
+def remove_exported(table: Path) -> None:
+    """Remove an exported unit: its images or its tar, then its table."""
+    _remove_folders(table)
+    table.with_suffix(".tar").unlink(missing_ok=True)
+    table.unlink(missing_ok=True)
+
+
+def remove_unlisted(folder: Path, listed: Container[tuple[str, str]]) -> None:
+    """Remove exported units that the data set does not have any more, or has in the other split.
+
+    Args:
+        folder: of the format, with a folder for each split.
+        listed: split and name of each unit.
+    """
+    for table in [table for split in ("train", "test") for table in folder.glob(f"{split}/*.tsv")]:
+        if (table.parent.name, table.stem) not in listed:
+            log.info("removing the export of %s: %s does not have it any more", table.stem, table.parent.name)
+            remove_exported(table)
 
 
 def write_tar(table: Path, images: Iterable[Exported], columns: Sequence[str]) -> None:
@@ -111,6 +132,25 @@ def write_tar(table: Path, images: Iterable[Exported], columns: Sequence[str]) -
 
 
 WRITERS = {"folder": write_folder, "webdataset": write_tar}
+
+
+def _remove_folders(table: Path) -> None:
+    """Remove the images that `write_folder` wrote, and folders of classes that are then empty."""
+    for earlier in table.parent.glob(f"*/{glob.escape(table.stem)}"):
+        shutil.rmtree(earlier, ignore_errors=True)  # another job may remove them too
+        with suppress(OSError):  # other units have images of this class
+            earlier.parent.rmdir()
+
+
+def _write(path: Path, content: bytes) -> None:
+    for is_last in (*[False] * _ATTEMPTS, True):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            return
+        except FileNotFoundError:  # another job removed the folder of the class, which was empty
+            if is_last:
+                raise
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -23,6 +23,7 @@ from gensis.training.device import copied
 
 log = logging.getLogger(__name__)
 _BLOCK = 512
+_STATISTICS_VALUES = 1 << 26  # about 1 GB of float64, with what is computed from it
 
 
 class Images(Protocol):
@@ -252,7 +253,8 @@ def channel_statistics(images: Images, count: int = 2000) -> tuple[tuple[float, 
     last = len(images) - 1
     rows = torch.linspace(0, last, min(count, len(images)), dtype=torch.float64).round().long()
     totals = torch.zeros(2, 3, dtype=torch.float64)
-    for block in read_ahead(images, rows.split(_BLOCK)):
+    block_images = min(_BLOCK, max(1, _STATISTICS_VALUES // math.prod(images.shape)))  # as float64 on the device
+    for block in read_ahead(images, rows.split(block_images)):
         pixels = to_unit(block.double())
         totals[0] += pixels.mean((2, 3)).sum(0).cpu()
         totals[1] += (pixels**2).mean((2, 3)).sum(0).cpu()

@@ -111,7 +111,9 @@ def _import_seconds(bench: Bench, work: Work, sets: Mapping[str, ImageSet]) -> f
 
 
 def _evaluation_seconds(bench: Bench, work: Work, sets: Mapping[str, ImageSet], units: Mapping[str, Units]) -> float:
-    name = work.dataset
+    transfers = bench.study.evaluation.transfer
+    tested = {result: name for transfer in transfers for name, result in transfer.results.items()}
+    name = tested.get(work.dataset, work.dataset)
     labelled = random_embeddings(sets[name], units[name], work.width)
     run, of_trial = trial_of_task(work.subject, bench.study.evaluation, labelled, bench.device)
     began = time.perf_counter()

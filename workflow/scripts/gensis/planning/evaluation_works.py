@@ -89,7 +89,7 @@ def _task_works(
             width=width,
             jobs=int(number == 0),
             units=pairs if task in ALL_PAIRS else images,
-            memory_bytes=memory.evaluation_bytes(images, width, gpus),
+            memory_bytes=memory.evaluation_bytes(images, width, gpus, with_last_blocks="linear-sgd" in tasks),
             seeds=len(study.seeds),
         )
 

@@ -1,5 +1,6 @@
 """Number and size of a data set's images: counted where they are stored or listed, estimated for slides."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gensis.images.sources import open_source, selection
 from gensis.images.store import Store
 from gensis.planning.tiles import SAMPLED, sample_tiles
 from gensis.settings.datasets import Dataset, NaturalDataset, SlidesDataset, TorchvisionDataset
+from gensis.settings.stages import images_json
 from gensis.settings.units import Units
 
 TORCHVISION = {
@@ -60,9 +62,18 @@ def image_set(dataset: Dataset, units: Units, folder: Path) -> ImageSet:
     Raises:
         UserError: the source of the images is missing or damaged.
     """
-    if all((folder / f"{unit.name}.json").exists() for unit in units.units):
+    if all((folder / f"{unit.name}.json").exists() for unit in units.units) and _is_current(dataset, units, folder):
         return _stored(units, folder)
     return _of_slides(dataset, units) if isinstance(dataset, SlidesDataset) else _of_source(dataset, units)
+
+
+def _is_current(dataset: Dataset, units: Units, folder: Path) -> bool:
+    """Whether the stores were made with these settings: those of a trial say nothing about the whole data set."""
+    path = next((path for unit in units.units if (path := folder / f"{unit.name}.h5").exists()), None)
+    if path is None:
+        return False
+    with Store(path) as store:
+        return json.loads(store.file.attrs["provenance"])["settings"] == json.loads(images_json(dataset))
 
 
 def _stored(units: Units, folder: Path) -> ImageSet:

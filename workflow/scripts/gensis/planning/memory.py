@@ -1,6 +1,13 @@
 """Main memory of the jobs of a study, from numbers that are known before they run."""
 
-from gensis.planning.networks import activation_bytes, unet_activation_bytes, weights_bytes, weights_of, width_of
+from gensis.planning.networks import (
+    activation_bytes,
+    unet_activation_bytes,
+    unet_weights_bytes,
+    weights_bytes,
+    weights_of,
+    width_of,
+)
 from gensis.settings.bank import Bank
 from gensis.settings.pretraining import Pretraining
 from gensis.settings.study import Study
@@ -12,9 +19,15 @@ CUDA = 2_000_000_000
 COMPILING = 4_000_000_000
 """Bytes of the processes in which torch.compile compiles."""
 SAVED = 4
-"""Copies of the weights in a checkpoint: student, teacher and two moments of the optimizer."""
+"""Copies of the weights in a checkpoint, which each process loads: student, teacher and two moments of the optimizer;
+or denoiser, its average and two moments."""
 OF_EMBEDDINGS = 5
 """Copies of the embeddings that the evaluation of an encoder holds at once, measured at 200,000 x 256: 4.7."""
+OF_LAST_BLOCKS = 20
+"""The same of `linear_sgd`: four blocks of each image and its mirror image, all of them and those with a label; and the
+tested ones again."""
+OF_TOKENS = 4
+"""Copies of the tokens that linear segmentation holds at once, measured: 3.65."""
 OF_BANK_EVALUATION = 300_000_000
 """Bytes of its networks, and of pixels that are compared."""
 PLANNED = 400
@@ -51,7 +64,7 @@ def training_bytes(study: Study, encoder: str, images: int, *, image_px: int, gp
     kinds = 2 if bank else 1
     read_ahead = AHEAD * kinds * settings.batch_size * 3 * max(image_px, study.diffusion_px) ** 2
     kept = max(gpus, 1) * TABLES * (images + generated)
-    kept += SAVED * weights_bytes(settings.backbone, settings.backbone_args) + _compiling(study)
+    kept += max(gpus, 1) * SAVED * weights_bytes(settings.backbone, settings.backbone_args) + _compiling(study)
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead + kept
     cache = study.runtime.image_cache_gb
@@ -75,6 +88,7 @@ def diffusion_bytes(study: Study, images: int, *, width: int, image_px: int, gpu
     settings, cache = study.diffusion, study.runtime.image_cache_gb
     side = denoiser_side(study)
     read_ahead = AHEAD * settings.batch_size * (3 * image_px**2 + 4 * width) + _compiling(study)
+    read_ahead += max(gpus, 1) * SAVED * denoiser_bytes(study)
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead
     held = held_bytes(images, image_px, cache) + 4 * images * width
@@ -82,6 +96,12 @@ def diffusion_bytes(study: Study, images: int, *, width: int, image_px: int, gpu
         settings.channels, settings.layers_per_block, side=side, batch_size=settings.batch_size
     )
     return LIBRARIES + min(held, round(cache * 1e9)) + read_ahead + activations
+
+
+def denoiser_bytes(study: Study) -> int:
+    """Weights of the denoiser."""
+    settings = study.diffusion
+    return unet_weights_bytes(settings.channels, settings.layers_per_block, settings.denoiser)
 
 
 def denoiser_side(study: Study) -> int:
@@ -131,15 +151,22 @@ def bank_bytes(study: Study, bank: Bank, images: int, *, image_px: int, gpus: in
     """
     needed = inference_bytes(study, image_px=image_px, gpus=gpus)
     needed += PLANNED * images * bank.images_per_source // bank.shards
+    needed += 2 * denoiser_bytes(study) if bank.is_generated else 0  # there twice while they are loaded
     if bank.toward_neighbour is None and bank.kind != "neighbours":
         return needed
     copies = 1 if gpus else 2  # the normalised embeddings are on the GPU
     return needed + copies * embeddings_bytes(images, width_of(study, bank.encoder))
 
 
-def evaluation_bytes(images: int, width: int, gpus: int) -> int:
+def evaluation_bytes(images: int, width: int, gpus: int, *, with_last_blocks: bool = False) -> int:
     """Memory of the evaluation of an encoder: its embeddings, those with a label, and parts of these to fit on."""
-    return LIBRARIES + CUDA * min(gpus, 1) + OF_EMBEDDINGS * embeddings_bytes(images, width)
+    copies = OF_EMBEDDINGS + (OF_LAST_BLOCKS if with_last_blocks else 0)
+    return LIBRARIES + CUDA * min(gpus, 1) + copies * embeddings_bytes(images, width)
+
+
+def segmentation_bytes(images: int, image_px: int, width: int, gpus: int) -> int:
+    """Memory of linear segmentation: the tokens of all training images, by patches of 14 px."""
+    return LIBRARIES + CUDA * min(gpus, 1) + OF_TOKENS * embeddings_bytes(images * (image_px // 14) ** 2, width)
 
 
 def bank_evaluation_bytes(images: int, width: int, gpus: int) -> int:

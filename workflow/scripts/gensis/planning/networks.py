@@ -1,7 +1,10 @@
 """Size of the networks of a study, read from names and keys: planning imports no torch."""
 
+import functools
+import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 from gensis.settings.diffusion import Channels
@@ -15,12 +18,15 @@ DEPTHS = {"large": 24, "huge": 32, "giant": 40}
 TRANSFORMERS = ("vit", "deit", "beit", "eva", "aimv2")
 """Parts of the names of vision transformers."""
 RESNET_WIDTHS = {"resnet18": 512, "resnet34": 512}
+IMAGENET_PX = 224
 WIDEST = 2048
 """Embedding dimension of any other network: that of ResNet-50, which most do not exceed."""
 PIXELS_WIDTH = 768
 """Of raw pixels at 16 px."""
 FLOATS_PER_TOKEN = 20
 """Values that a block keeps of each value of a token until the backward pass: inputs of norms and matrix products."""
+OF_ATTENTION = {"additive_embedding": 1.2, "cross_attention": 1.9}
+"""Weights of a denoiser as a multiple of those of its convolutions; of the paper's with cross-attention 1.83."""
 FLOATS_PER_CHANNEL = 12
 """Values that a residual block keeps of each value of its output."""
 
@@ -69,13 +75,24 @@ def weights_of(study: Study, encoder: str) -> int:
 def _network(study: Study, encoder: str) -> tuple[str, dict[str, Any], int]:
     """Name and arguments of a network, and the side of its images.
 
-    An external encoder is judged by its name, at the size of an image of ImageNet; it has none if only its folder is
-    given.
+    An external encoder is judged by its name, at the size of an image of ImageNet, or by the config.json of its folder.
     """
     if encoder in study.encoders:
-        return study.encoders[encoder].timm or "", {}, 224
+        given = study.encoders[encoder]
+        return (given.timm, {}, IMAGENET_PX) if given.timm else _described(given.path)
     settings = study.pretraining if encoder == "random" else study.training_settings(encoder)
     return settings.backbone, settings.backbone_args, settings.image_px
+
+
+@functools.cache  # asked for every job
+def _described(folder: str) -> tuple[str, dict[str, Any], int]:
+    """The same of a folder in timm's hub layout; no name if it does not say it."""
+    try:
+        values = json.loads(Path(folder, "config.json").read_text())
+        side = values["pretrained_cfg"]["input_size"][-1]
+        return str(values["architecture"]), dict(values.get("model_args") or {}), int(side)
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", {}, IMAGENET_PX
 
 
 def _size(backbone: str) -> str:
@@ -139,6 +156,15 @@ def unet_activation_bytes(channels: Channels, layers: int, *, side: int, batch_s
     """Memory of the activations of a UNet in training, at ``side`` x ``side`` inputs, in float32."""
     values = sum(width * (side / 2**level) ** 2 for level, width in enumerate(channels))
     return round(batch_size * values * (2 * layers + 1) * FLOATS_PER_CHANNEL * 4)
+
+
+def unet_weights_bytes(channels: Channels, layers: int, denoiser: str) -> int:
+    """Weights of a UNet in float32: those of its convolutions (see `unet_cost`), and of attention in proportion."""
+    squares = [9 * width**2 for width in channels]
+    blocks = (layers + 1.5 * (layers + 1)) * 2 * sum(squares) + 4 * squares[-1]
+    return round(
+        4 * OF_ATTENTION.get(denoiser, max(OF_ATTENTION.values())) * (blocks + sum(squares[:-1]) + sum(squares[1:]))
+    )
 
 
 def unet_cost(channels: Channels, layers: int, side: int) -> float:

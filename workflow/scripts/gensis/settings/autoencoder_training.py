@@ -1,5 +1,6 @@
 """The autoencoder of a latent diffusion model."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,8 +46,10 @@ def autoencoder_files(folder: Path) -> list[Path]:
     """The files of an autoencoder as diffusers saves it.
 
     Raises:
-        UserError: a file is missing, because the folder or the word `train` is mistyped.
+        UserError: the folder may not be read, or a file is missing, because the folder or the word `train` is mistyped.
     """
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"config: autoencoder: '{folder}' may not be read: allow this user to read it")
     files = [folder / name for name in FILES]
     if missing := [file.name for file in files if not file.is_file()]:
         raise UserError(

@@ -22,8 +22,8 @@ def checked_name(name: str) -> str:
 def checked_path(path: str) -> str:
     """Return ``path`` with `~` and `$VARIABLE` expanded; refuse braces, which Snakemake would read as wildcards."""
     path = os.path.expanduser(os.path.expandvars(path))
-    if unset := re.search(r"\$\w+", path):
-        raise ValueError(f"path '{path}': the environment variable {unset[0]} is not set: set it")
+    if unset := re.search(r"\$\{?(\w+)", path):
+        raise ValueError(f"path '{path}': the environment variable ${unset[1]} is not set: set it")
     if "{" in path or "}" in path:
         raise ValueError(f"path '{path}' contains a brace, a wildcard in Snakemake: rename the file or folder")
     return path
@@ -55,7 +55,9 @@ EVERY_DEFAULT = {"every_default": True}
 class Settings(BaseModel):
     """Base of all settings: unknown keys are refused, values cannot change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
     @model_serializer(mode="wrap")
     def _without_neutral_values(self, handler: Any, info: SerializationInfo) -> dict[str, Any]:

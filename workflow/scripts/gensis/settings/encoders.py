@@ -1,5 +1,6 @@
 """External encoders: where their weights are."""
 
+import os
 from pathlib import Path
 
 from pydantic import model_validator
@@ -33,8 +34,10 @@ def weight_files(path: Path) -> list[Path]:
     """The files of an encoder: the weight file itself, or config.json and the weights of a folder.
 
     Raises:
-        UserError: the path does not exist, or the folder is not in timm's hub layout.
+        UserError: the path does not exist or may not be read, or the folder is not in timm's hub layout.
     """
+    if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise UserError(f"{path} may not be read: allow this user to read it")
     if path.is_file():
         return [path]
     weights = [path / name for name in WEIGHTS if (path / name).is_file()]

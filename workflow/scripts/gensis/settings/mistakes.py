@@ -13,6 +13,7 @@ CHOICES = {
     "kind": ("slides", "files", "folder", "torchvision", "hdf5", "pcam"),
     "task": tuple(name for name, task in TASKS.items() if task.level == "benchmark"),
 }
+_OF_SLIDES = "{kind: slides, sheet: slides.csv}"
 # Examples for error messages about sections that cannot be empty, by key or model.
 EXAMPLES = {
     "datasets": "{tiles: {kind: slides, sheet: slides.csv}}",
@@ -69,7 +70,8 @@ def first_mistake(error: ValidationError, values: Any, model: type[BaseModel]) -
         advice = f", such as {example}" if example else ": write {} for the defaults"
         return f"config: {where} must contain keys{advice}"
     if mistake["type"] == "model_attributes_type":
-        return f"config: {where} must contain keys, such as {{kind: slides, sheet: slides.csv}}"
+        example = "{task: copy-detection, path: folder}" if "benchmarks" in mistake["loc"] else _OF_SLIDES
+        return f"config: {where} must contain keys, such as {example}"
     message = _message(mistake)
     return f"config: {where}{_given(mistake['input'])}: {message}" if where else f"config: {message}"
 

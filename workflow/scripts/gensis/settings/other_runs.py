@@ -14,8 +14,12 @@ from gensis.settings.datasets import Dataset
 from gensis.settings.stages import ABOUT_THE_SOURCE
 from gensis.settings.study import Study
 
-SELECTION = frozenset({"sheet", "root", "folder", "quality"})
-"""Keys whose change replaces only the tables of a data set, which list its images."""
+SELECTION = frozenset({"sheet", "columns", "root", "folder", "targets", "quality", "max_failed_fraction"})
+"""Keys whose change may replace only the tables of a data set, which list its images."""
+_OF_IMAGES = {"slides": {"drawn_on"}, "files": {"sheet", "folder"}}
+"""Kind of data set -> keys about its source on which the images in its stores depend all the same."""
+_COLUMNS_OF_IMAGES = {"slides": {"slide", "path", "mpp", "mask"}, "files": {"path", "split"}}
+"""The same of columns of its sheet."""
 
 
 def refuse_replaced_images(study: Study, results: Path) -> list[str]:
@@ -35,8 +39,9 @@ def refuse_replaced_images(study: Study, results: Path) -> list[str]:
     lines = []
     for path, other in _other_runs(study.run, results):
         for name in sorted({*study.used_datasets} & other.used_datasets):
-            changed = _changed(study.datasets[name], other.datasets[name])
-            if replaced := [change for key, change in changed.items() if key not in ABOUT_THE_SOURCE]:
+            dataset, theirs = study.datasets[name], other.datasets[name]
+            changed = _changed(dataset, theirs)
+            if replaced := [change for key, change in changed.items() if _is_of_images(key, dataset, theirs)]:
                 raise UserError(
                     f"datasets.{name}: {results}/images/{name} has images of the run {other.run}, made with other "
                     f"settings ({'; '.join(replaced)}): give this data set another name, or, to give up the images of "
@@ -90,6 +95,14 @@ def _changed(dataset: Dataset, other: dict[str, Any]) -> dict[str, str]:
     values = dataset.model_dump(mode="json", context=EVERY_DEFAULT)
     changed = [key for key, value in values.items() if other.get(key, value) != value]
     return {key: f"{key} {_as_json(other[key])}, here {_as_json(values[key])}" for key in changed}
+
+
+def _is_of_images(key: str, dataset: Dataset, other: dict[str, Any]) -> bool:
+    """Whether another value of a key gives other images, rather than another selection of the same ones."""
+    if key == "columns":
+        wanted = _COLUMNS_OF_IMAGES.get(dataset.kind, ())
+        return any(dataset.columns.get(name, name) != other["columns"].get(name, name) for name in wanted)
+    return key not in ABOUT_THE_SOURCE or key in _OF_IMAGES.get(dataset.kind, ())
 
 
 def _as_json(value: Any) -> str:

@@ -121,11 +121,12 @@ class Pretraining(OwnKeys):
         if not isinstance(values, dict):
             return values
         method = values.get("method", "dino")
-        if method not in METHODS:
+        if not isinstance(method, str) or method not in METHODS:
             return values
-        if values.get("preset") == "paper" and method == "dino":
+        values = values | {method: values.get(method) or {}}
+        if values.get("preset") == "paper" and method == "dino" and isinstance(values["dino"], dict):
             values = with_paper_recipe(values)
-        return laid_over(METHODS[method].defaults, values | {method: values.get(method) or {}})
+        return laid_over(METHODS[method].defaults, values)
 
     @model_validator(mode="after")
     def _fits(self) -> "Pretraining":

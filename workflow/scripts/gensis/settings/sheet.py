@@ -52,7 +52,7 @@ def read_sheet(
     sheet: Path,
     kind: str,
     columns: dict[str, str],
-    will_exist: Callable[[str], bool] = lambda path: False,
+    will_exist: Callable[[str], bool] | None = lambda path: False,
     *,
     targets: Mapping[str, Target] = {},
     folder: str = ".",
@@ -63,7 +63,8 @@ def read_sheet(
         sheet: the CSV file, as `read_lines` takes it.
         kind: ``slides`` or ``files``.
         columns: standard column name -> name in this sheet.
-        will_exist: whether a rule makes a path that does not exist.
+        will_exist: whether a rule makes a path that does not exist. None: the files were checked before, and are not
+            looked at.
         targets: further columns of a sheet of slides that are predicted.
         folder: that its paths start from, relative to the sheet.
 
@@ -80,7 +81,9 @@ def read_sheet(
     ]
     if not rows:
         raise UserError(f"sheet {sheet} has no lines: add one for each {kind.removesuffix('s')}")
-    _check_rows(sheet, rows, will_exist)
+    _check_rows(sheet, rows)
+    if will_exist:
+        _check_files(sheet, rows, will_exist)
     for column in ("label", "group"):
         _warn_of_lookalikes(sheet, column, (getattr(row, column) for row in rows))
     for name in (name for name, target in targets.items() if target == "classification"):
@@ -208,11 +211,25 @@ def _placed(folder: Path, path: str) -> str:
     return absolute if relative.startswith("..") else relative
 
 
-def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool]) -> None:
+def _check_rows(sheet: Path, rows: list[Row]) -> None:
     name, count = Counter(row.name for row in rows).most_common(1)[0]
     if count > 1:
         raise UserError(f"sheet {sheet} lists '{name}' {count} times: give each line a different name")
     split_of: dict[str, str] = {}
+    for row in rows:
+        if row.split not in ("", "train", "test"):
+            raise UserError(f"sheet {sheet}: split '{row.split}' of '{row.name}' is not 'train' or 'test': correct it")
+        if row.group and split_of.setdefault(row.group, row.split) != row.split:
+            raise UserError(
+                f"sheet {sheet}: group '{row.group}' is in two splits, '{split_of[row.group]}' and '{row.split}': "
+                "put all lines of a group into one split, or test data leak into training"
+            )
+    splits = {row.split for row in rows}
+    if "" in splits and len(splits) > 1:
+        raise UserError(f"sheet {sheet}: some lines have a split and some have none: fill in all or none of them")
+
+
+def _check_files(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool]) -> None:
     dates = {str(sheet): os.stat(sheet).st_mtime}
     for row in rows:
         for path in filter(None, (row.path, row.mask, row.annotations)):
@@ -225,14 +242,4 @@ def _check_rows(sheet: Path, rows: list[Row], will_exist: Callable[[str], bool])
                     ) from None
             except OSError as error:
                 raise UserError(f"sheet {sheet}: {path} of '{row.name}': {error.strerror}: fix this") from None
-        if row.split not in ("", "train", "test"):
-            raise UserError(f"sheet {sheet}: split '{row.split}' of '{row.name}' is not 'train' or 'test': correct it")
-        if row.group and split_of.setdefault(row.group, row.split) != row.split:
-            raise UserError(
-                f"sheet {sheet}: group '{row.group}' is in two splits, '{split_of[row.group]}' and '{row.split}': "
-                "put all lines of a group into one split, or test data leak into training"
-            )
     refuse_future(dates)
-    splits = {row.split for row in rows}
-    if "" in splits and len(splits) > 1:
-        raise UserError(f"sheet {sheet}: some lines have a split and some have none: fill in all or none of them")

@@ -83,9 +83,12 @@ class Study(Settings):
                 raise ValueError(f"pretraining is missing: add it, or remove {section}")
             return values
         arms = values.get("retraining") or {}
-        if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
+        if not isinstance(arms, dict):
             return values
-        return values | {"retraining": {name: _inherit(values["pretraining"], arm) for name, arm in arms.items()}}
+        inherited = {
+            name: _inherit(values["pretraining"], arm) if isinstance(arm, dict) else arm for name, arm in arms.items()
+        }
+        return values | {"retraining": inherited}
 
     @model_validator(mode="after")
     def _baseline_conditions_banks(self) -> "Study":

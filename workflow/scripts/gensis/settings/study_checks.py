@@ -123,12 +123,12 @@ def _refuse_cycle(study: "Study", bank: str) -> None:
 
 
 def check_sizes(study: "Study") -> None:
-    """Check that the sizes of images and networks fit.
+    """Check that the sizes of generated images and of the networks that make them fit.
 
     Raises:
         ValueError: the first mistake.
     """
-    if study.pretraining is None:
+    if not any(bank.is_generated for bank in study.banks.values()):
         return
     if 2 * study.diffusion_px < study.pretraining.image_px:
         raise ValueError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gensis.errors import UserError
 from gensis.settings.datasets import Dataset, FilesDataset, PCamDataset, SlidesDataset, TorchvisionDataset
-from gensis.settings.same_files import refuse_nested_splits, refuse_one_file_on_two_sides
+from gensis.settings.same_files import Part, images_of, in_common, refuse_nested_splits, refuse_one_file_on_two_sides
 from gensis.settings.sheet import Row, read_sheet
 from gensis.settings.study import Study
 
@@ -72,6 +72,30 @@ def list_units(dataset: Dataset, sheet: Path | None, will_exist: Callable[[str],
                 raise UserError(f"{path} does not exist: download PatchCamelyon and unpack its files with gunzip")
     refuse_nested_splits(dataset)
     return Units(_shards(list(dataset.splits), dataset.shards), "test" in dataset.splits)
+
+
+def refuse_transfer_of_the_same_images(study: Study, units: Mapping[str, Units]) -> None:
+    """Refuse a transfer whose classifiers would be tested on images, or slides, that they learnt from.
+
+    Args:
+        study: the study.
+        units: the units of each data set that it uses.
+
+    Raises:
+        UserError: the images that one data set gives to learn from are also those that another gives to test.
+    """
+
+    def images(name: str, split: str) -> frozenset[Part]:
+        used = split if units[name].has_test else "train"  # all images, without a test split
+        return images_of(study.datasets[name], units[name].rows, used)
+
+    for transfer in study.evaluation.transfer:
+        for tested in transfer.test:
+            if in_common(images(transfer.fit, "train"), images(tested, "test")):
+                raise UserError(
+                    f"evaluation.transfer: classifiers would be tested on images of {tested} that they learnt from in "
+                    f"{transfer.fit}, the same files: give both the same split into train and test, or leave them out"
+                )
 
 
 def _shards(splits: Sequence[str], shards: int) -> tuple[Unit, ...]:

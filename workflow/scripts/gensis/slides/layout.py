@@ -207,6 +207,10 @@ def _judge(fractions: dict[str, np.ndarray], minimum: float) -> np.ndarray:
 
 
 def _choose(status: np.ndarray, count: int, unit: str) -> None:
-    """Keep at most `count` tiles, always the same ones for a unit."""
+    """Keep at most `count` tiles, always the same ones for a unit.
+
+    Unreadable tiles are chosen among like the others, so that their fraction stays that of the slide.
+    """
     seed = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8])
-    status[np.random.default_rng(seed).permutation(np.flatnonzero(status == KEPT))[count:]] = NOT_CHOSEN
+    wanted = np.flatnonzero(np.isin(status, (KEPT, UNREADABLE)))
+    status[np.random.default_rng(seed).permutation(wanted)[count:]] = NOT_CHOSEN

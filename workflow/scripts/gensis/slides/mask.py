@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tifffile import PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage, TiffPageSeries
 
 from gensis.errors import UserError
 from gensis.slides.geojson import rasterise, read_polygons
@@ -130,7 +130,7 @@ def _is_tissue(line: Image.Image) -> np.ndarray:
 
 def _read_tiff(path: Path, area_level0: BoundsLevel0, downsample: Downsample, shape: tuple[int, int]) -> np.ndarray:
     with TiffFile(path) as file:
-        levels = [level.keyframe for series in file.series for level in series.levels]
+        levels = [_only_page(path, level) for series in file.series for level in series.levels]
         finest = max(levels, key=lambda page: page.imagewidth * page.imagelength)
         least_width = (area_level0[2] - area_level0[0]) / (downsample * _TOLERANCE)
         fine = [page for page in levels if page.imagewidth >= least_width and is_smaller_version(page, finest)]
@@ -139,6 +139,18 @@ def _read_tiff(path: Path, area_level0: BoundsLevel0, downsample: Downsample, sh
             path, size=(page.imagewidth, page.imagelength), area_level0=area_level0, downsample=downsample, shape=shape
         )
         return _sample(page, columns, rows)
+
+
+def _only_page(path: Path, level: TiffPageSeries) -> TiffPage:
+    """The page of a level of a mask.
+
+    Raises:
+        UserError: it has several pages, or its colours are in separate planes: one alone would be another mask.
+    """
+    page = level.keyframe
+    if len(level.pages) > 1 or (page.samplesperpixel > 1 and page.planarconfig != PLANARCONFIG.CONTIG):
+        raise UserError(f"{path} has its colours in separate pages or planes: save it as one page of grey or RGB")
+    return page
 
 
 def _sample(page: TiffPage, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -49,15 +49,26 @@ def read_thumbnail(reader: Reader, downsample: Downsample) -> Thumbnail:
     thumbnail = Thumbnail(image, np.ones((height, width), bool), downsample)
     level = max(n for n, of_level in enumerate(reader.downsamples) if of_level <= downsample * _TOLERANCE)
     filling = _Filling(thumbnail, reader)
-    block_px = max(1, int(_BLOCK_PX * reader.downsamples[level] / downsample))
-    for top in range(0, height, block_px):
-        for left in range(0, width, block_px):
-            filling.fill(level, (left, top, min(block_px, width - left), min(block_px, height - top)))
+    columns, rows = _block_size(reader, level, downsample)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            filling.fill(level, (left, top, min(columns, width - left), min(rows, height - top)))
     if thumbnail.unread.all():
         raise Unusable("unreadable", f"no pixel of the slide can be read ({_first_error(reader)}): {COPY_AGAIN}")
     if thumbnail.unread.any():
         _fill_edges(thumbnail)
     return thumbnail
+
+
+def _block_size(reader: Reader, level: int, downsample: Downsample) -> tuple[int, int]:
+    """Width and height of the blocks, in px of the thumbnail: at least as wide as the file's tiles.
+
+    The strips of a file without tiles are as wide as the slide. Blocks that cross them would decode each strip once for
+    every block, where the strips of a row of blocks do not fit in the reader's cache.
+    """
+    width = max(_BLOCK_PX, reader.tile_sizes[level][0])
+    scale = reader.downsamples[level] / downsample
+    return max(1, int(width * scale)), max(1, int(_BLOCK_PX**2 / width * scale))
 
 
 class _Filling:

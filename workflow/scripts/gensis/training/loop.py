@@ -115,9 +115,7 @@ def train(
     return history
 
 
-def _resume(
-    task: Task, folder: CheckpointFolder, world: World, meter: "_Meter"
-) -> tuple[int, list[dict[str, float]]]:
+def _resume(task: Task, folder: CheckpointFolder, world: World, meter: "_Meter") -> tuple[int, list[dict[str, float]]]:
     """Restore the last checkpoint, if there is one; return the number of steps that are done, and the history."""
     state = folder.load()
     step = state["step"] if state else 0

@@ -69,8 +69,15 @@ def embeddings_content(contents: dict[str, str], units: Iterable[str] | None) ->
     return None if None in wanted else joint_content(wanted)
 
 
-def check_features(folder: Path, parts: Sequence[Path], findings: Findings) -> None:
-    """Check the exported feature files: undamaged, and exported from these parts."""
+def check_features(folder: Path, parts: Sequence[Path], selected: dict[str, int] | None, findings: Findings) -> None:
+    """Check the exported feature files: undamaged, and exported from these parts.
+
+    Args:
+        folder: of the files.
+        parts: the embeddings.
+        selected: unit -> number of its images that are used; None if not known.
+        findings: problems are added to it.
+    """
     made_of: dict[str, str] = {}
     for path in parts:
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
@@ -78,5 +85,9 @@ def check_features(folder: Path, parts: Sequence[Path], findings: Findings) -> N
     for path in sorted(folder.rglob("*.h5")):
         with findings.reading(path), h5py.File(path, "r", locking=False) as file:
             check_hdf5(path, file, findings)
-            if path.parent == folder and made_of.get(path.stem, file.attrs["provenance"]) != file.attrs["provenance"]:
+            if path.parent != folder:
+                continue
+            if made_of.get(path.stem, file.attrs["provenance"]) != file.attrs["provenance"]:
                 findings.add(path, "exported from other embeddings than the current ones")
+            elif selected is not None and len(file["features"]) != (count := selected.get(path.stem, 0)):
+                findings.add(path, f"has features of {len(file['features'])} tiles, of which {count} are used now")

@@ -49,6 +49,12 @@ class Images:
         by_split = {split: [row for row in self._units if (row["split"] or "train") == split] for split in splits}
         return [row["unit"] for rows in by_split.values() for row in rows]
 
+    def selected(self) -> dict[str, int] | None:
+        """Unit -> number of its images that are used; None if `units.tsv` has a problem."""
+        if self.folder / "units.tsv" in self._findings:
+            return None
+        return {row["unit"]: int(row["images"]) for row in self._units}
+
     def learnt_from(self) -> dict[str, int] | None:
         """Units of `train.tsv`, in order -> number of their images; None if `train.tsv` has a problem."""
         if self.folder / "train.tsv" in self._findings:

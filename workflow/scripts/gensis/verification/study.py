@@ -1,12 +1,15 @@
 """Verification of all files of a study: which files must exist, and their inputs."""
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gensis.artifacts.tables import table_rows
 from gensis.diffusion import AUTOENCODER_RECIPE
 from gensis.diffusion import RECIPE as DIFFUSION_RECIPE
+from gensis.images.embeddings import current_parts, part_count
 from gensis.settings import Study, stage_json
 from gensis.settings.evaluation import Evaluation
 from gensis.ssl import RECIPE as ENCODER_RECIPE
@@ -86,7 +89,7 @@ class _Verification:
 
     @property
     def labelled(self) -> list[str]:
-        return [name for name in self.datasets if (self.images / name / "labels.tsv").exists()] + self.evaluated
+        return [name for name in self.datasets if _has_lines(self.images / name / "labels.tsv")] + self.evaluated
 
     def has_results(self, dataset: str, task: str) -> bool:
         """Whether a data set has results: data sets without labels are in the config, but are not evaluated."""
@@ -137,7 +140,10 @@ class _Verification:
         return self.run / f"embeddings/{encoder}/{dataset}/seed{self.study.stored_seed(encoder, seed)}"
 
     def parts(self, encoder: str, dataset: str, seed: int, below: str = "") -> list[Path]:
-        return sorted((self.embeddings_folder(encoder, dataset, seed) / below).glob("part-*.h5"))
+        units = [self.datasets[dataset].units(split) for split in ("train", "test")]
+        size = self.study.embedding.units_per_part
+        count = math.inf if None in units else part_count(map(len, units), size)
+        return current_parts(self.embeddings_folder(encoder, dataset, seed) / below, count)
 
     def check_embeddings(self, encoder: str, dataset: str, seed: int) -> None:
         weights = self.weights_input(encoder, seed)
@@ -147,7 +153,8 @@ class _Verification:
             found = check_parts(parts, settings, seed=seed, images=self.datasets[dataset], encoder=weights, **self.both)
             self.embedded[encoder, dataset, seed, below] = found
         folder = self.run / f"features/{encoder}/{dataset}/seed{seed}"
-        check_features(folder, self.parts(encoder, dataset, seed), self.findings)
+        selected = self.datasets[dataset].selected()
+        check_features(folder, self.parts(encoder, dataset, seed), selected, self.findings)
 
     def otherwise(self, dataset: str) -> list[str]:
         """Subfolders with further embeddings of the same images: corrupted, and of an encoder's last blocks."""
@@ -308,3 +315,13 @@ class _Verification:
             return embeddings_content(contents, wanted)
 
         return {kind: (folder, partial(content, kind)) for kind, folders in kinds.items() if folders}
+
+
+def _has_lines(table: Path) -> bool:
+    """Whether a table of labels has lines; an export writes one without lines for images that have no labels."""
+    try:
+        return any(table_rows(table))
+    except OSError:
+        return False
+    except ValueError:  # damaged, which is reported where it is read
+        return True

@@ -31,33 +31,41 @@ def measure(data: TaskData) -> Measured:
     plain, mirrored = data.last_blocks(items.item)
 
     def predict(train: np.ndarray, test: np.ndarray) -> Probabilities:
-        views = plain[train], mirrored[train]
-        layer = fit_linear_sgd(views, items.labels[train], len(items.classes), seed=data.seed, device=data.device)
+        on = {"seed": data.seed, "device": data.device}
+        layer = fit_linear_sgd((plain, mirrored), items.labels, len(items.classes), train=train, **on)
         return {"": probabilities_of(layer, plain[test])}
 
     return classified(data, pooled(data.protocol, predict))
 
 
 def fit_linear_sgd(
-    views: tuple[np.ndarray, np.ndarray], labels: np.ndarray, classes: int, *, seed: int, device: torch.device
+    views: tuple[np.ndarray, np.ndarray],
+    labels: np.ndarray,
+    classes: int,
+    *,
+    train: np.ndarray,
+    seed: int,
+    device: torch.device,
 ) -> nn.Linear:
     """Train a linear layer for EPOCHS epochs.
 
     Args:
-        views: float32 (N, D) features of the training images, and of their mirror images.
+        views: float32 (N, D) features of all images, and of their mirror images. They are not copied: of four blocks
+            they are eight times as large as the embeddings.
         labels: int (N,).
         classes: number of classes K.
+        train: int64 (n,): rows of the training images.
         seed: seed of initial weights, order and flips.
         device: device to train on.
 
     Raises:
         Unmeasurable: there is only one class.
     """
-    if len(np.unique(labels)) < 2:
+    if len(np.unique(labels[train])) < 2:
         raise Unmeasurable("a training part has only one class")
     draws = torch.Generator().manual_seed(seed)
-    both, targets = torch.stack([torch.from_numpy(each) for each in views]), torch.from_numpy(labels)
-    layer = nn.Linear(both.shape[2], classes)
+    (plain, flipped), targets = (torch.from_numpy(each) for each in views), torch.from_numpy(labels)
+    layer = nn.Linear(plain.shape[1], classes)
     nn.init.normal_(layer.weight, 0, 0.01, generator=draws)
     nn.init.zeros_(layer.bias)
     layer.to(device)
@@ -65,11 +73,11 @@ def fit_linear_sgd(
     for epoch in range(EPOCHS):
         for group in optimizer.param_groups:
             group["lr"] = _LEARNING_RATE * (1 + math.cos(math.pi * epoch / EPOCHS)) / 2
-        for rows in torch.randperm(len(labels), generator=draws).split(_BATCH):
-            mirrored = torch.randint(2, (len(rows),), generator=draws)
+        for drawn in torch.randperm(len(train), generator=draws).split(_BATCH):
+            mirrored, rows = torch.randint(2, (len(drawn),), generator=draws), torch.from_numpy(train)[drawn]
             optimizer.zero_grad()
-            inputs, expected = copied(both[mirrored, rows], device), copied(targets[rows], device)
-            cross_entropy(layer(inputs), expected).backward()
+            inputs = torch.where(mirrored[:, None] > 0, flipped[rows], plain[rows])
+            cross_entropy(layer(copied(inputs, device)), copied(targets[rows], device)).backward()
             optimizer.step()
     return layer
 

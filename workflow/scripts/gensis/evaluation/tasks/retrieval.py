@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gensis.evaluation.data import TaskData
+from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.measured import Measured, scored
 from gensis.evaluation.neighbours import by_chunks
 
@@ -32,6 +33,8 @@ def measure(data: TaskData) -> Measured:
         groups=(items.groups[train], items.groups[test]) if protocol.transductive else None,
     )
     alone = np.isnan(scores["average_precision"])
+    if alone.all():
+        raise Unmeasurable("no query has an image of its class to be found: check the names of the classes")
     if protocol.transductive:
         data = replace(data, settings=data.settings.model_copy(update={"bootstrap": 0}))
     return scored(data, scores, expected, np.unique(items.labels[test][alone]))

@@ -32,7 +32,10 @@ def measure(data: BenchmarkData) -> Items:
     learnt = np.concatenate(labels)
     if len(np.unique(learnt)) < 2:
         raise UserError(f"{data.settings.path}: the train masks have a single class: check `classes` and the masks")
-    probe = fit_linear(np.concatenate(features), learnt, np.concatenate(images), classes=classes, device=data.device)
+    tokens = np.concatenate(features)
+    features.clear()  # they are as large as all tokens
+    probe = fit_linear(tokens, learnt, np.concatenate(images), classes=classes, device=data.device)
+    del tokens
     most = np.bincount(learnt).argmax()
     names, found = [], []
     for path, tokens, mask in read(data, "test"):
