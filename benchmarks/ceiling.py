@@ -31,6 +31,7 @@ from gensis.settings import load_study
 from gensis.settings.base import laid_over
 from gensis.settings.pretraining import Retraining
 from gensis.settings.study import Study
+from gensis.settings.tasks import find_task
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow/scripts"
 
@@ -116,9 +117,17 @@ def train(settings: Retraining, arguments: argparse.Namespace) -> Path:
     return output / "encoder"
 
 
+def measurable(study: Study) -> list[str]:
+    """Tasks of single images that need nothing but the embeddings."""
+    tasks = study.evaluation.image_tasks
+    if others := [task for task in tasks if find_task(task).inputs]:
+        print(f"not measured here: {', '.join(others)}", file=sys.stderr)
+    return [task for task in tasks if task not in others]
+
+
 def evaluate(study: Study, encoder: Path, arguments: argparse.Namespace) -> None:
     """Embed the data sets of the study's evaluation, evaluate, and print the metrics."""
-    tasks = study.evaluation.image_tasks
+    tasks = measurable(study)
     for dataset in study.evaluation.datasets:
         images, output = arguments.images / dataset, arguments.output / dataset
         units = [row["unit"] for row in read_table(images / "units.tsv") if int(row["images"])]
@@ -127,6 +136,7 @@ def evaluate(study: Study, encoder: Path, arguments: argparse.Namespace) -> None
         about = ["--encoder", encoder, "--images", images, "--output", part, "--units", *units]
         run("embed_images.py", study.embedding.model_dump_json(), *options, *about)
         tables = ["--units", images / "units.tsv", "--labels", images / "labels.tsv"]
+        tables += ["--slides-are-units"] if study.datasets[dataset].kind == "slides" else []
         about = ["--encoder", arguments.output.name, "--dataset", dataset, "--output", output, "--tasks", *tasks]
         run("evaluate_encoder.py", study.evaluation.model_dump_json(), *options, "--embeddings", part, *tables, *about)
         for task in tasks:

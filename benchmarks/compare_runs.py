@@ -43,7 +43,7 @@ def read_values(runs: list[Path], task: str, metric: str, dataset: str | None = 
     values: Values = {}
     measured: dict[str, Path] = {}
     for run in runs:
-        rows = [row for row in _measured(run) if (row["task"], row["metric"]) == (task, metric)]
+        rows = [row for row in _measured(run) if (row["task"], row["metric"]) == (task, metric) and row["value"]]
         rows = [row for row in rows if dataset in (None, row["dataset"])]
         if len({row["dataset"] for row in rows}) > 1:
             sys.exit(f"{run}: {metric} was measured on several data sets: choose one by --dataset")
@@ -150,6 +150,8 @@ def main(arguments: argparse.Namespace) -> None:
     if len({(study.main_arm, tuple(study.retraining)) for study in studies}) > 1:
         sys.exit("the runs have different arms: compare runs of one study")
     values = read_values(arguments.runs, arguments.task, arguments.metric, arguments.dataset)
+    if studies[0].main_arm not in values:
+        sys.exit(f"no run has {arguments.metric} of {arguments.task} of an arm with a bank: nothing to compare")
     print("\n".join(table(values, studies[0].main_arm)))
     if arguments.picture:
         draw(values, studies[0].baseline, f"{arguments.task}, {arguments.metric.replace('_', ' ')}", arguments.picture)

@@ -100,6 +100,15 @@ def test_saved_autoencoder_loads_through_diffusers_with_its_latent_scale(trained
     assert encode(ours, batch).equal(encode(loaded.eval(), batch))
 
 
+def test_a_large_batch_is_encoded_few_images_at_a_time(trained, pixels):
+    vae, _ = trained
+    batch, passes = pixels.batch(torch.arange(40)).repeat(4, 1, 1, 1), []
+    with vae.encoder.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0]))):
+        latents = encode(vae, batch)
+    assert passes == [64, 64, 32]
+    torch.testing.assert_close(latents[:40], encode(vae, batch[:40]), atol=1e-5, rtol=1e-5)
+
+
 def test_cached_latents_equal_latents_computed_on_demand(trained, pixels):
     vae, _ = trained
     held, computed = latents_of(pixels, vae, 1.0), latents_of(pixels, vae, 1e-9)

@@ -1,12 +1,14 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gensis.artifacts.tables import read_table, write_table
 from gensis.errors import UserError
 from gensis.evaluation.bags import slides_of
 from gensis.evaluation.folds import Unmeasurable
-from gensis.evaluation.labelled import Labelled, label_images, lines_about
+from gensis.evaluation.labelled import Labelled, label_images, lines_about, read_labels_of
 from gensis.images.embeddings import Embeddings
 
 
@@ -192,3 +194,23 @@ def test_slides_of_a_group_are_one_bag_that_records_the_slide_of_each_image():
     differing = replace(data, labels=np.array([0, 0, 1, 1, 1]))
     with pytest.raises(Unmeasurable, match="one group have different labels"):
         slides_of(differing, "group")
+
+
+def test_labels_of_few_images_among_millions_are_read_in_little_memory(tmp_path):
+    columns, images = ("unit", "row", "label", "group"), {("s7", "3"), ("s9", "0")}
+    lines = [(f"s{unit}", row, f"{unit}-{row}", "") for unit in range(200) for row in ["", *range(500)]]
+    write_table(tmp_path / "labels.tsv", columns, lines)
+    tracemalloc.start()
+    found = read_labels_of(tmp_path / "labels.tsv", images)
+    assert tracemalloc.get_traced_memory()[1] < 2e6
+    tracemalloc.stop()
+    whole = [line for line in found if not line["row"]]
+    assert [line["unit"] for line in whole] == [f"s{unit}" for unit in range(200)]
+    assert {(line["unit"], line["row"]) for line in found if line["row"]} == images | {("s0", "0")}
+
+
+def test_whole_units_do_not_count_for_images_without_a_label_beside_labelled_ones(tmp_path):
+    lines = [("a", "", "x", ""), ("b", "", "y", ""), ("b", 1, "z", "")]
+    write_table(tmp_path / "labels.tsv", ("unit", "row", "label", "group"), lines)
+    kept = read_labels_of(tmp_path / "labels.tsv", {("a", "0")})
+    assert lines_about("knn", kept) == lines_about("knn", read_table(tmp_path / "labels.tsv"))

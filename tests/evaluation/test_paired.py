@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.warm_python import warm_python
 from gensis.artifacts.files import write_json
 from gensis.errors import UserError
 from gensis.evaluation.answers import Answers, read_answers
+from gensis.evaluation.group_flips import flipped_p
 from gensis.evaluation.paired import Pair, Value, compare_over_seeds, pairs_of
 from gensis.evaluation.paired_items import compare_over_items
 from gensis.evaluation.predictions import Predictions, write_predictions
@@ -171,6 +173,18 @@ def test_script_writes_comparisons_over_seeds_and_over_items(tmp_path: Path, bot
         ("items", str(seed), metric) for seed in (0, 1) for metric in ("accuracy_k20", "balanced_accuracy_k20")
     ]
     assert all(float(row["low"]) <= float(row["difference"]) <= float(row["high"]) for row in items)
+
+
+def test_many_groups_are_flipped_in_little_memory_and_those_without_a_part_change_nothing() -> None:
+    parts = np.random.default_rng(0).normal(size=(300, 2))
+    found = flipped_p(parts)
+    tracemalloc.start()
+    with_others = flipped_p(np.concatenate([parts, np.zeros((500_000, 2))]))
+    many = flipped_p(np.random.default_rng(1).normal(size=(3000, 2)))
+    assert tracemalloc.get_traced_memory()[1] < 150e6
+    tracemalloc.stop()
+    assert with_others.tolist() == found.tolist()
+    assert ((many > 0) & (many <= 1)).all()
 
 
 def test_groups_are_flipped_as_a_whole_in_the_test_of_balanced_accuracy() -> None:

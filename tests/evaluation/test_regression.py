@@ -46,6 +46,22 @@ def test_metrics_of_weights_are_those_of_repeated_items():
         np.testing.assert_allclose(metric(values, estimates)(weights), expected, rtol=1e-7, err_msg=metric.__name__)
 
 
+def test_resamples_of_a_single_value_have_no_correlation_and_no_explained_variance():
+    values = np.array([31.7, 64.2, 58.9, 71.3])
+    estimates = values + np.array([1.5, -2.5, 0.5, 3.5])
+    only = np.eye(4) * 5
+    for metric in (r2, pearson):
+        assert np.isnan(metric(values, estimates)(only)).all()
+        assert np.isfinite(metric(values, estimates)(only + np.roll(only, 1, 0))).all()
+
+
+def test_intervals_of_few_slides_are_in_the_range_of_their_metric():
+    for task in TASKS[:1]:
+        for name, low in (("r2", -1e3), ("pearson", -1.0)):
+            metric = metrics(task, aged(1.0, count=8))[name]
+            assert low <= metric["low"] <= metric["high"] <= 1 + 1e-9
+
+
 def test_ridge_regression_learns_a_linear_function_and_shrinks_noise_to_the_mean():
     generator = np.random.default_rng(0)
     features = generator.normal(size=(80, 30)).astype(np.float32)

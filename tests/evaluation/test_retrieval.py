@@ -3,7 +3,11 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
+from gensis.evaluation.folds import Unmeasurable
+from gensis.evaluation.labelled import Labelled
+from gensis.evaluation.measure import measure
 from gensis.evaluation.tasks.retrieval import by_chance, retrieve
+from gensis.settings.evaluation import Evaluation
 
 CPU = torch.device("cpu")
 
@@ -52,6 +56,25 @@ def test_a_query_whose_class_is_missing_in_train_has_no_score(images):
     found, expected = retrieve(train, labels, test, test_labels, ks=(1,), device=CPU)
     for values in (*found.values(), *expected.values()):
         assert np.flatnonzero(np.isnan(values)).tolist() == [2]
+
+
+def test_queries_of_other_classes_than_those_of_train_are_not_measured():
+    features = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    splits, classes = np.repeat(["train", "test"], 6), ("Normal", "Tumor", "normal", "tumor")
+    items = Labelled(
+        features=features,
+        item=np.arange(12),
+        labels=np.array([0, 1] * 3 + [2, 3] * 3),
+        groups=np.arange(12),
+        splits=splits,
+        unit=np.zeros(12, np.int32),
+        classes=classes,
+        units=("all",),
+        grouped=np.ones(12, bool),
+        has_test=True,
+    )
+    with pytest.raises(Unmeasurable, match="no query has an image of its class to be found"):
+        measure("retrieval", items, Evaluation(knn=[1], retrieval=True), seed=0, device=CPU)
 
 
 def test_chance_is_the_mean_over_random_orders():

@@ -12,11 +12,14 @@ import pytest
 
 import evaluate_encoder
 from gensis.artifacts.tables import write_table
+from gensis.errors import UserError
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.labelled import Labelled
 from gensis.evaluation.protocol import plan
 from gensis.evaluation.transfer import transferred
 from gensis.images.embeddings import write_embeddings
+
+TASKS = ["slides-mean", "slides-abmil"]
 
 
 def labelled(names: str, classes: str, splits: list[str], first: float) -> Labelled:
@@ -80,18 +83,33 @@ def slides_of_hospital(folder: Path, number: int, classes: str, patients: int) -
     return {"embeddings": [folder / "part-0000.h5"], "units": folder / "units.tsv", "labels": folder / "labels.tsv"}
 
 
+def evaluate_transfer(folder: Path, fit: dict[str, Path], tested: dict[str, Path], **config: object) -> None:
+    """Run the script; the results are in the folder `found`."""
+    config = {"mil_epochs": 20, "mil_seeds": 1, "bootstrap": 50} | config
+    arguments = {"config": config, "tasks": TASKS, "corrupted": [], "last_blocks": [], "targets": None, **tested}
+    arguments |= {"encoder": "dino", "dataset": "there", "slides_are_units": True, "seen": False, "learnt_from": []}
+    arguments |= {"fit": "here", "fit_slides_are_units": True} | {f"fit_{name}": value for name, value in fit.items()}
+    arguments |= {"output": folder / "found", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
+    evaluate_encoder.main(argparse.Namespace(**arguments))
+
+
+def test_a_slide_under_two_names_is_not_learnt_from_and_tested(tmp_path):
+    fit = slides_of_hospital(tmp_path / "here", 0, "ababababab", 10)
+    tested = slides_of_hospital(tmp_path / "there", 1, "aabbab", 6)
+    table = tested["units"].read_text()
+    tested["units"].write_text(table.replace("1-s4", "0-s2"))
+    with pytest.raises(UserError, match="'s2' of here and 's4' of there have the same images"):
+        evaluate_transfer(tmp_path, fit, tested)
+    (tmp_path / "there/units.tsv").write_text(table)
+    evaluate_transfer(tmp_path, fit, tested)
+
+
 @pytest.mark.parametrize("bags", ["slide", "group"])
 def test_slide_classifiers_of_one_hospital_are_tested_on_the_patients_of_another(tmp_path, bags):
     fit = slides_of_hospital(tmp_path / "here", 0, "ababababab", 10)
     tested = slides_of_hospital(tmp_path / "there", 1, "aabbcb" * 2, 6)  # slide i and slide i + 6 are of one patient
-    tasks = ["slides-mean", "slides-abmil"]
-    config = {"mil_epochs": 20, "mil_seeds": 1, "bootstrap": 50, "bags": bags}
-    arguments = {"config": config, "tasks": tasks, "corrupted": [], "last_blocks": [], "targets": None, **tested}
-    arguments |= {"encoder": "dino", "dataset": "there", "slides_are_units": True, "seen": False, "learnt_from": []}
-    arguments |= {"fit": "here", "fit_slides_are_units": True} | {f"fit_{name}": value for name, value in fit.items()}
-    arguments |= {"output": tmp_path / "found", "seed": 3, "threads": 1, "gpus": 0, "started": time.time()}
-    evaluate_encoder.main(argparse.Namespace(**arguments))
-    for task in tasks:
+    evaluate_transfer(tmp_path, fit, tested, bags=bags)
+    for task in TASKS:
         result = json.loads((tmp_path / f"found/{task}.json").read_text())
         assert (result["dataset"], result["protocol"]) == ("here-to-there", "train -> test")
         assert (result["classes"], result["left_out_classes"]) == (["a", "b"], ["c"])

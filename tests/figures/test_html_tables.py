@@ -1,5 +1,6 @@
 """Tables of all encoders and metrics."""
 
+import math
 import re
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def test_encoders_are_ordered_around_the_baseline_of_any_method() -> None:
     )
     assert scores.encoders == ["simclr", "a", "b", "dino", "theirs", "random", "pixels", "chance"]
     assert scores.subject == "a"
+
+
+def test_a_metric_without_any_value_has_no_column() -> None:
+    lines = [
+        Score(encoder=name, dataset="d", seed=0, task="knn", metric=f"{metric}_k5", value=value, low=0, high=1, n=9)
+        for name in ("dino", "chance")
+        for metric, value in (("accuracy", math.nan), ("balanced_accuracy", 0.5))
+    ]
+    assert [column.metric for column in Scores(lines, "dino", []).columns("d")] == ["balanced_accuracy_k5"]
 
 
 def test_caption_states_what_each_encoder_is(run: Run) -> None:

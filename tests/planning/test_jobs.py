@@ -190,7 +190,7 @@ def test_a_shard_takes_its_share_of_the_time_of_a_bank():
 
 def test_every_process_of_a_training_may_hold_a_checkpoint_of_its_network():
     study, widths = tiny_study(), [192, 384, 576, 960]
-    paper = {"denoiser": "cross_attention", "channels": widths, "attention_levels": 3}
+    paper = {"denoiser": "cross_attention", "channels": widths, "layers_per_block": 2, "attention_levels": 3}
     large = tiny_study(diffusion=study.diffusion.model_dump() | paper)
     parameters = 401e6
     sizes = {"width": 384, "image_px": 32}

@@ -8,7 +8,8 @@ import pytest
 from gensis.errors import UserError
 from gensis.settings.datasets import FilesDataset, FolderDataset, Hdf5Dataset, SlidesDataset, TorchvisionDataset
 from gensis.settings.same_files import images_of, in_common
-from gensis.settings.units import list_units
+from gensis.settings.study import load_study
+from gensis.settings.units import list_units, refuse_transfer_of_the_same_images
 
 
 @pytest.fixture
@@ -116,3 +117,26 @@ def test_ranges_of_one_group_that_do_not_overlap_share_no_images(folder):
     assert not in_common(one, two)
     assert in_common(one, all_of_it)
     assert in_common(all_of_it, two)
+
+
+@pytest.mark.parametrize(("split", "is_refused"), [("", True), ("split", False)])
+def test_a_transfer_is_not_tested_on_the_slides_that_it_learns_from(folder, split, is_refused):
+    """Two data sets of one sheet, at two magnifications."""
+    lines = [f"slide,path{',split' if split else ''},label"]
+    for number, of_split in enumerate(("train", "test")):
+        (folder / f"{number}.tiff").touch()
+        lines.append(f"s{number},{number}.tiff{',' + of_split if split else ''},a")
+    (folder / "slides.csv").write_text("\n".join(lines))
+    slides = {"kind": "slides", "sheet": str(folder / "slides.csv")}
+    evaluation = {"datasets": ["near", "far"], "transfer": [{"fit": "near", "test": ["far"]}]}
+    study = load_study(
+        {"run": "r", "datasets": {"near": slides, "far": slides | {"mpp": 1.0}}, "evaluation": evaluation}
+    )
+    units = {name: list_units(study.datasets[name], folder / "slides.csv") for name in ("near", "far")}
+    if is_refused:
+        with pytest.raises(
+            UserError, match=r"classifiers would be tested on images of far that they learnt from in near"
+        ):
+            refuse_transfer_of_the_same_images(study, units)
+    else:
+        refuse_transfer_of_the_same_images(study, units)

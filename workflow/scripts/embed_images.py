@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace) -> None:
     unit = np.repeat(np.arange(len(paths)), counts)
     features = embedded(encoder, images(), settings, device=device, total=len(unit))
     mirrored = (block.flip(3) for block in images())
-    with_mirrored = settings.flips or arguments.last_blocks
+    with_mirrored = (settings.flips and not arguments.corruption) or arguments.last_blocks
     flipped = embedded(encoder, mirrored, settings, device=device, total=len(unit)) if with_mirrored else None
     write_embeddings(
         arguments.output,

@@ -92,7 +92,6 @@ def open_subject(arguments: argparse.Namespace, index: Index, features: Features
     units = read_table(arguments.units)
     test_split = {path.stem for path in arguments.held_out}
     held_out = [line for line in units if line["unit"] in test_split and int(line["images"])]
-    labels = read_table(arguments.labels) if arguments.labels else None
     images = streamed(index)
     image_px = pipeline.image_px if pipeline else images.shape[1]
     return Subject(
@@ -107,7 +106,12 @@ def open_subject(arguments: argparse.Namespace, index: Index, features: Features
         generate=pipeline and generation(arguments, pipeline, device),
         interpolate=slerp,
         classes=partial(
-            classes_of, index, sample.known, units=units, labels=labels, slides_are_units=arguments.slides_are_units
+            classes_of,
+            index,
+            sample.known,
+            units=units,
+            labels=arguments.labels,
+            slides_are_units=arguments.slides_are_units,
         ),
         seed=seed,
         resamples=arguments.evaluation.bootstrap,

@@ -7,6 +7,7 @@ from pathlib import Path
 from gensis import command
 from gensis.artifacts.tables import read_table, write_table
 from gensis.evaluation.knn_history import knn_history, labels_and_groups, usable
+from gensis.evaluation.labelled import read_labels_of
 from gensis.images.index import read_index
 from gensis.images.snapshots import read_snapshots
 from gensis.settings.evaluation import Evaluation
@@ -22,9 +23,8 @@ def main(arguments: argparse.Namespace) -> None:
     snapshots, index = read_snapshots(arguments.snapshots), read_index(arguments.train)
     unit, position = index.locate(snapshots.rows)
     images = [(index.units[number], str(at)) for number, at in zip(unit, position)]
-    labels, groups = labels_and_groups(
-        images, read_table(arguments.units), read_table(arguments.labels), arguments.slides_are_units
-    )
+    lines = read_labels_of(arguments.labels, frozenset(images))
+    labels, groups = labels_and_groups(images, read_table(arguments.units), lines, arguments.slides_are_units)
     known = labels >= 0
     ks = usable(settings.knn, labels[known], groups[known])
     log.info("%d of %d monitored images have a label; values of k: %s", known.sum(), len(known), ks or "none usable")

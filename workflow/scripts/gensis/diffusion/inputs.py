@@ -135,9 +135,11 @@ def latents_of(
 def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
     """Latents of pixels (B, 3, H, W) in [-1, 1]: the mode of the posterior, shifted and scaled to unit variance.
 
-    They are float32 in any precision of the pass.
+    They are float32 in any precision of the pass. Few images are encoded at a time: the first layers need many times
+    the memory of their pixels, and a batch that does not fit is not divided here.
     """
-    latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode().float()
+    blocks = pixels.to(vae.dtype).split(_BLOCK)
+    latents = torch.cat([vae.encode(block).latent_dist.mode().float() for block in blocks])
     return (latents - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from gensis.evaluation.bootstrap import intervals
 from gensis.evaluation.folds import Unmeasurable
 from gensis.evaluation.knn import knn_probabilities
 from gensis.evaluation.knn_history import labels_and_groups
-from gensis.evaluation.labelled import Table
+from gensis.evaluation.labelled import Table, read_labels_of
 from gensis.images.index import Index
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
@@ -30,11 +31,20 @@ class RealImages:
 
 
 def classes_of(
-    index: Index, rows: np.ndarray, *, units: Table, labels: Table | None, slides_are_units: bool
+    index: Index, rows: np.ndarray, *, units: Table, labels: Path | None, slides_are_units: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and groups of images at int64 (n,) rows of the train split; see `labels_and_groups`."""
+    """Labels and groups of images at int64 (n,) rows of the train split; see `labels_and_groups`.
+
+    Args:
+        index: of the train split.
+        rows: int64 (n,).
+        units: rows of units.tsv.
+        labels: path of labels.tsv, if there is one.
+        slides_are_units: whether units are slides.
+    """
     images = [(index.units[unit], str(position)) for unit, position in zip(*index.locate(rows))]
-    return labels_and_groups(images, units, labels or [], slides_are_units)
+    lines = read_labels_of(labels, frozenset(images)) if labels else []
+    return labels_and_groups(images, units, lines, slides_are_units)
 
 
 def class_consistency(

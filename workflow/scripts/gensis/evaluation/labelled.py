@@ -1,10 +1,12 @@
 """Embeddings with labels, groups and splits, which only evaluation may use."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from gensis.artifacts.tables import table_rows
 from gensis.errors import UserError
 from gensis.images.embeddings import Embeddings
 from gensis.images.rows import ALL, parse_rows
@@ -54,6 +56,20 @@ def lines_about(task: str, labels: Table, targets: Table = ()) -> Table:
     whole = [row for row in labels if not row["row"]]
     own = [row for row in labels if row["row"]]
     return whole if find_task(task).level == "slide" else own or whole
+
+
+def read_labels_of(path: Path, images: Container[tuple[str, str]]) -> Table:
+    """The lines of labels.tsv about some images, each named by its unit and row, and about whole units.
+
+    Other lines, of which there may be 100 million, are not held in memory. The first of them is kept all the same: it
+    says that images have labels of their own, so that those of whole units do not count.
+    """
+    kept, any_own = [], False
+    for line in table_rows(path):
+        if not line["row"] or not any_own or (line["unit"], line["row"]) in images:
+            kept.append(line)
+        any_own = any_own or bool(line["row"])
+    return kept
 
 
 def label_images(embeddings: Embeddings, units: Table, labels: Table, slides_are_units: bool) -> Labelled:

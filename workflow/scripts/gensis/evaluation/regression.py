@@ -70,7 +70,8 @@ def mean_absolute_error(values: np.ndarray, estimates: np.ndarray) -> Weighted:
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return values @ weights / weights.sum(0)
+    with np.errstate(invalid="ignore"):  # a fold may have no item of a resample
+        return values @ weights / weights.sum(0)
 
 
 def _variance(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

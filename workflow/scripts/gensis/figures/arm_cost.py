@@ -48,6 +48,7 @@ def _arm_cost(run: Run, costs: Costs, encoder: str) -> ArmCost:
     jobs = [(_stage(study, name), name) for name in trained]
     jobs += [("train_diffusion", name) for name in models]
     jobs += [(bank_rule(study.banks[name]), name) for name in banks]
+    jobs += [("filter_bank", name) for name in banks if study.banks[name].filter]
     own, total = mean_cost(costs, _stage(study, encoder), encoder), sum_costs(mean_cost(costs, *job) for job in jobs)
     denoised = len(models) * study.diffusion.steps * study.diffusion.batch_size * FORWARD_AND_BACKWARD
     return ArmCost(

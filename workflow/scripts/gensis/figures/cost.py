@@ -11,13 +11,18 @@ from gensis.progress import duration
 STAGES = {
     "pretrain_encoder": "pre-training",
     "embed_images": "embeddings",
+    "embed_corrupted": "embeddings of corrupted images",
+    "embed_blocks": "embeddings by the last blocks",
     "train_autoencoder": "autoencoder",
     "train_diffusion": "diffusion model",
     "generate_bank": "bank generation",
     "copy_bank": "copies of real images",
+    "filter_bank": "bank filter",
     "evaluate_bank": "bank evaluation",
     "retrain_encoder": "retraining",
     "evaluate_encoder": "evaluation",
+    "evaluate_transfer": "evaluation, transfers",
+    "evaluate_benchmark": "evaluation, benchmarks",
 }
 """Folder of `benchmarks/` -> name of the stage, in the order of the pipeline."""
 
