@@ -65,9 +65,14 @@ def nearest_others(features: np.ndarray, rows: np.ndarray, k: int, device: torch
         raise UserError(
             f"{k} neighbours of each image were asked for, but there are {len(features) - 1}: ask for fewer"
         )
-    groups = np.arange(len(features)), rows
-    found = neighbours(features, features[rows], k, device=device, groups=groups)
-    return np.concatenate([np.empty((0, k), np.int64), *(nearest.cpu().numpy() for _, nearest in found)])
+    own = torch.from_numpy(rows).to(device)
+
+    def nearest(cosine: Tensor, chosen: slice) -> Tensor:
+        cosine.scatter_(1, own[chosen, None], -torch.inf)
+        return largest(cosine, k)[1]
+
+    found = by_chunks(nearest, features, features[rows], device=device)
+    return np.concatenate([np.empty((0, k), np.int64), *(each.cpu().numpy() for each in found)])
 
 
 def by_chunks(

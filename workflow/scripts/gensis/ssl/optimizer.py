@@ -54,17 +54,22 @@ def set_rates(optimizer: torch.optim.Optimizer, learning_rate: float, weight_dec
 
 
 @torch.no_grad()
-def clip_each(parameters: list[torch.Tensor], largest: float) -> torch.Tensor:
+def clip_each(parameters: list[torch.Tensor], largest: float | None) -> torch.Tensor:
     """Scale each parameter's gradient to a norm of at most ``largest``, without synchronising with the device.
+
+    Args:
+        parameters: with gradients, or without.
+        largest: None: no clipping.
 
     Returns:
         The norm of the whole gradient before clipping, a scalar.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms = torch.stack(torch._foreach_norm(gradients))
-    scales = (largest / (norms + 1e-6)).clamp(max=1.0)
-    scale = multiply_in_order if gradients[0].device.type == "cpu" or isinstance(norms, DTensor) else multiply_at_once
-    scale(gradients, scales)
+    if largest is not None:
+        in_order = gradients[0].device.type == "cpu" or isinstance(norms, DTensor)
+        scale = multiply_in_order if in_order else multiply_at_once
+        scale(gradients, (largest / (norms + 1e-6)).clamp(max=1.0))
     norm = norms.norm()
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 

@@ -224,7 +224,7 @@ class Pretrainer:
 
     def _update(self, step: int, rates: Rates) -> torch.Tensor:
         self.freezing.before_update(step)
-        norm = clip_each(list(self.method.student.parameters()), self.settings.gradient_clip_norm or float("inf"))
+        norm = clip_each(list(self.method.student.parameters()), self.settings.gradient_clip_norm)
         self.method.before_update(step, self.total_steps)
         set_rates(self.optimizer, rates.learning_rate, rates.weight_decay)
         self.optimizer.step()
