@@ -53,6 +53,16 @@ def test_the_stored_config_keeps_the_order_of_arms_and_their_overrides(clone, co
     assert [(name, arm["gradient_accumulation"]) for name, arm in found.items()] == [("z", 1), ("a", 2)]
 
 
+def test_a_study_of_a_hundred_arms_stores_its_config(clone, config):
+    """Its settings are larger than an argument of a command may be."""
+    arms = {f"arm-{number}": {"bank": "default", "epochs": number + 1} for number in range(100)}
+    stored = "results/tiny/config.yaml"
+    done = snakemake(clone, config(retraining=arms), stored)
+    assert done.returncode == 0, done.stdout
+    assert len((clone / stored).read_text()) > 1 << 17
+    assert list(yaml.safe_load((clone / stored).read_text())["retraining"]) == list(arms)
+
+
 def test_a_longer_dino_needs_no_diffusion_model(clone, config):
     longer = "results/tiny/encoders/dino-longer/seed0/model.safetensors"
     jobs = planned(clone, config(retraining=ARMS), longer)

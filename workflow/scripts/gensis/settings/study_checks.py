@@ -9,7 +9,7 @@ from gensis.settings.pretraining import Pretraining, Retraining
 if TYPE_CHECKING:
     from gensis.settings.study import Study
 
-RESERVED = (*METHODS, "random", "pixels")
+RESERVED = (*METHODS, "random", "pixels", "chance")
 """Names of encoders that every study has."""
 
 
