@@ -154,6 +154,11 @@ def test_units_that_the_data_set_has_no_more_or_in_the_other_split_do_not_stay(s
     lines[0][2] = "test"
     write_table(slides / "units.tsv", columns, lines)
     export(slides, "a.1", format, f"export/{format}/test")
+    own = slides / f"export/{format}/train/folds.tsv"
+    own.write_text("image\tfold\n")
+    export(slides, "a.1", format, f"export/{format}/test")
+    assert own.exists()
+    own.unlink()
     left = {path.parent.name: path.stem for path in (slides / "export").rglob("*.tsv")}
     assert left == {"train": "b", "test": "a.1"}
     write_table(slides / "units.tsv", columns, lines[:1])

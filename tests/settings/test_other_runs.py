@@ -54,7 +54,7 @@ def changed(**datasets):
 def test_images_of_another_run_are_not_replaced(results, datasets, change):
     (name,) = datasets
     with pytest.raises(UserError) as error:
-        refuse_replaced_images(changed(**datasets), results)
+        refuse_replaced_images(changed(**datasets), results, with_masks=["slides"])
     assert str(error.value) == (
         f"datasets.{name}: {results}/images/{name} has images of the run first, made with other settings ({change}): "
         f"give this data set another name, or, to give up the images of that run, remove {results}/first/config.yaml"
@@ -70,6 +70,9 @@ def test_another_selection_of_the_same_images_is_named(results):
     assert 'columns {}, here {"split": "fold"}' in line
     (line,) = refuse_replaced_images(changed(listed={"columns": {"label": "name"}}), results)
     assert "another selection" in line
+    (line,) = refuse_replaced_images(changed(slides={"drawn_on": "bounds"}), results)  # of annotations alone
+    assert "another selection" in line
+    assert "exports keep only the images of the last" in line
     (line,) = refuse_replaced_images(changed(slides={"targets": {"grade": "classification"}}), results)
     assert "grade" in line
 
@@ -99,6 +102,7 @@ FOREIGN = [
     "{run: first, datasets: {slides: {mpp: 3}}}",
     "{run: other, datasets: [slides], pretraining: fast, evaluation: true}",
     "{run: other, datasets: {slides: 3}, pretraining: {dataset: slides}, evaluation: {datasets: [slides]}}",
+    "{run: other, datasets: {unused: {columns: [1]}}, pretraining: null, evaluation: {datasets: []}}",
     "{run: other, datasets: {}, pretraining: {dataset: slides}, evaluation: {datasets: [slides]}}",
 ]
 

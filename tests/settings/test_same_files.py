@@ -119,13 +119,13 @@ def test_ranges_of_one_group_that_do_not_overlap_share_no_images(folder):
     assert in_common(all_of_it, two)
 
 
-@pytest.mark.parametrize(("split", "is_refused"), [("", True), ("split", False)])
-def test_a_transfer_is_not_tested_on_the_slides_that_it_learns_from(folder, split, is_refused):
+@pytest.mark.parametrize(("split", "label", "is_refused"), [("", "a", True), ("split", "a", False), ("", "", False)])
+def test_a_transfer_is_not_tested_on_the_slides_that_it_learns_from(folder, split, label, is_refused):
     """Two data sets of one sheet, at two magnifications."""
     lines = [f"slide,path{',split' if split else ''},label"]
     for number, of_split in enumerate(("train", "test")):
         (folder / f"{number}.tiff").touch()
-        lines.append(f"s{number},{number}.tiff{',' + of_split if split else ''},a")
+        lines.append(f"s{number},{number}.tiff{',' + of_split if split else ''},{label}")
     (folder / "slides.csv").write_text("\n".join(lines))
     slides = {"kind": "slides", "sheet": str(folder / "slides.csv")}
     evaluation = {"datasets": ["near", "far"], "transfer": [{"fit": "near", "test": ["far"]}]}

@@ -185,7 +185,7 @@ def changed(path: str, value: object) -> dict:
         (
             "encoders",
             {"dino": {"timm": "vit_small_patch16_224.dino"}},
-            "encoders.dino: dino, simclr, mocov3, random, pixels are",
+            "encoders.dino: dino, simclr, mocov3, random, pixels, chance are",
         ),
         ("encoders", {"gen-dino": {"path": "there"}}, "encoders.gen-dino: this name is also in retraining"),
         ("encoders", {"mine": {}}, "encoders.mine = {}: it has no weights: set `timm`, or the `path`"),

@@ -308,7 +308,7 @@ def test_a_damaged_result_is_retrained_with_a_warning(publish, folder, caplog):
     assert publish() == (weights, False)
 
 
-def test_a_result_that_cannot_be_read_now_is_neither_retrained_nor_removed(publish, folder):
+def test_a_result_that_cannot_be_read_now_is_neither_retrained_nor_removed(publish, folder, monkeypatch):
     publish()
     weights = folder / "published/weights"
     weights.unlink()
@@ -316,6 +316,8 @@ def test_a_result_that_cannot_be_read_now_is_neither_retrained_nor_removed(publi
     with pytest.raises(OSError, match="symbolic links"):
         publish()
     assert sorted(os.listdir(folder / "published")) == ["provenance.json", "weights"]
+    monkeypatch.setenv("GENSIS_RETRAIN", "encoder")  # for a disk that stays damaged
+    assert publish()[1]
 
 
 def test_damaging_published_files_does_not_damage_the_stored_result(publish, tmp_path):

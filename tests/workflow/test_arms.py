@@ -1,5 +1,8 @@
 """Dry runs of studies with several arms and banks."""
 
+import json
+import re
+
 import pytest
 import yaml
 from tests.workflow.clone import TINY, copy_repository, planned, snakemake, write_config
@@ -55,12 +58,23 @@ def test_the_stored_config_keeps_the_order_of_arms_and_their_overrides(clone, co
 
 def test_a_study_of_a_hundred_arms_stores_its_config(clone, config):
     """Its settings are larger than an argument of a command may be."""
-    arms = {f"arm-{number}": {"bank": "default", "epochs": number + 1} for number in range(100)}
+    arms = {f"arm-{number}": {"bank": "default", "views": {"jitter": number / 100}} for number in range(100)}
     stored = "results/tiny/config.yaml"
     done = snakemake(clone, config(retraining=arms), stored)
     assert done.returncode == 0, done.stdout
     assert len((clone / stored).read_text()) > 1 << 17
     assert list(yaml.safe_load((clone / stored).read_text())["retraining"]) == list(arms)
+
+
+def test_only_networks_that_differ_are_checked_before_the_first_training(clone, config):
+    arms = {f"arm-{number}": {"bank": "default", "views": {"jitter": number / 100}} for number in range(3)}
+    arms |= {f"deep-{number}": {"bank": "default", "drop_path": 0.3, "epochs": number + 1} for number in range(3)}
+    encoder = "results/tiny/encoders/dino/seed0/model.safetensors"
+    shown = snakemake(clone, config(retraining=arms), "-n", "--printshellcmds", encoder).stdout
+    (command,) = [line for line in shown.splitlines() if "--arms" in line]
+    checked = json.loads(re.search(r"--arms '(.*?)'", command)[1])
+    assert list(checked) == ["deep-0"]
+    assert checked["deep-0"]["drop_path"] == 0.3
 
 
 def test_a_longer_dino_needs_no_diffusion_model(clone, config):

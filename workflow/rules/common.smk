@@ -55,9 +55,10 @@ def read_config() -> tuple[Study, dict[str, Units]]:
             {key: config[key] for key in config if key != "rates"},
             read_backbones(REPOSITORY / "config" / "backbones.txt"),
         )
-        for encoder in study.encoders.values():
+        for name, encoder in study.encoders.items():
             if encoder.path:
-                weights = weight_files(Path(from_here(encoder.path)))
+                study.encoders[name] = encoder = encoder.model_copy(update={"path": from_here(encoder.path)})
+                weights = weight_files(Path(encoder.path))
                 refuse_future({str(path): path.stat().st_mtime for path in weights})
         if study.autoencoder not in ("auto", "none", "train"):
             autoencoder_files(Path(from_here(study.autoencoder)))
@@ -72,7 +73,8 @@ def read_config() -> tuple[Study, dict[str, Units]]:
         refuse_no_train(study, units, [name for name in units if has_labels(units[name])])
         refuse_transfer_of_the_same_images(study, units)
         if workflow.is_main_process:
-            for line in refuse_replaced_images(study, Path("results")):
+            with_masks = [name for name, found in units.items() if any(row.mask for row in found.rows)]
+            for line in refuse_replaced_images(study, Path("results"), with_masks):
                 print(line, file=sys.stderr)
         return study, units
     except UserError as error:

@@ -1,5 +1,5 @@
 # Inputs and params of the rules in encoders.smk.
-from gensis.settings.pretraining import WITHOUT_NETWORKS, Pretraining
+from gensis.settings.pretraining import OF_NETWORKS
 from gensis.ssl import RECIPE as ENCODER_RECIPE
 
 
@@ -15,14 +15,14 @@ def initial_option(wildcards):
 
 
 def arms_with_other_networks(wildcards):
-    """Arms whose networks are built with other keys than the baseline's -> these settings, as JSON."""
+    """An arm for each kind of networks that differs from the baseline's -> the keys that they are built with, as JSON."""
 
     def built_with(encoder):
-        kept = Pretraining.model_fields.keys() - WITHOUT_NETWORKS
-        return STUDY.training_settings(encoder).model_dump(mode="json", include=kept)
+        return STUDY.training_settings(encoder).model_dump_json(include=OF_NETWORKS)
 
-    baseline, arms = built_with(BASELINE_ENCODER), {arm: built_with(arm) for arm in STUDY.retraining}
-    return json.dumps({arm: settings for arm, settings in arms.items() if settings != baseline})
+    arms = {built_with(arm): arm for arm in reversed(STUDY.retraining)}
+    arms.pop(built_with(BASELINE_ENCODER), None)
+    return json.dumps({arm: json.loads(settings) for settings, arm in arms.items()})
 
 
 def retraining_bank(wildcards, files=bank_shards):
@@ -48,14 +48,14 @@ def bank_option(wildcards, input):
 def external_files(wildcards):
     """Weight files of an external encoder, whose dates are ignored. None if timm downloads the weights."""
     path = STUDY.encoders[wildcards.encoder].path
-    return [ancient(str(file)) for file in weight_files(Path(from_here(path)))] if path else []
+    return [ancient(str(file)) for file in weight_files(Path(path))] if path else []
 
 
 @functools.cache
 def external_id(encoder):
     """Content id of an external encoder's weights; empty if timm downloads them."""
     path = STUDY.encoders[encoder].path
-    return quick_id(*weight_files(Path(from_here(path)))) if path else ""
+    return quick_id(*weight_files(Path(path))) if path else ""
 
 
 def external_content(wildcards):
@@ -66,4 +66,4 @@ def external_content(wildcards):
 def external_option(wildcards):
     """Argument with the path of external weights."""
     path = STUDY.encoders[wildcards.encoder].path
-    return ["--path", from_here(path)] if path else []
+    return ["--path", path] if path else []

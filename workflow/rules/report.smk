@@ -15,7 +15,7 @@ rule store_config:
         config=untracked(resolved_study),
         program=untracked(program("store_config")),
     shell:
-        "{params.program} --config - --output {output:q} > {log:q} 2>&1 <<'END'\n{params.config}\nEND"
+        "printf %s {params.config:q} | {params.program} --config - --output {output:q} > {log:q} 2>&1"
 
 
 rule write_report:
@@ -59,8 +59,8 @@ rule verify:
         images=IMAGES,
         program=untracked(program("verify_run")),
     shell:
-        "{params.program} --config - --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 <<'END'"
-        " | tee {log:q}\n{params.config}\nEND"
+        "printf %s {params.config:q} | {params.program} --config -"
+        " --run-folder {params.run:q} --images-folder {params.images:q} 2>&1 | tee {log:q}"
 
 
 rule plan:
@@ -83,6 +83,6 @@ rule plan:
         measured=f"{RUN}/benchmarks/rates.yaml",
         program=untracked(program("plan_run")),
     shell:
-        "{params.program} --config - --images-folder {params.images:q} --sheets {params.sheets:q}"
-        " --gpus {resources.gpu} {params.rates:q} --output {params.measured:q} 2>&1 <<'END'"
-        " | tee {log:q}\n{params.config}\nEND"
+        "printf %s {params.config:q} | {params.program} --config -"
+        " --images-folder {params.images:q} --sheets {params.sheets:q}"
+        " --gpus {resources.gpu} {params.rates:q} --output {params.measured:q} 2>&1 | tee {log:q}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from gensis import command
 from gensis.artifacts.tables import read_table
-from gensis.images.export import WRITERS, read_labels, remove_unlisted, stored_images
+from gensis.images.export import SPLITS, WRITERS, read_labels, remove_unlisted, stored_images
 from gensis.images.rows import ALL, parse_rows
 from gensis.images.store import Store
 
@@ -17,7 +17,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Write the images that `units.tsv` selects, and their table; remove units that it does not list any more."""
     unit, lines = arguments.store.stem, read_table(arguments.units)
     selected = next(line.get("rows", ALL) for line in lines if line["unit"] == unit)
-    remove_unlisted(arguments.table.parents[1], {(line["split"] or "train", line["unit"]) for line in lines})
+    if arguments.table.parent.name in SPLITS:
+        remove_unlisted(arguments.table.parents[1], {(line["split"] or "train", line["unit"]) for line in lines})
     with Store(arguments.store) as store:
         rows = parse_rows(selected, len(store))
         labels = read_labels(arguments.labels, [(unit, row) for row in rows.tolist()])

@@ -42,7 +42,8 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.bank:
         inputs |= bank_contents(arguments.bank, arguments.filtered)
         external |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
-    refuse_impossible_arms(arguments.arms, len(index))
+    if world.is_first:
+        refuse_impossible_arms(arguments.arms, len(index))
     if arguments.init:
         inputs["init"] = content_id(arguments.init / "model.safetensors")
         if settings.continued:  # whose images are normalised as those of the encoder that it continues

@@ -32,7 +32,7 @@ _ADVICE = {
 def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse.ArgumentParser:
     """Parser with the arguments that scripts share: settings as JSON, threads, and optionally seed and GPUs."""
     result = argparse.ArgumentParser(description=description)
-    result.add_argument("--config", type=_given_json, default={}, help="the stage's settings as JSON; - reads stdin")
+    result.add_argument("--config", type=_json, default={}, help="the stage's settings as JSON; - reads stdin")
     result.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     if seed:
         result.add_argument("--seed", type=valid_seed, default=0)
@@ -41,8 +41,8 @@ def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse
     return result
 
 
-def _given_json(text: str) -> Any:
-    """Parsed JSON, of standard input for `-`: an argument of Linux has at most 128 KiB, less than a large study."""
+def _json(text: str) -> Any:
+    """Parsed JSON, of standard input for `-`: Linux limits an argument to 128 KiB, less than a large study."""
     return json.load(sys.stdin) if text == "-" else json.loads(text)
 
 

@@ -62,7 +62,8 @@ def _arms(run: Run, costs: Costs) -> str:
         bank = study.banks.get(name)
         is_generated = bank is not None and bank.is_generated
         diffusion = mean_cost(costs, "train_diffusion", bank.encoder).seconds if is_generated else 0.0
-        generation = mean_cost(costs, bank_rule(bank), name).seconds if bank else 0.0
+        made_by = [bank_rule(bank), *(["filter_bank"] if bank.filter else [])] if bank else []
+        generation = sum(mean_cost(costs, rule, name).seconds for rule in made_by)
         parts = [arm.hours * HOUR, diffusion, generation, arm.total_hours * HOUR]
         rows.append([text(arm.encoder), *(_cell(seconds) for seconds in parts)])
     if not rows:
@@ -71,7 +72,8 @@ def _arms(run: Run, costs: Costs) -> str:
     header = ["arm", "own training", "diffusion model", "bank generation", "total"]
     caption = (
         f"Wall-clock time of each arm for one seed, mean over {count(len(study.seeds), 'seed')}. Total: the arm's own "
-        "training with those of the encoders that it needs, of the diffusion model, and the generation of its bank."
+        "training with those of the encoders that it needs, of the diffusion model, and the generation of its bank "
+        "with its filter."
     )
     return figure(table(header, rows, "numbers"), caption)
 

@@ -8,7 +8,9 @@ from statistics import fmean
 
 from gensis.artifacts.tables import read_table
 from gensis.figures.run import Run, Training
+from gensis.settings.roles import UNTRAINED
 
+_OF_SHARDS = ("generate_bank", "copy_bank", "filter_bank")
 _TRAINED = {"autoencoder": "train_autoencoder", "diffusion": "train_diffusion"}
 
 
@@ -76,14 +78,18 @@ def _jobs_of(run: Run, stage: str, subject: str, seed: int) -> float:
 
     0 for seeds, banks and data sets that the study does not have.
     """
-    if seed not in run.study.seeds:
+    study = run.study
+    encoders = {*study.trained_encoders, *study.encoders, *UNTRAINED}
+    dataset = {f"{encoder}-{name}": name for encoder in encoders for name in study.used_datasets}.get(subject)
+    if seed not in study.seeds:
         return 0
-    if stage.endswith("_bank") and stage != "evaluate_bank":
-        return run.study.banks[subject].shards if subject in run.study.banks else 0
-    if stage.startswith("embed_"):
-        names = [name for name in run.study.used_datasets if subject.endswith(f"-{name}")]
-        return max(map(run.part_count, names), default=0)
-    return math.inf
+    if stage.endswith("_bank"):
+        shards = study.banks[subject].shards if subject in study.banks else 0
+        return shards if stage in _OF_SHARDS or not shards else math.inf
+    if stage.startswith("embed_") or stage == "evaluate_encoder":
+        parts = run.part_count(dataset) if dataset else 0
+        return parts if stage.startswith("embed_") or not parts else math.inf
+    return math.inf if stage not in ("pretrain_encoder", "retrain_encoder") or subject in encoders else 0
 
 
 def _on_gpu(run: Run) -> Iterator[Key]:
@@ -93,7 +99,7 @@ def _on_gpu(run: Run) -> Iterator[Key]:
             yield _key(run, training)
     for bank in run.banks:
         if any(record.get("device", "cpu") != "cpu" for record in bank.provenance()):
-            yield "generate_bank", bank.name, bank.seed
+            yield from ((stage, bank.name, bank.seed) for stage in _OF_SHARDS)
 
 
 def _seconds_of_steps(training: Training) -> float:

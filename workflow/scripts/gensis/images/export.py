@@ -25,6 +25,7 @@ from gensis.images.store import Store
 
 UNLABELLED = "unlabelled"
 """Folder of the images that have no label."""
+SPLITS = ("train", "test")
 _ATTEMPTS = 20
 log = logging.getLogger(__name__)
 
@@ -111,8 +112,8 @@ def remove_unlisted(folder: Path, listed: Container[tuple[str, str]]) -> None:
         folder: of the format, with a folder for each split.
         listed: split and name of each unit.
     """
-    for table in [table for split in ("train", "test") for table in folder.glob(f"{split}/*.tsv")]:
-        if (table.parent.name, table.stem) not in listed:
+    for table in [table for split in SPLITS for table in folder.glob(f"{split}/*.tsv")]:
+        if (table.parent.name, table.stem) not in listed and _is_of_export(table):
             log.info("removing the export of %s: %s does not have it any more", table.stem, table.parent.name)
             remove_exported(table)
 
@@ -132,6 +133,15 @@ def write_tar(table: Path, images: Iterable[Exported], columns: Sequence[str]) -
 
 
 WRITERS = {"folder": write_folder, "webdataset": write_tar}
+
+
+def _is_of_export(table: Path) -> bool:
+    """Whether a table lists exported images; it may be somebody's own file."""
+    try:
+        with open(table, encoding="utf-8") as stream:
+            return stream.readline().startswith("file\timage\t")
+    except (FileNotFoundError, UnicodeDecodeError):  # another job has removed it
+        return False
 
 
 def _remove_folders(table: Path) -> None:

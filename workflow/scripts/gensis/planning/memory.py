@@ -65,6 +65,8 @@ def training_bytes(study: Study, encoder: str, images: int, *, image_px: int, gp
     read_ahead = AHEAD * kinds * settings.batch_size * 3 * max(image_px, study.diffusion_px) ** 2
     kept = max(gpus, 1) * TABLES * (images + generated)
     kept += max(gpus, 1) * SAVED * weights_bytes(settings.backbone, settings.backbone_args) + _compiling(study)
+    if encoder == study.baseline:
+        kept += _checked_bytes(study)
     if gpus:
         return gpus * (LIBRARIES + CUDA) + read_ahead + kept
     cache = study.runtime.image_cache_gb
@@ -72,6 +74,13 @@ def training_bytes(study: Study, encoder: str, images: int, *, image_px: int, gp
     held += held_bytes(generated, study.diffusion_px, cache - held / 1e9)
     views = 4 * settings.batch_size * _views_px(settings)
     return LIBRARIES + held + read_ahead + kept + activation_bytes(settings) + views
+
+
+def _checked_bytes(study: Study) -> int:
+    """The largest networks of an arm, student and teacher, which are built before the first training."""
+    own = study.pretraining.backbone, study.pretraining.backbone_args
+    others = [(arm.backbone, arm.backbone_args) for arm in study.retraining.values()]
+    return max((2 * weights_bytes(*other) for other in others if other != own), default=0)
 
 
 def _compiling(study: Study) -> int:

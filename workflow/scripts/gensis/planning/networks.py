@@ -91,7 +91,7 @@ def _described(folder: str) -> tuple[str, dict[str, Any], int]:
         values = json.loads(Path(folder, "config.json").read_text())
         side = values["pretrained_cfg"]["input_size"][-1]
         return str(values["architecture"]), dict(values.get("model_args") or {}), int(side)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
         return "", {}, IMAGENET_PX
 
 

@@ -53,11 +53,12 @@ OwnKeys = create_model("OwnKeys", __base__=Settings, **{name: own_keys(name) for
 """A section for each method with its own keys; only that of the chosen method may be given."""
 
 
-WITHOUT_NETWORKS = frozenset(
-    {"init", "continued", "epochs", "balance_units", "optimizer", "learning_rate", "minimum_learning_rate", "warmup"}
-    | {"weight_decay", "gradient_clip_norm"}
-)
-"""Keys that the networks of a training are built without."""
+OF_NETWORKS = {
+    **dict.fromkeys(("dataset", "method", *METHODS), True),
+    **dict.fromkeys(("backbone", "backbone_args", "image_px", "drop_path", "gradient_accumulation"), True),
+    "views": {"local_crops", "local_px"},
+}
+"""Keys that decide whether the networks of a training can be built, as pydantic's `include`."""
 
 
 class Pretraining(OwnKeys):

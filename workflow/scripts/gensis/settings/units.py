@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gensis.errors import UserError
@@ -85,9 +86,11 @@ def refuse_transfer_of_the_same_images(study: Study, units: Mapping[str, Units])
         UserError: the images that one data set gives to learn from are also those that another gives to test.
     """
 
+    @cache
     def images(name: str, split: str) -> frozenset[Part]:
         used = split if units[name].has_test else "train"  # all images, without a test split
-        return images_of(study.datasets[name], units[name].rows, used)
+        labelled = [row for row in units[name].rows if row.is_labelled or row.annotations]
+        return images_of(study.datasets[name], labelled, used)
 
     for transfer in study.evaluation.transfer:
         for tested in transfer.test:

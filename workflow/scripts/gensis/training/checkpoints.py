@@ -143,12 +143,12 @@ class CheckpointFolder:
         retrain = _is_to_be_retrained(self.stage)
         if not self.published.exists():
             return False
-        if problems := [f"{path}: {reason}" for path, reason in damage(self.published, is_listing=False)]:
-            log.warning("WARNING: %s: retraining this result", "; ".join(problems))
-            self._set_aside()
-        elif retrain and not self.superseded.exists():
+        if retrain and not self.superseded.exists():
             log.info("%s: retraining; the previous result stays in %s until then", RETRAIN, self.superseded)
             self._remove_all_but(self.published)  # the new training must not resume from the old one
+            self._set_aside()
+        elif problems := [f"{path}: {reason}" for path, reason in damage(self.published, is_listing=False)]:
+            log.warning("WARNING: %s: retraining this result", "; ".join(problems))
             self._set_aside()
         return self.published.exists()
 
