@@ -33,6 +33,8 @@ class Job:
     """Relative paths, such as `results/tiny/summary.csv`."""
     command: tuple[str, ...]
     """A script and its arguments."""
+    given: str = ""
+    """What it reads from standard input."""
 
     def run(self, folder: Path, first: str = "", save_always: bool = False) -> subprocess.CompletedProcess:
         """Run the job in a folder with `results/`.
@@ -48,7 +50,8 @@ class Job:
             line[value] = json.dumps(json.loads(line[value]) | {"checkpoint_seconds": 0})
         python = [warm_python(), "-c", RUN.format(first=first)]
         path = {"PYTHONPATH": str(Path(line[0]).parent)}
-        return subprocess.run([*python, *line], cwd=folder, env=os.environ | path, stderr=subprocess.PIPE, text=True)
+        how = {"cwd": folder, "env": os.environ | path, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.run([*python, *line], input=self.given, **how)
 
 
 def jobs(clone: Path, config: Path) -> dict[str, Job]:
@@ -57,8 +60,10 @@ def jobs(clone: Path, config: Path) -> dict[str, Job]:
     assert shown.returncode == 0, shown.stdout
     found: dict[str, Job] = {}
     for rule, inputs, outputs, line in BLOCK.findall(shown.stdout):
-        words = shlex.split(line)[1:]  # the first is Python
-        command = tuple(words[: words.index(">")])
+        words, given = shlex.split(line), ""
+        if words[0] == "printf":
+            given, words = words[2], words[4:]
+        command = tuple(words[1 : words.index(">")])  # the first is Python
         files = (path.removesuffix(" (update)") for path in outputs.split(", "))
-        found.setdefault(rule, Job(rule, tuple(inputs.split(", ")), tuple(files), command))
+        found.setdefault(rule, Job(rule, tuple(inputs.split(", ")), tuple(files), command, given))
     return found

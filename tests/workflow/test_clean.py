@@ -8,6 +8,8 @@ import time
 import pytest
 from tests.workflow.clone import copy_repository, snakemake
 
+from gensis.artifacts.folders import publish_folder, write_provenance
+
 DEMO, SCRIPTS = "config/demo.yaml", "workflow/scripts"
 CHECKPOINTS = "results/demo/checkpoints/encoder"
 KILLED = """
@@ -32,7 +34,10 @@ def test_clean_lists_and_clean_now_removes(clone):
     old = [clone / "results/demo/.summary.csv.0badcafe-9.tmp", clone / CHECKPOINTS / "a/published/provenance.json"]
     for path in old:
         path.parent.mkdir(parents=True)
-        path.write_text("{}")
+    old[0].write_text("{}")
+    write_provenance(old[1].parent, {"seed": 0})
+    publish_folder(old[1].parent, clone / "results/demo/encoders/dino/seed0")
+    for path in old:
         os.utime(path, (time.time() - 7200,) * 2)
     (clone / CHECKPOINTS / "unfinished").mkdir()
     listed = snakemake(clone, DEMO, "clean").stdout
