@@ -4,8 +4,9 @@ import pytest
 import torch
 from tests.allocations import Allocations
 from torchvision.transforms import ColorJitter, RandomResizedCrop
+from torchvision.transforms.v2 import functional as reference
 
-from gensis.augment.colour import YIQ
+from gensis.augment.colour import YIQ, jitter_stain
 from gensis.augment.resample import crop_resize, prepared
 from gensis.augment.views import Draws, ViewRecipe, boxes, draw, make, turns, view
 
@@ -165,3 +166,33 @@ def test_views_on_a_gpu_allocate_parts_of_a_large_batch():
     with Allocations() as allocated:
         assert view(images, recipe, out=out) is out
     assert max(size for _, size in allocated.calls) < 0.15e9  # the views take 0.3e9
+
+
+def test_a_view_is_its_crop_recoloured_then_blurred_then_solarised(images):
+    always = {
+        "jitter": 1.0,
+        "grayscale": 0.0,
+        "saturation": 0.0,
+        "hue": 0.0,
+        "blur": 1.0,
+        "solarize": 1.0,
+        "stain": 0.0,
+    }
+    recipe = dataclasses.replace(RECIPE, **always)
+    draws = draw(sizes(40, 50, 40), recipe)
+    expected = []
+    for number, crop in enumerate(crop_resize(prepared(images), draws.boxes, draws.turns, 64) / 255):
+        crop = reference.adjust_brightness(crop, draws.colour[number, 0, 0].item())
+        crop = reference.adjust_contrast(crop, draws.contrast[number].item())
+        crop = reference.gaussian_blur(crop, [13, 13], [draws.sigma[number].item()] * 2)
+        expected.append(reference.solarize(crop, 0.5))
+    torch.testing.assert_close(make(prepared(images), draws, recipe), torch.stack(expected), atol=2e-4, rtol=0)
+
+
+def test_the_stain_of_a_view_is_changed(images):
+    recipe = dataclasses.replace(RECIPE, jitter=0.0, grayscale=0.0, blur=0.0, solarize=0.0)
+    draws = draw(sizes(40, 50, 40), recipe)
+    crops = crop_resize(prepared(images), draws.boxes, draws.turns, 64) / 255
+    expected = jitter_stain(crops, draws.stain_factor, draws.stain_shift)
+    torch.testing.assert_close(make(prepared(images), draws, recipe), expected, atol=1e-6, rtol=0)
+    assert (expected - crops).abs().mean() > 0.01

@@ -1,7 +1,10 @@
+import argparse
 import shutil
 
 import pytest
+import torch
 
+import generate_bank
 from gensis.bank.blocks import Blocks
 
 IMAGES = [bytes([number]) * (number % 5 + 1) for number in range(23)]
@@ -79,3 +82,12 @@ def test_images_of_a_damaged_block_are_generated_again(tmp_path, damage):
     started = []
     assert list(Blocks(tmp_path, 4, 0.0).resumed(generator(started))) == IMAGES
     assert started == [4]
+
+
+def test_blocks_of_other_settings_seeds_or_inputs_are_not_resumed(tmp_path):
+    def folder(config={"guidance": 1}, seed=0, inputs={"diffusion": "x"}):
+        given = argparse.Namespace(config=config, seed=seed, generative=tmp_path / "a.h5", checkpoints=tmp_path)
+        return generate_bank.checkpoint_folder(given, inputs, range(4), batch_size=4, device=torch.device("cpu"))
+
+    changes = [{}, {"config": {"guidance": 2}}, {"seed": 1}, {"inputs": {"diffusion": "y"}}]
+    assert len({folder(**change) for change in changes}) == 4

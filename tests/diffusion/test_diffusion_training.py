@@ -5,12 +5,14 @@ import pytest
 import torch
 from tests.diffusion.tiny import CPU, UNET, open_features, open_pixels, run_script, write_dataset
 
+from gensis.diffusion.autoencoder import create_autoencoder
 from gensis.diffusion.average import update_average, warmed_decay
-from gensis.diffusion.inputs import Flipped, Pixels
+from gensis.diffusion.inputs import Flipped, Pixels, latents_of
 from gensis.diffusion.loading import load_pipeline
 from gensis.diffusion.pipeline import GenSISPipeline, to_conditions
 from gensis.diffusion.trainer import DiffusionTrainer, drop, noisy_conditions
 from gensis.images.embeddings import write_embeddings
+from gensis.settings.autoencoder_training import AutoencoderTraining
 from gensis.settings.diffusion import Diffusion
 from gensis.training.checkpoints import CheckpointFolder
 from gensis.training.distributed import World
@@ -187,3 +189,28 @@ def test_average_follows_the_weights_with_a_decay_that_warms_up():
     assert decays[0] == pytest.approx(0.1)
     assert np.all(np.diff(decays) >= 0)
     assert decays[-1] == 0.9
+
+
+def test_the_denoiser_is_trained_with_noisy_and_dropped_conditions(train_tsv, embeddings):
+    noisy = {"conditioning_dropout": 0.25, "condition_noise": 0.75}
+    trainer, seen = make_trainer(train_tsv, embeddings, batch_size=200, **noisy), []
+    trainer.denoiser.register_forward_pre_hook(
+        lambda network, inputs, given: seen.append(given["class_labels"]), with_kwargs=True
+    )
+    torch.manual_seed(0)
+    trainer.step(0)
+    clean, gone = to_conditions(embeddings)[trainer.shuffled.rows(0)], seen[0].eq(0).all(1)
+    assert gone.float().mean().item() == pytest.approx(0.25, abs=0.1)
+    cosine = torch.cosine_similarity(seen[0], clean)[~gone]
+    assert cosine.mean().item() == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("in_latents", [True, False])
+def test_the_sampler_of_epsilon_clips_pixels_and_not_latents(in_latents, train_tsv, embeddings):
+    pixels = open_pixels(train_tsv, 16)
+    vae = create_autoencoder(AutoencoderTraining(channels=(8, 16), latent_channels=3), 16)
+    inputs = latents_of(pixels, vae, 1.0) if in_latents else pixels
+    settings = Diffusion(**UNET, objective="epsilon")
+    features = open_features(train_tsv, embeddings.numpy())
+    trainer = DiffusionTrainer(settings, inputs, features, device=CPU, world=World(), seed=0)
+    assert trainer.scheduler.config.clip_sample is (not in_latents)

@@ -12,10 +12,11 @@ from tests.diffusion.tiny import UNET
 from gensis.artifacts.files import write_json
 from gensis.artifacts.folders import write_provenance
 from gensis.diffusion.denoiser import create_denoiser, find_denoiser
-from gensis.diffusion.loading import load_pipeline
+from gensis.diffusion.loading import generate_function, load_pipeline
 from gensis.diffusion.objective import make_scheduler
 from gensis.diffusion.pipeline import GenSISPipeline, prepared_sampler, to_conditions
 from gensis.errors import UserError
+from gensis.settings.bank import Bank
 from gensis.settings.diffusion import Diffusion
 from gensis.settings.registries import DENOISERS
 
@@ -270,3 +271,19 @@ pipeline(embeddings, noise=noise, num_inference_steps=3, sampler="dpm++", guidan
         environment |= {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
         subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
         assert all(images.equal(expected) for images in torch.load(tmp_path / "generated.pt"))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"guidance": 4.0}, {"guidance_interval": (0.3, 0.8)}, {"sampling_steps": 2}, {"sampler": "dpm++"}]
+)
+def test_a_bank_is_generated_with_its_own_sampling_settings(embeddings, noise, settings):
+    pipeline, alpha = make_pipeline(), torch.full((4,), 0.25)
+    given = {"sampling_steps": 4} | settings
+    options = {"num_inference_steps" if name == "sampling_steps" else name: value for name, value in given.items()}
+    expected = pipeline(embeddings, embeddings.flip(0), alpha, noise=noise, **options)
+    found, plain = (
+        generate_function(pipeline, Bank(**each))(embeddings, embeddings.flip(0), alpha, noise)
+        for each in (given, {"sampling_steps": 4})
+    )
+    assert found.equal(expected)
+    assert not found.equal(plain)
