@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from tests.diffusion.tiny import HELD, UNET, run_script, write_dataset, write_features
+from tests.diffusion.tiny import CPU, HELD, UNET, open_pixels, run_script, write_dataset, write_features
 
 import generate_bank
 from gensis.artifacts.files import read_json
 from gensis.artifacts.tables import read_table
 from gensis.bank.blocks import stored_once
+from gensis.diffusion.autoencoder import load_autoencoder
+from gensis.diffusion.inputs import latents_of
+from gensis.diffusion.loading import load_pipeline
+from gensis.diffusion.trainer import DiffusionTrainer
 from gensis.images.codec import PNG, decode
+from gensis.images.features import Features
+from gensis.images.index import read_index
 from gensis.images.store import Store
+from gensis.settings.diffusion import Diffusion
 from gensis.ssl.bank_images import open_bank
+from gensis.training.checkpoints import CheckpointFolder
+from gensis.training.distributed import World
+from gensis.training.loop import train
 
 IMAGES, PX, WIDTH = 10, 16, 6
 AUTOENCODER = {"image_px": PX, "channels": [8, 8], "latent_channels": 2, "steps": 3, "batch_size": 4} | {
@@ -218,3 +228,16 @@ def test_embeddings_of_other_images_or_encoders_are_refused_in_one_line(made, tm
     log = generate(made, BANK, 0, 1, tmp_path, "--embeddings", wide, status=1)
     assert "expects embeddings of dimension 6, not 7" in log.splitlines()[-1]
     assert not list(tmp_path.glob("*-0000.h5"))
+
+
+def test_the_average_of_the_weights_is_published(made, tmp_path):
+    inputs = latents_of(open_pixels(made.train, PX), load_autoencoder(made.folder / "autoencoder", CPU), 1.0)
+    features = Features(read_index(made.train), [made.features])
+    trainer = DiffusionTrainer(Diffusion(**DIFFUSION), inputs, features, device=CPU, world=World(), seed=0)
+    with CheckpointFolder(tmp_path, "diffusion", "a") as checkpoints:
+        train(trainer, checkpoints, World(), CPU, seed=0, checkpoint_seconds=1e9)
+    published = load_pipeline(made.folder / "diffusion", WIDTH, CPU).denoiser.state_dict()
+    for name, weight in trainer.average.state_dict().items():
+        torch.testing.assert_close(published[name], weight, atol=1e-5, rtol=1e-4)
+    last = trainer.denoiser.state_dict()
+    assert max((published[name] - last[name]).abs().max() for name in last) > 1e-4

@@ -275,3 +275,16 @@ def test_training_saves_reconstructions_of_any_autoencoder(trained, tmp_path, ou
     picture = np.asarray(Image.open(tmp_path / "diffusion/reconstructions.png")).astype(float)
     assert picture.shape == (32, 32, 3)
     assert 0 < np.abs(picture[:16] - picture[16:]).mean() < 40
+
+
+def test_latents_are_sampled_and_their_divergence_is_a_mean_over_the_values_of_an_image(pixels):
+    settings = AutoencoderTraining(**TINY, perceptual_weight=0)
+    trainer = AutoencoderTrainer(settings, pixels, device=CPU, world=World(), seed=0)
+    images, noise = pixels.batch(torch.arange(4)), trainer.noise(4)
+    with torch.no_grad():
+        of = trainer.vae.encode(images).latent_dist
+        seen = trainer.vae.decode(of.mean + of.logvar.exp().sqrt() * noise).sample
+        found = trainer._losses(images, noise)
+    torch.testing.assert_close(found["squared_error"], (seen - images).square().mean())
+    kl = 0.5 * (of.mean**2 + of.logvar.exp() - 1 - of.logvar).sum() / images.numel()
+    torch.testing.assert_close(found["kl"], kl)

@@ -19,6 +19,7 @@ import tile_slide
 from gensis.images.codec import decode
 from gensis.images.store import Store
 from gensis.slides.drawing import draw_slide, write_pyramid
+from gensis.slides.quality import focus
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "workflow" / "scripts" / "tile_slide.py"
@@ -306,3 +307,9 @@ def test_the_fields_of_a_real_slide_are_tiled(tmp_path):
     assert found["images"] == 96  # six fields of 840 px, each under 4 x 4 tiles
     white = np.array([(image.min(-1) > 225).mean() for image in images_of(tmp_path)])
     assert (white < 0.6).all()
+
+
+def test_focus_is_measured_at_the_resolution_of_the_tiles(tmp_path, slide):
+    _, file = tile(tmp_path, slide, SMALL | {"encoding": "png", "focus_mpp": 1.0})  # level 0 has 0.5 um/px
+    expected = [focus(image, mpp=1.0, focus_mpp=1.0) for image in images_of(tmp_path)]
+    assert file["focus"][:].tolist() == pytest.approx(expected, rel=1e-4)

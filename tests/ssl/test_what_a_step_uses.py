@@ -1,10 +1,12 @@
 """What a training step uses: every setting of the views, the bank, the weights of the losses, and the teacher."""
 
+import argparse
+
 import numpy as np
 import pytest
 import torch
 from tests.ssl.conftest import CPU, HELD, TINY
-from tests.ssl.test_added_views import make  # noqa: F401
+from tests.ssl.test_added_views import HEADS, make  # noqa: F401
 from tests.ssl.test_arms import ROWS, SOURCES, STEPS, filtered_folder, folder, shown  # noqa: F401
 from tests.ssl.test_arms import make as make_arm  # noqa: F401
 from tests.ssl.test_methods import EACH, of_method
@@ -12,12 +14,18 @@ from tests.ssl.test_pretrainer import run
 from tests.ssl.test_step import IMAGES, batch
 from torch.nn import functional as F
 
+import pretrain_encoder
+from gensis.images.index import read_index
 from gensis.settings.pretraining import Retraining, Views
+from gensis.settings.runtime import Runtime
 from gensis.ssl.auto import view_recipes
 from gensis.ssl.bank_images import open_parts
 from gensis.ssl.batch import Batches
 from gensis.ssl.batch_plan import Chooser
 from gensis.ssl.contrast import sources_loss
+from gensis.ssl.methods.dino import dino_loss, teacher_targets
+from gensis.ssl.methods.mocov3 import contrast
+from gensis.ssl.methods.simclr import nt_xent
 from gensis.ssl.rates import generative_probability
 from gensis.training.distributed import World
 
@@ -120,17 +128,6 @@ def test_a_cosine_ramp_runs_from_start_to_end():
     np.testing.assert_allclose(found, 0.5 - 0.3 * np.cos(np.pi * np.arange(9) / 8))
 
 
-def test_only_sources_whose_interpolated_image_and_partner_the_bank_has_are_counted(folder, filtered_folder):  # noqa: F811
-    settings = Retraining(bank="b", **TINY, disentangle_targets="generative")
-    parts = open_parts(settings, filtered_folder, sources=SOURCES, open_images=HELD, seed=0, filtered=True)
-    given = dict(zip(("generative", "interpolated"), parts))
-    chooser = Chooser(settings, None, **given, seed=0, rank=0, steps=STEPS)
-    for step in range(20):
-        found = chooser.choose(ROWS, step).interpolations
-        partner = found.rows[1]
-        assert found.counts.tolist() == ((ROWS >= 3) & (partner >= 3)).tolist()
-
-
 def test_view_recipes_have_every_value_of_the_settings():
     shared = {"flip": 0.3, "rotate": True, "jitter": 0.7, "brightness": 0.1, "contrast": 0.2, "saturation": 0.3}
     shared |= {"hue": 0.05, "grayscale": 0.4, "stain": 0.15}
@@ -142,3 +139,49 @@ def test_view_recipes_have_every_value_of_the_settings():
     assert [recipe.scale for recipe in recipes] == [(0.3, 0.9), (0.3, 0.9), (0.05, 0.3)]
     assert [recipe.blur for recipe in recipes] == [0.9, 0.5, 0.1]
     assert [recipe.solarize for recipe in recipes] == [0, 0.6, 0]
+
+
+@pytest.mark.parametrize("targets", ["real", "generative"])
+def test_only_sources_whose_images_are_all_in_the_bank_are_counted(filtered_folder, targets):  # noqa: F811
+    settings = Retraining(bank="b", **TINY, disentangle_targets=targets)
+    parts = open_parts(settings, filtered_folder, sources=SOURCES, open_images=HELD, seed=0, filtered=True)
+    given = dict(zip(("generative", "interpolated"), parts))
+    chooser = Chooser(settings, None, **given, seed=0, rank=0, steps=STEPS)
+    for step in range(20):
+        found = chooser.choose(ROWS, step).interpolations
+        shown = (found.rows[1] >= 3) if targets == "generative" else True
+        assert found.counts.tolist() == ((ROWS >= 3) & shown).tolist()
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_retraining_reads_only_what_the_filter_keeps_if_told(folder, filtered_folder, filtered):  # noqa: F811
+    given = {"runtime": Runtime(), "threads": 1, "bank": filtered_folder, "filtered": filtered, "seed": 0, "init": None}
+    trainer = pretrain_encoder.create(
+        argparse.Namespace(**given),
+        Retraining(bank="b", **TINY),
+        index=read_index(folder / "train.tsv"),
+        device=CPU,
+        world=World(),
+    )
+    has = trainer.batches._chooser.choose(ROWS, 0).pairs.has
+    assert has.tolist() == [not filtered or row >= 3 for row in range(SOURCES)]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_temperature_of_the_settings_is_that_of_the_loss(make_pretrainer, name):
+    own = {name: HEADS[name][name] | {"temperature": 0.35}} if name != "dino" else {"student_temperature": 0.35}
+    method = make_pretrainer(**HEADS[name] | own, views={"local_crops": 0}, drop_path=0.0).method
+    given = batch(0, local_crops=0)
+    with torch.no_grad():
+        seen, known = (
+            network(given.views.global_views.flatten(0, 1)).unflatten(0, (2, IMAGES))
+            for network in (method.student, method.networks[-1])
+        )
+        unit, keys = F.normalize(seen, dim=2), F.normalize(known, dim=2)
+        expected = {
+            "dino": lambda: dino_loss(teacher_targets(known, method.centre, 0.04), list(seen), 0.35),
+            "simclr": lambda: nt_xent(unit, 0.35, World())[0],
+            "mocov3": lambda: sum(contrast(unit[i], keys[1 - i], 0.35, World())[0] for i in (0, 1)),
+        }[name]()
+        found = method.losses(method.student, given, {"teacher_temperature": 0.04}).loss
+    torch.testing.assert_close(found, expected)
