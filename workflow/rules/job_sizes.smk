@@ -159,7 +159,7 @@ def transfer_time(wildcards, input, attempt):
 
 def benchmark_memory(wildcards, attempt, rulename):
     """Memory of the evaluation of an encoder on a benchmark; of segmentation by the number of training images."""
-    benchmark, needed = STUDY.evaluation.benchmarks[wildcards.benchmark], 10e9
+    benchmark, needed = STUDY.evaluation.benchmarks[wildcards.benchmark], 10e9  # whatever its size, as the time
     if benchmark.task == "segmentation":
         images = len(os.listdir(os.path.join(benchmark.path, "train", "images")))
         width, gpus = width_of(STUDY, wildcards.encoder), gpus_of(rulename)

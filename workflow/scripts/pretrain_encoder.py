@@ -38,17 +38,9 @@ def main(arguments: argparse.Namespace) -> None:
     if isinstance(settings, Retraining):
         check_bank(settings, arguments.bank)
     index = read_index(arguments.train)
-    inputs, external = {"train": content_id(arguments.train)}, {}
-    if arguments.bank:
-        inputs |= bank_contents(arguments.bank, arguments.filtered)
-        external |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
     if world.is_first:
         refuse_impossible_arms(arguments.arms, len(index))
-    if arguments.init:
-        inputs["init"] = content_id(arguments.init / "model.safetensors")
-        if settings.continued:  # whose images are normalised as those of the encoder that it continues
-            inputs["init_config"] = content_id(arguments.init / "config.json")
-        external |= external_weights_of(arguments.init)
+    inputs, external = inputs_of(arguments, settings)
     monitored: dict[str, Any] = {}
 
     def begin(folder: CheckpointFolder) -> tuple[Pretrainer, Monitor]:
@@ -95,6 +87,20 @@ def main(arguments: argparse.Namespace) -> None:
         build=begin,
         write=write,
     )
+
+
+def inputs_of(arguments: argparse.Namespace, settings: Pretraining) -> tuple[dict[str, str], dict[str, str]]:
+    """Content ids of the inputs by their names, and the external weights that they come from."""
+    inputs, external = {"train": content_id(arguments.train)}, {}
+    if arguments.bank:
+        inputs |= bank_contents(arguments.bank, arguments.filtered)
+        external |= external_weights(sorted(arguments.bank.glob("*-*.h5")))
+    if arguments.init:
+        inputs["init"] = content_id(arguments.init / "model.safetensors")
+        if settings.continued:  # its images are normalised as those of the encoder that it continues
+            inputs["init_config"] = content_id(arguments.init / "config.json")
+        external |= external_weights_of(arguments.init)
+    return inputs, external
 
 
 def check_bank(settings: Retraining, bank: Path | None) -> None:

@@ -33,16 +33,18 @@ Costs = dict[Key, Cost]
 
 def read_costs(run: Run) -> Costs:
     """Read the benchmarks. They cover the last job only: of a resumed training, all steps in its history are summed up,
-    and their CPU time is that of the last job in proportion."""
+    and their CPU time is that of the last job in proportion. Jobs that only an earlier version of the study had, as
+    those of further shards, are left out."""
+    jobs = _jobs(run)
     found: dict[Key, list[tuple[float, float]]] = defaultdict(list)
     for path in sorted((run.folder / "benchmarks").glob("*/*.tsv")):
         subject, _, seed = path.stem.rpartition("seed")
-        key = (path.parent.name, subject.rstrip("-"), int(seed.partition("-")[0]))
-        number = int(seed.rpartition("-")[2])  # of the part or the shard, if it is divided
-        if number >= _jobs_of(run, *key):
+        stage, subject, number = path.parent.name, subject.rstrip("-"), int(seed.partition("-")[0])
+        part = int(seed.rpartition("-")[2])  # or shard, if the stage is divided
+        if number not in run.study.seeds or (stage in jobs and part >= jobs[stage].get(subject, 0)):
             continue
         last = read_table(path)[-1]
-        found[key].append((float(last["s"]), _number(last.get("cpu_time", ""))))
+        found[stage, subject, number].append((float(last["s"]), _number(last.get("cpu_time", ""))))
     times = {key: tuple(map(sum, zip(*of_key))) for key, of_key in found.items()}
     for training in run.trainings:
         key = _key(run, training)
@@ -73,23 +75,21 @@ def _key(run: Run, training: Training) -> Key:
     return _TRAINED.get(training.stage, of_encoder), training.name, training.seed
 
 
-def _jobs_of(run: Run, stage: str, subject: str, seed: int) -> float:
-    """Number of jobs that a stage is divided into, infinite if it is not: an earlier study may have had more.
-
-    0 for seeds, banks and data sets that the study does not have.
-    """
+def _jobs(run: Run) -> dict[str, dict[str, float]]:
+    """Stage -> subject -> number of jobs that it is divided into, infinite if it is not; other stages have no subjects
+    that a study could lose."""
     study = run.study
-    encoders = {*study.trained_encoders, *study.encoders, *UNTRAINED}
-    dataset = {f"{encoder}-{name}": name for encoder in encoders for name in study.used_datasets}.get(subject)
-    if seed not in study.seeds:
-        return 0
-    if stage.endswith("_bank"):
-        shards = study.banks[subject].shards if subject in study.banks else 0
-        return shards if stage in _OF_SHARDS or not shards else math.inf
-    if stage.startswith("embed_") or stage == "evaluate_encoder":
-        parts = run.part_count(dataset) if dataset else 0
-        return parts if stage.startswith("embed_") or not parts else math.inf
-    return math.inf if stage not in ("pretrain_encoder", "retrain_encoder") or subject in encoders else 0
+    names = (*study.trained_encoders, *study.encoders, *UNTRAINED)
+    encoders = dict.fromkeys(names, math.inf)
+    shards = {name: bank.shards for name, bank in study.banks.items()}
+    parts = {f"{encoder}-{dataset}": run.part_count(dataset) for encoder in names for dataset in study.used_datasets}
+    return {
+        **dict.fromkeys(("pretrain_encoder", "retrain_encoder"), encoders),
+        **dict.fromkeys(_OF_SHARDS, shards),
+        "evaluate_bank": dict.fromkeys(shards, math.inf),
+        **dict.fromkeys(("embed_images", "embed_corrupted", "embed_blocks"), parts),
+        "evaluate_encoder": dict.fromkeys(parts, math.inf),
+    }
 
 
 def _on_gpu(run: Run) -> Iterator[Key]:

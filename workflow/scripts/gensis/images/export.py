@@ -26,7 +26,7 @@ from gensis.images.store import Store
 UNLABELLED = "unlabelled"
 """Folder of the images that have no label."""
 SPLITS = ("train", "test")
-_ATTEMPTS = 20
+_ATTEMPTS = 20  # each fails only if another job removes the folder just then
 log = logging.getLogger(__name__)
 
 
@@ -112,10 +112,11 @@ def remove_unlisted(folder: Path, listed: Container[tuple[str, str]]) -> None:
         folder: of the format, with a folder for each split.
         listed: split and name of each unit.
     """
-    for table in [table for split in SPLITS for table in folder.glob(f"{split}/*.tsv")]:
-        if (table.parent.name, table.stem) not in listed and _is_of_export(table):
-            log.info("removing the export of %s: %s does not have it any more", table.stem, table.parent.name)
-            remove_exported(table)
+    for split in SPLITS:
+        for table in (folder / split).glob("*.tsv"):
+            if (split, table.stem) not in listed and _is_of_export(table):
+                log.info("removing the export of %s: %s does not have it any more", table.stem, split)
+                remove_exported(table)
 
 
 def write_tar(table: Path, images: Iterable[Exported], columns: Sequence[str]) -> None:
@@ -153,13 +154,14 @@ def _remove_folders(table: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    for is_last in (*[False] * _ATTEMPTS, True):
+    """Write a file, whose folder another job may remove while it is empty: they share the folders of the classes."""
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             return
-        except FileNotFoundError:  # another job removed the folder of the class, which was empty
-            if is_last:
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS:
                 raise
 
 

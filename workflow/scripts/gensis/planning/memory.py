@@ -96,15 +96,15 @@ def diffusion_bytes(study: Study, images: int, *, width: int, image_px: int, gpu
     """Memory of the training of the diffusion model; ``width`` is the dimension of an embedding."""
     settings, cache = study.diffusion, study.runtime.image_cache_gb
     side = denoiser_side(study)
-    read_ahead = AHEAD * settings.batch_size * (3 * image_px**2 + 4 * width) + _compiling(study)
-    read_ahead += max(gpus, 1) * SAVED * denoiser_bytes(study)
+    read_ahead = AHEAD * settings.batch_size * (3 * image_px**2 + 4 * width)
+    kept = max(gpus, 1) * SAVED * denoiser_bytes(study) + _compiling(study)
     if gpus:
-        return gpus * (LIBRARIES + CUDA) + read_ahead
+        return gpus * (LIBRARIES + CUDA) + read_ahead + kept
     held = held_bytes(images, image_px, cache) + 4 * images * width
     activations = unet_activation_bytes(
         settings.channels, settings.layers_per_block, side=side, batch_size=settings.batch_size
     )
-    return LIBRARIES + min(held, round(cache * 1e9)) + read_ahead + activations
+    return LIBRARIES + min(held, round(cache * 1e9)) + read_ahead + kept + activations
 
 
 def denoiser_bytes(study: Study) -> int:

@@ -160,11 +160,14 @@ def unet_activation_bytes(channels: Channels, layers: int, *, side: int, batch_s
 
 def unet_weights_bytes(channels: Channels, layers: int, denoiser: str) -> int:
     """Weights of a UNet in float32: those of its convolutions (see `unet_cost`), and of attention in proportion."""
-    squares = [9 * width**2 for width in channels]
-    blocks = (layers + 1.5 * (layers + 1)) * 2 * sum(squares) + 4 * squares[-1]
-    return round(
-        4 * OF_ATTENTION.get(denoiser, max(OF_ATTENTION.values())) * (blocks + sum(squares[:-1]) + sum(squares[1:]))
-    )
+    squares = [9 * width**2 for width in channels]  # of a convolution from one to all channels of a level
+    with_attention = OF_ATTENTION.get(denoiser, max(OF_ATTENTION.values()))
+    return round(4 * with_attention * (_residual_blocks(squares, layers) + sum(squares[:-1]) + sum(squares[1:])))
+
+
+def _residual_blocks(convolutions: list[float], layers: int) -> float:
+    """Cost of the residual blocks of a UNet, by that of a convolution of each level: see `unet_cost`."""
+    return (layers + 1.5 * (layers + 1)) * 2 * sum(convolutions) + 4 * convolutions[-1]
 
 
 def unet_cost(channels: Channels, layers: int, side: int) -> float:
@@ -175,6 +178,5 @@ def unet_cost(channels: Channels, layers: int, side: int) -> float:
     """
     sides = [side / 2**level for level in range(len(channels))]
     convolutions = [9 * width**2 * each**2 for width, each in zip(channels, sides)]  # of one to all channels of a level
-    blocks = (layers + 1.5 * (layers + 1)) * 2 * sum(convolutions) + 4 * convolutions[-1]
     resizing = sum(convolutions[:-1]) / 4 + sum(convolutions[1:]) * 4
-    return (blocks + resizing) / VIT_S16_MACS
+    return (_residual_blocks(convolutions, layers) + resizing) / VIT_S16_MACS
