@@ -43,7 +43,10 @@ def parser(description: str, seed: bool = False, gpus: bool = False) -> argparse
 
 def _json(text: str) -> Any:
     """Parsed JSON, of standard input for `-`: Linux limits an argument to 128 KiB, less than a large study."""
-    return json.load(sys.stdin) if text == "-" else json.loads(text)
+    try:
+        return json.loads(sys.stdin.read() if text == "-" else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"it is not JSON ({error})") from None
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
